@@ -1,0 +1,1 @@
+//! Everything that touches CPython: layouts, value stack, DEBUG_OP, value capture, tracing. The only crate with unsafe code.

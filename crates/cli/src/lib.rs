@@ -1,0 +1,1 @@
+//! The debugop command line: one file a command. No Python, no unsafe.
