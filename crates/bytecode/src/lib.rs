@@ -1,1 +1,4 @@
 //! CPython 3.11-3.15 bytecode as data: decode, assemble, analyse, insert. No Python, no unsafe.
+
+pub mod opcode;
+pub mod version;
