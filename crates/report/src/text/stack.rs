@@ -12,40 +12,48 @@ const LIMITS: [usize; 4] = [40, 28, 20, 14];
 /// Long values are cut before deep ones are left out, and the top is given twice the room of the others. The
 /// first text is `…+3` where three values at the bottom did not fit.
 pub(crate) fn fit(stack: &[Value], room: usize) -> Vec<String> {
-    if stack.is_empty() || room == 0 {
+    // More values than this cannot fit, however short they are.
+    let most = room / (1 + SEPARATOR.len()) + 1;
+    let mut dropped = stack.len().saturating_sub(most);
+    let stack = &stack[dropped..];
+    let Some(top) = stack.last().filter(|_| room > 0) else {
         return Vec::new();
-    }
-    let unlimited = texts(stack, room, room);
-    if total(&unlimited) <= room {
-        return unlimited;
-    }
-    for limit in LIMITS.into_iter().filter(|&limit| limit < room) {
-        let texts = texts(stack, limit, room.min(limit * 2));
-        if total(&texts) <= room {
-            return texts;
+    };
+    if dropped == 0 {
+        let limits = std::iter::once(room).chain(LIMITS).filter(|&limit| limit <= room);
+        for limit in limits {
+            let texts = texts(stack, limit, room.min(limit * 2));
+            if total(&texts) <= room {
+                return texts;
+            }
         }
     }
-    let mut texts = texts(stack, LIMITS[3].min(room), room.min(LIMITS[3] * 2));
-    let mut dropped = 0;
-    while texts.len() > 1 && total(&texts) + left_out_width(dropped) > room {
-        texts.remove(0);
+    let least = LIMITS[LIMITS.len() - 1];
+    let mut texts = texts(stack, least.min(room), room.min(least * 2));
+    let mut first = 0;
+    while first + 1 < texts.len() && total(&texts[first..]) + left_out_width(dropped) > room {
+        first += 1;
         dropped += 1;
     }
+    texts.drain(..first);
     if dropped > 0 {
-        let note = format!("…+{dropped}");
-        if total(&texts) + width(&note) + SEPARATOR.len() > room {
-            let top = room.saturating_sub(width(&note) + SEPARATOR.len());
-            texts = stack.last().map(|value| value.short(top).to_string()).into_iter().collect();
+        if let [only] = &mut texts[..] {
+            *only = top.short(room.saturating_sub(left_out_width(dropped))).to_string();
         }
-        texts.insert(0, note);
+        texts.insert(0, left_out(dropped));
     }
     texts
 }
 
+fn left_out(dropped: usize) -> String {
+    format!("…+{dropped}")
+}
+
+/// Columns of the note and the separator after it; none if no value was left out.
 fn left_out_width(dropped: usize) -> usize {
     match dropped {
         0 => 0,
-        _ => width(&format!("…+{dropped}")) + SEPARATOR.len(),
+        _ => width(&left_out(dropped)) + SEPARATOR.len(),
     }
 }
 
@@ -81,7 +89,7 @@ mod tests {
         check(&stack[..3], 80, &format!("'{}' | 1 | NULL", "a".repeat(50)));
         check(&stack[..3], 40, "'aaaaaaaaaaaaaaaaaaaa…' (50) | 1 | NULL");
         check(&stack, 60, "'aaaaaa…' (50) | 1 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)");
-        check(&stack, 40, "…+1 | 1 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)".get(..0).map_or("", |_| "…+2 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)"));
+        check(&stack, 40, "…+2 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)");
         check(&stack, 20, "…+3 | 'aaaaaa…' (50)");
         check(&[], 20, "");
     }
