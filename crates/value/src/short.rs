@@ -19,15 +19,23 @@ pub struct Short<'a> {
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&short(self.value, self.width))
+        f.write_str(&short(self.value, self.width, Place::Outside))
     }
 }
 
-fn short(value: &Value, room: usize) -> String {
+/// Whether a value stands for itself. The length of a string that was captured whole but is cut here is shown only then;
+/// inside another value it is in the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Outside,
+    Inside,
+}
+
+fn short(value: &Value, room: usize, place: Place) -> String {
     let mut line = Line::new(room);
     match line.whole(value) {
         Ok(()) => line.text,
-        Err(Full) => cut(value, room),
+        Err(Full) => cut(value, room, place),
     }
 }
 
@@ -297,13 +305,13 @@ fn type_text(name: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// A value that does not fit `room` columns, or that was captured only in part.
-fn cut(value: &Value, room: usize) -> String {
+fn cut(value: &Value, room: usize, place: Place) -> String {
     if room < 3 {
         return cut_text("…", room);
     }
     match value {
         Value::Str(_) | Value::Bytes(_) | Value::ByteArray(_) => match Quoted::of(value) {
-            Some(quoted) => cut_quoted(&quoted, room),
+            Some(quoted) => cut_quoted(&quoted, room, place),
             None => cut_text("…", room),
         },
         Value::BigInt(int) => cut_int(int, room),
@@ -332,11 +340,13 @@ fn cut_text(text: &str, room: usize) -> String {
 }
 
 /// As many characters as fit, then the length where there is room for it beside four columns of characters.
-fn cut_quoted(quoted: &Quoted<'_>, room: usize) -> String {
+fn cut_quoted(quoted: &Quoted<'_>, room: usize, place: Place) -> String {
     let fixed = width(&quoted.open);
     let with_length = quoted.end_with_length();
     let without = format!("…{}", quoted.close);
-    let end = if fixed + 4 + width(&with_length) <= room {
+    let known_whole = quoted.units.len() as u64 >= quoted.length;
+    let wanted = place == Place::Outside || !known_whole;
+    let end = if wanted && fixed + 4 + width(&with_length) <= room {
         with_length
     } else if fixed + 1 + width(&without) <= room {
         without
@@ -438,109 +448,20 @@ fn cut_group(group: &Group<'_>, room: usize) -> String {
 
 fn cut_item(group: &Group<'_>, index: usize, room: usize) -> String {
     match group.items {
-        Members::Items(items) => short(&items[index], room),
+        Members::Items(items) => short(&items[index], room, Place::Inside),
         Members::Pairs(pairs) => {
             let (key, value) = &pairs[index];
             let mut line = Line::new(room.saturating_sub(5));
             if line.whole(key).is_ok() {
                 let left = room - width(&line.text) - 2;
-                format!("{}: {}", line.text, short(value, left))
+                format!("{}: {}", line.text, short(value, left, Place::Inside))
             } else if room >= 6 {
-                format!("{}: …", short(key, room - 3))
+                format!("{}: …", short(key, room - 3, Place::Inside))
             } else {
                 "…".into()
             }
         }
     }
-}
-
-fn bits_left(int: &BigInt) -> String {
-    format!("… ({} bits)", grouped(int.bits()))
-}
-
-/// Whether an integer of this many bits can possibly fit: an integer has at least `bits * 0.3` decimal digits.
-fn enough_columns(bits: u64, room: usize) -> bool {
-    bits.saturating_sub(1) * 3 / 10 <= room as u64
-}
-
-/// As many whole items as fit; after them, where there is room, a part of the next; then how many are left.
-fn cut_group(group: &Group<'_>, room: usize) -> String {
-    let closing = width(group.close);
-    let rest = |shown| group.rest(shown);
-    let fits = |line: &Line, shown: u64| width(&rest(shown)) + closing <= line.room;
-
-    let mut line = Line::new(room);
-    if line.push(&group.open).is_err() || line.room < closing + 1 {
-        return cut_text("…", room);
-    }
-    if !fits(&line, 0) && group.items.len() == 0 {
-        return format!("{}…{}", group.open, group.close);
-    }
-    // Where the last count of items ends that leaves room for what has to follow.
-    let mut best = (line.text.len(), line.room, 0);
-    let mut shown = 0;
-    while shown < group.items.len() {
-        if shown > 0 && line.push(", ").is_err() {
-            break;
-        }
-        if line.whole_item(group, shown).is_err() {
-            break;
-        }
-        shown += 1;
-        if fits(&line, shown as u64) {
-            best = (line.text.len(), line.room, shown);
-        }
-    }
-    let (end, left, shown) = best;
-    line.text.truncate(end);
-    line.room = left;
-    if shown < group.items.len() {
-        let separator = if shown > 0 { ", " } else { "" };
-        let rest = rest(shown as u64 + 1);
-        let taken = width(separator) + width(&rest) + closing;
-        let least = if shown == 0 { 3 } else { 10 };
-        if let Some(item_room) = left.checked_sub(taken).filter(|&room| room >= least) {
-            let item = cut_item(group, shown, item_room);
-            return format!("{}{separator}{item}{rest}{}", line.text, group.close);
-        }
-    }
-    let rest = if fits(&line, shown as u64) {
-        rest(shown as u64)
-    } else {
-        "…".into()
-    };
-    format!("{}{rest}{}", line.text, group.close)
-}
-
-fn cut_item(group: &Group<'_>, index: usize, room: usize) -> String {
-    match group.items {
-        Members::Items(items) => short(&items[index], room),
-        Members::Pairs(pairs) => {
-            let (key, value) = &pairs[index];
-            let mut line = Line::new(room.saturating_sub(5));
-            if line.whole(key).is_ok() {
-                let left = room - width(&line.text) - 2;
-                format!("{}: {}", line.text, short(value, left))
-            } else if room >= 6 {
-                format!("{}: …", short(key, room - 3))
-            } else {
-                "…".into()
-            }
-        }
-    }
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Python's rule: single quotes, unless that needs an escape and double quotes do not.
