@@ -220,6 +220,13 @@ impl CodeShape {
     }
 }
 
+/// The address of this thread's state: the thread's identity while it lives.
+#[inline]
+fn thread_address(_py: Python<'_>) -> usize {
+    // SAFETY: the token shows that the thread is attached; only the address is used.
+    unsafe { ffi::compat::PyThreadState_GetUnchecked() as usize }
+}
+
 /// A DEBUG_OP that is being reported: who reports, and on which thread.
 #[derive(Clone, Copy)]
 struct InFlight {
@@ -242,8 +249,7 @@ impl<'py> Scope<'py> {
     /// callback is what runs the traced code.
     #[inline]
     pub(crate) fn enter(py: Python<'py>, tracer: usize) -> Option<Self> {
-        // SAFETY: the thread is attached; only the address is used.
-        let thread = unsafe { ffi::compat::PyThreadState_GetUnchecked() } as usize;
+        let thread = thread_address(py);
         IN_FLIGHT.with(py, |open| {
             if open.iter().any(|other| other.thread == thread && other.tracer == tracer) {
                 return None;
@@ -287,14 +293,16 @@ unsafe impl Send for LiveFrame {}
 unsafe impl Sync for LiveFrame {}
 
 impl LiveFrame {
-    /// The frame, while the callback that it was handed to runs; `None` afterwards.
+    /// The frame, for the callback that it was handed to; `None` after the callback has returned, and for other threads.
     ///
-    /// The callback's native caller holds the scope open and cannot return while this native call, made from inside the
-    /// callback or by another thread while it waits, still runs without releasing the GIL.
+    /// The callback's native caller is below this native call on this thread's stack and cannot return before it, so the
+    /// frame outlives `'py`.
     #[inline]
     #[must_use]
     pub fn get<'py>(&self, py: Python<'py>) -> Option<Frame<'py>> {
-        let open = IN_FLIGHT.with(py, |open| open.iter().any(|scope| scope.serial == self.serial));
+        let thread = thread_address(py);
+        let open =
+            IN_FLIGHT.with(py, |open| open.iter().any(|scope| scope.serial == self.serial && scope.thread == thread));
         open.then_some(Frame { raw: self.raw, scope: PhantomData })
     }
 }
