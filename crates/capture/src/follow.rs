@@ -70,7 +70,7 @@ fn constructors<'py>(
     Ok(())
 }
 
-fn lookup<'py>(py: Python<'py>, class: &Bound<'py, PyType>, name: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+pub(crate) fn lookup<'py>(py: Python<'py>, class: &Bound<'py, PyType>, name: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     // SAFETY: both are live objects of the right types; the borrowed result is turned into a reference of our own before
     // anything can drop it. Exported and unchanged in meaning in 3.11-3.15.
     unsafe { Bound::from_borrowed_ptr_or_opt(py, _PyType_Lookup(class.as_type_ptr(), name.as_ptr())) }
