@@ -32,13 +32,35 @@ class Failure(Exception):
     """Ends a command; the text is all that is shown."""
 
 
-def run(command, log=None, **environment):
-    """Run `command` in the repository; raise Failure when it fails. `log` takes its output, else it is shown."""
+def run(command, log=None, show=True, **environment):
+    """Run `command` in the repository with these variables set; raise Failure when it fails.
+
+    Its output is shown, unless `show` is false, and is also written to the file `log`.
+    """
     command = [str(word) for word in command]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log and subprocess.STDOUT}
-    done = subprocess.run(command, cwd=str(ROOT), env=_environ(environment), **streams)
-    if done.returncode != 0:
-        raise Failure("failed with status %d: %s" % (done.returncode, " ".join(command)))
+    streams = {"stdin": subprocess.DEVNULL}
+    if log:
+        streams.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with subprocess.Popen(command, cwd=str(ROOT), env=_environ(environment), **streams) as process:
+        if log:
+            with open(str(log), "ab") as file:
+                for line in process.stdout:
+                    file.write(line)
+                    if show:
+                        sys.stdout.buffer.write(line)
+                        sys.stdout.buffer.flush()
+    if process.returncode != 0:
+        raise Failure("failed with status %d: %s" % (process.returncode, " ".join(command)))
+
+
+def run_quietly(command, **environment):
+    """`run`, with the output shown only as part of the Failure."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        try:
+            run(command, log=log, show=False, **environment)
+        except Failure as failure:
+            raise Failure(log.read_text(errors="replace") + str(failure)) from None
 
 
 def _environ(changes):
@@ -112,12 +134,7 @@ def build(minor, found):
     profile = "dev" if os.environ.get("DEBUG") == "1" else "release"
     command = [maturin, "build", "--quiet", "--locked", "--profile", profile, "--auditwheel", "skip"]
     command += ["--interpreter", here / "python", "--out", wheels]
-    with tempfile.TemporaryFile() as log:
-        try:
-            run(command, log=log, CARGO_TARGET_DIR=ROOT / "target" / ("py" + minor))
-        except Failure as failure:
-            log.seek(0)
-            raise Failure(log.read().decode(errors="replace") + str(failure)) from None
+    run_quietly(command, CARGO_TARGET_DIR=ROOT / "target" / ("py" + minor))
     install_wheel(minor, here)
     return here
 
