@@ -1,5 +1,7 @@
 //! What a probe reports.
 
+use std::sync::Arc;
+
 use debugop_bytecode::{InstrIdx, Instruction};
 use pyo3::{Bound, PyAny, Python};
 
@@ -21,7 +23,7 @@ pub struct Event<'a, 'py> {
     /// Why it is reported.
     pub kind: EventKind,
     /// The code that runs.
-    pub code: &'a ProbedCode,
+    pub code: &'a Arc<ProbedCode>,
     /// The instruction that is about to run, or that raised.
     pub instruction: InstrIdx,
     /// The frame that runs it.

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use pyo3::types::{PyAnyMethods, PyFrame};
-use pyo3::{Bound, Py, PyAny, Python, ffi};
+use pyo3::types::PyFrame;
+use pyo3::{Bound, PyAny, Python, ffi};
 
 use crate::gil::GilCell;
 use crate::layout::slot::{self, Content, Slot};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString, PyStringMethods};
+use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString};
 use pyo3::{Bound, Py, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::layout::FunctionObject;
 use crate::probed::ProbedCode;
+use crate::value::string;
 
 /// The code object that `function` runs.
 pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode> {
@@ -27,13 +28,13 @@ pub(crate) fn module(function: &Bound<'_, PyFunction>) -> String {
 /// `__name__` of a namespace, if it is a dict and holds a string; otherwise empty.
 pub(crate) fn module_name(globals: &Bound<'_, pyo3::PyAny>) -> String {
     let name = globals.cast_exact::<PyDict>().ok().and_then(|globals| globals.get_item("__name__").ok().flatten());
-    name.and_then(|name| name.cast_into_exact::<PyString>().ok()).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    name.and_then(|name| name.cast_into_exact::<PyString>().ok()).map(|name| string(&name)).unwrap_or_default()
 }
 
 /// A text attribute of a code object; lossy where it has surrogates.
 pub(crate) fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
     let text = code.getattr(attribute).ok().and_then(|text| text.cast_into::<PyString>().ok());
-    text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+    text.map(|text| string(&text)).unwrap_or_default()
 }
 
 /// Makes `function` run `code`, which has the same signature and free variables.
@@ -82,8 +83,13 @@ fn held_elsewhere(py: Python<'_>, retired: &[(Arc<ProbedCode>, Py<PyCode>)]) -> 
     }
     retired.iter().any(|(code, copy)| {
         let own = 1 + in_constants.get(&Arc::as_ptr(code)).copied().unwrap_or_default();
-        copy.get_refcnt(py) as isize > own
+        ref_count(copy, py) > own
     })
+}
+
+fn ref_count(object: &Py<PyCode>, _py: Python<'_>) -> isize {
+    // SAFETY: a live object; the GIL is held.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) as isize }
 }
 
 /// Every function in the heap that runs one of the given code objects.

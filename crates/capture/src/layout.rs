@@ -28,7 +28,8 @@ pub(crate) mod slot;
 
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
-pub(crate) use current::{CodeObject, FunctionObject, InterpreterFrame, OWNED_BY_GENERATOR, ThreadState, VERSION, owner_is_python};
+pub use current::VERSION;
+pub(crate) use current::{CodeObject, FunctionObject, InterpreterFrame, ThreadState, owner_is_python};
 use pyo3::ffi::PyObject;
 
 /// `struct _frame` up to `f_frame`, the same in 3.11-3.15 (`Include/internal/pycore_frame.h`).

@@ -18,6 +18,7 @@ mod probed;
 mod registry;
 pub mod site;
 mod tracer;
+pub mod value;
 
 pub use event::{Event, EventKind};
 pub use frame::{Frame, LiveFrame, SlotValue};

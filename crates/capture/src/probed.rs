@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use debugop_bytecode::{Analysis, CodeView, InstrIdx, Instruction, OffsetMap, Op, Opcode, Place};
+use debugop_bytecode::{Analysis, CodeView, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
@@ -47,7 +47,7 @@ pub struct ProbedCode {
     sites: Vec<SiteInfo>,
     map: OffsetMap,
     nested: Vec<Arc<ProbedCode>>,
-    call_operands: Vec<Option<u32>>,
+    callables: Vec<Option<u32>>,
     shape: GilCell<Option<CodeShape>>,
     probed: GilCell<Option<Py<PyCode>>>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
@@ -133,7 +133,7 @@ impl ProbedCode {
         };
 
         let (mut consts, nested) = probe_constants(py, &constants, module)?;
-        let call_operands = analysis.instructions().iter().map(call_operands).collect();
+        let callables = analysis.instructions().iter().map(|one| debugop_bytecode::callable_depth(VERSION, one)).collect();
         let probed_code = Arc::new(Self {
             original: original.clone().unbind(),
             module: module.into(),
@@ -143,7 +143,7 @@ impl ProbedCode {
             sites: std::mem::take(&mut layout.sites),
             map: inserted.map,
             nested,
-            call_operands,
+            callables,
             shape: GilCell::default(),
             probed: GilCell::default(),
             hooks: GilCell::default(),
@@ -199,7 +199,7 @@ impl ProbedCode {
     /// Where the callable stands below the top of the stack when `instruction` is a call, in slots (1: the top).
     #[inline]
     pub(crate) fn callable_depth(&self, instruction: InstrIdx) -> Option<u32> {
-        self.call_operands[instruction.0 as usize]
+        self.callables[instruction.0 as usize]
     }
 
     /// Whether anybody watches; the first thing that a probe asks.
@@ -209,7 +209,7 @@ impl ProbedCode {
     }
 
     /// Runs the hooks of the site that has just been reached by the running frame.
-    pub(crate) fn fire(self: &ProbedCode, py: Python<'_>, number: u32) -> PyResult<()> {
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, number: u32) -> PyResult<()> {
         let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get(py)) else { return Ok(()) };
         let Some(frame) = Frame::current(py) else { return Ok(()) };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
@@ -258,6 +258,11 @@ impl ProbedCode {
     /// The hooks now in place.
     pub(crate) fn hooks(&self, py: Python<'_>) -> Vec<Hook> {
         self.hooks.cloned(py).map(|hooks| hooks.to_vec()).unwrap_or_default()
+    }
+
+    /// Whether no tracer uses the probed copy.
+    pub(crate) fn unused(&self, py: Python<'_>) -> bool {
+        self.users.get(py) == 0
     }
 
     /// One more tracer uses the probed copy.

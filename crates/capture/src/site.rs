@@ -3,6 +3,7 @@
 //! A probe is `LOAD_CONST <site>; UNARY_INVERT; POP_TOP`. `UNARY_INVERT` is never specialised and calls `nb_invert` of the
 //! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`fire`].
 
+use std::mem::ManuallyDrop;
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyAnyMethods, PyType};
+use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::probed::ProbedCode;
@@ -79,7 +80,7 @@ pub(crate) fn new_site<'py>(py: Python<'py>, code: &Arc<ProbedCode>, number: u32
     // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header and takes a reference to the heap type; the other
     // fields are written before the object is shown to anybody.
     unsafe {
-        let object = ffi::_PyObject_New(site_type).cast::<SiteObject>();
+        let object = ffi::PyObject_New::<SiteObject>(site_type);
         if object.is_null() {
             return Err(PyErr::fetch(py));
         }
@@ -134,8 +135,8 @@ unsafe extern "C" fn reduce(_site: *mut ffi::PyObject, _unused: *mut ffi::PyObje
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
-    // SAFETY: a site holds its code alive, and whoever called us holds the site.
-    let code = unsafe { &*site.code };
+    // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
+    let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
     if code.is_watched(py) {
         let outcome = catch_unwind(AssertUnwindSafe(|| code.fire(py, site.number)));
         if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {

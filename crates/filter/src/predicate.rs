@@ -22,7 +22,7 @@ pub enum Predicate {
     /// The instruction's name matches, such as `CALL*`.
     Opcode(Pattern),
     /// The source line is in the range.
-    Line(RangeInclusive<u32>),
+    Line(RangeInclusive<i32>),
     /// The frame is that many calls below the first traced frame of its thread; that one has depth 0.
     Depth(RangeInclusive<u32>),
     /// All of them hold.
@@ -41,7 +41,7 @@ pub struct StepFacts<'a> {
     /// `opname`.
     pub opcode: &'a str,
     /// The source line, if the instruction has one.
-    pub line: Option<u32>,
+    pub line: Option<i32>,
 }
 
 /// What is known about a step before the program runs.

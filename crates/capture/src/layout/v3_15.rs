@@ -8,7 +8,7 @@ use pyo3::ffi::{PyObject, PyVarObject};
 use super::slot::Slot;
 
 /// The version that this build reads.
-pub(crate) const VERSION: Version = Version::V3_15;
+pub const VERSION: Version = Version::V3_15;
 
 /// `_PyInterpreterFrame` (`Include/internal/pycore_interpframe_structs.h`).
 #[expect(dead_code, reason = "the fields before those that are read give them their place")]
@@ -47,9 +47,6 @@ impl InterpreterFrame {
         }
     }
 }
-
-/// `FRAME_OWNED_BY_GENERATOR`.
-pub(crate) const OWNED_BY_GENERATOR: i8 = 1;
 
 /// Whether a frame with this `owner` runs a code object (0 thread, 1 generator, 2 frame object, 3 interpreter).
 #[inline]
