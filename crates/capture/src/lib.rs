@@ -16,7 +16,9 @@ pub mod interpreter;
 pub mod layout;
 mod probed;
 mod registry;
+mod thread;
 pub mod site;
+pub mod stack;
 mod tracer;
 pub mod value;
 
@@ -25,4 +27,5 @@ pub use frame::{Frame, LiveFrame, SlotValue};
 pub use gil::GilCell;
 pub use layout::VERSION;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
+pub use thread::{is_unshared, thread_ident};
 pub use tracer::{Follow, Handler, Options, Tracer};

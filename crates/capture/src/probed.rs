@@ -184,6 +184,12 @@ impl ProbedCode {
         &self.analysis
     }
 
+    /// The sizes of the probed copy, which place the value stack in its frames.
+    #[inline]
+    pub(crate) fn shape(&self, py: Python<'_>) -> Option<CodeShape> {
+        self.shape.get(py)
+    }
+
     /// Module, qualified name and file.
     #[must_use]
     pub fn names(&self) -> CodeNames<'_> {

@@ -27,7 +27,7 @@ pub trait Handler: Send + Sync {
     ///
     /// # Errors
     /// An exception is raised in the program, at the instruction.
-    fn step<'py>(&self, py: Python<'py>, tracer: &Tracer, event: &Event<'_, 'py>, live: Option<LiveFrame>) -> PyResult<()>;
+    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, live: Option<LiveFrame>) -> PyResult<()>;
 }
 
 /// Which calls are followed.
@@ -297,9 +297,9 @@ impl Hook {
 
     #[inline]
     fn report<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
-        let tracer = &*self.tracer;
+        let tracer = &self.tracer;
         let scope = if tracer.handler.runs_python() {
-            let Some(scope) = Scope::enter(py, std::ptr::from_ref(tracer) as usize) else { return Ok(()) };
+            let Some(scope) = Scope::enter(py, Arc::as_ptr(tracer) as usize) else { return Ok(()) };
             Some(scope)
         } else {
             None

@@ -17,6 +17,13 @@ use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 use crate::follow::lookup;
 use crate::frame::SlotValue;
 
+unsafe extern "C" {
+    /// The type of bound methods (`Include/cpython/classobject.h`).
+    static mut PyMethod_Type: ffi::PyTypeObject;
+    /// The function of a bound method, borrowed.
+    fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
+}
+
 /// How much of a value is captured.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -207,8 +214,8 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     // own at once.
     unsafe {
         let kind = ffi::Py_TYPE(object.as_ptr());
-        if kind == &raw mut ffi::PyMethod_Type {
-            let function = Bound::from_borrowed_ptr_or_opt(py, ffi::PyMethod_Function(object.as_ptr()))?;
+        if kind == &raw mut PyMethod_Type {
+            let function = Bound::from_borrowed_ptr_or_opt(py, PyMethod_Function(object.as_ptr()))?;
             let qualname = match function.cast_exact::<PyFunction>() {
                 Ok(function) => string(function.getattr("__qualname__").ok()?.cast().ok()?),
                 Err(_) => type_name(&function.get_type()),

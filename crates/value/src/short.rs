@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::escape::{escaped, grouped, head, printable, width, write_code_point};
+use crate::escape::{char_width, escaped, printable, width, write_code_point};
 use crate::number::{complex_repr, float_repr};
 use crate::{BigInt, Bytes, Value};
 
@@ -331,6 +331,18 @@ fn cut_text(text: &str, room: usize) -> String {
     out
 }
 
+/// The longest beginning of `text` that fits `room` columns.
+fn head(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    for (index, c) in text.char_indices() {
+        used += char_width(c);
+        if used > room {
+            return &text[..index];
+        }
+    }
+    text
+}
+
 /// As many characters as fit, then the length where there is room for it beside four columns of characters.
 fn cut_quoted(quoted: &Quoted<'_>, room: usize) -> String {
     let fixed = width(&quoted.open);
@@ -375,82 +387,6 @@ fn cut_int(int: &BigInt, room: usize) -> String {
     match room.checked_sub(width(&end)) {
         Some(left) if left >= 4 => format!("{}{end}", head(&digits, left)),
         _ => format!("{}…", head(&digits, room - 1)),
-    }
-}
-
-fn bits_left(int: &BigInt) -> String {
-    format!("… ({} bits)", grouped(int.bits()))
-}
-
-/// Whether an integer of this many bits can possibly fit: an integer has at least `bits * 0.3` decimal digits.
-fn enough_columns(bits: u64, room: usize) -> bool {
-    bits.saturating_sub(1) * 3 / 10 <= room as u64
-}
-
-/// As many whole items as fit; after them, where there is room, a part of the next; then how many are left.
-fn cut_group(group: &Group<'_>, room: usize) -> String {
-    let closing = width(group.close);
-    let rest = |shown| group.rest(shown);
-    let fits = |line: &Line, shown: u64| width(&rest(shown)) + closing <= line.room;
-
-    let mut line = Line::new(room);
-    if line.push(&group.open).is_err() || line.room < closing + 1 {
-        return cut_text("…", room);
-    }
-    if !fits(&line, 0) && group.items.len() == 0 {
-        return format!("{}…{}", group.open, group.close);
-    }
-    // Where the last count of items ends that leaves room for what has to follow.
-    let mut best = (line.text.len(), line.room, 0);
-    let mut shown = 0;
-    while shown < group.items.len() {
-        if shown > 0 && line.push(", ").is_err() {
-            break;
-        }
-        if line.whole_item(group, shown).is_err() {
-            break;
-        }
-        shown += 1;
-        if fits(&line, shown as u64) {
-            best = (line.text.len(), line.room, shown);
-        }
-    }
-    let (end, left, shown) = best;
-    line.text.truncate(end);
-    line.room = left;
-    if shown < group.items.len() {
-        let separator = if shown > 0 { ", " } else { "" };
-        let rest = rest(shown as u64 + 1);
-        let taken = width(separator) + width(&rest) + closing;
-        let least = if shown == 0 { 3 } else { 10 };
-        if let Some(item_room) = left.checked_sub(taken).filter(|&room| room >= least) {
-            let item = cut_item(group, shown, item_room);
-            return format!("{}{separator}{item}{rest}{}", line.text, group.close);
-        }
-    }
-    let rest = if fits(&line, shown as u64) {
-        rest(shown as u64)
-    } else {
-        "…".into()
-    };
-    format!("{}{rest}{}", line.text, group.close)
-}
-
-fn cut_item(group: &Group<'_>, index: usize, room: usize) -> String {
-    match group.items {
-        Members::Items(items) => short(&items[index], room),
-        Members::Pairs(pairs) => {
-            let (key, value) = &pairs[index];
-            let mut line = Line::new(room.saturating_sub(5));
-            if line.whole(key).is_ok() {
-                let left = room - width(&line.text) - 2;
-                format!("{}: {}", line.text, short(value, left))
-            } else if room >= 6 {
-                format!("{}: …", short(key, room - 3))
-            } else {
-                "…".into()
-            }
-        }
     }
 }
 

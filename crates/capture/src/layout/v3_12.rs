@@ -11,7 +11,6 @@ use super::slot::Slot;
 pub const VERSION: Version = Version::V3_12;
 
 /// `_PyInterpreterFrame` (`Include/internal/pycore_frame.h`).
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 #[repr(C)]
 pub(crate) struct InterpreterFrame {
     f_code: *mut PyObject,
@@ -51,7 +50,6 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
 }
 
 /// `PyCodeObject` up to `co_nlocalsplus` (`Include/cpython/code.h`).
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 #[repr(C)]
 pub(crate) struct CodeObject {
     ob_base: PyVarObject,
@@ -62,7 +60,6 @@ pub(crate) struct CodeObject {
 }
 
 /// `PyFunctionObject` up to `func_version` (`Include/cpython/funcobject.h`).
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 #[repr(C)]
 pub(crate) struct FunctionObject {
     ob_base: PyObject,
@@ -90,7 +87,6 @@ struct CFrame {
     current_frame: *mut InterpreterFrame,
 }
 
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 /// `PyThreadState` up to `cframe` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {

@@ -11,7 +11,6 @@ use super::slot::Slot;
 pub const VERSION: Version = Version::V3_14;
 
 /// `_PyInterpreterFrame` (`Include/internal/pycore_interpframe_structs.h`).
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 #[repr(C)]
 pub(crate) struct InterpreterFrame {
     f_executable: Slot,
@@ -55,7 +54,6 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
 }
 
 /// `PyCodeObject` up to `co_nlocalsplus` (`Include/cpython/code.h`).
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 #[repr(C)]
 pub(crate) struct CodeObject {
     ob_base: PyVarObject,
@@ -66,7 +64,6 @@ pub(crate) struct CodeObject {
 }
 
 /// `PyFunctionObject` up to `func_version` (`Include/cpython/funcobject.h`).
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 #[repr(C)]
 pub(crate) struct FunctionObject {
     ob_base: PyObject,
@@ -89,7 +86,6 @@ pub(crate) struct FunctionObject {
     pub func_version: u32,
 }
 
-#[expect(dead_code, reason = "the fields before those that are read give them their place")]
 /// `PyThreadState` up to `current_frame` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
