@@ -58,7 +58,7 @@ impl<'py> Event<'_, 'py> {
         // The handler of exceptions that leave finds `lasti` in slot 0 and the exception in slot 1.
         let slot = match self.kind {
             EventKind::Unwind => 1,
-            EventKind::Instruction if self.code.analysis().handler_only(self.instruction) => self.depth.checked_sub(1)?,
+            EventKind::Instruction if self.code.analysis().is_handler(self.instruction) => self.depth.checked_sub(1)?,
             EventKind::Instruction => return None,
         };
         match self.frame.read(py, &self.shape, slot) {
