@@ -1,5 +1,35 @@
 //! CPython 3.11-3.15 bytecode as data: decode, assemble, analyse, insert. No Python, no unsafe.
+//!
+//! An *offset* is a byte offset in `co_code`. [`Analysis::new`] reads a code object, [`sites()`] says where probes may stand,
+//! [`insert()`] puts them there and [`remove`] takes them out again.
 
+pub mod analysis;
 pub mod argument;
+pub mod cfg;
+mod depth;
+pub mod error;
+pub mod exception_table;
+pub mod insert;
+pub mod instruction;
+mod layout;
+pub mod location_table;
+pub mod offset_map;
 pub mod opcode;
+mod remove;
+pub mod sites;
+mod varint;
 pub mod version;
+
+pub use analysis::{Analysis, CodeView, InstrIdx};
+pub use argument::{Argument, Resolve, argument};
+pub use cfg::{Block, BlockIdx};
+pub use error::{Error, Table};
+pub use exception_table::ExceptionEntry;
+pub use insert::{Inserted, Insertion, Place, Unwind, insert};
+pub use instruction::{Instruction, assemble, decode};
+pub use location_table::{Location, LocationEntry};
+pub use offset_map::OffsetMap;
+pub use opcode::{ArgKind, Flow, JumpKind, Op, Opcode, OpcodeInfo, StackEffect};
+pub use remove::{CodeParts, remove};
+pub use sites::{Forbidden, Silent, Site, Sites, forbidden, sites};
+pub use version::Version;

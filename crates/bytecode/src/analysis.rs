@@ -1,0 +1,285 @@
+//! What is known about one code object before it runs.
+
+use crate::cfg::{self, Block};
+use crate::depth;
+use crate::error::Error;
+use crate::exception_table::{self, ExceptionEntry};
+use crate::instruction::{Instruction, decode_units, reference, start_at};
+use crate::location_table::{self, Location, LocationEntry};
+use crate::opcode::{JumpKind, Op, OpcodeInfo};
+use crate::version::Version;
+
+/// The parts of a code object that hold its instructions.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeView<'a> {
+    /// The interpreter the code object belongs to.
+    pub version: Version,
+    /// `co_code`.
+    pub code: &'a [u8],
+    /// `co_exceptiontable`.
+    pub exception_table: &'a [u8],
+    /// `co_linetable`.
+    pub location_table: &'a [u8],
+    /// `co_firstlineno`.
+    pub first_line: i32,
+    /// `co_stacksize`.
+    pub stack_size: u32,
+}
+
+/// Index of an instruction in its code object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstrIdx(pub u32);
+
+impl InstrIdx {
+    #[inline]
+    pub(crate) fn usize(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// No instruction, no depth.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Facts about one instruction, as bits.
+pub(crate) mod flag {
+    pub(crate) const JUMP_TARGET: u8 = 1;
+    pub(crate) const HANDLER: u8 = 2;
+    pub(crate) const HANDLER_ONLY: u8 = 4;
+}
+
+/// Instructions, tables, control flow and stack depths of one code object.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    pub(crate) version: Version,
+    pub(crate) instructions: Vec<Instruction>,
+    /// For every code unit, the index of its instruction.
+    pub(crate) owners: Vec<u32>,
+    /// Instructions whose argument names another one, with that one's index, in order.
+    pub(crate) references: Vec<(u32, u32)>,
+    pub(crate) entries: Vec<ExceptionEntry>,
+    pub(crate) locations: Vec<LocationEntry>,
+    /// First code unit of each location entry.
+    location_starts: Vec<u32>,
+    pub(crate) depths: Vec<u32>,
+    pub(crate) flags: Vec<u8>,
+    /// The first `RESUME`; before it a frame is incomplete.
+    pub(crate) entry: Option<u32>,
+}
+
+impl Analysis {
+    /// Analyses a code object. Linear in its size.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] that speaks of bytecode, tables or stack depth.
+    pub fn new(view: &CodeView<'_>) -> Result<Self, Error> {
+        let version = view.version;
+        let (instructions, owners) = decode_units(version, view.code)?;
+        let entries = exception_table::parse(view.exception_table)?;
+        let locations = location_table::parse(view.location_table, view.first_line)?;
+        let location_starts = cover(&locations, owners.len())?;
+        let mut analysis = Self {
+            version,
+            flags: vec![0; instructions.len()],
+            depths: Vec::new(),
+            references: Vec::new(),
+            entry: None,
+            instructions,
+            owners,
+            entries,
+            locations,
+            location_starts,
+        };
+        analysis.resolve()?;
+        analysis.check_entries()?;
+        depth::compute(&mut analysis, view.stack_size)?;
+        Ok(analysis)
+    }
+
+    fn resolve(&mut self) -> Result<(), Error> {
+        for (index, instruction) in self.instructions.iter().enumerate() {
+            let Some(info) = instruction.opcode.info(self.version) else {
+                continue;
+            };
+            if info.op == Op::Resume && self.entry.is_none() {
+                self.entry = Some(index as u32);
+            }
+            let Some(target) = reference(instruction, info) else {
+                continue;
+            };
+            let to =
+                start_at(&self.instructions, &self.owners, target).ok_or(Error::JumpTarget {
+                    offset: instruction.offset,
+                    target,
+                })?;
+            if info.jump != JumpKind::None {
+                self.flags[to as usize] |= flag::JUMP_TARGET;
+            }
+            self.references.push((index as u32, to));
+        }
+        Ok(())
+    }
+
+    fn check_entries(&mut self) -> Result<(), Error> {
+        let length = self.owners.len() as u32 * 2;
+        let mut free = 0;
+        for entry in &self.entries {
+            let &ExceptionEntry {
+                start, end, target, ..
+            } = entry;
+            let is_start =
+                |offset: u32| start_at(&self.instructions, &self.owners, i64::from(offset));
+            if is_start(start).is_none() || (end != length && is_start(end).is_none()) {
+                return Err(Error::ExceptionRange { start, end });
+            }
+            if start < free {
+                return Err(Error::ExceptionOrder { start });
+            }
+            free = end;
+            let handler = is_start(target).ok_or(Error::HandlerTarget { target })?;
+            self.flags[handler as usize] |= flag::HANDLER;
+        }
+        Ok(())
+    }
+
+    /// The instruction set.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// All instructions, in the order of their offsets.
+    pub fn instructions(&self) -> &[Instruction] {
+        &self.instructions
+    }
+
+    /// One instruction.
+    ///
+    /// # Panics
+    /// When the index is not of this code object.
+    pub fn get(&self, index: InstrIdx) -> &Instruction {
+        &self.instructions[index.usize()]
+    }
+
+    /// What is known of an instruction's opcode. Decoding has made sure that it is defined.
+    #[inline]
+    pub(crate) fn info(&self, index: u32) -> Option<&'static OpcodeInfo> {
+        self.instructions
+            .get(index as usize)?
+            .opcode
+            .info(self.version)
+    }
+
+    /// The instruction's name, or `None` past the last one.
+    #[inline]
+    pub(crate) fn op(&self, index: u32) -> Option<Op> {
+        Some(self.info(index)?.op)
+    }
+
+    /// The instruction whose opcode unit is at this byte offset.
+    pub fn at_offset(&self, offset: u32) -> Option<InstrIdx> {
+        let index = *self.owners.get(offset as usize / 2)?;
+        (self.instructions[index as usize].offset == offset).then_some(InstrIdx(index))
+    }
+
+    /// The instruction whose first unit, prefix or not, is at this byte offset.
+    pub fn at_start(&self, offset: u32) -> Option<InstrIdx> {
+        start_at(&self.instructions, &self.owners, i64::from(offset)).map(InstrIdx)
+    }
+
+    /// The instruction an instruction's jump lands on.
+    pub fn target(&self, index: InstrIdx) -> Option<InstrIdx> {
+        if self.info(index.0)?.jump == JumpKind::None {
+            return None;
+        }
+        let found = self
+            .references
+            .binary_search_by_key(&index.0, |reference| reference.0)
+            .ok()?;
+        Some(InstrIdx(self.references[found].1))
+    }
+
+    /// Values on the stack before the instruction executes; `None` when nothing leads to it.
+    pub fn depth(&self, index: InstrIdx) -> Option<u32> {
+        self.depths
+            .get(index.usize())
+            .copied()
+            .filter(|&depth| depth != NONE)
+    }
+
+    /// Whether some jump lands on it.
+    pub fn is_jump_target(&self, index: InstrIdx) -> bool {
+        self.has(index, flag::JUMP_TARGET)
+    }
+
+    /// Whether the exception table names it as a handler.
+    pub fn is_handler(&self, index: InstrIdx) -> bool {
+        self.has(index, flag::HANDLER)
+    }
+
+    /// Whether it is reached, and only after an exception was caught.
+    pub fn handler_only(&self, index: InstrIdx) -> bool {
+        self.has(index, flag::HANDLER_ONLY)
+    }
+
+    fn has(&self, index: InstrIdx, bit: u8) -> bool {
+        self.flags
+            .get(index.usize())
+            .is_some_and(|flags| flags & bit != 0)
+    }
+
+    /// The exception table.
+    pub fn exception_entries(&self) -> &[ExceptionEntry] {
+        &self.entries
+    }
+
+    /// The exception-table entry that covers an instruction.
+    pub fn exception_entry(&self, index: InstrIdx) -> Option<&ExceptionEntry> {
+        let start = self.instructions.get(index.usize())?.start;
+        let after = self.entries.partition_point(|entry| entry.start <= start);
+        self.entries[..after]
+            .iter()
+            .rev()
+            .find(|entry| start < entry.end)
+    }
+
+    /// The location table, as written.
+    pub fn location_entries(&self) -> &[LocationEntry] {
+        &self.locations
+    }
+
+    /// The source position of an instruction's opcode unit.
+    ///
+    /// # Panics
+    /// When the index is not of this code object.
+    pub fn location(&self, index: InstrIdx) -> Location {
+        let unit = self.instructions[index.usize()].offset / 2;
+        let after = self.location_starts.partition_point(|&start| start <= unit);
+        self.locations[after - 1].location
+    }
+
+    /// The first `RESUME`, where the frame is complete and execution begins to be visible.
+    pub fn first_resume(&self) -> Option<InstrIdx> {
+        self.entry.map(InstrIdx)
+    }
+
+    /// The control-flow graph: basic blocks in the order of their offsets. Computed anew on each call.
+    pub fn blocks(&self) -> Vec<Block> {
+        cfg::blocks(self)
+    }
+}
+
+/// The first unit of each entry; the entries must cover `units` code units exactly.
+fn cover(locations: &[LocationEntry], units: usize) -> Result<Vec<u32>, Error> {
+    let covered: u64 = locations.iter().map(|entry| u64::from(entry.units)).sum();
+    if covered != units as u64 {
+        return Err(Error::LocationLength {
+            covered,
+            units: units as u64,
+        });
+    }
+    let starts = locations.iter().scan(0, |next, entry| {
+        let start = *next;
+        *next += u32::from(entry.units);
+        Some(start)
+    });
+    Ok(starts.collect())
+}

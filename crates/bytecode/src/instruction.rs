@@ -1,0 +1,297 @@
+//! Instructions: code units with their `EXTENDED_ARG` prefixes and inline caches folded in.
+
+use crate::error::Error;
+use crate::opcode::{ArgKind, JumpKind, Op, Opcode, OpcodeInfo};
+use crate::version::Version;
+
+/// The longest `co_code` that is read, in bytes. Offsets and grown offsets stay within 32 bits.
+pub const MAX_CODE: usize = 1 << 30;
+
+/// One instruction. Offsets are byte offsets in `co_code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// Of the first `EXTENDED_ARG` prefix; equal to `offset` without prefixes. Jumps land here.
+    pub start: u32,
+    /// Of the unit that holds the opcode, as in `dis.Instruction.offset`.
+    pub offset: u32,
+    /// The argument with its prefixes applied. Raw: a jump's is a distance in code units.
+    pub arg: u32,
+    /// Of the instruction itself, never `EXTENDED_ARG` or `CACHE`.
+    pub opcode: Opcode,
+    /// Inline cache entries that follow, in code units.
+    pub caches: u8,
+}
+
+impl Instruction {
+    /// Byte offset after the inline caches, where the next instruction starts.
+    #[inline]
+    pub fn end(&self) -> u32 {
+        self.offset + 2 + 2 * u32::from(self.caches)
+    }
+
+    /// Number of `EXTENDED_ARG` prefixes, 0 to 3.
+    #[inline]
+    pub fn prefixes(&self) -> u32 {
+        (self.offset - self.start) / 2
+    }
+
+    /// Where a jump lands: the [`start`](Self::start) of the target instruction. `None` for an instruction that does not jump,
+    /// and for a distance that leaves the 32-bit range.
+    pub fn jump_target(&self, version: Version) -> Option<u32> {
+        let target = distance_end(self, self.opcode.info(version)?.jump)?;
+        u32::try_from(target).ok()
+    }
+}
+
+/// The byte offset a jump of the given kind names, or `None` for other instructions.
+pub(crate) fn distance_end(instruction: &Instruction, jump: JumpKind) -> Option<i64> {
+    let bytes = i64::from(instruction.arg) * 2;
+    match jump {
+        JumpKind::None => None,
+        JumpKind::Forward => Some(i64::from(instruction.end()) + bytes),
+        JumpKind::Backward => Some(i64::from(instruction.end()) - bytes),
+    }
+}
+
+/// The byte offset an instruction's argument refers to, jump or not: `END_ASYNC_FOR` (3.14+) names the instruction that
+/// it ends.
+pub(crate) fn reference(instruction: &Instruction, info: &OpcodeInfo) -> Option<i64> {
+    match info.arg {
+        ArgKind::JumpOrigin => distance_end(instruction, JumpKind::Backward),
+        _ => distance_end(instruction, info.jump),
+    }
+}
+
+/// Decodes `co_code`, strictly: what is accepted is rebuilt bit by bit by [`assemble`], and every jump lands on the start of
+/// an instruction.
+///
+/// # Errors
+/// [`Error::OddLength`], [`Error::TooLong`], [`Error::UndefinedOpcode`], [`Error::Cache`], [`Error::DanglingPrefix`],
+/// [`Error::TooManyPrefixes`], [`Error::JumpTarget`].
+pub fn decode(version: Version, code: &[u8]) -> Result<Vec<Instruction>, Error> {
+    let (instructions, owners) = decode_units(version, code)?;
+    for instruction in &instructions {
+        if let Some(info) = instruction.opcode.info(version)
+            && let Some(target) = reference(instruction, info)
+        {
+            start_at(&instructions, &owners, target).ok_or(Error::JumpTarget {
+                offset: instruction.offset,
+                target,
+            })?;
+        }
+    }
+    Ok(instructions)
+}
+
+/// Index of the instruction that starts at byte `target`. `owners` holds the index of each code unit's instruction.
+pub(crate) fn start_at(instructions: &[Instruction], owners: &[u32], target: i64) -> Option<u32> {
+    let index = *owners.get(usize::try_from(target).ok()? / 2)?;
+    (i64::from(instructions[index as usize].start) == target).then_some(index)
+}
+
+/// The instructions, and for every code unit the index of its instruction. Jumps are not looked at.
+pub(crate) fn decode_units(
+    version: Version,
+    code: &[u8],
+) -> Result<(Vec<Instruction>, Vec<u32>), Error> {
+    if !code.len().is_multiple_of(2) {
+        return Err(Error::OddLength { length: code.len() });
+    }
+    if code.len() > MAX_CODE {
+        return Err(Error::TooLong { length: code.len() });
+    }
+    let extended = Op::ExtendedArg
+        .opcode(version)
+        .map_or(Opcode::CACHE, |opcode| opcode);
+    let mut instructions = Vec::with_capacity(code.len() / 4);
+    let mut owners = vec![0; code.len() / 2];
+    let (units, _) = code.as_chunks::<2>();
+    let mut unit = 0;
+    while unit < units.len() {
+        let start = unit;
+        let mut arg = 0;
+        while units[unit][0] == extended.0 {
+            if unit - start == 3 {
+                return Err(Error::TooManyPrefixes {
+                    offset: start as u32 * 2,
+                });
+            }
+            arg = arg << 8 | u32::from(units[unit][1]);
+            unit += 1;
+            if unit == units.len() {
+                return Err(Error::DanglingPrefix {
+                    offset: start as u32 * 2,
+                });
+            }
+        }
+        let [opcode, low] = units[unit];
+        let offset = unit as u32 * 2;
+        let info = Opcode(opcode).info(version).ok_or(Error::UndefinedOpcode {
+            offset,
+            opcode,
+            version,
+        })?;
+        let end = unit + 1 + usize::from(info.caches);
+        if units
+            .get(unit + 1..end)
+            .is_none_or(|caches| caches.iter().any(|cache| *cache != [0, 0]))
+        {
+            return Err(Error::Cache {
+                offset,
+                expected: info.caches,
+            });
+        }
+        owners[start..end].fill(instructions.len() as u32);
+        instructions.push(Instruction {
+            start: start as u32 * 2,
+            offset,
+            arg: arg << 8 | u32::from(low),
+            opcode: Opcode(opcode),
+            caches: info.caches,
+        });
+        unit = end;
+    }
+    Ok((instructions, owners))
+}
+
+/// Writes instructions one after the other with exactly their [`prefixes`](Instruction::prefixes), caches zeroed.
+/// Offsets are not consulted otherwise.
+pub fn assemble(version: Version, instructions: &[Instruction]) -> Vec<u8> {
+    let mut code = Vec::with_capacity(instructions.len() * 6);
+    for instruction in instructions {
+        push(
+            &mut code,
+            version,
+            instruction.opcode,
+            instruction.arg,
+            instruction.prefixes(),
+            instruction.caches,
+        );
+    }
+    code
+}
+
+/// Appends one instruction.
+#[inline]
+pub(crate) fn push(
+    code: &mut Vec<u8>,
+    version: Version,
+    opcode: Opcode,
+    arg: u32,
+    prefixes: u32,
+    caches: u8,
+) {
+    if prefixes > 0 {
+        let extended = Op::ExtendedArg
+            .opcode(version)
+            .map_or(Opcode::CACHE, |opcode| opcode);
+        for shift in (1..=prefixes).rev() {
+            code.extend([extended.0, (arg >> (8 * shift)) as u8]);
+        }
+    }
+    code.extend([opcode.0, arg as u8]);
+    for _ in 0..caches {
+        code.extend([0, 0]);
+    }
+}
+
+/// Prefixes an argument needs.
+#[inline]
+pub(crate) fn needed_prefixes(arg: u32) -> u32 {
+    match arg {
+        0..=0xff => 0,
+        0x100..=0xffff => 1,
+        0x1_0000..=0xff_ffff => 2,
+        _ => 3,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test panics")]
+mod tests {
+    use super::*;
+
+    /// `lambda x: x if x else None` on 3.11.
+    const CONDITIONAL: &[u8] = b"\x97\x00|\x00r\x02|\x00S\x00d\x00S\x00";
+
+    #[test]
+    fn decoding_and_assembling_is_the_identity() {
+        let instructions = decode(Version::V3_11, CONDITIONAL).unwrap();
+        let names: Vec<_> = instructions
+            .iter()
+            .map(|i| i.opcode.name(Version::V3_11))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "RESUME",
+                "LOAD_FAST",
+                "POP_JUMP_FORWARD_IF_FALSE",
+                "LOAD_FAST",
+                "RETURN_VALUE",
+                "LOAD_CONST",
+                "RETURN_VALUE"
+            ]
+        );
+        assert_eq!(instructions[2].jump_target(Version::V3_11), Some(10));
+        assert_eq!(instructions[1].jump_target(Version::V3_11), None);
+        assert_eq!(assemble(Version::V3_11, &instructions), CONDITIONAL);
+    }
+
+    #[test]
+    fn prefixes_belong_to_their_instruction() {
+        let code = [0x90, 0x01, 0x90, 0x02, 0x64, 0x03];
+        let [instruction] = decode(Version::V3_12, &code).unwrap()[..] else {
+            panic!("one instruction")
+        };
+        assert_eq!(
+            (instruction.start, instruction.offset, instruction.end()),
+            (0, 4, 6)
+        );
+        assert_eq!(instruction.arg, 0x01_0203);
+        assert_eq!(assemble(Version::V3_12, &[instruction]), code);
+    }
+
+    #[test]
+    fn damaged_code_is_a_typed_error() {
+        let error = |code: &[u8]| decode(Version::V3_11, code).unwrap_err();
+        assert_eq!(error(&[0x97]), Error::OddLength { length: 1 });
+        assert_eq!(
+            error(&[0x97, 0, 0xff, 0]),
+            Error::UndefinedOpcode {
+                offset: 2,
+                opcode: 0xff,
+                version: Version::V3_11
+            }
+        );
+        assert_eq!(
+            error(&[0x97, 0, 0x90, 1]),
+            Error::DanglingPrefix { offset: 2 }
+        );
+        assert_eq!(
+            error(&[0x90, 1, 0x90, 1, 0x90, 1, 0x90, 1, 0x64, 0]),
+            Error::TooManyPrefixes { offset: 0 }
+        );
+        assert_eq!(
+            error(&[0x7a, 0]),
+            Error::Cache {
+                offset: 0,
+                expected: 1
+            }
+        );
+        assert_eq!(
+            error(&[0x6e, 1, 0x97, 0]),
+            Error::JumpTarget {
+                offset: 0,
+                target: 4
+            }
+        );
+        assert_eq!(
+            error(&[0x8c, 2, 0x97, 0]),
+            Error::JumpTarget {
+                offset: 0,
+                target: -2
+            }
+        );
+    }
+}

@@ -1,0 +1,279 @@
+//! `co_linetable`: the source position of every code unit, as PEP 657 and `Objects/locations.md` describe it.
+//!
+//! An entry is a byte `1 cccc lll` (code, length − 1) and what the code says:
+//!
+//! | code | line delta | end line | columns |
+//! |---|---|---|---|
+//! | 0–9 | 0 | same | one byte: low 3 bits of the start and 4 bits of width; the code is the start's high bits |
+//! | 10–12 | code − 10 | same | one byte each |
+//! | 13 | signed varint | same | none |
+//! | 14 | signed varint | varint delta | varints, 0 = none |
+//! | 15 | – | – | no location at all |
+
+use crate::error::{Error, Table};
+use crate::varint::{Cursor, push_little_endian, push_signed};
+
+/// Code units one entry can cover.
+pub const MAX_UNITS: u8 = 8;
+
+const ONE_LINE: u8 = 10;
+const NO_COLUMNS: u8 = 13;
+const LONG: u8 = 14;
+const NONE: u8 = 15;
+
+/// A range in the source. Lines start at 1 (a module's first `RESUME` is on line 0), columns are UTF-8 byte offsets from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Location {
+    /// Line of the first character; `None` when the instruction has no location.
+    pub line: Option<i32>,
+    /// Line of the last character.
+    pub end_line: Option<i32>,
+    /// Column of the first character.
+    pub column: Option<u32>,
+    /// Column after the last character.
+    pub end_column: Option<u32>,
+}
+
+/// What one entry says about the next `units` code units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocationEntry {
+    /// 1 to 8 code units.
+    pub units: u8,
+    /// Of each of them.
+    pub location: Location,
+}
+
+/// Reads a table. `first_line` is `co_firstlineno`.
+///
+/// # Errors
+/// [`Error::EntryStart`], [`Error::Varint`], [`Error::TableTruncated`].
+pub fn parse(table: &[u8], first_line: i32) -> Result<Vec<LocationEntry>, Error> {
+    let mut reader = Reader::new(table, first_line);
+    let mut entries = Vec::with_capacity(table.len() / 3);
+    while let Some(entry) = reader.next_entry()? {
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// Writes entries in the shortest form CPython's assembler would choose; the inverse of [`parse`] for every table it wrote.
+pub fn write(entries: &[LocationEntry], first_line: i32) -> Vec<u8> {
+    let mut writer = Writer::new(first_line, entries.len() * 3);
+    for entry in entries {
+        writer.push(entry.units, &entry.location);
+    }
+    writer.finish()
+}
+
+/// Reads entries one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a> {
+    cursor: Cursor<'a>,
+    line: i32,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(table: &'a [u8], first_line: i32) -> Self {
+        Self {
+            cursor: Cursor::new(table, Table::Location),
+            line: first_line,
+        }
+    }
+
+    /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
+    pub(crate) fn next_entry(&mut self) -> Result<Option<LocationEntry>, Error> {
+        if self.cursor.is_at_end() {
+            return Ok(None);
+        }
+        let position = self.cursor.position();
+        let head = self.cursor.byte()?;
+        if head & 0x80 == 0 {
+            return Err(Error::EntryStart {
+                table: Table::Location,
+                position,
+            });
+        }
+        let units = (head & 7) + 1;
+        let location = match head >> 3 & 15 {
+            NONE => Location::default(),
+            LONG => {
+                self.line = self.line.wrapping_add(self.cursor.signed()?);
+                let lines = self.cursor.little_endian()?;
+                let column = self.cursor.little_endian()?;
+                let end_column = self.cursor.little_endian()?;
+                Location {
+                    line: Some(self.line),
+                    end_line: Some(self.line.wrapping_add_unsigned(lines)),
+                    column: column.checked_sub(1),
+                    end_column: end_column.checked_sub(1),
+                }
+            }
+            NO_COLUMNS => {
+                self.line = self.line.wrapping_add(self.cursor.signed()?);
+                Location {
+                    line: Some(self.line),
+                    end_line: Some(self.line),
+                    column: None,
+                    end_column: None,
+                }
+            }
+            code @ ONE_LINE..NO_COLUMNS => {
+                self.line = self.line.wrapping_add(i32::from(code - ONE_LINE));
+                let column = u32::from(self.cursor.byte()?);
+                let end_column = u32::from(self.cursor.byte()?);
+                self.one_line(column, end_column)
+            }
+            code => {
+                let byte = self.cursor.byte()?;
+                let column = u32::from(code) << 3 | u32::from(byte >> 4);
+                self.one_line(column, column + u32::from(byte & 15))
+            }
+        };
+        Ok(Some(LocationEntry { units, location }))
+    }
+
+    fn one_line(&self, column: u32, end_column: u32) -> Location {
+        Location {
+            line: Some(self.line),
+            end_line: Some(self.line),
+            column: Some(column),
+            end_column: Some(end_column),
+        }
+    }
+}
+
+/// Appends entries one by one.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    out: Vec<u8>,
+    line: i32,
+}
+
+impl Writer {
+    pub(crate) fn new(first_line: i32, capacity: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(capacity),
+            line: first_line,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Appends as many entries as `units` code units need.
+    pub(crate) fn push_run(&mut self, mut units: u32, location: &Location) {
+        while units > u32::from(MAX_UNITS) {
+            self.push(MAX_UNITS, location);
+            units -= u32::from(MAX_UNITS);
+        }
+        if units > 0 {
+            self.push(units as u8, location);
+        }
+    }
+
+    fn head(&mut self, code: u8, units: u8) {
+        debug_assert!((1..=MAX_UNITS).contains(&units));
+        self.out.push(0x80 | code << 3 | (units - 1) & 7);
+    }
+
+    pub(crate) fn push(&mut self, units: u8, location: &Location) {
+        let Some(line) = location.line else {
+            self.head(NONE, units);
+            return;
+        };
+        let delta = line.wrapping_sub(self.line);
+        let same_line = location.end_line == Some(line);
+        self.line = line;
+        if let (Some(column), Some(end_column)) = (location.column, location.end_column) {
+            if same_line
+                && delta == 0
+                && column < 80
+                && end_column >= column
+                && end_column - column < 16
+            {
+                self.head((column >> 3) as u8, units);
+                self.out
+                    .push((column as u8 & 7) << 4 | (end_column - column) as u8);
+                return;
+            }
+            if same_line && (0..3).contains(&delta) && column < 128 && end_column < 128 {
+                self.head(ONE_LINE + delta as u8, units);
+                self.out.extend([column as u8, end_column as u8]);
+                return;
+            }
+        } else if same_line || location.end_line.is_none() {
+            self.head(NO_COLUMNS, units);
+            push_signed(&mut self.out, delta);
+            return;
+        }
+        self.head(LONG, units);
+        push_signed(&mut self.out, delta);
+        let end_line = location.end_line.unwrap_or(line);
+        push_little_endian(&mut self.out, end_line.wrapping_sub(line).cast_unsigned());
+        for column in [location.column, location.end_column] {
+            push_little_endian(
+                &mut self.out,
+                column.map_or(0, |column| column.wrapping_add(1)),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test panics")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn location() -> impl Strategy<Value = Location> {
+        let some = (
+            1i32..100_000,
+            0i32..4,
+            prop::option::of((0u32..300, 0u32..300)),
+        )
+            .prop_map(|(line, lines, columns)| Location {
+                line: Some(line),
+                end_line: Some(line + lines),
+                column: columns.map(|columns| columns.0),
+                end_column: columns.map(|columns| columns.1),
+            });
+        prop_oneof![some, Just(Location::default())]
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(
+            entries in prop::collection::vec((1u8..=8, location()), 0..40),
+            first_line in 0i32..100_000,
+        ) {
+            let entries: Vec<_> = entries.into_iter().map(|(units, location)| LocationEntry { units, location }).collect();
+            let table = write(&entries, first_line);
+            prop_assert_eq!(parse(&table, first_line).unwrap(), entries);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, first_line: i32) {
+            if let Ok(entries) = parse(&bytes, first_line) {
+                write(&entries, first_line);
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_the_compiler_wrote() {
+        // `def f():\n    return g(1)` on 3.11.7: f's co_linetable.
+        let table = b"\x80\x00\xdd\x0b\x0c\x88Q\x894\x8c4\x80K";
+        let entries = parse(table, 1).unwrap();
+        assert_eq!(
+            entries[0].location,
+            Location {
+                line: Some(1),
+                end_line: Some(1),
+                column: Some(0),
+                end_column: Some(0)
+            }
+        );
+        assert_eq!(write(&entries, 1), table);
+    }
+}

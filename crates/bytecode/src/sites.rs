@@ -1,0 +1,282 @@
+//! Where a probe may stand, and which instructions it speaks for.
+//!
+//! Two places are asked about: *before* an instruction, where jumps to the instruction land on what is inserted, and *after*
+//! one, where they do not. What must stay together, and why, is listed in [`Forbidden`]. An instruction that no probe may
+//! precede is spoken for by a neighbour's probe when control surely passes both, else it is [`Silent`].
+
+use smallvec::SmallVec;
+
+use crate::analysis::{Analysis, InstrIdx};
+use crate::insert::Place;
+use crate::opcode::{Flow, Op};
+use crate::version::Version;
+
+/// Why nothing may be inserted at a place. Sources are functions and instruction definitions of CPython
+/// (`Python/ceval.c` in 3.11, `Python/bytecodes.c` from 3.12 on, where no other file is named).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Forbidden {
+    /// There is no such instruction.
+    #[error("the code object has no such instruction")]
+    Missing,
+    /// Nothing leads to the instruction, so the depth of the stack there is unknown.
+    #[error("nothing leads to the instruction")]
+    Unreachable,
+    /// Control never passes from the instruction to the next one.
+    #[error("control does not continue after the instruction")]
+    NoFallThrough,
+    /// Until its first `RESUME` a frame is incomplete: invisible to tracebacks and `sys._getframe`
+    /// (`_PyFrame_IsIncomplete`, `co_firsttraceable`); `RETURN_GENERATOR` copies it away.
+    #[error("the frame is incomplete until its first RESUME")]
+    Prefix,
+    /// Generators look at the unit after `YIELD_VALUE` to learn how they are suspended (`Objects/genobject.c`: `_PyGen_yf`,
+    /// `gen_close`), and monitoring reports the resumption there.
+    #[error("a suspended frame must find RESUME right after its YIELD_VALUE")]
+    Resumption,
+    /// An exhausted `FOR_ITER` jumps to its target and then over `END_FOR` (3.12, 3.14+), in 3.13 over the `POP_TOP` after it too.
+    #[error("an exhausted FOR_ITER jumps a fixed distance past END_FOR")]
+    ExhaustedFor,
+    /// `KW_NAMES` leaves the keyword names in a variable of the interpreter for the next `CALL` (3.11, 3.12); an exception in
+    /// between would leave them to a wrong one. A specialised `PRECALL` skips a `CALL` right after it (3.11).
+    #[error("KW_NAMES, PRECALL and CALL work as one instruction")]
+    Call,
+    /// `NOT_TAKEN` reports a branch whose origin is the instruction executed just before it (3.14+).
+    #[error("branch monitoring takes the instruction before NOT_TAKEN for the branch")]
+    NotTaken,
+    /// 3.11: `gen.throw()` (`_gen_throw` in `Objects/genobject.c`) ends a delegation by reading the `SEND` in the unit before
+    /// `YIELD_VALUE`.
+    #[error("throw() into a delegation must find SEND right before YIELD_VALUE")]
+    Delegation,
+    /// 3.11: a backward jump starts a new line event except when it lands on `SEND` itself (`maybe_call_line_trace`). Going
+    /// in by fall-through, [`Place::After`] the instruction before, is fine.
+    #[error("a delegation's backward jump must land on SEND, or tracing sees a new line")]
+    DelegationLoop,
+}
+
+/// Why an executed instruction is not reported by any probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Silent {
+    /// It stands before the first `RESUME`: [`Forbidden::Prefix`].
+    Prefix,
+    /// Nothing leads to it.
+    Unreachable,
+    /// `END_FOR`, in 3.13 the `POP_TOP` after it too. Only a specialised `FOR_ITER` over a generator executes them when the
+    /// generator is exhausted: [`Forbidden::ExhaustedFor`].
+    EndFor,
+    /// A part of a delegation (3.11: the `YIELD_VALUE` after `SEND`): [`Forbidden::Delegation`].
+    Delegation,
+    /// A hand-made arrangement in which neither a probe of its own nor a neighbour's can speak for it.
+    Unsupported,
+}
+
+/// One place for a probe, and the instructions whose execution it reports, in the order they execute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Where the probe stands.
+    pub place: Place,
+    /// At least one. All see the stack that the probe sees, as far as it concerns them: between them nothing is pushed
+    /// or popped.
+    pub reports: SmallVec<[InstrIdx; 2]>,
+}
+
+/// What [`sites`] finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sites {
+    /// In the order insertion wants them. No two have the same place.
+    pub sites: Vec<Site>,
+    /// The instructions no site reports, in order.
+    pub silent: Vec<(InstrIdx, Silent)>,
+}
+
+/// Sites that together report every instruction which can be reported: each reachable instruction is either reported by the
+/// site(s) that every way to it passes, or listed as silent.
+pub fn sites(analysis: &Analysis) -> Sites {
+    let mut found = Sites {
+        sites: Vec::with_capacity(analysis.instructions.len()),
+        silent: Vec::new(),
+    };
+    // Executed, but to be reported by the next site.
+    let mut pending = SmallVec::<[InstrIdx; 2]>::new();
+    let mut index = 0;
+    while (index as usize) < analysis.instructions.len() {
+        let here = InstrIdx(index);
+        index += 1;
+        let Some(op) = analysis.op(here.0) else {
+            continue;
+        };
+        if let Some(reason) = silence(analysis, here, op) {
+            found.silent.push((here, reason));
+            continue;
+        }
+        if is_reported_late(analysis, here, op) {
+            pending.push(here);
+            if next_reports(analysis, here) {
+                continue;
+            }
+            let place = Place::After(here);
+            if forbidden(analysis, place).is_none() {
+                found.sites.push(Site {
+                    place,
+                    reports: std::mem::take(&mut pending),
+                });
+            } else {
+                found
+                    .silent
+                    .extend(pending.drain(..).map(|index| (index, Silent::Unsupported)));
+            }
+            continue;
+        }
+        let place = match forbidden(analysis, Place::Before(here)) {
+            None => Place::Before(here),
+            Some(Forbidden::DelegationLoop)
+                if here.0 > 0
+                    && forbidden(analysis, Place::After(InstrIdx(here.0 - 1))).is_none() =>
+            {
+                Place::After(InstrIdx(here.0 - 1))
+            }
+            Some(_) => {
+                let reason = Silent::Unsupported;
+                found
+                    .silent
+                    .extend(pending.drain(..).map(|index| (index, reason)));
+                found.silent.push((here, reason));
+                continue;
+            }
+        };
+        let mut reports = std::mem::take(&mut pending);
+        reports.push(here);
+        if op == Op::JumpBackwardNoInterrupt
+            && let Some(target) = analysis.target(here)
+            && forbidden(analysis, Place::Before(target)) == Some(Forbidden::DelegationLoop)
+        {
+            reports.push(target);
+        }
+        while is_call_part(analysis, index) {
+            reports.push(InstrIdx(index));
+            index += 1;
+        }
+        found.sites.push(Site { place, reports });
+    }
+    found.silent.sort_unstable_by_key(|silent| silent.0);
+    found
+}
+
+/// Instructions that are never reported, whatever surrounds them.
+fn silence(analysis: &Analysis, here: InstrIdx, op: Op) -> Option<Silent> {
+    if analysis.depth(here).is_none() {
+        return Some(Silent::Unreachable);
+    }
+    if is_prefix(analysis, here) {
+        return Some(Silent::Prefix);
+    }
+    if op == Op::EndFor || is_end_for_pop(analysis, here.0) {
+        return Some(Silent::EndFor);
+    }
+    if is_delegated_yield(analysis, here.0) {
+        return Some(Silent::Delegation);
+    }
+    None
+}
+
+/// `RESUME` and `NOT_TAKEN` leave everything as it is, so a probe after them reports them just as well.
+fn is_reported_late(analysis: &Analysis, here: InstrIdx, op: Op) -> bool {
+    match op {
+        Op::NotTaken => true,
+        Op::Resume => {
+            analysis.entry == Some(here.0) || forbidden(analysis, Place::Before(here)).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Whether the next instruction's site is passed only by way of this one, and exists.
+fn next_reports(analysis: &Analysis, here: InstrIdx) -> bool {
+    let next = InstrIdx(here.0 + 1);
+    if analysis.is_jump_target(next) || analysis.is_handler(next) {
+        return false;
+    }
+    match analysis.op(next.0) {
+        Some(op) if is_reported_late(analysis, next, op) => true,
+        Some(_) => forbidden(analysis, Place::Before(next)).is_none(),
+        None => false,
+    }
+}
+
+/// Why nothing may be inserted at `place`, or `None` where it may.
+pub fn forbidden(analysis: &Analysis, place: Place) -> Option<Forbidden> {
+    let here = match place {
+        Place::Before(here) | Place::After(here) => here,
+    };
+    let Some(info) = analysis.info(here.0) else {
+        return Some(Forbidden::Missing);
+    };
+    if analysis.depth(here).is_none() {
+        return Some(Forbidden::Unreachable);
+    }
+    match place {
+        Place::Before(_) if is_prefix(analysis, here) || analysis.entry == Some(here.0) => {
+            Some(Forbidden::Prefix)
+        }
+        Place::Before(_) => match before(analysis, here.0, info.op) {
+            None if analysis.version == Version::V3_11 && info.op == Op::Send => {
+                Some(Forbidden::DelegationLoop)
+            }
+            reason => reason,
+        },
+        Place::After(_) if is_prefix(analysis, here) => Some(Forbidden::Prefix),
+        Place::After(_) => match info.flow {
+            Flow::Yield => Some(Forbidden::Resumption),
+            Flow::Jump | Flow::Return | Flow::Raise => Some(Forbidden::NoFallThrough),
+            Flow::Next | Flow::Conditional
+                if info.op == Op::EndFor || is_end_for_pop(analysis, here.0) =>
+            {
+                Some(Forbidden::ExhaustedFor)
+            }
+            Flow::Next | Flow::Conditional => {
+                before(analysis, here.0 + 1, analysis.op(here.0 + 1)?)
+            }
+        },
+    }
+}
+
+/// Why the instruction must follow the one before it at once.
+fn before(analysis: &Analysis, here: u32, op: Op) -> Option<Forbidden> {
+    match op {
+        Op::Resume => Some(Forbidden::Resumption),
+        Op::EndFor => Some(Forbidden::ExhaustedFor),
+        Op::NotTaken => Some(Forbidden::NotTaken),
+        _ if is_end_for_pop(analysis, here) => Some(Forbidden::ExhaustedFor),
+        _ if is_call_part(analysis, here) => Some(Forbidden::Call),
+        _ if is_delegated_yield(analysis, here) => Some(Forbidden::Delegation),
+        _ => None,
+    }
+}
+
+/// Before the first `RESUME`. A frame without any stays incomplete for good.
+fn is_prefix(analysis: &Analysis, here: InstrIdx) -> bool {
+    analysis.entry.is_none_or(|entry| here.0 < entry)
+}
+
+fn previous(analysis: &Analysis, here: u32) -> Option<Op> {
+    analysis.op(here.checked_sub(1)?)
+}
+
+/// 3.13's `POP_TOP` after `END_FOR`.
+fn is_end_for_pop(analysis: &Analysis, here: u32) -> bool {
+    analysis.version == Version::V3_13 && previous(analysis, here) == Some(Op::EndFor)
+}
+
+/// What follows `KW_NAMES` or `PRECALL`.
+fn is_call_part(analysis: &Analysis, here: u32) -> bool {
+    analysis.version <= Version::V3_12
+        && matches!(previous(analysis, here), Some(Op::KwNames | Op::Precall))
+        && analysis.op(here).is_some()
+}
+
+/// 3.11's `YIELD_VALUE` right after `SEND`.
+fn is_delegated_yield(analysis: &Analysis, here: u32) -> bool {
+    analysis.version == Version::V3_11
+        && analysis.op(here) == Some(Op::YieldValue)
+        && previous(analysis, here) == Some(Op::Send)
+}
