@@ -111,7 +111,12 @@ impl Conversion {
 
 /// Describes an instruction's oparg.
 pub fn argument(version: Version, instruction: &Instruction) -> Argument {
-    Argument::new(version, instruction.opcode, instruction.arg, instruction.end())
+    Argument::new(
+        version,
+        instruction.opcode,
+        instruction.arg,
+        instruction.end(),
+    )
 }
 
 impl Argument {
