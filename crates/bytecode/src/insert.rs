@@ -10,7 +10,7 @@ use crate::layout::Layout;
 use crate::location_table::{self, Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Flow, JumpKind, Op, Opcode};
-use crate::sites::forbidden;
+use crate::sites::{forbidden, reads_unit_before};
 use crate::version::Version;
 
 /// A gap between instructions.
@@ -110,7 +110,7 @@ pub fn insert(
 ) -> Result<Inserted, Error> {
     let stack_size = stack_size(view, analysis, insertions, unwind)?;
     let layout = Layout::new(analysis, insertions)?;
-    let (mut code, starts) = emit(analysis, insertions, &layout);
+    let (mut code, starts) = emit(analysis, insertions, &layout)?;
     let body = code.len() as u32;
     let unwind = unwind.map(|unwind| {
         push_sequence(&mut code, analysis.version, unwind.sequence);
@@ -235,8 +235,32 @@ fn push_sequence(code: &mut Vec<u8>, version: Version, sequence: &[(Opcode, u32)
     }
 }
 
+/// Repeats the unit before an instruction that the interpreter expects there, and jumps over it.
+fn push_decoy(
+    code: &mut Vec<u8>,
+    analysis: &Analysis,
+    layout: &Layout,
+    index: u32,
+) -> Result<(), Error> {
+    let before = InstrIdx(index - 1);
+    let unit = analysis.instructions[before.usize()];
+    let arg = match analysis.target(before) {
+        Some(target) => layout.decoy_distance(analysis, index, target.0)?,
+        None => unit.arg as u8,
+    };
+    if let Some(jump) = Op::JumpForward.opcode(analysis.version) {
+        push(code, analysis.version, jump, 1, 0, 0);
+    }
+    push(code, analysis.version, unit.opcode, u32::from(arg), 0, 0);
+    Ok(())
+}
+
 /// The new code, and where each insertion starts in it.
-fn emit(analysis: &Analysis, insertions: &[Insertion<'_>], layout: &Layout) -> (Vec<u8>, Vec<u32>) {
+fn emit(
+    analysis: &Analysis,
+    insertions: &[Insertion<'_>],
+    layout: &Layout,
+) -> Result<(Vec<u8>, Vec<u32>), Error> {
     let version = analysis.version;
     let mut code = Vec::with_capacity(layout.length() as usize * 2 + 16);
     let mut starts = Vec::with_capacity(insertions.len());
@@ -247,6 +271,9 @@ fn emit(analysis: &Analysis, insertions: &[Insertion<'_>], layout: &Layout) -> (
         while let Some(insertion) = rest.next_if(|insertion| insertion.place.order() <= here) {
             starts.push(code.len() as u32);
             push_sequence(&mut code, version, insertion.sequence);
+            if insertion.place.order() == here && reads_unit_before(analysis, index) {
+                push_decoy(&mut code, analysis, layout, index)?;
+            }
         }
         let arg = match references.next_if(|reference| reference.0 == index) {
             Some(&(_, to)) => layout.distance(analysis, index, to).unwrap_or(0),
@@ -266,7 +293,7 @@ fn emit(analysis: &Analysis, insertions: &[Insertion<'_>], layout: &Layout) -> (
         starts.push(code.len() as u32);
         push_sequence(&mut code, version, insertion.sequence);
     }
-    (code, starts)
+    Ok((code, starts))
 }
 
 /// The original ranges, moved; and between them, from the end of the first `RESUME` on, the ranges of the unwinding handler.
