@@ -156,13 +156,6 @@ impl<'py> Frame<'py> {
         }
     }
 
-    /// Puts a bare integer into a slot that holds one.
-    #[cfg(Py_3_14)]
-    pub(crate) fn write_tagged(self, shape: &CodeShape, index: u32, value: isize) {
-        // SAFETY: see `slot`; a tagged integer owns nothing, so there is nothing to release.
-        unsafe { self.slot(shape, index).write(slot::from_tagged(value)) }
-    }
-
     /// The depth that the interpreter itself saved before it called out, for checking ours. `None` where it does not.
     #[must_use]
     pub(crate) fn saved_depth(self, shape: &CodeShape) -> Option<u32> {

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::InstrIdx;
-use pyo3::{Bound, PyAny, Python};
+use debugop_bytecode::operands::Reason;
+use debugop_bytecode::{InstrIdx, Policy, write_policy};
+use pyo3::exceptions::PyBaseException;
+use pyo3::types::PyAnyMethods;
+use pyo3::{Bound, PyAny, Python, ffi};
 
 use crate::event::{Event, EventKind};
-use crate::frame::{LiveFrame, SlotValue};
+use crate::frame::{Frame, LiveFrame, SlotValue};
+use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 
 /// The value stack that a step's callback may look at and change.
@@ -69,7 +73,7 @@ impl LiveStack {
 
     /// The frame, as long as it may be looked at.
     #[must_use]
-    pub fn frame(&self) -> LiveFrame {
+    pub fn live_frame(&self) -> LiveFrame {
         self.frame
     }
 
@@ -134,4 +138,92 @@ impl LiveStack {
         }
         Ok(())
     }
+
+    /// Puts `value` into slot `index`, bottom first; `None` stands for NULL.
+    ///
+    /// The interpreter trusts what the compiler arranged (`FOR_ITER` calls `tp_iternext` of whatever it finds), so the slot
+    /// is followed to the instructions that will use it ([`write_policy`]) and a value that one of them could not survive is
+    /// refused.
+    ///
+    /// # Errors
+    /// [`StackError::Stale`], [`StackError::OutOfRange`], [`StackError::Forbidden`].
+    pub fn set<'py>(&self, py: Python<'py>, index: u32, value: Option<Bound<'py, PyAny>>) -> Result<(), StackError> {
+        let old = self.get(py, index)?;
+        let forbidden = |reason: String| StackError::Forbidden { index, reason };
+        let Some(value) = value else {
+            // Whoever expects an object would follow the NULL.
+            return match old {
+                SlotValue::Null => Ok(()),
+                _ => Err(forbidden("NULL may only be written where NULL is".to_owned())),
+            };
+        };
+        let policy = write_policy(self.code.analysis(), self.instruction, index);
+        match old {
+            SlotValue::Null if !matches!(policy, Policy::Any | Policy::AnyOrNull) => {
+                return Err(forbidden("the slot is empty (NULL) and what uses it expects that".to_owned()));
+            }
+            SlotValue::Tagged(_) => return Err(forbidden("the slot holds a bare integer of the interpreter's own".to_owned())),
+            SlotValue::Opaque => return Err(forbidden("the slot holds a word of the interpreter's own".to_owned())),
+            SlotValue::Object(ref object) if is_cell(object) => {
+                return Err(forbidden("the slot holds a closure cell, which the interpreter takes for one".to_owned()));
+            }
+            _ => {}
+        }
+        self.permitted(&policy, &old, &value).map_err(forbidden)?;
+        // The old value is kept alive until the new one is in place and the frame is no longer looked at.
+        self.frame(py)?.write(&self.code.shape(py).ok_or(StackError::Stale)?, index, value);
+        drop(old);
+        Ok(())
+    }
+
+    /// Whether `policy` lets `value` take the place of `old`; otherwise why not.
+    fn permitted(&self, policy: &Policy, old: &SlotValue<'_>, value: &Bound<'_, PyAny>) -> Result<(), String> {
+        let got = || crate::value::type_name(&value.get_type());
+        match policy {
+            Policy::Any | Policy::AnyOrNull => Ok(()),
+            Policy::Exception(reason) if !value.is_instance_of::<PyBaseException>() => {
+                Err(format!("{} an exception instance, not {}", self.expects(reason), got()))
+            }
+            Policy::Iterator(reason) if !is_iterator(value) => Err(format!("{} an iterator, not {}", self.expects(reason), got())),
+            Policy::SameType(reason) => match old {
+                SlotValue::Object(old) if old.get_type().is(value.get_type()) => Ok(()),
+                SlotValue::Object(old) => {
+                    let expected = crate::value::type_name(&old.get_type());
+                    Err(format!("{} exactly {expected}, not {}", self.expects(reason), got()))
+                }
+                _ => Err(format!("{} what is there now", self.expects(reason))),
+            },
+            Policy::Fixed(reason) => Err(format!("{} exactly what is there now", self.expects(reason))),
+            Policy::Exception(_) | Policy::Iterator(_) => Ok(()),
+        }
+    }
+
+    /// The first half of a refusal: who relies on the slot.
+    fn expects(&self, reason: &Reason) -> String {
+        let name = |by: &InstrIdx| {
+            let instruction = self.code.analysis().get(*by);
+            format!("{} at offset {}", instruction.opcode.name(VERSION), instruction.offset)
+        };
+        match reason {
+            Reason::Operand { by, role } => format!("{} takes it as its {role} without a check and needs", name(by)),
+            Reason::Cell { by } => format!("{} puts it back where a closure cell belongs and needs", name(by)),
+            Reason::TooFar => "too many instructions lie ahead to tell who uses it, so it must stay".to_owned(),
+            Reason::NotOnStack => "the slot is not on the stack, so it must stay".to_owned(),
+        }
+    }
+
+    fn frame<'py>(&self, py: Python<'py>) -> Result<Frame<'py>, StackError> {
+        self.frame.get(py).ok_or(StackError::Stale)
+    }
+}
+
+/// Whether `FOR_ITER` and `SEND` may call the `tp_iternext` of `value`.
+fn is_iterator(value: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: PyIter_Check reads a slot of the type of a live object.
+    unsafe { ffi::PyIter_Check(value.as_ptr()) != 0 }
+}
+
+fn is_cell(value: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: compares the type pointer of a live object.
+    unsafe { ffi::Py_TYPE(value.as_ptr()) == &raw mut ffi::PyCell_Type }
 }

@@ -81,7 +81,7 @@ impl Stack {
         if index.is_exact_instance_of::<PySlice>() {
             return Err(PyTypeError::new_err("a value stack cannot change its length; assign to one index"));
         }
-        let _ = (py, value);
-        Ok(())
+        let value = (!convert::is_null(&value)).then_some(value);
+        self.live.set(py, self.index(index.extract()?)?, value).map_err(|error| convert::stack_error(&error))
     }
 }

@@ -61,7 +61,7 @@ impl Step {
     /// The frame object.
     #[getter]
     fn frame<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrame>> {
-        let frame = self.live.frame().get(py).and_then(|frame| frame.object(py));
+        let frame = self.live.live_frame().get(py).and_then(|frame| frame.object(py));
         frame.ok_or_else(|| convert::stack_error(&debugop_capture::stack::StackError::Stale))
     }
 
@@ -80,7 +80,7 @@ impl Step {
     /// How many traced frames are below this one on the call stack.
     #[getter]
     fn depth(&self, py: Python<'_>) -> PyResult<u32> {
-        match (self.live.frame().get(py), self.tracer.upgrade()) {
+        match (self.live.live_frame().get(py), self.tracer.upgrade()) {
             (Some(frame), Some(tracer)) => Ok(tracer.call_depth(py, frame)),
             _ => Err(StaleStep::new_err("this step is over: its call depth is no longer known")),
         }

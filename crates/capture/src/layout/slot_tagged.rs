@@ -56,12 +56,6 @@ pub(crate) unsafe fn from_owned(object: *mut PyObject) -> Slot {
     Slot(object as usize | if immortal { TAG_BORROWED } else { TAG_OWNED })
 }
 
-/// A slot that holds a bare integer.
-#[inline]
-pub(crate) fn from_tagged(value: isize) -> Slot {
-    Slot((value << 2).cast_unsigned() | TAG_INT)
-}
-
 /// Gives up what an overwritten slot owned.
 ///
 /// # Safety
