@@ -104,6 +104,15 @@ impl ThreadState {
         // SAFETY: `cframe` always points to a live `_PyCFrame` while the thread state is in use (3.11).
         unsafe { (*self.cframe).current_frame }
     }
+
+    /// Makes `frame` the innermost frame.
+    ///
+    /// # Safety
+    /// As for [`Self::current_frame`]; `frame` is NULL or a frame of this thread that is executing.
+    pub(crate) unsafe fn set_current_frame(&mut self, frame: *mut InterpreterFrame) {
+        // SAFETY: as in `current_frame`.
+        unsafe { (*self.cframe).current_frame = frame }
+    }
 }
 
 /// Offsets of the fields that only this version has.

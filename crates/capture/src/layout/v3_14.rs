@@ -102,6 +102,14 @@ impl ThreadState {
     pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
         self.current_frame
     }
+
+    /// Makes `frame` the innermost frame.
+    ///
+    /// # Safety
+    /// As for [`Self::current_frame`]; `frame` is NULL or a frame of this thread that is executing.
+    pub(crate) unsafe fn set_current_frame(&mut self, frame: *mut InterpreterFrame) {
+        self.current_frame = frame;
+    }
 }
 
 /// Offsets of the fields that only this version has.
