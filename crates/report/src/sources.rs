@@ -45,7 +45,8 @@ impl Sources {
     pub fn line(&mut self, filename: &str, number: u32) -> Option<&str> {
         if !self.files.contains_key(filename) {
             let source = self.read(filename).map(|bytes| Source::new(decode(&bytes)));
-            self.files.insert(filename.into(), source.unwrap_or_default());
+            self.files
+                .insert(filename.into(), source.unwrap_or_default());
         }
         let source = self.files.get(filename)?;
         let &(start, end) = source.lines.get(number.checked_sub(1)? as usize)?;
@@ -99,7 +100,9 @@ fn decode(bytes: &[u8]) -> String {
     }
     match declared_encoding(bytes) {
         Some(Declared::Latin1) => encoding_rs::mem::decode_latin1(bytes).into_owned(),
-        Some(Declared::Other(encoding)) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+        Some(Declared::Other(encoding)) => {
+            encoding.decode_without_bom_handling(bytes).0.into_owned()
+        }
         None => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
@@ -123,7 +126,9 @@ fn declared_encoding(bytes: &[u8]) -> Option<Declared> {
         }
         if let Some(name) = coding(line) {
             let name = name.to_ascii_lowercase().replace('_', "-");
-            if matches!(&*name, "latin-1" | "iso-8859-1" | "iso-latin-1") || name.starts_with("latin-1-") {
+            if matches!(&*name, "latin-1" | "iso-8859-1" | "iso-latin-1")
+                || name.starts_with("latin-1-")
+            {
                 return Some(Declared::Latin1);
             }
             let encoding = Encoding::for_label(name.as_bytes())
@@ -137,9 +142,9 @@ fn declared_encoding(bytes: &[u8]) -> Option<Declared> {
 /// The name after `coding:` or `coding=` in a comment.
 fn coding(comment: &[u8]) -> Option<String> {
     let text: String = comment.iter().map(|&byte| char::from(byte)).collect();
-    let after = text.match_indices("coding").find_map(|(at, word)| {
-        text[at + word.len()..].strip_prefix([':', '='])
-    })?;
+    let after = text
+        .match_indices("coding")
+        .find_map(|(at, word)| text[at + word.len()..].strip_prefix([':', '=']))?;
     let name: String = after
         .trim_start_matches([' ', '\t'])
         .chars()

@@ -42,7 +42,7 @@ pub(crate) fn write_code_point(out: &mut String, code_point: u32) {
 /// How many terminal columns a printable character takes.
 ///
 /// The emoji variation selector counts as one: it may widen the character before it.
-pub fn char_width(c: char) -> usize {
+pub(crate) fn char_width(c: char) -> usize {
     match c {
         ' '..='~' => 1,
         '\u{fe0f}' => 1,
@@ -72,6 +72,31 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The longest beginning of `text` that fits `room` columns; `text` is printable.
+pub fn head(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    for (index, c) in text.char_indices() {
+        used += char_width(c);
+        if used > room {
+            return &text[..index];
+        }
+    }
+    text
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 #[cfg(test)]

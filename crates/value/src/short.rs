@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::escape::{char_width, escaped, printable, width, write_code_point};
+use crate::escape::{escaped, grouped, head, printable, width, write_code_point};
 use crate::number::{complex_repr, float_repr};
 use crate::{BigInt, Bytes, Value};
 
@@ -19,15 +19,23 @@ pub struct Short<'a> {
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&short(self.value, self.width))
+        f.write_str(&short(self.value, self.width, Place::Outside))
     }
 }
 
-fn short(value: &Value, room: usize) -> String {
+/// Whether a value stands for itself. The length of a string that was captured whole but is cut here is shown only then;
+/// inside another value it is in the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Outside,
+    Inside,
+}
+
+fn short(value: &Value, room: usize, place: Place) -> String {
     let mut line = Line::new(room);
     match line.whole(value) {
         Ok(()) => line.text,
-        Err(Full) => cut(value, room),
+        Err(Full) => cut(value, room, place),
     }
 }
 
@@ -297,13 +305,13 @@ fn type_text(name: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// A value that does not fit `room` columns, or that was captured only in part.
-fn cut(value: &Value, room: usize) -> String {
+fn cut(value: &Value, room: usize, place: Place) -> String {
     if room < 3 {
         return cut_text("…", room);
     }
     match value {
         Value::Str(_) | Value::Bytes(_) | Value::ByteArray(_) => match Quoted::of(value) {
-            Some(quoted) => cut_quoted(&quoted, room),
+            Some(quoted) => cut_quoted(&quoted, room, place),
             None => cut_text("…", room),
         },
         Value::BigInt(int) => cut_int(int, room),
@@ -331,24 +339,14 @@ fn cut_text(text: &str, room: usize) -> String {
     out
 }
 
-/// The longest beginning of `text` that fits `room` columns.
-fn head(text: &str, room: usize) -> &str {
-    let mut used = 0;
-    for (index, c) in text.char_indices() {
-        used += char_width(c);
-        if used > room {
-            return &text[..index];
-        }
-    }
-    text
-}
-
 /// As many characters as fit, then the length where there is room for it beside four columns of characters.
-fn cut_quoted(quoted: &Quoted<'_>, room: usize) -> String {
+fn cut_quoted(quoted: &Quoted<'_>, room: usize, place: Place) -> String {
     let fixed = width(&quoted.open);
     let with_length = quoted.end_with_length();
     let without = format!("…{}", quoted.close);
-    let end = if fixed + 4 + width(&with_length) <= room {
+    let known_whole = quoted.units.len() as u64 >= quoted.length;
+    let wanted = place == Place::Outside || !known_whole;
+    let end = if wanted && fixed + 4 + width(&with_length) <= room {
         with_length
     } else if fixed + 1 + width(&without) <= room {
         without
@@ -450,33 +448,20 @@ fn cut_group(group: &Group<'_>, room: usize) -> String {
 
 fn cut_item(group: &Group<'_>, index: usize, room: usize) -> String {
     match group.items {
-        Members::Items(items) => short(&items[index], room),
+        Members::Items(items) => short(&items[index], room, Place::Inside),
         Members::Pairs(pairs) => {
             let (key, value) = &pairs[index];
             let mut line = Line::new(room.saturating_sub(5));
             if line.whole(key).is_ok() {
                 let left = room - width(&line.text) - 2;
-                format!("{}: {}", line.text, short(value, left))
+                format!("{}: {}", line.text, short(value, left, Place::Inside))
             } else if room >= 6 {
-                format!("{}: …", short(key, room - 3))
+                format!("{}: …", short(key, room - 3, Place::Inside))
             } else {
                 "…".into()
             }
         }
     }
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Python's rule: single quotes, unless that needs an escape and double quotes do not.

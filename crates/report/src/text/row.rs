@@ -63,7 +63,13 @@ impl Row {
     }
 
     /// Adds text and fills up to `columns`, at its right end or, for numbers, at its left.
-    pub(crate) fn cell(&mut self, style: Style, text: &str, columns: usize, align: Align) -> &mut Self {
+    pub(crate) fn cell(
+        &mut self,
+        style: Style,
+        text: &str,
+        columns: usize,
+        align: Align,
+    ) -> &mut Self {
         let fill = columns.saturating_sub(width(&escaped(text)));
         match align {
             Align::Left => self.put(style, text).space(fill),
@@ -103,7 +109,8 @@ mod tests {
     #[test]
     fn nothing_is_left_at_the_end_of_a_row() {
         let mut row = Row::new(20);
-        row.cell(Style::new(), "a", 6, Align::Left).put(Style::new(), "");
+        row.cell(Style::new(), "a", 6, Align::Left)
+            .put(Style::new(), "");
         assert_eq!(row.finish(), "a\n");
     }
 

@@ -2,65 +2,76 @@
 
 use debugop_value::{Value, width};
 
-const SEPARATOR: &str = " | ";
+pub(crate) const SEPARATOR: &str = " | ";
 
-/// Room for one value, tried in this order until all values fit.
-const LIMITS: [usize; 4] = [40, 28, 20, 14];
+/// Columns below which a value is not cut further; rather, the deepest values are left out.
+const LEAST: usize = 12;
 
 /// The texts of a stack's values, bottom first, for a cell of `room` columns with `" | "` between them.
 ///
-/// Long values are cut before deep ones are left out, and the top is given twice the room of the others. The
-/// first text is `…+3` where three values at the bottom did not fit.
+/// Long values are cut before deep ones are left out, all to the same width, the top to twice that. The first text is
+/// `…+3` where three values at the bottom did not fit.
 pub(crate) fn fit(stack: &[Value], room: usize) -> Vec<String> {
+    // More values than this cannot fit, however short they are.
+    let most = room / (1 + SEPARATOR.len()) + 1;
+    let dropped = stack.len().saturating_sub(most);
+    let stack = &stack[dropped..];
     if stack.is_empty() || room == 0 {
         return Vec::new();
     }
-    let unlimited = texts(stack, room, room);
-    if total(&unlimited) <= room {
-        return unlimited;
-    }
-    for limit in LIMITS.into_iter().filter(|&limit| limit < room) {
-        let texts = texts(stack, limit, room.min(limit * 2));
-        if total(&texts) <= room {
-            return texts;
+    let full: Vec<String> = stack
+        .iter()
+        .map(|value| value.short(room).to_string())
+        .collect();
+    let widths: Vec<usize> = full.iter().map(|text| width(text)).collect();
+    let mut first = 0;
+    loop {
+        let left = room.saturating_sub(left_out_width(dropped + first));
+        let rest = &widths[first..];
+        let alone = if rest.len() == 1 { Some(left) } else { None };
+        if let Some(limit) = limit(rest, left).or(alone) {
+            let texts = (first..stack.len()).map(|index| {
+                let limit = limit_of(index, stack.len(), limit).min(left);
+                if widths[index] <= limit {
+                    full[index].clone()
+                } else {
+                    stack[index].short(limit).to_string()
+                }
+            });
+            let note = (dropped + first > 0).then(|| left_out(dropped + first));
+            return note.into_iter().chain(texts).collect();
         }
+        // One value always fits, so that this ends.
+        first += 1;
     }
-    let mut texts = texts(stack, LIMITS[3].min(room), room.min(LIMITS[3] * 2));
-    let mut dropped = 0;
-    while texts.len() > 1 && total(&texts) + left_out_width(dropped) > room {
-        texts.remove(0);
-        dropped += 1;
-    }
-    if dropped > 0 {
-        let note = format!("…+{dropped}");
-        if total(&texts) + width(&note) + SEPARATOR.len() > room {
-            let top = room.saturating_sub(width(&note) + SEPARATOR.len());
-            texts = stack.last().map(|value| value.short(top).to_string()).into_iter().collect();
-        }
-        texts.insert(0, note);
-    }
-    texts
 }
 
+/// The largest limit with which values of these widths fit, if it is not below [`LEAST`].
+fn limit(widths: &[usize], room: usize) -> Option<usize> {
+    let fits = |limit: usize| {
+        let cut =
+            |(index, &width): (usize, &usize)| width.min(limit_of(index, widths.len(), limit));
+        let separators = SEPARATOR.len() * widths.len().saturating_sub(1);
+        widths.iter().enumerate().map(cut).sum::<usize>() + separators <= room
+    };
+    (LEAST..=room.max(LEAST)).rev().find(|&limit| fits(limit))
+}
+
+/// The top is the last and may take twice as much.
+fn limit_of(index: usize, count: usize, limit: usize) -> usize {
+    if index + 1 == count { limit * 2 } else { limit }
+}
+
+fn left_out(dropped: usize) -> String {
+    format!("…+{dropped}")
+}
+
+/// Columns of the note and the separator after it; none if no value was left out.
 fn left_out_width(dropped: usize) -> usize {
     match dropped {
         0 => 0,
-        _ => width(&format!("…+{dropped}")) + SEPARATOR.len(),
+        _ => width(&left_out(dropped)) + SEPARATOR.len(),
     }
-}
-
-fn texts(stack: &[Value], limit: usize, top_limit: usize) -> Vec<String> {
-    let top = stack.len() - 1;
-    let text = |(index, value): (usize, &Value)| {
-        let limit = if index == top { top_limit } else { limit };
-        value.short(limit).to_string()
-    };
-    stack.iter().enumerate().map(text).collect()
-}
-
-fn total(texts: &[String]) -> usize {
-    let separators = SEPARATOR.len() * texts.len().saturating_sub(1);
-    texts.iter().map(|text| width(text)).sum::<usize>() + separators
 }
 
 #[cfg(test)]
@@ -79,9 +90,13 @@ mod tests {
         let long = Value::str(&"a".repeat(50));
         let stack = [long.clone(), Value::Int(1), Value::Null, long];
         check(&stack[..3], 80, &format!("'{}' | 1 | NULL", "a".repeat(50)));
-        check(&stack[..3], 40, "'aaaaaaaaaaaaaaaaaaaa…' (50) | 1 | NULL");
-        check(&stack, 60, "'aaaaaa…' (50) | 1 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)");
-        check(&stack, 40, "…+1 | 1 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)".get(..0).map_or("", |_| "…+2 | NULL | 'aaaaaaaaaaaaaaaaaaaa…' (50)"));
+        check(&stack[..3], 40, "'aaaaaaaaaaaaaaaaaaaaa…' (50) | 1 | NULL");
+        check(
+            &stack,
+            60,
+            "'aaaaaaa…' (50) | 1 | NULL | 'aaaaaaaaaaaaaaaaaaaaaa…' (50)",
+        );
+        check(&stack, 40, "…+2 | NULL | 'aaaaaaaaaaaaaaaaaa…' (50)");
         check(&stack, 20, "…+3 | 'aaaaaa…' (50)");
         check(&[], 20, "");
     }

@@ -35,10 +35,10 @@ impl Palette {
             function: of(AnsiColor::Cyan).bold(),
             line: of(AnsiColor::Yellow),
             source: plain.bold(),
-            instruction: of(AnsiColor::Blue),
-            argument: plain,
-            value: plain.dimmed(),
-            top: of(AnsiColor::Green),
+            instruction: plain,
+            argument: of(AnsiColor::Cyan),
+            value: plain,
+            top: of(AnsiColor::Green).bold(),
             exception: of(AnsiColor::Red).bold(),
         }
     }
