@@ -151,11 +151,14 @@ def tools(found):
 
 
 def uv(*arguments):
-    """Run uv, which is fetched first where it is missing. It never downloads an interpreter."""
+    """Run uv, which is fetched first where it is missing.
+
+    It never downloads an interpreter, and it trusts the certificates of the system, as cargo and Debian's pip do.
+    """
     folder = VENV / "uv"
     if not (folder / "bin" / "uv").exists():
         _install_uv(folder, [python["executable"] for python in pythons()["found"].values()])
-    run([folder / "bin" / "uv", *arguments], UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1")
+    run([folder / "bin" / "uv", *arguments], UV_PYTHON_DOWNLOADS="never", UV_SYSTEM_CERTS="1")
 
 
 def _install_uv(folder, executables):
