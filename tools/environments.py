@@ -10,6 +10,7 @@ An environment is made again when its interpreter or its requirements change. Ru
 standard library only.
 """
 
+import functools
 import glob
 import json
 import os
@@ -74,6 +75,7 @@ def _environ(changes):
     return inherited
 
 
+@functools.lru_cache(maxsize=None)
 def pythons():
     """The survey of `tools/pythons`."""
     command = [sys.executable, str(ROOT / "tools" / "pythons"), "--json"]
@@ -89,6 +91,11 @@ def preferred(found):
         "debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.15: "
         "none is on PATH, under pyenv or under ~/.local/share/cpython."
     )
+
+
+def need_python():
+    """Say so when there is no CPython to build for."""
+    preferred(pythons()["found"])
 
 
 def need_rust():
@@ -126,7 +133,6 @@ def build(minor, found):
     The wheel is installed, not the source tree, so what the tests see is what a user gets. DEBUG=1 takes cargo's dev
     profile.
     """
-    need_rust()
     maturin = tools(found) / "maturin"
     here = environment(minor, found[minor], REQUIREMENTS / "test.txt")
     wheels = ROOT / "target" / "wheels" / minor
@@ -151,11 +157,14 @@ def tools(found):
 
 
 def uv(*arguments):
-    """Run uv, which is fetched first where it is missing. It never downloads an interpreter."""
+    """Run uv, which is fetched first where it is missing.
+
+    It never downloads an interpreter, and it trusts the certificates of the system, as cargo and Debian's pip do.
+    """
     folder = VENV / "uv"
     if not (folder / "bin" / "uv").exists():
         _install_uv(folder, [python["executable"] for python in pythons()["found"].values()])
-    run([folder / "bin" / "uv", *arguments], UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1")
+    run([folder / "bin" / "uv", *arguments], UV_PYTHON_DOWNLOADS="never", UV_SYSTEM_CERTS="1")
 
 
 def _install_uv(folder, executables):

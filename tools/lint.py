@@ -16,9 +16,9 @@ def steps(found, minors):
     best = environments.preferred(found)
     bin_directory = environments.tools(found)
     python = found[best]["executable"]
-    yield "cargo fmt", lambda: run(["cargo", "fmt", "--all", "--check"])
+    yield "cargo fmt", lambda: run(["cargo", "fmt", "--all", "--check", "--", "--files-with-diff"])
     yield "ruff check", lambda: run([bin_directory / "ruff", "check", "--quiet", "."])
-    yield "ruff format", lambda: run([bin_directory / "ruff", "format", "--quiet", "--diff", "."])
+    yield "ruff format", lambda: run([bin_directory / "ruff", "format", "--check", "."])
     yield "mypy", lambda: run([bin_directory / "mypy", "--no-error-summary"])
     yield "cargo clippy", lambda: clippy(["--workspace"], PYO3_PYTHON=python)
     # The other versions compile other modules of the two crates that link Python.
