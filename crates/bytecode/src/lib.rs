@@ -3,7 +3,6 @@
 //! An *offset* is a byte offset in `co_code`. [`Analysis::new`] reads a code object, [`sites()`] says where probes may stand,
 //! [`insert()`] puts them there and [`remove`] takes them out again.
 
-pub mod argument;
 pub mod analysis;
 pub mod argument;
 mod calls;
