@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString};
-use pyo3::{Bound, Py, PyResult, Python, ffi};
+use debugop_value::Value;
+use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString, PyTuple, PyTupleMethods};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::layout::FunctionObject;
 use crate::probed::ProbedCode;
-use crate::value::string;
+use crate::value::{Limits, capture, string};
 
 /// The code object that `function` runs.
 pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode> {
@@ -26,15 +27,42 @@ pub(crate) fn module(function: &Bound<'_, PyFunction>) -> String {
 }
 
 /// `__name__` of a namespace, if it is a dict and holds a string; otherwise empty.
-pub(crate) fn module_name(globals: &Bound<'_, pyo3::PyAny>) -> String {
+pub(crate) fn module_name(globals: &Bound<'_, PyAny>) -> String {
     let name = globals.cast_exact::<PyDict>().ok().and_then(|globals| globals.get_item("__name__").ok().flatten());
     name.and_then(|name| name.cast_into_exact::<PyString>().ok()).map(|name| string(&name)).unwrap_or_default()
 }
 
 /// A text attribute of a code object; lossy where it has surrogates.
-pub(crate) fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
+#[must_use]
+pub fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
     let text = code.getattr(attribute).ok().and_then(|text| text.cast_into::<PyString>().ok());
     text.map(|text| string(&text)).unwrap_or_default()
+}
+
+/// A tuple of strings of a code object.
+#[must_use]
+pub fn code_texts(code: &Bound<'_, PyCode>, attribute: &str) -> Vec<String> {
+    let tuple = code.getattr(attribute).ok().and_then(|texts| texts.cast_into::<PyTuple>().ok());
+    let text = |text: Bound<'_, PyAny>| text.cast::<PyString>().map(string).unwrap_or_default();
+    tuple.map(|tuple| tuple.iter().map(text).collect()).unwrap_or_default()
+}
+
+/// The names of localsplus in the order of the frame's slots: locals, cells that are not arguments, free variables
+/// (`Objects/codeobject.c`, `_PyCode_GetVarnames` and its neighbours).
+#[must_use]
+pub fn localsplus_names(code: &Bound<'_, PyCode>) -> Vec<String> {
+    let mut names = code_texts(code, "co_varnames");
+    let cells = code_texts(code, "co_cellvars").into_iter().filter(|cell| !names.contains(cell)).collect::<Vec<_>>();
+    names.extend(cells);
+    names.extend(code_texts(code, "co_freevars"));
+    names
+}
+
+/// The constants of a code object, as data.
+#[must_use]
+pub fn code_constants(code: &Bound<'_, PyCode>, limits: &Limits) -> Vec<Value> {
+    let tuple = code.getattr("co_consts").ok().and_then(|constants| constants.cast_into::<PyTuple>().ok());
+    tuple.map(|tuple| tuple.iter().map(|constant| capture(&constant, limits)).collect()).unwrap_or_default()
 }
 
 /// Makes `function` run `code`, which has the same signature and free variables.

@@ -27,6 +27,7 @@ pub mod value;
 
 pub use event::{Event, EventKind};
 pub use frame::{Frame, LiveFrame, SlotValue};
+pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use layout::VERSION;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
