@@ -19,13 +19,13 @@ impl Libraries {
 
 /// Decides which code is followed: by default the user's own.
 ///
-/// An exclude pattern always wins. With include patterns, code that one of them names is followed, library code too, and no
-/// other. Without, everything is that is not library code, or everything at all with `all`.
+/// An exclude pattern always wins. Otherwise code that an include pattern names is followed, library code too, and besides
+/// everything that is not library code, or everything at all with `all`.
 #[derive(Clone, Debug, Default)]
 pub struct CodeFilter {
     /// Follow library code too.
     pub all: bool,
-    /// Only what one of these names, if there are any.
+    /// Also what one of these names.
     pub include: Vec<Pattern>,
     /// Never what one of these names.
     pub exclude: Vec<Pattern>,
@@ -37,13 +37,8 @@ impl CodeFilter {
     /// Whether the code is followed.
     #[must_use]
     pub fn allows(&self, code: CodeNames<'_>) -> bool {
-        if self.exclude.iter().any(|pattern| pattern.matches(code)) {
-            return false;
-        }
-        if !self.include.is_empty() {
-            return self.include.iter().any(|pattern| pattern.matches(code));
-        }
-        self.all || !self.libraries.contain(code.file)
+        let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(code));
+        !named(&self.exclude) && (self.all || !self.libraries.contain(code.file) || named(&self.include))
     }
 }
 
@@ -66,11 +61,11 @@ mod tests {
         let library = code("json", "/usr/lib/python3/json/__init__.py");
         let frozen = code("importlib._bootstrap", "<frozen importlib._bootstrap>");
         assert!(filter.allows(own) && !filter.allows(library) && !filter.allows(frozen));
-        filter.all = true;
-        assert!(filter.allows(own) && filter.allows(library) && filter.allows(frozen));
         filter.include = vec![pattern("json")];
-        assert!(!filter.allows(own) && filter.allows(library));
-        filter.exclude = vec![pattern("json.f")];
-        assert!(!filter.allows(library));
+        assert!(filter.allows(own) && filter.allows(library) && !filter.allows(frozen));
+        filter.exclude = vec![pattern("json.f"), pattern("me/")];
+        assert!(!filter.allows(own) && !filter.allows(library));
+        filter.all = true;
+        assert!(!filter.allows(own) && !filter.allows(library) && filter.allows(frozen));
     }
 }

@@ -3,66 +3,121 @@
 use std::fmt;
 use std::str::FromStr;
 
-use globset::{Glob, GlobMatcher};
+use globset::{GlobBuilder, GlobMatcher};
 
 use crate::CodeNames;
 
-/// A shell-style pattern (`*`, `?`, `[a-z]`, `{a,b}`) that names code.
+/// A glob over functions, or over files when it contains a `/`.
 ///
-/// With a `/`, or ending in `.py`, it is matched against the file name, whole or from any directory on; otherwise against
-/// the module (`json.*`), the qualified name (`Parser.feed`), and both joined by a dot (`json.decoder.JSONDecoder.*`). A pattern
-/// that names a module also names what is inside: `json` matches `json.decoder`. `*` matches dots and slashes too.
+/// A pattern over functions covers a module, class or function and everything below it: `json` covers `json.decoder` and
+/// `json.decoder.JSONDecoder.decode`; `*` also matches dots. A pattern over files is matched against the end of the
+/// path unless it starts with `/`; there `*` stops at `/` and `**` does not, and a pattern that ends in `/` covers
+/// everything in that directory. `?`, `[a-z]` and `{a,b}` are wildcards too, and `\` makes the next character ordinary.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
-    of_file: bool,
-    whole: GlobMatcher,
-    inside: GlobMatcher,
+    matcher: GlobMatcher,
+    over_files: bool,
 }
 
-/// A pattern that is not a valid glob.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("bad pattern {pattern:?}: {reason}")]
-pub struct PatternError {
-    pattern: String,
-    reason: String,
+/// Why a text is not a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// Nothing would match.
+    #[error("a pattern must not be empty")]
+    Empty,
+    /// The glob is malformed.
+    #[error("the pattern `{pattern}` is not a valid glob: {reason}")]
+    Glob {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Pattern {
+    /// Parses a pattern over functions, or over files when it contains a `/`.
+    ///
+    /// # Errors
+    /// An empty text, or a glob that is not well formed.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.contains('/') {
+            return Self::over_files(text);
+        }
+        let matcher = compile(text, text, false)?;
+        Ok(Self { text: text.to_owned(), matcher, over_files: false })
+    }
+
+    /// Parses a pattern over files, also when it is a bare name such as `parser.py`.
+    ///
+    /// # Errors
+    /// As [`Pattern::new`].
+    pub fn over_files(text: &str) -> Result<Self, PatternError> {
+        let anywhere = if text.starts_with('/') { "" } else { "**/" };
+        let relative = text.strip_prefix("./").unwrap_or(text);
+        let inside = if text.ends_with('/') { "**" } else { "" };
+        let matcher = compile(text, &format!("{anywhere}{relative}{inside}"), true)?;
+        Ok(Self { text: text.to_owned(), matcher, over_files: true })
+    }
+
+    /// The pattern as given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the pattern covers the code, by its module and qualified name or by its file.
+    #[must_use]
+    pub fn matches(&self, code: CodeNames<'_>) -> bool {
+        if self.over_files {
+            return self.matcher.is_match(code.file);
+        }
+        if code.module.is_empty() {
+            return self.covers(code.qualname);
+        }
+        self.covers(&format!("{}.{}", code.module, code.qualname))
+    }
+
+    /// Whether the pattern names the function itself: by `__name__`, `__qualname__`, or any name that
+    /// [`Pattern::matches`] takes.
+    #[must_use]
+    pub fn matches_function(&self, code: CodeNames<'_>) -> bool {
+        let name = code.qualname.rsplit('.').next().unwrap_or(code.qualname);
+        let by_name = !self.over_files && (self.is(name) || self.is(code.qualname));
+        by_name || self.matches(code)
+    }
+
+    /// Whether the pattern names `dotted` or what it is in: `json` covers `json.decoder`.
+    #[must_use]
+    pub fn covers(&self, dotted: &str) -> bool {
+        let outer = dotted.match_indices('.').map(|(at, _)| &dotted[..at]);
+        outer.chain(std::iter::once(dotted)).any(|name| self.is(name))
+    }
+
+    /// Whether the pattern matches the whole of `text`.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
+}
+
+/// Compiles `glob`, which was made from the pattern `text`.
+fn compile(text: &str, glob: &str, over_files: bool) -> Result<GlobMatcher, PatternError> {
+    if text.is_empty() {
+        return Err(PatternError::Empty);
+    }
+    let built = GlobBuilder::new(glob).literal_separator(over_files).backslash_escape(true).build();
+    let built = built.map_err(|error| PatternError::Glob { pattern: text.to_owned(), reason: error.kind().to_string() })?;
+    Ok(built.compile_matcher())
 }
 
 impl FromStr for Pattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
-        let compile = |glob: &str| {
-            Glob::new(glob).map(|glob| glob.compile_matcher()).map_err(|error| PatternError {
-                pattern: text.to_owned(),
-                reason: error.kind().to_string(),
-            })
-        };
-        if text.is_empty() {
-            return Err(PatternError { pattern: String::new(), reason: "it is empty".to_owned() });
-        }
-        let of_file = text.contains('/') || text.ends_with(".py");
-        let inside = if of_file { format!("*/{text}") } else { format!("{text}.*") };
-        Ok(Self { text: text.to_owned(), of_file, whole: compile(text)?, inside: compile(&inside)? })
-    }
-}
-
-impl Pattern {
-    /// Whether the pattern names the code.
-    #[must_use]
-    pub fn matches(&self, code: CodeNames<'_>) -> bool {
-        if self.of_file {
-            return self.matches_text(code.file);
-        }
-        self.matches_text(code.module)
-            || self.matches_text(code.qualname)
-            || self.matches_text(&format!("{}.{}", code.module, code.qualname))
-    }
-
-    /// Whether the pattern matches `text` itself or, for a file pattern, its tail.
-    #[must_use]
-    pub fn matches_text(&self, text: &str) -> bool {
-        self.whole.is_match(text) || self.inside.is_match(text)
+        Self::new(text)
     }
 }
 
@@ -80,7 +135,7 @@ impl fmt::Debug for Pattern {
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        (&self.text, self.over_files) == (&other.text, other.over_files)
     }
 }
 
@@ -90,31 +145,61 @@ impl Eq for Pattern {}
 mod tests {
     use super::*;
 
-    fn matches(pattern: &str, module: &str, qualname: &str, file: &str) -> bool {
-        Pattern::from_str(pattern).expect("a valid pattern").matches(CodeNames { module, qualname, file })
+    fn pattern(text: &str) -> Pattern {
+        text.parse().expect("a valid pattern")
     }
 
     #[test]
-    fn names_modules_functions_and_files() {
-        let decode = |pattern| matches(pattern, "json.decoder", "JSONDecoder.decode", "/usr/lib/json/decoder.py");
+    fn a_name_covers_what_is_below_it() {
+        let names = CodeNames { module: "json.decoder", qualname: "JSONDecoder.decode", file: "/lib/json/decoder.py" };
+        let decode = |text| pattern(text).matches(names);
         assert!(decode("json"));
-        assert!(decode("json.*"));
-        assert!(decode("JSONDecoder.decode"));
-        assert!(decode("JSONDecoder"), "a class names its methods");
-        assert!(decode("json.decoder.JSONDecoder.*"));
+        assert!(decode("json.decoder"));
+        assert!(decode("json.decoder.JSONDecoder"));
+        assert!(decode("json.decoder.JSONDecoder.decode"));
+        assert!(decode("json.*.decode"));
         assert!(decode("*.decode"));
-        assert!(decode("decoder.py"));
-        assert!(decode("json/*.py"));
-        assert!(decode("/usr/lib/*"));
-        assert!(!decode("js"));
-        assert!(!decode("decode"), "a bare name is a whole name");
-        assert!(!decode("coder.py"));
+        assert!(!decode("jso"));
+        assert!(!decode("decode"));
+        assert!(!decode("json.encoder"));
     }
 
     #[test]
-    fn a_bad_glob_says_why() {
-        let error = Pattern::from_str("a[").expect_err("an open class");
-        assert!(error.to_string().starts_with("bad pattern \"a[\": "), "{error}");
-        assert!(Pattern::from_str("").is_err());
+    fn a_slash_means_files() {
+        let names = CodeNames { module: "pkg.mod", qualname: "f", file: "/home/me/project/src/pkg/mod.py" };
+        let file = |text| pattern(text).matches(names);
+        assert!(file("src/**/*.py"));
+        assert!(file("./src/pkg/mod.py"));
+        assert!(file("pkg/"));
+        assert!(file("/home/**/mod.py"));
+        assert!(!file("src/*.py"));
+        assert!(!file("/src/pkg/mod.py"));
+        let bare = |text| Pattern::over_files(text).expect("a valid pattern").matches(names);
+        assert!(bare("mod.py") && bare("*.py") && !bare("od.py"));
+    }
+
+    #[test]
+    fn a_function_is_also_known_by_its_own_name() {
+        let names = CodeNames { module: "pkg", qualname: "outer.<locals>.inner", file: "/x.py" };
+        let function = |text| pattern(text).matches_function(names);
+        assert!(function("inner"));
+        assert!(function("outer.<locals>.inner"));
+        assert!(function("pkg.outer"));
+        assert!(function("in*"));
+        assert!(!function("outer.inner"));
+    }
+
+    #[test]
+    fn code_of_no_module_is_known_by_its_qualified_name() {
+        let names = CodeNames { module: "", qualname: "C.f", file: "<string>" };
+        assert!(pattern("C").matches(names) && !pattern("f").matches(names));
+    }
+
+    #[test]
+    fn a_bad_glob_says_what_is_wrong() {
+        let error = |text| Pattern::new(text).expect_err("invalid").to_string();
+        assert_eq!(error("json.[a-"), "the pattern `json.[a-` is not a valid glob: unclosed character class; missing ']'");
+        assert_eq!(error(""), "a pattern must not be empty");
+        assert_eq!(Pattern::over_files("").expect_err("invalid"), PatternError::Empty);
     }
 }

@@ -13,11 +13,11 @@ use crate::{CodeNames, Pattern};
 pub enum Predicate {
     /// Every step.
     Always,
-    /// The qualified name matches.
+    /// The function is named, by itself or by what it is in ([`Pattern::matches_function`]).
     Function(Pattern),
-    /// The module matches.
+    /// The module, or a package that it is in, is named.
     Module(Pattern),
-    /// The file name matches.
+    /// The file is named, by a pattern made with [`Pattern::over_files`].
     File(Pattern),
     /// The instruction's name matches, such as `CALL*`.
     Opcode(Pattern),
@@ -83,10 +83,10 @@ impl Predicate {
     pub fn holds(&self, facts: &StepFacts<'_>, depth: u32) -> bool {
         match self {
             Self::Always => true,
-            Self::Function(pattern) => pattern.matches_text(facts.code.qualname),
-            Self::Module(pattern) => pattern.matches_text(facts.code.module),
-            Self::File(pattern) => pattern.matches_text(facts.code.file),
-            Self::Opcode(pattern) => pattern.matches_text(facts.opcode),
+            Self::Function(pattern) => pattern.matches_function(facts.code),
+            Self::Module(pattern) => pattern.covers(facts.code.module),
+            Self::File(pattern) => pattern.matches(facts.code),
+            Self::Opcode(pattern) => pattern.is(facts.opcode),
             Self::Line(lines) => facts.line.is_some_and(|line| lines.contains(&line)),
             Self::Depth(depths) => depths.contains(&depth),
             Self::And(all) => all.iter().all(|one| one.holds(facts, depth)),
@@ -145,7 +145,7 @@ mod tests {
             Predicate::Always,
             Predicate::Function(pattern("Parser")),
             Predicate::Module(pattern("other")),
-            Predicate::File(pattern("core.py")),
+            Predicate::File(Pattern::over_files("core.py").expect("a valid pattern")),
             Predicate::Opcode(pattern("LOAD_*")),
             Predicate::Depth(1..=2),
         ];
