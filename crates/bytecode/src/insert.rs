@@ -1,6 +1,7 @@
 //! Inserting instruction sequences with every jump, table and depth kept right.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
@@ -51,7 +52,11 @@ pub struct Insertion<'a> {
 }
 
 /// A handler for exceptions that would leave the frame: it runs `sequence` with `[lasti, exception]` on the stack and raises the
-/// exception on, from where it was raised.
+/// exception on, from where it was raised. It covers everything after the first `RESUME` that no handler of the code object's
+/// own covers.
+///
+/// Tracebacks, trace functions and profilers see no difference. `sys.monitoring` does: `EXCEPTION_HANDLED` and `RERAISE` come
+/// before `PY_UNWIND`.
 #[derive(Clone, Copy, Debug)]
 pub struct Unwind<'a> {
     /// As [`Insertion::sequence`].
@@ -98,7 +103,7 @@ pub(crate) struct Original {
 /// Inserts sequences, which must come in instruction order, at most one a place.
 ///
 /// Inserted units have the location of the instruction they stand before ([`Place::After`]: after), so line events and
-/// tracebacks stay as they are.
+/// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::JumpTooFar`].
@@ -122,7 +127,7 @@ pub fn insert(
     let handler_units = (code.len() as u32 - body) / 2;
     Ok(Inserted {
         exception_table: exceptions(analysis, &layout, unwind),
-        location_table: locations(view, analysis, &layout, handler_units),
+        location_table: locations(view, analysis, insertions, &layout, handler_units),
         stack_size,
         insertions: starts,
         unwind,
@@ -332,18 +337,38 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
 fn locations(
     view: &CodeView<'_>,
     analysis: &Analysis,
+    insertions: &[Insertion<'_>],
     layout: &Layout,
     handler_units: u32,
 ) -> Vec<u8> {
     let mut writer = Writer::new(view.first_line, view.location_table.len() * 3);
+    let mut blanks = insertions
+        .iter()
+        .filter_map(|insertion| blank(analysis, layout, insertion.place))
+        .peekable();
     let mut unit = 0;
     let mut start = 0;
     for entry in &analysis.locations {
         unit += u32::from(entry.units);
         let end = layout.unit(analysis, unit);
+        while let Some(blank) = blanks.next_if(|blank| blank.start < end) {
+            writer.push_run(blank.start - start, &entry.location);
+            writer.push_run(blank.end - blank.start, &Location::default());
+            start = blank.end;
+        }
         writer.push_run(end - start, &entry.location);
         start = end;
     }
     writer.push_run(handler_units, &Location::default());
     writer.finish()
+}
+
+/// The units of an insertion that must not have a location: from 3.12 on, `END_ASYNC_FOR` never starts a line
+/// (`initialize_lines` in `Python/instrumentation.c`), but what stands before it would.
+fn blank(analysis: &Analysis, layout: &Layout, place: Place) -> Option<Range<u32>> {
+    let Place::Before(index) = place else {
+        return None;
+    };
+    let blank = analysis.version >= Version::V3_12 && analysis.op(index.0) == Some(Op::EndAsyncFor);
+    blank.then(|| layout.inserted_before(index.0))
 }

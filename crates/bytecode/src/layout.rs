@@ -1,5 +1,7 @@
 //! Where everything comes to stand: positions of the original instructions among the insertions, in code units.
 
+use std::ops::Range;
+
 use crate::analysis::Analysis;
 use crate::error::Error;
 use crate::insert::{Insertion, Place, sequence_units};
@@ -132,6 +134,12 @@ impl Layout {
         distance.ok_or(Error::JumpTooFar {
             offset: analysis.instructions[index as usize].offset,
         })
+    }
+
+    /// The units inserted before an instruction.
+    pub(crate) fn inserted_before(&self, index: u32) -> Range<u32> {
+        let landing = self.landings[index as usize];
+        landing..landing + self.before[index as usize]
     }
 
     fn opcode(&self, index: u32) -> u32 {
