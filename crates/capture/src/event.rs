@@ -28,7 +28,7 @@ pub struct Event<'a, 'py> {
     pub instruction: InstrIdx,
     /// The frame that runs it.
     pub frame: Frame<'py>,
-    pub(crate) shape: CodeShape,
+    pub(crate) shape: &'a CodeShape,
     pub(crate) depth: u32,
 }
 
@@ -48,7 +48,7 @@ impl<'py> Event<'_, 'py> {
     /// Value-stack slot `index`, bottom first; `None` from [`Event::stack_len`] on.
     #[must_use]
     pub fn stack(&self, py: Python<'py>, index: u32) -> Option<SlotValue<'py>> {
-        (index < self.depth).then(|| self.frame.read(py, &self.shape, index))
+        (index < self.depth).then(|| self.frame.read(py, self.shape, index))
     }
 
     /// The exception that has just arrived: at an exception handler the one that it handles, when a frame is left the one
@@ -61,7 +61,7 @@ impl<'py> Event<'_, 'py> {
             EventKind::Instruction if self.code.analysis().is_handler(self.instruction) => self.depth.checked_sub(1)?,
             EventKind::Instruction => return None,
         };
-        match self.frame.read(py, &self.shape, slot) {
+        match self.frame.read(py, self.shape, slot) {
             SlotValue::Object(exception) => Some(exception),
             _ => None,
         }
@@ -73,6 +73,6 @@ impl<'py> Event<'_, 'py> {
     #[must_use]
     pub fn depth_agrees(&self) -> Option<bool> {
         let own = if self.kind == EventKind::Unwind { 2 } else { self.depth };
-        self.frame.saved_depth(&self.shape).map(|saved| saved == own || saved == own + 1)
+        self.frame.saved_depth(self.shape).map(|saved| saved == own || saved == own + 1)
     }
 }

@@ -100,9 +100,15 @@ impl<'py> Frame<'py> {
         unsafe { Bound::from_borrowed_ptr(py, self.get().f_globals) }
     }
 
-    /// Sizes that tell whether the frame runs code that was laid out as `shape` says.
+    /// Whether the frame runs code that was laid out as `shape` says: the very code object, which must be alive, or one of
+    /// the same sizes.
     #[inline]
     pub(crate) fn has_shape(self, shape: &CodeShape) -> bool {
+        self.code_address() == shape.address || self.has_sizes(shape)
+    }
+
+    #[cold]
+    fn has_sizes(self, shape: &CodeShape) -> bool {
         let code = self.get().code().cast::<CodeObject>();
         // SAFETY: `Frame` values are made only from running Python frames, whose code is a live code object.
         let code = unsafe { &*code };
@@ -199,6 +205,8 @@ impl<'py> Frame<'py> {
 /// The sizes of a code object that place its value stack in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CodeShape {
+    /// Where the code object is, which tells only while it is alive.
+    pub address: usize,
     pub nlocalsplus: i32,
     pub stacksize: i32,
     pub units: isize,
@@ -209,7 +217,12 @@ impl CodeShape {
     pub(crate) fn of(code: &Bound<'_, pyo3::types::PyCode>) -> Self {
         // SAFETY: the type is checked by `Bound<PyCode>`; the fields never change after creation.
         let raw = unsafe { &*code.as_ptr().cast::<CodeObject>() };
-        Self { nlocalsplus: raw.co_nlocalsplus, stacksize: raw.co_stacksize, units: raw.units() }
+        Self {
+            address: code.as_ptr() as usize,
+            nlocalsplus: raw.co_nlocalsplus,
+            stacksize: raw.co_stacksize,
+            units: raw.units(),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A code object with DEBUG_OP before its instructions, and who watches it.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{Analysis, CodeView, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
@@ -24,6 +25,8 @@ pub(crate) struct SiteInfo {
     first: InstrIdx,
     /// How many consecutive instructions it speaks for.
     count: u32,
+    /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
+    depth: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,10 @@ pub struct ProbedCode {
     qualname: Box<str>,
     file: Box<str>,
     analysis: Analysis,
-    sites: Vec<SiteInfo>,
     map: OffsetMap,
     nested: Vec<Arc<ProbedCode>>,
     callables: Vec<Option<u32>>,
-    shape: GilCell<Option<CodeShape>>,
+    shape: OnceLock<CodeShape>,
     probed: GilCell<Option<Py<PyCode>>>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
     users: GilCell<u32>,
@@ -140,18 +142,16 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
-            sites: std::mem::take(&mut layout.sites),
             map: inserted.map,
             nested,
             callables,
-            shape: GilCell::default(),
+            shape: OnceLock::new(),
             probed: GilCell::default(),
             hooks: GilCell::default(),
             users: GilCell::default(),
         });
-        for number in 0..probed_code.sites.len() {
-            let number = u32::try_from(number).map_err(|_| PyErr::new::<pyo3::exceptions::PyOverflowError, _>(()))?;
-            consts.push(site::new_site(py, &probed_code, number)?);
+        for &info in &layout.sites {
+            consts.push(site::new_site(py, &probed_code, info)?);
         }
         let changes = PyDict::new(py);
         changes.set_item("co_code", PyBytes::new(py, &inserted.code))?;
@@ -161,7 +161,7 @@ impl ProbedCode {
         changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
         let copy: Bound<'_, PyCode> =
             original.call_method("replace", (), Some(&changes))?.cast_into().map_err(PyErr::from)?;
-        probed_code.shape.set(py, Some(CodeShape::of(&copy)));
+        probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.probed.set(py, Some(copy.unbind()));
         Ok(probed_code)
     }
@@ -186,8 +186,8 @@ impl ProbedCode {
 
     /// The sizes of the probed copy, which place the value stack in its frames.
     #[inline]
-    pub(crate) fn shape(&self, py: Python<'_>) -> Option<CodeShape> {
-        self.shape.get(py)
+    pub(crate) fn shape(&self) -> Option<&CodeShape> {
+        self.shape.get()
     }
 
     /// Module, qualified name and file.
@@ -215,34 +215,44 @@ impl ProbedCode {
     }
 
     /// Runs the hooks of the site that has just been reached by the running frame.
-    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, number: u32) -> PyResult<()> {
-        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get(py)) else { return Ok(()) };
+    #[inline]
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> PyResult<()> {
+        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else { return Ok(()) };
         let Some(frame) = Frame::current(py) else { return Ok(()) };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
-        if !frame.has_shape(&shape) {
+        // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
+        // its address is its own.
+        if !frame.has_shape(shape) {
             return Ok(());
         }
-        let site = self.sites[number as usize];
         match site.kind {
             SiteKind::Step => {
-                for offset in 0..site.count {
-                    let instruction = InstrIdx(site.first.0 + offset);
-                    let Some(depth) = self.analysis.depth(instruction) else { continue };
-                    let event = Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth };
-                    for hook in &*hooks {
-                        hook.fire(py, &event)?;
-                    }
+                if let Some(depth) = site.depth {
+                    let (kind, instruction) = (EventKind::Instruction, site.first);
+                    fire_hooks(py, &hooks, &Event { kind, code: self, instruction, frame, shape, depth: depth.get() - 1 })?;
                 }
+                (1..site.count).try_for_each(|further| self.fire_further(py, &hooks, frame, shape, site.first.0 + further))
             }
             SiteKind::Unwind => {
-                let instruction = self.raising_instruction(py, frame, &shape).unwrap_or(site.first);
-                let event = Event { kind: EventKind::Unwind, code: self, instruction, frame, shape, depth: 0 };
-                for hook in &*hooks {
-                    hook.fire(py, &event)?;
-                }
+                let instruction = self.raising_instruction(py, frame, shape).unwrap_or(site.first);
+                fire_hooks(py, &hooks, &Event { kind: EventKind::Unwind, code: self, instruction, frame, shape, depth: 0 })
             }
         }
-        Ok(())
+    }
+
+    /// Runs the hooks for an instruction that has no site of its own.
+    #[cold]
+    fn fire_further(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        hooks: &[Hook],
+        frame: Frame<'_>,
+        shape: &CodeShape,
+        index: u32,
+    ) -> PyResult<()> {
+        let instruction = InstrIdx(index);
+        let Some(depth) = self.analysis.depth(instruction) else { return Ok(()) };
+        fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })
     }
 
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
@@ -284,8 +294,7 @@ impl ProbedCode {
     }
 
     /// `<debugop.Site …>`: which instruction of which code a site stands for.
-    pub(crate) fn describe_site(&self, number: u32) -> String {
-        let Some(site) = self.sites.get(number as usize) else { return "<debugop.Site>".to_owned() };
+    pub(crate) fn describe_site(&self, site: SiteInfo) -> String {
         let place = match site.kind {
             SiteKind::Step => {
                 let instruction = self.analysis.get(site.first);
@@ -295,6 +304,11 @@ impl ProbedCode {
         };
         format!("<debugop.Site {place} in {}>", self.qualname)
     }
+}
+
+#[inline]
+fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> PyResult<()> {
+    hooks.iter().try_for_each(|hook| hook.fire(py, event))
 }
 
 /// Sites and the instruction sequences that enter them.
@@ -316,10 +330,15 @@ impl ProbeLayout {
             debug_assert!(site.reports.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
             layout.sequences.push(probe(constants + layout.sites.len()));
             layout.places.push(site.place);
-            layout.sites.push(SiteInfo { kind: SiteKind::Step, first, count: site.reports.len() as u32 });
+            layout.sites.push(SiteInfo {
+                kind: SiteKind::Step,
+                first,
+                count: site.reports.len() as u32,
+                depth: analysis.depth(first).and_then(|depth| NonZeroU32::new(depth + 1)),
+            });
         }
         layout.unwind = probe(constants + layout.sites.len());
-        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), count: 1 });
+        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), count: 1, depth: None });
         layout
     }
 

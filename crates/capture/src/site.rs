@@ -14,7 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
-use crate::probed::ProbedCode;
+use crate::probed::{ProbedCode, SiteInfo};
 
 /// Instance layout of `debugop.Site`.
 #[repr(C)]
@@ -22,8 +22,8 @@ struct SiteObject {
     ob_base: ffi::PyObject,
     /// From `Arc::into_raw`; never null.
     code: *const ProbedCode,
-    /// Index into the probed code's list of sites.
-    number: u32,
+    /// What it reports, here so that executing it touches no more memory than needed.
+    info: SiteInfo,
 }
 
 static SITE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -71,11 +71,11 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         .and_then(|made| Ok(made.cast_into::<PyType>()?.unbind()))
 }
 
-/// A new site: number `number` of `code`.
+/// A new site of `code`.
 ///
 /// # Errors
 /// `MemoryError`.
-pub(crate) fn new_site<'py>(py: Python<'py>, code: &Arc<ProbedCode>, number: u32) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn new_site<'py>(py: Python<'py>, code: &Arc<ProbedCode>, info: SiteInfo) -> PyResult<Bound<'py, PyAny>> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
     // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header and takes a reference to the heap type; the other
     // fields are written before the object is shown to anybody.
@@ -85,7 +85,7 @@ pub(crate) fn new_site<'py>(py: Python<'py>, code: &Arc<ProbedCode>, number: u32
             return Err(PyErr::fetch(py));
         }
         (&raw mut (*object).code).write(Arc::into_raw(Arc::clone(code)));
-        (&raw mut (*object).number).write(number);
+        (&raw mut (*object).info).write(info);
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
 }
@@ -110,7 +110,7 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     // SAFETY: a site holds its code alive.
     let code = unsafe { &*site.code };
-    pyo3::types::PyString::new(py, &code.describe_site(site.number)).into_ptr()
+    pyo3::types::PyString::new(py, &code.describe_site(site.info)).into_ptr()
 }
 
 /// # Safety
@@ -138,14 +138,26 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
     if code.is_watched(py) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| code.fire(py, site.number)));
-        if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {
-            error.restore(py);
-            return std::ptr::null_mut();
+        match catch_unwind(AssertUnwindSafe(|| code.fire(py, site.info))) {
+            Ok(Ok(())) => {}
+            failed => return raise(py, failed),
         }
     }
-    // SAFETY: None is a live object.
-    unsafe { ffi::Py_NewRef(ffi::Py_None()) }
+    // SAFETY: None is a live object. Since 3.12 it is immortal (PEP 683): references to it are not counted.
+    unsafe {
+        #[cfg(not(Py_3_12))]
+        ffi::Py_INCREF(ffi::Py_None());
+        ffi::Py_None()
+    }
+}
+
+/// Sets the exception that a hook returned, or one for its panic.
+#[cold]
+fn raise(py: Python<'_>, outcome: std::thread::Result<PyResult<()>>) -> *mut ffi::PyObject {
+    if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {
+        error.restore(py);
+    }
+    std::ptr::null_mut()
 }
 
 /// A panic of ours as an exception of the program's, which can be reported, where unwinding into C could not.

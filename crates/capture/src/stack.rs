@@ -95,7 +95,7 @@ impl LiveStack {
     /// [`StackError::Stale`].
     pub fn exception<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>, StackError> {
         let frame = self.frame.get(py).ok_or(StackError::Stale)?;
-        let shape = self.code.shape(py).ok_or(StackError::Stale)?;
+        let shape = self.code.shape().ok_or(StackError::Stale)?;
         let event = Event { kind: self.kind, code: &self.code, instruction: self.instruction, frame, shape, depth: self.depth };
         Ok(event.exception(py))
     }
@@ -122,8 +122,8 @@ impl LiveStack {
             return Err(StackError::OutOfRange { depth: self.depth });
         }
         let frame = self.frame.get(py).ok_or(StackError::Stale)?;
-        let shape = self.code.shape(py).ok_or(StackError::Stale)?;
-        Ok(frame.read(py, &shape, index))
+        let shape = self.code.shape().ok_or(StackError::Stale)?;
+        Ok(frame.read(py, shape, index))
     }
 
     /// Calls `each` with every slot, bottom first.
@@ -132,9 +132,9 @@ impl LiveStack {
     /// [`StackError::Stale`].
     pub fn for_each<'py>(&self, py: Python<'py>, mut each: impl FnMut(SlotValue<'py>)) -> Result<(), StackError> {
         let frame = self.frame.get(py).ok_or(StackError::Stale)?;
-        let shape = self.code.shape(py).ok_or(StackError::Stale)?;
+        let shape = self.code.shape().ok_or(StackError::Stale)?;
         for index in 0..self.depth {
-            each(frame.read(py, &shape, index));
+            each(frame.read(py, shape, index));
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl LiveStack {
         }
         self.permitted(&policy, &old, &value).map_err(forbidden)?;
         // The old value is kept alive until the new one is in place and the frame is no longer looked at.
-        self.frame(py)?.write(&self.code.shape(py).ok_or(StackError::Stale)?, index, value);
+        self.frame(py)?.write(self.code.shape().ok_or(StackError::Stale)?, index, value);
         drop(old);
         Ok(())
     }

@@ -53,6 +53,8 @@ pub struct Options {
 /// Reports steps of the code that it watches to a handler.
 pub struct Tracer {
     handler: Box<dyn Handler>,
+    /// What the handler says of itself.
+    runs_python: bool,
     options: Options,
     running: GilCell<bool>,
     steps: GilCell<u64>,
@@ -68,6 +70,9 @@ pub(crate) struct Hook {
     tracer: Arc<Tracer>,
     /// Per instruction; `None`: all are wanted.
     decisions: Option<Arc<[Decision]>>,
+    /// There is nothing to do for a step but to call the handler: all are wanted, without limit, no call is followed, and the
+    /// handler runs no Python code.
+    direct: bool,
 }
 
 impl Tracer {
@@ -75,6 +80,7 @@ impl Tracer {
     #[must_use]
     pub fn new(handler: Box<dyn Handler>, options: Options) -> Arc<Self> {
         Arc::new(Self {
+            runs_python: handler.runs_python(),
             handler,
             options,
             running: GilCell::new(true),
@@ -183,14 +189,18 @@ impl Tracer {
     fn hook(self: &Arc<Self>, code: &ProbedCode) -> Option<Hook> {
         let wanted = &self.options.wanted;
         if *wanted == Predicate::Always {
-            return Some(Hook { tracer: Arc::clone(self), decisions: None });
+            return Some(Hook { tracer: Arc::clone(self), decisions: None, direct: self.is_direct() });
         }
         let analysis = code.analysis();
         let decisions: Arc<[Decision]> = (0..analysis.instructions().len() as u32)
             .map(|index| wanted.decide(&facts(code, InstrIdx(index))))
             .collect();
         let idle = self.options.follow.is_none() && decisions.iter().all(|decision| *decision == Decision::No);
-        (!idle).then(|| Hook { tracer: Arc::clone(self), decisions: Some(decisions) })
+        (!idle).then(|| Hook { tracer: Arc::clone(self), decisions: Some(decisions), direct: false })
+    }
+
+    fn is_direct(&self) -> bool {
+        self.options.limit.is_none() && self.options.follow.is_none() && !self.runs_python
     }
 
     /// Follows the call that is about to be made.
@@ -275,6 +285,10 @@ impl Hook {
         if !tracer.running.get(py) {
             return Ok(());
         }
+        if self.direct {
+            tracer.steps.set(py, tracer.steps.get(py) + 1);
+            return tracer.handler.step(py, tracer, event, None);
+        }
         let wanted = match &self.decisions {
             None => true,
             Some(decisions) => match decisions[event.instruction.0 as usize] {
@@ -298,7 +312,7 @@ impl Hook {
     #[inline]
     fn report<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
         let tracer = &self.tracer;
-        let scope = if tracer.handler.runs_python() {
+        let scope = if tracer.runs_python {
             let Some(scope) = Scope::enter(py, Arc::as_ptr(tracer) as usize) else { return Ok(()) };
             Some(scope)
         } else {
