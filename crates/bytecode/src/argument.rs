@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::instruction::Instruction;
 use crate::opcode::{ArgKind, COMPARE_OPS, FUNCTION_ATTRIBUTES, JumpKind, Opcode};
 use crate::version::Version;
 
@@ -106,6 +107,16 @@ impl Conversion {
             Conversion::Ascii => "ascii",
         }
     }
+}
+
+/// Describes an instruction's oparg.
+pub fn argument(version: Version, instruction: &Instruction) -> Argument {
+    Argument::new(
+        version,
+        instruction.opcode,
+        instruction.arg,
+        instruction.end(),
+    )
 }
 
 impl Argument {

@@ -3,8 +3,9 @@
 //! An *offset* is a byte offset in `co_code`. [`Analysis::new`] reads a code object, [`sites()`] says where probes may stand,
 //! [`insert()`] puts them there and [`remove`] takes them out again.
 
-pub mod argument;
 pub mod analysis;
+pub mod argument;
+mod calls;
 pub mod cfg;
 mod depth;
 pub mod error;
@@ -15,12 +16,15 @@ mod layout;
 pub mod location_table;
 pub mod offset_map;
 pub mod opcode;
+pub mod operands;
 mod remove;
 pub mod sites;
 mod varint;
 pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
+pub use calls::callable_depth;
+pub use argument::{Argument, Resolve, argument};
 pub use cfg::{Block, BlockIdx};
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;
@@ -29,6 +33,7 @@ pub use instruction::{Instruction, assemble, decode};
 pub use location_table::{Location, LocationEntry};
 pub use offset_map::OffsetMap;
 pub use opcode::{ArgKind, Flow, JumpKind, Op, Opcode, OpcodeInfo, StackEffect};
+pub use operands::{Operands, Policy, operands, write_policy};
 pub use remove::{CodeParts, remove};
 pub use sites::{Forbidden, Silent, Site, Sites, forbidden, sites};
 pub use version::Version;
