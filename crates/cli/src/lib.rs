@@ -4,7 +4,6 @@
 //! prints, exits, or touches the program that is to be run.
 
 mod completions;
-mod pattern;
 mod program;
 mod run;
 
@@ -13,7 +12,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
-pub use pattern::{Pattern, PatternError};
+pub use debugop_filter::{Pattern, PatternError};
 pub use run::{Color, Format, RunOptions, Target};
 
 /// What the arguments ask for.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{Args, Error, ValueEnum};
 
-use crate::pattern::{Pattern, PatternError};
+use debugop_filter::{Pattern, PatternError};
 use crate::program::Program;
 
 /// Options of `debugop run`, complete and checked.
