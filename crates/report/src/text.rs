@@ -26,6 +26,7 @@ use debugop_value::{Id, Value};
 use rustc_hash::FxHashMap;
 
 use crate::Report;
+use crate::code::InstructionInfo;
 use crate::sources::Sources;
 use crate::step::{FrameEvent, Step};
 use crate::summary::Summary;
@@ -36,8 +37,8 @@ use style::Palette;
 /// The narrowest report; there is nothing to read in less.
 const NARROWEST: usize = 40;
 
-/// Frames that are remembered. Suspended generators that are never resumed are forgotten beyond this number; if one is
-/// resumed after all, its heading says "continues".
+/// Frames that are remembered. Beyond this number suspended generators are forgotten, most of which are never resumed,
+/// and if that does not help, all frames; the heading of one that goes on says "continues".
 const MOST_FRAMES: usize = 1 << 16;
 
 /// How a text report looks.
@@ -69,12 +70,23 @@ pub struct TextReport<W: Write> {
 /// A frame that is not over.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
-    /// The line of the last heading.
+    /// The line of the last instruction.
     line: Option<u32>,
-    /// The last instruction.
     offset: u32,
     op: Op,
     suspended: bool,
+}
+
+impl Frame {
+    /// A frame that has come to an instruction.
+    fn at(info: &InstructionInfo) -> Self {
+        Frame {
+            line: info.line(),
+            offset: info.offset,
+            op: info.op,
+            suspended: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -131,68 +143,56 @@ impl<W: Write + Send> TextReport<W> {
         let known = self.frames.get(&step.frame).copied();
         let opening = opening(known, &thread, step, event);
         if let Some(opening) = opening {
-            let suspended_at = known.filter(|frame| frame.suspended);
-            self.open(
-                step,
-                info.line().or(suspended_at.and_then(|frame| frame.line)),
-                opening,
-            )?;
+            let line = match opening {
+                Opening::Thrown => info.line().or(known.and_then(|frame| frame.line)),
+                _ => info.line(),
+            };
+            self.open(step, line, opening)?;
         }
-        let mut frame = known.unwrap_or(Frame {
-            line: None,
-            offset: info.offset,
-            op: info.op,
-            suspended: false,
-        });
+        let before = known.unwrap_or_else(|| Frame::at(info));
         if let Some(FrameEvent::Handle(exception) | FrameEvent::Unwind(Some(exception))) = event {
             let handler = matches!(event, Some(FrameEvent::Handle(_))).then_some(info);
-            self.exception(step, exception, handler, &frame, &thread)?;
+            self.exception(step, exception, handler, &before, &thread)?;
+            thread.passing = identity(exception);
         }
-        thread.passing = match event {
-            Some(FrameEvent::Handle(exception) | FrameEvent::Unwind(Some(exception))) => {
-                identity(exception)
-            }
-            _ => thread.passing,
-        };
         if let Some(FrameEvent::Unwind(exception)) = event {
             self.close_raising(step, exception)?;
-            self.frames.remove(&step.frame);
-            thread.frame = None;
         } else {
             let back = opening.is_none() && thread.frame != Some(step.frame);
-            let line = info.line();
             // A jump back is a new round of a loop, except the one that waits in a delegation.
-            let round = info.offset <= frame.offset && frame.op != Op::JumpBackwardNoInterrupt;
-            let changed = back || round || line != frame.line;
-            if opening.is_none() && changed
-                || matches!(
-                    opening,
-                    Some(Opening::Resumed | Opening::Thrown | Opening::Continued)
-                )
-            {
+            let round = info.offset <= before.offset && before.op != Op::JumpBackwardNoInterrupt;
+            let headed = match opening {
+                None => back || round || info.line() != before.line,
+                // The box's own heading shows this line.
+                Some(Opening::Entered) => false,
+                Some(_) => true,
+            };
+            if let Some(line) = info.line().filter(|_| headed) {
                 self.heading(step, line, back)?;
             }
             self.instruction(step, info)?;
-            frame = Frame {
-                line,
-                offset: info.offset,
-                op: info.op,
-                suspended: false,
-            };
-            thread.frame = Some(step.frame);
-            match event {
-                Some(FrameEvent::Return(value)) => {
-                    self.close(step, "returns", value)?;
-                    self.frames.remove(&step.frame);
-                    thread.frame = None;
-                }
-                Some(FrameEvent::Yield(value)) => {
-                    self.close(step, "yields", value)?;
-                    frame.suspended = true;
-                    self.remember(step.frame, frame);
-                    thread.frame = None;
-                }
-                _ => self.remember(step.frame, frame),
+        }
+        thread.frame = None;
+        match event {
+            Some(FrameEvent::Unwind(_)) => _ = self.frames.remove(&step.frame),
+            Some(FrameEvent::Return(value)) => {
+                self.close(step, "returns", value)?;
+                self.frames.remove(&step.frame);
+            }
+            Some(FrameEvent::Yield(value)) => {
+                self.close(step, "yields", value)?;
+                let suspended = true;
+                self.remember(
+                    step.frame,
+                    Frame {
+                        suspended,
+                        ..Frame::at(info)
+                    },
+                );
+            }
+            _ => {
+                self.remember(step.frame, Frame::at(info));
+                thread.frame = Some(step.frame);
             }
         }
         self.threads.insert(step.thread, thread);
@@ -202,6 +202,9 @@ impl<W: Write + Send> TextReport<W> {
     fn remember(&mut self, id: u64, frame: Frame) {
         if self.frames.len() >= MOST_FRAMES && !self.frames.contains_key(&id) {
             self.frames.retain(|_, frame| !frame.suspended);
+            if self.frames.len() >= MOST_FRAMES {
+                self.frames.clear();
+            }
         }
         self.frames.insert(id, frame);
     }

@@ -72,14 +72,8 @@ impl<W: Write + Send> TextReport<W> {
 
     /// The source line that the instructions below belong to.
     ///
-    /// Instructions without a line clean up; they stay below what was shown last.
-    pub(super) fn heading(
-        &mut self,
-        step: &Step<'_>,
-        line: Option<u32>,
-        back: bool,
-    ) -> io::Result<()> {
-        let Some(line) = line else { return Ok(()) };
+    /// Instructions without a line, which clean up, have none and stay below what was shown last.
+    pub(super) fn heading(&mut self, step: &Step<'_>, line: u32, back: bool) -> io::Result<()> {
         let palette = self.palette;
         let names = &step.code.names;
         let mut row = self.row(step, "│ ");
