@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{Args, Error, ValueEnum};
-use debugop_filter::{Pattern, PatternError};
 
+use debugop_filter::{Pattern, PatternError};
 use crate::program::Program;
 
 /// Options of `debugop run`, complete and checked.

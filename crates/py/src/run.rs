@@ -216,7 +216,7 @@ impl RunRequest {
                 for (file, text) in sources {
                     cache.register(&file, text);
                 }
-                Box::new(TextReport::new(out, cache, options))
+                Box::new(TextReport::new(out, options, cache))
             }
         }
     }

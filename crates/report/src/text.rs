@@ -111,8 +111,8 @@ enum Opening {
 }
 
 impl<W: Write + Send> TextReport<W> {
-    /// Writes to `out`, which is buffered here. Headings show lines of `sources`.
-    pub fn new(out: W, sources: Sources, options: TextOptions) -> Self {
+    /// Writes to `out`, which is buffered here.
+    pub fn new(out: W, options: TextOptions, sources: Sources) -> Self {
         let palette = if options.color {
             Palette::coloured()
         } else {

@@ -17,7 +17,7 @@ const OPTIONS: TextOptions = TextOptions {
 
 fn text_of(stream: &Stream, sources: Sources) -> String {
     let out = Shared::default();
-    let report = TextReport::new(out.clone(), sources, OPTIONS);
+    let report = TextReport::new(out.clone(), OPTIONS, sources);
     stream.play(Box::new(report)).expect("written");
     out.text()
 }
@@ -72,7 +72,7 @@ fn a_closed_pipe_is_an_error_of_every_report() {
     let stream = Stream::load("errors", "3.11");
     for room in [0, 10, 5000] {
         let reports: [Box<dyn Report>; 2] = [
-            Box::new(TextReport::new(Pipe(room), sources(), OPTIONS)),
+            Box::new(TextReport::new(Pipe(room), OPTIONS, sources())),
             Box::new(JsonlReport::new(Pipe(room))),
         ];
         for report in reports {
@@ -90,7 +90,7 @@ fn a_step_of_another_code_object_is_refused() {
     stream.steps[0].instruction = InstrIdx(999);
     let out = Shared::default();
     let reports: [Box<dyn Report>; 2] = [
-        Box::new(TextReport::new(out.clone(), sources(), OPTIONS)),
+        Box::new(TextReport::new(out.clone(), OPTIONS, sources())),
         Box::new(JsonlReport::new(out)),
     ];
     for report in reports {
@@ -107,7 +107,7 @@ fn steps_are_handed_on_at_once_when_asked() {
         ..OPTIONS
     };
     let out = Shared::default();
-    let mut report = TextReport::new(out.clone(), sources(), options);
+    let mut report = TextReport::new(out.clone(), options, sources());
     let recorded = &stream.steps[0];
     let step = debugop_report::Step {
         number: 1,
@@ -153,7 +153,7 @@ proptest! {
         stream.steps = steps.collect();
         let out = Shared::default();
         let options = TextOptions { width, ..OPTIONS };
-        let report = TextReport::new(out.clone(), sources, options);
+        let report = TextReport::new(out.clone(), options, sources);
         stream.play(Box::new(report)).expect("written");
         for line in out.text().split('\n') {
             prop_assert_eq!(debugop_value::escaped(line), line);

@@ -10,7 +10,7 @@ fn report(program: &str, version: &str, width: usize, color: bool) -> String {
         color,
         flush_each_step: false,
     };
-    let text = TextReport::new(out.clone(), sources(), options);
+    let text = TextReport::new(out.clone(), options, sources());
     Stream::load(program, version)
         .play(Box::new(text))
         .expect("written");
