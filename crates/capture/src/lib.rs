@@ -14,6 +14,8 @@ mod function;
 mod gil;
 pub mod interpreter;
 pub mod layout;
+#[cfg(not(Py_3_12))]
+mod precall;
 mod probed;
 mod registry;
 mod thread;

@@ -23,8 +23,8 @@ pub(crate) struct SiteInfo {
     kind: SiteKind,
     /// The first instruction that it speaks for.
     first: InstrIdx,
-    /// How many consecutive instructions it speaks for.
-    count: u32,
+    /// The others, in the order of their execution: where they start in [`ProbedCode::further`], and how many they are.
+    further: (u32, u32),
     /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
     depth: Option<NonZeroU32>,
 }
@@ -50,6 +50,8 @@ pub struct ProbedCode {
     map: OffsetMap,
     nested: Vec<Arc<ProbedCode>>,
     callables: Vec<Option<u32>>,
+    /// What sites that speak for several instructions report after the first.
+    further: Vec<InstrIdx>,
     shape: OnceLock<CodeShape>,
     probed: GilCell<Option<Py<PyCode>>>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
@@ -145,6 +147,7 @@ impl ProbedCode {
             map: inserted.map,
             nested,
             callables,
+            further: std::mem::take(&mut layout.further),
             shape: OnceLock::new(),
             probed: GilCell::default(),
             hooks: GilCell::default(),
@@ -231,7 +234,7 @@ impl ProbedCode {
                     let (kind, instruction) = (EventKind::Instruction, site.first);
                     fire_hooks(py, &hooks, &Event { kind, code: self, instruction, frame, shape, depth: depth.get() - 1 })?;
                 }
-                (1..site.count).try_for_each(|further| self.fire_further(py, &hooks, frame, shape, site.first.0 + further))
+                if site.further.1 == 0 { Ok(()) } else { self.fire_further(py, &hooks, frame, shape, site.further) }
             }
             SiteKind::Unwind => {
                 let instruction = self.raising_instruction(py, frame, shape).unwrap_or(site.first);
@@ -240,7 +243,7 @@ impl ProbedCode {
         }
     }
 
-    /// Runs the hooks for an instruction that has no site of its own.
+    /// Runs the hooks for the instructions that have no site of their own.
     #[cold]
     fn fire_further(
         self: &Arc<Self>,
@@ -248,11 +251,14 @@ impl ProbedCode {
         hooks: &[Hook],
         frame: Frame<'_>,
         shape: &CodeShape,
-        index: u32,
+        (start, count): (u32, u32),
     ) -> PyResult<()> {
-        let instruction = InstrIdx(index);
-        let Some(depth) = self.analysis.depth(instruction) else { return Ok(()) };
-        fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })
+        let further = self.further.iter().skip(start as usize).take(count as usize);
+        for &instruction in further {
+            let Some(depth) = self.analysis.depth(instruction) else { continue };
+            fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })?;
+        }
+        Ok(())
     }
 
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
@@ -314,6 +320,7 @@ fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> P
 /// Sites and the instruction sequences that enter them.
 struct ProbeLayout {
     sites: Vec<SiteInfo>,
+    further: Vec<InstrIdx>,
     places: Vec<Place>,
     sequences: Vec<[(Opcode, u32); 3]>,
     unwind: [(Opcode, u32); 3],
@@ -324,21 +331,21 @@ impl ProbeLayout {
     /// `constants + n`.
     fn plan(analysis: &Analysis, constants: usize) -> Self {
         let plan = debugop_bytecode::sites(analysis);
-        let mut layout = Self { sites: Vec::new(), places: Vec::new(), sequences: Vec::new(), unwind: probe(0) };
+        let mut layout = Self { sites: Vec::new(), further: Vec::new(), places: Vec::new(), sequences: Vec::new(), unwind: probe(0) };
         for site in plan.sites {
             let Some(&first) = site.reports.first() else { continue };
-            debug_assert!(site.reports.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
             layout.sequences.push(probe(constants + layout.sites.len()));
             layout.places.push(site.place);
             layout.sites.push(SiteInfo {
                 kind: SiteKind::Step,
                 first,
-                count: site.reports.len() as u32,
+                further: (layout.further.len() as u32, site.reports.len() as u32 - 1),
                 depth: analysis.depth(first).and_then(|depth| NonZeroU32::new(depth + 1)),
             });
+            layout.further.extend_from_slice(&site.reports[1..]);
         }
         layout.unwind = probe(constants + layout.sites.len());
-        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), count: 1, depth: None });
+        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), further: (0, 0), depth: None });
         layout
     }
 
