@@ -1,6 +1,7 @@
 //! Inserting instruction sequences with every jump, table and depth kept right.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
@@ -10,7 +11,7 @@ use crate::layout::Layout;
 use crate::location_table::{self, Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Flow, JumpKind, Op, Opcode};
-use crate::sites::forbidden;
+use crate::sites::{forbidden, reads_unit_before};
 use crate::version::Version;
 
 /// A gap between instructions.
@@ -51,7 +52,11 @@ pub struct Insertion<'a> {
 }
 
 /// A handler for exceptions that would leave the frame: it runs `sequence` with `[lasti, exception]` on the stack and raises the
-/// exception on, from where it was raised.
+/// exception on, from where it was raised. It covers everything after the first `RESUME` that no handler of the code object's
+/// own covers.
+///
+/// Tracebacks, trace functions and profilers see no difference. `sys.monitoring` does: `EXCEPTION_HANDLED` and `RERAISE` come
+/// before `PY_UNWIND`.
 #[derive(Clone, Copy, Debug)]
 pub struct Unwind<'a> {
     /// As [`Insertion::sequence`].
@@ -98,7 +103,7 @@ pub(crate) struct Original {
 /// Inserts sequences, which must come in instruction order, at most one a place.
 ///
 /// Inserted units have the location of the instruction they stand before ([`Place::After`]: after), so line events and
-/// tracebacks stay as they are.
+/// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::JumpTooFar`].
@@ -110,7 +115,7 @@ pub fn insert(
 ) -> Result<Inserted, Error> {
     let stack_size = stack_size(view, analysis, insertions, unwind)?;
     let layout = Layout::new(analysis, insertions)?;
-    let (mut code, starts) = emit(analysis, insertions, &layout);
+    let (mut code, starts) = emit(analysis, insertions, &layout)?;
     let body = code.len() as u32;
     let unwind = unwind.map(|unwind| {
         push_sequence(&mut code, analysis.version, unwind.sequence);
@@ -122,7 +127,7 @@ pub fn insert(
     let handler_units = (code.len() as u32 - body) / 2;
     Ok(Inserted {
         exception_table: exceptions(analysis, &layout, unwind),
-        location_table: locations(view, analysis, &layout, handler_units),
+        location_table: locations(view, analysis, insertions, &layout, handler_units),
         stack_size,
         insertions: starts,
         unwind,
@@ -235,8 +240,32 @@ fn push_sequence(code: &mut Vec<u8>, version: Version, sequence: &[(Opcode, u32)
     }
 }
 
+/// Repeats the unit before an instruction that the interpreter expects there, and jumps over it.
+fn push_decoy(
+    code: &mut Vec<u8>,
+    analysis: &Analysis,
+    layout: &Layout,
+    index: u32,
+) -> Result<(), Error> {
+    let before = InstrIdx(index - 1);
+    let unit = analysis.instructions[before.usize()];
+    let arg = match analysis.target(before) {
+        Some(target) => layout.decoy_distance(analysis, index, target.0)?,
+        None => unit.arg as u8,
+    };
+    if let Some(jump) = Op::JumpForward.opcode(analysis.version) {
+        push(code, analysis.version, jump, 1, 0, 0);
+    }
+    push(code, analysis.version, unit.opcode, u32::from(arg), 0, 0);
+    Ok(())
+}
+
 /// The new code, and where each insertion starts in it.
-fn emit(analysis: &Analysis, insertions: &[Insertion<'_>], layout: &Layout) -> (Vec<u8>, Vec<u32>) {
+fn emit(
+    analysis: &Analysis,
+    insertions: &[Insertion<'_>],
+    layout: &Layout,
+) -> Result<(Vec<u8>, Vec<u32>), Error> {
     let version = analysis.version;
     let mut code = Vec::with_capacity(layout.length() as usize * 2 + 16);
     let mut starts = Vec::with_capacity(insertions.len());
@@ -247,6 +276,9 @@ fn emit(analysis: &Analysis, insertions: &[Insertion<'_>], layout: &Layout) -> (
         while let Some(insertion) = rest.next_if(|insertion| insertion.place.order() <= here) {
             starts.push(code.len() as u32);
             push_sequence(&mut code, version, insertion.sequence);
+            if insertion.place.order() == here && reads_unit_before(analysis, index) {
+                push_decoy(&mut code, analysis, layout, index)?;
+            }
         }
         let arg = match references.next_if(|reference| reference.0 == index) {
             Some(&(_, to)) => layout.distance(analysis, index, to).unwrap_or(0),
@@ -266,7 +298,7 @@ fn emit(analysis: &Analysis, insertions: &[Insertion<'_>], layout: &Layout) -> (
         starts.push(code.len() as u32);
         push_sequence(&mut code, version, insertion.sequence);
     }
-    (code, starts)
+    Ok((code, starts))
 }
 
 /// The original ranges, moved; and between them, from the end of the first `RESUME` on, the ranges of the unwinding handler.
@@ -305,18 +337,38 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
 fn locations(
     view: &CodeView<'_>,
     analysis: &Analysis,
+    insertions: &[Insertion<'_>],
     layout: &Layout,
     handler_units: u32,
 ) -> Vec<u8> {
     let mut writer = Writer::new(view.first_line, view.location_table.len() * 3);
+    let mut blanks = insertions
+        .iter()
+        .filter_map(|insertion| blank(analysis, layout, insertion.place))
+        .peekable();
     let mut unit = 0;
     let mut start = 0;
     for entry in &analysis.locations {
         unit += u32::from(entry.units);
         let end = layout.unit(analysis, unit);
+        while let Some(blank) = blanks.next_if(|blank| blank.start < end) {
+            writer.push_run(blank.start - start, &entry.location);
+            writer.push_run(blank.end - blank.start, &Location::default());
+            start = blank.end;
+        }
         writer.push_run(end - start, &entry.location);
         start = end;
     }
     writer.push_run(handler_units, &Location::default());
     writer.finish()
+}
+
+/// The units of an insertion that must not have a location: from 3.12 on, `END_ASYNC_FOR` never starts a line
+/// (`initialize_lines` in `Python/instrumentation.c`), but what stands before it would.
+fn blank(analysis: &Analysis, layout: &Layout, place: Place) -> Option<Range<u32>> {
+    let Place::Before(index) = place else {
+        return None;
+    };
+    let blank = analysis.version >= Version::V3_12 && analysis.op(index.0) == Some(Op::EndAsyncFor);
+    blank.then(|| layout.inserted_before(index.0))
 }

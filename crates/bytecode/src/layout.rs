@@ -1,11 +1,26 @@
 //! Where everything comes to stand: positions of the original instructions among the insertions, in code units.
 
+use std::ops::Range;
+
 use crate::analysis::Analysis;
 use crate::error::Error;
 use crate::insert::{Insertion, Place, sequence_units};
 use crate::instruction::{MAX_CODE, needed_prefixes};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{ArgKind, JumpKind};
+use crate::sites::reads_unit_before;
+
+/// A jump and the unit it jumps over.
+const DECOY_UNITS: u32 = 2;
+
+/// Units that follow a sequence where the interpreter reads the unit before an instruction: that unit is repeated there and
+/// jumped over.
+fn decoy_units(analysis: &Analysis, place: Place) -> u32 {
+    match place {
+        Place::Before(index) if reads_unit_before(analysis, index.0) => DECOY_UNITS,
+        _ => 0,
+    }
+}
 
 /// Positions of one code object's instructions. Prefixes only ever grow.
 #[derive(Debug)]
@@ -35,7 +50,8 @@ impl Layout {
         };
         let mut length = analysis.owners.len() as u64;
         for insertion in insertions {
-            let units = sequence_units(analysis.version, insertion.sequence);
+            let units = sequence_units(analysis.version, insertion.sequence)
+                + decoy_units(analysis, insertion.place);
             length += u64::from(units);
             match insertion.place {
                 Place::Before(index) => layout.before[index.usize()] = units,
@@ -102,6 +118,28 @@ impl Layout {
     pub(crate) fn end(&self, analysis: &Analysis, index: u32) -> u32 {
         let caches = u32::from(analysis.instructions[index as usize].caches);
         self.opcode(index) + 1 + caches
+    }
+
+    /// The argument of a jump from the unit before instruction `index` to instruction `to`, which must fit one unit.
+    pub(crate) fn decoy_distance(
+        &self,
+        analysis: &Analysis,
+        index: u32,
+        to: u32,
+    ) -> Result<u8, Error> {
+        let begin = self.landings[index as usize] + self.before[index as usize];
+        let distance = self.landings[to as usize]
+            .checked_sub(begin)
+            .and_then(|distance| u8::try_from(distance).ok());
+        distance.ok_or(Error::JumpTooFar {
+            offset: analysis.instructions[index as usize].offset,
+        })
+    }
+
+    /// The units inserted before an instruction.
+    pub(crate) fn inserted_before(&self, index: u32) -> Range<u32> {
+        let landing = self.landings[index as usize];
+        landing..landing + self.before[index as usize]
     }
 
     fn opcode(&self, index: u32) -> u32 {

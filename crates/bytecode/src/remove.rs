@@ -166,7 +166,7 @@ impl<'a> Back<'a> {
         Ok(exception_table::write(&originals))
     }
 
-    /// Every original entry still starts an entry, so its location is found where its first unit is now.
+    /// An original entry's location is found where its first unit is now.
     fn locations(&self) -> Result<Vec<u8>, Error> {
         let original = &self.inserted.original;
         let first_line = self.inserted.first_line;
@@ -188,7 +188,7 @@ impl<'a> Back<'a> {
         Ok(writer.finish())
     }
 
-    /// New position of an original code unit, as the location table was laid out.
+    /// New position of an original code unit.
     fn new_unit(&self, unit: u32) -> u32 {
         let offset = unit * 2;
         let index = self
@@ -197,9 +197,7 @@ impl<'a> Back<'a> {
             .saturating_sub(1);
         let instruction = &self.instructions[index];
         let map = &self.inserted.map;
-        let new = if offset == instruction.start {
-            map.landing[index]
-        } else if offset < instruction.offset {
+        let new = if offset < instruction.offset {
             self.begins[index] + (offset - instruction.start)
         } else {
             map.new[index] + (offset - instruction.offset)

@@ -34,7 +34,9 @@ pub enum Forbidden {
     #[error("a suspended frame must find RESUME right after its YIELD_VALUE")]
     Resumption,
     /// An exhausted `FOR_ITER` jumps to its target and then over `END_FOR` (3.12, 3.14+), in 3.13 over the `POP_TOP` after it too.
-    #[error("an exhausted FOR_ITER jumps a fixed distance past END_FOR")]
+    /// From 3.14 on, branch monitoring takes the instruction executed before `POP_ITER` for the loop that ends
+    /// (`INSTRUMENTED_POP_ITER`).
+    #[error("the end of a for loop must stay together: END_FOR and the pop after it")]
     ExhaustedFor,
     /// `KW_NAMES` leaves the keyword names in a variable of the interpreter for the next `CALL` (3.11, 3.12); an exception in
     /// between would leave them to a wrong one. A specialised `PRECALL` skips a `CALL` right after it (3.11).
@@ -43,12 +45,13 @@ pub enum Forbidden {
     /// `NOT_TAKEN` reports a branch whose origin is the instruction executed just before it (3.14+).
     #[error("branch monitoring takes the instruction before NOT_TAKEN for the branch")]
     NotTaken,
-    /// 3.11: `gen.throw()` (`_gen_throw` in `Objects/genobject.c`) ends a delegation by reading the `SEND` in the unit before
-    /// `YIELD_VALUE`.
-    #[error("throw() into a delegation must find SEND right before YIELD_VALUE")]
-    Delegation,
-    /// 3.11: a backward jump starts a new line event except when it lands on `SEND` itself (`maybe_call_line_trace`). Going
-    /// in by fall-through, [`Place::After`] the instruction before, is fine.
+    /// The interpreter reads the unit before an instruction: `SEND` before `YIELD_VALUE` (3.11, `_gen_throw` in
+    /// `Objects/genobject.c`, to leave a delegation), `LOAD_SPECIAL` before `CALL` (3.14+, `check_periodics_at_end`, to handle
+    /// no signal between `__enter__` and the `with` block). [`Place::Before`] is fine: insertion repeats the unit.
+    #[error("the interpreter reads the unit before the next instruction")]
+    UnitBefore,
+    /// 3.11, 3.12: a backward jump starts a new line event except when it lands on `SEND` itself (3.11
+    /// `maybe_call_line_trace`, 3.12 `Python/instrumentation.c`). Going in by fall-through, [`Place::After`] the instruction before, is fine.
     #[error("a delegation's backward jump must land on SEND, or tracing sees a new line")]
     DelegationLoop,
 }
@@ -61,11 +64,10 @@ pub enum Silent {
     Prefix,
     /// Nothing leads to it.
     Unreachable,
-    /// `END_FOR`, in 3.13 the `POP_TOP` after it too. Only a specialised `FOR_ITER` over a generator executes them when the
-    /// generator is exhausted: [`Forbidden::ExhaustedFor`].
+    /// `END_FOR` and the pop of the iterator after it, `POP_TOP` in 3.13, `POP_ITER` from 3.14 on: [`Forbidden::ExhaustedFor`].
+    /// Only a specialised `FOR_ITER` over a generator executes `END_FOR` and `POP_TOP`; `POP_ITER` executes whenever its
+    /// loop is exhausted.
     EndFor,
-    /// A part of a delegation (3.11: the `YIELD_VALUE` after `SEND`): [`Forbidden::Delegation`].
-    Delegation,
     /// A hand-made arrangement in which neither a probe of its own nor a neighbour's can speak for it.
     Unsupported,
 }
@@ -170,13 +172,7 @@ fn silence(analysis: &Analysis, here: InstrIdx, op: Op) -> Option<Silent> {
     if is_prefix(analysis, here) {
         return Some(Silent::Prefix);
     }
-    if op == Op::EndFor || is_end_for_pop(analysis, here.0) {
-        return Some(Silent::EndFor);
-    }
-    if is_delegated_yield(analysis, here.0) {
-        return Some(Silent::Delegation);
-    }
-    None
+    (op == Op::EndFor || is_end_for_pop(analysis, here.0)).then_some(Silent::EndFor)
 }
 
 /// `RESUME` and `NOT_TAKEN` leave everything as it is, so a probe after them reports them just as well.
@@ -219,7 +215,7 @@ pub fn forbidden(analysis: &Analysis, place: Place) -> Option<Forbidden> {
             Some(Forbidden::Prefix)
         }
         Place::Before(_) => match before(analysis, here.0, info.op) {
-            None if analysis.version == Version::V3_11 && info.op == Op::Send => {
+            None if analysis.version <= Version::V3_12 && info.op == Op::Send => {
                 Some(Forbidden::DelegationLoop)
             }
             reason => reason,
@@ -248,7 +244,6 @@ fn before(analysis: &Analysis, here: u32, op: Op) -> Option<Forbidden> {
         Op::NotTaken => Some(Forbidden::NotTaken),
         _ if is_end_for_pop(analysis, here) => Some(Forbidden::ExhaustedFor),
         _ if is_call_part(analysis, here) => Some(Forbidden::Call),
-        _ if is_delegated_yield(analysis, here) => Some(Forbidden::Delegation),
         _ => None,
     }
 }
@@ -262,9 +257,9 @@ fn previous(analysis: &Analysis, here: u32) -> Option<Op> {
     analysis.op(here.checked_sub(1)?)
 }
 
-/// 3.13's `POP_TOP` after `END_FOR`.
+/// The pop of the iterator after `END_FOR`, from 3.13 on.
 fn is_end_for_pop(analysis: &Analysis, here: u32) -> bool {
-    analysis.version == Version::V3_13 && previous(analysis, here) == Some(Op::EndFor)
+    analysis.version >= Version::V3_13 && previous(analysis, here) == Some(Op::EndFor)
 }
 
 /// What follows `KW_NAMES` or `PRECALL`.
@@ -274,9 +269,16 @@ fn is_call_part(analysis: &Analysis, here: u32) -> bool {
         && analysis.op(here).is_some()
 }
 
-/// 3.11's `YIELD_VALUE` right after `SEND`.
-fn is_delegated_yield(analysis: &Analysis, here: u32) -> bool {
-    analysis.version == Version::V3_11
-        && analysis.op(here) == Some(Op::YieldValue)
-        && previous(analysis, here) == Some(Op::Send)
+/// Whether the interpreter reads the unit just before this instruction, so that it has to be repeated there when something is
+/// inserted in between: [`Forbidden::UnitBefore`].
+pub(crate) fn reads_unit_before(analysis: &Analysis, here: u32) -> bool {
+    let (version, pair) = (
+        analysis.version,
+        (previous(analysis, here), analysis.op(here)),
+    );
+    match pair {
+        (Some(Op::Send), Some(Op::YieldValue)) => version == Version::V3_11,
+        (Some(Op::LoadSpecial), Some(Op::Call)) => version >= Version::V3_14,
+        _ => false,
+    }
 }
