@@ -227,7 +227,7 @@ impl<W: Write + Send> TextReport<W> {
             row.put(quiet, "═══ ")
                 .put(self.palette.function, &format!("thread {}", thread.number));
             if number == thread.number {
-                row.put(quiet, &format!(" (native id {})", step.thread));
+                row.put(quiet, &format!(" (ident {})", step.thread));
             }
             self.write(row)?;
         }
