@@ -86,9 +86,9 @@ fn float_digits(value: f64, whole: &str) -> String {
     }
     let shortest = format!("{value:e}");
     // Of two shortest texts at the same distance Python takes the even one, as rounding to that many digits does.
-    let fraction = shortest.split_once('.').map_or(0, |(_, after)| {
-        after.find('e').unwrap_or(after.len())
-    });
+    let fraction = shortest
+        .split_once('.')
+        .map_or(0, |(_, after)| after.find('e').unwrap_or(after.len()));
     let rounded = format!("{value:.fraction$e}");
     let scientific = if rounded.parse() == Ok(value) {
         rounded
