@@ -45,6 +45,8 @@ pub(crate) mod flag {
     pub(crate) const JUMP_TARGET: u8 = 1;
     pub(crate) const HANDLER: u8 = 2;
     pub(crate) const HANDLER_ONLY: u8 = 4;
+    /// Some jump other than `JUMP_BACKWARD_NO_INTERRUPT` lands on it.
+    pub(crate) const INTERRUPTIBLE_TARGET: u8 = 8;
 }
 
 /// Instructions, tables, control flow and stack depths of one code object.
@@ -113,6 +115,9 @@ impl Analysis {
                 })?;
             if info.jump != JumpKind::None {
                 self.flags[to as usize] |= flag::JUMP_TARGET;
+            }
+            if info.op != Op::JumpBackwardNoInterrupt {
+                self.flags[to as usize] |= flag::INTERRUPTIBLE_TARGET;
             }
             self.references.push((index as u32, to));
         }
@@ -220,7 +225,7 @@ impl Analysis {
         self.has(index, flag::HANDLER_ONLY)
     }
 
-    fn has(&self, index: InstrIdx, bit: u8) -> bool {
+    pub(crate) fn has(&self, index: InstrIdx, bit: u8) -> bool {
         self.flags
             .get(index.usize())
             .is_some_and(|flags| flags & bit != 0)
