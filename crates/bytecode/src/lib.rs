@@ -12,6 +12,7 @@ pub mod insert;
 pub mod instruction;
 mod layout;
 pub mod location_table;
+mod locations;
 pub mod offset_map;
 pub mod opcode;
 mod remove;

@@ -75,6 +75,7 @@ fn check_order(analysis: &Analysis, found: &Sites) {
     let (mut executed, mut reported) = (Vec::new(), Vec::new());
     let mut at = InstrIdx(0);
     let mut state = 0x9e37_79b9_u32;
+    let mut left = false;
     for _ in 0..2 * analysis.instructions().len() + 20 {
         let pass = |reported: &mut Vec<_>, place| {
             reported.extend(reports.get(&place).copied().unwrap_or_default());
@@ -95,18 +96,20 @@ fn check_order(analysis: &Analysis, found: &Sites) {
                 .expect("a handler is an instruction"),
             (_, Some(target), Flow::Jump) => target,
             (_, Some(target), Flow::Conditional) if state >> 31 == 0 => target,
-            (_, _, Flow::Return | Flow::Raise) => break,
+            (_, _, Flow::Return | Flow::Raise) => {
+                left = true;
+                break;
+            }
             _ => {
                 pass(&mut reported, Place::After(at));
                 InstrIdx(at.0 + 1)
             }
         };
     }
-    // A probe may report up to three instructions before they execute, or one after it has.
-    assert!(
-        executed.len().abs_diff(reported.len()) <= 3,
-        "executed {executed:?}, reported {reported:?}"
-    );
+    // Where the frame is left nothing is in arrears; elsewhere a probe may speak for a few instructions at once.
+    if left {
+        assert_eq!(executed, reported);
+    }
     let both = executed.len().min(reported.len());
     assert_eq!(executed[..both], reported[..both]);
 }
