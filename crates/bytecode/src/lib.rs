@@ -14,6 +14,7 @@ pub mod insert;
 pub mod instruction;
 mod layout;
 pub mod location_table;
+mod locations;
 pub mod offset_map;
 pub mod opcode;
 pub mod operands;
