@@ -5,6 +5,7 @@
 
 pub mod analysis;
 pub mod argument;
+mod calls;
 pub mod cfg;
 mod depth;
 pub mod error;
@@ -22,6 +23,7 @@ mod varint;
 pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
+pub use calls::callable_depth;
 pub use argument::{Argument, Resolve, argument};
 pub use cfg::{Block, BlockIdx};
 pub use error::{Error, Table};

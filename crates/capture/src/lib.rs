@@ -1,1 +1,37 @@
-//! Everything that touches CPython: layouts, value stack, DEBUG_OP, value capture, tracing. The only crate with unsafe code.
+//! Everything that touches CPython: layouts, value stack, DEBUG_OP, value capture, tracing. The only crate with unsafe
+//! code.
+//!
+//! The parts, from the interpreter up: [`layout`] (private structs, one file per version), [`frame`] (the running frame
+//! behind safe functions), [`site`] (the object that is DEBUG_OP), [`probed`] (a code object with sites in it), [`registry`]
+//! (which code is probed), [`tracer`] (who is told), [`follow`] (from a callable to its functions).
+
+#![expect(unsafe_code, reason = "this crate reads and writes the interpreter's own structures")]
+
+mod event;
+mod follow;
+mod frame;
+mod function;
+mod gil;
+pub mod interpreter;
+pub mod layout;
+#[cfg(not(Py_3_12))]
+mod precall;
+mod probed;
+mod registry;
+mod thread;
+pub mod toplevel;
+pub mod activation;
+pub mod collector;
+pub mod site;
+pub mod stack;
+mod tracer;
+pub mod value;
+
+pub use event::{Event, EventKind};
+pub use frame::{Frame, LiveFrame, SlotValue};
+pub use function::{code_constants, code_text, code_texts, localsplus_names};
+pub use gil::GilCell;
+pub use layout::VERSION;
+pub use probed::{CodeFields, ProbeError, ProbedCode};
+pub use thread::{is_unshared, thread_ident};
+pub use tracer::{Follow, Handler, Options, Tracer};

@@ -1,1 +1,157 @@
 //! The debugop command line: one file a command. No Python, no unsafe.
+//!
+//! [`parse`] turns arguments into a [`Command`] for the host to carry out, or into text for it to print. Nothing here
+//! prints, exits, or touches the program that is to be run.
+
+mod completions;
+mod program;
+mod run;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use clap_complete::Shell;
+pub use debugop_filter::{Pattern, PatternError};
+pub use run::{Color, Format, RunOptions, Target};
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Outcome {
+    /// To be carried out by the host.
+    Command(Command),
+    /// To be printed; the process then exits.
+    Print {
+        /// Complete lines, with ANSI colours only if they were asked for.
+        text: String,
+        /// Whether it goes to stderr: it is an error, not an answer.
+        to_stderr: bool,
+        /// Exit status: 0, or 2 for wrong usage.
+        status: u8,
+    },
+}
+
+/// A command and its options.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// `debugop run`: trace a program.
+    Run(Box<RunOptions>),
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "debugop",
+    version,
+    about = "See every bytecode instruction a Python program executes, with its value stack.",
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    Run(Box<run::RunArguments>),
+    Completions(completions::CompletionsArguments),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  debugop run script.py              watch script.py execute
+  debugop run -c 'print(1 + 2)'      watch one line of Python
+  debugop run --help                 everything that run can do";
+
+/// Parses the arguments, `args[0]` being the name of the command itself.
+///
+/// `color` says whether help and error messages may contain ANSI colours.
+pub fn parse(args: impl IntoIterator<Item = OsString>, color: bool) -> Outcome {
+    parse_for(Arguments::command(), args, color)
+}
+
+fn parse_for(
+    mut command: clap::Command,
+    args: impl IntoIterator<Item = OsString>,
+    color: bool,
+) -> Outcome {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let (own, program) = match program::split(&command, args) {
+        Ok(split) => split,
+        Err(error) => return refused(&about_run(error, &mut command), color),
+    };
+    let parsed = command
+        .try_get_matches_from_mut(&own)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => return refused(&with_advice(error, &own), color),
+    };
+    match arguments.command {
+        Subcommands::Run(run) => match run.into_options(program) {
+            Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
+            Err(error) => refused(&about_run(error, &mut command), color),
+        },
+        Subcommands::Completions(completions) => Outcome::Print {
+            text: completions.script(&mut command),
+            to_stderr: false,
+            status: 0,
+        },
+    }
+}
+
+/// Gives an error of ours the usage lines of `debugop run`.
+fn about_run(error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    match command.find_subcommand_mut("run") {
+        Some(run) => error.format(run),
+        None => error,
+    }
+}
+
+/// Somebody who types `debugop script.py` means `debugop run script.py`.
+fn with_advice(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let looks_like_program = |arg: &OsString| {
+        let text = arg.to_string_lossy();
+        text.ends_with(".py") || text.contains('/') || matches!(&*text, "-m" | "-c")
+    };
+    let misplaced = matches!(
+        error.kind(),
+        ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument
+    );
+    if let Some(first) = args
+        .get(1)
+        .filter(|first| misplaced && looks_like_program(first))
+    {
+        let advice = format!(
+            "to trace a program: debugop run {} …",
+            first.to_string_lossy()
+        );
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![advice.into()]),
+        );
+        error.remove(ContextKind::SuggestedSubcommand);
+    }
+    error
+}
+
+fn refused(error: &clap::Error, color: bool) -> Outcome {
+    let rendered = error.render();
+    let text = if color {
+        rendered.ansi().to_string()
+    } else {
+        rendered.to_string()
+    };
+    Outcome::Print {
+        text,
+        to_stderr: error.use_stderr(),
+        status: u8::try_from(error.exit_code()).unwrap_or(2),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,49 @@
 //! The extension module `debugop._core`: PyO3 classes and conversion, nothing else.
 
+mod convert;
+mod instruction;
+mod predicate;
+mod run;
+mod stack;
+mod step;
+mod tracer;
 
 /// The native half of `debugop`; its public names are re-exported by the Python package.
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::convert::StaleStep;
+    #[pymodule_export]
+    use crate::instruction::Instruction;
+    #[pymodule_export]
+    use crate::predicate::Predicate;
+    #[pymodule_export]
+    use crate::run::{Run, RunRequest, parse_command_line, report_uncaught};
+    #[pymodule_export]
+    use crate::stack::Stack;
+    #[pymodule_export]
+    use crate::step::Step;
+    #[pymodule_export]
+    use crate::tracer::Tracer;
+    #[pymodule_export]
+    use crate::tracer::PyFollow;
+
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        debugop_capture::interpreter::check(py)?;
+        module.add("Site", debugop_capture::site::site_type(py)?)?;
+        module.add("NULL", crate::convert::null(py)?)
+    }
+
+    /// Byte offsets of the interpreter's fields that this build relies on, by CPython's names.
+    #[pyfunction]
+    fn layout_offsets() -> Vec<(&'static str, usize)> {
+        debugop_capture::layout::offsets()
+    }
 }

@@ -1,1 +1,47 @@
 //! What people look at: text and JSON Lines reports of a stream of steps. No Python, no unsafe.
+//!
+//! Whatever produces steps, a live trace or a recording, describes each code object once as a [`CodeInfo`] and each
+//! executed instruction as a [`Step`]. A [`Report`] turns them into something to look at.
+
+mod code;
+mod jsonl;
+mod none;
+mod sources;
+mod step;
+mod summary;
+mod text;
+
+use std::io;
+
+pub use code::{CodeInfo, CodeNames, InstructionInfo};
+pub use jsonl::{FORMAT_VERSION, JsonlReport};
+pub use none::SummaryReport;
+pub use sources::Sources;
+pub use step::{Event, FrameEvent, Step};
+pub use summary::{Counter, Summary};
+pub use text::{TextOptions, TextReport};
+
+/// Something that shows steps in the order in which they were executed.
+///
+/// Reports buffer what they write. An error of the underlying writer, such as a closed pipe, is returned by the call
+/// during which it shows; the report must not be used afterwards.
+pub trait Report: Send {
+    /// Shows one step.
+    ///
+    /// # Errors
+    /// What the underlying writer returns.
+    fn step(&mut self, step: &Step<'_>) -> io::Result<()>;
+
+    /// Hands everything that was shown so far to the underlying writer: before a fork, or when the program may end
+    /// without [`Report::finish`].
+    ///
+    /// # Errors
+    /// What the underlying writer returns.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Writes what belongs at the end, and flushes.
+    ///
+    /// # Errors
+    /// What the underlying writer returns.
+    fn finish(self: Box<Self>, summary: &Summary) -> io::Result<()>;
+}

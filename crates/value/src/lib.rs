@@ -1,1 +1,198 @@
 //! Captured Python values as data, and their short, safe text. No Python, no unsafe.
+//!
+//! A [`Value`] is what was copied out of a Python object when it was looked at: a scalar in full, a container or a
+//! string up to a bound together with its true length, anything else by type name and identity. It outlives the
+//! object. [`Value::short`] is its text for a terminal; its `serde` form is what `jsonl` carries (see [`json`]).
+
+mod escape;
+pub mod json;
+mod number;
+mod short;
+mod text;
+
+pub use escape::{escaped, grouped, head, width};
+pub use number::{BigInt, complex_repr, float_repr};
+pub use short::Short;
+pub use text::{Bytes, Text};
+
+/// The identity of a Python object, as `id()` gives it: unique among the objects alive at the same moment.
+pub type Id = u64;
+
+/// One captured Python value.
+///
+/// Names of functions, classes and types are as the interpreter holds them; they may contain any character, so they
+/// are escaped wherever they are shown.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// An empty slot of the value stack: no object at all, which is not `None`.
+    Null,
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// `...`.
+    Ellipsis,
+    /// `NotImplemented`.
+    NotImplemented,
+    /// An `int` that fits 64 bits.
+    Int(i64),
+    /// An `int` that does not.
+    BigInt(Box<BigInt>),
+    /// A `float`, NaN and the sign of zero included.
+    Float(f64),
+    /// A `complex`.
+    Complex {
+        /// The real part.
+        real: f64,
+        /// The imaginary part.
+        imaginary: f64,
+    },
+    /// A `str`.
+    Str(Text),
+    /// A `bytes`.
+    Bytes(Bytes),
+    /// A `bytearray`.
+    ByteArray(Bytes),
+    /// A `list`.
+    List(Items),
+    /// A `tuple`.
+    Tuple(Items),
+    /// A `set`, in its own iteration order.
+    Set(Items),
+    /// A `frozenset`, in its own iteration order.
+    FrozenSet(Items),
+    /// A `dict`, in insertion order.
+    Dict(Pairs),
+    /// `range(start, stop, step)`, in this order; each is `Int` or `BigInt`.
+    Range(Box<[Value; 3]>),
+    /// `slice(start, stop, step)`, in this order; each may be any value.
+    Slice(Box<[Value; 3]>),
+    /// A Python function.
+    Function {
+        /// `__qualname__`.
+        qualname: Box<str>,
+        /// Its identity.
+        id: Id,
+    },
+    /// A function or method that is written in C, bound or not, or a type's slot wrapper.
+    Builtin {
+        /// `__name__`, or `Type.name` where the type is known.
+        name: Box<str>,
+        /// Its identity.
+        id: Id,
+    },
+    /// A Python function bound to an instance or class.
+    Method {
+        /// `__qualname__` of the function.
+        qualname: Box<str>,
+        /// Identity of the method object.
+        id: Id,
+    },
+    /// A class.
+    Class {
+        /// `module.qualname`; without the module for built-in types.
+        name: Box<str>,
+        /// Its identity.
+        id: Id,
+    },
+    /// A module.
+    Module {
+        /// `__name__`.
+        name: Box<str>,
+        /// Its identity.
+        id: Id,
+    },
+    /// A code object.
+    Code {
+        /// `co_qualname`.
+        qualname: Box<str>,
+        /// Its identity.
+        id: Id,
+    },
+    /// An exception instance.
+    Exception(Box<Exception>),
+    /// A closure cell.
+    Cell {
+        /// Its identity.
+        id: Id,
+        /// What it holds; `None` for an empty cell.
+        contents: Option<Box<Value>>,
+    },
+    /// Any other object: iterators, generators, instances, …
+    Object {
+        /// The type's name, qualified as for [`Value::Class`].
+        type_name: Box<str>,
+        /// Its identity.
+        id: Id,
+    },
+    /// A machine integer that CPython 3.14 and later keeps in a stack slot itself: an iteration index or a handler's
+    /// `lasti`. No object.
+    TaggedInt(i64),
+    /// A value that lies deeper in a container than was looked.
+    Deeper,
+}
+
+/// The contents of a sequence or set: the first items, and how many there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Items {
+    /// Identity of the container.
+    pub id: Id,
+    /// The first items; all of them when their number is `length`.
+    pub items: Box<[Value]>,
+    /// `len()` of the container.
+    pub length: u64,
+}
+
+/// The contents of a mapping: the first pairs, and how many there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pairs {
+    /// Identity of the mapping.
+    pub id: Id,
+    /// The first pairs of key and value; all of them when their number is `length`.
+    pub pairs: Box<[(Value, Value)]>,
+    /// `len()` of the mapping.
+    pub length: u64,
+}
+
+/// An exception instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exception {
+    /// The class's name, qualified as for [`Value::Class`].
+    pub type_name: Box<str>,
+    /// Its identity.
+    pub id: Id,
+    /// `args`, when they could be read without running code of the program; all exact built-in values.
+    pub args: Option<Box<[Value]>>,
+}
+
+impl Items {
+    /// A container that was captured whole.
+    pub fn whole(id: Id, items: impl Into<Box<[Value]>>) -> Self {
+        let items = items.into();
+        let length = items.len() as u64;
+        Items { id, items, length }
+    }
+}
+
+impl Pairs {
+    /// A mapping that was captured whole.
+    pub fn whole(id: Id, pairs: impl Into<Box<[(Value, Value)]>>) -> Self {
+        let pairs = pairs.into();
+        let length = pairs.len() as u64;
+        Pairs { id, pairs, length }
+    }
+}
+
+impl Value {
+    /// A complete `str`.
+    pub fn str(text: &str) -> Self {
+        Value::Str(Text::new(text))
+    }
+
+    /// The text of this value in at most `width` terminal columns: Python's `repr` where that is known, cut with `…`
+    /// and with the true length where it does not fit. Control characters are escaped.
+    pub fn short(&self, width: usize) -> Short<'_> {
+        Short { value: self, width }
+    }
+}

@@ -1,0 +1,40 @@
+# Every target prepares what it needs under .venv and target; `make` alone lists them. See CONTRIBUTING.md.
+
+# The first Python that can run the scripts in tools/. They look for the interpreters to build for themselves.
+PYTHON := $(shell for python in python3 python $(addprefix python3.,13 12 14 11 15) \
+	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/python3 "$$HOME"/.local/share/cpython/*/bin/python3.*[0-9]; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
+DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.15: no Python was found))"$(PYTHON)" tools/dev
+
+export PY ARGS ALL DEBUG JOBS
+
+.PHONY: help demo test test-rust test-python lint format pythons clean
+.NOTPARALLEL:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "%-18s %s\n", $$1, $$2}'
+	@echo 'PY=3.12 narrows to one version, ARGS="-k word" goes to pytest, DEBUG=1 builds without optimisation.'
+
+demo: ## build debugop for one CPython and show it at work
+	@$(DEV) demo
+
+test: ## Rust tests, then the Python tests on every CPython 3.11-3.15 found
+	@$(DEV) test
+
+test-rust: ## the Rust tests only
+	@$(DEV) test-rust
+
+test-python: ## the Python tests only
+	@$(DEV) test-python
+
+lint: ## formatting, clippy, ruff, mypy, stubs, licences, generated files
+	@$(DEV) lint
+
+format: ## format Rust and Python
+	@$(DEV) format
+
+pythons: ## list the CPython versions found
+	@$(if $(PYTHON),,$(DEV))"$(PYTHON)" tools/pythons
+
+clean: ## remove everything that was built or installed here
+	rm -rf target .venv dist

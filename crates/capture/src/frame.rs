@@ -1,0 +1,315 @@
+//! The running frame and its value stack, behind safe functions.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use pyo3::types::PyFrame;
+use pyo3::{Bound, PyAny, Python, ffi};
+
+use crate::gil::GilCell;
+use crate::layout::slot::{self, Content, Slot};
+use crate::layout::{CodeObject, FrameObject, InterpreterFrame, ThreadState, owner_is_python};
+
+/// What a value-stack slot holds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SlotValue<'py> {
+    /// An empty slot: NULL, which is not `None`.
+    Null,
+    /// An object; the reference is our own.
+    Object(Bound<'py, PyAny>),
+    /// 3.14+: a bare integer of the interpreter's own.
+    Tagged(isize),
+    /// 3.15: a word of the interpreter's own that is not an object.
+    Opaque,
+}
+
+/// A frame that is executing below the current native call.
+///
+/// `'py` is the lifetime of the token of that native call. The call was made, directly or not, by the frame, so the frame
+/// cannot end before the call returns and `'py` is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'py> {
+    raw: NonNull<InterpreterFrame>,
+    scope: PhantomData<Python<'py>>,
+}
+
+impl<'py> Frame<'py> {
+    /// The innermost Python frame of this thread: while a type's slot runs, the frame whose instruction called it.
+    #[inline]
+    #[must_use]
+    pub fn current(_py: Python<'py>) -> Option<Self> {
+        // SAFETY: the token shows that this thread is attached, so its thread state is live and its `current_frame` valid
+        // or NULL; see `ThreadState::current_frame`. Checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
+        let raw = unsafe {
+            let state = ffi::compat::PyThreadState_GetUnchecked().cast::<ThreadState>();
+            (*state).current_frame()
+        };
+        NonNull::new(raw).map(|raw| Self { raw, scope: PhantomData })
+    }
+
+    #[inline]
+    fn get(&self) -> &InterpreterFrame {
+        // SAFETY: the frame outlives 'py (see the type), and its head is initialised before it is linked.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// The address of the frame: its identity while it lives.
+    #[inline]
+    #[must_use]
+    pub fn address(self) -> usize {
+        self.raw.as_ptr() as usize
+    }
+
+    /// The address of the code object that the frame runs: its identity.
+    #[inline]
+    #[must_use]
+    pub fn code_address(self) -> usize {
+        self.get().code() as usize
+    }
+
+    /// The frame that called this one, skipping frames of the interpreter's own.
+    #[must_use]
+    pub fn previous(self) -> Option<Self> {
+        let mut raw = self.get().previous;
+        loop {
+            let frame = Self { raw: NonNull::new(raw)?, scope: PhantomData };
+            if owner_is_python(frame.get().owner) {
+                return Some(frame);
+            }
+            raw = frame.get().previous;
+        }
+    }
+
+    /// How many Python frames of this thread are below this one.
+    #[must_use]
+    pub fn depth(self) -> u32 {
+        let mut depth = 0;
+        let mut frame = self;
+        while let Some(below) = frame.previous() {
+            frame = below;
+            depth += 1;
+        }
+        depth
+    }
+
+    /// The frame's global namespace: a dict, or what was given to `exec`.
+    #[must_use]
+    pub fn globals(self, py: Python<'py>) -> Bound<'py, PyAny> {
+        // SAFETY: `f_globals` is a borrowed, non-NULL reference in every frame that runs a code object.
+        unsafe { Bound::from_borrowed_ptr(py, self.get().f_globals) }
+    }
+
+    /// Whether the frame runs code that was laid out as `shape` says: the very code object, which must be alive, or one of
+    /// the same sizes.
+    #[inline]
+    pub(crate) fn has_shape(self, shape: &CodeShape) -> bool {
+        self.code_address() == shape.address || self.has_sizes(shape)
+    }
+
+    #[cold]
+    fn has_sizes(self, shape: &CodeShape) -> bool {
+        let code = self.get().code().cast::<CodeObject>();
+        // SAFETY: `Frame` values are made only from running Python frames, whose code is a live code object.
+        let code = unsafe { &*code };
+        code.co_nlocalsplus == shape.nlocalsplus && code.co_stacksize == shape.stacksize && code.units() == shape.units
+    }
+
+    #[inline]
+    fn slot(self, shape: &CodeShape, index: u32) -> *mut Slot {
+        debug_assert!(i64::from(index) < i64::from(shape.stacksize));
+        let base = self.raw.as_ptr();
+        // SAFETY: pointer arithmetic inside the frame's own allocation: `localsplus` has nlocalsplus + stacksize slots
+        // (Python/ceval.c, _PyEvalFramePushAndInit; Objects/codeobject.c, co_framesize), and every caller has checked
+        // `has_shape` and `index` < depth <= stacksize.
+        unsafe {
+            let first = std::ptr::addr_of_mut!((*base).localsplus).cast::<Slot>();
+            first.add(shape.nlocalsplus.cast_unsigned() as usize + index as usize)
+        }
+    }
+
+    /// Value-stack slot `index`, bottom first, borrowed.
+    #[inline]
+    pub(crate) fn content(self, shape: &CodeShape, index: u32) -> Content {
+        // SAFETY: see `slot`; slots below the current depth are initialised.
+        slot::content(unsafe { *self.slot(shape, index) })
+    }
+
+    /// Value-stack slot `index`, bottom first.
+    #[inline]
+    pub(crate) fn read(self, py: Python<'py>, shape: &CodeShape, index: u32) -> SlotValue<'py> {
+        match self.content(shape, index) {
+            Content::Null => SlotValue::Null,
+            // SAFETY: the slot keeps the object alive while we take a reference of our own.
+            Content::Object(object) => SlotValue::Object(unsafe { Bound::from_borrowed_ptr(py, object) }),
+            #[cfg(Py_3_14)]
+            Content::Tagged(value) => SlotValue::Tagged(value),
+            #[cfg(Py_3_14)]
+            Content::Opaque => SlotValue::Opaque,
+        }
+    }
+
+    /// Puts `value` into value-stack slot `index`. The caller has checked that the instructions that will use the slot can take
+    /// it (`crate::stack`).
+    pub(crate) fn write(self, shape: &CodeShape, index: u32, value: Bound<'py, PyAny>) {
+        let place = self.slot(shape, index);
+        // SAFETY: see `slot`. The new word is in place before the old one is released, because releasing can run a
+        // destructor that looks at this frame.
+        unsafe {
+            let old = place.read();
+            place.write(slot::from_owned(value.into_ptr()));
+            slot::release(old);
+        }
+    }
+
+    /// The depth that the interpreter itself saved before it called out, for checking ours. `None` where it does not.
+    #[must_use]
+    pub(crate) fn saved_depth(self, shape: &CodeShape) -> Option<u32> {
+        #[cfg(Py_3_14)]
+        {
+            // SAFETY: both pointers are into the same frame's `localsplus`.
+            let slots = unsafe { self.get().stackpointer.offset_from(self.slot(shape, 0)) };
+            u32::try_from(slots).ok()
+        }
+        #[cfg(not(Py_3_14))]
+        {
+            let _ = shape;
+            None
+        }
+    }
+
+    /// The frame object, made if there is none yet.
+    #[must_use]
+    pub fn object(self, py: Python<'py>) -> Option<Bound<'py, PyFrame>> {
+        let existing = self.get().frame_obj;
+        if !existing.is_null() {
+            // SAFETY: `frame_obj` is the frame's own strong reference to a frame object.
+            return Some(unsafe { Bound::from_borrowed_ptr(py, existing).cast_into_unchecked() });
+        }
+        // There is no exported function that makes the object of a given frame, so walk from the innermost one.
+        // SAFETY: PyThreadState_GetFrame and PyFrame_GetBack return new references or NULL without an exception.
+        unsafe {
+            let mut object = ffi::PyThreadState_GetFrame(ffi::PyThreadState_Get());
+            while !object.is_null() {
+                let bound: Bound<'py, PyFrame> = Bound::from_owned_ptr(py, object.cast()).cast_into_unchecked();
+                if (*bound.as_ptr().cast::<FrameObject>()).f_frame == self.raw.as_ptr() {
+                    return Some(bound);
+                }
+                object = ffi::PyFrame_GetBack(bound.as_ptr().cast());
+            }
+        }
+        None
+    }
+}
+
+/// The sizes of a code object that place its value stack in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodeShape {
+    /// Where the code object is, which tells only while it is alive.
+    pub address: usize,
+    pub nlocalsplus: i32,
+    pub stacksize: i32,
+    pub units: isize,
+}
+
+impl CodeShape {
+    /// The sizes of `code`, which must be a code object.
+    pub(crate) fn of(code: &Bound<'_, pyo3::types::PyCode>) -> Self {
+        // SAFETY: the type is checked by `Bound<PyCode>`; the fields never change after creation.
+        let raw = unsafe { &*code.as_ptr().cast::<CodeObject>() };
+        Self {
+            address: code.as_ptr() as usize,
+            nlocalsplus: raw.co_nlocalsplus,
+            stacksize: raw.co_stacksize,
+            units: raw.units(),
+        }
+    }
+}
+
+/// The address of this thread's state: the thread's identity while it lives.
+#[inline]
+fn thread_address(_py: Python<'_>) -> usize {
+    // SAFETY: the token shows that the thread is attached; only the address is used.
+    unsafe { ffi::compat::PyThreadState_GetUnchecked() as usize }
+}
+
+/// A DEBUG_OP that is being reported: who reports, and on which thread.
+#[derive(Clone, Copy)]
+struct InFlight {
+    serial: u64,
+    thread: usize,
+    tracer: usize,
+}
+
+static IN_FLIGHT: GilCell<Vec<InFlight>> = GilCell::new(Vec::new());
+static NEXT_SERIAL: GilCell<u64> = GilCell::new(1);
+
+/// The span during which a frame may be looked at through a [`LiveFrame`]; ends when dropped.
+pub(crate) struct Scope<'py> {
+    py: Python<'py>,
+    serial: u64,
+}
+
+impl<'py> Scope<'py> {
+    /// Opens a scope for `tracer` (its address) on this thread; `None` if one is open already, that is, if the tracer's own
+    /// callback is what runs the traced code.
+    #[inline]
+    pub(crate) fn enter(py: Python<'py>, tracer: usize) -> Option<Self> {
+        let thread = thread_address(py);
+        IN_FLIGHT.with(py, |open| {
+            if open.iter().any(|other| other.thread == thread && other.tracer == tracer) {
+                return None;
+            }
+            let serial = NEXT_SERIAL.get(py);
+            NEXT_SERIAL.set(py, serial + 1);
+            open.push(InFlight { serial, thread, tracer });
+            Some(Self { py, serial })
+        })
+    }
+
+    /// A handle to `frame` that may be kept, and knows when it has gone stale.
+    #[inline]
+    pub(crate) fn live(&self, frame: Frame<'py>) -> LiveFrame {
+        LiveFrame { raw: frame.raw, serial: self.serial }
+    }
+}
+
+impl Drop for Scope<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let serial = self.serial;
+        IN_FLIGHT.with(self.py, |open| {
+            if let Some(at) = open.iter().rposition(|scope| scope.serial == serial) {
+                open.swap_remove(at);
+            }
+        });
+    }
+}
+
+/// A frame that may have ended since: usable only while its scope is open.
+#[derive(Clone, Copy)]
+pub struct LiveFrame {
+    raw: NonNull<InterpreterFrame>,
+    serial: u64,
+}
+
+// SAFETY: the pointer is followed only through `get`, which checks under the GIL that the frame still executes.
+unsafe impl Send for LiveFrame {}
+// SAFETY: as above.
+unsafe impl Sync for LiveFrame {}
+
+impl LiveFrame {
+    /// The frame, for the callback that it was handed to; `None` after the callback has returned, and for other threads.
+    ///
+    /// The callback's native caller is below this native call on this thread's stack and cannot return before it, so the
+    /// frame outlives `'py`.
+    #[inline]
+    #[must_use]
+    pub fn get<'py>(&self, py: Python<'py>) -> Option<Frame<'py>> {
+        let thread = thread_address(py);
+        let open =
+            IN_FLIGHT.with(py, |open| open.iter().any(|scope| scope.serial == self.serial && scope.thread == thread));
+        open.then_some(Frame { raw: self.raw, scope: PhantomData })
+    }
+}
+

@@ -1,0 +1,126 @@
+//! CPython 3.11. Compiled against 3.11's own headers by `python/tests/test_layout.py`.
+
+use std::mem::offset_of;
+
+use debugop_bytecode::Version;
+use pyo3::ffi::{PyObject, PyVarObject};
+
+use super::slot::Slot;
+
+/// The version that this build reads.
+pub const VERSION: Version = Version::V3_11;
+
+/// `_PyInterpreterFrame` (`Include/internal/pycore_frame.h`).
+#[repr(C)]
+pub(crate) struct InterpreterFrame {
+    pub f_func: *mut PyObject,
+    pub f_globals: *mut PyObject,
+    pub f_builtins: *mut PyObject,
+    pub f_locals: *mut PyObject,
+    f_code: *mut PyObject,
+    pub frame_obj: *mut PyObject,
+    pub previous: *mut InterpreterFrame,
+    prev_instr: *const u16,
+    stacktop: i32,
+    is_entry: u8,
+    pub owner: i8,
+    pub localsplus: [Slot; 1],
+}
+
+impl CodeObject {
+    /// Length of the bytecode in code units, caches included.
+    #[inline]
+    pub(crate) fn units(&self) -> isize {
+        self.ob_base.ob_size
+    }
+}
+
+impl InterpreterFrame {
+    /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
+    #[inline]
+    pub(crate) fn code(&self) -> *mut PyObject {
+        self.f_code
+    }
+}
+
+/// Whether a frame with this `owner` runs a code object (0 thread, 1 generator, 2 frame object).
+#[inline]
+pub(crate) fn owner_is_python(owner: i8) -> bool {
+    owner < 3
+}
+
+/// `PyCodeObject` up to `co_nlocalsplus` (`Include/cpython/code.h`).
+#[repr(C)]
+pub(crate) struct CodeObject {
+    ob_base: PyVarObject,
+    prefix: [u8; 44],
+    pub co_stacksize: i32,
+    middle: [u8; 4],
+    pub co_nlocalsplus: i32,
+}
+
+/// `PyFunctionObject` up to `func_version` (`Include/cpython/funcobject.h`).
+#[repr(C)]
+pub(crate) struct FunctionObject {
+    ob_base: PyObject,
+    func_globals: *mut PyObject,
+    func_builtins: *mut PyObject,
+    func_name: *mut PyObject,
+    func_qualname: *mut PyObject,
+    pub func_code: *mut PyObject,
+    func_defaults: *mut PyObject,
+    func_kwdefaults: *mut PyObject,
+    func_closure: *mut PyObject,
+    func_doc: *mut PyObject,
+    func_dict: *mut PyObject,
+    func_weakreflist: *mut PyObject,
+    func_module: *mut PyObject,
+    func_annotations: *mut PyObject,
+    vectorcall: *mut PyObject,
+    pub func_version: u32,
+}
+
+/// `_PyCFrame` up to `current_frame` (`Include/cpython/pystate.h`).
+#[repr(C)]
+struct CFrame {
+    cframe_prefix: [u8; 8],
+    current_frame: *mut InterpreterFrame,
+}
+
+/// `PyThreadState` up to `cframe` (`Include/cpython/pystate.h`).
+#[repr(C)]
+pub(crate) struct ThreadState {
+    prefix: [u8; 56],
+    cframe: *mut CFrame,
+}
+
+impl ThreadState {
+    /// The innermost frame, which is the running Python frame while a C function or slot that it called runs.
+    ///
+    /// # Safety
+    /// `self` is the live thread state of the calling thread, which holds the GIL.
+    #[inline]
+    pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
+        // SAFETY: `cframe` always points to a live `_PyCFrame` while the thread state is in use (3.11).
+        unsafe { (*self.cframe).current_frame }
+    }
+
+    /// Makes `frame` the innermost frame.
+    ///
+    /// # Safety
+    /// As for [`Self::current_frame`]; `frame` is NULL or a frame of this thread that is executing.
+    pub(crate) unsafe fn set_current_frame(&mut self, frame: *mut InterpreterFrame) {
+        // SAFETY: as in `current_frame`.
+        unsafe { (*self.cframe).current_frame = frame }
+    }
+}
+
+/// Offsets of the fields that only this version has.
+pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
+    vec![
+        ("_PyInterpreterFrame.f_code", offset_of!(InterpreterFrame, f_code)),
+        ("_PyInterpreterFrame.prev_instr", offset_of!(InterpreterFrame, prev_instr)),
+        ("PyThreadState.cframe", offset_of!(ThreadState, cframe)),
+        ("_PyCFrame.current_frame", offset_of!(CFrame, current_frame)),
+    ]
+}

@@ -1,0 +1,137 @@
+//! CPython 3.14. Compiled against 3.14's own headers by `python/tests/test_layout.py`.
+
+use std::mem::offset_of;
+
+use debugop_bytecode::Version;
+use pyo3::ffi::{PyObject, PyVarObject};
+
+use super::slot::Slot;
+
+/// The version that this build reads.
+pub const VERSION: Version = Version::V3_14;
+
+/// `_PyInterpreterFrame` (`Include/internal/pycore_interpframe_structs.h`).
+#[repr(C)]
+pub(crate) struct InterpreterFrame {
+    f_executable: Slot,
+    pub previous: *mut InterpreterFrame,
+    f_funcobj: Slot,
+    pub f_globals: *mut PyObject,
+    pub f_builtins: *mut PyObject,
+    pub f_locals: *mut PyObject,
+    pub frame_obj: *mut PyObject,
+    instr_ptr: *const u16,
+    pub stackpointer: *mut Slot,
+    return_offset: u16,
+    pub owner: i8,
+    visited: u8,
+    pub localsplus: [Slot; 1],
+}
+
+impl CodeObject {
+    /// Length of the bytecode in code units, caches included.
+    #[inline]
+    pub(crate) fn units(&self) -> isize {
+        self.ob_base.ob_size
+    }
+}
+
+impl InterpreterFrame {
+    /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
+    #[inline]
+    pub(crate) fn code(&self) -> *mut PyObject {
+        match super::slot::content(self.f_executable) {
+            super::slot::Content::Object(code) => code,
+            _ => std::ptr::null_mut(),
+        }
+    }
+}
+
+/// Whether a frame with this `owner` runs a code object (0 thread, 1 generator, 2 frame object, 3 interpreter, 4 C stack).
+#[inline]
+pub(crate) fn owner_is_python(owner: i8) -> bool {
+    owner < 3
+}
+
+/// `PyCodeObject` up to `co_nlocalsplus` (`Include/cpython/code.h`).
+#[repr(C)]
+pub(crate) struct CodeObject {
+    ob_base: PyVarObject,
+    prefix: [u8; 40],
+    pub co_stacksize: i32,
+    middle: [u8; 4],
+    pub co_nlocalsplus: i32,
+}
+
+/// `PyFunctionObject` up to `func_version` (`Include/cpython/funcobject.h`).
+#[repr(C)]
+pub(crate) struct FunctionObject {
+    ob_base: PyObject,
+    func_globals: *mut PyObject,
+    func_builtins: *mut PyObject,
+    func_name: *mut PyObject,
+    func_qualname: *mut PyObject,
+    pub func_code: *mut PyObject,
+    func_defaults: *mut PyObject,
+    func_kwdefaults: *mut PyObject,
+    func_closure: *mut PyObject,
+    func_doc: *mut PyObject,
+    func_dict: *mut PyObject,
+    func_weakreflist: *mut PyObject,
+    func_module: *mut PyObject,
+    func_annotations: *mut PyObject,
+    func_annotate: *mut PyObject,
+    func_typeparams: *mut PyObject,
+    vectorcall: *mut PyObject,
+    pub func_version: u32,
+}
+
+/// `PyThreadState` up to `current_frame` (`Include/cpython/pystate.h`).
+#[repr(C)]
+pub(crate) struct ThreadState {
+    prefix: [u8; 72],
+    current_frame: *mut InterpreterFrame,
+}
+
+impl ThreadState {
+    /// The innermost frame, which is the running Python frame while a C function or slot that it called runs.
+    ///
+    /// # Safety
+    /// `self` is the live thread state of the calling thread, which holds the GIL.
+    #[inline]
+    pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
+        self.current_frame
+    }
+
+    /// Makes `frame` the innermost frame.
+    ///
+    /// # Safety
+    /// As for [`Self::current_frame`]; `frame` is NULL or a frame of this thread that is executing.
+    pub(crate) unsafe fn set_current_frame(&mut self, frame: *mut InterpreterFrame) {
+        self.current_frame = frame;
+    }
+}
+
+/// Offsets of the fields that only this version has.
+pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
+    vec![
+        ("_PyInterpreterFrame.f_executable", offset_of!(InterpreterFrame, f_executable)),
+        ("_PyInterpreterFrame.instr_ptr", offset_of!(InterpreterFrame, instr_ptr)),
+        ("PyThreadState.current_frame", offset_of!(ThreadState, current_frame)),
+        ("_PyInterpreterFrame.stackpointer", offset_of!(InterpreterFrame, stackpointer)),
+    ]
+}
+
+/// Words of `_Py_DebugOffsets` and what each must say if the structs above are right
+/// (`Include/internal/pycore_debug_offsets.h`).
+pub(crate) fn debug_offsets() -> Vec<(usize, usize)> {
+    vec![
+        (26, offset_of!(ThreadState, current_frame)),
+        (32, offset_of!(InterpreterFrame, previous)),
+        (33, offset_of!(InterpreterFrame, f_executable)),
+        (34, offset_of!(InterpreterFrame, instr_ptr)),
+        (35, offset_of!(InterpreterFrame, localsplus)),
+        (36, offset_of!(InterpreterFrame, owner)),
+        (37, offset_of!(InterpreterFrame, stackpointer)),
+    ]
+}

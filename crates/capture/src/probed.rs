@@ -1,0 +1,391 @@
+//! A code object with DEBUG_OP before its instructions, and who watches it.
+
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use debugop_bytecode::{Analysis, CodeView, InstrIdx, OffsetMap, Op, Opcode, Place};
+use debugop_filter::CodeNames;
+use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
+use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
+
+use crate::event::{Event, EventKind};
+use crate::frame::{CodeShape, Frame, SlotValue};
+use crate::gil::GilCell;
+use crate::layout::VERSION;
+use crate::registry;
+use crate::site;
+use crate::tracer::Hook;
+
+/// What a site reports when it is reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SiteInfo {
+    kind: SiteKind,
+    /// The first instruction that it speaks for.
+    first: InstrIdx,
+    /// The others, in the order of their execution: where they start in [`ProbedCode::further`], and how many they are.
+    further: (u32, u32),
+    /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
+    depth: Option<NonZeroU32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SiteKind {
+    /// Stands before instructions.
+    Step,
+    /// Stands in the handler of exceptions that leave the frame.
+    Unwind,
+}
+
+/// One code object under observation: the original, its analysis, and the copy with probes in it.
+///
+/// Sites keep it alive, so it lives as long as any frame or function runs the probed copy; it keeps the original alive. The
+/// probed copy is held by the registry's users only ([`ProbedCode::release`]), so nothing here is a cycle.
+pub struct ProbedCode {
+    original: Py<PyCode>,
+    module: Box<str>,
+    qualname: Box<str>,
+    file: Box<str>,
+    analysis: Analysis,
+    map: OffsetMap,
+    nested: Vec<Arc<ProbedCode>>,
+    callables: Vec<Option<u32>>,
+    /// What sites that speak for several instructions report after the first.
+    further: Vec<InstrIdx>,
+    shape: OnceLock<CodeShape>,
+    probed: GilCell<Option<Py<PyCode>>>,
+    hooks: GilCell<Option<Rc<[Hook]>>>,
+    users: GilCell<u32>,
+}
+
+/// A code object's fields as bytes, read from Python.
+pub struct CodeFields<'py> {
+    code: Bound<'py, PyBytes>,
+    exception_table: Bound<'py, PyBytes>,
+    location_table: Bound<'py, PyBytes>,
+    first_line: i32,
+    stack_size: u32,
+}
+
+impl<'py> CodeFields<'py> {
+    /// Reads the fields of `code`. `co_code` is the base form: without specialisation and instrumentation.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub fn read(code: &Bound<'py, PyCode>) -> PyResult<Self> {
+        Ok(Self {
+            code: code.getattr("co_code")?.cast_into()?,
+            exception_table: code.getattr("co_exceptiontable")?.cast_into()?,
+            location_table: code.getattr("co_linetable")?.cast_into()?,
+            first_line: code.getattr("co_firstlineno")?.extract()?,
+            stack_size: code.getattr("co_stacksize")?.extract()?,
+        })
+    }
+
+    /// The same as the bytecode crate's view.
+    #[must_use]
+    pub fn view(&self) -> CodeView<'_> {
+        CodeView {
+            version: VERSION,
+            code: self.code.as_bytes(),
+            exception_table: self.exception_table.as_bytes(),
+            location_table: self.location_table.as_bytes(),
+            first_line: self.first_line,
+            stack_size: self.stack_size,
+        }
+    }
+}
+
+/// Why a code object is left without probes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// Its bytecode or tables are not what a compiler writes.
+    #[error("{qualname} in {file}: {source}")]
+    Bytecode {
+        /// `co_qualname`.
+        qualname: String,
+        /// `co_filename`.
+        file: String,
+        /// What is wrong.
+        source: debugop_bytecode::Error,
+    },
+    /// Python raised while the copy was made.
+    #[error(transparent)]
+    Python(#[from] PyErr),
+}
+
+impl ProbedCode {
+    /// Probes `original` and the code objects in its constants.
+    ///
+    /// `module` is `__name__` of the globals it runs in. Nested code that cannot be probed stays as it is.
+    pub(crate) fn make(py: Python<'_>, original: &Bound<'_, PyCode>, module: &str) -> Result<Arc<Self>, ProbeError> {
+        let fields = CodeFields::read(original)?;
+        let view = fields.view();
+        let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
+        let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
+        let bad = |source| ProbeError::Bytecode { qualname: qualname.clone(), file: file.clone(), source };
+
+        let analysis = Analysis::new(&view).map_err(bad)?;
+        let constants: Bound<'_, PyTuple> = original.getattr("co_consts")?.cast_into().map_err(PyErr::from)?;
+        let mut layout = ProbeLayout::plan(&analysis, constants.len());
+        let unwind = layout.unwind_sequence();
+        let inserted = {
+            let insertions = layout.insertions();
+            let unwind = debugop_bytecode::Unwind { sequence: &unwind };
+            debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?
+        };
+
+        let (mut consts, nested) = probe_constants(py, &constants, module)?;
+        let callables = analysis.instructions().iter().map(|one| debugop_bytecode::callable_depth(VERSION, one)).collect();
+        let probed_code = Arc::new(Self {
+            original: original.clone().unbind(),
+            module: module.into(),
+            qualname: qualname.into(),
+            file: file.into(),
+            analysis,
+            map: inserted.map,
+            nested,
+            callables,
+            further: std::mem::take(&mut layout.further),
+            shape: OnceLock::new(),
+            probed: GilCell::default(),
+            hooks: GilCell::default(),
+            users: GilCell::default(),
+        });
+        for &info in &layout.sites {
+            consts.push(site::new_site(py, &probed_code, info)?);
+        }
+        let changes = PyDict::new(py);
+        changes.set_item("co_code", PyBytes::new(py, &inserted.code))?;
+        changes.set_item("co_exceptiontable", PyBytes::new(py, &inserted.exception_table))?;
+        changes.set_item("co_linetable", PyBytes::new(py, &inserted.location_table))?;
+        changes.set_item("co_stacksize", inserted.stack_size)?;
+        changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
+        let copy: Bound<'_, PyCode> =
+            original.call_method("replace", (), Some(&changes))?.cast_into().map_err(PyErr::from)?;
+        probed_code.shape.get_or_init(|| CodeShape::of(&copy));
+        probed_code.probed.set(py, Some(copy.unbind()));
+        Ok(probed_code)
+    }
+
+    /// The code object as the program had it.
+    #[must_use]
+    pub fn original<'py>(&self, py: Python<'py>) -> &Bound<'py, PyCode> {
+        self.original.bind(py)
+    }
+
+    /// The copy with probes, while somebody uses it.
+    #[must_use]
+    pub fn probed<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyCode>> {
+        self.probed.with(py, |probed| probed.as_ref().map(|code| code.bind(py).clone()))
+    }
+
+    /// What the original's bytecode says.
+    #[must_use]
+    pub fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
+    /// The sizes of the probed copy, which place the value stack in its frames.
+    #[inline]
+    pub(crate) fn shape(&self) -> Option<&CodeShape> {
+        self.shape.get()
+    }
+
+    /// Module, qualified name and file.
+    #[must_use]
+    pub fn names(&self) -> CodeNames<'_> {
+        CodeNames { module: &self.module, qualname: &self.qualname, file: &self.file }
+    }
+
+    /// Probed code objects among its constants, in their order.
+    #[must_use]
+    pub fn nested(&self) -> &[Arc<Self>] {
+        &self.nested
+    }
+
+    /// Where the callable stands below the top of the stack when `instruction` is a call, in slots (1: the top).
+    #[inline]
+    pub(crate) fn callable_depth(&self, instruction: InstrIdx) -> Option<u32> {
+        self.callables[instruction.0 as usize]
+    }
+
+    /// Whether anybody watches; the first thing that a probe asks.
+    #[inline]
+    pub(crate) fn is_watched(&self, py: Python<'_>) -> bool {
+        self.hooks.with(py, |hooks| hooks.is_some())
+    }
+
+    /// Runs the hooks of the site that has just been reached by the running frame.
+    #[inline]
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> PyResult<()> {
+        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else { return Ok(()) };
+        let Some(frame) = Frame::current(py) else { return Ok(()) };
+        // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
+        // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
+        // its address is its own.
+        if !frame.has_shape(shape) {
+            return Ok(());
+        }
+        match site.kind {
+            SiteKind::Step => {
+                if let Some(depth) = site.depth {
+                    let (kind, instruction) = (EventKind::Instruction, site.first);
+                    fire_hooks(py, &hooks, &Event { kind, code: self, instruction, frame, shape, depth: depth.get() - 1 })?;
+                }
+                if site.further.1 == 0 { Ok(()) } else { self.fire_further(py, &hooks, frame, shape, site.further) }
+            }
+            SiteKind::Unwind => {
+                let instruction = self.raising_instruction(py, frame, shape).unwrap_or(site.first);
+                fire_hooks(py, &hooks, &Event { kind: EventKind::Unwind, code: self, instruction, frame, shape, depth: 0 })
+            }
+        }
+    }
+
+    /// Runs the hooks for the instructions that have no site of their own.
+    #[cold]
+    fn fire_further(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        hooks: &[Hook],
+        frame: Frame<'_>,
+        shape: &CodeShape,
+        (start, count): (u32, u32),
+    ) -> PyResult<()> {
+        let further = self.further.iter().skip(start as usize).take(count as usize);
+        for &instruction in further {
+            let Some(depth) = self.analysis.depth(instruction) else { continue };
+            fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })?;
+        }
+        Ok(())
+    }
+
+    /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
+    fn raising_instruction<'py>(&self, py: Python<'py>, frame: Frame<'py>, shape: &CodeShape) -> Option<InstrIdx> {
+        let units: i64 = match frame.read(py, shape, 0) {
+            SlotValue::Object(lasti) => lasti.extract().ok()?,
+            SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
+            _ => return None,
+        };
+        let offset = self.map.to_original(u32::try_from(units.checked_mul(2)?).ok()?)?;
+        self.analysis.at_offset(offset)
+    }
+
+    /// Adds or replaces the hooks.
+    pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
+        self.hooks.replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks)));
+    }
+
+    /// The hooks now in place.
+    pub(crate) fn hooks(&self, py: Python<'_>) -> Vec<Hook> {
+        self.hooks.cloned(py).map(|hooks| hooks.to_vec()).unwrap_or_default()
+    }
+
+    /// Whether no tracer uses the probed copy.
+    pub(crate) fn unused(&self, py: Python<'_>) -> bool {
+        self.users.get(py) == 0
+    }
+
+    /// One more tracer uses the probed copy.
+    pub(crate) fn retain(&self, py: Python<'_>) {
+        self.users.set(py, self.users.get(py) + 1);
+    }
+
+    /// One tracer fewer; returns the probed copy when it was the last.
+    pub(crate) fn release(&self, py: Python<'_>) -> Option<Py<PyCode>> {
+        let users = self.users.get(py).saturating_sub(1);
+        self.users.set(py, users);
+        if users == 0 { self.probed.take(py) } else { None }
+    }
+
+    /// `<debugop.Site …>`: which instruction of which code a site stands for.
+    pub(crate) fn describe_site(&self, site: SiteInfo) -> String {
+        let place = match site.kind {
+            SiteKind::Step => {
+                let instruction = self.analysis.get(site.first);
+                format!("before {} {}", instruction.offset, instruction.opcode.name(VERSION))
+            }
+            SiteKind::Unwind => "for exceptions that leave".to_owned(),
+        };
+        format!("<debugop.Site {place} in {}>", self.qualname)
+    }
+}
+
+#[inline]
+fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> PyResult<()> {
+    hooks.iter().try_for_each(|hook| hook.fire(py, event))
+}
+
+/// Sites and the instruction sequences that enter them.
+struct ProbeLayout {
+    sites: Vec<SiteInfo>,
+    further: Vec<InstrIdx>,
+    places: Vec<Place>,
+    sequences: Vec<[(Opcode, u32); 3]>,
+    unwind: [(Opcode, u32); 3],
+}
+
+impl ProbeLayout {
+    /// A probe at every place that reports something, and one for exceptions that leave. Site `n` becomes constant
+    /// `constants + n`.
+    fn plan(analysis: &Analysis, constants: usize) -> Self {
+        let plan = debugop_bytecode::sites(analysis);
+        let mut layout = Self { sites: Vec::new(), further: Vec::new(), places: Vec::new(), sequences: Vec::new(), unwind: probe(0) };
+        for site in plan.sites {
+            let Some(&first) = site.reports.first() else { continue };
+            layout.sequences.push(probe(constants + layout.sites.len()));
+            layout.places.push(site.place);
+            layout.sites.push(SiteInfo {
+                kind: SiteKind::Step,
+                first,
+                further: (layout.further.len() as u32, site.reports.len() as u32 - 1),
+                depth: analysis.depth(first).and_then(|depth| NonZeroU32::new(depth + 1)),
+            });
+            layout.further.extend_from_slice(&site.reports[1..]);
+        }
+        layout.unwind = probe(constants + layout.sites.len());
+        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), further: (0, 0), depth: None });
+        layout
+    }
+
+    fn unwind_sequence(&self) -> [(Opcode, u32); 3] {
+        self.unwind
+    }
+
+    fn insertions(&self) -> Vec<debugop_bytecode::Insertion<'_>> {
+        let pairs = self.places.iter().zip(&self.sequences);
+        pairs.map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence }).collect()
+    }
+}
+
+/// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
+fn probe(constant: usize) -> [(Opcode, u32); 3] {
+    let opcode = |op: Op| op.opcode(VERSION).unwrap_or(Opcode(0));
+    [(opcode(Op::LoadConst), constant as u32), (opcode(Op::UnaryInvert), 0), (opcode(Op::PopTop), 0)]
+}
+
+/// The constants with nested code objects replaced by their probed copies, and those.
+fn probe_constants<'py>(
+    py: Python<'py>,
+    constants: &Bound<'py, PyTuple>,
+    module: &str,
+) -> PyResult<(Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>)> {
+    let mut nested = Vec::new();
+    let mut consts = Vec::with_capacity(constants.len());
+    for constant in constants.iter() {
+        let Ok(code) = constant.cast_exact::<PyCode>() else {
+            consts.push(constant);
+            continue;
+        };
+        match registry::obtain(py, code, module) {
+            Ok(probed) => {
+                consts.push(probed.probed(py).map_or_else(|| constant.clone(), Bound::into_any));
+                nested.push(probed);
+            }
+            Err(ProbeError::Bytecode { .. }) => consts.push(constant),
+            Err(ProbeError::Python(error)) => return Err(error),
+        }
+    }
+    Ok((consts, nested))
+}

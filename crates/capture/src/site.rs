@@ -1,0 +1,168 @@
+//! DEBUG_OP: the object that stands in a code object's constants, and the slot that is the opcode's implementation.
+//!
+//! A probe is `LOAD_CONST <site>; UNARY_INVERT; POP_TOP`. `UNARY_INVERT` is never specialised and calls `nb_invert` of the
+//! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`fire`].
+
+use std::mem::ManuallyDrop;
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use pyo3::exceptions::PySystemError;
+use pyo3::ffi;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
+
+use crate::probed::{ProbedCode, SiteInfo};
+
+/// Instance layout of `debugop.Site`.
+#[repr(C)]
+struct SiteObject {
+    ob_base: ffi::PyObject,
+    /// From `Arc::into_raw`; never null.
+    code: *const ProbedCode,
+    /// What it reports, here so that executing it touches no more memory than needed.
+    info: SiteInfo,
+}
+
+static SITE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// The type of sites, `debugop.Site`.
+///
+/// # Errors
+/// Whatever CPython says if the type cannot be made.
+pub fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    SITE_TYPE.get_or_try_init(py, || make_type(py)).map(|site_type| site_type.bind(py))
+}
+
+fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
+    const DOC: &CStr = c"A place in probed bytecode: executing ~site is debugop's virtual opcode DEBUG_OP.";
+    let mut methods = [
+        ffi::PyMethodDef {
+            ml_name: c"__reduce__".as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+            ml_flags: ffi::METH_NOARGS,
+            ml_doc: c"Reduces to the integer 0, which leaves a harmless ~0 in pickled code.".as_ptr(),
+        },
+        ffi::PyMethodDef::zeroed(),
+    ];
+    // The type keeps pointers to its method table for ever.
+    let methods = Box::leak(Box::new(std::mem::replace(&mut methods, [ffi::PyMethodDef::zeroed(); 2])));
+    let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
+    let mut slots = [
+        slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        slot(ffi::Py_nb_invert, fire as *mut c_void),
+        slot(0, std::ptr::null_mut()),
+    ];
+    let mut spec = ffi::PyType_Spec {
+        name: c"debugop.Site".as_ptr(),
+        basicsize: size_of::<SiteObject>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_IMMUTABLETYPE) as c_uint,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: the spec and its slots are valid for the call; what outlives it (name, doc, methods) is static or leaked.
+    // Each slot function has the C signature that CPython expects for it.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }
+        .and_then(|made| Ok(made.cast_into::<PyType>()?.unbind()))
+}
+
+/// A new site of `code`.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn new_site<'py>(py: Python<'py>, code: &Arc<ProbedCode>, info: SiteInfo) -> PyResult<Bound<'py, PyAny>> {
+    let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
+    // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header and takes a reference to the heap type; the other
+    // fields are written before the object is shown to anybody.
+    unsafe {
+        let object = ffi::PyObject_New::<SiteObject>(site_type);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        (&raw mut (*object).code).write(Arc::into_raw(Arc::clone(code)));
+        (&raw mut (*object).info).write(info);
+        Ok(Bound::from_owned_ptr(py, object.cast()))
+    }
+}
+
+/// # Safety
+/// Called by CPython as `tp_dealloc` of a site.
+unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    // SAFETY: the last reference is gone; `code` came from `Arc::into_raw` and is given back exactly once. Memory came from
+    // `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap type's instance owns a reference to its type.
+    unsafe {
+        let site_type = ffi::Py_TYPE(object);
+        drop(Arc::from_raw((*object.cast::<SiteObject>()).code));
+        ffi::PyObject_Free(object.cast());
+        ffi::Py_DECREF(site_type.cast());
+    }
+}
+
+/// # Safety
+/// Called by CPython as `tp_repr` of a site.
+unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
+    let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
+    // SAFETY: a site holds its code alive.
+    let code = unsafe { &*site.code };
+    pyo3::types::PyString::new(py, &code.describe_site(site.info)).into_ptr()
+}
+
+/// # Safety
+/// Called by CPython as a METH_NOARGS method of a site.
+unsafe extern "C" fn reduce(_site: *mut ffi::PyObject, _unused: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the thread is attached, by CPython's calling convention.
+    let py = unsafe { Python::assume_attached() };
+    let parts = (py.get_type::<pyo3::types::PyInt>(), ());
+    match pyo3::IntoPyObject::into_pyobject(parts, py) {
+        Ok(parts) => parts.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// Executes DEBUG_OP.
+///
+/// # Safety
+/// Called by CPython as `nb_invert` of a site. Anybody may write `~site` in Python, so nothing is assumed about the caller.
+unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
+    let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
+    // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
+    let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
+    if code.is_watched(py) {
+        match catch_unwind(AssertUnwindSafe(|| code.fire(py, site.info))) {
+            Ok(Ok(())) => {}
+            failed => return raise(py, failed),
+        }
+    }
+    // SAFETY: None is a live object. Since 3.12 it is immortal (PEP 683): references to it are not counted.
+    unsafe {
+        #[cfg(not(Py_3_12))]
+        ffi::Py_INCREF(ffi::Py_None());
+        ffi::Py_None()
+    }
+}
+
+/// Sets the exception that a hook returned, or one for its panic.
+#[cold]
+fn raise(py: Python<'_>, outcome: std::thread::Result<PyResult<()>>) -> *mut ffi::PyObject {
+    if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {
+        error.restore(py);
+    }
+    std::ptr::null_mut()
+}
+
+/// A panic of ours as an exception of the program's, which can be reported, where unwinding into C could not.
+fn panicked(panic: &Box<dyn std::any::Any + Send>) -> PyErr {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause");
+    PySystemError::new_err(format!("debugop failed inside DEBUG_OP: {text}"))
+}

@@ -1,0 +1,328 @@
+//! A tracer: who is told of which steps of which code.
+
+use std::sync::Arc;
+
+use debugop_bytecode::InstrIdx;
+use debugop_filter::{CodeFilter, CodeNames, Decision, Predicate, StepFacts};
+use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
+use pyo3::{Bound, Py, PyAny, PyResult, Python};
+use rustc_hash::FxHashSet;
+
+use crate::event::{Event, EventKind};
+use crate::follow;
+use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
+use crate::function;
+use crate::gil::GilCell;
+use crate::layout::VERSION;
+use crate::probed::{ProbeError, ProbedCode};
+use crate::registry;
+
+/// Receives the steps of a tracer.
+pub trait Handler: Send + Sync {
+    /// Whether [`Handler::step`] may run Python code. If so, what that code does is not reported to the same tracer on the
+    /// same thread, and `live` stays valid for exactly as long as the call.
+    fn runs_python(&self) -> bool;
+
+    /// One step.
+    ///
+    /// # Errors
+    /// An exception is raised in the program, at the instruction.
+    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, live: Option<LiveFrame>) -> PyResult<()>;
+}
+
+/// Which calls are followed.
+#[derive(Clone, Debug)]
+pub struct Follow {
+    /// Which callees.
+    pub code: CodeFilter,
+    /// How many calls deep below the first traced frame; `None`: any number.
+    pub depth: Option<u32>,
+}
+
+/// What a tracer is told when it is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which steps are reported.
+    pub wanted: Predicate,
+    /// Which calls are followed; `None`: none.
+    pub follow: Option<Follow>,
+    /// After how many steps reporting ends; `None`: never.
+    pub limit: Option<u64>,
+}
+
+/// Reports steps of the code that it watches to a handler.
+pub struct Tracer {
+    handler: Box<dyn Handler>,
+    /// What the handler says of itself.
+    runs_python: bool,
+    options: Options,
+    running: GilCell<bool>,
+    steps: GilCell<u64>,
+    codes: GilCell<Vec<Arc<ProbedCode>>>,
+    /// Addresses of the probed copies in `codes`.
+    addresses: GilCell<FxHashSet<usize>>,
+    functions: GilCell<Vec<Py<PyFunction>>>,
+}
+
+/// A tracer's interest in one code object.
+#[derive(Clone)]
+pub(crate) struct Hook {
+    tracer: Arc<Tracer>,
+    /// Per instruction; `None`: all are wanted.
+    decisions: Option<Arc<[Decision]>>,
+    /// There is nothing to do for a step but to call the handler: all are wanted, without limit, no call is followed, and the
+    /// handler runs no Python code.
+    direct: bool,
+}
+
+impl Tracer {
+    /// A tracer that watches nothing yet.
+    #[must_use]
+    pub fn new(handler: Box<dyn Handler>, options: Options) -> Arc<Self> {
+        Arc::new(Self {
+            runs_python: handler.runs_python(),
+            handler,
+            options,
+            running: GilCell::new(true),
+            steps: GilCell::default(),
+            codes: GilCell::default(),
+            addresses: GilCell::default(),
+            functions: GilCell::default(),
+        })
+    }
+
+    /// Steps reported so far.
+    #[must_use]
+    pub fn steps(&self, py: Python<'_>) -> u64 {
+        self.steps.get(py)
+    }
+
+    /// How many code objects are watched.
+    #[must_use]
+    pub fn watched(&self, py: Python<'_>) -> usize {
+        self.codes.with(py, |codes| codes.len())
+    }
+
+    /// Whether steps are still reported: not stopped, and the limit not reached.
+    #[must_use]
+    pub fn is_running(&self, py: Python<'_>) -> bool {
+        self.running.get(py)
+    }
+
+    /// Whether `frame` runs code that this tracer watches.
+    #[must_use]
+    pub fn watches(&self, py: Python<'_>, frame: Frame<'_>) -> bool {
+        self.addresses.with(py, |addresses| addresses.contains(&frame.code_address()))
+    }
+
+    /// How many watched frames of this thread are below `frame`.
+    #[must_use]
+    pub fn call_depth(&self, py: Python<'_>, frame: Frame<'_>) -> u32 {
+        let mut depth = 0;
+        let mut below = frame.previous();
+        while let Some(frame) = below {
+            depth += u32::from(self.watches(py, frame));
+            below = frame.previous();
+        }
+        depth
+    }
+
+    /// Watches `code` and the code nested in it, and returns its probed copy, which somebody must run for anything to be
+    /// reported. Watching code again changes nothing.
+    ///
+    /// # Errors
+    /// The code cannot be probed.
+    pub fn watch<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        module: &str,
+    ) -> Result<Bound<'py, PyCode>, ProbeError> {
+        let probed = match registry::obtain(py, code, module) {
+            Ok(probed) => probed,
+            Err(error) => {
+                registry::drop_unused(py);
+                return Err(error);
+            }
+        };
+        self.adopt(py, &probed);
+        Ok(probed.probed(py).unwrap_or_else(|| code.clone()))
+    }
+
+    /// Watches the code of `function` and makes it run the probed copy until [`Tracer::stop`].
+    ///
+    /// # Errors
+    /// The code cannot be probed.
+    pub fn watch_function<'py>(self: &Arc<Self>, py: Python<'py>, function: &Bound<'py, PyFunction>) -> Result<(), ProbeError> {
+        self.functions.with(py, |functions| functions.push(function.clone().unbind()));
+        self.probe_function(py, function)
+    }
+
+    fn probe_function<'py>(self: &Arc<Self>, py: Python<'py>, function: &Bound<'py, PyFunction>) -> Result<(), ProbeError> {
+        let code = function::code(function);
+        let probed = self.watch(py, &code, &function::module(function))?;
+        if !probed.is(&code) {
+            function::set_code(function, &probed)?;
+        }
+        Ok(())
+    }
+
+    fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
+        let Some(copy) = code.probed(py) else { return };
+        let new = self.addresses.with(py, |addresses| addresses.insert(copy.as_ptr() as usize));
+        if !new {
+            return;
+        }
+        code.retain(py);
+        self.codes.with(py, |codes| codes.push(Arc::clone(code)));
+        if let Some(hook) = self.hook(code) {
+            let mut hooks = code.hooks(py);
+            hooks.push(hook);
+            code.set_hooks(py, hooks);
+        }
+        for nested in code.nested() {
+            self.adopt(py, nested);
+        }
+    }
+
+    /// The interest in `code`, or `None` if no step of it can ever be wanted and no call in it is to be followed.
+    fn hook(self: &Arc<Self>, code: &ProbedCode) -> Option<Hook> {
+        let wanted = &self.options.wanted;
+        if *wanted == Predicate::Always {
+            return Some(Hook { tracer: Arc::clone(self), decisions: None, direct: self.is_direct() });
+        }
+        let analysis = code.analysis();
+        let decisions: Arc<[Decision]> = (0..analysis.instructions().len() as u32)
+            .map(|index| wanted.decide(&facts(code, InstrIdx(index))))
+            .collect();
+        let idle = self.options.follow.is_none() && decisions.iter().all(|decision| *decision == Decision::No);
+        (!idle).then(|| Hook { tracer: Arc::clone(self), decisions: Some(decisions), direct: false })
+    }
+
+    fn is_direct(&self) -> bool {
+        self.options.limit.is_none() && self.options.follow.is_none() && !self.runs_python
+    }
+
+    /// Follows the call that is about to be made.
+    fn follow<'py>(self: &Arc<Self>, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+        let Some(follow) = &self.options.follow else { return Ok(()) };
+        let Some(below_top) = event.code.callable_depth(event.instruction) else { return Ok(()) };
+        let Some(slot) = event.depth.checked_sub(below_top) else { return Ok(()) };
+        let callable = match event.stack(py, slot) {
+            Some(SlotValue::Object(callable)) => callable,
+            // A call without `self` leaves the slot below its callable empty (3.11, 3.12).
+            Some(SlotValue::Null) => match event.stack(py, slot + 1) {
+                Some(SlotValue::Object(callable)) => callable,
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        if let Some(limit) = follow.depth {
+            if self.call_depth(py, event.frame) >= limit {
+                return Ok(());
+            }
+        }
+        self.follow_callable(py, follow, &callable)
+    }
+
+    fn follow_callable<'py>(self: &Arc<Self>, py: Python<'py>, follow: &Follow, callable: &Bound<'py, PyAny>) -> PyResult<()> {
+        follow::functions(py, callable, &mut |function| {
+            let code = function::code(function);
+            let address = code.as_ptr() as usize;
+            if self.addresses.with(py, |addresses| addresses.contains(&address)) {
+                return Ok(());
+            }
+            let module = function::module(function);
+            let qualname = function::code_text(&code, "co_qualname");
+            let file = function::code_text(&code, "co_filename");
+            if !follow.code.allows(CodeNames { module: &module, qualname: &qualname, file: &file }) {
+                return Ok(());
+            }
+            match self.probe_function(py, function) {
+                // Hand-made code that cannot be analysed runs as it is.
+                Ok(()) | Err(ProbeError::Bytecode { .. }) => Ok(()),
+                Err(ProbeError::Python(error)) => Err(error),
+            }
+        })
+    }
+
+    /// Ends reporting and restores every function. What still runs probed code (suspended generators) finishes with
+    /// probes that do nothing.
+    ///
+    /// # Errors
+    /// Python raised while a function's code was put back; the others are put back all the same.
+    pub fn stop(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        self.running.set(py, false);
+        let codes = self.codes.take(py);
+        self.addresses.take(py);
+        let mut retired = Vec::new();
+        for code in &codes {
+            let mut hooks = code.hooks(py);
+            hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
+            code.set_hooks(py, hooks);
+            if let Some(copy) = registry::release(py, code) {
+                retired.push((Arc::clone(code), copy));
+            }
+        }
+        function::restore(py, &self.functions.take(py), &retired)
+    }
+}
+
+fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
+    let analysis = code.analysis();
+    StepFacts {
+        code: code.names(),
+        opcode: analysis.get(index).opcode.name(VERSION),
+        line: analysis.location(index).line,
+    }
+}
+
+impl Hook {
+    /// Reports `event` if it is wanted, and follows the call that it announces.
+    #[inline]
+    pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+        let tracer = &self.tracer;
+        if !tracer.running.get(py) {
+            return Ok(());
+        }
+        if self.direct {
+            tracer.steps.set(py, tracer.steps.get(py) + 1);
+            return tracer.handler.step(py, tracer, event, None);
+        }
+        let wanted = match &self.decisions {
+            None => true,
+            Some(decisions) => match decisions[event.instruction.0 as usize] {
+                Decision::No => false,
+                Decision::Yes => true,
+                Decision::AskDepth => {
+                    let depth = tracer.call_depth(py, event.frame);
+                    tracer.options.wanted.holds(&facts(event.code, event.instruction), depth)
+                }
+            },
+        };
+        if wanted {
+            self.report(py, event)?;
+        }
+        if event.kind == EventKind::Instruction && tracer.options.follow.is_some() {
+            tracer.follow(py, event)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn report<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+        let tracer = &self.tracer;
+        let scope = if tracer.runs_python {
+            let Some(scope) = Scope::enter(py, Arc::as_ptr(tracer) as usize) else { return Ok(()) };
+            Some(scope)
+        } else {
+            None
+        };
+        let steps = tracer.steps.get(py) + 1;
+        tracer.steps.set(py, steps);
+        if tracer.options.limit.is_some_and(|limit| steps >= limit) {
+            tracer.running.set(py, false);
+        }
+        tracer.handler.step(py, tracer, event, scope.as_ref().map(|scope| scope.live(event.frame)))
+    }
+}

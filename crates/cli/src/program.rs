@@ -1,0 +1,143 @@
+//! Where debugop's own arguments end and the program's begin.
+//!
+//! As for `python` itself, `-m MODULE`, `-c CODE` or a script ends the options: what follows is the program's,
+//! whatever it looks like. clap cannot end on an option, so the arguments are split before it sees them; which options
+//! take a value is read from clap's own definition.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command, Error};
+
+use crate::run::Target;
+
+/// What is to be run, and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) target: Target,
+    pub(crate) args: Vec<OsString>,
+}
+
+/// Splits `args` (with the command's name first) into what clap parses and the program to run.
+pub(crate) fn split(
+    command: &Command,
+    args: Vec<OsString>,
+) -> Result<(Vec<OsString>, Option<Program>), Error> {
+    let Some(run) = command.find_subcommand("run") else {
+        return Ok((args, None));
+    };
+    if args.get(1).is_none_or(|name| name != "run") {
+        return Ok((args, None));
+    }
+    let mut index = 2;
+    while let Some(arg) = args.get(index) {
+        let text = arg.to_string_lossy();
+        if text == "--" {
+            let program = args.get(index + 1).map(|script| Program {
+                target: Target::script(script),
+                args: args[index + 2..].to_vec(),
+            });
+            return Ok((args[..index].to_vec(), program));
+        }
+        if text == "-" || !text.starts_with('-') {
+            let program = Program {
+                target: Target::script(arg),
+                args: args[index + 1..].to_vec(),
+            };
+            return Ok((args[..index].to_vec(), Some(program)));
+        }
+        if let Some(long) = text.strip_prefix("--") {
+            let takes_value = run
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(long) && wants_value(arg));
+            index += if takes_value { 2 } else { 1 };
+            continue;
+        }
+        match short_options(run, &text) {
+            Short::Target {
+                before,
+                letter,
+                value,
+            } => {
+                let (value, used) = match value {
+                    Some(value) => (OsString::from(value), 1),
+                    None => match args.get(index + 1) {
+                        Some(value) => (value.clone(), 2),
+                        None => return Err(missing(letter)),
+                    },
+                };
+                let text = value
+                    .into_string()
+                    .map_err(|value| not_unicode(letter, &value))?;
+                let target = match letter {
+                    'm' => Target::Module(text),
+                    _ => Target::Command(text),
+                };
+                let mut own = args[..index].to_vec();
+                own.extend(before.map(OsString::from));
+                let args = args[index + used..].to_vec();
+                return Ok((own, Some(Program { target, args })));
+            }
+            Short::Own { value_follows } => index += if value_follows { 2 } else { 1 },
+        }
+    }
+    Ok((args, None))
+}
+
+enum Short {
+    /// `-m` or `-c` is in this cluster: the options before it, and its value if that is attached.
+    Target {
+        before: Option<String>,
+        letter: char,
+        value: Option<String>,
+    },
+    /// Only debugop's own options.
+    Own { value_follows: bool },
+}
+
+/// Reads a cluster of short options: `-qm json.tool` is `-q -m json.tool`, `-oFILE` is `-o FILE`.
+fn short_options(run: &Command, text: &str) -> Short {
+    for (at, letter) in text.char_indices().skip(1) {
+        let rest = &text[at + letter.len_utf8()..];
+        if matches!(letter, 'm' | 'c') {
+            return Short::Target {
+                before: (at > 1).then(|| text[..at].to_owned()),
+                letter,
+                value: (!rest.is_empty()).then(|| rest.to_owned()),
+            };
+        }
+        let takes_value = run
+            .get_arguments()
+            .any(|arg| arg.get_short() == Some(letter) && wants_value(arg));
+        if takes_value {
+            return Short::Own {
+                value_follows: rest.is_empty(),
+            };
+        }
+    }
+    Short::Own {
+        value_follows: false,
+    }
+}
+
+fn wants_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+fn missing(letter: char) -> Error {
+    let (what, example) = match letter {
+        'm' => ("the name of a module", "-m json.tool data.json"),
+        _ => ("Python code", "-c 'print(1 + 2)'"),
+    };
+    Error::raw(
+        ErrorKind::InvalidValue,
+        format!("-{letter} needs {what}, as in: debugop run {example}"),
+    )
+}
+
+fn not_unicode(letter: char, value: &OsString) -> Error {
+    Error::raw(
+        ErrorKind::InvalidUtf8,
+        format!("the value of -{letter} is not UTF-8: {value:?}"),
+    )
+}

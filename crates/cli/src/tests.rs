@@ -1,0 +1,176 @@
+use super::*;
+
+fn parse_words(words: &[&str]) -> Outcome {
+    let args = std::iter::once("debugop").chain(words.iter().copied());
+    // The text must not depend on the terminal that the tests run in.
+    let command = Arguments::command().term_width(100);
+    parse_for(command, args.map(OsString::from), false)
+}
+
+fn run(words: &[&str]) -> RunOptions {
+    let words: Vec<&str> = std::iter::once("run")
+        .chain(words.iter().copied())
+        .collect();
+    match parse_words(&words) {
+        Outcome::Command(Command::Run(options)) => *options,
+        other => panic!("{words:?} gave {other:?}"),
+    }
+}
+
+/// The printed text, after checking where it goes and the exit status.
+fn printed(words: &[&str], expected_status: u8) -> String {
+    match parse_words(words) {
+        Outcome::Print {
+            text,
+            to_stderr,
+            status,
+        } => {
+            assert_eq!(status, expected_status);
+            assert_eq!(to_stderr, status != 0);
+            text
+        }
+        other => panic!("{words:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn everything_after_the_program_is_the_programs() {
+    let check = |words: &[&str], target: Target, args: &[&str]| {
+        let options = run(words);
+        assert_eq!(options.target, target, "{words:?}");
+        assert_eq!(options.args, args, "{words:?}");
+    };
+    let script = |path: &str| Target::Script(path.into());
+    let module = |name: &str| Target::Module(name.into());
+    let code = |text: &str| Target::Command(text.into());
+
+    check(&["a.py"], script("a.py"), &[]);
+    check(
+        &["a.py", "--help", "-o", "x"],
+        script("a.py"),
+        &["--help", "-o", "x"],
+    );
+    check(&["a.py", "--", "-m"], script("a.py"), &["--", "-m"]);
+    check(
+        &["-m", "json.tool", "--help"],
+        module("json.tool"),
+        &["--help"],
+    );
+    check(&["-mjson.tool", "-"], module("json.tool"), &["-"]);
+    check(
+        &["-c", "print(1)", "-m", "x"],
+        code("print(1)"),
+        &["-m", "x"],
+    );
+    check(&["-cprint(1)"], code("print(1)"), &[]);
+    check(&["-c", "--help"], code("--help"), &[]);
+    check(&["-c", ""], code(""), &[]);
+    check(&["-", "a"], Target::Stdin, &["a"]);
+    check(
+        &["--", "-odd.py", "--limit"],
+        script("-odd.py"),
+        &["--limit"],
+    );
+    check(&["run"], script("run"), &[]);
+}
+
+#[test]
+fn options_stand_before_the_program() {
+    let options = run(&[
+        "--function",
+        "lol",
+        "-f",
+        "Parser.*",
+        "--include=json",
+        "--exclude",
+        "json.encoder",
+        "--depth",
+        "3",
+        "--limit",
+        "1000",
+        "--format",
+        "jsonl",
+        "-oout.jsonl",
+        "--color=never",
+        "a.py",
+        "--limit",
+        "1",
+    ]);
+    let texts = |patterns: &[Pattern]| -> Vec<String> {
+        patterns
+            .iter()
+            .map(|pattern| pattern.as_str().to_owned())
+            .collect()
+    };
+    assert_eq!(texts(&options.functions), ["lol", "Parser.*"]);
+    assert_eq!(texts(&options.include), ["json"]);
+    assert_eq!(texts(&options.exclude), ["json.encoder"]);
+    assert_eq!(options.depth, Some(3));
+    assert_eq!(options.limit, Some(1000));
+    assert_eq!(options.format, Format::Jsonl);
+    assert_eq!(options.output, Some("out.jsonl".into()));
+    assert_eq!(options.color, Color::Never);
+    assert_eq!(options.target, Target::Script("a.py".into()));
+    assert_eq!(options.args, ["--limit", "1"]);
+}
+
+#[test]
+fn an_option_may_have_a_program_like_value() {
+    let options = run(&["-o", "-", "--include", "a.py", "-m", "b"]);
+    assert_eq!(options.output, Some("-".into()));
+    assert_eq!(options.target, Target::Module("b".into()));
+}
+
+#[test]
+fn help_teaches() {
+    insta::assert_snapshot!("help", printed(&["--help"], 0));
+    insta::assert_snapshot!("help_run", printed(&["run", "-h"], 0));
+    insta::assert_snapshot!("help_run_long", printed(&["run", "--help"], 0));
+    insta::assert_snapshot!("help_completions", printed(&["completions", "--help"], 0));
+}
+
+#[test]
+fn version() {
+    assert_eq!(
+        printed(&["--version"], 0),
+        format!("debugop {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn errors_suggest_what_was_meant() {
+    let error = |words: &[&str]| printed(words, 2);
+    insta::assert_snapshot!("error_no_program", error(&["run"]));
+    insta::assert_snapshot!("error_options_only", error(&["run", "--limit", "5"]));
+    insta::assert_snapshot!("error_no_module", error(&["run", "-m"]));
+    insta::assert_snapshot!("error_no_code", error(&["run", "-c"]));
+    insta::assert_snapshot!(
+        "error_misspelt",
+        error(&["run", "--formt", "jsonl", "a.py"])
+    );
+    insta::assert_snapshot!("error_format", error(&["run", "--format", "json", "a.py"]));
+    insta::assert_snapshot!("error_limit", error(&["run", "--limit", "0", "a.py"]));
+    insta::assert_snapshot!("error_glob", error(&["run", "--include", "[a", "a.py"]));
+    insta::assert_snapshot!("error_forgot_run", error(&["script.py", "x"]));
+    insta::assert_snapshot!("error_forgot_run_module", error(&["-m", "json.tool"]));
+    insta::assert_snapshot!("error_command", error(&["rum", "script.py"]));
+    insta::assert_snapshot!("error_shell", error(&["completions", "tcsh"]));
+}
+
+#[test]
+fn completions_know_the_options() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = printed(&["completions", shell], 0);
+        assert!(script.contains("include"), "{shell}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_words_are_answered(words in proptest::collection::vec("[-a-zé= \\[]{0,6}", 0..6)) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        parse_words(&words);
+        let run: Vec<&str> = std::iter::once("run").chain(words).collect();
+        parse_words(&run);
+    }
+}

@@ -1,0 +1,68 @@
+//! Stack slots and errors as Python objects.
+
+use debugop_capture::stack::StackError;
+use debugop_capture::{ProbeError, SlotValue};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::{PyTypeInfo, create_exception};
+
+create_exception!(debugop, StaleStep, PyRuntimeError, "A step, or its stack, was used after its callback had returned.");
+
+/// The type of `debugop.NULL`: an empty slot of the value stack, which is not None.
+#[pyclass(frozen, name = "NullType", module = "debugop")]
+struct Null;
+
+#[pymethods]
+impl Null {
+    fn __repr__(&self) -> &'static str {
+        "NULL"
+    }
+
+    fn __bool__(&self) -> bool {
+        false
+    }
+
+    fn __reduce__(&self) -> &'static str {
+        "NULL"
+    }
+}
+
+static NULL: PyOnceLock<Py<Null>> = PyOnceLock::new();
+
+/// `debugop.NULL`, of which there is one.
+pub(crate) fn null(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    Ok(NULL.get_or_try_init(py, || Py::new(py, Null))?.bind(py).as_any())
+}
+
+/// Whether `object` is `debugop.NULL`.
+pub(crate) fn is_null(object: &Bound<'_, PyAny>) -> bool {
+    object.get_type().is(Null::type_object(object.py()))
+}
+
+/// A slot as Python sees it: NULL as `debugop.NULL`, an interpreter's bare integer as an int.
+pub(crate) fn slot<'py>(py: Python<'py>, value: SlotValue<'py>) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        SlotValue::Object(object) => Ok(object),
+        SlotValue::Tagged(number) => Ok(number.into_pyobject(py)?.into_any()),
+        _ => null(py).cloned(),
+    }
+}
+
+/// The Python exception for a failed stack access.
+pub(crate) fn stack_error(error: &StackError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        StackError::OutOfRange { .. } => PyIndexError::new_err(text),
+        StackError::Forbidden { .. } => PyTypeError::new_err(text),
+        _ => StaleStep::new_err(text),
+    }
+}
+
+/// The Python exception for code that cannot be probed.
+pub(crate) fn probe_error(error: ProbeError) -> PyErr {
+    match error {
+        ProbeError::Python(error) => error,
+        other => PyValueError::new_err(format!("cannot trace {other}")),
+    }
+}

@@ -1,0 +1,87 @@
+//! `debugop.Stack`: the value stack of a step as a sequence.
+
+use debugop_capture::stack::LiveStack;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyIterator, PyList, PySlice, PySliceMethods};
+
+use crate::convert;
+
+/// The value stack before an instruction: a sequence, bottom first, so that `stack[-1]` is the top as in the documentation
+/// of `dis`.
+///
+/// Empty slots are `debugop.NULL`. Assigning to an index changes the running program. Usable only inside the callback that
+/// the step was handed to; afterwards every access raises `debugop.StaleStep`.
+#[pyclass(frozen, sequence, module = "debugop")]
+pub(crate) struct Stack {
+    live: LiveStack,
+}
+
+impl Stack {
+    pub(crate) fn new(live: LiveStack) -> Self {
+        Self { live }
+    }
+
+    fn index(&self, index: isize) -> PyResult<u32> {
+        let length = self.live.len() as isize;
+        let from_bottom = if index < 0 { index + length } else { index };
+        // An index out of range on either side becomes one past the top, which `get` and `set` refuse.
+        Ok(u32::try_from(from_bottom).unwrap_or(u32::MAX))
+    }
+}
+
+/// The slots as a new list, bottom first.
+pub(crate) fn to_list<'py>(py: Python<'py>, live: &LiveStack) -> PyResult<Bound<'py, PyList>> {
+    let mut slots = Vec::with_capacity(live.len() as usize);
+    live.for_each(py, |slot| slots.push(slot)).map_err(|error| convert::stack_error(&error))?;
+    let slots = slots.into_iter().map(|slot| convert::slot(py, slot)).collect::<PyResult<Vec<_>>>()?;
+    PyList::new(py, slots)
+}
+
+#[pymethods]
+impl Stack {
+    fn __len__(&self) -> usize {
+        self.live.len() as usize
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if let Ok(slice) = index.cast_exact::<PySlice>() {
+            let list = to_list(py, &self.live)?;
+            let bounds = slice.indices(list.len() as isize)?;
+            if (bounds.start, bounds.step) == (0, 1) && bounds.slicelength == list.len() {
+                return Ok(list.into_any());
+            }
+            return list.as_any().get_item(index);
+        }
+        let slot = self.live.get(py, self.index(index.extract()?)?).map_err(|error| convert::stack_error(&error))?;
+        convert::slot(py, slot)
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        to_list(py, &self.live)?.try_iter()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let mut text = Vec::new();
+        let limits = debugop_capture::value::Limits::default();
+        match self.live.for_each(py, |slot| {
+            text.push(debugop_capture::value::capture_slot(&slot, &limits).short(60).to_string());
+        }) {
+            Ok(()) => format!("<debugop.Stack [{}]>", text.join(", ")),
+            Err(_) => "<debugop.Stack (over)>".to_owned(),
+        }
+    }
+
+    /// The slots as a new list, bottom first.
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        to_list(py, &self.live)
+    }
+
+    fn __setitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        if index.is_exact_instance_of::<PySlice>() {
+            return Err(PyTypeError::new_err("a value stack cannot change its length; assign to one index"));
+        }
+        let value = (!convert::is_null(&value)).then_some(value);
+        self.live.set(py, self.index(index.extract()?)?, value).map_err(|error| convert::stack_error(&error))
+    }
+}

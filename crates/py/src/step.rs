@@ -1,0 +1,145 @@
+//! `debugop.Step`, and the handler that hands it to a Python callback.
+
+use std::sync::{Arc, Weak};
+
+use debugop_capture::stack::LiveStack;
+use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, Tracer, thread_ident};
+use pyo3::prelude::*;
+use pyo3::types::{PyCode, PyFrame};
+
+use crate::convert::{self, StaleStep};
+use crate::instruction::Instruction;
+use crate::stack::Stack;
+
+/// One step of a traced program: an instruction that is about to be executed.
+///
+/// `frame`, `stack` and `exception` can be used only inside the callback that the step was handed to; afterwards they raise
+/// `debugop.StaleStep`. Everything else stays.
+#[pyclass(module = "debugop")]
+pub(crate) struct Step {
+    live: LiveStack,
+    number: u64,
+    thread: u64,
+    tracer: Weak<Tracer>,
+}
+
+#[pymethods]
+impl Step {
+    /// Count of this step among those that the tracer reported, from 1.
+    #[getter]
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// `"instruction"`: it is about to be executed. `"unwind"`: the exception that it raised is about to leave the frame.
+    #[getter]
+    fn event(&self) -> &'static str {
+        match self.live.kind() {
+            EventKind::Unwind => "unwind",
+            _ => "instruction",
+        }
+    }
+
+    /// The instruction: offset, opname, arg, argval, argrepr, positions, line.
+    #[getter]
+    fn instruction(&self) -> Instruction {
+        Instruction::new(Arc::clone(self.live.code()), self.live.instruction())
+    }
+
+    /// The code object as the program knows it, without probes.
+    #[getter]
+    fn code<'py>(&self, py: Python<'py>) -> Bound<'py, PyCode> {
+        self.live.code().original(py).clone()
+    }
+
+    /// The value stack before the instruction, bottom first.
+    #[getter]
+    fn stack(&self) -> Stack {
+        Stack::new(self.live.clone())
+    }
+
+    /// The frame object.
+    #[getter]
+    fn frame<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrame>> {
+        let frame = self.live.live_frame().get(py).and_then(|frame| frame.object(py));
+        frame.ok_or_else(|| convert::stack_error(&debugop_capture::stack::StackError::Stale))
+    }
+
+    /// The exception that has just arrived at a handler, or that is about to leave the frame; otherwise None.
+    #[getter]
+    fn exception<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.live.exception(py).map_err(|error| convert::stack_error(&error))
+    }
+
+    /// Identifier of the thread, as `threading.get_ident()` gives it.
+    #[getter]
+    fn thread(&self) -> u64 {
+        self.thread
+    }
+
+    /// How many traced frames are below this one on the call stack.
+    #[getter]
+    fn depth(&self, py: Python<'_>) -> PyResult<u32> {
+        match (self.live.live_frame().get(py), self.tracer.upgrade()) {
+            (Some(frame), Some(tracer)) => Ok(tracer.call_depth(py, frame)),
+            _ => Err(StaleStep::new_err("this step is over: its call depth is no longer known")),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let code = self.live.code();
+        let instruction = code.analysis().get(self.live.instruction());
+        let opname = instruction.opcode.name(debugop_capture::VERSION);
+        format!("<debugop.Step {} {} {} {} in {}>", self.number, self.event(), instruction.offset, opname, code.names().qualname)
+    }
+}
+
+/// Calls a Python function with each step.
+pub(crate) struct Callback {
+    function: Py<PyAny>,
+    /// The last step, when nobody kept it: making an object for every instruction would double the cost of a callback.
+    spare: GilCell<Option<Py<Step>>>,
+}
+
+impl Callback {
+    pub(crate) fn new(function: Py<PyAny>) -> Self {
+        Self { function, spare: GilCell::default() }
+    }
+
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        tracer: &Arc<Tracer>,
+        event: &Event<'_, 'py>,
+        live: LiveFrame,
+    ) -> PyResult<Bound<'py, Step>> {
+        let (number, thread) = (tracer.steps(py), thread_ident(py));
+        let Some(spare) = self.spare.take(py) else {
+            let live = LiveStack::new(event, live);
+            return Bound::new(py, Step { live, number, thread, tracer: Arc::downgrade(tracer) });
+        };
+        let step = spare.into_bound(py);
+        {
+            let mut reused = step.borrow_mut();
+            reused.live.retarget(event, live);
+            (reused.number, reused.thread) = (number, thread);
+        }
+        Ok(step)
+    }
+}
+
+impl Handler for Callback {
+    fn runs_python(&self) -> bool {
+        true
+    }
+
+    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, live: Option<LiveFrame>) -> PyResult<()> {
+        let Some(live) = live else { return Ok(()) };
+        let step = self.step(py, tracer, event, live)?;
+        self.function.bind(py).call1((&step,))?;
+        if debugop_capture::is_unshared(&step) {
+            self.spare.set(py, Some(step.unbind()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! What a run amounts to.
+
+use std::fmt;
+use std::time::Duration;
+
+use rustc_hash::FxHashSet;
+
+use crate::step::{Event, FrameEvent, Step};
+
+/// Totals of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Instructions executed.
+    pub steps: u64,
+    /// Frames entered; one that was running already does not count.
+    pub frames: u64,
+    /// Different code objects.
+    pub functions: u64,
+    /// Threads.
+    pub threads: u64,
+    /// How long the program ran, where that is known.
+    pub elapsed: Option<Duration>,
+    /// Whether the stream ended because a limit of steps was reached.
+    pub limit_reached: bool,
+}
+
+/// One line without its end: `37 instructions, 1 frame, 1 function`.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut count = |number: u64, what: &str, before: &str| {
+            let s = if number == 1 { "" } else { "s" };
+            write!(f, "{before}{} {what}{s}", debugop_value::grouped(number))
+        };
+        count(self.steps, "instruction", "")?;
+        count(self.frames, "frame", ", ")?;
+        count(self.functions, "function", ", ")?;
+        if self.threads > 1 {
+            count(self.threads, "thread", ", ")?;
+        }
+        if let Some(elapsed) = self.elapsed {
+            write!(f, ", {:.3} s", elapsed.as_secs_f64())?;
+        }
+        if self.limit_reached {
+            f.write_str(" (stopped at the limit)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts what a [`Summary`] tells, for sources of steps that do not know it themselves.
+#[derive(Debug, Default)]
+pub struct Counter {
+    steps: u64,
+    frames: u64,
+    functions: FxHashSet<u32>,
+    threads: FxHashSet<u64>,
+    last: Option<(u64, u32)>,
+}
+
+impl Counter {
+    /// Counts one step.
+    pub fn step(&mut self, step: &Step<'_>) {
+        if step.event == Event::Instruction {
+            self.steps += 1;
+        }
+        if step.frame_event() == Some(FrameEvent::Enter) {
+            self.frames += 1;
+        }
+        let place = (step.thread, step.code.id);
+        if self.last != Some(place) {
+            self.last = Some(place);
+            self.threads.insert(step.thread);
+            self.functions.insert(step.code.id);
+        }
+    }
+
+    /// The totals so far.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            steps: self.steps,
+            frames: self.frames,
+            functions: self.functions.len() as u64,
+            threads: self.threads.len() as u64,
+            elapsed: None,
+            limit_reached: false,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The lines of the text report, one function each.
+
+use std::io::{self, Write};
+
+use debugop_bytecode::Op;
+use debugop_value::{Value, escaped, width};
+
+use super::layout::{Layout, argument, fitting, shortened};
+use super::row::{Align, Row};
+use super::{Frame, Opening, TextReport, Thread, identity, stack};
+use crate::code::InstructionInfo;
+use crate::step::Step;
+
+impl<W: Write + Send> TextReport<W> {
+    /// Explains the columns, once, at the top.
+    pub(super) fn legend(&mut self) -> io::Result<()> {
+        let quiet = self.palette.quiet;
+        let mut row = Row::new(self.options.width);
+        row.put(
+            quiet,
+            "offset, instruction, argument, value stack before it (top at the right)",
+        );
+        self.write(row)
+    }
+
+    /// A line inside the boxes of the frames below, ready for what is in the frame's own.
+    pub(super) fn row(&self, step: &Step<'_>, own: &str) -> Row {
+        let mut row = Row::new(self.options.width);
+        let most = self.options.width / 10;
+        let depth = step.depth as usize;
+        row.put(self.palette.quiet, &"│ ".repeat(depth.min(most)));
+        row.put(self.palette.quiet, own);
+        row
+    }
+
+    pub(super) fn write(&mut self, row: Row) -> io::Result<()> {
+        self.out.write_all(row.finish().as_bytes())
+    }
+
+    pub(super) fn open(
+        &mut self,
+        step: &Step<'_>,
+        line: Option<u32>,
+        opening: Opening,
+    ) -> io::Result<()> {
+        let palette = self.palette;
+        let names = &step.code.names;
+        let first_line = u32::try_from(names.first_line).ok();
+        let mut row = self.row(step, "┌ ");
+        row.put(palette.function, &names.qualname);
+        match opening {
+            Opening::Entered => {}
+            Opening::Resumed => _ = row.put(palette.quiet, " resumed"),
+            Opening::Thrown => _ = row.put(palette.quiet, " resumed by an exception"),
+            Opening::Continued => _ = row.put(palette.quiet, " continues"),
+        }
+        let place = match line.or(first_line) {
+            Some(line) => format!("{}:{line}", shortened(&names.filename)),
+            None => shortened(&names.filename),
+        };
+        row.space(2).put(palette.quiet, &place);
+        if step.depth as usize > self.options.width / 10 {
+            row.space(2)
+                .put(palette.quiet, &format!("depth {}", step.depth));
+        }
+        if let (Opening::Entered, Some(line)) = (opening, line) {
+            let source = self.sources.line(&names.filename, line).unwrap_or_default();
+            row.space(2).put(palette.source, source.trim());
+        }
+        self.write(row)
+    }
+
+    /// The source line that the instructions below belong to.
+    ///
+    /// Instructions without a line, which clean up, have none and stay below what was shown last.
+    pub(super) fn heading(&mut self, step: &Step<'_>, line: u32, back: bool) -> io::Result<()> {
+        let palette = self.palette;
+        let names = &step.code.names;
+        let mut row = self.row(step, "│ ");
+        let note = if back {
+            format!("← back in {}", names.qualname)
+        } else {
+            String::new()
+        };
+        row.put(palette.line, &line.to_string()).space(2);
+        let source = self.sources.line(&names.filename, line).unwrap_or_default();
+        let source = escaped(source.trim());
+        let room = row.room().saturating_sub(width(&note) + 2);
+        row.put(palette.source, &fitting(&source, room));
+        row.space(2).put(palette.quiet, &note);
+        self.write(row)
+    }
+
+    pub(super) fn instruction(
+        &mut self,
+        step: &Step<'_>,
+        info: &InstructionInfo,
+    ) -> io::Result<()> {
+        let palette = self.palette;
+        let width = self.options.width;
+        let layout = *self
+            .layouts
+            .entry(step.code.id)
+            .or_insert_with(|| Layout::of(step.code, width));
+        let mut row = self.row(step, "│ ");
+        row.space(2)
+            .cell(
+                palette.quiet,
+                &info.offset.to_string(),
+                layout.offset,
+                Align::Right,
+            )
+            .space(2)
+            .cell(
+                palette.instruction,
+                info.op.name(),
+                layout.instruction,
+                Align::Left,
+            )
+            .space(2);
+        let over = info.op.name().len().saturating_sub(layout.instruction);
+        let columns = layout.argument.saturating_sub(over);
+        let argument = argument(info);
+        if step.stack.is_empty() {
+            row.put(palette.argument, &argument);
+            return self.write(row);
+        }
+        let argument = fitting(&argument, columns.max(8));
+        row.cell(palette.argument, &argument, columns, Align::Left)
+            .space(2);
+        let texts = stack::fit(step.stack, row.room());
+        for (index, text) in texts.iter().enumerate() {
+            let style = match text.as_str() {
+                "NULL" => palette.quiet,
+                _ if index + 1 == texts.len() => palette.top,
+                _ => palette.value,
+            };
+            if index > 0 {
+                row.put(palette.quiet, stack::SEPARATOR);
+            }
+            row.put(style, text);
+        }
+        self.write(row)
+    }
+
+    /// What happened just before: an exception was raised here, or came out of a frame that was called.
+    pub(super) fn exception(
+        &mut self,
+        step: &Step<'_>,
+        exception: &Value,
+        handler: Option<&InstructionInfo>,
+        frame: &Frame,
+        thread: &Thread,
+    ) -> io::Result<()> {
+        let palette = self.palette;
+        let passing = thread.passing.is_some() && thread.passing == identity(exception);
+        let from_callee = passing && thread.frame != Some(step.frame) && !frame.suspended;
+        let raised = match frame.op {
+            _ if frame.suspended => "thrown in",
+            Op::Reraise => "raised again",
+            _ if passing => "raised again",
+            _ => "raised",
+        };
+        let happened = match handler {
+            None if from_callee => return Ok(()),
+            None => raised.to_owned(),
+            Some(info) if from_callee => {
+                format!("caught in {} at {}", step.code.names.qualname, info.offset)
+            }
+            Some(info) => format!("{raised}, caught at {}", info.offset),
+        };
+        let mut row = self.row(step, "│ ");
+        let room = row.room().saturating_sub(width(&happened) + 3).max(8);
+        row.put(palette.exception, "! ")
+            .put(palette.exception, &exception.short(room).to_string())
+            .space(1)
+            .put(palette.quiet, &happened);
+        self.write(row)
+    }
+
+    pub(super) fn close(
+        &mut self,
+        step: &Step<'_>,
+        verb: &str,
+        value: Option<&Value>,
+    ) -> io::Result<()> {
+        let palette = self.palette;
+        let mut row = self.row(step, "└ ");
+        row.put(
+            palette.quiet,
+            &format!("{} {verb}", step.code.names.qualname),
+        )
+        .space(1);
+        if let Some(value) = value {
+            let text = value.short(row.room()).to_string();
+            row.put(palette.top, &text);
+        }
+        self.write(row)
+    }
+
+    pub(super) fn close_raising(
+        &mut self,
+        step: &Step<'_>,
+        exception: Option<&Value>,
+    ) -> io::Result<()> {
+        let palette = self.palette;
+        let leaves = format!("leaves {}", step.code.names.qualname);
+        let mut row = self.row(step, "└ ");
+        let room = row.room().saturating_sub(width(&leaves) + 1).max(8);
+        let text = match exception {
+            Some(exception) => exception.short(room).to_string(),
+            None => "an exception".into(),
+        };
+        row.put(palette.exception, &text)
+            .space(1)
+            .put(palette.quiet, &leaves);
+        self.write(row)
+    }
+}
