@@ -1,7 +1,6 @@
 //! `cargo xtask bench-bytecode`: probes inserted everywhere, beside the PyPI library `bytecode` on the same code.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,6 +48,7 @@ impl Figures {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let speed = build()?;
+    let packages = install_peer()?;
     let directory = corpus::directory()?;
     println!(
         "insertion before every instruction, one core, best of several rounds: original instructions per second of CPU time\n"
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let interpreters = interpreters::find_all(options.version)?;
     for interpreter in &interpreters {
         corpus::prepare(&directory, interpreter)?;
-        let peer = measure_peer(interpreter, options.instructions)?;
+        let peer = measure_peer(interpreter, &packages, options.instructions)?;
         let version = format!("3.{}", interpreter.minor);
         let ours = measure(&speed, &directory, "corpus", &version, &peer.files)?;
         let [ours] = &ours[..] else {
@@ -153,27 +153,37 @@ fn measure(
         .collect()
 }
 
-/// Runs `peer.py` in a virtual environment that has the library; makes it first where there is none.
-fn measure_peer(interpreter: &Interpreter, instructions: u64) -> Result<Peer> {
-    let environment = corpus::directory()?.join(format!("../bench/3.{}", interpreter.minor));
-    let python = environment.join("bin/python");
-    if !environment.join("ready").exists() {
-        command(
-            Command::new(&interpreter.path)
-                .args(["-m", "venv"])
-                .arg(&environment),
-        )?;
-        command(Command::new(&python).args(["-m", "pip", "install", "--quiet", "bytecode"]))?;
-        fs::write(environment.join("ready"), "")?;
-    }
-    let mut peer = Command::new(&python);
+/// Runs `peer.py` with the library that [`install_peer`] has put in `packages`.
+fn measure_peer(interpreter: &Interpreter, packages: &Path, instructions: u64) -> Result<Peer> {
+    let mut peer = Command::new(&interpreter.path);
     peer.args([
-        "-I",
         "-c",
         include_str!("bench/peer.py"),
         &instructions.to_string(),
     ]);
+    peer.env("PYTHONPATH", packages);
     serde_json::from_str(&command(&mut peer)?).context("peer.py printed something unexpected")
+}
+
+/// Installs the library, which is pure Python, into a directory of its own. The oldest interpreter that has pip
+/// does it: what an old version needs besides does not harm a new one.
+fn install_peer() -> Result<PathBuf> {
+    let packages = corpus::directory()?.join("../bench-packages");
+    if packages.join("bytecode").is_dir() {
+        return Ok(packages);
+    }
+    let interpreters = interpreters::find_all(None)?;
+    let has_pip = |interpreter: &&Interpreter| interpreter.run("import pip").is_ok();
+    let installer = interpreters
+        .iter()
+        .find(has_pip)
+        .context("no interpreter has pip")?;
+    let mut pip = Command::new(&installer.path);
+    pip.args(["-m", "pip", "install", "--quiet", "--target"])
+        .arg(&packages)
+        .arg("bytecode");
+    command(&mut pip)?;
+    Ok(packages)
 }
 
 fn command(command: &mut Command) -> Result<String> {

@@ -70,6 +70,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             summary.codes,
             summary.instructions
         );
+        if !directory
+            .join(format!("3.{}.counts", interpreter.minor))
+            .exists()
+        {
+            println!("    no headers with opcode metadata: operand counts are not compared");
+        }
         for (file, error) in &summary.failed {
             println!("    not compiled: {file}: {error}");
         }
@@ -138,11 +144,8 @@ pub(crate) fn prepare(directory: &Path, interpreter: &Interpreter) -> Result<Sum
         directory.join(format!("{name}.arguments.json")),
         interpreter.run(ARGUMENTS)?,
     )?;
-    match counts(directory, interpreter)? {
-        Some(counts) => fs::write(directory.join(format!("{name}.counts")), counts)?,
-        None => {
-            println!("{name}: no headers with opcode metadata; operand counts are not compared");
-        }
+    if let Some(counts) = counts(directory, interpreter)? {
+        fs::write(directory.join(format!("{name}.counts")), counts)?;
     }
     Ok(summary)
 }

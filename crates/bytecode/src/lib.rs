@@ -24,8 +24,8 @@ mod varint;
 pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
-pub use calls::callable_depth;
 pub use argument::{Argument, Resolve, argument};
+pub use calls::callable_depth;
 pub use cfg::{Block, BlockIdx};
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;

@@ -23,7 +23,8 @@ pub enum Policy {
     /// Any object. The slot is one that may hold NULL: the "self or NULL" of a call. An object put in
     /// the place of NULL becomes the first argument.
     AnyOrNull,
-    /// An instance of `BaseException`.
+    /// An instance of `BaseException` that has a traceback: 3.11's `WITH_EXCEPT_START` passes on what
+    /// `PyException_GetTraceback` returns without a look, and NULL there is a crash.
     Exception(Reason),
     /// An object whose type has `tp_iternext`.
     Iterator(Reason),
