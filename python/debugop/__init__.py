@@ -28,6 +28,7 @@ from debugop._core import (  # noqa: E402
     depth,
     file,
     function,
+    instructions,
     line,
     module,
     opcode,
@@ -35,8 +36,7 @@ from debugop._core import (  # noqa: E402
 from debugop._core import VERSION as __version__  # noqa: E402
 from debugop._trace import Follow, Trace, trace  # noqa: E402
 
-# Both have every method of the interface. A stack is not a MutableSequence: its length cannot be changed.
-Sequence.register(Records)
+# It has every method of the interface. It is not a MutableSequence: its length cannot be changed.
 Sequence.register(Stack)
 del Sequence
 
@@ -57,6 +57,7 @@ __all__ = [
     "depth",
     "file",
     "function",
+    "instructions",
     "line",
     "module",
     "opcode",

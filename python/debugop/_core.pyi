@@ -2,7 +2,7 @@
 
 import dis
 from collections.abc import Callable, Iterator, Sequence
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, SupportsIndex, final, overload
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "depth",
     "file",
     "function",
+    "instructions",
     "layout_offsets",
     "line",
     "module",
@@ -204,6 +205,8 @@ class Record:
 
     @property
     def exception(self) -> Value | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Records:
@@ -286,6 +289,9 @@ class Tracer:
     def running(self) -> bool: ...
     @property
     def steps(self) -> int: ...
+
+def instructions(code: CodeType | FunctionType) -> list[Instruction]:
+    """The instructions of a function or code object, in order, without `EXTENDED_ARG` and caches."""
 
 def layout_offsets() -> list[tuple[str, int]]:
     """Byte offsets of the interpreter's fields that this build relies on, by CPython's names."""

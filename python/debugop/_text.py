@@ -17,8 +17,8 @@ _SLOT_WIDTH = 30
 def print_records(records: Iterable[_core.Record], file: IO[str] | None = None, width: int | None = None) -> None:
     """Print `records` to `file`, standard output if None, cut to `width` columns, the terminal's if None.
 
-    A heading where another frame or thread goes on, the source line where a new one begins, and for each step its offset,
-    instruction, argument, and the value stack before it, bottom first.
+    A heading where another frame or thread goes on, the source line where a new one begins, and for each step its
+    offset, instruction, argument, and the value stack before it, bottom first.
     """
     file = sys.stdout if file is None else file
     width = shutil.get_terminal_size((120, 0)).columns if width is None else width

@@ -21,7 +21,6 @@ Callback = Callable[[_core.Step], object]
 """What is called with each step; its result is ignored, an exception is raised at the instruction."""
 
 
-@functools.cache
 def library_directories() -> tuple[str, ...]:
     """Directories of code that is not the user's own, each ending in a separator.
 
@@ -49,8 +48,9 @@ class Follow:
 
     By default the program's own code is: not the standard library, not installed packages, never debugop itself.
 
-    `include`: glob patterns for code that is followed besides. A pattern names modules, classes or functions and all that
-    is in them (`"json"`, `"json.decoder"`, `"*.encode"`), or files if it has a `/` (`"src/**/*.py"`, `"vendored/"`).
+    `include`: glob patterns for code that is followed besides. A pattern names modules, classes or functions and all
+    that is in them (`"json"`, `"json.decoder"`, `"*.encode"`), or files if it has a `/` (`"src/**/*.py"`,
+    `"vendored/"`).
     `exclude`: patterns of the same kind for code that is never followed, whatever else says so.
     `depth`: how many calls below the first traced frame; None: any number.
     `all`: libraries too.
@@ -91,13 +91,15 @@ def _follow(follow: bool | Follow | None) -> Follow | None:
 class Trace:
     """Reports every instruction that a target executes: to a callback, or, without one, to `records`.
 
-    Made by `trace`. It is a context manager and has `start()` and `stop()`; calling it runs the target under it. While it
-    is active the target's functions run copies of their code with probes in them; at the end every function gets its own
-    code back. What is still running then (a suspended generator, another thread) finishes with probes that do nothing.
+    Made by `trace`. It is a context manager and has `start()` and `stop()`; calling it runs the target under it. While
+    it is active the target's functions run copies of their code with probes in them; at the end every function gets its
+    own code back. What is still running then (a suspended generator, another thread) finishes with probes that do
+    nothing.
 
-    Active, for all threads: after `start()` until `stop()`, and inside `with` blocks and calls, which are counted, so that
-    they may be nested, repeated and used by several threads; each starts what is not active and the last one ends it. It
-    can be started again; steps are then numbered from 1 again, the limit counts anew, and records are added to those there.
+    It is active, for all threads, after `start()` until `stop()`, and inside `with` blocks and calls. Those are counted
+    so that they may be nested, repeated and used by several threads: each starts what is not active, and the last one
+    ends it. It can be started again; steps are then numbered from 1, the limit counts anew, and records are added to
+    those that are there.
     """
 
     def __init__(
@@ -109,9 +111,9 @@ class Trace:
         where: _core.Predicate | None = None,
         limit: int | None = None,
     ) -> None:
-        if not (target is None or callable(target) or isinstance(target, types.CodeType)):
+        if not (target is None or _is_callable(target) or isinstance(target, types.CodeType)):
             raise TypeError(f"cannot trace a {type(target).__name__}: a callable or a code object is needed")
-        if callback is not None and not callable(callback):
+        if callback is not None and not _is_callable(callback):
             raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
         if where is not None and not isinstance(where, _core.Predicate):
             raise TypeError(f"where must be a debugop.Predicate, not {type(where).__name__}")
@@ -144,7 +146,7 @@ class Trace:
 
     @property
     def code(self) -> types.CodeType:
-        """The copy with probes of a target that is a code object, for `exec` or `eval`; RuntimeError while not active."""
+        """The copy with probes of a target that is a code object, for `exec`; RuntimeError while not active."""
         if self._code is None:
             raise RuntimeError("there is a probed copy only of a code object, and only while the trace is active")
         return self._code
@@ -183,9 +185,9 @@ class Trace:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the target under the trace and return its result.
 
-        With a generator function, coroutine function or asynchronous generator function the trace is active from the first
-        step of what is returned to its end. A target that is a code object is given to `exec`, with the arguments as
-        globals and locals.
+        With a generator function, coroutine function or asynchronous generator function the trace is active from the
+        first step of what is returned to its end. A target that is a code object is given to `exec`, with the arguments
+        as globals and locals.
         """
         if self._run is None:
             self._run = _execute(self) if isinstance(self.target, types.CodeType) else _wrapper(self, self.target)
@@ -239,6 +241,10 @@ class Trace:
         if core is not None:
             self._earlier += core.steps
             core.stop()
+
+
+def _is_callable(value: object) -> bool:
+    return callable(value)
 
 
 def _name(target: object) -> str:
@@ -356,8 +362,8 @@ def trace(
     """Report every instruction that `target` executes, with its value stack.
 
     `target`: a function, bound, static or class method, `functools.partial`, any other callable that ends in a Python
-    function; a class, that is, its constructors and the methods that it defines itself; or a code object. The code nested
-    in it (inner functions, comprehensions, class bodies) is traced too.
+    function; a class, that is, its constructors and the methods that it defines itself; or a code object. The code
+    nested in it (inner functions, comprehensions, class bodies) is traced too.
     `callback`: called with a `Step` before each instruction; an exception in it is raised in the program, at that
     instruction. What the callback itself runs is not reported to it. Without a callback, `Record`s are collected.
     `follow`: also trace the functions that are called: None or False, none; True, the program's own; or a `Follow`.
@@ -374,8 +380,8 @@ def trace(
         @debugop.trace(callback=callback)
         def function(...): ...
 
-    In the last, without a target, it returns a decorator, for functions and methods of every kind; the decorated function
-    has its `Trace` as attribute `trace`.
+    In the last, without a target, it returns a decorator, for functions and methods of every kind; the decorated
+    function has its `Trace` as attribute `trace`.
 
     TypeError for a target, callback, follow or where of the wrong type; ValueError for a limit below 1.
     """

@@ -4,11 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use debugop_bytecode::argument::{Argument, Conversion, Resolve};
-use debugop_bytecode::{ArgKind, InstrIdx, Version};
-use debugop_capture::{ProbedCode, VERSION};
+use debugop_bytecode::{Analysis, ArgKind, InstrIdx, Version};
+use debugop_capture::{CodeFields, ProbedCode, VERSION};
 use debugop_filter::StepFacts;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyCode, PyComplex, PyFloat, PyFrozenSet, PyInt, PySlice, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyCode, PyComplex, PyFloat, PyFrozenSet, PyFunction, PyInt, PySlice, PyString, PyTuple};
 
 /// Columns of a constant whose `repr` would run the program's code.
 const FOREIGN_CONSTANT_WIDTH: usize = 80;
@@ -19,8 +20,51 @@ const FOREIGN_CONSTANT_WIDTH: usize = 80;
 /// Keeps its code object alive. Equal to another when both are the same instruction of the same code object.
 #[pyclass(frozen, module = "debugop")]
 pub(crate) struct Instruction {
-    code: Arc<ProbedCode>,
+    code: Described,
     index: InstrIdx,
+}
+
+/// A code object and its analysis.
+#[derive(Clone)]
+enum Described {
+    /// Of code that is or was traced.
+    Probed(Arc<ProbedCode>),
+    /// Of code that was only asked about.
+    Plain(Arc<(Py<PyCode>, Analysis)>),
+}
+
+impl Described {
+    fn analysis(&self) -> &Analysis {
+        match self {
+            Self::Probed(code) => code.analysis(),
+            Self::Plain(code) => &code.1,
+        }
+    }
+
+    fn original<'py>(&self, py: Python<'py>) -> &Bound<'py, PyCode> {
+        match self {
+            Self::Probed(code) => code.original(py),
+            Self::Plain(code) => code.0.bind(py),
+        }
+    }
+}
+
+/// The instructions of a function or code object, in the order of their offsets, without `EXTENDED_ARG` and caches.
+///
+/// Raises TypeError for anything else, ValueError for code whose bytecode or tables are not what a compiler writes.
+#[pyfunction]
+pub(crate) fn instructions(code: &Bound<'_, PyAny>) -> PyResult<Vec<Instruction>> {
+    let code = match code.cast_exact::<PyFunction>() {
+        Ok(function) => function.getattr("__code__")?,
+        Err(_) => code.clone(),
+    };
+    let Ok(code) = code.cast_into_exact::<PyCode>() else {
+        return Err(PyTypeError::new_err("instructions() takes a function or a code object"));
+    };
+    let analysis = Analysis::new(&CodeFields::read(&code)?.view()).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let count = analysis.instructions().len() as u32;
+    let code = Described::Plain(Arc::new((code.unbind(), analysis)));
+    Ok((0..count).map(|index| Instruction { code: code.clone(), index: InstrIdx(index) }).collect())
 }
 
 /// What predicates look at.
@@ -32,7 +76,7 @@ pub(crate) fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
 
 impl Instruction {
     pub(crate) fn new(code: Arc<ProbedCode>, index: InstrIdx) -> Self {
-        Self { code, index }
+        Self { code: Described::Probed(code), index }
     }
 
     fn get(&self) -> &debugop_bytecode::Instruction {
@@ -193,11 +237,7 @@ impl Instruction {
     /// by its type: no `__repr__` of the program is run.
     #[getter]
     fn argrepr(&self, py: Python<'_>) -> String {
-        let argument = self.argument();
-        if let (Argument::SmallInt(value), Some(_)) = (argument, self.arg()) {
-            return value.to_string();
-        }
-        argument.repr(VERSION, &Texts { instruction: self, py })
+        self.argument().repr(VERSION, &Texts { instruction: self, py })
     }
 
     /// `dis.Positions`: lineno, end_lineno, col_offset, end_col_offset; lines from 1, columns in UTF-8 bytes from 0, None

@@ -18,7 +18,7 @@ mod _core {
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
-    use crate::instruction::Instruction;
+    use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! `debugop.Record` and `debugop.Records`: steps as data.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use debugop_bytecode::InstrIdx;
 use debugop_capture::stack::{LiveStack, StackError};
@@ -67,7 +68,8 @@ impl Snapshot {
     }
 }
 
-/// One step of a traced program as data: it keeps the code object alive and nothing else of the program.
+/// One step of a traced program as data: it keeps the code object alive and nothing else of the program. Equal to itself
+/// only, however often it is taken from its records.
 #[pyclass(frozen, module = "debugop")]
 pub(crate) struct Record {
     step: Arc<Snapshot>,
@@ -159,6 +161,14 @@ impl Record {
         self.step.exception.clone().map(Value::from)
     }
 
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast_exact::<Self>().is_ok_and(|other| Arc::ptr_eq(&self.step, &other.get().step))
+    }
+
+    fn __hash__(&self) -> u64 {
+        Arc::as_ptr(&self.step) as u64
+    }
+
     fn __repr__(&self) -> String {
         let instruction = self.step.code.analysis().get(self.step.instruction);
         let opname = instruction.opcode.name(debugop_capture::VERSION);
@@ -219,6 +229,10 @@ impl Records {
         Ok(Bound::new(py, Record::from(step))?.into_any())
     }
 
+    fn __iter__(&self) -> RecordIterator {
+        RecordIterator { records: Self { steps: Arc::clone(&self.steps) }, next: AtomicUsize::new(0) }
+    }
+
     /// The records for which `predicate` holds, as a list.
     fn filter(&self, py: Python<'_>, predicate: &Predicate) -> Vec<Record> {
         let holds = |step: &&Arc<Snapshot>| predicate.holds(&facts(&step.code, step.instruction), step.depth);
@@ -233,6 +247,26 @@ impl Records {
 
     fn __repr__(&self, py: Python<'_>) -> String {
         format!("<debugop.Records: {} steps>", self.__len__(py))
+    }
+}
+
+/// Iterates over records, those too that are added meanwhile.
+#[pyclass(frozen, module = "debugop")]
+struct RecordIterator {
+    records: Records,
+    next: AtomicUsize,
+}
+
+#[pymethods]
+impl RecordIterator {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Option<Record> {
+        let step = self.records.with(py, |steps| steps.get(self.next.load(Relaxed)).map(Arc::clone))?;
+        self.next.fetch_add(1, Relaxed);
+        Some(Record::from(step))
     }
 }
 

@@ -100,6 +100,10 @@ impl Stack {
         to_list(py, &self.live)
     }
 
+    fn __delitem__(&self, _index: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err("a value stack cannot change its length"))
+    }
+
     fn __setitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
         if index.is_exact_instance_of::<PySlice>() {
             return Err(PyTypeError::new_err("a value stack cannot change its length; assign to one index"));
