@@ -3,10 +3,12 @@
 mod convert;
 mod instruction;
 mod predicate;
+mod record;
 mod run;
 mod stack;
 mod step;
 mod tracer;
+mod value;
 
 /// The native half of `debugop`; its public names are re-exported by the Python package.
 #[pyo3::pymodule(gil_used = true)]
@@ -16,9 +18,11 @@ mod _core {
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
-    use crate::instruction::Instruction;
+    use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
-    use crate::predicate::Predicate;
+    use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
+    #[pymodule_export]
+    use crate::record::{Record, Records};
     #[pymodule_export]
     use crate::run::{Run, RunRequest, parse_command_line, report_uncaught};
     #[pymodule_export]
@@ -26,9 +30,9 @@ mod _core {
     #[pymodule_export]
     use crate::step::Step;
     #[pymodule_export]
-    use crate::tracer::Tracer;
+    use crate::tracer::{PyFollow, Tracer};
     #[pymodule_export]
-    use crate::tracer::PyFollow;
+    use crate::value::Value;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
