@@ -19,7 +19,7 @@ const MAX_WRAPPERS: usize = 16;
 ///
 /// # Errors
 /// What `found` returns.
-pub(crate) fn functions<'py>(
+pub fn functions<'py>(
     py: Python<'py>,
     callable: &Bound<'py, PyAny>,
     found: &mut dyn FnMut(&Bound<'py, PyFunction>) -> PyResult<()>,
