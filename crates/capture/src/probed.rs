@@ -128,7 +128,7 @@ impl ProbedCode {
 
         let analysis = Analysis::new(&view).map_err(bad)?;
         let constants: Bound<'_, PyTuple> = original.getattr("co_consts")?.cast_into().map_err(PyErr::from)?;
-        let layout = ProbeLayout::plan(&analysis, constants.len());
+        let mut layout = ProbeLayout::plan(&analysis, constants.len());
         let unwind = layout.unwind_sequence();
         let (parts, map) = {
             let insertions = layout.insertions();

@@ -20,7 +20,7 @@ pub(crate) fn insert_debug_op<'py>(
     offsets: Option<Vec<i64>>,
     nested: bool,
 ) -> PyResult<Bound<'py, PyCode>> {
-    op_target::insert_debug_op(code, offsets.as_deref(), nested).map_err(|error| match error {
+    op_target::insert_debug_op(code, offsets, nested).map_err(|error| match error {
         InsertError::Python(error) => error,
         other => PyValueError::new_err(other.to_string()),
     })

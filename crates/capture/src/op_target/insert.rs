@@ -63,7 +63,7 @@ pub enum InsertError {
 /// [`InsertError`].
 pub fn insert_debug_op<'py>(
     code: &Bound<'py, PyCode>,
-    offsets: Option<&[i64]>,
+    offsets: Option<Vec<i64>>,
     nested: bool,
 ) -> Result<Bound<'py, PyCode>, InsertError> {
     if nested && offsets.is_some() {
@@ -120,10 +120,10 @@ fn everywhere(analysis: &Analysis) -> Vec<Place> {
 fn at(
     code: &Bound<'_, PyCode>,
     analysis: &Analysis,
-    offsets: &[i64],
+    offsets: Vec<i64>,
 ) -> Result<Vec<Place>, InsertError> {
     let mut indices = Vec::with_capacity(offsets.len());
-    for &offset in offsets {
+    for offset in offsets {
         let found = u32::try_from(offset)
             .ok()
             .and_then(|offset| analysis.at_offset(offset));
