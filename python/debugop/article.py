@@ -1,10 +1,11 @@
 """The interface of *Understanding Python execution from inside: a Python assembly tracer*, on today's CPython.
 
-The article of 2015 patched CPython 3.5 to give it a new opcode, `DEBUG_OP`, and built a tracer on it. Here are its names and
-what they do. `DEBUG_OP` is the constant that makes `LOAD_CONST DEBUG_OP; UNARY_INVERT; POP_TOP` the opcode: when it is executed
-it looks the name `op_target` up in the frame's globals. If there is none, nothing happens; an error other than KeyError in the
-look-up is raised in the program; otherwise `op_target(stack, frame)` is called with a list of the value stack, top of stack
-first, with None for empty (NULL) slots. An exception that `op_target` raises is raised at that instruction.
+The article of 2015 patched CPython 3.5 to give it a new opcode, `DEBUG_OP`, and built a tracer on it. Here are its
+names and what they do. `DEBUG_OP` is the constant that makes `LOAD_CONST DEBUG_OP; UNARY_INVERT; POP_TOP` the opcode:
+when it is executed it looks the name `op_target` up in the frame's globals. If there is none, nothing happens; an
+error other than KeyError in the look-up is raised in the program; otherwise `op_target(stack, frame)` is called with
+a list of the value stack, top of stack first, with None for empty (NULL) slots. An exception that `op_target` raises
+is raised at that instruction.
 
     >>> from debugop.article import add_debug_op_everywhere
     >>> def double(x):
@@ -46,8 +47,9 @@ __all__ = [
 class MutableCodeObject:
     """An editable copy of a code object: the same attributes, with lists where it has tuples.
 
-    `co_code`, `co_linetable` and `co_exceptiontable` are bytearrays. Nothing is checked or adjusted: whoever changes the length
-    of `co_code` has to change jumps, tables and `co_stacksize` too, which `insert_op_debug` does by itself.
+    `co_code`, `co_linetable` and `co_exceptiontable` are bytearrays. Nothing is checked or adjusted: whoever changes
+    the length of `co_code` has to change jumps, tables and `co_stacksize` too, which `insert_op_debug` does by
+    itself.
     """
 
     args_name: ClassVar[tuple[str, ...]] = (
@@ -120,8 +122,8 @@ class MutableCodeObject:
 def insert_op_debug(code: CodeType, offset: int) -> CodeType:
     """A copy of `code` with a DEBUG_OP before the instruction at `offset`, a byte offset as `dis` gives it.
 
-    Jumps to the instruction land on the DEBUG_OP. Raises ValueError when no instruction is at `offset`, or when it has to follow
-    the one before it at once; the message says why.
+    Jumps to the instruction land on the DEBUG_OP. Raises ValueError when no instruction is at `offset`, or when it
+    has to follow the one before it at once; the message says why.
     """
     return _core.insert_debug_op(code, [offset])
 
@@ -135,11 +137,13 @@ def insert_op_debug_list(code: CodeType, offsets: Iterable[int]) -> CodeType:
 
 
 def add_debug_op_everywhere(code: CodeType, *, nested: bool = False) -> CodeType:
-    """A copy of `code` with a DEBUG_OP before every instruction that may have one; with `nested` also in nested code objects.
+    """A copy of `code` with a DEBUG_OP before every instruction that may have one.
 
-    None may stand before the first RESUME of a code object and directly after it only, between the parts of a call (3.11, 3.12),
-    before END_FOR and what belongs to it, before the RESUME that follows a YIELD_VALUE, before NOT_TAKEN (3.14 and later), before
-    SEND (3.11, 3.12), and in code that nothing leads to.
+    With `nested`, nested code objects have them too.
+
+    None may stand before the first RESUME of a code object, between the parts of a call
+    (3.11, 3.12), before END_FOR and what belongs to it, before the RESUME that follows a YIELD_VALUE, before
+    NOT_TAKEN (3.14 and later), before SEND (3.11, 3.12), and in code that nothing leads to.
     """
     return _core.insert_debug_op(code, None, nested=nested)
 
@@ -165,9 +169,9 @@ class FrameAnalyser:
     def next_instr(self) -> dis.Instruction:
         """The instruction that is about to be executed, as `dis` describes it: `offset`, `opname`, `arg`, `argval`, ….
 
-        The offset is that in the code object into which the DEBUG_OPs were inserted. For a frame that does not execute
-        DEBUG_OP, such as the caller of the one that does, it is the instruction that is being executed. Raises ValueError when
-        the frame has not started yet.
+        The offset is that in the code object into which the DEBUG_OPs were inserted. For a frame that does not
+        execute DEBUG_OP, such as the caller of the one that does, it is the instruction that is being executed.
+        Raises ValueError when the frame has not started yet.
         """
         announced = _announced.get(self.frame)
         code, offset = announced or _core.source_instruction(self.frame)
@@ -194,12 +198,12 @@ def _instructions(code: CodeType) -> dict[int, dis.Instruction]:
 
 
 class StackView(list[Any]):
-    """The value stack as a list, top of stack first, with None for empty slots; assigning to an item changes the program.
+    """The value stack as a list, top of stack first, None for empty slots; assigning to an item changes the program.
 
-    `stack[0] = value` replaces the value on top of the traced frame's stack, while the callback that got the list runs. The
-    interpreter trusts the compiler about some slots, the iterator of a `for` loop for instance: TypeError for a value that
-    it could not survive, and for everything that would change the number of slots. Afterwards the list remains what it
-    was, and assignment raises `debugop.StaleStep`. `list(stack)` is a copy without ties.
+    `stack[0] = value` replaces the value on top of the traced frame's stack, while the callback that got the list
+    runs. The interpreter trusts the compiler about some slots, the iterator of a `for` loop for instance: TypeError
+    for a value that it could not survive, and for everything that would change the number of slots. Afterwards the
+    list remains what it was, and assignment raises `debugop.StaleStep`. `list(stack)` is a copy without ties.
     """
 
     __slots__ = ("_stack",)
@@ -235,8 +239,8 @@ class StackView(list[Any]):
 class Trace:
     """Calls `callback` before each instruction of a function, and of those that are added.
 
-    Subclasses define `callback`, and what they need of `initialize_trace` and `do_report`. The functions are probed while
-    `call` runs and have their own code back afterwards.
+    Subclasses define `callback`, and what they need of `initialize_trace` and `do_report`. The functions are probed
+    while `call` runs and have their own code back afterwards.
     """
 
     def __init__(self, func: Callable[..., Any]) -> None:
@@ -255,17 +259,17 @@ class Trace:
     def callback(self, stack: StackView, frame: FrameType, exc: BaseException | None) -> None:
         """Called when an instruction is about to be executed; for subclasses.
 
-        `stack` is the value stack, top first. `exc` is the exception that has just arrived at a handler, whose first instruction
-        is about to be executed; or, with an empty stack, the one that the instruction has raised and that is about to
-        leave the frame; otherwise None. An exception raised here is raised in the program, at the instruction.
-        What the callback calls is not reported to it.
+        `stack` is the value stack, top first. `exc` is the exception that has just arrived at a handler, whose first
+        instruction is about to be executed; or, with an empty stack, the one that the instruction has raised and that
+        is about to leave the frame; otherwise None. An exception raised here is raised in the program, at the
+        instruction. What the callback calls is not reported to it.
         """
 
     def do_report(self) -> None:
         """Shows what was seen; for subclasses."""
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the function with `callback` armed; returns its result, or the exception (an Exception) that it raised."""
+        """Calls the function with `callback` armed; returns its result, or the Exception that it raised."""
         self._arm()
         try:
             return self.func(*args, **kwargs)
@@ -296,7 +300,7 @@ class Trace:
         Code that no compiler has written and that cannot be analysed is left alone.
         """
         instruction = FrameAnalyser(frame).next_instr()
-        index = None if instruction.arg is None else _core.callable_index(instruction.opcode, instruction.arg)
+        index = _core.callable_index(instruction.opcode, instruction.arg or 0)
         if index is None or index >= len(stack):
             return
         called = stack[index - 1] if stack[index] is None and index > 0 else stack[index]
@@ -345,7 +349,7 @@ class Trace:
 
 
 class DummyTrace(Trace):
-    """Reports every instruction of a function and of all Python functions that it calls, in the form that the article shows.
+    """Reports every instruction of a function and of all Python functions that it calls, as the article shows it.
 
     Values are shown without running their `__repr__`. The lines are in `report`; `do_report` prints them.
     """
@@ -353,10 +357,12 @@ class DummyTrace(Trace):
     report: list[str]
 
     def initialize_trace(self) -> None:
+        """Begins with an empty report."""
         self.report = []
         self._last_frame: int | None = None
 
     def callback(self, stack: StackView, frame: FrameType, exc: BaseException | None) -> None:
+        """Adds the instruction to the report, and follows calls."""
         instruction = FrameAnalyser(frame).next_instr()
         name, number = frame.f_code.co_name, id(frame)
         lines = []

@@ -11,7 +11,6 @@ import weakref
 from types import FunctionType, MethodType
 
 import pytest
-
 from debugop import article
 from debugop.article import (
     DEBUG_OP,
@@ -308,7 +307,7 @@ def test_recursion():
         patch.setitem(globals(), "op_target", op_target)
         assert fibonacci(7) == 13
     assert len(calls) == 41
-    assert {n: value for n, value in calls} == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 5, 6: 8, 7: 13}
+    assert dict(calls) == {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 5, 6: 8, 7: 13}
 
 
 def test_the_callback_may_execute_debug_op_itself():
@@ -413,7 +412,9 @@ def every_kind(a, /, b, *rest, c=1, **more):
     return inner
 
 
-@pytest.mark.parametrize("code", [lol.__code__, every_kind.__code__, every_kind(1, 2).__code__], ids=lambda code: code.co_name)
+@pytest.mark.parametrize(
+    "code", [lol.__code__, every_kind.__code__, every_kind(1, 2).__code__], ids=lambda code: code.co_name
+)
 def test_a_mutable_code_object_copies_everything(code):
     mutable = MutableCodeObject(code)
     assert mutable.co_consts == list(code.co_consts)
@@ -486,7 +487,9 @@ def test_a_jump_lands_on_the_debug_op():
 
 
 def test_offsets_are_those_of_the_original_in_any_order():
-    offsets = [one.offset for one in dis.get_instructions(lol) if one.opname in ("COMPARE_OP", "STORE_FAST", "FOR_ITER")]
+    offsets = [
+        one.offset for one in dis.get_instructions(lol) if one.opname in ("COMPARE_OP", "STORE_FAST", "FOR_ITER")
+    ]
     forwards = insert_op_debug_list(lol.__code__, offsets)
     assert insert_op_debug_list(lol.__code__, [*reversed(offsets), *offsets]).co_code == forwards.co_code
     assert insert_op_debug_list(lol.__code__, iter(offsets)).co_code == forwards.co_code
@@ -496,10 +499,10 @@ def test_offsets_are_those_of_the_original_in_any_order():
 def test_a_wrong_offset_says_what_is_wrong():
     with pytest.raises(ValueError, match=r"lol in .* has no instruction at offset 100000$"):
         insert_op_debug(lol.__code__, 100_000)
-    with pytest.raises(ValueError, match="has no instruction at offset -2$"):
+    with pytest.raises(ValueError, match=r"has no instruction at offset -2$"):
         insert_op_debug(lol.__code__, -2)
     compare = offset_of(lol, "COMPARE_OP")
-    with pytest.raises(ValueError, match=rf"offset {compare + 2} \(it is inside COMPARE_OP, whose offset is {compare}\)"):
+    with pytest.raises(ValueError, match=rf"{compare + 2} \(it is inside COMPARE_OP, whose offset is {compare}\)"):
         insert_op_debug(lol.__code__, compare + 2)
     with pytest.raises(ValueError, match=r"before RESUME at offset 0 of lol in .*: the frame is incomplete"):
         insert_op_debug_list(lol.__code__, [compare, 0])
@@ -518,7 +521,7 @@ def test_a_forbidden_place_says_why():
 
 def test_code_that_no_compiler_wrote_is_refused():
     broken = lol.__code__.replace(co_linetable=lol.__code__.co_linetable[:-2])
-    with pytest.raises(ValueError, match="cannot insert DEBUG_OP into lol in .*: "):
+    with pytest.raises(ValueError, match=r"cannot insert DEBUG_OP into lol in .*: "):
         add_debug_op_everywhere(broken)
 
 

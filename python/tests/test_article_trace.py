@@ -12,7 +12,6 @@ import threading
 import weakref
 
 import pytest
-
 from debugop import _core
 from debugop.article import DummyTrace, FrameAnalyser, StackView, Trace
 
@@ -257,6 +256,9 @@ class Made(Base):
         self.value = value
 
 
+KEYWORDS = {"b": 2}
+
+
 class Callable:
     def __call__(self, value):
         return value
@@ -268,7 +270,7 @@ class Callable:
         (lambda: add(1, 2), ["add"]),
         (lambda: add(1, b=2), ["add"]),
         (lambda: add(*(1, 2)), ["add"]),
-        (lambda: add(*[1], **{"b": 2}), ["add"]),
+        (lambda: add(*[1], **KEYWORDS), ["add"]),
         (lambda: add(add(1, 2), add(3, 4)), ["add"]),
         (lambda: Base().method(1), ["method"]),
         (lambda: Base.static(1), ["static"]),
@@ -390,7 +392,11 @@ def test_an_exception_reaches_the_callback_at_its_handler():
 
     result, trace = follow(careful)
     assert result == "inside"
-    seen = [(name, instruction.opname, exc.args, stack[:1]) for name, instruction, stack, exc in trace.steps if exc is not None]
+    seen = [
+        (name, instruction.opname, exc.args, stack[:1])
+        for name, instruction, stack, exc in trace.steps
+        if exc is not None
+    ]
     # First it leaves fail, from the instruction that raised it; then it is on top of the stack of its handler.
     assert [(name, opname, args) for name, opname, args, _ in seen] == [
         ("fail", "RAISE_VARARGS", ("inside",)),
@@ -492,7 +498,9 @@ def test_a_context_manager():
     assert trace.call() == "after"
     entered = [stack[0] for name, one, stack, _ in trace.steps if name == "managed" and one.opname == "STORE_FAST"]
     assert entered == ["entered"]
-    handled = next(stack for name, one, stack, _ in trace.steps if name == "managed" and one.opname == "WITH_EXCEPT_START")
+    handled = next(
+        stack for name, one, stack, _ in trace.steps if name == "managed" and one.opname == "WITH_EXCEPT_START"
+    )
     assert type(handled[0]) is KeyError
     assert trace.of("__exit__")[-1] == "RETURN_VALUE"
 
