@@ -63,7 +63,7 @@ pub struct Analysis {
     pub(crate) locations: Locations,
     pub(crate) depths: Vec<u32>,
     pub(crate) flags: Vec<u8>,
-    /// The first `RESUME`; before it a frame is incomplete.
+    /// The first `RESUME` that completes the frame.
     pub(crate) entry: Option<u32>,
 }
 
@@ -99,7 +99,7 @@ impl Analysis {
             let Some(info) = instruction.opcode.info(self.version) else {
                 continue;
             };
-            if info.op == Op::Resume && self.entry.is_none() {
+            if self.entry.is_none() && is_entry(self.version, info.op, instruction.arg) {
                 self.entry = Some(index as u32);
             }
             let Some(target) = reference(instruction, info) else {
@@ -266,4 +266,15 @@ impl Analysis {
     pub fn blocks(&self) -> Vec<Block> {
         cfg::blocks(self)
     }
+}
+
+/// Whether a frame is complete from this instruction on, if it is the first of its kind.
+///
+/// Since 3.15 a generator expression calls `iter()` before it makes its generator, after a `RESUME` of its own
+/// (`RESUME_AT_GEN_EXPR_START` in `pycore_opcode_utils.h`); its frame stays incomplete meanwhile, as tracebacks and
+/// `sys._getframe` show.
+fn is_entry(version: Version, op: Op, arg: u32) -> bool {
+    const LOCATION_MASK: u32 = 7;
+    const AT_GEN_EXPR_START: u32 = 4;
+    op == Op::Resume && !(version >= Version::V3_15 && arg & LOCATION_MASK == AT_GEN_EXPR_START)
 }

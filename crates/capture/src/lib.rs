@@ -3,7 +3,8 @@
 //!
 //! The parts, from the interpreter up: [`layout`] (private structs, one file per version), [`frame`] (the running frame
 //! behind safe functions), [`site`] (the object that is DEBUG_OP), [`probed`] (a code object with sites in it), [`registry`]
-//! (which code is probed), [`tracer`] (who is told), [`follow`] (from a callable to its functions).
+//! (which code is probed), [`tracer`] (who is told), [`follow`] (from a callable to its functions), [`op_target`] (a DEBUG_OP
+//! that finds its listener itself).
 
 #![expect(unsafe_code, reason = "this crate reads and writes the interpreter's own structures")]
 
@@ -16,6 +17,7 @@ pub mod interpreter;
 pub mod layout;
 #[cfg(not(Py_3_12))]
 mod precall;
+pub mod op_target;
 mod probed;
 mod registry;
 mod thread;
@@ -29,6 +31,7 @@ pub mod value;
 
 pub use event::{Event, EventKind};
 pub use follow::python_functions;
+pub use follow::functions as called_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;

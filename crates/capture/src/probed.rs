@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, CodeView, InstrIdx, OffsetMap, Op, Opcode, Place};
+use debugop_bytecode::{Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
@@ -130,10 +130,10 @@ impl ProbedCode {
         let constants: Bound<'_, PyTuple> = original.getattr("co_consts")?.cast_into().map_err(PyErr::from)?;
         let mut layout = ProbeLayout::plan(&analysis, constants.len());
         let unwind = layout.unwind_sequence();
-        let inserted = {
+        let (parts, map) = {
             let insertions = layout.insertions();
             let unwind = debugop_bytecode::Unwind { sequence: &unwind };
-            debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?
+            parts(debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?)
         };
 
         let (mut consts, nested) = probe_constants(py, &constants, module)?;
@@ -144,7 +144,7 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
-            map: inserted.map,
+            map,
             nested,
             callables,
             further: std::mem::take(&mut layout.further),
@@ -156,14 +156,7 @@ impl ProbedCode {
         for &info in &layout.sites {
             consts.push(site::new_site(py, &probed_code, info)?);
         }
-        let changes = PyDict::new(py);
-        changes.set_item("co_code", PyBytes::new(py, &inserted.code))?;
-        changes.set_item("co_exceptiontable", PyBytes::new(py, &inserted.exception_table))?;
-        changes.set_item("co_linetable", PyBytes::new(py, &inserted.location_table))?;
-        changes.set_item("co_stacksize", inserted.stack_size)?;
-        changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-        let copy: Bound<'_, PyCode> =
-            original.call_method("replace", (), Some(&changes))?.cast_into().map_err(PyErr::from)?;
+        let copy = with_parts(original, &parts, consts)?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.probed.set(py, Some(copy.unbind()));
         Ok(probed_code)
@@ -197,6 +190,11 @@ impl ProbedCode {
     #[must_use]
     pub fn names(&self) -> CodeNames<'_> {
         CodeNames { module: &self.module, qualname: &self.qualname, file: &self.file }
+    }
+
+    /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
+    pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
+        self.map.covering(new)
     }
 
     /// Probed code objects among its constants, in their order.
@@ -268,7 +266,8 @@ impl ProbedCode {
             SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
             _ => return None,
         };
-        let offset = self.map.to_original(u32::try_from(units.checked_mul(2)?).ok()?)?;
+        // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
+        let offset = self.map.covering(u32::try_from(units.checked_mul(2)?).ok()?)?;
         self.analysis.at_offset(offset)
     }
 
@@ -359,8 +358,30 @@ impl ProbeLayout {
     }
 }
 
+/// What a code object is made of that has the insertions, and where they are.
+pub(crate) fn parts(inserted: Inserted) -> (CodeParts, OffsetMap) {
+    let Inserted { code, exception_table, location_table, stack_size, map, .. } = inserted;
+    (CodeParts { code, exception_table, location_table, stack_size }, map)
+}
+
+/// A copy of `original` that has these parts and constants.
+pub(crate) fn with_parts<'py>(
+    original: &Bound<'py, PyCode>,
+    parts: &CodeParts,
+    consts: Vec<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyCode>> {
+    let py = original.py();
+    let changes = PyDict::new(py);
+    changes.set_item("co_code", PyBytes::new(py, &parts.code))?;
+    changes.set_item("co_exceptiontable", PyBytes::new(py, &parts.exception_table))?;
+    changes.set_item("co_linetable", PyBytes::new(py, &parts.location_table))?;
+    changes.set_item("co_stacksize", parts.stack_size)?;
+    changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
+    Ok(original.call_method("replace", (), Some(&changes))?.cast_into()?)
+}
+
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
-fn probe(constant: usize) -> [(Opcode, u32); 3] {
+pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     let opcode = |op: Op| op.opcode(VERSION).unwrap_or(Opcode(0));
     [(opcode(Op::LoadConst), constant as u32), (opcode(Op::UnaryInvert), 0), (opcode(Op::PopTop), 0)]
 }

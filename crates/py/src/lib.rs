@@ -1,5 +1,6 @@
 //! The extension module `debugop._core`: PyO3 classes and conversion, nothing else.
 
+mod article;
 mod convert;
 mod instruction;
 mod predicate;
@@ -15,6 +16,8 @@ mod value;
 mod _core {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::article::{callable_index, insert_debug_op, python_functions, short_repr, source_instruction};
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
@@ -42,6 +45,8 @@ mod _core {
         let py = module.py();
         debugop_capture::interpreter::check(py)?;
         module.add("Site", debugop_capture::site::site_type(py)?)?;
+        module.add("DebugOp", debugop_capture::op_target::debug_op_type(py)?)?;
+        module.add("DEBUG_OP", debugop_capture::op_target::debug_op(py)?)?;
         module.add("NULL", crate::convert::null(py)?)
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn to_list<'py>(py: Python<'py>, live: &LiveStack) -> PyResult<Bound<
 #[pymethods]
 impl Stack {
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        match self.live.frame().get(py) {
+        match self.live.live_frame().get(py) {
             Some(_) => Ok(self.live.len() as usize),
             None => Err(convert::stack_error(&StackError::Stale)),
         }
@@ -109,6 +109,6 @@ impl Stack {
             return Err(PyTypeError::new_err("a value stack cannot change its length; assign to one index"));
         }
         let value = (!convert::is_null(&value)).then_some(value);
-        self.live.set(py, self.index(index.extract()?)?, value).map_err(|error| convert::stack_error(&error))
+        self.live.set(py, self.slot(index)?, value).map_err(|error| convert::stack_error(&error))
     }
 }
