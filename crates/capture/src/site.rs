@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::event::Raised;
 use crate::probed::{ProbedCode, SiteInfo};
 
 /// Instance layout of `debugop.Site`.
@@ -140,7 +141,7 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if code.is_watched(py) {
         match catch_unwind(AssertUnwindSafe(|| code.fire(py, site.info))) {
             Ok(Ok(())) => {}
-            failed => return raise(py, failed),
+            failed => return fail(py, &failed),
         }
     }
     // SAFETY: None is a live object. Since 3.12 it is immortal (PEP 683): references to it are not counted.
@@ -151,11 +152,11 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     }
 }
 
-/// Sets the exception that a hook returned, or one for its panic.
+/// Leaves the exception that a hook set, or sets one for its panic.
 #[cold]
-fn raise(py: Python<'_>, outcome: std::thread::Result<PyResult<()>>) -> *mut ffi::PyObject {
-    if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {
-        error.restore(py);
+fn fail(py: Python<'_>, outcome: &std::thread::Result<Result<(), Raised>>) -> *mut ffi::PyObject {
+    if let Err(panic) = outcome {
+        panicked(panic).restore(py);
     }
     std::ptr::null_mut()
 }

@@ -3,6 +3,7 @@
 mod convert;
 mod instruction;
 mod predicate;
+mod ring;
 mod run;
 mod stack;
 mod step;
@@ -19,6 +20,8 @@ mod _core {
     use crate::instruction::Instruction;
     #[pymodule_export]
     use crate::predicate::Predicate;
+    #[pymodule_export]
+    use crate::ring::TopOfStack;
     #[pymodule_export]
     use crate::run::{Run, RunRequest, parse_command_line, report_uncaught};
     #[pymodule_export]

@@ -10,6 +10,7 @@ use pyo3::types::{PyCode, PyFunction};
 
 use crate::convert;
 use crate::predicate::Predicate;
+use crate::ring::TopOfStack;
 use crate::step::Callback;
 
 /// Counts steps and does nothing else.
@@ -61,10 +62,13 @@ pub(crate) struct Tracer {
 impl Tracer {
     #[new]
     #[pyo3(signature = (callback = None, *, wanted = None, follow = None, limit = None))]
-    fn new(callback: Option<Py<PyAny>>, wanted: Option<&Predicate>, follow: Option<&PyFollow>, limit: Option<u64>) -> Self {
+    fn new(callback: Option<Bound<'_, PyAny>>, wanted: Option<&Predicate>, follow: Option<&PyFollow>, limit: Option<u64>) -> Self {
         let handler: Box<dyn Handler> = match callback {
-            Some(function) => Box::new(Callback::new(function)),
             None => Box::new(Counter),
+            Some(callback) => match callback.cast_exact::<TopOfStack>() {
+                Ok(native) => Box::new(Arc::clone(&native.get().ring)),
+                Err(_) => Box::new(Callback::new(callback.unbind())),
+            },
         };
         let wanted = wanted.map_or(Condition::Always, |wanted| wanted.condition.clone());
         let options = Options { wanted, follow: follow.map(|follow| follow.follow.clone()), limit };
