@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyList, PyString, PyType};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
+use crate::event::Raised;
 use crate::frame::{Frame, SlotValue};
 use crate::function::code_text;
 use crate::site::{self, InvertType};
@@ -96,10 +97,11 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
         let Some(frame) = Frame::current(py) else {
             return Ok(());
         };
-        match op_target(py, frame)? {
+        let outcome = op_target(py, frame).and_then(|target| match target {
             None => Ok(()),
             Some(target) => call(py, frame, object, &target),
-        }
+        });
+        outcome.map_err(|error| Raised::set(py, error))
     })
 }
 

@@ -9,7 +9,7 @@ use debugop_filter::CodeNames;
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
@@ -217,7 +217,7 @@ impl ProbedCode {
 
     /// Runs the hooks of the site that has just been reached by the running frame.
     #[inline]
-    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> PyResult<()> {
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> Result<(), Raised> {
         let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else { return Ok(()) };
         let Some(frame) = Frame::current(py) else { return Ok(()) };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
@@ -250,7 +250,7 @@ impl ProbedCode {
         frame: Frame<'_>,
         shape: &CodeShape,
         (start, count): (u32, u32),
-    ) -> PyResult<()> {
+    ) -> Result<(), Raised> {
         let further = self.further.iter().skip(start as usize).take(count as usize);
         for &instruction in further {
             let Some(depth) = self.analysis.depth(instruction) else { continue };
@@ -312,8 +312,11 @@ impl ProbedCode {
 }
 
 #[inline]
-fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> PyResult<()> {
-    hooks.iter().try_for_each(|hook| hook.fire(py, event))
+fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> Result<(), Raised> {
+    for hook in hooks {
+        hook.fire(py, event)?;
+    }
+    Ok(())
 }
 
 /// Sites and the instruction sequences that enter them.

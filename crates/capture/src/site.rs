@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::event::Raised;
 use crate::probed::{ProbedCode, SiteInfo};
 
 /// Instance layout of `debugop.Site`.
@@ -167,12 +168,12 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if code.is_watched(py) { execute(py, || code.fire(py, site.info)) } else { none() }
 }
 
-/// Runs an opcode's implementation: a new reference to None, or NULL with an exception set.
+/// Runs an opcode's implementation: a new reference to None, or NULL with the exception that it has set.
 #[inline]
-pub(crate) fn execute(py: Python<'_>, implementation: impl FnOnce() -> PyResult<()>) -> *mut ffi::PyObject {
+pub(crate) fn execute(py: Python<'_>, implementation: impl FnOnce() -> Result<(), Raised>) -> *mut ffi::PyObject {
     match catch_unwind(AssertUnwindSafe(implementation)) {
         Ok(Ok(())) => none(),
-        failed => raise(py, failed),
+        failed => fail(py, &failed),
     }
 }
 
@@ -187,11 +188,11 @@ fn none() -> *mut ffi::PyObject {
     }
 }
 
-/// Sets the exception that an implementation returned, or one for its panic.
+/// Leaves the exception that an implementation has set, or sets one for its panic.
 #[cold]
-fn raise(py: Python<'_>, outcome: std::thread::Result<PyResult<()>>) -> *mut ffi::PyObject {
-    if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {
-        error.restore(py);
+fn fail(py: Python<'_>, outcome: &std::thread::Result<Result<(), Raised>>) -> *mut ffi::PyObject {
+    if let Err(panic) = outcome {
+        panicked(panic).restore(py);
     }
     std::ptr::null_mut()
 }

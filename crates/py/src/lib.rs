@@ -5,6 +5,7 @@ mod convert;
 mod instruction;
 mod predicate;
 mod record;
+mod ring;
 mod run;
 mod stack;
 mod step;
@@ -26,6 +27,8 @@ mod _core {
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
     use crate::record::{Record, Records};
+    #[pymodule_export]
+    use crate::ring::TopOfStack;
     #[pymodule_export]
     use crate::run::{Run, RunRequest, parse_command_line, report_uncaught};
     #[pymodule_export]

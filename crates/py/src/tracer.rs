@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use debugop_capture::{Follow, Handler, Options, Tracer as Core, python_functions};
+use debugop_capture::{Event, Follow, Handler, LiveFrame, Options, Tracer as Core, python_functions};
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate as Condition};
 use pyo3::prelude::*;
 use pyo3::types::PyCode;
@@ -10,7 +10,21 @@ use pyo3::types::PyCode;
 use crate::convert;
 use crate::predicate::{Predicate, pattern};
 use crate::record::Records;
+use crate::ring::TopOfStack;
 use crate::step::Callback;
+
+/// Counts steps and does nothing else.
+struct Counter;
+
+impl Handler for Counter {
+    fn runs_python(&self) -> bool {
+        false
+    }
+
+    fn step<'py>(&self, _: Python<'py>, _: &Arc<Core>, _: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+        Ok(())
+    }
+}
 
 /// Which calls are followed, as `_core.Tracer` takes it.
 #[pyclass(frozen, module = "debugop", name = "Follow")]
@@ -45,13 +59,22 @@ pub(crate) struct Tracer {
 
 #[pymethods]
 impl Tracer {
-    /// Steps go to `handler`: `Records`, or a function that is called with each `Step`.
+    /// Steps go to `handler`: `Records`, `TopOfStack`, or a function that is called with each `Step`; None only counts them.
     #[new]
-    #[pyo3(signature = (handler, *, wanted = None, follow = None, limit = None))]
-    fn new(handler: &Bound<'_, PyAny>, wanted: Option<&Predicate>, follow: Option<&PyFollow>, limit: Option<u64>) -> Self {
-        let handler: Box<dyn Handler> = match handler.cast_exact::<Records>() {
-            Ok(records) => Box::new(records.get().collector()),
-            Err(_) => Box::new(Callback::new(handler.clone().unbind())),
+    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None))]
+    fn new(
+        handler: Option<&Bound<'_, PyAny>>,
+        wanted: Option<&Predicate>,
+        follow: Option<&PyFollow>,
+        limit: Option<u64>,
+    ) -> Self {
+        let handler: Box<dyn Handler> = match handler {
+            None => Box::new(Counter),
+            Some(handler) => match (handler.cast_exact::<Records>(), handler.cast_exact::<TopOfStack>()) {
+                (Ok(records), _) => Box::new(records.get().collector()),
+                (_, Ok(top)) => Box::new(Arc::clone(&top.get().ring)),
+                _ => Box::new(Callback::new(handler.clone().unbind())),
+            },
         };
         let wanted = wanted.map_or(Condition::Always, |wanted| wanted.condition.clone());
         let options = Options { wanted, follow: follow.map(|follow| follow.follow.clone()), limit };
