@@ -5,6 +5,7 @@
 
 pub mod analysis;
 pub mod cfg;
+pub mod concatenation;
 mod depth;
 pub mod error;
 pub mod exception_table;
@@ -22,6 +23,7 @@ pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
 pub use cfg::{Block, BlockIdx};
+pub use concatenation::keep_concatenation;
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;
 pub use insert::{Inserted, Insertion, Place, Unwind, insert};
