@@ -1,4 +1,13 @@
 //! Inserting instruction sequences with every jump, table and depth kept right.
+//!
+//! CPython's own tests run the same with a harmless sequence at every site, but for what looks at bytecode itself. What a
+//! program can see, if it looks:
+//!
+//! - `co_code`, the tables, `f_lasti`; `sys.monitoring`'s offsets and its `INSTRUCTION` events of inserted units;
+//! - a `JUMP` event where the unit before an instruction had to be repeated ([`Forbidden::UnitBefore`]);
+//! - `EXCEPTION_HANDLED` and `RERAISE` events of an [`Unwind`] handler;
+//! - from 3.13 on, a trace function may see `StopIteration` when a `for` over a generator ends: a line event no longer keeps
+//!   `FOR_ITER` from being specialised, and only the specialised one reports it.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,6 +20,8 @@ use crate::layout::Layout;
 use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Flow, JumpKind, Op, Opcode};
+#[cfg(doc)]
+use crate::sites::Forbidden;
 use crate::sites::{forbidden, reads_unit_before};
 use crate::version::Version;
 

@@ -89,7 +89,7 @@ fn check_order(analysis: &Analysis, found: &Sites) {
         state = state.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f);
         let handler = analysis
             .exception_entry(at)
-            .filter(|_| executed == reported && state >> 28 == 0);
+            .filter(|_| state >> 28 == 0 && executed == reported);
         at = match (handler, analysis.target(at), flow) {
             (Some(entry), ..) => analysis
                 .at_start(entry.target)
