@@ -4,6 +4,7 @@
 //! instruction that only looks at a slot below the top "pops" everything from there up and pushes it
 //! back. What a version does with each slot was read in `Python/ceval.c` (3.11) and `Python/bytecodes.c` (3.12+).
 
+mod hidden;
 mod policy;
 mod shapes;
 
