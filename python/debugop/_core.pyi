@@ -6,8 +6,10 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, SupportsIndex, final, overload
 
 __all__ = [
+    "DEBUG_OP",
     "NULL",
     "VERSION",
+    "DebugOp",
     "Follow",
     "Instruction",
     "Predicate",
@@ -19,14 +21,19 @@ __all__ = [
     "Step",
     "Tracer",
     "Value",
+    "callable_index",
     "depth",
     "file",
     "function",
+    "insert_debug_op",
     "instructions",
     "layout_offsets",
     "line",
     "module",
     "opcode",
+    "python_functions",
+    "short_repr",
+    "source_instruction",
 ]
 
 VERSION: Final[str]
@@ -295,3 +302,38 @@ def instructions(code: CodeType | FunctionType) -> list[Instruction]:
 
 def layout_offsets() -> list[tuple[str, int]]:
     """Byte offsets of the interpreter's fields that this build relies on, by CPython's names."""
+
+@final
+class DebugOp:
+    """The type of `DEBUG_OP`."""
+
+    def __invert__(self) -> None: ...
+    def __reduce__(self) -> tuple[type[int], tuple[()]]: ...
+
+DEBUG_OP: Final[DebugOp]
+"""Executing `~DEBUG_OP` as an instruction calls `op_target(stack, frame)` of the frame's globals, if there is one."""
+
+def insert_debug_op(code: CodeType, offsets: Sequence[int] | None = None, *, nested: bool = False) -> CodeType:
+    """A copy of `code` with DEBUG_OP before the instructions at `offsets`.
+
+    With None: before every instruction where nothing speaks against it; with `nested` also in nested code objects. ValueError
+    for an offset at which no instruction is or nothing may be inserted.
+    """
+
+def source_instruction(frame: FrameType) -> tuple[CodeType, int]:
+    """Where `frame` is in the code without DEBUG_OPs: the code object and the offset in it.
+
+    The instruction is the one that the frame executes, or is about to execute if it executes DEBUG_OP.
+    """
+
+def python_functions(callable: object) -> list[FunctionType]:
+    """The Python functions that calling `callable` enters first, found without running any of its code."""
+
+def callable_index(opcode: int, arg: int) -> int | None:
+    """Where a call with this opcode and argument finds its callable, counted from the top of the stack (0).
+
+    None if the opcode is no call. If that slot is empty (NULL), the callable is the slot above it.
+    """
+
+def short_repr(value: object) -> str:
+    """A short text for `value`, made without running any code of the program's."""

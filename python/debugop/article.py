@@ -289,7 +289,7 @@ class Trace:
                 if any(function is known for known in self._functions):
                     continue
                 if self._tracer is not None:
-                    self._tracer.watch_function(function)
+                    self._tracer.watch_callable(function)
                 self._functions.append(function)
                 added = True
         return added
@@ -333,7 +333,7 @@ class Trace:
                 tracer = _core.Tracer(self._report)
                 try:
                     for function in self._functions:
-                        tracer.watch_function(function)
+                        tracer.watch_callable(function)
                 except BaseException:
                     tracer.stop()
                     raise

@@ -22,6 +22,8 @@ from debugop.article import (
     insert_op_debug_list,
     transform_code,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def with_code(function, code, **names):
@@ -362,16 +364,18 @@ def test_code_objects_die_and_their_successors_are_not_mistaken_for_them():
     def run(depth):
         expression = "0" + "".join(f", (a{n}" for n in range(depth)) + ")" * depth
         names = {f"a{n}": n for n in range(depth)}
-        code = add_debug_op_everywhere(compile(expression, "<made>", "eval"))
+        original = compile(expression, "<made>", "eval")
+        code = add_debug_op_everywhere(original)
         deepest = []
         eval(code, {**names, "op_target": lambda stack, frame: deepest.append(len(stack))})
-        return max(deepest), weakref.ref(code)
+        return max(deepest), weakref.ref(code), weakref.ref(original)
 
     found = []
     for depth in [1, 7, 3, 20, 2, 11] * 20:
-        deepest, code = run(depth)
+        deepest, code, original = run(depth)
         found.append(deepest - depth)
         assert code() is None
+        assert original() is None
     assert set(found) == {found[0]}
 
 
@@ -494,6 +498,20 @@ def test_offsets_are_those_of_the_original_in_any_order():
     assert insert_op_debug_list(lol.__code__, [*reversed(offsets), *offsets]).co_code == forwards.co_code
     assert insert_op_debug_list(lol.__code__, iter(offsets)).co_code == forwards.co_code
     assert insert_op_debug_list(lol.__code__, []).co_code == lol.__code__.co_code
+
+
+ALLOWED = sorted({instruction.offset for instruction, _ in listen(lol, 2)[1]})
+
+
+@given(st.sets(st.sampled_from(ALLOWED)))
+def test_every_choice_of_offsets_sees_its_part_of_the_whole(offsets):
+    def steps(seen):
+        return [(one.offset, [repr(value).split(" at 0x")[0] for value in stack]) for one, stack in seen]
+
+    whole = steps(listen(lol, 2)[1])
+    result, seen = listen(lol, 2, offsets=offsets)
+    assert result == 3
+    assert steps(seen) == [(offset, stack) for offset, stack in whole if offset in offsets]
 
 
 def test_a_wrong_offset_says_what_is_wrong():

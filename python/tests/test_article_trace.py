@@ -232,6 +232,60 @@ def test_threads():
     assert trace.of("add").count("RETURN_VALUE") == 200
 
 
+def test_what_the_callback_calls_is_not_reported():
+    class Recursive(Collect):
+        def callback(self, stack, frame, exc):
+            super().callback(stack, frame, exc)
+            assert add(1, 2) == 3
+
+    trace = Recursive(add)
+    assert trace.call(3, 4) == 7
+    assert trace.of("add").count("RESUME") == 1
+
+
+def test_a_generator_outlives_its_trace():
+    def numbers():
+        yield 1
+        yield 2
+
+    trace = Collect(numbers)
+    generator = trace.call()
+    assert trace.steps == []  # nothing of it has run
+    assert list(generator) == [1, 2]
+    assert trace.steps == []
+
+    def started():
+        generator = numbers()
+        next(generator)
+        return generator
+
+    trace = Follow(started)
+    generator = trace.call()
+    seen = len(trace.steps)
+    assert list(generator) == [2]
+    assert len(trace.steps) == seen
+
+
+def test_callers_are_at_their_calls():
+    def outer():
+        return add(1, 2)
+
+    class Callers(Trace):
+        def initialize_trace(self):
+            self.found = set()
+
+        def callback(self, stack, frame, exc):
+            self.do_auto_follow(stack, frame)
+            if frame.f_code.co_name == "add":
+                instruction = FrameAnalyser(frame.f_back).next_instr()
+                self.found.add((instruction.opname, instruction.offset))
+
+    trace = Callers(outer)
+    assert trace.call() == 3
+    [call] = [one for one in dis.get_instructions(outer) if one.opname == "CALL"]
+    assert trace.found == {("CALL", call.offset)}
+
+
 # T7: auto-follow
 
 

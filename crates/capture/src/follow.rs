@@ -32,7 +32,7 @@ pub fn python_functions<'py>(callable: &Bound<'py, PyAny>) -> PyResult<Vec<Bound
 ///
 /// # Errors
 /// What `found` returns.
-pub fn functions<'py>(
+pub(crate) fn functions<'py>(
     py: Python<'py>,
     callable: &Bound<'py, PyAny>,
     found: &mut dyn FnMut(&Bound<'py, PyFunction>) -> PyResult<()>,

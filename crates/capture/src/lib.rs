@@ -33,7 +33,6 @@ pub mod value;
 
 pub use event::{Event, EventKind};
 pub use follow::python_functions;
-pub use follow::functions as called_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;

@@ -1,12 +1,12 @@
 //! What `debugop.article` is made of.
 
 use debugop_bytecode::{Instruction, Opcode};
+use debugop_capture::VERSION;
 use debugop_capture::op_target::{self, InsertError};
 use debugop_capture::value::{Limits, capture};
-use debugop_capture::{VERSION, called_functions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCode, PyFrame, PyFunction, PyList};
+use pyo3::types::{PyCode, PyFrame, PyFunction};
 
 /// Columns that a value may take.
 const WIDTH: usize = 60;
@@ -38,14 +38,9 @@ pub(crate) fn source_instruction<'py>(
 /// The Python functions that calling `callable` enters first, found without running any of its code.
 #[pyfunction]
 pub(crate) fn python_functions<'py>(
-    py: Python<'py>,
     callable: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyList>> {
-    let found = PyList::empty(py);
-    called_functions(py, callable, &mut |function: &Bound<'py, PyFunction>| {
-        found.append(function)
-    })?;
-    Ok(found)
+) -> PyResult<Vec<Bound<'py, PyFunction>>> {
+    debugop_capture::python_functions(callable)
 }
 
 /// Where a call with this opcode and argument finds its callable, counted from the top of the stack (0); None if the opcode is

@@ -56,13 +56,16 @@ unsafe extern "C" fn free(extra: *mut c_void) {
     // CPython calls this for NULL, too, when another user's slot made it allocate the array.
     if !extra.is_null() {
         // SAFETY: the thread is attached; the pointer came from `Box::into_raw` and is given back exactly once.
-        let (_py, extra) = unsafe {
+        let (py, extra) = unsafe {
             (
                 Python::assume_attached(),
                 Box::from_raw(extra.cast::<Extra>()),
             )
         };
-        drop(extra);
+        // At once: dropping a `Py` would wait until this thread enters our code again.
+        if let Some(origin) = extra.origin.take(py).and_then(Rc::into_inner) {
+            origin.code.drop_ref(py);
+        }
     }
 }
 
