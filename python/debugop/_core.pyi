@@ -185,6 +185,10 @@ class Record:
     @property
     def thread(self) -> int: ...
     @property
+    def frame(self) -> int | None:
+        """Number of the execution of the code, unique in the trace; None in what `Step.record` made."""
+
+    @property
     def depth(self) -> int: ...
     @property
     def event(self) -> Literal["instruction", "unwind"]: ...
@@ -228,6 +232,9 @@ class Records:
     def __iter__(self) -> Iterator[Record]: ...
     def filter(self, predicate: Predicate) -> list[Record]:
         """The records for which `predicate` holds."""
+
+    def text(self, width: int, color: bool) -> str:
+        """The records as text of at most `width` columns."""
 
     def clear(self) -> None:
         """Forget all records."""

@@ -5,32 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import site
-import sysconfig
+import shutil
+import sys
 import threading
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar, overload
 
-from debugop import _core, _text
+from debugop import _core
+from debugop._libraries import library_directories
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 Callback = Callable[[_core.Step], object]
 """What is called with each step; its result is ignored, an exception is raised at the instruction."""
-
-
-def library_directories() -> tuple[str, ...]:
-    """Directories of code that is not the user's own, each ending in a separator.
-
-    They are the standard library's, those of installed packages, and debugop's own, as they are named and with symbolic
-    links resolved.
-    """
-    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    paths.update((*site.getsitepackages(), site.getusersitepackages(), os.path.dirname(os.__file__), _own_directory()))
-    named = {os.path.abspath(path) for path in paths if path}
-    return tuple(sorted(os.path.join(path, "") for path in named | {os.path.realpath(path) for path in named}))
 
 
 def _own_directory() -> str:
@@ -73,7 +62,7 @@ class Follow:
             exclude=[*self.exclude, _literal(_own_directory()), _literal(os.path.realpath(_own_directory()))],
             all=self.all,
             depth=self.depth,
-            libraries=list(library_directories()),
+            libraries=library_directories(),
         )
         object.__setattr__(self, "_core", core)
 
@@ -212,8 +201,13 @@ class Trace:
         return self.records.filter(predicate)
 
     def print(self, file: IO[str] | None = None, width: int | None = None) -> None:
-        """Print the records as text to `file` (standard output), at most `width` columns wide (the terminal's)."""
-        _text.print_records(self.records, file, width)
+        """Print the records as text to `file` (standard output), at most `width` columns wide (the terminal's).
+
+        In colour on a terminal, unless the environment variable NO_COLOR is set.
+        """
+        file = sys.stdout if file is None else file
+        width = shutil.get_terminal_size((100, 0)).columns if width is None else width
+        file.write(self.records.text(width, file.isatty() and not os.environ.get("NO_COLOR")))
 
     def __repr__(self) -> str:
         state = "active" if self.active else "not active"

@@ -95,7 +95,7 @@ def test_without_follow_only_the_target_and_what_is_nested_in_it():
         (lambda: helper(), ["helper"]),
         (lambda: helper(1, 2, k=3), ["helper"]),
         (lambda: helper(*[1, 2]), ["helper"]),
-        (lambda: helper(*[1], **dict(k=3)), ["helper"]),
+        (lambda: helper(*[1], k=3, j=4), ["helper"]),
         (lambda: other(), ["other", "helper"]),
         (lambda: Base(1), ["Base.__init__"]),
         (lambda: Base(1).method(), ["Base.__init__", "Base.method", "helper"]),

@@ -492,9 +492,8 @@ class TestCallbacksThatRaise:
                 if step.number == number:
                     raise Stop
 
-            with debugop.trace(function, callback):
-                with contextlib.suppress(Stop):
-                    assert function(2) == expected
+            with debugop.trace(function, callback), contextlib.suppress(Stop):
+                assert function(2) == expected
             gc.collect()
         assert function(2) == expected
 

@@ -1,20 +1,26 @@
 //! `debugop.Record` and `debugop.Records`: steps as data.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use debugop_bytecode::InstrIdx;
+use debugop_capture::activation::{Activation, Activations};
+use debugop_capture::collector::Pause;
 use debugop_capture::stack::{LiveStack, StackError};
 use debugop_capture::value::{Limits, capture, capture_slot};
 use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer, thread_ident};
+use debugop_report::{CodeInfo, Counter, Report, Sources, Step, TextOptions, TextReport};
 use debugop_value::Value as Data;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyList, PySlice, PySliceMethods, PyTuple};
+use rustc_hash::FxHashMap;
 
 use crate::convert;
 use crate::instruction::{Instruction, facts};
 use crate::predicate::Predicate;
+use crate::run::describe;
 use crate::step::event_name;
 use crate::value::Value;
 
@@ -25,6 +31,8 @@ pub(crate) struct Snapshot {
     kind: EventKind,
     number: u64,
     thread: u64,
+    /// `None` if it is not known which activation of the code the frame is.
+    frame: Option<u64>,
     depth: u32,
     stack: Box<[Data]>,
     exception: Option<Data>,
@@ -45,6 +53,7 @@ impl Snapshot {
             kind: live.kind(),
             number,
             thread: thread_ident(py),
+            frame: None,
             depth,
             stack: stack.into(),
             exception: live.exception(py)?.map(|exception| capture(&exception, &limits)),
@@ -52,7 +61,7 @@ impl Snapshot {
     }
 
     /// What is kept of the step that `tracer` is being told of.
-    pub(crate) fn take<'py>(py: Python<'py>, tracer: &Tracer, event: &Event<'_, 'py>) -> Self {
+    fn take<'py>(py: Python<'py>, tracer: &Tracer, event: &Event<'_, 'py>, activation: Activation) -> Self {
         let limits = Limits::default();
         let slot = |index| event.stack(py, index).map(|slot| capture_slot(&slot, &limits));
         Self {
@@ -61,9 +70,30 @@ impl Snapshot {
             kind: event.kind,
             number: tracer.steps(py),
             thread: thread_ident(py),
-            depth: tracer.call_depth(py, event.frame),
+            frame: Some(activation.id),
+            depth: activation.depth,
             stack: (0..event.stack_len()).filter_map(slot).collect(),
             exception: event.exception(py).map(|exception| capture(&exception, &limits)),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The step as reports take it; `at` numbers a frame that has no number.
+    fn shown<'a>(&'a self, code: &'a CodeInfo, at: u64) -> Step<'a> {
+        Step {
+            number: self.number,
+            thread: self.thread,
+            frame: self.frame.unwrap_or(u64::MAX - at),
+            depth: self.depth,
+            code,
+            instruction: self.instruction,
+            event: match self.kind {
+                EventKind::Unwind => debugop_report::Event::Unwind,
+                _ => debugop_report::Event::Instruction,
+            },
+            stack: &self.stack,
+            exception: self.exception.as_ref(),
         }
     }
 }
@@ -95,7 +125,14 @@ impl Record {
         self.step.thread
     }
 
-    /// How many traced frames were below this one on the call stack.
+    /// Number of the execution of the code that the step belongs to, unique among the records of a trace; None in a record
+    /// that `Step.record` made.
+    #[getter]
+    fn frame(&self) -> Option<u64> {
+        self.step.frame
+    }
+
+    /// How many traced frames were below this one on the call stack when it was entered or resumed.
     #[getter]
     fn depth(&self) -> u32 {
         self.step.depth
@@ -182,21 +219,28 @@ impl Record {
 #[pyclass(frozen, sequence, module = "debugop")]
 #[derive(Default)]
 pub(crate) struct Records {
-    steps: Arc<GilCell<Vec<Arc<Snapshot>>>>,
+    shared: Arc<Shared>,
+}
+
+/// What records and those who add to them share.
+#[derive(Default)]
+struct Shared {
+    steps: GilCell<Vec<Arc<Snapshot>>>,
+    activations: GilCell<Activations>,
 }
 
 impl Records {
     /// Runs `f` on the steps, which must not run Python.
     fn with<R>(&self, py: Python<'_>, f: impl FnOnce(&mut Vec<Arc<Snapshot>>) -> R) -> R {
-        let mut steps = self.steps.take(py);
+        let mut steps = self.shared.steps.take(py);
         let result = f(&mut steps);
-        self.steps.set(py, steps);
+        self.shared.steps.set(py, steps);
         result
     }
 
     /// A handler that adds to these records.
     pub(crate) fn collector(&self) -> Collector {
-        Collector { records: Self { steps: Arc::clone(&self.steps) } }
+        Collector { records: Self { shared: Arc::clone(&self.shared) } }
     }
 }
 
@@ -230,7 +274,7 @@ impl Records {
     }
 
     fn __iter__(&self) -> RecordIterator {
-        RecordIterator { records: Self { steps: Arc::clone(&self.steps) }, next: AtomicUsize::new(0) }
+        RecordIterator { records: Self { shared: Arc::clone(&self.shared) }, next: AtomicUsize::new(0) }
     }
 
     /// The records for which `predicate` holds, as a list.
@@ -240,9 +284,38 @@ impl Records {
         chosen.into_iter().map(Record::from).collect()
     }
 
+    /// The records as text of at most `width` columns, with ANSI colours if `color`.
+    fn text(&self, py: Python<'_>, width: usize, color: bool) -> PyResult<String> {
+        let steps = self.with(py, |steps| steps.clone());
+        let mut sources = Sources::new();
+        let mut codes: FxHashMap<*const ProbedCode, CodeInfo> = FxHashMap::default();
+        for step in &steps {
+            let next = codes.len() as u32;
+            if let Entry::Vacant(entry) = codes.entry(Arc::as_ptr(&step.code)) {
+                entry.insert(describe(py, next, &step.code));
+                let file = step.code.names().file;
+                if file.starts_with('<') {
+                    let lines: Vec<String> = py.import("linecache")?.call_method1("getlines", (file,))?.extract()?;
+                    sources.register(file, lines.concat());
+                }
+            }
+        }
+        let mut text = Vec::new();
+        let options = TextOptions { width, color, flush_each_step: false };
+        let mut report = Box::new(TextReport::new(&mut text, options, sources));
+        let mut counter = Counter::default();
+        for (at, step) in steps.iter().enumerate() {
+            let shown = step.shown(&codes[&Arc::as_ptr(&step.code)], at as u64);
+            counter.step(&shown);
+            report.step(&shown)?;
+        }
+        report.finish(&counter.summary())?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
     /// Forgets all records.
     fn clear(&self, py: Python<'_>) {
-        drop(self.steps.take(py));
+        drop(self.shared.steps.take(py));
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -281,7 +354,11 @@ impl Handler for Collector {
     }
 
     fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
-        let step = Arc::new(Snapshot::take(py, tracer, event));
+        let _pause = Pause::new(py);
+        let mut activations = self.records.shared.activations.take(py);
+        let activation = activations.of(py, tracer, event);
+        self.records.shared.activations.set(py, activations);
+        let step = Arc::new(Snapshot::take(py, tracer, event, activation));
         self.records.with(py, |steps| steps.push(step));
         Ok(())
     }
