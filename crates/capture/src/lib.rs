@@ -15,6 +15,7 @@ mod gil;
 mod glance;
 pub mod interpreter;
 pub mod layout;
+mod native;
 #[cfg(not(Py_3_12))]
 mod precall;
 mod probed;
@@ -35,6 +36,7 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use layout::VERSION;
 pub use glance::Glance;
+pub use native::Native;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
 pub use ring::TopOfStack;
 pub use thread::{is_unshared, thread_ident};

@@ -139,7 +139,7 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
     if code.is_watched(py) {
-        match catch_unwind(AssertUnwindSafe(|| code.fire(py, site.info))) {
+        match catch_unwind(AssertUnwindSafe(|| code.fire(py, &site.info))) {
             Ok(Ok(())) => {}
             failed => return fail(py, &failed),
         }
