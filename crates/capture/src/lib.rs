@@ -16,6 +16,7 @@ mod gil;
 mod glance;
 pub mod interpreter;
 pub mod layout;
+mod native;
 #[cfg(not(Py_3_12))]
 mod precall;
 pub mod op_target;
@@ -38,6 +39,7 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use layout::VERSION;
 pub use glance::Glance;
+pub use native::Native;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
 pub use ring::TopOfStack;
 pub use thread::{is_unshared, thread_ident};

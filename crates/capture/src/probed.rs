@@ -15,7 +15,7 @@ use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::registry;
 use crate::site;
-use crate::tracer::Hook;
+use crate::tracer::{Hook, Tracer};
 
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,8 @@ pub struct ProbedCode {
     shape: OnceLock<CodeShape>,
     probed: GilCell<Option<Py<PyCode>>>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
+    /// The tracer of the only hook, if a step needs nothing but its native part.
+    native: GilCell<Option<Arc<Tracer>>>,
     users: GilCell<u32>,
 }
 
@@ -151,6 +153,7 @@ impl ProbedCode {
             shape: OnceLock::new(),
             probed: GilCell::default(),
             hooks: GilCell::default(),
+            native: GilCell::default(),
             users: GilCell::default(),
         });
         for &info in &layout.sites {
@@ -217,15 +220,30 @@ impl ProbedCode {
 
     /// Runs the hooks of the site that has just been reached by the running frame.
     #[inline]
-    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> Result<(), Raised> {
-        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else { return Ok(()) };
-        let Some(frame) = Frame::current(py) else { return Ok(()) };
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> Result<(), Raised> {
+        let (Some(frame), Some(shape)) = (Frame::current(py), self.shape.get()) else { return Ok(()) };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
         // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
         // its address is its own.
         if !frame.has_shape(shape) {
             return Ok(());
         }
+        if let (Some(depth), 0) = (site.depth, site.further.1) {
+            let (kind, instruction, depth) = (EventKind::Instruction, site.first, depth.get() - 1);
+            let done = self.native.with(py, |native| {
+                let Some(tracer) = native else { return false };
+                tracer.step_natively(py, &Event { kind, code: self, instruction, frame, shape, depth });
+                true
+            });
+            if done {
+                return Ok(());
+            }
+        }
+        self.fire_all(py, frame, shape, site)
+    }
+
+    fn fire_all(self: &Arc<Self>, py: Python<'_>, frame: Frame<'_>, shape: &CodeShape, site: &SiteInfo) -> Result<(), Raised> {
+        let Some(hooks) = self.hooks.cloned(py) else { return Ok(()) };
         match site.kind {
             SiteKind::Step => {
                 if let Some(depth) = site.depth {
@@ -273,7 +291,10 @@ impl ProbedCode {
 
     /// Adds or replaces the hooks.
     pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
-        self.hooks.replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks)));
+        let native = if let [only] = &*hooks { only.native_only() } else { None };
+        let old = (self.native.replace(py, native), self.hooks.replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks))));
+        // Dropped when both are in place: the last reference to a tracer may run a destructor of the program's.
+        drop(old);
     }
 
     /// The hooks now in place.

@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::frame::LiveFrame;
 use crate::gil::GilCell;
 use crate::glance::Glance;
+use crate::native::Native;
 use crate::tracer::{Handler, Tracer};
 
 /// No record is longer: head 1, code 8, instruction 5, payload 10.
@@ -43,6 +44,13 @@ impl TopOfStack {
     pub fn new(capacity: usize) -> Self {
         let bytes = vec![0; capacity.max(LONGEST)].into();
         Self { ring: GilCell::new(Ring { bytes, at: 0, code: 0, before: 0 }) }
+    }
+
+    #[inline]
+    pub(crate) fn step(&self, py: Python<'_>, event: &Event<'_, '_>) {
+        let code = event.code.original(py).as_ptr() as u64;
+        let top = event.glance_at_top(py);
+        self.ring.with(py, |ring| ring.push(code, event.instruction.0, top));
     }
 
     /// Bytes written so far, those that were overwritten included.
@@ -118,10 +126,12 @@ impl Handler for Arc<TopOfStack> {
         false
     }
 
+    fn native(&self) -> Option<Native> {
+        Some(Native::TopOfStack(Arc::clone(self)))
+    }
+
     fn step<'py>(&self, py: Python<'py>, _: &Arc<Tracer>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
-        let code = event.code.original(py).as_ptr() as u64;
-        let top = event.glance_at_top(py);
-        self.ring.with(py, |ring| ring.push(code, event.instruction.0, top));
+        TopOfStack::step(self, py, event);
         Ok(())
     }
 }

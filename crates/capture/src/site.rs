@@ -165,7 +165,7 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
-    if code.is_watched(py) { execute(py, || code.fire(py, site.info)) } else { none() }
+    if code.is_watched(py) { execute(py, || code.fire(py, &site.info)) } else { none() }
 }
 
 /// Runs an opcode's implementation: a new reference to None, or NULL with the exception that it has set.

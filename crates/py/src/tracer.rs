@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use debugop_capture::{Event, Follow, Handler, LiveFrame, Options, Tracer as Core, python_functions};
+use debugop_capture::{Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions};
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate as Condition};
 use pyo3::prelude::*;
 use pyo3::types::PyCode;
@@ -19,6 +19,10 @@ struct Counter;
 impl Handler for Counter {
     fn runs_python(&self) -> bool {
         false
+    }
+
+    fn native(&self) -> Option<Native> {
+        Some(Native::Count)
     }
 
     fn step<'py>(&self, _: Python<'py>, _: &Arc<Core>, _: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
