@@ -15,11 +15,12 @@ use std::ops::Range;
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::{needed_prefixes, push};
+use crate::instruction::push;
 use crate::layout::Layout;
 use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
-use crate::opcode::{Flow, JumpKind, Op, Opcode};
+use crate::opcode::{Op, Opcode};
+use crate::sequence::Shapes;
 #[cfg(doc)]
 use crate::sites::Forbidden;
 use crate::sites::{forbidden, reads_unit_before};
@@ -128,13 +129,16 @@ pub fn insert(
     let layout = Layout::new(analysis, insertions)?;
     let (mut code, starts) = emit(analysis, insertions, &layout)?;
     let body = code.len() as u32;
-    let unwind = unwind.map(|unwind| {
-        push_sequence(&mut code, analysis.version, unwind.sequence);
-        if let Some(reraise) = Op::Reraise.opcode(analysis.version) {
-            push(&mut code, analysis.version, reraise, 1, 0, 0);
+    let unwind = match unwind {
+        Some(unwind) => {
+            Shapes::new(analysis.version).push(&mut code, unwind.sequence)?;
+            if let Some(reraise) = Op::Reraise.opcode(analysis.version) {
+                push(&mut code, analysis.version, reraise, 1, 0, 0);
+            }
+            Some(body)
         }
-        body
-    });
+        None => None,
+    };
     let handler_units = (code.len() as u32 - body) / 2;
     Ok(Inserted {
         exception_table: exceptions(analysis, &layout, unwind),
@@ -172,6 +176,7 @@ fn stack_size(
 ) -> Result<u32, Error> {
     let mut stack_size = view.stack_size;
     let mut earliest = 0;
+    let mut shapes = Shapes::new(analysis.version);
     for insertion in insertions {
         let place = insertion.place;
         if place.order() < earliest {
@@ -182,11 +187,10 @@ fn stack_size(
             return Err(Error::Forbidden { place, reason });
         }
         let depth = depth_at(analysis, place);
-        stack_size =
-            stack_size.max(depth.saturating_add(height(analysis.version, insertion.sequence)?));
+        stack_size = stack_size.max(depth.saturating_add(shapes.height(insertion.sequence)?));
     }
     if let Some(unwind) = unwind {
-        stack_size = stack_size.max(2 + height(analysis.version, unwind.sequence)?);
+        stack_size = stack_size.max(2 + shapes.height(unwind.sequence)?);
     }
     Ok(stack_size)
 }
@@ -204,53 +208,6 @@ fn depth_at(analysis: &Analysis, place: Place) -> u32 {
                 .map_or(0, |info| info.effect.next.of(arg));
             depth.saturating_add_signed(effect)
         }
-    }
-}
-
-/// The most values a sequence has on the stack.
-fn height(version: Version, sequence: &[(Opcode, u32)]) -> Result<u32, Error> {
-    let mut depth = 0i64;
-    let mut height = 0;
-    for &(opcode, arg) in sequence {
-        let info = opcode
-            .info(version)
-            .filter(|info| {
-                info.flow == Flow::Next && info.jump == JumpKind::None && info.op != Op::ExtendedArg
-            })
-            .ok_or(Error::Sequence {
-                opcode: opcode.0,
-                version,
-            })?;
-        depth += i64::from(info.effect.next.of(arg));
-        if depth < 0 {
-            return Err(Error::UnbalancedSequence { change: depth });
-        }
-        height = height.max(depth);
-    }
-    if depth != 0 {
-        return Err(Error::UnbalancedSequence { change: depth });
-    }
-    Ok(u32::try_from(height).unwrap_or(u32::MAX))
-}
-
-/// Units a checked sequence takes.
-pub(crate) fn sequence_units(version: Version, sequence: &[(Opcode, u32)]) -> u32 {
-    sequence
-        .iter()
-        .map(|&(opcode, arg)| {
-            needed_prefixes(arg)
-                + 1
-                + opcode
-                    .info(version)
-                    .map_or(0, |info| u32::from(info.caches))
-        })
-        .sum()
-}
-
-fn push_sequence(code: &mut Vec<u8>, version: Version, sequence: &[(Opcode, u32)]) {
-    for &(opcode, arg) in sequence {
-        let caches = opcode.info(version).map_or(0, |info| info.caches);
-        push(code, version, opcode, arg, needed_prefixes(arg), caches);
     }
 }
 
@@ -283,13 +240,14 @@ fn emit(
     let version = analysis.version;
     let mut code = Vec::with_capacity(layout.length() as usize * 2 + 16);
     let mut starts = Vec::with_capacity(insertions.len());
+    let mut shapes = Shapes::new(version);
     let mut rest = insertions.iter().peekable();
     let mut references = analysis.references.iter().peekable();
     for (index, instruction) in (0u32..).zip(&analysis.instructions) {
         let here = Place::Before(InstrIdx(index)).order();
         while let Some(insertion) = rest.next_if(|insertion| insertion.place.order() <= here) {
             starts.push(code.len() as u32);
-            push_sequence(&mut code, version, insertion.sequence);
+            shapes.push(&mut code, insertion.sequence)?;
             if insertion.place.order() == here && reads_unit_before(analysis, index) {
                 push_decoy(&mut code, analysis, layout, index)?;
             }
@@ -310,7 +268,7 @@ fn emit(
     }
     for insertion in rest {
         starts.push(code.len() as u32);
-        push_sequence(&mut code, version, insertion.sequence);
+        shapes.push(&mut code, insertion.sequence)?;
     }
     Ok((code, starts))
 }

@@ -189,9 +189,9 @@ pub(crate) fn push(
             code.extend([extended.0, (arg >> (8 * shift)) as u8]);
         }
     }
-    code.extend([opcode.0, arg as u8]);
+    code.extend_from_slice(&[opcode.0, arg as u8]);
     for _ in 0..caches {
-        code.extend([0, 0]);
+        code.extend_from_slice(&[0, 0]);
     }
 }
 

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use crate::analysis::Analysis;
 use crate::error::Error;
-use crate::insert::{Insertion, Place, sequence_units};
+use crate::insert::{Insertion, Place};
 use crate::instruction::{MAX_CODE, needed_prefixes};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{ArgKind, JumpKind};
+use crate::sequence::Shapes;
 use crate::sites::reads_unit_before;
 
 /// A jump and the unit it jumps over.
@@ -49,9 +50,9 @@ impl Layout {
                 .collect(),
         };
         let mut length = analysis.owners.len() as u64;
+        let mut shapes = Shapes::new(analysis.version);
         for insertion in insertions {
-            let units = sequence_units(analysis.version, insertion.sequence)
-                + decoy_units(analysis, insertion.place);
+            let units = shapes.units(insertion.sequence)? + decoy_units(analysis, insertion.place);
             length += u64::from(units);
             match insertion.place {
                 Place::Before(index) => layout.before[index.usize()] = units,

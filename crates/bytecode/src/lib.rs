@@ -20,6 +20,7 @@ pub mod offset_map;
 pub mod opcode;
 pub mod operands;
 mod remove;
+mod sequence;
 pub mod sites;
 mod varint;
 pub mod version;

@@ -1,0 +1,189 @@
+//! Sequences to insert: what is checked of them, and how they are written.
+
+use smallvec::SmallVec;
+
+use crate::error::Error;
+use crate::instruction::{needed_prefixes, push};
+use crate::opcode::{Flow, JumpKind, Op, Opcode};
+use crate::version::Version;
+
+/// What is known of a sequence from its opcodes.
+#[derive(Clone, Debug)]
+struct Shape {
+    /// Each instruction's opcode and inline caches.
+    opcodes: SmallVec<[(Opcode, u8); 4]>,
+    /// The most values on the stack, above those it found there.
+    height: u32,
+    /// Units without prefixes.
+    units: u32,
+    /// Whether all this holds for any arguments.
+    for_any_args: bool,
+}
+
+impl Shape {
+    /// Of the sequence that does nothing.
+    fn empty() -> Self {
+        Self {
+            opcodes: SmallVec::new(),
+            height: 0,
+            units: 0,
+            for_any_args: true,
+        }
+    }
+}
+
+/// Checks sequences; remembers the last, since a code object's insertions usually differ in arguments only.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    version: Version,
+    last: Shape,
+}
+
+impl Shapes {
+    pub(crate) fn new(version: Version) -> Self {
+        Self {
+            version,
+            last: Shape::empty(),
+        }
+    }
+
+    /// The most values a sequence has on the stack.
+    ///
+    /// # Errors
+    /// [`Error::Sequence`], [`Error::UnbalancedSequence`].
+    pub(crate) fn height(&mut self, sequence: &[(Opcode, u32)]) -> Result<u32, Error> {
+        Ok(self.shape(sequence)?.height)
+    }
+
+    /// Code units a sequence takes, prefixes and caches included. Errors as [`height`](Self::height).
+    pub(crate) fn units(&mut self, sequence: &[(Opcode, u32)]) -> Result<u32, Error> {
+        let prefixes: u32 = sequence.iter().map(|&(_, arg)| needed_prefixes(arg)).sum();
+        Ok(self.shape(sequence)?.units + prefixes)
+    }
+
+    /// Appends a sequence. Errors as [`height`](Self::height).
+    pub(crate) fn push(
+        &mut self,
+        code: &mut Vec<u8>,
+        sequence: &[(Opcode, u32)],
+    ) -> Result<(), Error> {
+        let version = self.version;
+        let shape = self.shape(sequence)?;
+        for (&(opcode, arg), &(_, caches)) in sequence.iter().zip(&shape.opcodes) {
+            push(code, version, opcode, arg, needed_prefixes(arg), caches);
+        }
+        Ok(())
+    }
+
+    fn shape(&mut self, sequence: &[(Opcode, u32)]) -> Result<&Shape, Error> {
+        let opcodes = self.last.opcodes.iter().map(|opcode| opcode.0);
+        let known = opcodes.eq(sequence.iter().map(|instruction| instruction.0));
+        if !known || !self.last.for_any_args {
+            self.last = examine(self.version, sequence)?;
+        }
+        Ok(&self.last)
+    }
+}
+
+fn examine(version: Version, sequence: &[(Opcode, u32)]) -> Result<Shape, Error> {
+    let mut shape = Shape {
+        opcodes: SmallVec::new(),
+        height: 0,
+        units: 0,
+        for_any_args: true,
+    };
+    let mut depth = 0i64;
+    let mut height = 0;
+    for &(opcode, arg) in sequence {
+        let info = opcode
+            .info(version)
+            .filter(|info| {
+                info.flow == Flow::Next && info.jump == JumpKind::None && info.op != Op::ExtendedArg
+            })
+            .ok_or(Error::Sequence {
+                opcode: opcode.0,
+                version,
+            })?;
+        depth += i64::from(info.effect.next.of(arg));
+        if depth < 0 {
+            return Err(Error::UnbalancedSequence { change: depth });
+        }
+        height = height.max(depth);
+        shape.opcodes.push((opcode, info.caches));
+        shape.units += 1 + u32::from(info.caches);
+        shape.for_any_args &= info.effect.next.terms.is_empty();
+    }
+    if depth != 0 {
+        return Err(Error::UnbalancedSequence { change: depth });
+    }
+    shape.height = u32::try_from(height).unwrap_or(u32::MAX);
+    Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sequence: &[(Op, u32)]) -> Result<(u32, u32), Error> {
+        let version = Version::V3_13;
+        let opcode = |op: Op| op.opcode(version).unwrap_or(Opcode::CACHE);
+        let sequence: Vec<_> = sequence
+            .iter()
+            .map(|&(op, arg)| (opcode(op), arg))
+            .collect();
+        let mut shapes = Shapes::new(version);
+        let measured = (shapes.height(&sequence)?, shapes.units(&sequence)?);
+        let mut code = Vec::new();
+        shapes.push(&mut code, &sequence)?;
+        assert_eq!(code.len() as u32, 2 * measured.1);
+        Ok(measured)
+    }
+
+    #[test]
+    fn sequences_are_straight_and_balanced() {
+        let probe = |constant| {
+            check(&[
+                (Op::LoadConst, constant),
+                (Op::UnaryInvert, 0),
+                (Op::PopTop, 0),
+            ])
+        };
+        assert_eq!(probe(255), Ok((1, 3)));
+        assert_eq!(probe(256), Ok((1, 4)));
+        assert_eq!(check(&[]), Ok((0, 0)));
+        assert_eq!(
+            check(&[(Op::LoadConst, 0)]),
+            Err(Error::UnbalancedSequence { change: 1 })
+        );
+        assert_eq!(
+            check(&[(Op::PopTop, 0)]),
+            Err(Error::UnbalancedSequence { change: -1 })
+        );
+        for op in [Op::JumpForward, Op::ReturnConst, Op::ExtendedArg] {
+            assert!(
+                matches!(check(&[(op, 0)]), Err(Error::Sequence { .. })),
+                "{op:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_depends_on_arguments_is_examined_anew() {
+        let version = Version::V3_13;
+        let opcode = |op: Op| op.opcode(version).unwrap_or(Opcode::CACHE);
+        let tuple = |items| {
+            [
+                (opcode(Op::LoadConst), 0),
+                (opcode(Op::LoadConst), 1),
+                (opcode(Op::BuildTuple), items),
+                (opcode(Op::PopTop), 0),
+            ]
+        };
+        let mut shapes = Shapes::new(version);
+        assert_eq!(shapes.height(&tuple(2)), Ok(2));
+        assert_eq!(
+            shapes.height(&tuple(1)),
+            Err(Error::UnbalancedSequence { change: 1 })
+        );
+    }
+}
