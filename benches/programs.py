@@ -1,4 +1,4 @@
-"""Ten programs of pyperformance, each at a size that takes some 20 ms untraced.
+"""Ten programs of pyperformance, each at a size that executes some two million instructions (richards, which has no size: ten).
 
 The programs are read from the installed package `pyperformance` when a benchmark runs; nothing of them is kept here.
 """
@@ -13,15 +13,15 @@ from pathlib import Path
 # tracers compared here take 100 times as long.
 PROGRAMS = {
     "richards": lambda module: lambda: module.Richards().run(1),
-    "deltablue": lambda module: lambda: module.delta_blue(500),
-    "nbody": lambda module: lambda: module.bench_nbody(1, "sun", 3000),
-    "fannkuch": lambda module: lambda: module.fannkuch(8),
+    "deltablue": lambda module: lambda: module.delta_blue(250),
+    "nbody": lambda module: lambda: module.bench_nbody(1, "sun", 1500),
+    "fannkuch": lambda module: lambda: [module.fannkuch(7) for _ in range(3)],
     "nqueens": lambda module: lambda: module.bench_n_queens(7),
-    "spectral_norm": lambda module: sized(module, lambda: module.bench_spectral_norm(1), DEFAULT_N=55),
-    "raytrace": lambda module: lambda: module.bench_raytrace(1, 26, 26, None),
+    "spectral_norm": lambda module: sized(module, lambda: module.bench_spectral_norm(1), DEFAULT_N=40),
+    "raytrace": lambda module: lambda: module.bench_raytrace(1, 20, 20, None),
     "generators": lambda module: generators(module),
-    "go": lambda module: sized(module, module.versus_cpu, GAMES=20),
-    "float": lambda module: lambda: module.benchmark(16000),
+    "go": lambda module: sized(module, module.versus_cpu, GAMES=10),
+    "float": lambda module: lambda: module.benchmark(8000),
 }
 
 
@@ -35,8 +35,8 @@ def sized(module, run, **constants):
 
 
 def generators(module):
-    """One walk over a tree of 50,000 nodes; pyperformance's own entry point has no size."""
-    tree = module.tree(range(50000))
+    """One walk over a tree of 25,000 nodes; pyperformance's own entry point has no size."""
+    tree = module.tree(range(25000))
 
     def walk():
         for _ in tree:

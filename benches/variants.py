@@ -1,18 +1,14 @@
-"""The ways to observe every instruction that are compared, each from the cheapest thing it can do upwards.
+"""The ways to observe every instruction that are compared."""
 
-A variant has `start(code, module)`, called once with the compiled body of the program: it returns the code object to run
-in its place. `arm(codes)` and `disarm()` surround each timed run, `events()` says how often it was called so far where
-that is known without making it slower.
-"""
-
-import contextlib
+import importlib.util
 import operator
 import sys
 import types
+from collections import namedtuple
 
 
-class Unsupported(Exception):
-    """This variant does not exist on this interpreter; the text says why."""
+class UnsupportedError(Exception):
+    """This variant does not exist here; the text says why."""
 
 
 def nested(code):
@@ -24,17 +20,17 @@ def nested(code):
 
 
 class Plain:
-    """The program as it is."""
+    """The program as it is, and what the other variants have in common."""
 
     def probe(self, code, module):
-        """The code to run instead of the program's body."""
+        """The code object to run in place of `code`, the body of `module`."""
         return code
 
     def arm(self, code):
-        """Start observing. `code` is the program's body."""
+        """Start observing the code objects in `code`, the body of the program. Not timed."""
 
     def disarm(self):
-        """End observing."""
+        """End observing. Not timed."""
 
     def steps(self):
         """Instructions reported so far, or None where that is not counted."""
@@ -42,15 +38,18 @@ class Plain:
 
 
 class DebugOp(Plain):
-    """DEBUG_OP before every instruction of the program."""
+    """DEBUG_OP before every instruction of the program, class bodies and nested functions included.
 
-    def __init__(self, make_callback=lambda: None):
-        from debugop._core import Tracer
+    `make_callback` gives what is done at each: nothing but counting for None.
+    """
 
-        self.tracer = Tracer(make_callback())
+    def __init__(self, make_callback=lambda core: None):
+        from debugop import _core
+
+        self.tracer = _core.Tracer(make_callback(_core))
 
     def probe(self, code, module):
-        """The probed copy, with everything nested in it."""
+        """The probed copy."""
         return self.tracer.watch(code, module)
 
     def steps(self):
@@ -58,41 +57,33 @@ class DebugOp(Plain):
         return self.tracer.steps
 
 
-class DebugOpReplaced(DebugOp):
-    """As `DebugOp`, on functions that existed before: their code is replaced."""
+def untouched(step):
+    """A callback that looks at nothing."""
 
-    def probe(self, code, module):
-        return code
 
-    def arm(self, code):
-        if self.armed:
-            return
-        self.armed = True
-        module = sys.modules[self.module]
-        todo = list(vars(module).values())
-        while todo:
-            one = todo.pop()
-            if isinstance(one, types.FunctionType) and one.__module__ == self.module:
-                self.tracer.watch_function(one)
-            elif isinstance(one, type) and one.__module__ == self.module:
-                todo += [getattr(value, "__func__", value) for value in vars(one).values()]
-                todo += [value.fget for value in vars(one).values() if isinstance(value, property)]
+def slice_and_frame(step):
+    """A callback that takes the whole stack as a list, and the frame."""
+    return step.stack[:], step.frame
 
-    armed = False
+
+def list_and_frame(step):
+    """The same, spelt with list()."""
+    return list(step.stack), step.frame
 
 
 class Monitoring(Plain):
-    """`sys.monitoring` INSTRUCTION events of the program's code objects."""
+    """INSTRUCTION events of `sys.monitoring`, local to the program's code objects, as DEBUG_OP is."""
 
     TOOL = 4
 
     def __init__(self, callback):
         if not hasattr(sys, "monitoring"):
-            raise Unsupported("sys.monitoring came with 3.12")
+            raise UnsupportedError("sys.monitoring came with 3.12")
         self.callback = callback
+        self.codes = []
 
     def arm(self, code):
-        """Local events of the program's code objects only, as DEBUG_OP has them."""
+        """Set the events of each code object."""
         monitoring = sys.monitoring
         self.codes = list(nested(code))
         monitoring.use_tool_id(self.TOOL, "debugop-bench")
@@ -101,10 +92,14 @@ class Monitoring(Plain):
             monitoring.set_local_events(self.TOOL, one, monitoring.events.INSTRUCTION)
 
     def disarm(self):
-        """Gives the tool id back."""
+        """Clear them; local events outlive a tool id (gh-111963)."""
         for one in self.codes:
             sys.monitoring.set_local_events(self.TOOL, one, 0)
         sys.monitoring.free_tool_id(self.TOOL)
+
+
+def instruction_noop(code, offset):
+    """An INSTRUCTION callback that does nothing."""
 
 
 class Settrace(Plain):
@@ -133,27 +128,70 @@ class Settrace(Plain):
         sys.settrace(None)
 
 
-def untouched(step):
-    """A callback that looks at nothing."""
+class CrossHair(Plain):
+    """CrossHair's tracer, reading the top of the stack through its `frame_stack_read`.
+
+    It reads below the bottom without a check, so only where the instruction takes something off the stack, which
+    flatters it.
+    """
+
+    TAKING = ("BINARY_", "CALL", "COMPARE_", "CONTAINS_", "FOR_ITER", "GET_ITER", "IS_OP", "LIST_", "LOAD_ATTR")
+    TAKING += ("LOAD_METHOD", "POP_", "RETURN_VALUE", "STORE_", "TO_BOOL", "UNARY_", "UNPACK_", "YIELD_VALUE")
+
+    def __init__(self):
+        import dis
+
+        tracers = self._tracers()
+        read = tracers.frame_stack_read
+        taking = frozenset(number for name, number in dis.opmap.items() if name.startswith(self.TAKING))
+
+        class Top(tracers.TracingModule):
+            opcodes_wanted = frozenset(number for number in dis.opmap.values() if number < 256)
+
+            def __call__(self, frame, codeobj, opcode):
+                if opcode in taking:
+                    try:
+                        read(frame, -1)
+                    except ValueError:  # NULL
+                        pass
+
+        self.composite, self.module = tracers.COMPOSITE_TRACER, Top()
+
+    @staticmethod
+    def _tracers():
+        """`crosshair.tracers`, without the package around it, which needs an SMT solver."""
+        spec = importlib.util.find_spec("crosshair")
+        if spec is None:
+            raise UnsupportedError("crosshair-tool has no wheel for this version")
+        package = types.ModuleType("crosshair")
+        package.__path__ = list(spec.submodule_search_locations)
+        sys.modules["crosshair"] = package
+        return importlib.import_module("crosshair.tracers")
+
+    def arm(self, code):
+        """Enter its tracer."""
+        self.composite.push_module(self.module)
+        self.composite.__enter__()
+
+    def disarm(self):
+        """Leave it."""
+        self.composite.__exit__(None, None, None)
+        self.composite.pop_config(self.module)
 
 
-def stack_and_frame(step):
-    """A callback that takes the whole stack and the frame."""
-    step.stack[:]  # noqa: B018
-    step.frame  # noqa: B018
+# `slow`: run fewer times, because one run takes seconds. `ns`, `slowdown`: the most that it should be.
+Variant = namedtuple("Variant", "name make slow ns slowdown", defaults=(False, None, None))
 
-
-def instruction_noop(code, offset):
-    """An INSTRUCTION callback that does nothing."""
-
-
-VARIANTS = {
-    "plain": Plain,
-    "noop": DebugOp,
-    "noop-replaced": DebugOpReplaced,
-    "untouched": lambda: DebugOp(lambda: untouched),
-    "list+frame": lambda: DebugOp(lambda: stack_and_frame),
-    "monitoring-c": lambda: Monitoring(operator.is_),
-    "monitoring-py": lambda: Monitoring(instruction_noop),
-    "settrace": Settrace,
-}
+VARIANTS = (
+    Variant("plain", Plain),
+    Variant("DEBUG_OP, native no-op", DebugOp, ns=10, slowdown=2.8),
+    Variant("DEBUG_OP, top of stack encoded", lambda: DebugOp(lambda core: core.TopOfStack()), slowdown=3.0),
+    Variant("DEBUG_OP, callback(step): nothing", lambda: DebugOp(lambda core: untouched), ns=60),
+    Variant("DEBUG_OP, step.stack[:], step.frame", lambda: DebugOp(lambda core: slice_and_frame), True, ns=150),
+    Variant("DEBUG_OP, list(step.stack), step.frame", lambda: DebugOp(lambda core: list_and_frame), True, ns=150),
+    # A builtin of two arguments that makes no object and cannot be mistaken for DISABLE.
+    Variant("INSTRUCTION, C no-op", lambda: Monitoring(operator.is_)),
+    Variant("INSTRUCTION, Python no-op", lambda: Monitoring(instruction_noop)),
+    Variant("settrace opcodes, Python no-op", Settrace, True),
+    Variant("CrossHair, top of stack read", CrossHair, True),
+)

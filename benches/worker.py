@@ -1,11 +1,12 @@
 """One process that runs one program under one variant, once for each line on its standard input.
 
 It writes one JSON object a line: first {"ready": true} or {"unsupported": reason}, then for each run
-{"seconds": CPU time of the thread, "steps": instructions reported in the run or null}.
+{"seconds": CPU time of the thread, "steps": instructions reported in the run, or null}.
 """
 
 import gc
 import json
+import os
 import sys
 import time
 
@@ -13,28 +14,30 @@ import programs
 import variants
 
 
-def main(name, variant_name):
-    """Answer every line until standard input ends."""
+def main(program, number):
+    """Run `program` under the variant of that number until standard input ends."""
+    # What a program or a tracer prints must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     try:
-        variant = variants.VARIANTS[variant_name]()
-    except (variants.Unsupported, ImportError) as error:
-        print(json.dumps({"unsupported": str(error)}), flush=True)
+        variant = variants.VARIANTS[int(number)].make()
+    except (variants.UnsupportedError, ImportError, AttributeError) as error:
+        print(json.dumps({"unsupported": str(error)}), file=answers, flush=True)
         return
-    variant.module = "bm_" + name
-    module, code = programs.load(name, variant.probe)
-    run = programs.PROGRAMS[name](module)
-    print(json.dumps({"ready": True}), flush=True)
+    module, code = programs.load(program, variant.probe)
+    run = programs.PROGRAMS[program](module)
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     for _ in sys.stdin:
-        print(json.dumps(measure(variant, code, run)), flush=True)
+        print(json.dumps(measure(variant, code, run)), file=answers, flush=True)
 
 
 def measure(variant, code, run):
-    """One run of the program."""
+    """One run."""
     gc.collect()
     before = variant.steps()
     variant.arm(code)
     try:
-        # CPU time of the thread: on a shared machine the wall clock counts the neighbours' work as ours.
+        # CPU time of the thread: the wall clock would count what else runs on the machine.
         began = time.thread_time()
         run()
         seconds = time.thread_time() - began

@@ -117,7 +117,9 @@ def load_script(path: str, arguments: list) -> Program:
         with io.open_code(os.path.abspath(path)) as file:
             data = file.read()
     except OSError as error:
-        raise CannotRun(f"can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] {error.strerror}", 2) from None
+        raise CannotRun(
+            f"can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] {error.strerror}", 2
+        ) from None
     replace_first_path(os.path.dirname(os.path.realpath(path)))
     bytecode = data[:4] == importlib.util.MAGIC_NUMBER
     if bytecode:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use debugop_bytecode::{InstrIdx, Instruction};
-use pyo3::{Bound, PyAny, Python};
+use pyo3::{Bound, PyAny, PyErr, Python};
 
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::probed::ProbedCode;
@@ -16,6 +16,20 @@ pub enum EventKind {
     Instruction,
     /// An exception that the instruction raised is about to leave the frame.
     Unwind,
+}
+
+/// An exception has been set in the running thread. It carries nothing, so that success costs nothing to say.
+#[derive(Debug)]
+pub(crate) struct Raised;
+
+impl Raised {
+    /// Sets `error` in the running thread.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn set(py: Python<'_>, error: PyErr) -> Self {
+        error.restore(py);
+        Self
+    }
 }
 
 /// One report of a probe, valid while the probe is being executed.

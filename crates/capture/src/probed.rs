@@ -4,18 +4,18 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, CodeView, InstrIdx, OffsetMap, Op, Opcode, Place};
+use debugop_bytecode::{Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::registry;
 use crate::site;
-use crate::tracer::Hook;
+use crate::tracer::{Hook, Tracer};
 
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,8 @@ pub struct ProbedCode {
     shape: OnceLock<CodeShape>,
     probed: GilCell<Option<Py<PyCode>>>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
+    /// The tracer of the only hook, if a step needs nothing but its native part.
+    native: GilCell<Option<Arc<Tracer>>>,
     users: GilCell<u32>,
 }
 
@@ -130,10 +132,10 @@ impl ProbedCode {
         let constants: Bound<'_, PyTuple> = original.getattr("co_consts")?.cast_into().map_err(PyErr::from)?;
         let mut layout = ProbeLayout::plan(&analysis, constants.len());
         let unwind = layout.unwind_sequence();
-        let inserted = {
+        let (parts, map) = {
             let insertions = layout.insertions();
             let unwind = debugop_bytecode::Unwind { sequence: &unwind };
-            debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?
+            parts(debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?)
         };
 
         let (mut consts, nested) = probe_constants(py, &constants, module)?;
@@ -144,26 +146,20 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
-            map: inserted.map,
+            map,
             nested,
             callables,
             further: std::mem::take(&mut layout.further),
             shape: OnceLock::new(),
             probed: GilCell::default(),
             hooks: GilCell::default(),
+            native: GilCell::default(),
             users: GilCell::default(),
         });
         for &info in &layout.sites {
             consts.push(site::new_site(py, &probed_code, info)?);
         }
-        let changes = PyDict::new(py);
-        changes.set_item("co_code", PyBytes::new(py, &inserted.code))?;
-        changes.set_item("co_exceptiontable", PyBytes::new(py, &inserted.exception_table))?;
-        changes.set_item("co_linetable", PyBytes::new(py, &inserted.location_table))?;
-        changes.set_item("co_stacksize", inserted.stack_size)?;
-        changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-        let copy: Bound<'_, PyCode> =
-            original.call_method("replace", (), Some(&changes))?.cast_into().map_err(PyErr::from)?;
+        let copy = with_parts(original, &parts, consts)?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.probed.set(py, Some(copy.unbind()));
         Ok(probed_code)
@@ -199,6 +195,11 @@ impl ProbedCode {
         CodeNames { module: &self.module, qualname: &self.qualname, file: &self.file }
     }
 
+    /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
+    pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
+        self.map.covering(new)
+    }
+
     /// Probed code objects among its constants, in their order.
     #[must_use]
     pub fn nested(&self) -> &[Arc<Self>] {
@@ -219,15 +220,30 @@ impl ProbedCode {
 
     /// Runs the hooks of the site that has just been reached by the running frame.
     #[inline]
-    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> PyResult<()> {
-        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else { return Ok(()) };
-        let Some(frame) = Frame::current(py) else { return Ok(()) };
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> Result<(), Raised> {
+        let (Some(frame), Some(shape)) = (Frame::current(py), self.shape.get()) else { return Ok(()) };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
         // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
         // its address is its own.
         if !frame.has_shape(shape) {
             return Ok(());
         }
+        if let (Some(depth), 0) = (site.depth, site.further.1) {
+            let (kind, instruction, depth) = (EventKind::Instruction, site.first, depth.get() - 1);
+            let done = self.native.with(py, |native| {
+                let Some(tracer) = native else { return false };
+                tracer.step_natively(py, &Event { kind, code: self, instruction, frame, shape, depth });
+                true
+            });
+            if done {
+                return Ok(());
+            }
+        }
+        self.fire_all(py, frame, shape, site)
+    }
+
+    fn fire_all(self: &Arc<Self>, py: Python<'_>, frame: Frame<'_>, shape: &CodeShape, site: &SiteInfo) -> Result<(), Raised> {
+        let Some(hooks) = self.hooks.cloned(py) else { return Ok(()) };
         match site.kind {
             SiteKind::Step => {
                 if let Some(depth) = site.depth {
@@ -252,7 +268,7 @@ impl ProbedCode {
         frame: Frame<'_>,
         shape: &CodeShape,
         (start, count): (u32, u32),
-    ) -> PyResult<()> {
+    ) -> Result<(), Raised> {
         let further = self.further.iter().skip(start as usize).take(count as usize);
         for &instruction in further {
             let Some(depth) = self.analysis.depth(instruction) else { continue };
@@ -268,13 +284,17 @@ impl ProbedCode {
             SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
             _ => return None,
         };
-        let offset = self.map.to_original(u32::try_from(units.checked_mul(2)?).ok()?)?;
+        // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
+        let offset = self.map.covering(u32::try_from(units.checked_mul(2)?).ok()?)?;
         self.analysis.at_offset(offset)
     }
 
     /// Adds or replaces the hooks.
     pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
-        self.hooks.replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks)));
+        let native = if let [only] = &*hooks { only.native_only() } else { None };
+        let old = (self.native.replace(py, native), self.hooks.replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks))));
+        // Dropped when both are in place: the last reference to a tracer may run a destructor of the program's.
+        drop(old);
     }
 
     /// The hooks now in place.
@@ -313,8 +333,11 @@ impl ProbedCode {
 }
 
 #[inline]
-fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> PyResult<()> {
-    hooks.iter().try_for_each(|hook| hook.fire(py, event))
+fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> Result<(), Raised> {
+    for hook in hooks {
+        hook.fire(py, event)?;
+    }
+    Ok(())
 }
 
 /// Sites and the instruction sequences that enter them.
@@ -359,8 +382,30 @@ impl ProbeLayout {
     }
 }
 
+/// What a code object is made of that has the insertions, and where they are.
+pub(crate) fn parts(inserted: Inserted) -> (CodeParts, OffsetMap) {
+    let Inserted { code, exception_table, location_table, stack_size, map, .. } = inserted;
+    (CodeParts { code, exception_table, location_table, stack_size }, map)
+}
+
+/// A copy of `original` that has these parts and constants.
+pub(crate) fn with_parts<'py>(
+    original: &Bound<'py, PyCode>,
+    parts: &CodeParts,
+    consts: Vec<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyCode>> {
+    let py = original.py();
+    let changes = PyDict::new(py);
+    changes.set_item("co_code", PyBytes::new(py, &parts.code))?;
+    changes.set_item("co_exceptiontable", PyBytes::new(py, &parts.exception_table))?;
+    changes.set_item("co_linetable", PyBytes::new(py, &parts.location_table))?;
+    changes.set_item("co_stacksize", parts.stack_size)?;
+    changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
+    Ok(original.call_method("replace", (), Some(&changes))?.cast_into()?)
+}
+
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
-fn probe(constant: usize) -> [(Opcode, u32); 3] {
+pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     let opcode = |op: Op| op.opcode(VERSION).unwrap_or(Opcode(0));
     [(opcode(Op::LoadConst), constant as u32), (opcode(Op::UnaryInvert), 0), (opcode(Op::PopTop), 0)]
 }

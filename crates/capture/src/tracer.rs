@@ -8,12 +8,13 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use rustc_hash::FxHashSet;
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Raised};
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
 use crate::function;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::native::Native;
 use crate::probed::{ProbeError, ProbedCode};
 use crate::registry;
 
@@ -22,6 +23,11 @@ pub trait Handler: Send + Sync {
     /// Whether [`Handler::step`] may run Python code. If so, what that code does is not reported to the same tracer on the
     /// same thread, and `live` stays valid for exactly as long as the call.
     fn runs_python(&self) -> bool;
+
+    /// What may be done in place of [`Handler::step`] where every step is wanted, with the same effect and at less cost.
+    fn native(&self) -> Option<Native> {
+        None
+    }
 
     /// One step.
     ///
@@ -55,6 +61,7 @@ pub struct Tracer {
     handler: Box<dyn Handler>,
     /// What the handler says of itself.
     runs_python: bool,
+    native: Option<Native>,
     options: Options,
     running: GilCell<bool>,
     steps: GilCell<u64>,
@@ -70,9 +77,6 @@ pub(crate) struct Hook {
     tracer: Arc<Tracer>,
     /// Per instruction; `None`: all are wanted.
     decisions: Option<Arc<[Decision]>>,
-    /// There is nothing to do for a step but to call the handler: all are wanted, without limit, no call is followed, and the
-    /// handler runs no Python code.
-    direct: bool,
 }
 
 impl Tracer {
@@ -81,6 +85,7 @@ impl Tracer {
     pub fn new(handler: Box<dyn Handler>, options: Options) -> Arc<Self> {
         Arc::new(Self {
             runs_python: handler.runs_python(),
+            native: handler.native(),
             handler,
             options,
             running: GilCell::new(true),
@@ -189,18 +194,23 @@ impl Tracer {
     fn hook(self: &Arc<Self>, code: &ProbedCode) -> Option<Hook> {
         let wanted = &self.options.wanted;
         if *wanted == Predicate::Always {
-            return Some(Hook { tracer: Arc::clone(self), decisions: None, direct: self.is_direct() });
+            return Some(Hook { tracer: Arc::clone(self), decisions: None });
         }
         let analysis = code.analysis();
         let decisions: Arc<[Decision]> = (0..analysis.instructions().len() as u32)
             .map(|index| wanted.decide(&facts(code, InstrIdx(index))))
             .collect();
         let idle = self.options.follow.is_none() && decisions.iter().all(|decision| *decision == Decision::No);
-        (!idle).then(|| Hook { tracer: Arc::clone(self), decisions: Some(decisions), direct: false })
+        (!idle).then(|| Hook { tracer: Arc::clone(self), decisions: Some(decisions) })
     }
 
-    fn is_direct(&self) -> bool {
-        self.options.limit.is_none() && self.options.follow.is_none() && !self.runs_python
+    /// One step for a handler that is native ([`Hook::native_only`]).
+    #[inline]
+    pub(crate) fn step_natively(&self, py: Python<'_>, event: &Event<'_, '_>) {
+        if let Some(native) = &self.native {
+            self.steps.set(py, self.steps.get(py) + 1);
+            native.step(py, event);
+        }
     }
 
     /// Follows the call that is about to be made.
@@ -280,15 +290,28 @@ fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
 impl Hook {
     /// Reports `event` if it is wanted, and follows the call that it announces.
     #[inline]
-    pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+    pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> Result<(), Raised> {
         let tracer = &self.tracer;
         if !tracer.running.get(py) {
             return Ok(());
         }
-        if self.direct {
-            tracer.steps.set(py, tracer.steps.get(py) + 1);
-            return tracer.handler.step(py, tracer, event, None);
+        match self.decide(py, event) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Raised::set(py, error)),
         }
+    }
+
+    /// The tracer, if there is nothing to do for a step but what its handler does natively: all steps are wanted, without
+    /// limit, and no call is followed.
+    pub(crate) fn native_only(&self) -> Option<Arc<Tracer>> {
+        let options = &self.tracer.options;
+        let plain = self.decisions.is_none() && options.limit.is_none() && options.follow.is_none();
+        (plain && self.tracer.native.is_some()).then(|| Arc::clone(&self.tracer))
+    }
+
+    #[inline]
+    fn decide<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+        let tracer = &self.tracer;
         let wanted = match &self.decisions {
             None => true,
             Some(decisions) => match decisions[event.instruction.0 as usize] {

@@ -92,23 +92,27 @@ fn code_info(
 ) -> Arc<CodeInfo> {
     let next = known.len() as u32;
     // The entry keeps the code alive, so that its address names no other for as long as it stands here.
-    let entry = known.entry(Arc::as_ptr(code) as usize).or_insert_with(|| {
-        let original = code.original(py);
-        let text = |attribute: &str| debugop_capture::code_text(original, attribute);
-        let texts = |attribute: &str| debugop_capture::code_texts(original, attribute);
-        let names = CodeNames {
-            name: text("co_name"),
-            qualname: code.names().qualname.to_owned(),
-            filename: code.names().file.to_owned(),
-            first_line: original.getattr("co_firstlineno").and_then(|line| line.extract()).unwrap_or(0),
-            module: Some(code.names().module.to_owned()).filter(|module| !module.is_empty()),
-            consts: debugop_capture::code_constants(original, &Limits::default()),
-            names: texts("co_names"),
-            localsplus: debugop_capture::localsplus_names(original),
-        };
-        (Arc::clone(code), Arc::new(CodeInfo::new(next, names, code.analysis())))
-    });
+    let make = || (Arc::clone(code), Arc::new(describe(py, next, code)));
+    let entry = known.entry(Arc::as_ptr(code) as usize).or_insert_with(make);
     Arc::clone(&entry.1)
+}
+
+/// The description of `code` for reports, as number `id`.
+pub(crate) fn describe(py: Python<'_>, id: u32, code: &ProbedCode) -> CodeInfo {
+    let original = code.original(py);
+    let text = |attribute: &str| debugop_capture::code_text(original, attribute);
+    let texts = |attribute: &str| debugop_capture::code_texts(original, attribute);
+    let names = CodeNames {
+        name: text("co_name"),
+        qualname: code.names().qualname.to_owned(),
+        filename: code.names().file.to_owned(),
+        first_line: original.getattr("co_firstlineno").and_then(|line| line.extract()).unwrap_or(0),
+        module: Some(code.names().module.to_owned()).filter(|module| !module.is_empty()),
+        consts: debugop_capture::code_constants(original, &Limits::default()),
+        names: texts("co_names"),
+        localsplus: debugop_capture::localsplus_names(original),
+    };
+    CodeInfo::new(id, names, code.analysis())
 }
 
 /// A parsed `debugop run`.

@@ -86,9 +86,9 @@ fn float_digits(value: f64, whole: &str) -> String {
     }
     let shortest = format!("{value:e}");
     // Of two shortest texts at the same distance Python takes the even one, as rounding to that many digits does.
-    let fraction = shortest.split_once('.').map_or(0, |(_, after)| {
-        after.find('e').unwrap_or(after.len())
-    });
+    let fraction = shortest
+        .split_once('.')
+        .map_or(0, |(_, after)| after.find('e').unwrap_or(after.len()));
     let rounded = format!("{value:.fraction$e}");
     let scientific = if rounded.parse() == Ok(value) {
         rounded
@@ -132,7 +132,7 @@ mod tests {
             (0.5, "0.5"),
             (-123.25, "-123.25"),
             // Halfway between two texts of sixteen digits: the even one.
-            (-95_102_114_576_161.125, "-95102114576161.12"),
+            (-95_102_114_576_161.12, "-95102114576161.12"),
             (1e15, "1000000000000000.0"),
             (1e16, "1e+16"),
             (123_456_789_012_345_680.0, "1.2345678901234568e+17"),

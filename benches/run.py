@@ -1,0 +1,168 @@
+"""What observing every instruction costs: ten programs under each variant, in the environment that runs this file.
+
+    python benches/run.py [--quick] [--programs richards,go] [--out FILE.json]
+
+Each variant of a program has a process of its own, so that no variant leaves traces in another's specialised code. The
+processes take turns, and each traced run is compared with the plain run of the same turn. `ns` is (traced - plain) /
+instructions executed, as DEBUG_OP counts them; every figure of a program is the median over the turns, and every figure
+of a variant the mean over the programs, geometric for the slowdown.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import programs
+import variants
+
+HERE = Path(__file__).resolve().parent
+TURNS = {"quick": (3, 1), "default": (9, 3)}
+
+
+class Worker:
+    """A process of worker.py."""
+
+    def __init__(self, program, number):
+        command = [sys.executable, HERE / "worker.py", program, str(number)]
+        environment = dict(os.environ, PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment, "text": True}
+        self.process = subprocess.Popen(command, **pipes)
+        self.unsupported = self._read().get("unsupported")
+
+    def run(self):
+        """One run of the program: (seconds, steps or None)."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        answer = self._read()
+        return answer["seconds"], answer["steps"]
+
+    def _read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(map(str, self.process.args))} ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def close(self):
+        """End the process."""
+        self.process.communicate()
+
+
+def measure(program, turns):
+    """One program under every variant: {"steps": n, "plain": seconds, "variants": {name: figures or reason}}."""
+    fast, slow = turns
+    workers = [Worker(program, number) for number in range(len(variants.VARIANTS))]
+    try:
+        running = [number for number, worker in enumerate(workers) if not worker.unsupported]
+        seconds = {number: [] for number in running}
+        steps = set()
+        # The first turn lets the interpreter specialise.
+        for turn in range(-1, fast):
+            for number in running:
+                if turn < (slow if variants.VARIANTS[number].slow else fast):
+                    took, counted = workers[number].run()
+                    steps |= {counted} if turn >= 0 and counted is not None else set()
+                    seconds[number] += [took] if turn >= 0 else []
+    finally:
+        for worker in workers:
+            worker.close()
+    if len(steps) > 1:
+        raise RuntimeError(f"{program}: the variants disagree on the number of instructions: {sorted(steps)}")
+    figures = {}
+    for number, worker in enumerate(workers[1:], 1):
+        if worker.unsupported:
+            figures[variants.VARIANTS[number].name] = {"unsupported": worker.unsupported}
+        else:
+            pairs = list(zip(seconds[0], seconds[number]))
+            figures[variants.VARIANTS[number].name] = compare(pairs, steps)
+    return {"steps": max(steps, default=None), "plain": statistics.median(seconds[0]), "variants": figures}
+
+
+def compare(pairs, steps):
+    """Slowdown and ns per instruction, medians over (plain, traced) seconds."""
+    figures = {"turns": len(pairs), "slowdown": statistics.median(traced / plain for plain, traced in pairs)}
+    if steps:
+        figures["ns"] = statistics.median(traced - plain for plain, traced in pairs) / max(steps) * 1e9
+    return figures
+
+
+def summary(results):
+    """Per variant, over the programs: geometric mean of the slowdown, mean of ns; or why it is missing."""
+    rows = {}
+    for variant in variants.VARIANTS[1:]:
+        figures = [result["variants"][variant.name] for result in results.values()]
+        reasons = {one["unsupported"] for one in figures if "unsupported" in one}
+        if reasons:
+            rows[variant.name] = {"unsupported": "; ".join(sorted(reasons))}
+            continue
+        rows[variant.name] = {"slowdown": statistics.geometric_mean(one["slowdown"] for one in figures)}
+        if all("ns" in one for one in figures):
+            rows[variant.name]["ns"] = statistics.fmean(one["ns"] for one in figures)
+    return rows
+
+
+def target(limit, value, text):
+    """`text` and whether `value` keeps to the limit; nothing where there is none."""
+    return "" if limit is None or value is None else f"{text} {'reached' if value <= limit else 'MISSED'}"
+
+
+def table(results, rows):
+    """The report of one version, as text."""
+    width = max(len(name) for name in rows)
+    lines = [f"CPython {platform.python_version()}, {platform.platform()}, {len(os.sched_getaffinity(0))} CPUs", ""]
+    lines += [f"{'program':<16}{'plain ms':>10}{'instructions':>14}{'ns each':>9}"]
+    for name, result in results.items():
+        each = result["plain"] / result["steps"] * 1e9 if result["steps"] else float("nan")
+        lines.append(f"{name:<16}{result['plain'] * 1e3:>10.1f}{result['steps'] or 0:>14,}{each:>9.1f}")
+    lines += ["", f"{'':<{width}} {'slowdown':>9} {'range':>13} {'ns/instr':>9} {'range':>11}  to reach"]
+    for variant in variants.VARIANTS[1:]:
+        row = rows[variant.name]
+        if "unsupported" in row:
+            lines.append(f"{variant.name:<{width}} not measured: {row['unsupported']}")
+            continue
+        figures = [result["variants"][variant.name] for result in results.values()]
+        slow, ns = [one["slowdown"] for one in figures], [one.get("ns", float("nan")) for one in figures]
+        aims = [
+            target(variant.ns, row.get("ns"), f"<= {variant.ns} ns"),
+            target(variant.slowdown, row["slowdown"], f"<= {variant.slowdown}x"),
+        ]
+        lines.append(
+            f"{variant.name:<{width}} {row['slowdown']:>8.2f}x {f'{min(slow):.1f}-{max(slow):.1f}':>13} "
+            f"{row.get('ns', float('nan')):>9.1f} {f'{min(ns):.0f}-{max(ns):.0f}':>11}  {', '.join(filter(None, aims))}"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    """Measure, print, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer turns: a first impression")
+    parser.add_argument("--programs", default=",".join(programs.PROGRAMS), help="comma-separated, default all")
+    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    turns = TURNS["quick" if arguments.quick else "default"]
+    load = os.getloadavg()[0]
+    results = {}
+    for name in arguments.programs.split(","):
+        results[name] = measure(name, turns)
+        if sys.stderr.isatty():
+            print(f"\r{len(results)} of {len(programs.PROGRAMS)} programs", end="", file=sys.stderr, flush=True)
+    rows = summary(results)
+    print("\r" + table(results, rows))
+    print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
+    if load > len(os.sched_getaffinity(0)) / 2:
+        print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        facts = {"python": platform.python_version(), "platform": platform.platform(), "turns": turns, "load": load}
+        arguments.out.write_text(json.dumps({**facts, "summary": rows, "programs": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+//! What can be done at a step by native code alone.
+
+use std::sync::Arc;
+
+use pyo3::Python;
+
+use crate::event::Event;
+use crate::ring::TopOfStack;
+
+/// What a handler does that never runs Python code, never releases the GIL and never fails. The fire path may therefore
+/// borrow what the step needs, where for any other handler it has to hold references of its own.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Native {
+    /// Nothing; steps are counted all the same.
+    Count,
+    /// Encodes the top of the value stack.
+    TopOfStack(Arc<TopOfStack>),
+}
+
+impl Native {
+    #[inline]
+    pub(crate) fn step(&self, py: Python<'_>, event: &Event<'_, '_>) {
+        match self {
+            Self::Count => {}
+            Self::TopOfStack(ring) => ring.step(py, event),
+        }
+    }
+}
