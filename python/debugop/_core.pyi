@@ -19,6 +19,7 @@ __all__ = [
     "Stack",
     "StaleStep",
     "Step",
+    "TopOfStack",
     "Tracer",
     "Value",
     "callable_index",
@@ -285,12 +286,26 @@ class Follow:
     ) -> Follow: ...
 
 @final
+class TopOfStack:
+    """For benchmarks: encodes the top of the value stack of every step into a ring of `capacity` bytes, natively.
+
+    The format of the records is in `crates/capture/src/ring.rs`.
+    """
+
+    def __new__(cls, capacity: int = 1 << 20) -> TopOfStack: ...
+    @property
+    def written(self) -> int:
+        """Bytes written so far, those that were overwritten included."""
+    def records(self) -> bytes:
+        """The records since the ring last started over."""
+
+@final
 class Tracer:
     """Reports the steps of the code it watches; what `Trace` is made of."""
 
     def __new__(
         cls,
-        handler: Records | Callable[[Step], object],
+        handler: Records | TopOfStack | Callable[[Step], object] | None = None,
         *,
         wanted: Predicate | None = None,
         follow: Follow | None = None,

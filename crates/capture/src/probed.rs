@@ -228,11 +228,15 @@ impl ProbedCode {
         if !frame.has_shape(shape) {
             return Ok(());
         }
-        if let (Some(depth), 0) = (site.depth, site.further.1) {
+        if let Some(depth) = site.depth {
             let (kind, instruction, depth) = (EventKind::Instruction, site.first, depth.get() - 1);
             let done = self.native.with(py, |native| {
                 let Some(tracer) = native else { return false };
                 tracer.step_natively(py, &Event { kind, code: self, instruction, frame, shape, depth });
+                for &instruction in self.further(site) {
+                    let Some(depth) = self.analysis.depth(instruction) else { continue };
+                    tracer.step_natively(py, &Event { kind, code: self, instruction, frame, shape, depth });
+                }
                 true
             });
             if done {
@@ -250,7 +254,11 @@ impl ProbedCode {
                     let (kind, instruction) = (EventKind::Instruction, site.first);
                     fire_hooks(py, &hooks, &Event { kind, code: self, instruction, frame, shape, depth: depth.get() - 1 })?;
                 }
-                if site.further.1 == 0 { Ok(()) } else { self.fire_further(py, &hooks, frame, shape, site.further) }
+                for &instruction in self.further(site) {
+                    let Some(depth) = self.analysis.depth(instruction) else { continue };
+                    fire_hooks(py, &hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })?;
+                }
+                Ok(())
             }
             SiteKind::Unwind => {
                 let instruction = self.raising_instruction(py, frame, shape).unwrap_or(site.first);
@@ -259,22 +267,11 @@ impl ProbedCode {
         }
     }
 
-    /// Runs the hooks for the instructions that have no site of their own.
-    #[cold]
-    fn fire_further(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        hooks: &[Hook],
-        frame: Frame<'_>,
-        shape: &CodeShape,
-        (start, count): (u32, u32),
-    ) -> Result<(), Raised> {
-        let further = self.further.iter().skip(start as usize).take(count as usize);
-        for &instruction in further {
-            let Some(depth) = self.analysis.depth(instruction) else { continue };
-            fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })?;
-        }
-        Ok(())
+    /// The instructions after the first that `site` speaks for.
+    #[inline]
+    fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
+        let (start, count) = (site.further.0 as usize, site.further.1 as usize);
+        self.further.get(start..start + count).unwrap_or_default()
     }
 
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.

@@ -43,14 +43,22 @@ impl TopOfStack {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let bytes = vec![0; capacity.max(LONGEST)].into();
-        Self { ring: GilCell::new(Ring { bytes, at: 0, code: 0, before: 0 }) }
+        Self {
+            ring: GilCell::new(Ring {
+                bytes,
+                at: 0,
+                code: 0,
+                before: 0,
+            }),
+        }
     }
 
     #[inline]
     pub(crate) fn step(&self, py: Python<'_>, event: &Event<'_, '_>) {
         let code = event.code.original(py).as_ptr() as u64;
         let top = event.glance_at_top(py);
-        self.ring.with(py, |ring| ring.push(code, event.instruction.0, top));
+        self.ring
+            .with(py, |ring| ring.push(code, event.instruction.0, top));
     }
 
     /// Bytes written so far, those that were overwritten included.
@@ -77,12 +85,17 @@ impl Ring {
         let (kind, payload) = match top {
             None => (0, Payload::None),
             Some(Glance::Null) => (1, Payload::None),
-            Some(Glance::Int(value)) => (2, Payload::Varint(((value << 1) ^ (value >> 63)).cast_unsigned())),
+            Some(Glance::Int(value)) => (
+                2,
+                Payload::Varint(((value << 1) ^ (value >> 63)).cast_unsigned()),
+            ),
             Some(Glance::Float(value)) => (3, Payload::Word(value.to_bits())),
             Some(Glance::Object(address)) => (4, Payload::Word(address)),
         };
         let same = code == self.code;
-        let Some(room) = self.bytes[self.at..].first_chunk_mut::<LONGEST>() else { return };
+        let Some(room) = self.bytes[self.at..].first_chunk_mut::<LONGEST>() else {
+            return;
+        };
         let mut at = 1;
         room[0] = kind;
         if !same {
@@ -130,8 +143,60 @@ impl Handler for Arc<TopOfStack> {
         Some(Native::TopOfStack(Arc::clone(self)))
     }
 
-    fn step<'py>(&self, py: Python<'py>, _: &Arc<Tracer>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        _: &Arc<Tracer>,
+        event: &Event<'_, 'py>,
+        _: Option<LiveFrame>,
+    ) -> PyResult<()> {
         TopOfStack::step(self, py, event);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(capacity: usize) -> Ring {
+        Ring {
+            bytes: vec![0; capacity].into(),
+            at: 0,
+            code: 0,
+            before: 0,
+        }
+    }
+
+    #[test]
+    fn code_is_named_once_and_integers_are_zigzag_varints() {
+        let mut ring = ring(256);
+        ring.push(0x0102, 5, Some(Glance::Int(-1)));
+        ring.push(0x0102, 200, Some(Glance::Int(64)));
+        ring.push(0x0102, 6, None);
+        let head = [2 | CODE_FOLLOWS, 2, 1, 0, 0, 0, 0, 0, 0, 5, 1];
+        assert_eq!(
+            ring.bytes[..ring.at],
+            [&head[..], &[2, 200, 1, 128, 1], &[0, 6]].concat()
+        );
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        let mut ring = ring(LONGEST);
+        for _ in 0..3 {
+            ring.push(u64::MAX, u32::MAX, Some(Glance::Int(i64::MIN)));
+            assert_eq!(ring.at, LONGEST);
+        }
+        assert_eq!(ring.before, 2 * LONGEST as u64);
+    }
+
+    #[test]
+    fn starting_over_names_the_code_again() {
+        let mut ring = ring(2 * LONGEST);
+        for _ in 0..100 {
+            ring.push(7, 0, Some(Glance::Float(0.5)));
+            assert!(ring.bytes[0] & CODE_FOLLOWS != 0);
+        }
     }
 }

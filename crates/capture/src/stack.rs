@@ -65,6 +65,17 @@ impl LiveStack {
         self.depth = event.stack_len();
     }
 
+    /// Points to the same stack as `other`; cheaper than a clone where the code is the same.
+    pub fn follow(&mut self, other: &Self) {
+        if !Arc::ptr_eq(&self.code, &other.code) {
+            self.code = Arc::clone(&other.code);
+        }
+        self.frame = other.frame;
+        self.instruction = other.instruction;
+        self.kind = other.kind;
+        self.depth = other.depth;
+    }
+
     /// The code that runs.
     #[must_use]
     pub fn code(&self) -> &Arc<ProbedCode> {
@@ -127,6 +138,15 @@ impl LiveStack {
             return Err(StackError::OutOfRange { depth: self.depth });
         }
         Ok(self.event(py)?.slot(py, index))
+    }
+
+    /// Every slot, bottom first.
+    ///
+    /// # Errors
+    /// [`StackError::Stale`].
+    pub fn slots<'py>(&self, py: Python<'py>) -> Result<impl ExactSizeIterator<Item = SlotValue<'py>>, StackError> {
+        let event = self.event(py)?;
+        Ok((0..self.depth).map(move |index| event.slot(py, index)))
     }
 
     /// Calls `each` with every slot, bottom first.

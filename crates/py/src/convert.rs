@@ -42,10 +42,19 @@ pub(crate) fn is_null(object: &Bound<'_, PyAny>) -> bool {
 
 /// A slot as Python sees it: NULL as `debugop.NULL`, an interpreter's bare integer as an int.
 pub(crate) fn slot<'py>(py: Python<'py>, value: SlotValue<'py>) -> PyResult<Bound<'py, PyAny>> {
+    null(py).map(|null| slot_or(py, value, null))
+}
+
+/// The same, for callers that have fetched `debugop.NULL`.
+#[inline]
+pub(crate) fn slot_or<'py>(py: Python<'py>, value: SlotValue<'py>, null: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
     match value {
-        SlotValue::Object(object) => Ok(object),
-        SlotValue::Tagged(number) => Ok(number.into_pyobject(py)?.into_any()),
-        _ => null(py).cloned(),
+        SlotValue::Object(object) => object,
+        SlotValue::Tagged(number) => {
+            let Ok(number) = number.into_pyobject(py);
+            number.into_any()
+        }
+        _ => null.clone(),
     }
 }
 

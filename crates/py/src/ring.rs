@@ -17,7 +17,9 @@ impl TopOfStack {
     #[new]
     #[pyo3(signature = (capacity = 1 << 20))]
     fn new(capacity: usize) -> Self {
-        Self { ring: Arc::new(debugop_capture::TopOfStack::new(capacity)) }
+        Self {
+            ring: Arc::new(debugop_capture::TopOfStack::new(capacity)),
+        }
     }
 
     /// Bytes written so far, those that were overwritten included.

@@ -12,7 +12,7 @@ use crate::convert;
 ///
 /// Empty slots are `debugop.NULL`. Assigning to an index changes the running program. Usable only inside the callback that
 /// the step was handed to; afterwards every access raises `debugop.StaleStep`.
-#[pyclass(frozen, sequence, module = "debugop")]
+#[pyclass(sequence, module = "debugop")]
 pub(crate) struct Stack {
     live: LiveStack,
 }
@@ -20,6 +20,11 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) fn new(live: LiveStack) -> Self {
         Self { live }
+    }
+
+    /// Makes an object that nobody else has the stack that `live` points to.
+    pub(crate) fn follow(&mut self, live: &LiveStack) {
+        self.live.follow(live);
     }
 
     /// The slot that a Python index means. One out of range becomes a slot past the top, which `get` and `set` refuse.
@@ -31,10 +36,9 @@ impl Stack {
 
 /// The slots as a new list, bottom first.
 pub(crate) fn to_list<'py>(py: Python<'py>, live: &LiveStack) -> PyResult<Bound<'py, PyList>> {
-    let mut slots = Vec::with_capacity(live.len() as usize);
-    live.for_each(py, |slot| slots.push(slot)).map_err(|error| convert::stack_error(&error))?;
-    let slots = slots.into_iter().map(|slot| convert::slot(py, slot)).collect::<PyResult<Vec<_>>>()?;
-    PyList::new(py, slots)
+    let null = convert::null(py)?;
+    let slots = live.slots(py).map_err(|error| convert::stack_error(&error))?;
+    PyList::new(py, slots.map(|slot| convert::slot_or(py, slot, null)))
 }
 
 #[pymethods]
@@ -49,11 +53,10 @@ impl Stack {
     fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if let Ok(slice) = index.cast_exact::<PySlice>() {
             let list = to_list(py, &self.live)?;
-            let bounds = slice.indices(list.len() as isize)?;
-            if (bounds.start, bounds.step) == (0, 1) && bounds.slicelength == list.len() {
-                return Ok(list.into_any());
-            }
-            return list.as_any().get_item(index);
+            let length = list.len();
+            let bounds = slice.indices(length as isize)?;
+            let whole = (bounds.start, bounds.step) == (0, 1) && bounds.slicelength == length;
+            return if whole { Ok(list.into_any()) } else { list.as_any().get_item(index) };
         }
         let slot = self.live.get(py, self.slot(index)?).map_err(|error| convert::stack_error(&error))?;
         convert::slot(py, slot)

@@ -30,6 +30,8 @@ pub(crate) struct Step {
     number: u64,
     thread: u64,
     tracer: Weak<Tracer>,
+    /// The stack that was asked for last, and for which step; used again when nobody kept it.
+    stack: Option<(Py<Stack>, u64)>,
 }
 
 #[pymethods]
@@ -60,8 +62,18 @@ impl Step {
 
     /// The value stack before the instruction, bottom first.
     #[getter]
-    fn stack(&self) -> Stack {
-        Stack::new(self.live.clone())
+    fn stack<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, Stack>> {
+        let stack = match self.stack.take() {
+            Some((stack, number)) if number == self.number => stack.into_bound(py),
+            Some((spare, _)) if debugop_capture::is_unshared(spare.bind(py)) => {
+                let spare = spare.into_bound(py);
+                spare.borrow_mut().follow(&self.live);
+                spare
+            }
+            _ => Bound::new(py, Stack::new(self.live.clone()))?,
+        };
+        self.stack = Some((stack.clone().unbind(), self.number));
+        Ok(stack)
     }
 
     /// The frame object.
@@ -130,13 +142,16 @@ impl Callback {
         let (number, thread) = (tracer.steps(py), thread_ident(py));
         let Some(spare) = self.spare.take(py) else {
             let live = LiveStack::new(event, live);
-            return Bound::new(py, Step { live, number, thread, tracer: Arc::downgrade(tracer) });
+            return Bound::new(py, Step { live, number, thread, tracer: Arc::downgrade(tracer), stack: None });
         };
         let step = spare.into_bound(py);
         {
             let mut reused = step.borrow_mut();
             reused.live.retarget(event, live);
             (reused.number, reused.thread) = (number, thread);
+            if let Some((_, of_step)) = &mut reused.stack {
+                *of_step = 0; // of no step: they count from 1
+            }
         }
         Ok(step)
     }
