@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import sys
 
 import debugop
@@ -157,7 +158,7 @@ def least_growth(run, rounds, watched):
             run()
         measured.append(measure(watched))
     assert all(references == measured[0][2] for _, _, references in measured)
-    pairs = list(zip(measured, measured[1:], strict=False))
+    pairs = list(itertools.pairwise(measured))
     return min(after[0] - before[0] for before, after in pairs), min(after[1] - before[1] for before, after in pairs)
 
 
