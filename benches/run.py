@@ -60,36 +60,40 @@ def measure(program, turns):
     try:
         running = [number for number, worker in enumerate(workers) if not worker.unsupported]
         seconds = {number: [] for number in running}
-        steps = set()
+        # By turn, because richards carries state from one run to the next.
+        steps = [set() for _ in range(fast)]
         # The first turn lets the interpreter specialise.
         for turn in range(-1, fast):
             for number in running:
                 if turn < (slow if variants.VARIANTS[number].slow else fast):
                     took, counted = workers[number].run()
-                    steps |= {counted} if turn >= 0 and counted is not None else set()
-                    seconds[number] += [took] if turn >= 0 else []
+                    if turn >= 0:
+                        steps[turn] |= {counted} - {None}
+                        seconds[number].append(took)
     finally:
         for worker in workers:
             worker.close()
-    if len(steps) > 1:
-        raise RuntimeError(f"{program}: the variants disagree on the number of instructions: {sorted(steps)}")
+    if any(len(counts) != 1 for counts in steps):
+        raise RuntimeError(f"{program}: the variants disagree on the instructions of a turn: {steps}")
+    executed = [counts.pop() for counts in steps]
     figures = {}
     for number, worker in enumerate(workers[1:], 1):
         if worker.unsupported:
             figures[variants.VARIANTS[number].name] = {"unsupported": worker.unsupported}
         else:
             # A slow variant had fewer turns.
-            pairs = list(zip(seconds[0], seconds[number], strict=False))
-            figures[variants.VARIANTS[number].name] = compare(pairs, steps)
-    return {"steps": max(steps, default=None), "plain": statistics.median(seconds[0]), "variants": figures}
+            turns = list(zip(seconds[0], seconds[number], executed, strict=False))
+            figures[variants.VARIANTS[number].name] = compare(turns)
+    return {"steps": executed[0], "plain": statistics.median(seconds[0]), "variants": figures}
 
 
-def compare(pairs, steps):
-    """Slowdown and ns per instruction, medians over (plain, traced) seconds."""
-    figures = {"turns": len(pairs), "slowdown": statistics.median(traced / plain for plain, traced in pairs)}
-    if steps:
-        figures["ns"] = statistics.median(traced - plain for plain, traced in pairs) / max(steps) * 1e9
-    return figures
+def compare(turns):
+    """Slowdown and ns per instruction, medians over (plain seconds, traced seconds, instructions executed)."""
+    return {
+        "turns": len(turns),
+        "slowdown": statistics.median(traced / plain for plain, traced, _ in turns),
+        "ns": statistics.median((traced - plain) / steps * 1e9 for plain, traced, steps in turns),
+    }
 
 
 def summary(results):
@@ -101,15 +105,16 @@ def summary(results):
         if reasons:
             rows[variant.name] = {"unsupported": "; ".join(sorted(reasons))}
             continue
-        rows[variant.name] = {"slowdown": statistics.geometric_mean(one["slowdown"] for one in figures)}
-        if all("ns" in one for one in figures):
-            rows[variant.name]["ns"] = statistics.fmean(one["ns"] for one in figures)
+        rows[variant.name] = {
+            "slowdown": statistics.geometric_mean(one["slowdown"] for one in figures),
+            "ns": statistics.fmean(one["ns"] for one in figures),
+        }
     return rows
 
 
 def target(limit, value, text):
     """`text` and whether `value` keeps to the limit; nothing where there is none."""
-    return "" if limit is None or value is None else f"{text} {'reached' if value <= limit else 'MISSED'}"
+    return "" if limit is None else f"{text} {'reached' if value <= limit else 'MISSED'}"
 
 
 def table(results, rows):
@@ -118,8 +123,8 @@ def table(results, rows):
     lines = [f"CPython {platform.python_version()}, {platform.platform()}, {len(os.sched_getaffinity(0))} CPUs", ""]
     lines += [f"{'program':<16}{'plain ms':>10}{'instructions':>14}{'ns each':>9}"]
     for name, result in results.items():
-        each = result["plain"] / result["steps"] * 1e9 if result["steps"] else float("nan")
-        lines.append(f"{name:<16}{result['plain'] * 1e3:>10.1f}{result['steps'] or 0:>14,}{each:>9.1f}")
+        each = result["plain"] / result["steps"] * 1e9
+        lines.append(f"{name:<16}{result['plain'] * 1e3:>10.1f}{result['steps']:>14,}{each:>9.1f}")
     lines += ["", f"{'':<{width}} {'slowdown':>9} {'range':>13} {'ns/instr':>9} {'range':>11}  to reach"]
     for variant in variants.VARIANTS[1:]:
         row = rows[variant.name]
@@ -127,14 +132,14 @@ def table(results, rows):
             lines.append(f"{variant.name:<{width}} not measured: {row['unsupported']}")
             continue
         figures = [result["variants"][variant.name] for result in results.values()]
-        slow, ns = [one["slowdown"] for one in figures], [one.get("ns", float("nan")) for one in figures]
+        slow, ns = [one["slowdown"] for one in figures], [one["ns"] for one in figures]
         aims = [
-            target(variant.ns, row.get("ns"), f"<= {variant.ns} ns"),
+            target(variant.ns, row["ns"], f"<= {variant.ns} ns"),
             target(variant.slowdown, row["slowdown"], f"<= {variant.slowdown}x"),
         ]
         lines.append(
             f"{variant.name:<{width}} {row['slowdown']:>8.2f}x {f'{min(slow):.1f}-{max(slow):.1f}':>13} "
-            f"{row.get('ns', float('nan')):>9.1f} {f'{min(ns):.0f}-{max(ns):.0f}':>11}  {', '.join(filter(None, aims))}"
+            f"{row['ns']:>9.1f} {f'{min(ns):.0f}-{max(ns):.0f}':>11}  {', '.join(filter(None, aims))}"
         )
     return "\n".join(lines)
 
