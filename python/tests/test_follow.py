@@ -207,7 +207,8 @@ def test_coroutines_under_asyncio():
     assert {"main", "manager", "leaf", "helper", "numbers"} <= names
     with debugop.trace(main, follow=True) as trace:
         assert asyncio.run(main()) == [9, 1, 2, 0, 1]
-    assert set(functions_of(trace)) == {"main", "leaf", "helper", "numbers"}
+    names = {name.rsplit(".", 1)[-1] for name in functions_of(trace)} - {"<listcomp>"}  # a function of its own on 3.11
+    assert names == {"main", "leaf", "helper", "numbers"}
 
 
 def test_the_standard_library_is_not_followed_unless_asked_for():

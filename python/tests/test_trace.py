@@ -6,6 +6,7 @@ import functools
 import gc
 import inspect
 import io
+import sys
 import time
 import traceback
 import types
@@ -494,6 +495,13 @@ class TestCallbacksThatRaise:
 
             with debugop.trace(function, callback), contextlib.suppress(Stop):
                 assert function(2) == expected
+            assert sys.exception() is None, f"what was handled at step {number} is still being handled"
+            try:
+                raise KeyError("outer")
+            except KeyError as outer:
+                with debugop.trace(function, callback), contextlib.suppress(Stop):
+                    function(2)
+                assert sys.exception() is outer
             gc.collect()
         assert function(2) == expected
 

@@ -90,8 +90,11 @@ def test_built_in_values_come_back(value):
 
 @given(scalars.filter(lambda value: not isinstance(value, str)))
 def test_the_text_of_a_short_scalar_is_its_repr(value):
-    if len(repr(value)) <= 60:
-        assert str(captured(value)) == repr(value)
+    if len(repr(value)) > 60:
+        return
+    text = str(captured(value))
+    # The repr of a bytearray escapes a single quote inside double quotes too.
+    assert text == (repr(value).replace(r"\'", "'") if text.startswith('bytearray(b"') else repr(value))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +314,7 @@ def test_a_probed_function_can_be_pickled_by_value():
     with debugop.trace(function) as trace:
         site = site_of(function)
         assert pickle.loads(pickle.dumps(site)) == 0
-        assert "before 0" in repr(site)
+        assert "RESUME in" in repr(site)
         copy = types.FunctionType(reduced(function.__code__), globals())
         assert copy(3) == [4, 4]
         assert len(trace) == 0

@@ -37,6 +37,8 @@ def all_code(code):
 
 # Legacy tracing reports neither of these; END_FOR is not executed at all.
 UNTRACED = {"RESUME", "END_FOR"}
+# The pop of the iterator after END_FOR belongs to the exhausted FOR_ITER: no probe may stand before it (`Silent::EndFor`).
+END_FOR_POP = {"POP_ITER"} if sys.version_info >= (3, 14) else set()
 
 
 def compared(code):
@@ -44,7 +46,7 @@ def compared(code):
     instructions = list(dis.get_instructions(code))
     # 3.15: a generator expression gets its iterator before it becomes a generator, unseen by legacy tracing.
     prologue = max((one.offset for one in instructions if one.opname == "RETURN_GENERATOR"), default=-1)
-    seen = [one for one in instructions if one.offset > prologue and one.opname not in UNTRACED]
+    seen = [one for one in instructions if one.offset > prologue and one.opname not in UNTRACED | END_FOR_POP]
     return {one.offset: one.opname for one in seen}
 
 

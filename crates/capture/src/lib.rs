@@ -13,6 +13,7 @@ mod follow;
 mod frame;
 mod function;
 mod gil;
+mod handled;
 mod glance;
 pub mod interpreter;
 pub mod layout;

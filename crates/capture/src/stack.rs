@@ -217,6 +217,9 @@ impl LiveStack {
                 _ => Err(format!("{} what is there now", self.expects(reason))),
             },
             Policy::Fixed(reason) => Err(format!("{} exactly what is there now", self.expects(reason))),
+            Policy::Exception(reason) if !has_traceback_if_needed(value) => {
+                Err(format!("{} an exception with a traceback (3.11)", self.expects(reason)))
+            }
             Policy::Exception(_) | Policy::Iterator(_) => Ok(()),
         }
     }
@@ -241,6 +244,21 @@ impl LiveStack {
 fn is_iterator(value: &Bound<'_, PyAny>) -> bool {
     // SAFETY: PyIter_Check reads a slot of the type of a live object.
     unsafe { ffi::PyIter_Check(value.as_ptr()) != 0 }
+}
+
+/// 3.11's `WITH_EXCEPT_START` hands the traceback to `__exit__` without looking whether there is one (`Python/ceval.c`); later
+/// versions put None in its place.
+fn has_traceback_if_needed(value: &Bound<'_, PyAny>) -> bool {
+    #[cfg(not(Py_3_12))]
+    {
+        // SAFETY: the caller has checked that `value` is an exception; the function returns a new reference or NULL.
+        unsafe { Bound::from_owned_ptr_or_opt(value.py(), ffi::PyException_GetTraceback(value.as_ptr())) }.is_some()
+    }
+    #[cfg(Py_3_12)]
+    {
+        let _ = value;
+        true
+    }
 }
 
 fn is_cell(value: &Bound<'_, PyAny>) -> bool {

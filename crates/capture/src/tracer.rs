@@ -13,6 +13,7 @@ use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
 use crate::function;
 use crate::gil::GilCell;
+use crate::handled;
 use crate::layout::VERSION;
 use crate::native::Native;
 use crate::probed::{ProbeError, ProbedCode};
@@ -297,7 +298,12 @@ impl Hook {
         }
         match self.decide(py, event) {
             Ok(()) => Ok(()),
-            Err(error) => Err(Raised::set(py, error)),
+            Err(error) => {
+                if event.kind == EventKind::Instruction {
+                    handled::settle(py, event.frame, event.shape, event.code.analysis(), event.instruction);
+                }
+                Err(Raised::set(py, error))
+            }
         }
     }
 
