@@ -26,6 +26,7 @@ mod tracer;
 pub mod value;
 
 pub use event::{Event, EventKind};
+pub use follow::prepare as prepare_follow;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
