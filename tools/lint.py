@@ -1,4 +1,4 @@
-"""The checks of `tools/dev lint`, in the order in which they are run: the fast ones first."""
+"""The checks of `tools/dev lint`, in the order in which they are run."""
 
 import os
 import re

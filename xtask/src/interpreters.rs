@@ -14,6 +14,8 @@ pub(crate) const MINORS: [u8; 5] = [11, 12, 13, 14, 15];
 pub(crate) struct Interpreter {
     /// Its executable.
     pub(crate) path: PathBuf,
+    /// The `14` of `3.14.2`.
+    pub(crate) minor: u8,
 }
 
 impl Interpreter {
@@ -44,7 +46,33 @@ pub(crate) fn find(minor: u8) -> Option<Interpreter> {
     candidates(minor)
         .into_iter()
         .find(|path| is_cpython(path, minor))
-        .map(|path| Interpreter { path })
+        .map(|path| Interpreter { path, minor })
+}
+
+/// All that are there, oldest first. Prints which versions are missing.
+pub(crate) fn find_all(only: Option<u8>) -> Result<Vec<Interpreter>> {
+    let mut found = Vec::new();
+    for minor in MINORS {
+        if only.is_some_and(|only| only != minor) {
+            continue;
+        }
+        match find(minor) {
+            Some(interpreter) => found.push(interpreter),
+            None => println!("3.{minor}: no interpreter found"),
+        }
+    }
+    if found.is_empty() {
+        bail!("no CPython 3.11-3.15 found on PATH, under pyenv or under ~/.local/share/cpython");
+    }
+    Ok(found)
+}
+
+/// Parses `3.14` into 14.
+pub(crate) fn parse_minor(text: &str) -> Result<u8, String> {
+    let minor = text.strip_prefix("3.").and_then(|minor| minor.parse().ok());
+    minor
+        .filter(|minor| MINORS.contains(minor))
+        .ok_or_else(|| format!("{text} is not one of 3.11 … 3.15"))
 }
 
 fn candidates(minor: u8) -> Vec<PathBuf> {

@@ -5,6 +5,8 @@
     reason = "tasks report to the person who runs them"
 )]
 
+mod bench;
+mod corpus;
 mod interpreters;
 mod opcodes;
 
@@ -17,11 +19,15 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Task {
+    BenchBytecode(bench::Options),
+    Corpus(corpus::Options),
     Opcodes(opcodes::Options),
 }
 
 fn main() -> Result<()> {
     match Task::parse() {
+        Task::BenchBytecode(options) => bench::run(&options),
+        Task::Corpus(options) => corpus::run(&options),
         Task::Opcodes(options) => opcodes::run(&options),
     }
 }

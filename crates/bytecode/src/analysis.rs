@@ -5,7 +5,8 @@ use crate::depth;
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
 use crate::instruction::{Instruction, decode_units, reference, start_at};
-use crate::location_table::{self, Location, LocationEntry};
+use crate::location_table::{Location, LocationEntry};
+use crate::locations::Locations;
 use crate::opcode::{JumpKind, Op, OpcodeInfo};
 use crate::version::Version;
 
@@ -45,6 +46,8 @@ pub(crate) mod flag {
     pub(crate) const JUMP_TARGET: u8 = 1;
     pub(crate) const HANDLER: u8 = 2;
     pub(crate) const HANDLER_ONLY: u8 = 4;
+    /// Some jump other than `JUMP_BACKWARD_NO_INTERRUPT` lands on it.
+    pub(crate) const INTERRUPTIBLE_TARGET: u8 = 8;
 }
 
 /// Instructions, tables, control flow and stack depths of one code object.
@@ -57,12 +60,10 @@ pub struct Analysis {
     /// Instructions whose argument names another one, with that one's index, in order.
     pub(crate) references: Vec<(u32, u32)>,
     pub(crate) entries: Vec<ExceptionEntry>,
-    pub(crate) locations: Vec<LocationEntry>,
-    /// First code unit of each location entry.
-    location_starts: Vec<u32>,
+    pub(crate) locations: Locations,
     pub(crate) depths: Vec<u32>,
     pub(crate) flags: Vec<u8>,
-    /// The first `RESUME`; before it a frame is incomplete.
+    /// The first `RESUME` that completes the frame.
     pub(crate) entry: Option<u32>,
 }
 
@@ -75,8 +76,7 @@ impl Analysis {
         let version = view.version;
         let (instructions, owners) = decode_units(version, view.code)?;
         let entries = exception_table::parse(view.exception_table)?;
-        let locations = location_table::parse(view.location_table, view.first_line)?;
-        let location_starts = cover(&locations, owners.len())?;
+        let locations = Locations::new(view.location_table, view.first_line, owners.len())?;
         let mut analysis = Self {
             version,
             flags: vec![0; instructions.len()],
@@ -87,7 +87,6 @@ impl Analysis {
             owners,
             entries,
             locations,
-            location_starts,
         };
         analysis.resolve()?;
         analysis.check_entries()?;
@@ -100,7 +99,7 @@ impl Analysis {
             let Some(info) = instruction.opcode.info(self.version) else {
                 continue;
             };
-            if info.op == Op::Resume && self.entry.is_none() {
+            if self.entry.is_none() && is_entry(self.version, info.op, instruction.arg) {
                 self.entry = Some(index as u32);
             }
             let Some(target) = reference(instruction, info) else {
@@ -113,6 +112,9 @@ impl Analysis {
                 })?;
             if info.jump != JumpKind::None {
                 self.flags[to as usize] |= flag::JUMP_TARGET;
+            }
+            if info.op != Op::JumpBackwardNoInterrupt {
+                self.flags[to as usize] |= flag::INTERRUPTIBLE_TARGET;
             }
             self.references.push((index as u32, to));
         }
@@ -220,7 +222,7 @@ impl Analysis {
         self.has(index, flag::HANDLER_ONLY)
     }
 
-    fn has(&self, index: InstrIdx, bit: u8) -> bool {
+    pub(crate) fn has(&self, index: InstrIdx, bit: u8) -> bool {
         self.flags
             .get(index.usize())
             .is_some_and(|flags| flags & bit != 0)
@@ -241,9 +243,9 @@ impl Analysis {
             .find(|entry| start < entry.end)
     }
 
-    /// The location table, as written.
-    pub fn location_entries(&self) -> &[LocationEntry] {
-        &self.locations
+    /// The location table's entries, as written.
+    pub fn location_entries(&self) -> impl Iterator<Item = LocationEntry> {
+        self.locations.entries()
     }
 
     /// The source position of an instruction's opcode unit.
@@ -251,9 +253,8 @@ impl Analysis {
     /// # Panics
     /// When the index is not of this code object.
     pub fn location(&self, index: InstrIdx) -> Location {
-        let unit = self.instructions[index.usize()].offset / 2;
-        let after = self.location_starts.partition_point(|&start| start <= unit);
-        self.locations[after - 1].location
+        self.locations
+            .at(self.instructions[index.usize()].offset / 2)
     }
 
     /// The first `RESUME`, where the frame is complete and execution begins to be visible.
@@ -267,19 +268,13 @@ impl Analysis {
     }
 }
 
-/// The first unit of each entry; the entries must cover `units` code units exactly.
-fn cover(locations: &[LocationEntry], units: usize) -> Result<Vec<u32>, Error> {
-    let covered: u64 = locations.iter().map(|entry| u64::from(entry.units)).sum();
-    if covered != units as u64 {
-        return Err(Error::LocationLength {
-            covered,
-            units: units as u64,
-        });
-    }
-    let starts = locations.iter().scan(0, |next, entry| {
-        let start = *next;
-        *next += u32::from(entry.units);
-        Some(start)
-    });
-    Ok(starts.collect())
+/// Whether a frame is complete from this instruction on, if it is the first of its kind.
+///
+/// Since 3.15 a generator expression calls `iter()` before it makes its generator, after a `RESUME` of its own
+/// (`RESUME_AT_GEN_EXPR_START` in `pycore_opcode_utils.h`); its frame stays incomplete meanwhile, as tracebacks and
+/// `sys._getframe` show.
+fn is_entry(version: Version, op: Op, arg: u32) -> bool {
+    const LOCATION_MASK: u32 = 7;
+    const AT_GEN_EXPR_START: u32 = 4;
+    op == Op::Resume && !(version >= Version::V3_15 && arg & LOCATION_MASK == AT_GEN_EXPR_START)
 }

@@ -175,6 +175,8 @@ impl Argument {
     }
 
     /// The text that `dis` of that version shows in parentheses (`argrepr`); empty where it shows none.
+    ///
+    /// One exception: 3.11's `dis` shows nothing for `KW_NAMES`, this shows the constant as later versions do.
     pub fn repr(self, version: Version, resolve: &impl Resolve) -> String {
         let mut text = String::new();
         match self {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
 use crate::instruction::{needed_prefixes, push};
 use crate::layout::Layout;
-use crate::location_table::{self, Location, Writer};
+use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Flow, JumpKind, Op, Opcode};
 use crate::sites::{forbidden, reads_unit_before};
@@ -127,7 +127,7 @@ pub fn insert(
     let handler_units = (code.len() as u32 - body) / 2;
     Ok(Inserted {
         exception_table: exceptions(analysis, &layout, unwind),
-        location_table: locations(view, analysis, insertions, &layout, handler_units),
+        location_table: locations(analysis, insertions, &layout, handler_units),
         stack_size,
         insertions: starts,
         unwind,
@@ -137,10 +137,13 @@ pub fn insert(
             stack_size: view.stack_size,
             length: view.code.len() as u32,
             grown: layout.grown(analysis),
-            location_units: analysis.locations.iter().map(|entry| entry.units).collect(),
-            location_table: (location_table::write(&analysis.locations, view.first_line)
-                != view.location_table)
-                .then(|| view.location_table.to_vec()),
+            location_units: analysis
+                .locations
+                .entries()
+                .map(|entry| entry.units)
+                .collect(),
+            location_table: (!analysis.locations.is_canonical())
+                .then(|| analysis.locations.table().to_vec()),
             exception_table: (exception_table::write(&analysis.entries) != view.exception_table)
                 .then(|| view.exception_table.to_vec()),
         },
@@ -335,20 +338,22 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
 }
 
 fn locations(
-    view: &CodeView<'_>,
     analysis: &Analysis,
     insertions: &[Insertion<'_>],
     layout: &Layout,
     handler_units: u32,
 ) -> Vec<u8> {
-    let mut writer = Writer::new(view.first_line, view.location_table.len() * 3);
+    let mut writer = Writer::new(
+        analysis.locations.first_line(),
+        analysis.locations.table().len() * 3,
+    );
     let mut blanks = insertions
         .iter()
         .filter_map(|insertion| blank(analysis, layout, insertion.place))
         .peekable();
     let mut unit = 0;
     let mut start = 0;
-    for entry in &analysis.locations {
+    for entry in analysis.locations.entries() {
         unit += u32::from(entry.units);
         let end = layout.unit(analysis, unit);
         while let Some(blank) = blanks.next_if(|blank| blank.start < end) {

@@ -14,6 +14,7 @@ pub mod insert;
 pub mod instruction;
 mod layout;
 pub mod location_table;
+mod locations;
 pub mod offset_map;
 pub mod opcode;
 pub mod operands;
@@ -23,8 +24,8 @@ mod varint;
 pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
-pub use calls::callable_depth;
 pub use argument::{Argument, Resolve, argument};
+pub use calls::callable_depth;
 pub use cfg::{Block, BlockIdx};
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;

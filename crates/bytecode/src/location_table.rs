@@ -80,6 +80,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Where it is in the table, and the line that the next entry's delta is added to.
+    pub(crate) fn state(&self) -> (usize, i32) {
+        (self.cursor.position(), self.line)
+    }
+
+    /// A reader that continues from a [`state`](Self::state).
+    pub(crate) fn resume(table: &'a [u8], position: usize, line: i32) -> Self {
+        Self {
+            cursor: Cursor::at(table, Table::Location, position),
+            line,
+        }
+    }
+
     /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
     pub(crate) fn next_entry(&mut self) -> Result<Option<LocationEntry>, Error> {
         if self.cursor.is_at_end() {

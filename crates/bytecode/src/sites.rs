@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use crate::analysis::{Analysis, InstrIdx};
+use crate::analysis::{Analysis, InstrIdx, flag};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
 use crate::version::Version;
@@ -77,8 +77,8 @@ pub enum Silent {
 pub struct Site {
     /// Where the probe stands.
     pub place: Place,
-    /// At least one. All see the stack that the probe sees, as far as it concerns them: between them nothing is pushed
-    /// or popped.
+    /// At least one. All see the stack that the probe sees: between them nothing is pushed or popped. (3.11's `PRECALL` may
+    /// replace `[NULL, bound method]` by `[function, self]` before its `CALL`.)
     pub reports: SmallVec<[InstrIdx; 2]>,
 }
 
@@ -131,11 +131,8 @@ pub fn sites(analysis: &Analysis) -> Sites {
         }
         let place = match forbidden(analysis, Place::Before(here)) {
             None => Place::Before(here),
-            Some(Forbidden::DelegationLoop)
-                if here.0 > 0
-                    && forbidden(analysis, Place::After(InstrIdx(here.0 - 1))).is_none() =>
-            {
-                Place::After(InstrIdx(here.0 - 1))
+            Some(Forbidden::DelegationLoop) if let Some(entry) = loop_entry(analysis, here) => {
+                entry
             }
             Some(_) => {
                 let reason = Silent::Unsupported;
@@ -150,11 +147,11 @@ pub fn sites(analysis: &Analysis) -> Sites {
         reports.push(here);
         if op == Op::JumpBackwardNoInterrupt
             && let Some(target) = analysis.target(here)
-            && forbidden(analysis, Place::Before(target)) == Some(Forbidden::DelegationLoop)
+            && loop_entry(analysis, target).is_some()
         {
             reports.push(target);
         }
-        while is_call_part(analysis, index) {
+        while is_call_part(analysis, index) && !is_target(analysis, InstrIdx(index)) {
             reports.push(InstrIdx(index));
             index += 1;
         }
@@ -186,15 +183,32 @@ fn is_reported_late(analysis: &Analysis, here: InstrIdx, op: Op) -> bool {
     }
 }
 
+/// Whether control may come from elsewhere than the instruction before.
+fn is_target(analysis: &Analysis, here: InstrIdx) -> bool {
+    analysis.is_jump_target(here) || analysis.is_handler(here)
+}
+
+/// Where a probe for the first round of a delegation's loop stands; its backward jump's probe speaks for the other rounds.
+/// `None` when the instruction is no [`Forbidden::DelegationLoop`], or is reached in other ways too.
+fn loop_entry(analysis: &Analysis, here: InstrIdx) -> Option<Place> {
+    let entry = Place::After(InstrIdx(here.0.checked_sub(1)?));
+    let looped = forbidden(analysis, Place::Before(here)) == Some(Forbidden::DelegationLoop);
+    let only = !analysis.is_handler(here) && !analysis.has(here, flag::INTERRUPTIBLE_TARGET);
+    (looped && only && forbidden(analysis, entry).is_none()).then_some(entry)
+}
+
 /// Whether the next instruction's site is passed only by way of this one, and exists.
 fn next_reports(analysis: &Analysis, here: InstrIdx) -> bool {
     let next = InstrIdx(here.0 + 1);
-    if analysis.is_jump_target(next) || analysis.is_handler(next) {
+    if is_target(analysis, next) {
         return false;
     }
     match analysis.op(next.0) {
         Some(op) if is_reported_late(analysis, next, op) => true,
-        Some(_) => forbidden(analysis, Place::Before(next)).is_none(),
+        Some(_) => {
+            forbidden(analysis, Place::Before(next)).is_none()
+                || loop_entry(analysis, next).is_some()
+        }
         None => false,
     }
 }

@@ -27,6 +27,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    pub(crate) fn at(bytes: &'a [u8], table: Table, position: usize) -> Self {
+        Self {
+            bytes,
+            position,
+            table,
+        }
+    }
+
     pub(crate) fn is_at_end(&self) -> bool {
         self.position == self.bytes.len()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use debugop_bytecode::{InstrIdx, Instruction};
-use pyo3::{Bound, PyAny, Python};
+use pyo3::{Bound, PyAny, PyErr, Python};
 
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::probed::ProbedCode;
@@ -16,6 +16,20 @@ pub enum EventKind {
     Instruction,
     /// An exception that the instruction raised is about to leave the frame.
     Unwind,
+}
+
+/// An exception has been set in the running thread. It carries nothing, so that success costs nothing to say.
+#[derive(Debug)]
+pub(crate) struct Raised;
+
+impl Raised {
+    /// Sets `error` in the running thread.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn set(py: Python<'_>, error: PyErr) -> Self {
+        error.restore(py);
+        Self
+    }
 }
 
 /// One report of a probe, valid while the probe is being executed.
@@ -48,7 +62,26 @@ impl<'py> Event<'_, 'py> {
     /// Value-stack slot `index`, bottom first; `None` from [`Event::stack_len`] on.
     #[must_use]
     pub fn stack(&self, py: Python<'py>, index: u32) -> Option<SlotValue<'py>> {
-        (index < self.depth).then(|| self.frame.read(py, self.shape, index))
+        (index < self.depth).then(|| self.slot(py, index))
+    }
+
+    /// Slot `index`, which is below [`Event::stack_len`], as the instruction finds it.
+    #[cfg(not(Py_3_12))]
+    pub(crate) fn slot(&self, py: Python<'py>, index: u32) -> SlotValue<'py> {
+        crate::precall::read(py, self, index)
+    }
+
+    /// Slot `index`, which is below [`Event::stack_len`], as the instruction finds it.
+    #[cfg(Py_3_12)]
+    #[inline]
+    pub(crate) fn slot(&self, py: Python<'py>, index: u32) -> SlotValue<'py> {
+        self.raw(py, index)
+    }
+
+    /// Slot `index`, which is below [`Event::stack_len`], as it is now.
+    #[inline]
+    pub(crate) fn raw(&self, py: Python<'py>, index: u32) -> SlotValue<'py> {
+        self.frame.read(py, self.shape, index)
     }
 
     /// The exception that has just arrived: at an exception handler the one that it handles, when a frame is left the one

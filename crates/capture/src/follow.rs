@@ -12,6 +12,19 @@ unsafe extern "C" {
 /// How many wrappers (partials, bound methods, …) are looked through.
 const MAX_WRAPPERS: usize = 16;
 
+/// The Python functions that calling `callable` enters first, as [`functions`] finds them.
+///
+/// # Errors
+/// What CPython raises while it is asked, such as `MemoryError`.
+pub fn python_functions<'py>(callable: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyFunction>>> {
+    let mut all = Vec::new();
+    functions(callable.py(), callable, &mut |function| {
+        all.push(function.clone());
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 /// Calls `found` for each Python function that calling `callable` enters first, as far as that can be told without running
 /// any of the program's code: the function itself, through bound, static and class methods, `functools.partial` and
 /// `functools.lru_cache`; for a class its metaclass's `__call__`, its `__new__` and `__init__`; for an instance its type's
@@ -19,7 +32,7 @@ const MAX_WRAPPERS: usize = 16;
 ///
 /// # Errors
 /// What `found` returns.
-pub(crate) fn functions<'py>(
+pub fn functions<'py>(
     py: Python<'py>,
     callable: &Bound<'py, PyAny>,
     found: &mut dyn FnMut(&Bound<'py, PyFunction>) -> PyResult<()>,

@@ -3,7 +3,8 @@
 //!
 //! The parts, from the interpreter up: [`layout`] (private structs, one file per version), [`frame`] (the running frame
 //! behind safe functions), [`site`] (the object that is DEBUG_OP), [`probed`] (a code object with sites in it), [`registry`]
-//! (which code is probed), [`tracer`] (who is told), [`follow`] (from a callable to its functions).
+//! (which code is probed), [`tracer`] (who is told), [`follow`] (from a callable to its functions), [`op_target`] (a DEBUG_OP
+//! that finds its listener itself).
 
 #![expect(unsafe_code, reason = "this crate reads and writes the interpreter's own structures")]
 
@@ -12,10 +13,15 @@ mod follow;
 mod frame;
 mod function;
 mod gil;
+mod glance;
 pub mod interpreter;
 pub mod layout;
+#[cfg(not(Py_3_12))]
+mod precall;
+pub mod op_target;
 mod probed;
 mod registry;
+mod ring;
 mod thread;
 pub mod toplevel;
 pub mod activation;
@@ -27,10 +33,14 @@ pub mod value;
 
 pub use event::{Event, EventKind};
 pub use follow::prepare as prepare_follow;
+pub use follow::python_functions;
+pub use follow::functions as called_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use layout::VERSION;
+pub use glance::Glance;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
+pub use ring::TopOfStack;
 pub use thread::{is_unshared, thread_ident};
 pub use tracer::{Follow, Handler, Options, Tracer};

@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, CodeView, InstrIdx, OffsetMap, Op, Opcode, Place};
+use debugop_bytecode::{Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
@@ -23,8 +23,8 @@ pub(crate) struct SiteInfo {
     kind: SiteKind,
     /// The first instruction that it speaks for.
     first: InstrIdx,
-    /// How many consecutive instructions it speaks for.
-    count: u32,
+    /// The others, in the order of their execution: where they start in [`ProbedCode::further`], and how many they are.
+    further: (u32, u32),
     /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
     depth: Option<NonZeroU32>,
 }
@@ -50,6 +50,8 @@ pub struct ProbedCode {
     map: OffsetMap,
     nested: Vec<Arc<ProbedCode>>,
     callables: Vec<Option<u32>>,
+    /// What sites that speak for several instructions report after the first.
+    further: Vec<InstrIdx>,
     shape: OnceLock<CodeShape>,
     probed: GilCell<Option<Py<PyCode>>>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
@@ -128,10 +130,10 @@ impl ProbedCode {
         let constants: Bound<'_, PyTuple> = original.getattr("co_consts")?.cast_into().map_err(PyErr::from)?;
         let mut layout = ProbeLayout::plan(&analysis, constants.len());
         let unwind = layout.unwind_sequence();
-        let inserted = {
+        let (parts, map) = {
             let insertions = layout.insertions();
             let unwind = debugop_bytecode::Unwind { sequence: &unwind };
-            debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?
+            parts(debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?)
         };
 
         let (mut consts, nested) = probe_constants(py, &constants, module)?;
@@ -142,9 +144,10 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
-            map: inserted.map,
+            map,
             nested,
             callables,
+            further: std::mem::take(&mut layout.further),
             shape: OnceLock::new(),
             probed: GilCell::default(),
             hooks: GilCell::default(),
@@ -153,14 +156,7 @@ impl ProbedCode {
         for &info in &layout.sites {
             consts.push(site::new_site(py, &probed_code, info)?);
         }
-        let changes = PyDict::new(py);
-        changes.set_item("co_code", PyBytes::new(py, &inserted.code))?;
-        changes.set_item("co_exceptiontable", PyBytes::new(py, &inserted.exception_table))?;
-        changes.set_item("co_linetable", PyBytes::new(py, &inserted.location_table))?;
-        changes.set_item("co_stacksize", inserted.stack_size)?;
-        changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-        let copy: Bound<'_, PyCode> =
-            original.call_method("replace", (), Some(&changes))?.cast_into().map_err(PyErr::from)?;
+        let copy = with_parts(original, &parts, consts)?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.probed.set(py, Some(copy.unbind()));
         Ok(probed_code)
@@ -196,6 +192,11 @@ impl ProbedCode {
         CodeNames { module: &self.module, qualname: &self.qualname, file: &self.file }
     }
 
+    /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
+    pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
+        self.map.covering(new)
+    }
+
     /// Probed code objects among its constants, in their order.
     #[must_use]
     pub fn nested(&self) -> &[Arc<Self>] {
@@ -216,7 +217,7 @@ impl ProbedCode {
 
     /// Runs the hooks of the site that has just been reached by the running frame.
     #[inline]
-    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> PyResult<()> {
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: SiteInfo) -> Result<(), Raised> {
         let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else { return Ok(()) };
         let Some(frame) = Frame::current(py) else { return Ok(()) };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
@@ -231,7 +232,7 @@ impl ProbedCode {
                     let (kind, instruction) = (EventKind::Instruction, site.first);
                     fire_hooks(py, &hooks, &Event { kind, code: self, instruction, frame, shape, depth: depth.get() - 1 })?;
                 }
-                (1..site.count).try_for_each(|further| self.fire_further(py, &hooks, frame, shape, site.first.0 + further))
+                if site.further.1 == 0 { Ok(()) } else { self.fire_further(py, &hooks, frame, shape, site.further) }
             }
             SiteKind::Unwind => {
                 let instruction = self.raising_instruction(py, frame, shape).unwrap_or(site.first);
@@ -240,7 +241,7 @@ impl ProbedCode {
         }
     }
 
-    /// Runs the hooks for an instruction that has no site of its own.
+    /// Runs the hooks for the instructions that have no site of their own.
     #[cold]
     fn fire_further(
         self: &Arc<Self>,
@@ -248,11 +249,14 @@ impl ProbedCode {
         hooks: &[Hook],
         frame: Frame<'_>,
         shape: &CodeShape,
-        index: u32,
-    ) -> PyResult<()> {
-        let instruction = InstrIdx(index);
-        let Some(depth) = self.analysis.depth(instruction) else { return Ok(()) };
-        fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })
+        (start, count): (u32, u32),
+    ) -> Result<(), Raised> {
+        let further = self.further.iter().skip(start as usize).take(count as usize);
+        for &instruction in further {
+            let Some(depth) = self.analysis.depth(instruction) else { continue };
+            fire_hooks(py, hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })?;
+        }
+        Ok(())
     }
 
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
@@ -262,7 +266,8 @@ impl ProbedCode {
             SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
             _ => return None,
         };
-        let offset = self.map.to_original(u32::try_from(units.checked_mul(2)?).ok()?)?;
+        // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
+        let offset = self.map.covering(u32::try_from(units.checked_mul(2)?).ok()?)?;
         self.analysis.at_offset(offset)
     }
 
@@ -307,13 +312,17 @@ impl ProbedCode {
 }
 
 #[inline]
-fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> PyResult<()> {
-    hooks.iter().try_for_each(|hook| hook.fire(py, event))
+fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> Result<(), Raised> {
+    for hook in hooks {
+        hook.fire(py, event)?;
+    }
+    Ok(())
 }
 
 /// Sites and the instruction sequences that enter them.
 struct ProbeLayout {
     sites: Vec<SiteInfo>,
+    further: Vec<InstrIdx>,
     places: Vec<Place>,
     sequences: Vec<[(Opcode, u32); 3]>,
     unwind: [(Opcode, u32); 3],
@@ -324,21 +333,21 @@ impl ProbeLayout {
     /// `constants + n`.
     fn plan(analysis: &Analysis, constants: usize) -> Self {
         let plan = debugop_bytecode::sites(analysis);
-        let mut layout = Self { sites: Vec::new(), places: Vec::new(), sequences: Vec::new(), unwind: probe(0) };
+        let mut layout = Self { sites: Vec::new(), further: Vec::new(), places: Vec::new(), sequences: Vec::new(), unwind: probe(0) };
         for site in plan.sites {
             let Some(&first) = site.reports.first() else { continue };
-            debug_assert!(site.reports.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
             layout.sequences.push(probe(constants + layout.sites.len()));
             layout.places.push(site.place);
             layout.sites.push(SiteInfo {
                 kind: SiteKind::Step,
                 first,
-                count: site.reports.len() as u32,
+                further: (layout.further.len() as u32, site.reports.len() as u32 - 1),
                 depth: analysis.depth(first).and_then(|depth| NonZeroU32::new(depth + 1)),
             });
+            layout.further.extend_from_slice(&site.reports[1..]);
         }
         layout.unwind = probe(constants + layout.sites.len());
-        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), count: 1, depth: None });
+        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), further: (0, 0), depth: None });
         layout
     }
 
@@ -352,8 +361,30 @@ impl ProbeLayout {
     }
 }
 
+/// What a code object is made of that has the insertions, and where they are.
+pub(crate) fn parts(inserted: Inserted) -> (CodeParts, OffsetMap) {
+    let Inserted { code, exception_table, location_table, stack_size, map, .. } = inserted;
+    (CodeParts { code, exception_table, location_table, stack_size }, map)
+}
+
+/// A copy of `original` that has these parts and constants.
+pub(crate) fn with_parts<'py>(
+    original: &Bound<'py, PyCode>,
+    parts: &CodeParts,
+    consts: Vec<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyCode>> {
+    let py = original.py();
+    let changes = PyDict::new(py);
+    changes.set_item("co_code", PyBytes::new(py, &parts.code))?;
+    changes.set_item("co_exceptiontable", PyBytes::new(py, &parts.exception_table))?;
+    changes.set_item("co_linetable", PyBytes::new(py, &parts.location_table))?;
+    changes.set_item("co_stacksize", parts.stack_size)?;
+    changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
+    Ok(original.call_method("replace", (), Some(&changes))?.cast_into()?)
+}
+
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
-fn probe(constant: usize) -> [(Opcode, u32); 3] {
+pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     let opcode = |op: Op| op.opcode(VERSION).unwrap_or(Opcode(0));
     [(opcode(Op::LoadConst), constant as u32), (opcode(Op::UnaryInvert), 0), (opcode(Op::PopTop), 0)]
 }

@@ -23,6 +23,11 @@ fn with<R>(py: Python<'_>, f: impl FnOnce(&mut Registry) -> R) -> R {
     REGISTRY.with(py, |registry| f(registry.get_or_insert_with(Registry::default)))
 }
 
+/// The entry of a probed copy, by address.
+pub(crate) fn find_probed(py: Python<'_>, code_address: usize) -> Option<Arc<ProbedCode>> {
+    with(py, |registry| registry.by_probed.get(&code_address).cloned())
+}
+
 /// The entry of `code`, be it an original or a probed copy; probes it if there is none.
 ///
 /// # Errors

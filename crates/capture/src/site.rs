@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::event::Raised;
 use crate::probed::{ProbedCode, SiteInfo};
 
 /// Instance layout of `debugop.Site`.
@@ -33,42 +34,69 @@ static SITE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 /// # Errors
 /// Whatever CPython says if the type cannot be made.
 pub fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    SITE_TYPE.get_or_try_init(py, || make_type(py)).map(|site_type| site_type.bind(py))
+    let made = SITE_TYPE.get_or_try_init(py, || {
+        let parts = InvertType {
+            name: c"debugop.Site",
+            doc: c"A place in probed bytecode: executing ~site is debugop's virtual opcode DEBUG_OP.",
+            size: size_of::<SiteObject>(),
+            dealloc,
+            repr,
+            invert: fire,
+        };
+        parts.make(py)
+    });
+    made.map(|site_type| site_type.bind(py))
 }
 
-fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
-    const DOC: &CStr = c"A place in probed bytecode: executing ~site is debugop's virtual opcode DEBUG_OP.";
-    let mut methods = [
-        ffi::PyMethodDef {
-            ml_name: c"__reduce__".as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
-            ml_flags: ffi::METH_NOARGS,
-            ml_doc: c"Reduces to the integer 0, which leaves a harmless ~0 in pickled code.".as_ptr(),
-        },
-        ffi::PyMethodDef::zeroed(),
-    ];
-    // The type keeps pointers to its method table for ever.
-    let methods = Box::leak(Box::new(std::mem::replace(&mut methods, [ffi::PyMethodDef::zeroed(); 2])));
-    let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut slots = [
-        slot(ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-        slot(ffi::Py_nb_invert, fire as *mut c_void),
-        slot(0, std::ptr::null_mut()),
-    ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"debugop.Site".as_ptr(),
-        basicsize: size_of::<SiteObject>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_IMMUTABLETYPE) as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: the spec and its slots are valid for the call; what outlives it (name, doc, methods) is static or leaked.
-    // Each slot function has the C signature that CPython expects for it.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }
-        .and_then(|made| Ok(made.cast_into::<PyType>()?.unbind()))
+/// What tells the types apart whose `nb_invert` is an opcode's implementation.
+pub(crate) struct InvertType {
+    pub name: &'static CStr,
+    pub doc: &'static CStr,
+    /// Of an instance, in bytes.
+    pub size: usize,
+    pub dealloc: unsafe extern "C" fn(*mut ffi::PyObject),
+    pub repr: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject,
+    pub invert: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject,
+}
+
+impl InvertType {
+    /// Makes the type, which nobody can instantiate or change from Python.
+    ///
+    /// # Errors
+    /// Whatever CPython says if the type cannot be made.
+    pub(crate) fn make(&self, py: Python<'_>) -> PyResult<Py<PyType>> {
+        let mut methods = [
+            ffi::PyMethodDef {
+                ml_name: c"__reduce__".as_ptr(),
+                ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+                ml_flags: ffi::METH_NOARGS,
+                ml_doc: c"Reduces to the integer 0, which leaves a harmless ~0 in pickled code.".as_ptr(),
+            },
+            ffi::PyMethodDef::zeroed(),
+        ];
+        // The type keeps pointers to its method table for ever.
+        let methods = Box::leak(Box::new(std::mem::replace(&mut methods, [ffi::PyMethodDef::zeroed(); 2])));
+        let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
+        let mut slots = [
+            slot(ffi::Py_tp_doc, self.doc.as_ptr().cast_mut().cast()),
+            slot(ffi::Py_tp_dealloc, self.dealloc as *mut c_void),
+            slot(ffi::Py_tp_repr, self.repr as *mut c_void),
+            slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+            slot(ffi::Py_nb_invert, self.invert as *mut c_void),
+            slot(0, std::ptr::null_mut()),
+        ];
+        let mut spec = ffi::PyType_Spec {
+            name: self.name.as_ptr(),
+            basicsize: self.size as c_int,
+            itemsize: 0,
+            flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_IMMUTABLETYPE) as c_uint,
+            slots: slots.as_mut_ptr(),
+        };
+        // SAFETY: the spec and its slots are valid for the call; what outlives it (name, doc, methods) is static or leaked.
+        // Each slot function has the C signature that CPython expects for it.
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }
+            .and_then(|made| Ok(made.cast_into::<PyType>()?.unbind()))
+    }
 }
 
 /// A new site of `code`.
@@ -137,12 +165,21 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
-    if code.is_watched(py) {
-        match catch_unwind(AssertUnwindSafe(|| code.fire(py, site.info))) {
-            Ok(Ok(())) => {}
-            failed => return raise(py, failed),
-        }
+    if code.is_watched(py) { execute(py, || code.fire(py, site.info)) } else { none() }
+}
+
+/// Runs an opcode's implementation: a new reference to None, or NULL with the exception that it has set.
+#[inline]
+pub(crate) fn execute(py: Python<'_>, implementation: impl FnOnce() -> Result<(), Raised>) -> *mut ffi::PyObject {
+    match catch_unwind(AssertUnwindSafe(implementation)) {
+        Ok(Ok(())) => none(),
+        failed => fail(py, &failed),
     }
+}
+
+/// A new reference to None.
+#[inline]
+fn none() -> *mut ffi::PyObject {
     // SAFETY: None is a live object. Since 3.12 it is immortal (PEP 683): references to it are not counted.
     unsafe {
         #[cfg(not(Py_3_12))]
@@ -151,11 +188,11 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     }
 }
 
-/// Sets the exception that a hook returned, or one for its panic.
+/// Leaves the exception that an implementation has set, or sets one for its panic.
 #[cold]
-fn raise(py: Python<'_>, outcome: std::thread::Result<PyResult<()>>) -> *mut ffi::PyObject {
-    if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&panic))) {
-        error.restore(py);
+fn fail(py: Python<'_>, outcome: &std::thread::Result<Result<(), Raised>>) -> *mut ffi::PyObject {
+    if let Err(panic) = outcome {
+        panicked(panic).restore(py);
     }
     std::ptr::null_mut()
 }

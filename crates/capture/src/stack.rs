@@ -9,7 +9,7 @@ use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use crate::event::{Event, EventKind};
-use crate::frame::{Frame, LiveFrame, SlotValue};
+use crate::frame::{LiveFrame, SlotValue};
 use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 
@@ -94,10 +94,15 @@ impl LiveStack {
     /// # Errors
     /// [`StackError::Stale`].
     pub fn exception<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>, StackError> {
+        Ok(self.event(py)?.exception(py))
+    }
+
+    /// The event that this is the stack of, as long as its frame may be looked at.
+    #[inline]
+    fn event<'py>(&self, py: Python<'py>) -> Result<Event<'_, 'py>, StackError> {
         let frame = self.frame.get(py).ok_or(StackError::Stale)?;
         let shape = self.code.shape().ok_or(StackError::Stale)?;
-        let event = Event { kind: self.kind, code: &self.code, instruction: self.instruction, frame, shape, depth: self.depth };
-        Ok(event.exception(py))
+        Ok(Event { kind: self.kind, code: &self.code, instruction: self.instruction, frame, shape, depth: self.depth })
     }
 
     /// How many slots there are.
@@ -121,9 +126,7 @@ impl LiveStack {
         if index >= self.depth {
             return Err(StackError::OutOfRange { depth: self.depth });
         }
-        let frame = self.frame.get(py).ok_or(StackError::Stale)?;
-        let shape = self.code.shape().ok_or(StackError::Stale)?;
-        Ok(frame.read(py, shape, index))
+        Ok(self.event(py)?.slot(py, index))
     }
 
     /// Calls `each` with every slot, bottom first.
@@ -131,11 +134,8 @@ impl LiveStack {
     /// # Errors
     /// [`StackError::Stale`].
     pub fn for_each<'py>(&self, py: Python<'py>, mut each: impl FnMut(SlotValue<'py>)) -> Result<(), StackError> {
-        let frame = self.frame.get(py).ok_or(StackError::Stale)?;
-        let shape = self.code.shape().ok_or(StackError::Stale)?;
-        for index in 0..self.depth {
-            each(frame.read(py, shape, index));
-        }
+        let event = self.event(py)?;
+        (0..self.depth).for_each(|index| each(event.slot(py, index)));
         Ok(())
     }
 
@@ -171,7 +171,10 @@ impl LiveStack {
         }
         self.permitted(&policy, &old, &value).map_err(forbidden)?;
         // The old value is kept alive until the new one is in place and the frame is no longer looked at.
-        self.frame(py)?.write(self.code.shape().ok_or(StackError::Stale)?, index, value);
+        let event = self.event(py)?;
+        #[cfg(not(Py_3_12))]
+        crate::precall::settle(py, &event);
+        event.frame.write(event.shape, index, value);
         drop(old);
         Ok(())
     }
@@ -212,9 +215,6 @@ impl LiveStack {
         }
     }
 
-    fn frame<'py>(&self, py: Python<'py>) -> Result<Frame<'py>, StackError> {
-        self.frame.get(py).ok_or(StackError::Stale)
-    }
 }
 
 /// Whether `FOR_ITER` and `SEND` may call the `tp_iternext` of `value`.

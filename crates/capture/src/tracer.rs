@@ -8,7 +8,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use rustc_hash::FxHashSet;
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Raised};
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
 use crate::function;
@@ -280,15 +280,25 @@ fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
 impl Hook {
     /// Reports `event` if it is wanted, and follows the call that it announces.
     #[inline]
-    pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+    pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> Result<(), Raised> {
         let tracer = &self.tracer;
         if !tracer.running.get(py) {
             return Ok(());
         }
-        if self.direct {
+        let outcome = if self.direct {
             tracer.steps.set(py, tracer.steps.get(py) + 1);
-            return tracer.handler.step(py, tracer, event, None);
+            tracer.handler.step(py, tracer, event, None)
+        } else {
+            self.decide(py, event)
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Raised::set(py, error)),
         }
+    }
+
+    fn decide<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
+        let tracer = &self.tracer;
         let wanted = match &self.decisions {
             None => true,
             Some(decisions) => match decisions[event.instruction.0 as usize] {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{Args, Error, ValueEnum};
 
-use debugop_filter::{Pattern, PatternError};
 use crate::program::Program;
+use debugop_filter::{Pattern, PatternError};
 
 /// Options of `debugop run`, complete and checked.
 #[derive(Debug)]

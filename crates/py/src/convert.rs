@@ -2,7 +2,7 @@
 
 use debugop_capture::stack::StackError;
 use debugop_capture::{ProbeError, SlotValue};
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::{PyTypeInfo, create_exception};
@@ -46,6 +46,19 @@ pub(crate) fn slot<'py>(py: Python<'py>, value: SlotValue<'py>) -> PyResult<Boun
         SlotValue::Object(object) => Ok(object),
         SlotValue::Tagged(number) => Ok(number.into_pyobject(py)?.into_any()),
         _ => null(py).cloned(),
+    }
+}
+
+/// A Python index into a sequence of `length` items, counted from the end if negative; `None` if it is out of range.
+///
+/// # Errors
+/// TypeError: not an integer.
+pub(crate) fn sequence_index(index: &Bound<'_, PyAny>, length: usize) -> PyResult<Option<usize>> {
+    match index.extract::<isize>() {
+        Ok(index) if index < 0 => Ok(length.checked_sub(index.unsigned_abs())),
+        Ok(index) => Ok(Some(index.unsigned_abs()).filter(|&index| index < length)),
+        Err(error) if error.is_instance_of::<PyOverflowError>(index.py()) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,12 +1,16 @@
 //! The extension module `debugop._core`: PyO3 classes and conversion, nothing else.
 
+mod article;
 mod convert;
 mod instruction;
 mod predicate;
+mod record;
+mod ring;
 mod run;
 mod stack;
 mod step;
 mod tracer;
+mod value;
 
 /// The native half of `debugop`; its public names are re-exported by the Python package.
 #[pyo3::pymodule(gil_used = true)]
@@ -14,11 +18,17 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::article::{callable_index, insert_debug_op, python_functions, short_repr, source_instruction};
+    #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
-    use crate::instruction::Instruction;
+    use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
-    use crate::predicate::Predicate;
+    use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
+    #[pymodule_export]
+    use crate::record::{Record, Records};
+    #[pymodule_export]
+    use crate::ring::TopOfStack;
     #[pymodule_export]
     use crate::run::{Run, RunRequest, parse_command_line, report_uncaught, run_file};
     #[pymodule_export]
@@ -26,9 +36,9 @@ mod _core {
     #[pymodule_export]
     use crate::step::Step;
     #[pymodule_export]
-    use crate::tracer::Tracer;
+    use crate::tracer::{PyFollow, Tracer};
     #[pymodule_export]
-    use crate::tracer::PyFollow;
+    use crate::value::Value;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -38,6 +48,8 @@ mod _core {
         let py = module.py();
         debugop_capture::interpreter::check(py)?;
         module.add("Site", debugop_capture::site::site_type(py)?)?;
+        module.add("DebugOp", debugop_capture::op_target::debug_op_type(py)?)?;
+        module.add("DEBUG_OP", debugop_capture::op_target::debug_op(py)?)?;
         module.add("NULL", crate::convert::null(py)?)
     }
 

@@ -1,6 +1,6 @@
 //! `debugop.Stack`: the value stack of a step as a sequence.
 
-use debugop_capture::stack::LiveStack;
+use debugop_capture::stack::{LiveStack, StackError};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PySlice, PySliceMethods};
@@ -22,11 +22,10 @@ impl Stack {
         Self { live }
     }
 
-    fn index(&self, index: isize) -> PyResult<u32> {
-        let length = self.live.len() as isize;
-        let from_bottom = if index < 0 { index + length } else { index };
-        // An index out of range on either side becomes one past the top, which `get` and `set` refuse.
-        Ok(u32::try_from(from_bottom).unwrap_or(u32::MAX))
+    /// The slot that a Python index means. One out of range becomes a slot past the top, which `get` and `set` refuse.
+    fn slot(&self, index: &Bound<'_, PyAny>) -> PyResult<u32> {
+        let index = convert::sequence_index(index, self.live.len() as usize)?;
+        Ok(index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX))
     }
 }
 
@@ -40,8 +39,11 @@ pub(crate) fn to_list<'py>(py: Python<'py>, live: &LiveStack) -> PyResult<Bound<
 
 #[pymethods]
 impl Stack {
-    fn __len__(&self) -> usize {
-        self.live.len() as usize
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        match self.live.live_frame().get(py) {
+            Some(_) => Ok(self.live.len() as usize),
+            None => Err(convert::stack_error(&StackError::Stale)),
+        }
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -53,7 +55,7 @@ impl Stack {
             }
             return list.as_any().get_item(index);
         }
-        let slot = self.live.get(py, self.index(index.extract()?)?).map_err(|error| convert::stack_error(&error))?;
+        let slot = self.live.get(py, self.slot(index)?).map_err(|error| convert::stack_error(&error))?;
         convert::slot(py, slot)
     }
 
@@ -72,9 +74,34 @@ impl Stack {
         }
     }
 
+    fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let list = to_list(py, &self.live)?;
+        list.reverse()?;
+        list.try_iter()
+    }
+
+    fn __contains__(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        to_list(py, &self.live)?.contains(value)
+    }
+
+    /// First index of `value` between `start` and `stop`; compares as a list does. ValueError if it is not there.
+    #[pyo3(signature = (value, start = 0, stop = isize::MAX))]
+    fn index<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>, start: isize, stop: isize) -> PyResult<Bound<'py, PyAny>> {
+        to_list(py, &self.live)?.call_method1("index", (value, start, stop))
+    }
+
+    /// How many slots equal `value`; compares as a list does.
+    fn count<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        to_list(py, &self.live)?.call_method1("count", (value,))
+    }
+
     /// The slots as a new list, bottom first.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         to_list(py, &self.live)
+    }
+
+    fn __delitem__(&self, _index: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err("a value stack cannot change its length"))
     }
 
     fn __setitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
@@ -82,6 +109,6 @@ impl Stack {
             return Err(PyTypeError::new_err("a value stack cannot change its length; assign to one index"));
         }
         let value = (!convert::is_null(&value)).then_some(value);
-        self.live.set(py, self.index(index.extract()?)?, value).map_err(|error| convert::stack_error(&error))
+        self.live.set(py, self.slot(index)?, value).map_err(|error| convert::stack_error(&error))
     }
 }

@@ -9,12 +9,21 @@ use pyo3::types::{PyCode, PyFrame};
 
 use crate::convert::{self, StaleStep};
 use crate::instruction::Instruction;
+use crate::record::{Record, Snapshot};
 use crate::stack::Stack;
+
+/// `Step.event`.
+pub(crate) fn event_name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Unwind => "unwind",
+        _ => "instruction",
+    }
+}
 
 /// One step of a traced program: an instruction that is about to be executed.
 ///
-/// `frame`, `stack` and `exception` can be used only inside the callback that the step was handed to; afterwards they raise
-/// `debugop.StaleStep`. Everything else stays.
+/// `frame`, `depth`, `exception`, `record()` and what is in `stack` can be had only inside the callback that the step was
+/// handed to, on its thread; afterwards they raise `debugop.StaleStep`. Everything else stays.
 #[pyclass(module = "debugop")]
 pub(crate) struct Step {
     live: LiveStack,
@@ -25,7 +34,7 @@ pub(crate) struct Step {
 
 #[pymethods]
 impl Step {
-    /// Count of this step among those that the tracer reported, from 1.
+    /// Count of this step among those that the trace reported since it was started, from 1.
     #[getter]
     fn number(&self) -> u64 {
         self.number
@@ -34,10 +43,7 @@ impl Step {
     /// `"instruction"`: it is about to be executed. `"unwind"`: the exception that it raised is about to leave the frame.
     #[getter]
     fn event(&self) -> &'static str {
-        match self.live.kind() {
-            EventKind::Unwind => "unwind",
-            _ => "instruction",
-        }
+        event_name(self.live.kind())
     }
 
     /// The instruction: offset, opname, arg, argval, argrepr, positions, line.
@@ -77,13 +83,21 @@ impl Step {
         self.thread
     }
 
-    /// How many traced frames are below this one on the call stack.
+    /// How many traced frames are below this one on the call stack. Walks the stack of frames.
     #[getter]
     fn depth(&self, py: Python<'_>) -> PyResult<u32> {
         match (self.live.live_frame().get(py), self.tracer.upgrade()) {
-            (Some(frame), Some(tracer)) => Ok(tracer.call_depth(py, frame)),
-            _ => Err(StaleStep::new_err("this step is over: its call depth is no longer known")),
+            // A tracer that has been stopped no longer knows which frames were traced.
+            (Some(frame), Some(tracer)) if tracer.watches(py, frame) => Ok(tracer.call_depth(py, frame)),
+            _ => Err(StaleStep::new_err("this step is over, or its trace has been stopped: its call depth is no longer known")),
         }
+    }
+
+    /// This step as data, which can be kept.
+    fn record(&self, py: Python<'_>) -> PyResult<Record> {
+        let depth = self.depth(py)?;
+        let step = Snapshot::of_live(py, &self.live, self.number, depth).map_err(|error| convert::stack_error(&error))?;
+        Ok(Record::from(Arc::new(step)))
     }
 
     fn __repr__(&self) -> String {

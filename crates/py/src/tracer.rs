@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use debugop_capture::{Event, Follow, Handler, LiveFrame, Options, Tracer as Core};
+use debugop_capture::{Event, Follow, Handler, LiveFrame, Options, Tracer as Core, python_functions};
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate as Condition};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCode, PyFunction};
+use pyo3::types::PyCode;
 
 use crate::convert;
-use crate::predicate::Predicate;
+use crate::predicate::{Predicate, pattern};
+use crate::record::Records;
+use crate::ring::TopOfStack;
 use crate::step::Callback;
 
 /// Counts steps and does nothing else.
@@ -47,8 +48,7 @@ impl PyFollow {
 }
 
 fn patterns(texts: &[String]) -> PyResult<Vec<Pattern>> {
-    let parse = |text: &String| text.parse().map_err(|error: debugop_filter::PatternError| PyValueError::new_err(error.to_string()));
-    texts.iter().map(parse).collect()
+    texts.iter().map(|text| pattern(text, Pattern::new)).collect()
 }
 
 /// Reports the steps of the code it watches.
@@ -59,16 +59,33 @@ pub(crate) struct Tracer {
 
 #[pymethods]
 impl Tracer {
+    /// Steps go to `handler`: `Records`, `TopOfStack`, or a function that is called with each `Step`; None only counts them.
     #[new]
-    #[pyo3(signature = (callback = None, *, wanted = None, follow = None, limit = None))]
-    fn new(callback: Option<Py<PyAny>>, wanted: Option<&Predicate>, follow: Option<&PyFollow>, limit: Option<u64>) -> Self {
-        let handler: Box<dyn Handler> = match callback {
-            Some(function) => Box::new(Callback::new(function)),
+    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None))]
+    fn new(
+        handler: Option<&Bound<'_, PyAny>>,
+        wanted: Option<&Predicate>,
+        follow: Option<&PyFollow>,
+        limit: Option<u64>,
+    ) -> Self {
+        let handler: Box<dyn Handler> = match handler {
             None => Box::new(Counter),
+            Some(handler) => match (handler.cast_exact::<Records>(), handler.cast_exact::<TopOfStack>()) {
+                (Ok(records), _) => Box::new(records.get().collector()),
+                (_, Ok(top)) => Box::new(Arc::clone(&top.get().ring)),
+                _ => Box::new(Callback::new(handler.clone().unbind())),
+            },
         };
         let wanted = wanted.map_or(Condition::Always, |wanted| wanted.condition.clone());
         let options = Options { wanted, follow: follow.map(|follow| follow.follow.clone()), limit };
         Self { core: Core::new(handler, options) }
+    }
+
+    /// Watches what calling `callable` enters first, until `stop`; returns how many functions that are.
+    fn watch_callable(&self, py: Python<'_>, callable: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let functions = python_functions(callable)?;
+        functions.iter().try_for_each(|function| self.core.watch_function(py, function)).map_err(convert::probe_error)?;
+        Ok(functions.len())
     }
 
     /// Watches a code object and returns its probed copy.
@@ -77,14 +94,15 @@ impl Tracer {
         self.core.watch(py, code, module).map_err(convert::probe_error)
     }
 
-    /// Watches a function until `stop`.
-    fn watch_function<'py>(&self, py: Python<'py>, function: &Bound<'py, PyFunction>) -> PyResult<()> {
-        self.core.watch_function(py, function).map_err(convert::probe_error)
-    }
-
     /// Ends reporting and restores every function.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         self.core.stop(py)
+    }
+
+    /// Whether steps are still reported: not stopped, and the limit not reached.
+    #[getter]
+    fn running(&self, py: Python<'_>) -> bool {
+        self.core.is_running(py)
     }
 
     /// Steps reported so far.

@@ -20,7 +20,7 @@ pub enum Event {
 pub struct Step<'a> {
     /// Counts the steps of the stream, from 1.
     pub number: u64,
-    /// Native id of the thread.
+    /// The thread, as `threading.get_ident()` names it.
     pub thread: u64,
     /// Unique per activation: a generator keeps its frame from first to last resumption, a recursive call has its own.
     pub frame: u64,

@@ -86,3 +86,34 @@ impl Counter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_tells_what_a_run_amounts_to() {
+        let summary = Summary {
+            steps: 1_234_567,
+            frames: 1,
+            functions: 2,
+            threads: 1,
+            elapsed: None,
+            limit_reached: false,
+        };
+        assert_eq!(
+            summary.to_string(),
+            "1,234,567 instructions, 1 frame, 2 functions"
+        );
+        let summary = Summary {
+            threads: 3,
+            elapsed: Some(Duration::from_micros(1_250_400)),
+            limit_reached: true,
+            ..summary
+        };
+        assert_eq!(
+            summary.to_string(),
+            "1,234,567 instructions, 1 frame, 2 functions, 3 threads, 1.250 s (stopped at the limit)"
+        );
+    }
+}

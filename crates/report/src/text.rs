@@ -95,7 +95,7 @@ struct Thread {
     number: usize,
     /// The frame whose box the last line was in, if that box is open.
     frame: Option<u64>,
-    /// The exception that the last step of the thread was about.
+    /// The exception that left a frame at the last step of the thread. Only that long is its identity its own.
     passing: Option<Id>,
 }
 
@@ -153,8 +153,11 @@ impl<W: Write + Send> TextReport<W> {
         if let Some(FrameEvent::Handle(exception) | FrameEvent::Unwind(Some(exception))) = event {
             let handler = matches!(event, Some(FrameEvent::Handle(_))).then_some(info);
             self.exception(step, exception, handler, &before, &thread)?;
-            thread.passing = identity(exception);
         }
+        thread.passing = match event {
+            Some(FrameEvent::Unwind(exception)) => exception.and_then(identity),
+            _ => None,
+        };
         if let Some(FrameEvent::Unwind(exception)) = event {
             self.close_raising(step, exception)?;
         } else {
@@ -227,7 +230,7 @@ impl<W: Write + Send> TextReport<W> {
             row.put(quiet, "═══ ")
                 .put(self.palette.function, &format!("thread {}", thread.number));
             if number == thread.number {
-                row.put(quiet, &format!(" (native id {})", step.thread));
+                row.put(quiet, &format!(" (ident {})", step.thread));
             }
             self.write(row)?;
         }

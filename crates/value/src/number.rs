@@ -84,19 +84,37 @@ fn float_digits(value: f64, whole: &str) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.into();
     }
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let text = format!("{value}");
-        if text.contains('.') {
-            text
-        } else {
-            text + whole
-        }
+    let shortest = format!("{value:e}");
+    // Of two shortest texts at the same distance Python takes the even one, as rounding to that many digits does.
+    let fraction = shortest
+        .split_once('.')
+        .map_or(0, |(_, after)| after.find('e').unwrap_or(after.len()));
+    let rounded = format!("{value:.fraction$e}");
+    let scientific = if rounded.parse() == Ok(value) {
+        rounded
     } else {
+        shortest
+    };
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-4..16).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{digits}e{sign}{:02}", exponent.abs())
+        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    }
+    let sign = if mantissa.starts_with('-') { "-" } else { "" };
+    let mut digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    // Where the point stands among the digits: before all of them for numbers below 1.
+    let Ok(point) = usize::try_from(exponent + 1) else {
+        let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+        return format!("{sign}0.{zeros}{digits}");
+    };
+    while digits.len() < point {
+        digits.push('0');
+    }
+    match digits.split_at(point) {
+        (integer, "") => format!("{sign}{integer}{whole}"),
+        ("", fraction) => format!("{sign}0.{fraction}"),
+        (integer, fraction) => format!("{sign}{integer}.{fraction}"),
     }
 }
 
@@ -111,6 +129,10 @@ mod tests {
             (-0.0, "-0.0"),
             (1.0, "1.0"),
             (0.1, "0.1"),
+            (0.5, "0.5"),
+            (-123.25, "-123.25"),
+            // Halfway between two texts of sixteen digits: the even one.
+            (-95_102_114_576_161.12, "-95102114576161.12"),
             (1e15, "1000000000000000.0"),
             (1e16, "1e+16"),
             (123_456_789_012_345_680.0, "1.2345678901234568e+17"),

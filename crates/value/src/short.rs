@@ -405,7 +405,8 @@ fn cut_group(group: &Group<'_>, room: usize) -> String {
 
     let mut line = Line::new(room);
     if line.push(&group.open).is_err() || line.room < closing + 1 {
-        return cut_text("…", room);
+        // The name of the type is what is left to show.
+        return cut_text(&format!("{}…", group.open), room);
     }
     if !fits(&line, 0) && group.items.len() == 0 {
         return format!("{}…{}", group.open, group.close);

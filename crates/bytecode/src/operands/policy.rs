@@ -23,7 +23,8 @@ pub enum Policy {
     /// Any object. The slot is one that may hold NULL: the "self or NULL" of a call. An object put in
     /// the place of NULL becomes the first argument.
     AnyOrNull,
-    /// An instance of `BaseException`.
+    /// An instance of `BaseException` that has a traceback: 3.11's `WITH_EXCEPT_START` passes on what
+    /// `PyException_GetTraceback` returns without a look, and NULL there is a crash.
     Exception(Reason),
     /// An object whose type has `tp_iternext`.
     Iterator(Reason),
@@ -201,6 +202,12 @@ impl Walk<'_> {
         let demand = match group.accepts {
             Accepts::Structure => Policy::Fixed(reason),
             _ if place.part => return,
+            Accepts::Any | Accepts::AnyOrNull if self.is_comprehension_argument(info.op, place) => {
+                Policy::Iterator(Reason::Operand {
+                    by: place.at,
+                    role: "iterator",
+                })
+            }
             Accepts::Any if group.fate != Fate::Consumed => return,
             Accepts::Any | Accepts::Element if self.stores_cell(info.op, oparg, group) => {
                 Policy::Fixed(Reason::Cell { by: place.at })
@@ -213,6 +220,24 @@ impl Walk<'_> {
             Accepts::Fixed => Policy::Fixed(reason),
         };
         self.policy = Some(self.policy.map_or(demand, |known| known.and(demand)));
+    }
+
+    /// Whether the slot is the iterator that a comprehension or generator expression is called with (3.11 to
+    /// 3.14): its code runs `FOR_ITER` on it without a `GET_ITER`.
+    fn is_comprehension_argument(&self, op: Op, place: Place) -> bool {
+        let analysis = self.analysis;
+        let back = match op {
+            Op::Precall => 1,
+            Op::Call if analysis.version() == Version::V3_11 => 2,
+            Op::Call => 1,
+            _ => return false,
+        };
+        let is_top = analysis
+            .depth(place.at)
+            .is_some_and(|depth| depth == place.slot + 1);
+        let before = place.at.0.checked_sub(back).map(InstrIdx);
+        let before = before.and_then(|before| analysis.get(before).opcode.info(analysis.version()));
+        is_top && before.is_some_and(|info| info.op == Op::GetIter)
     }
 
     /// Whether the slot goes into a local that holds a cell. An inlined comprehension saves such a local on
@@ -385,6 +410,37 @@ mod tests {
         assert_eq!(write_policy(&analysis, InstrIdx(6), 2), Policy::Any);
         // The iterable is still anything.
         assert_eq!(write_policy(&analysis, InstrIdx(2), 0), Policy::Any);
+    }
+
+    #[test]
+    fn the_iterator_a_comprehension_is_called_with_stays_one() {
+        let head = [
+            (Resume, 0),
+            (LoadConst, 0),
+            (MakeFunction, 0),
+            (LoadFast, 0),
+            (GetIter, 0),
+        ];
+        let mut code = head.to_vec();
+        code.extend([(Call, 0), (ReturnValue, 0)]);
+        let analysis = analyse(V3_13, &code, &[]);
+        assert_eq!(write_policy(&analysis, InstrIdx(4), 1), Policy::Any);
+        assert_eq!(
+            write_policy(&analysis, InstrIdx(5), 1),
+            Policy::Iterator(operand(5, "iterator"))
+        );
+        assert_eq!(write_policy(&analysis, InstrIdx(5), 0), Policy::Any);
+        let mut code = head.to_vec();
+        code.extend([(Precall, 0), (Call, 0), (ReturnValue, 0)]);
+        let analysis = analyse(V3_11, &code, &[]);
+        assert_eq!(
+            write_policy(&analysis, InstrIdx(5), 1),
+            Policy::Iterator(operand(5, "iterator"))
+        );
+        assert_eq!(
+            write_policy(&analysis, InstrIdx(6), 1),
+            Policy::Iterator(operand(6, "iterator"))
+        );
     }
 
     #[test]

@@ -217,7 +217,7 @@ pub(super) fn shape(version: Version, op: Op, oparg: u32) -> Shape {
             shape!([element("items").times(Oparg)] => Is(1))
         }
         Op::BuildMap => shape!([any("keys and values").times(TwiceOparg)] => Is(1)),
-        Op::BuildConstKeyMap => shape!([any("values").times(Oparg), any("keys")] => Is(1)),
+        Op::BuildConstKeyMap => shape!([any("values").times(Oparg), fixed("keys")] => Is(1)),
         Op::BuildString => shape!([any("pieces").times(Oparg)] => Is(1)),
         Op::BuildSlice => shape!([any("start"), any("stop"), any("step").times(If(3))] => Is(1)),
         Op::BuildTemplate => shape!([structure("strings"), structure("interpolations")] => Is(1)),

@@ -1,10 +1,10 @@
 //! What must hold for every code object that is accepted, whoever made it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use debugop_bytecode::{
-    Analysis, CodeView, Error, Inserted, Insertion, InstrIdx, Op, Opcode, Place, Unwind, Version,
-    assemble, decode, forbidden, insert, remove, sites,
+    Analysis, CodeView, Error, Flow, Inserted, Insertion, InstrIdx, Op, Opcode, Place, Sites,
+    Unwind, Version, assemble, decode, forbidden, insert, remove, sites,
 };
 
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
@@ -43,6 +43,7 @@ pub(crate) fn check(view: &CodeView<'_>, constant: u32) -> Result<(), Error> {
         "every instruction is reported or silent"
     );
 
+    check_order(&analysis, &found);
     let places: Vec<Place> = found.sites.iter().map(|site| site.place).collect();
     check_insertion(view, &analysis, &places, constant);
     let all = (0..analysis.instructions().len() as u32)
@@ -55,6 +56,62 @@ pub(crate) fn check(view: &CodeView<'_>, constant: u32) -> Result<(), Error> {
         .filter(|&place| forbidden(&analysis, place).is_none());
     check_insertion(view, &analysis, &all.collect::<Vec<_>>(), constant);
     Ok(())
+}
+
+/// Follows control through the code for a while, taking jumps, falling through and raising by turns, and compares what the
+/// probes on the way report with what was executed.
+fn check_order(analysis: &Analysis, found: &Sites) {
+    let reports: HashMap<Place, &[InstrIdx]> = found
+        .sites
+        .iter()
+        .map(|site| (site.place, &site.reports[..]))
+        .collect();
+    assert_eq!(
+        reports.len(),
+        found.sites.len(),
+        "no two sites at one place"
+    );
+    let silent: HashSet<InstrIdx> = found.silent.iter().map(|silent| silent.0).collect();
+    let (mut executed, mut reported) = (Vec::new(), Vec::new());
+    let mut at = InstrIdx(0);
+    let mut state = 0x9e37_79b9_u32;
+    let mut left = false;
+    for _ in 0..2 * analysis.instructions().len() + 20 {
+        let pass = |reported: &mut Vec<_>, place| {
+            reported.extend(reports.get(&place).copied().unwrap_or_default());
+        };
+        pass(&mut reported, Place::Before(at));
+        if !silent.contains(&at) {
+            executed.push(at);
+        }
+        let opcode = analysis.get(at).opcode;
+        let flow = opcode.info(analysis.version()).expect("decoded").flow;
+        state = state.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f);
+        let handler = analysis
+            .exception_entry(at)
+            .filter(|_| executed == reported && state >> 28 == 0);
+        at = match (handler, analysis.target(at), flow) {
+            (Some(entry), ..) => analysis
+                .at_start(entry.target)
+                .expect("a handler is an instruction"),
+            (_, Some(target), Flow::Jump) => target,
+            (_, Some(target), Flow::Conditional) if state >> 31 == 0 => target,
+            (_, _, Flow::Return | Flow::Raise) => {
+                left = true;
+                break;
+            }
+            _ => {
+                pass(&mut reported, Place::After(at));
+                InstrIdx(at.0 + 1)
+            }
+        };
+    }
+    // Where the frame is left nothing is in arrears; elsewhere a probe may speak for a few instructions at once.
+    if left {
+        assert_eq!(executed, reported);
+    }
+    let both = executed.len().min(reported.len());
+    assert_eq!(executed[..both], reported[..both]);
 }
 
 fn check_insertion(view: &CodeView<'_>, analysis: &Analysis, places: &[Place], constant: u32) {

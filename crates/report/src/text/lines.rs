@@ -154,11 +154,10 @@ impl<W: Write + Send> TextReport<W> {
     ) -> io::Result<()> {
         let palette = self.palette;
         let passing = thread.passing.is_some() && thread.passing == identity(exception);
-        let from_callee = passing && thread.frame != Some(step.frame) && !frame.suspended;
+        let from_callee = passing && !frame.suspended;
         let raised = match frame.op {
             _ if frame.suspended => "thrown in",
             Op::Reraise => "raised again",
-            _ if passing => "raised again",
             _ => "raised",
         };
         let happened = match handler {

@@ -2,6 +2,7 @@
 
 use crate::support::{PROGRAMS, Shared, Stream, VERSIONS};
 use debugop_report::{FORMAT_VERSION, JsonlReport, Report, Summary, SummaryReport};
+use debugop_value::{BigInt, Bytes, Exception, Items, Pairs, Text, Value};
 use jsonschema::Validator;
 use serde_json::Value as Json;
 
@@ -66,6 +67,121 @@ fn the_schema_refuses_what_it_should() {
         "stack",
         serde_json::json!([{ "type": "float", "value": "nan" }])
     ));
+}
+
+/// One value of each kind, whole and cut.
+fn every_kind_of_value() -> Vec<Value> {
+    let name = || Box::<str>::from("name");
+    let items = |items: Vec<Value>, length| Items {
+        id: 1,
+        items: items.into(),
+        length,
+    };
+    let bytes = Bytes {
+        head: [0, 255].into(),
+        length: 9,
+    };
+    let exception = |args: Option<Vec<Value>>| {
+        Value::Exception(Box::new(Exception {
+            type_name: name(),
+            id: 1,
+            args: args.map(Into::into),
+        }))
+    };
+    let huge = BigInt::Huge {
+        negative: true,
+        leading: 1 << 63,
+        bits: 1_000_000,
+    };
+    vec![
+        Value::Null,
+        Value::None,
+        Value::Bool(true),
+        Value::Ellipsis,
+        Value::NotImplemented,
+        Value::Int(-1),
+        Value::Int(i64::MIN),
+        Value::BigInt(Box::new(BigInt::from_bytes_le(true, &[1; 20]))),
+        Value::BigInt(Box::new(huge)),
+        Value::Float(-0.0),
+        Value::Float(f64::NAN),
+        Value::Float(f64::NEG_INFINITY),
+        Value::Complex {
+            real: f64::INFINITY,
+            imaginary: 1.0,
+        },
+        Value::str("é\u{1f642}\0"),
+        Value::Str(Text::from_wtf8(*b"ab", 9)),
+        Value::Str(Text::from_wtf8(*b"\xed\xb2\x80", 1)),
+        Value::Bytes(bytes.clone()),
+        Value::ByteArray(bytes),
+        Value::List(items(vec![Value::Deeper], 3)),
+        Value::Tuple(items(vec![], 0)),
+        Value::Set(items(vec![Value::Int(1)], 1)),
+        Value::FrozenSet(items(vec![], 7)),
+        Value::Dict(Pairs::whole(1, vec![(Value::Null, Value::str("x"))])),
+        Value::Range(Box::new([0, 3, 1].map(Value::Int))),
+        Value::Slice(Box::new([Value::None, Value::str("a"), Value::None])),
+        Value::Function {
+            qualname: name(),
+            id: 1,
+        },
+        Value::Builtin {
+            name: name(),
+            id: 1,
+        },
+        Value::Method {
+            qualname: name(),
+            id: 1,
+        },
+        Value::Class {
+            name: name(),
+            id: 1,
+        },
+        Value::Module {
+            name: name(),
+            id: 1,
+        },
+        Value::Code {
+            qualname: name(),
+            id: 1,
+        },
+        exception(None),
+        exception(Some(vec![Value::Int(1)])),
+        Value::Cell {
+            id: 1,
+            contents: None,
+        },
+        Value::Cell {
+            id: 1,
+            contents: Some(Box::new(Value::TaggedInt(3))),
+        },
+        Value::Object {
+            type_name: name(),
+            id: 1,
+        },
+        Value::TaggedInt(-1),
+        Value::Deeper,
+    ]
+}
+
+#[test]
+fn every_kind_of_value_conforms_to_the_schema() {
+    let schema = schema();
+    let mut stream = Stream::load("lol", "3.14");
+    stream.steps.truncate(1);
+    for value in every_kind_of_value() {
+        stream.steps[0].stack = vec![value.clone()];
+        let out = Shared::default();
+        stream
+            .play(Box::new(JsonlReport::new(out.clone())))
+            .expect("written");
+        for line in lines(&out.text()) {
+            if let Err(error) = schema.validate(&line) {
+                panic!("{value:?}: {error} in {line}");
+            }
+        }
+    }
 }
 
 #[test]

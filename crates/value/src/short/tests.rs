@@ -213,6 +213,8 @@ fn objects_are_named() {
         "ValueError('bad')",
     );
     check(&exception(Some(vec![])), 20, "ValueError()");
+    check(&exception(Some(vec![])), 11, "ValueError…");
+    check(&exception(Some(vec![])), 8, "ValueEr…");
     check(&exception(None), 20, "ValueError(…)");
     check(
         &exception(Some(vec![Value::str(&"long ".repeat(9))])),

@@ -1,0 +1,200 @@
+//! How fast code objects are analysed and probes inserted everywhere. Run by `cargo xtask bench-bytecode`.
+//!
+//! `speed corpus VERSION FILE…`: the code objects of these files of the dump; `speed linear VERSION`: one code object
+//! of growing size. Prints one JSON object per line. Times are CPU times: the best of several rounds.
+
+#![allow(clippy::print_stdout, reason = "prints its results")]
+
+#[path = "../tests/corpus/reader.rs"]
+#[allow(dead_code, reason = "shared with the corpus tests")]
+mod reader;
+
+use std::time::Duration;
+
+use cpu_time::ProcessTime;
+use debugop_bytecode::location_table::{self, Location, LocationEntry};
+use debugop_bytecode::opcode::{Op, Opcode};
+use debugop_bytecode::{Analysis, CodeView, Insertion, Version, insert, sites};
+use reader::Corpus;
+
+const ROUNDS: usize = 7;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, version, files @ ..] = &arguments[..] else {
+        return Err("usage: speed corpus|linear VERSION FILE…".into());
+    };
+    let minor = version
+        .strip_prefix("3.")
+        .ok_or("the version is like 3.14")?
+        .parse()?;
+    let version = Version::from_minor(minor).ok_or("the version is unknown")?;
+    match mode.as_str() {
+        "corpus" => corpus(version, files),
+        "linear" => linear(version),
+        _ => Err(format!("unknown mode {mode}").into()),
+    }
+}
+
+/// A code object that owns its parts.
+struct Owned {
+    code: Vec<u8>,
+    exceptions: Vec<u8>,
+    locations: Vec<u8>,
+    first_line: i32,
+    stack_size: u32,
+}
+
+impl Owned {
+    fn view(&self, version: Version) -> CodeView<'_> {
+        CodeView {
+            version,
+            code: &self.code,
+            exception_table: &self.exceptions,
+            location_table: &self.locations,
+            first_line: self.first_line,
+            stack_size: self.stack_size,
+        }
+    }
+}
+
+fn corpus(version: Version, files: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let corpus = Corpus::open(version).ok_or("there is no dump")?;
+    let mut codes = Vec::new();
+    corpus.for_each(
+        |file| files.iter().any(|wanted| wanted == file),
+        |code| {
+            codes.push(Owned {
+                code: code.view.code.to_vec(),
+                exceptions: code.view.exception_table.to_vec(),
+                locations: code.view.location_table.to_vec(),
+                first_line: code.view.first_line,
+                stack_size: code.view.stack_size,
+            });
+        },
+    );
+    let mut instructions = 0;
+    let best = best_of_rounds(|| {
+        instructions = 0;
+        for code in &codes {
+            instructions += insert_everywhere(&code.view(version))?;
+        }
+        Ok(())
+    })?;
+    println!(
+        "{{\"codes\": {}, \"instructions\": {instructions}, \"seconds\": {}}}",
+        codes.len(),
+        best.as_secs_f64()
+    );
+    Ok(())
+}
+
+fn linear(version: Version) -> Result<(), Box<dyn std::error::Error>> {
+    for size in [1_000, 10_000, 100_000, 1_000_000] {
+        let code = synthetic(version, size)?;
+        let mut instructions = 0;
+        let best = best_of_rounds(|| {
+            instructions = insert_everywhere(&code.view(version))?;
+            Ok(())
+        })?;
+        println!(
+            "{{\"codes\": 1, \"instructions\": {instructions}, \"seconds\": {}}}",
+            best.as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+fn best_of_rounds(
+    mut round: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<Duration, Box<dyn std::error::Error>> {
+    let mut best = Duration::MAX;
+    for _ in 0..ROUNDS {
+        let started = ProcessTime::now();
+        round()?;
+        best = best.min(started.elapsed());
+    }
+    Ok(best)
+}
+
+/// Decodes, analyses, plans the sites, inserts and assembles; returns the number of original instructions.
+fn insert_everywhere(view: &CodeView<'_>) -> Result<u64, Box<dyn std::error::Error>> {
+    let opcode = |op: Op| op.opcode(view.version).ok_or("every version has it");
+    let sequence = [
+        (opcode(Op::LoadConst)?, 0),
+        (opcode(Op::UnaryInvert)?, 0),
+        (opcode(Op::PopTop)?, 0),
+    ];
+    let analysis = Analysis::new(view)?;
+    let sites = sites(&analysis);
+    let insertions: Vec<_> = sites
+        .sites
+        .iter()
+        .map(|site| Insertion {
+            place: site.place,
+            sequence: &sequence,
+        })
+        .collect();
+    std::hint::black_box(insert(view, &analysis, &insertions, None)?);
+    Ok(analysis.instructions().len() as u64)
+}
+
+/// A function body of about `size` instructions: branches of different lengths, most of which need an EXTENDED_ARG once
+/// probes stand in them.
+fn synthetic(version: Version, size: usize) -> Result<Owned, Box<dyn std::error::Error>> {
+    let opcode = |op: Op| op.opcode(version).ok_or("every version has it");
+    let branch = if version == Version::V3_11 {
+        Op::PopJumpForwardIfNone
+    } else {
+        Op::PopJumpIfNone
+    };
+    let [resume, load, binary, pop, branch] = [
+        opcode(Op::Resume)?,
+        opcode(Op::LoadConst)?,
+        opcode(Op::BinaryOp)?,
+        opcode(Op::PopTop)?,
+        opcode(branch)?,
+    ];
+    let mut code = Vec::new();
+    emit(version, &mut code, resume, 0);
+    let mut count = 1;
+    while count + 70 < size {
+        let statements = 5 + count % 13;
+        let mut body = Vec::new();
+        for _ in 0..statements {
+            for (opcode, arg) in [(load, 1), (load, 2), (binary, 0), (pop, 0)] {
+                emit(version, &mut body, opcode, arg);
+            }
+        }
+        emit(version, &mut code, load, 0);
+        emit(version, &mut code, branch, (body.len() / 2) as u8);
+        code.extend(body);
+        count += 2 + statements * 4;
+    }
+    emit(version, &mut code, load, 0);
+    emit(version, &mut code, opcode(Op::ReturnValue)?, 0);
+    let units = code.len() / 2;
+    let entry = |start: usize| LocationEntry {
+        units: (units - start).min(8) as u8,
+        location: Location {
+            line: Some(1 + (start / 64) as i32),
+            end_line: Some(1 + (start / 64) as i32),
+            column: Some(4),
+            end_column: Some(12),
+        },
+    };
+    let entries: Vec<_> = (0..units).step_by(8).map(entry).collect();
+    Ok(Owned {
+        code,
+        exceptions: Vec::new(),
+        locations: location_table::write(&entries, 1),
+        first_line: 1,
+        stack_size: 4,
+    })
+}
+
+fn emit(version: Version, code: &mut Vec<u8>, opcode: Opcode, arg: u8) {
+    let caches = opcode.info(version).map_or(0, |info| info.caches);
+    code.extend([opcode.0, arg]);
+    code.resize(code.len() + 2 * usize::from(caches), 0);
+}

@@ -1,0 +1,58 @@
+//! A value at a glance: what can be read of an object in a few nanoseconds.
+
+use pyo3::types::{PyFloat, PyInt};
+use pyo3::{Python, ffi};
+
+use crate::event::Event;
+use crate::layout::slot::Content;
+
+/// What a value-stack slot holds, without a reference of our own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Glance {
+    /// NULL, or a word of the interpreter's own.
+    Null,
+    /// An exact `int` that fits, or the interpreter's own bare integer.
+    Int(i64),
+    /// An exact `float`.
+    Float(f64),
+    /// Any other object: its address.
+    Object(u64),
+}
+
+impl Event<'_, '_> {
+    /// The top of the value stack; `None` if it is empty.
+    #[inline]
+    #[must_use]
+    pub fn glance_at_top(&self, py: Python<'_>) -> Option<Glance> {
+        let index = self.stack_len().checked_sub(1)?;
+        Some(match self.frame.content(self.shape, index) {
+            Content::Null => Glance::Null,
+            Content::Object(object) => glance(py, object),
+            #[cfg(Py_3_14)]
+            Content::Tagged(value) => Glance::Int(value as i64),
+            #[cfg(Py_3_14)]
+            Content::Opaque => Glance::Null,
+        })
+    }
+}
+
+#[inline]
+fn glance(py: Python<'_>, object: *mut ffi::PyObject) -> Glance {
+    use pyo3::PyTypeInfo;
+    // SAFETY: the slot that `object` was read from keeps it alive, and nothing here runs code that could change the slot: an
+    // exact float's field is read, and PyLong_AsLongLongAndOverflow reads the digits of an exact int.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if class == PyInt::type_object_raw(py) {
+            let mut overflow = 0;
+            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+            if overflow == 0 {
+                return Glance::Int(value);
+            }
+        } else if class == PyFloat::type_object_raw(py) {
+            return Glance::Float(ffi::PyFloat_AS_DOUBLE(object));
+        }
+    }
+    Glance::Object(object as u64)
+}

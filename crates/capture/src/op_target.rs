@@ -1,0 +1,225 @@
+//! DEBUG_OP as one object for every place: it looks up who listens when it is executed.
+//!
+//! `LOAD_CONST <op>; UNARY_INVERT; POP_TOP` may stand anywhere in any code object, written by [`insert_debug_op`] or by hand.
+//! Nothing is known of the place beforehand, so the depth of the value stack comes from analysing the code object that runs
+//! ([`extra`]), at the instruction that runs (`PyFrame_GetLasti`). A wrong depth is therefore impossible, whatever was
+//! done to the code.
+
+mod extra;
+mod insert;
+mod source;
+
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyList, PyString, PyType};
+use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
+
+use crate::event::Raised;
+use crate::frame::{Frame, SlotValue};
+use crate::function::code_text;
+use crate::site::{self, InvertType};
+
+pub use insert::{InsertError, insert_debug_op};
+pub use source::source_instruction;
+
+/// Instance layout of `debugop.DebugOp`: there is nothing to know.
+#[repr(C)]
+struct DebugOpObject {
+    ob_base: ffi::PyObject,
+}
+
+static DEBUG_OP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The one object of type `debugop.DebugOp`.
+///
+/// # Errors
+/// Whatever CPython says if the type or the object cannot be made.
+pub fn debug_op(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    DEBUG_OP
+        .get_or_try_init(py, || make(py))
+        .map(|op| op.bind(py))
+}
+
+fn make(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let parts = InvertType {
+        name: c"debugop.DebugOp",
+        doc: c"A constant for bytecode: executing ~op calls op_target(stack, frame) if the frame's globals have one.",
+        size: size_of::<DebugOpObject>(),
+        dealloc,
+        repr,
+        invert: fire,
+    };
+    let op_type = parts.make(py)?;
+    // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header, the only field, and takes a reference to the
+    // heap type.
+    unsafe {
+        let object = ffi::PyObject_New::<DebugOpObject>(op_type.as_ptr().cast());
+        Bound::from_owned_ptr_or_err(py, object.cast()).map(Bound::unbind)
+    }
+}
+
+/// The type of [`debug_op`], `debugop.DebugOp`.
+///
+/// # Errors
+/// As for [`debug_op`].
+pub fn debug_op_type(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+    Ok(debug_op(py)?.get_type())
+}
+
+/// # Safety
+/// Called by CPython as `tp_dealloc`.
+unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    // SAFETY: the last reference is gone. Memory came from `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap
+    // type's instance owns a reference to its type.
+    unsafe {
+        let op_type = ffi::Py_TYPE(object);
+        ffi::PyObject_Free(object.cast());
+        ffi::Py_DECREF(op_type.cast());
+    }
+}
+
+/// # Safety
+/// Called by CPython as `tp_repr`.
+unsafe extern "C" fn repr(_object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the thread is attached, by CPython's calling convention.
+    let py = unsafe { Python::assume_attached() };
+    PyString::new(py, "<debugop.DEBUG_OP>").into_ptr()
+}
+
+/// Executes DEBUG_OP.
+///
+/// # Safety
+/// Called by CPython as `nb_invert`. Anybody may write `~op` in Python, so nothing is assumed about the caller.
+unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the thread is attached, by CPython's calling convention.
+    let py = unsafe { Python::assume_attached() };
+    site::execute(py, || {
+        let Some(frame) = Frame::current(py) else {
+            return Ok(());
+        };
+        let outcome = op_target(py, frame).and_then(|target| match target {
+            None => Ok(()),
+            Some(target) => call(py, frame, object, &target),
+        });
+        outcome.map_err(|error| Raised::set(py, error))
+    })
+}
+
+/// `op_target` of the frame's globals.
+///
+/// # Errors
+/// What the look-up raises, except `KeyError` from globals that are not an exact dict.
+fn op_target<'py>(py: Python<'py>, frame: Frame<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let name = pyo3::intern!(py, "op_target");
+    let globals = frame.globals(py);
+    if let Ok(globals) = globals.cast_exact::<PyDict>() {
+        return globals.get_item(name);
+    }
+    match globals.get_item(name) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Calls `target(stack, frame)` for the DEBUG_OP `op` that `frame` executes.
+fn call<'py>(
+    py: Python<'py>,
+    frame: Frame<'py>,
+    op: *mut ffi::PyObject,
+    target: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let Some(object) = frame.object(py) else {
+        return Err(PyRuntimeError::new_err(
+            "DEBUG_OP cannot stand before the first RESUME: the frame is incomplete there",
+        ));
+    };
+    let stack = stack(py, frame, &object, op)?;
+    target.call1((stack, object))?;
+    Ok(())
+}
+
+/// The value stack, top first, without the DEBUG_OP itself.
+fn stack<'py>(
+    py: Python<'py>,
+    frame: Frame<'py>,
+    object: &Bound<'py, PyFrame>,
+    op: *mut ffi::PyObject,
+) -> PyResult<Bound<'py, PyList>> {
+    let (code, offset) = position(object)?;
+    let facts = extra::facts(py, &code)?;
+    let inversions = facts
+        .inversions
+        .as_ref()
+        .map_err(|error| unreadable(&code, error))?;
+    let not_an_instruction = || {
+        PyTypeError::new_err(
+            "DEBUG_OP is an opcode: only the instruction UNARY_INVERT can execute it",
+        )
+    };
+    let found = inversions
+        .binary_search_by_key(&offset, |inversion| inversion.offset)
+        .map_err(|_| not_an_instruction())?;
+    let unreachable = || {
+        unreadable(
+            &code,
+            format_args!("nothing leads to the instruction at offset {offset}"),
+        )
+    };
+    let depth = inversions[found].depth.ok_or_else(unreachable)?;
+    // UNARY_INVERT takes one operand, so the analysis has refused a smaller depth.
+    let top = depth - 1;
+    match frame.read(py, &facts.shape, top) {
+        SlotValue::Object(operand) if operand.as_ptr() == op => {}
+        _ => return Err(not_an_instruction()),
+    }
+    let slots = (0..top)
+        .rev()
+        .map(|index| match frame.read(py, &facts.shape, index) {
+            SlotValue::Object(value) => Ok(Some(value)),
+            SlotValue::Tagged(number) => Ok(Some(
+                pyo3::IntoPyObject::into_pyobject(number, py)?.into_any(),
+            )),
+            SlotValue::Null | SlotValue::Opaque => Ok(None),
+        });
+    PyList::new(py, slots.collect::<PyResult<Vec<_>>>()?)
+}
+
+/// The code object that a frame runs and the byte offset of the instruction that it executes.
+fn position<'py>(frame: &Bound<'py, PyFrame>) -> PyResult<(Bound<'py, PyCode>, u32)> {
+    let py = frame.py();
+    // SAFETY: a live frame object; PyFrame_GetCode returns a new reference, never NULL.
+    let (code, lasti) = unsafe {
+        let code =
+            Bound::from_owned_ptr_or_err(py, ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast())?;
+        (
+            code.cast_into_unchecked::<PyCode>(),
+            ffi::PyFrame_GetLasti(frame.as_ptr().cast()),
+        )
+    };
+    let offset = u32::try_from(lasti)
+        .map_err(|_| PyErr::new::<PyValueError, _>("the frame has not started"))?;
+    Ok((code, offset))
+}
+
+/// The exception for a value stack whose depth cannot be told.
+fn unreadable(code: &Bound<'_, PyCode>, reason: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(format!(
+        "DEBUG_OP cannot read the value stack of {}: {reason}",
+        code_name(code)
+    ))
+}
+
+/// `co_qualname` and `co_filename`, for messages.
+fn code_name(code: &Bound<'_, PyCode>) -> String {
+    format!(
+        "{} in {}",
+        code_text(code, "co_qualname"),
+        code_text(code, "co_filename")
+    )
+}
+
+/// Whether inverting `constant` is an opcode of ours.
+fn is_probe(py: Python<'_>, constant: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(constant.is(debug_op(py)?) || constant.get_type().is(site::site_type(py)?))
+}

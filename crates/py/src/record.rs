@@ -1,0 +1,288 @@
+//! `debugop.Record` and `debugop.Records`: steps as data.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use debugop_bytecode::InstrIdx;
+use debugop_capture::stack::{LiveStack, StackError};
+use debugop_capture::value::{Limits, capture, capture_slot};
+use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer, thread_ident};
+use debugop_value::Value as Data;
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::{PyCode, PyList, PySlice, PySliceMethods, PyTuple};
+
+use crate::convert;
+use crate::instruction::{Instruction, facts};
+use crate::predicate::Predicate;
+use crate::step::event_name;
+use crate::value::Value;
+
+/// What is kept of a step.
+pub(crate) struct Snapshot {
+    code: Arc<ProbedCode>,
+    instruction: InstrIdx,
+    kind: EventKind,
+    number: u64,
+    thread: u64,
+    depth: u32,
+    stack: Box<[Data]>,
+    exception: Option<Data>,
+}
+
+impl Snapshot {
+    /// What is kept of a step whose callback still runs.
+    ///
+    /// # Errors
+    /// The step is over.
+    pub(crate) fn of_live(py: Python<'_>, live: &LiveStack, number: u64, depth: u32) -> Result<Self, StackError> {
+        let limits = Limits::default();
+        let mut stack = Vec::new();
+        live.for_each(py, |slot| stack.push(capture_slot(&slot, &limits)))?;
+        Ok(Self {
+            code: Arc::clone(live.code()),
+            instruction: live.instruction(),
+            kind: live.kind(),
+            number,
+            thread: thread_ident(py),
+            depth,
+            stack: stack.into(),
+            exception: live.exception(py)?.map(|exception| capture(&exception, &limits)),
+        })
+    }
+
+    /// What is kept of the step that `tracer` is being told of.
+    pub(crate) fn take<'py>(py: Python<'py>, tracer: &Tracer, event: &Event<'_, 'py>) -> Self {
+        let limits = Limits::default();
+        let slot = |index| event.stack(py, index).map(|slot| capture_slot(&slot, &limits));
+        Self {
+            code: Arc::clone(event.code),
+            instruction: event.instruction,
+            kind: event.kind,
+            number: tracer.steps(py),
+            thread: thread_ident(py),
+            depth: tracer.call_depth(py, event.frame),
+            stack: (0..event.stack_len()).filter_map(slot).collect(),
+            exception: event.exception(py).map(|exception| capture(&exception, &limits)),
+        }
+    }
+}
+
+/// One step of a traced program as data: it keeps the code object alive and nothing else of the program. Equal to itself
+/// only, however often it is taken from its records.
+#[pyclass(frozen, module = "debugop")]
+pub(crate) struct Record {
+    step: Arc<Snapshot>,
+}
+
+impl From<Arc<Snapshot>> for Record {
+    fn from(step: Arc<Snapshot>) -> Self {
+        Self { step }
+    }
+}
+
+#[pymethods]
+impl Record {
+    /// Count of the step among those that the trace reported since it was started, from 1.
+    #[getter]
+    fn number(&self) -> u64 {
+        self.step.number
+    }
+
+    /// Identifier of the thread, as `threading.get_ident()` gives it.
+    #[getter]
+    fn thread(&self) -> u64 {
+        self.step.thread
+    }
+
+    /// How many traced frames were below this one on the call stack.
+    #[getter]
+    fn depth(&self) -> u32 {
+        self.step.depth
+    }
+
+    /// `"instruction"` or `"unwind"`, as `Step.event`.
+    #[getter]
+    fn event(&self) -> &'static str {
+        event_name(self.step.kind)
+    }
+
+    /// The code object as the program knows it, without probes.
+    #[getter]
+    fn code<'py>(&self, py: Python<'py>) -> Bound<'py, PyCode> {
+        self.step.code.original(py).clone()
+    }
+
+    /// `co_name`.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.step.code.original(py).getattr(pyo3::intern!(py, "co_name"))
+    }
+
+    /// `co_qualname`.
+    #[getter]
+    fn qualname(&self) -> &str {
+        self.step.code.names().qualname
+    }
+
+    /// `__name__` of the module whose globals the code runs in; empty if unknown.
+    #[getter]
+    fn module(&self) -> &str {
+        self.step.code.names().module
+    }
+
+    /// `co_filename`.
+    #[getter]
+    fn filename(&self) -> &str {
+        self.step.code.names().file
+    }
+
+    /// The instruction.
+    #[getter]
+    fn instruction(&self) -> Instruction {
+        Instruction::new(Arc::clone(&self.step.code), self.step.instruction)
+    }
+
+    /// Source line; None for an instruction without one.
+    #[getter]
+    fn line(&self) -> Option<i32> {
+        self.step.code.analysis().location(self.step.instruction).line
+    }
+
+    /// The value stack before the instruction, bottom first: a tuple of `Value`.
+    #[getter]
+    fn stack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.step.stack.iter().map(|slot| Value::from(slot.clone())).collect::<Vec<_>>())
+    }
+
+    /// The exception as `Step.exception`, as a `Value`; otherwise None.
+    #[getter]
+    fn exception(&self) -> Option<Value> {
+        self.step.exception.clone().map(Value::from)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast_exact::<Self>().is_ok_and(|other| Arc::ptr_eq(&self.step, &other.get().step))
+    }
+
+    fn __hash__(&self) -> u64 {
+        Arc::as_ptr(&self.step) as u64
+    }
+
+    fn __repr__(&self) -> String {
+        let instruction = self.step.code.analysis().get(self.step.instruction);
+        let opname = instruction.opcode.name(debugop_capture::VERSION);
+        let stack: Vec<String> = self.step.stack.iter().map(|slot| slot.short(30).to_string()).collect();
+        let (number, event, qualname) = (self.step.number, self.event(), self.qualname());
+        format!("<debugop.Record {number} {event} {} {opname} in {qualname} [{}]>", instruction.offset, stack.join(", "))
+    }
+}
+
+/// The steps that a trace has collected, in their order: a sequence that grows while the trace runs.
+#[pyclass(frozen, sequence, module = "debugop")]
+#[derive(Default)]
+pub(crate) struct Records {
+    steps: Arc<GilCell<Vec<Arc<Snapshot>>>>,
+}
+
+impl Records {
+    /// Runs `f` on the steps, which must not run Python.
+    fn with<R>(&self, py: Python<'_>, f: impl FnOnce(&mut Vec<Arc<Snapshot>>) -> R) -> R {
+        let mut steps = self.steps.take(py);
+        let result = f(&mut steps);
+        self.steps.set(py, steps);
+        result
+    }
+
+    /// A handler that adds to these records.
+    pub(crate) fn collector(&self) -> Collector {
+        Collector { records: Self { steps: Arc::clone(&self.steps) } }
+    }
+}
+
+#[pymethods]
+impl Records {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.with(py, |steps| steps.len())
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let length = self.__len__(py);
+        if let Ok(slice) = index.cast_exact::<PySlice>() {
+            let bounds = slice.indices(length as isize)?;
+            let at = |nth: usize| (bounds.start + nth as isize * bounds.step).cast_unsigned();
+            let chosen: Vec<_> = self.with(py, |steps| {
+                (0..bounds.slicelength).filter_map(|nth| steps.get(at(nth))).map(Arc::clone).collect()
+            });
+            return Ok(PyList::new(py, chosen.into_iter().map(Record::from))?.into_any());
+        }
+        let chosen = match convert::sequence_index(index, length)? {
+            Some(at) => self.with(py, |steps| steps.get(at).map(Arc::clone)),
+            None => None,
+        };
+        let step = chosen.ok_or_else(|| PyIndexError::new_err(format!("record index out of range: there are {length}")))?;
+        Ok(Bound::new(py, Record::from(step))?.into_any())
+    }
+
+    fn __iter__(&self) -> RecordIterator {
+        RecordIterator { records: Self { steps: Arc::clone(&self.steps) }, next: AtomicUsize::new(0) }
+    }
+
+    /// The records for which `predicate` holds, as a list.
+    fn filter(&self, py: Python<'_>, predicate: &Predicate) -> Vec<Record> {
+        let holds = |step: &&Arc<Snapshot>| predicate.holds(&facts(&step.code, step.instruction), step.depth);
+        let chosen: Vec<_> = self.with(py, |steps| steps.iter().filter(holds).map(Arc::clone).collect());
+        chosen.into_iter().map(Record::from).collect()
+    }
+
+    /// Forgets all records.
+    fn clear(&self, py: Python<'_>) {
+        drop(self.steps.take(py));
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("<debugop.Records: {} steps>", self.__len__(py))
+    }
+}
+
+/// Iterates over records, those too that are added meanwhile.
+#[pyclass(frozen, module = "debugop")]
+struct RecordIterator {
+    records: Records,
+    next: AtomicUsize,
+}
+
+#[pymethods]
+impl RecordIterator {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Option<Record> {
+        let step = self.records.with(py, |steps| steps.get(self.next.load(Relaxed)).map(Arc::clone))?;
+        self.next.fetch_add(1, Relaxed);
+        Some(Record::from(step))
+    }
+}
+
+/// Adds each step to records.
+pub(crate) struct Collector {
+    records: Records,
+}
+
+impl Handler for Collector {
+    fn runs_python(&self) -> bool {
+        false
+    }
+
+    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+        let step = Arc::new(Snapshot::take(py, tracer, event));
+        self.records.with(py, |steps| steps.push(step));
+        Ok(())
+    }
+}
