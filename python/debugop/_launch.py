@@ -74,7 +74,10 @@ def run(request) -> int:
     os.register_at_fork(before=report.flush, after_in_child=report.detach)
     forget_imports()
     sys.modules["__main__"] = main_module()
-    return RUNNERS[kind](report, text, request.args)
+    failure = RUNNERS[kind](report, text, request.args)
+    if type(failure) is KeyboardInterrupt or (isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)):
+        end_by_interrupt(failure)
+    return 0 if failure is None else 1
 
 
 def finish(report, _launcher) -> None:
@@ -109,7 +112,7 @@ def main_module():
     return module
 
 
-def run_script(report, path: str, arguments: list) -> int:
+def run_script(report, path: str, arguments: list) -> BaseException | None:
     """A file with Python source or bytecode, or a directory or zip file with a `__main__` module."""
     sys.argv = [path, *arguments]
     path = absolute(path)
@@ -132,7 +135,7 @@ def run_script(report, path: str, arguments: list) -> int:
     return run_code(report, lambda: compile_file(data, path))
 
 
-def run_stdin(report, _text: str, arguments: list) -> int:
+def run_stdin(report, _text: str, arguments: list) -> BaseException | None:
     """`-`: the program is read from standard input until its end."""
     sys.argv = ["-", *arguments]
     replace_first_path("")
@@ -142,7 +145,7 @@ def run_stdin(report, _text: str, arguments: list) -> int:
     return run_code(report, lambda: compile_file(data, "<stdin>"), [("<stdin>", data.decode(errors="replace"))])
 
 
-def run_command(report, text: str, arguments: list) -> int:
+def run_command(report, text: str, arguments: list) -> BaseException | None:
     """`-c TEXT`."""
     sys.argv = ["-c", *arguments]
     replace_first_path("")
@@ -150,7 +153,7 @@ def run_command(report, text: str, arguments: list) -> int:
     return run_code(report, lambda: compile(text, "<string>", "exec", dont_inherit=True), [("<string>", text)])
 
 
-def run_module(report, name: str, arguments: list) -> int:
+def run_module(report, name: str, arguments: list) -> BaseException | None:
     """`-m NAME`."""
     sys.argv = ["-m", *arguments]
     replace_first_path(os.getcwd())
@@ -160,15 +163,15 @@ def run_module(report, name: str, arguments: list) -> int:
 RUNNERS = {"script": run_script, "module": run_module, "command": run_command, "stdin": run_stdin}
 
 
-def run_by_runpy(report, name: str, alter_argv: bool) -> int:
+def run_by_runpy(report, name: str, alter_argv: bool) -> BaseException | None:
     """Let runpy do what it does for `python -m NAME`, or for the `__main__` of `sys.path[0]`."""
     import runpy
 
-    return outcome(report.execute_by(runpy._run_module_as_main, (name, alter_argv)))
+    return show_failure(report.execute_by(runpy._run_module_as_main, (name, alter_argv)))
 
 
-def run_code(report, load, sources=()) -> int:
-    """Run the code that `load` returns in `__main__`."""
+def run_code(report, load, sources=()) -> BaseException | None:
+    """Run the code that `load` returns in `__main__`; returns the exception that ended it."""
     namespace = vars(sys.modules["__main__"])
     try:
         code = report.begin(load(), list(sources))
@@ -176,42 +179,49 @@ def run_code(report, load, sources=()) -> int:
         # The interpreter has no frame of Python's below it when it compiles the program.
         failure = error.with_traceback(None)
     else:
-        if sources and sources[0][0] == "<string>" and sys.version_info >= (3, 13):
-            # Tracebacks show the lines of what follows `-c`.
-            import linecache
-
-            linecache._register_code(code, sources[0][1], "<string>")
+        if sources and sources[0][0] == "<string>":
+            register_lines(code, *sources[0])
         failure = report.execute(code, namespace)
     if "__file__" in namespace:
         flush_standard_streams()
-    status = outcome(failure)
+    show_failure(failure)
     for name in FILE_ATTRIBUTES & namespace.keys():
         del namespace[name]
-    return status
+    return failure
 
 
-def outcome(error) -> int:
-    """Do with an uncaught exception what the interpreter does; returns the exit status."""
-    if error is None:
-        return 0
+def register_lines(code, filename: str, text: str) -> None:
+    """Since 3.13 tracebacks show the lines of what follows `-c` (`Python/pythonrun.c`, `run_mod`)."""
+    if sys.version_info >= (3, 13):
+        import linecache
+
+        # 3.13.0 knows such texts by their names, its successors by their code.
+        key = code if hasattr(linecache, "_interactive_cache") else filename
+        linecache._register_code(key, text, filename)
+
+
+def show_failure(error):
+    """Do with an uncaught exception, if there is one, what the interpreter does; returns it."""
     if isinstance(error, SystemExit):
         raise error
-    _core.report_uncaught(error)
-    if type(error) is KeyboardInterrupt or (isinstance(error, KeyboardInterrupt) and sys.version_info >= (3, 14)):
-        end_by_interrupt()
-    return 1
+    if error is not None:
+        _core.report_uncaught(error)
+    return error
 
 
-def end_by_interrupt() -> None:
-    """Make the interpreter end by SIGINT after its usual finalisation.
+def end_by_interrupt(error):
+    """Let the interpreter end by SIGINT after its usual finalisation, as it does when this is what reaches its top level.
 
-    It remembers for that whether a KeyboardInterrupt was the end of the text that it has run last
-    (`Python/pythonrun.c`, `run_eval_code_obj`).
+    The exception has been shown already, and is left as it is.
     """
-    try:
-        exec("raise KeyboardInterrupt")
-    except KeyboardInterrupt:
-        return
+    hook, traceback = sys.excepthook, error.__traceback__
+
+    def shown(*_):
+        sys.excepthook = hook
+        error.__traceback__ = sys.last_traceback = traceback
+
+    sys.excepthook = shown
+    raise error
 
 
 def flush_standard_streams() -> None:
@@ -239,7 +249,9 @@ def compile_file(data: bytes, filename: str):
     try:
         return compile(data, filename, "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
-        return compile_by_interpreter(data, filename)
+        # The interpreter's own error has no context, so that it must not be raised from in here.
+        pass
+    return compile_by_interpreter(data, filename)
 
 
 def compile_by_interpreter(data: bytes, filename: str):

@@ -4,13 +4,14 @@ import dataclasses
 import io
 import marshal
 import re
-import sys
 import zipfile
 from importlib.util import MAGIC_NUMBER
+from pathlib import Path
 
 import pytest
 
-VERSION = sys.version_info[:2]
+import debugop
+
 FORMATS = ("none", "text", "jsonl")
 
 
@@ -182,7 +183,9 @@ script("sys.last_exc", "import sys, atexit\natexit.register(lambda: print(sys.la
 
 # ------------------------------------------------------------------------------------------- the interpreter's options
 
-for flag in ("-O", "-OO", "-I", "-P", "-S", "-E", "-s", "-B", "-u", "-Xutf8", "-Xdev", "-Wignore", "-bb"):
+# Without site, the package has to be found in another way.
+script("python -S", FACTS, flags=("-S",), env={"PYTHONPATH": str(Path(debugop.__file__).parent.parent)})
+for flag in ("-O", "-OO", "-I", "-P", "-E", "-s", "-B", "-u", "-Xutf8", "-Xdev", "-Wignore", "-bb"):
     script(f"python {flag}", FACTS + "assert False, 'asserts are run'", flags=(flag,))
 case("python -I with a directory", {"dir/__main__.py": FACTS}, ["dir"], flags=("-I",))
 case("python -P with a module", {"prog.py": FACTS}, ["-m", "prog"], flags=("-P",))

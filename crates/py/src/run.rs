@@ -121,12 +121,17 @@ fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
         exclude: options.exclude.clone(),
         libraries: Libraries { directories: libraries },
     };
-    let wanted = match options.functions.as_slice() {
+    let names = match options.functions.as_slice() {
         [] => Predicate::Always,
         names => Predicate::Or(names.iter().cloned().map(Predicate::Function).collect()),
     };
     // The main program is at depth 1 on the command line, the first traced frame at depth 0 here.
     let depth = options.depth.map(|depth| depth.saturating_sub(1));
+    // Functions of the main program are probed with it and can be called by code that is not followed.
+    let wanted = match depth {
+        Some(depth) => Predicate::And(vec![names, Predicate::Depth(0..=depth)]),
+        None => names,
+    };
     let follow = (depth != Some(0)).then_some(Follow { code, depth });
     Options { wanted, follow, limit: options.limit }
 }

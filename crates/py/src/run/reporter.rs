@@ -8,7 +8,7 @@ use debugop_bytecode::Op;
 use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::value::{Limits, capture, capture_slot};
-use debugop_capture::{Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, thread_ident};
+use debugop_capture::{Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core};
 use debugop_report::{CodeInfo, CodeNames, Counter, FrameEvent, Report, Step};
 use debugop_value::Value;
 use pyo3::prelude::*;
@@ -69,6 +69,14 @@ impl Reporter {
     }
 }
 
+/// What `threading.get_native_id` returns, asked for once in each thread.
+fn native_thread() -> u64 {
+    thread_local! {
+        static ID: u64 = u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs());
+    }
+    ID.with(|id| *id)
+}
+
 /// Whether code that is not traced may run next, for as long as it likes.
 fn leaves_traced_code(py: Python<'_>, tracer: &Core, event: &Event<'_, '_>, step: &Step<'_>) -> bool {
     match step.info().map(|info| info.op) {
@@ -104,7 +112,7 @@ impl Handler for Reporter {
         let code = code_info(py, &mut sink.codes, event.code);
         let step = Step {
             number: tracer.steps(py),
-            thread: thread_ident(py),
+            thread: native_thread(),
             frame,
             depth,
             code: &code,
