@@ -1,24 +1,21 @@
 """Runs a program as `python` itself would, under a report.
 
 What the interpreter does for a script, a directory or zip file, `-m`, `-c` and standard input is in `Modules/main.c`
-(`pymain_run_python` and its neighbours) and `Lib/runpy.py`; this does the same up to the point where the code is run, which
-`_core.Run.execute` does.
+(`pymain_run_python` and its neighbours), `Python/pythonrun.c` (`_PyRun_SimpleFile`) and `Lib/runpy.py`; this does the same up
+to the point where code is run, which `_core.Run` does. Modules of the standard library are imported where they are
+needed, and forgotten: the program may have modules of the same names.
 """
 
 import atexit
-import importlib.machinery
-import io
-import linecache
 import os
-import pkgutil
-import runpy
 import sys
-import textwrap
-import types
-from dataclasses import dataclass, field
 
 from debugop import _core
 from debugop._libraries import library_directories
+
+# What these are called where every interpreter has them from its start.
+_bootstrap = sys.modules["_frozen_importlib"]
+_bootstrap_external = sys.modules["_frozen_importlib_external"]
 
 
 class CannotRun(Exception):
@@ -29,19 +26,10 @@ class CannotRun(Exception):
         self.status = status
 
 
-@dataclass
-class Program:
-    """A program that is ready to run: its code, and what its `__main__` module holds beside the usual."""
-
-    code: types.CodeType
-    attributes: dict
-    sources: list = field(default_factory=list)
-
-
 def main(argv=None) -> int:
     """The command line's entry point; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    color = sys.stdout.isatty() and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    color = is_terminal(sys.stdout) and is_terminal(sys.stderr) and not os.environ.get("NO_COLOR")
     parsed = _core.parse_command_line(["debugop", *arguments], color)
     if isinstance(parsed, tuple):
         text, to_stderr, status = parsed
@@ -52,11 +40,17 @@ def main(argv=None) -> int:
         return show(f"debugop: {error}\n", sys.stderr, error.status)
 
 
+def is_terminal(stream) -> bool:
+    """Whether a standard stream, None if its descriptor is closed, is a terminal."""
+    return stream is not None and stream.isatty()
+
+
 def show(text: str, stream, status: int) -> int:
-    """Print and return `status`; a reader that has gone away is no reason to fail."""
+    """Print and return `status`; that nobody reads is no reason to fail."""
     try:
-        stream.write(text)
-        stream.flush()
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
     except BrokenPipeError:
         # The interpreter flushes once more when it exits, and would complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -66,131 +60,266 @@ def show(text: str, stream, status: int) -> int:
 def run(request) -> int:
     """Run the program of a parsed `debugop run`."""
     kind, text = request.target
-    # As under `python`, the old module is replaced, not reused; it is kept, because functions of it still run.
-    launcher, module = sys.modules["__main__"], types.ModuleType("__main__")
-    module.__builtins__ = __builtins__
-    sys.modules["__main__"] = module
     try:
-        program = LOADERS[kind](text, request.args)
-    except SyntaxError as error:
-        _core.report_uncaught(error.with_traceback(None))
-        return 1
-    vars(module).update(program.attributes)
-    try:
-        report = request.start(library_directories(), program.sources)
+        report = request.open(library_directories())
     except OSError as error:
         raise CannotRun(f"cannot write the report to {error.filename!r}: {error.strerror}", 2) from None
-    # The first callback to be registered is the last to run: what the program does at its exit is traced too.
-    atexit.register(finish, report, launcher)
+    if kind == "command" and sys.version_info >= (3, 14):
+        import textwrap
+
+        text = textwrap.dedent(text)
+    # The first callback to be registered is the last to run: what the program does at its exit is traced too. The
+    # launcher's own module is kept because functions of it still run.
+    atexit.register(finish, report, sys.modules["__main__"])
     os.register_at_fork(before=report.flush, after_in_child=report.detach)
-    return outcome(report.execute(program.code, vars(module)))
-
-
-def outcome(error) -> int:
-    """Do with an uncaught exception what the interpreter does; returns the exit status."""
-    if error is None:
-        return 0
-    if isinstance(error, SystemExit):
-        raise error
-    _core.report_uncaught(error)
-    if isinstance(error, KeyboardInterrupt):
-        # The interpreter ends by SIGINT after its usual finalisation if this is what reaches its top level.
-        sys.excepthook = lambda *_: None
-        raise KeyboardInterrupt
-    return 1
+    forget_imports()
+    sys.modules["__main__"] = main_module()
+    failure = RUNNERS[kind](report, text, request.args)
+    if type(failure) is KeyboardInterrupt or (isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)):
+        end_by_interrupt(failure)
+    return 0 if failure is None else 1
 
 
 def finish(report, _launcher) -> None:
     """End the report, and say what was wrong with its output."""
     problem = report.finish()
     if problem:
-        show(f"debugop: the report is not complete: {problem}\n", sys.stderr, 0)
+        show(f"debugop: the report is not complete: {problem}\n", sys.__stderr__, 0)
 
 
-def load_script(path: str, arguments: list) -> Program:
+def forget_imports() -> None:
+    """Take out of `sys.modules` what was imported for debugop, so that the program's imports find what they would find.
+
+    Extension modules stay, because not every one can be loaded twice, and so does `threading`, which keeps the state of
+    the whole process.
+    """
+    names = list(sys.modules)
+    for name in names[names.index("debugop") :]:
+        spec = getattr(sys.modules[name], "__spec__", None)
+        written_in_python = isinstance(getattr(spec, "loader", None), _bootstrap_external.SourceFileLoader)
+        written_in_python |= getattr(spec, "loader", None) is _bootstrap.FrozenImporter
+        if written_in_python and name.partition(".")[0] not in ("debugop", "threading", "__main__"):
+            del sys.modules[name]
+
+
+def main_module():
+    """A new `__main__` with the attributes that it has before the interpreter runs anything in it, in their order."""
+    module = type(sys)("__main__")
+    module.__loader__ = _bootstrap.BuiltinImporter
+    if sys.version_info < (3, 14):
+        module.__annotations__ = {}
+    module.__builtins__ = sys.modules["builtins"]
+    return module
+
+
+def run_script(report, path: str, arguments: list) -> BaseException | None:
     """A file with Python source or bytecode, or a directory or zip file with a `__main__` module."""
     sys.argv = [path, *arguments]
-    if pkgutil.get_importer(path) is not None:
-        replace_first_path(path)
-        return from_module(path, lambda: runpy._get_main_module_details(runpy._Error))
+    path = absolute(path)
+    if importer(path) is not None:
+        # In safe-path mode too, but then the launcher has put nothing there.
+        sys.path[0 : 0 if sys.flags.safe_path else 1] = [path]
+        return run_by_runpy(report, "__main__", False)
+    replace_first_path(os.path.dirname(os.path.realpath(path)))
     try:
-        with io.open_code(os.path.abspath(path)) as file:
+        with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise CannotRun(
-            f"can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] {error.strerror}", 2
-        ) from None
-    replace_first_path(os.path.dirname(os.path.realpath(path)))
-    bytecode = data[:4] == importlib.util.MAGIC_NUMBER
-    if bytecode:
-        loader = importlib.machinery.SourcelessFileLoader("__main__", path)
-        code = loader.get_code("__main__")
-    else:
-        loader = importlib.machinery.SourceFileLoader("__main__", path)
-        code = compile(data, path, "exec", dont_inherit=True)
-    return Program(code, main_attributes(__file__=path, __cached__=None, __loader__=loader))
+        raise CannotRun(f"can't open file {path!r}: [Errno {error.errno}] {error.strerror}", 2) from None
+    namespace = vars(sys.modules["__main__"])
+    set_file(namespace, path)
+    if path.endswith(".pyc") or data[:2] == _bootstrap_external.MAGIC_NUMBER[:2]:
+        namespace["__loader__"] = _bootstrap_external.SourcelessFileLoader("__main__", path)
+        return run_code(report, lambda: load_bytecode(data))
+    namespace["__loader__"] = _bootstrap_external.SourceFileLoader("__main__", path)
+    return run_code(report, lambda: compile_file(data, path))
 
 
-def load_module(name: str, arguments: list) -> Program:
-    """`-m NAME`."""
-    sys.argv = ["-m", *arguments]
-    replace_first_path(os.getcwd())
-    program = from_module(name, lambda: runpy._get_module_details(name, runpy._Error))
-    sys.argv[0] = program.attributes["__file__"]
-    return program
-
-
-def from_module(_name: str, find) -> Program:
-    """The program that `find`, a function of runpy, finds for the `__main__` of a package, directory or zip file."""
-    try:
-        _, spec, code = find()
-    except runpy._Error as error:
-        raise CannotRun(str(error), 1) from None
-    return Program(
-        code,
-        main_attributes(
-            __file__=spec.origin,
-            __cached__=spec.cached,
-            __loader__=spec.loader,
-            __package__=spec.parent,
-            __spec__=spec,
-        ),
-    )
-
-
-def load_command(text: str, arguments: list) -> Program:
-    """`-c TEXT`."""
-    sys.argv = ["-c", *arguments]
-    replace_first_path("")
-    if sys.version_info >= (3, 14):
-        text = textwrap.dedent(text)
-    return from_text(text + "\n", "<string>")
-
-
-def load_stdin(_text: str, arguments: list) -> Program:
+def run_stdin(report, _text: str, arguments: list) -> BaseException | None:
     """`-`: the program is read from standard input until its end."""
     sys.argv = ["-", *arguments]
     replace_first_path("")
-    return from_text(sys.stdin.read(), "<stdin>")
+    data = sys.stdin.buffer.read() if sys.stdin is not None else b""
+    set_file(vars(sys.modules["__main__"]), "<stdin>")
+
+    return run_code(report, lambda: compile_file(data, "<stdin>"), [("<stdin>", data.decode(errors="replace"))])
 
 
-def from_text(text: str, filename: str) -> Program:
-    """A program that is no file."""
-    code = compile(text, filename, "exec", dont_inherit=True)
-    # Since 3.13 tracebacks show the lines of such programs.
-    if hasattr(linecache, "_register_code"):
-        linecache._register_code(code, text, filename)
-    return Program(code, main_attributes(__loader__=importlib.machinery.BuiltinImporter), [(filename, text)])
+def run_command(report, text: str, arguments: list) -> BaseException | None:
+    """`-c TEXT`."""
+    sys.argv = ["-c", *arguments]
+    replace_first_path("")
+    text += "\n"
+    return run_code(report, lambda: compile(text, "<string>", "exec", dont_inherit=True), [("<string>", text)])
 
 
-def main_attributes(**given) -> dict:
-    """The attributes of `__main__` that this version's interpreter sets, in its order."""
-    attributes = {"__package__": None, "__spec__": None, **given}
-    if sys.version_info < (3, 14):
-        attributes.setdefault("__annotations__", {})
-    if sys.version_info >= (3, 15):
-        attributes.pop("__cached__", None)
-    return attributes
+def run_module(report, name: str, arguments: list) -> BaseException | None:
+    """`-m NAME`."""
+    sys.argv = ["-m", *arguments]
+    replace_first_path(os.getcwd())
+    return run_by_runpy(report, name, True)
+
+
+RUNNERS = {"script": run_script, "module": run_module, "command": run_command, "stdin": run_stdin}
+
+
+def run_by_runpy(report, name: str, alter_argv: bool) -> BaseException | None:
+    """Let runpy do what it does for `python -m NAME`, or for the `__main__` of `sys.path[0]`."""
+    import runpy
+
+    return show_failure(report.execute_by(runpy._run_module_as_main, (name, alter_argv)))
+
+
+def run_code(report, load, sources=()) -> BaseException | None:
+    """Run the code that `load` returns in `__main__`; returns the exception that ended it."""
+    namespace = vars(sys.modules["__main__"])
+    try:
+        code = report.begin(load(), list(sources))
+    except Exception as error:
+        # The interpreter has no frame of Python's below it when it compiles the program.
+        failure = error.with_traceback(None)
+    else:
+        if sources and sources[0][0] == "<string>":
+            register_lines(code, *sources[0])
+        failure = report.execute(code, namespace)
+    if "__file__" in namespace:
+        flush_standard_streams()
+    show_failure(failure)
+    for name in FILE_ATTRIBUTES & namespace.keys():
+        del namespace[name]
+    return failure
+
+
+def register_lines(code, filename: str, text: str) -> None:
+    """Since 3.13 tracebacks show the lines of what follows `-c` (`Python/pythonrun.c`, `run_mod`)."""
+    if sys.version_info >= (3, 13):
+        import linecache
+
+        # 3.13.0 knows such texts by their names, its successors by their code.
+        key = code if hasattr(linecache, "_interactive_cache") else filename
+        linecache._register_code(key, text, filename)
+
+
+def show_failure(error):
+    """Do with an uncaught exception, if there is one, what the interpreter does; returns it."""
+    if isinstance(error, SystemExit):
+        raise error
+    if error is not None:
+        _core.report_uncaught(error)
+    return error
+
+
+def end_by_interrupt(error):
+    """Let the interpreter end by SIGINT after its usual finalisation, as it does when this is what reaches its top level.
+
+    The exception has been shown already, and is left as it is.
+    """
+    hook, traceback = sys.excepthook, error.__traceback__
+
+    def shown(*_):
+        sys.excepthook = hook
+        error.__traceback__ = sys.last_traceback = traceback
+
+    sys.excepthook = shown
+    raise error
+
+
+def flush_standard_streams() -> None:
+    """As the interpreter does after a file, before threads are waited for."""
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            stream.flush()
+        except Exception:
+            # The flush at the interpreter's exit reports it.
+            continue
+
+
+def set_file(namespace: dict, path: str) -> None:
+    """Set what tells a program its file, and is deleted after it has run."""
+    namespace["__file__"] = path
+    if "__cached__" in FILE_ATTRIBUTES:
+        namespace["__cached__"] = None
+
+
+FILE_ATTRIBUTES = {"__file__", "__cached__"} if sys.version_info < (3, 15) else {"__file__"}
+
+
+def compile_file(data: bytes, filename: str):
+    """The code of a source file whose contents are `data`."""
+    try:
+        return compile(data, filename, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        # The interpreter's own error has no context, so that it must not be raised from in here.
+        pass
+    return compile_by_interpreter(data, filename)
+
+
+def compile_by_interpreter(data: bytes, filename: str):
+    """As the interpreter compiles a script: some errors are worded differently in files and in texts.
+
+    There is no function for this alone, so it also runs the code, and an audit hook stops it there. A hook cannot be
+    removed, but a program that comes here is one with errors, and ends.
+    """
+    import tempfile
+
+    compiled = []
+
+    class Compiled(BaseException):
+        pass
+
+    def stop(event, arguments):
+        if event == "exec" and armed and getattr(arguments[0], "co_filename", None) == filename:
+            compiled.append(arguments[0])
+            raise Compiled
+
+    armed = True
+    sys.addaudithook(stop)
+    try:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            _core.run_file(file.name, filename, {})
+    except Compiled:
+        return compiled[0]
+    finally:
+        armed = False
+    raise AssertionError("the interpreter ran a program that it should have been kept from running")
+
+
+def load_bytecode(data: bytes):
+    """The code of a `.pyc` file."""
+    import marshal
+
+    if data[:4] != _bootstrap_external.MAGIC_NUMBER:
+        raise RuntimeError("Bad magic number in .pyc file")
+    code = marshal.loads(data[16:])
+    if not isinstance(code, type(main.__code__)):
+        raise RuntimeError("Bad code object in .pyc file")
+    return code
+
+
+def absolute(path: str) -> str:
+    """The name that the interpreter gives a script (`Python/fileutils.c`, `_Py_abspath`)."""
+    if path.startswith(os.sep):
+        return path
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:
+        # The current directory has been removed.
+        return path
+
+
+def importer(path: str):
+    """The importer for a directory or zip file; None for anything else (`Python/import.c`, `get_path_importer`)."""
+    found = None
+    for hook in sys.path_hooks:
+        try:
+            found = hook(path)
+            break
+        except ImportError:
+            continue
+    sys.path_importer_cache[path] = found
+    return found
 
 
 def replace_first_path(path: str) -> None:
@@ -200,6 +329,3 @@ def replace_first_path(path: str) -> None:
     """
     if not sys.flags.safe_path:
         sys.path[0:1] = [path]
-
-
-LOADERS = {"script": load_script, "module": load_module, "command": load_command, "stdin": load_stdin}

@@ -92,6 +92,26 @@ pub(crate) fn lookup<'py>(py: Python<'py>, class: &Bound<'py, PyType>, name: &Bo
 /// What a wrapper of an exactly known type wraps. Their attributes are plain members, so reading them runs no code of the
 /// program's.
 fn unwrap<'py>(py: Python<'py>, callable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let wrapper_type = callable.get_type();
+    for (known, attribute) in wrappers(py)? {
+        if wrapper_type.is(known) {
+            return callable.getattr_opt(*attribute);
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the wrapper types, which imports modules of the standard library the first time. To be called before the program
+/// runs, whose own modules may have the same names.
+///
+/// # Errors
+/// The standard library is not the one that belongs to the interpreter.
+pub fn prepare(py: Python<'_>) -> PyResult<()> {
+    wrappers(py).map(|_| ())
+}
+
+/// The wrapper types, each with the attribute that holds what it wraps.
+fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
     static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();
     let wrappers = WRAPPERS.get_or_try_init(py, || -> PyResult<_> {
         let named = |module: &str, name: &str| -> PyResult<Py<PyType>> {
@@ -105,11 +125,5 @@ fn unwrap<'py>(py: Python<'py>, callable: &Bound<'py, PyAny>) -> PyResult<Option
             (named("functools", "_lru_cache_wrapper")?, "__wrapped__"),
         ])
     })?;
-    let wrapper_type = callable.get_type();
-    for (known, attribute) in wrappers {
-        if wrapper_type.is(known) {
-            return callable.getattr_opt(*attribute);
-        }
-    }
-    Ok(None)
+    Ok(wrappers)
 }

@@ -34,6 +34,7 @@ mod tracer;
 pub mod value;
 
 pub use event::{Event, EventKind};
+pub use follow::prepare as prepare_follow;
 pub use follow::python_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};

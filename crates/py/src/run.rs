@@ -1,119 +1,31 @@
-//! `debugop run`: the parsed command line, and the handler that feeds a report.
+//! `debugop run`: the parsed command line, and the run of a program under a report.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex};
+mod count;
+mod output;
+mod reporter;
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use debugop_capture::activation::{Activation, Activations};
-use debugop_capture::collector::Pause;
-use debugop_capture::value::{Limits, capture, capture_slot};
-use debugop_capture::{Event, EventKind, Follow, Handler, LiveFrame, Options, ProbedCode, Tracer as Core, thread_ident};
+use debugop_capture::{Follow, Handler, Options, Tracer as Core, toplevel};
 use debugop_cli::{Color, Command, Format, Outcome, RunOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
-use debugop_report::{CodeInfo, CodeNames, Counter, JsonlReport, Report, Step, Summary, SummaryReport, TextOptions, TextReport};
-use debugop_value::Value;
-use pyo3::exceptions::PyOSError;
+use debugop_report::{JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport};
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyCode, PyDict};
-use rustc_hash::FxHashMap;
+use pyo3::types::{PyCode, PyDict, PyTuple};
 
 use crate::convert;
+use count::{Counting, Counts};
+use output::Output;
+pub(crate) use reporter::describe;
+use reporter::{Reporter, Sink};
 
 /// Columns of a report that does not go to a terminal.
 const FILE_WIDTH: usize = 100;
-
-/// What a report handler does under its lock. Nothing in here runs Python: values are captured before the lock is taken.
-struct Sink {
-    report: Option<Box<dyn Report>>,
-    counter: Counter,
-    began: Instant,
-    activations: Activations,
-    codes: FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>,
-    failure: Option<io::Error>,
-}
-
-/// Feeds a report.
-struct Reporter {
-    sink: Arc<Mutex<Sink>>,
-    limits: Limits,
-}
-
-impl Handler for Reporter {
-    fn runs_python(&self) -> bool {
-        false
-    }
-
-    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Core>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
-        let _pause = Pause::new(py);
-        let stack: Vec<Value> = (0..event.stack_len())
-            .map(|index| event.stack(py, index).map_or(Value::Null, |slot| capture_slot(&slot, &self.limits)))
-            .collect();
-        let exception = event.exception(py).map(|exception| capture(&exception, &self.limits));
-        // The lock is only ever held for work that neither runs Python nor waits for the GIL; a poisoned one means that a
-        // report panicked, and then there is nothing left to report to.
-        let Ok(mut sink) = self.sink.lock() else { return Ok(()) };
-        let sink = &mut *sink;
-        if sink.report.is_none() {
-            return Ok(());
-        }
-        let Activation { id: frame, depth } = sink.activations.of(py, tracer, event);
-        let code = code_info(py, &mut sink.codes, event.code);
-        let step = Step {
-            number: tracer.steps(py),
-            thread: thread_ident(py),
-            frame,
-            depth,
-            code: &code,
-            instruction: event.instruction,
-            event: match event.kind {
-                EventKind::Unwind => debugop_report::Event::Unwind,
-                _ => debugop_report::Event::Instruction,
-            },
-            stack: &stack,
-            exception: exception.as_ref(),
-        };
-        sink.counter.step(&step);
-        if let Some(Err(error)) = sink.report.as_mut().map(|report| report.step(&step)) {
-            // A closed pipe or a full disk ends the report, not the program.
-            sink.failure = Some(error);
-            sink.report = None;
-        }
-        Ok(())
-    }
-}
-
-/// The description of `code`, made at its first step.
-fn code_info(
-    py: Python<'_>,
-    known: &mut FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>,
-    code: &Arc<ProbedCode>,
-) -> Arc<CodeInfo> {
-    let next = known.len() as u32;
-    // The entry keeps the code alive, so that its address names no other for as long as it stands here.
-    let make = || (Arc::clone(code), Arc::new(describe(py, next, code)));
-    let entry = known.entry(Arc::as_ptr(code) as usize).or_insert_with(make);
-    Arc::clone(&entry.1)
-}
-
-/// The description of `code` for reports, as number `id`.
-pub(crate) fn describe(py: Python<'_>, id: u32, code: &ProbedCode) -> CodeInfo {
-    let original = code.original(py);
-    let text = |attribute: &str| debugop_capture::code_text(original, attribute);
-    let texts = |attribute: &str| debugop_capture::code_texts(original, attribute);
-    let names = CodeNames {
-        name: text("co_name"),
-        qualname: code.names().qualname.to_owned(),
-        filename: code.names().file.to_owned(),
-        first_line: original.getattr("co_firstlineno").and_then(|line| line.extract()).unwrap_or(0),
-        module: Some(code.names().module.to_owned()).filter(|module| !module.is_empty()),
-        consts: debugop_capture::code_constants(original, &Limits::default()),
-        names: texts("co_names"),
-        localsplus: debugop_capture::localsplus_names(original),
-    };
-    CodeInfo::new(id, names, code.analysis())
-}
 
 /// A parsed `debugop run`.
 #[pyclass(frozen, module = "debugop._core")]
@@ -121,12 +33,21 @@ pub(crate) struct RunRequest {
     options: RunOptions,
 }
 
-/// A report under way, and the tracer that feeds it.
+/// Makes the report, given the texts of code that has no file, by file name.
+type MakeReport = Box<dyn FnOnce(Vec<(String, String)>) -> Box<dyn Report> + Send>;
+
+/// A report, and the tracer that feeds it.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct Run {
     core: Arc<Core>,
     sink: Arc<Mutex<Sink>>,
+    /// With `--format none`, which needs no steps in its sink.
+    counts: Option<Arc<Counts>>,
     limit: Option<u64>,
+    make_report: Mutex<Option<MakeReport>>,
+    /// The namespace in which `exec` is replaced.
+    replaced: Mutex<Option<Py<PyDict>>>,
+    began: OnceLock<Instant>,
 }
 
 /// Parses the command line; `argv[0]` is the command's own name.
@@ -160,68 +81,83 @@ impl RunRequest {
         self.options.args.clone()
     }
 
-    /// Opens the report and makes the tracer. `sources` are texts of code that has no file, by file name.
+    /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own.
     ///
     /// Raises OSError if the output cannot be opened.
-    fn start(&self, libraries: Vec<String>, sources: Vec<(String, String)>) -> PyResult<Run> {
+    fn open(&self, py: Python<'_>, libraries: Vec<String>) -> PyResult<Run> {
         let options = &self.options;
-        let (out, is_terminal): (Box<dyn Write + Send>, bool) = match &options.output {
-            Some(path) => {
-                let file = File::create(path).map_err(|error| {
-                    PyOSError::new_err((error.raw_os_error(), error_text(&error), path.clone().into_os_string()))
-                })?;
-                (Box::new(file), false)
-            }
-            None => (Box::new(io::stderr()), io::stderr().is_terminal()),
+        let script = match &options.target {
+            Target::Script(path) => Some(path.as_path()),
+            _ => None,
         };
-        let report = self.report(out, is_terminal, sources);
-        let sink = Arc::new(Mutex::new(Sink {
-            report: Some(report),
-            counter: Counter::default(),
-            began: Instant::now(),
-            activations: Activations::default(),
-            codes: FxHashMap::default(),
-            failure: None,
-        }));
-        let code = CodeFilter {
-            all: false,
-            include: options.include.clone(),
-            exclude: options.exclude.clone(),
-            libraries: Libraries { directories: libraries },
+        let output = output::open(options.output.as_deref(), script).map_err(|error| {
+            let name = options.output.clone().map_or("<stderr>".into(), std::path::PathBuf::into_os_string);
+            PyOSError::new_err((error.raw_os_error(), error_text(&error), name))
+        })?;
+        debugop_capture::prepare_follow(py)?;
+        let sink = Arc::new(Mutex::new(Sink::default()));
+        let counts = (options.format == Format::None).then(Counts::new);
+        let handler: Box<dyn Handler> = match &counts {
+            Some(counts) => Box::new(Counting(Arc::clone(counts))),
+            None => Box::new(Reporter::new(Arc::clone(&sink))),
         };
-        let wanted = match options.functions.as_slice() {
-            [] => Predicate::Always,
-            names => Predicate::Or(names.iter().cloned().map(Predicate::Function).collect()),
-        };
-        // The main program is at depth 1 on the command line, the first traced frame at depth 0 here.
-        let depth = options.depth.map(|depth| depth.saturating_sub(1));
-        let follow = (depth != Some(0)).then_some(Follow { code, depth });
-        let handler = Box::new(Reporter { sink: Arc::clone(&sink), limits: Limits::default() });
-        let core = Core::new(handler, Options { wanted, follow, limit: options.limit });
-        Ok(Run { core, sink, limit: options.limit })
+        let make_report = Mutex::new(Some(make_report(options, output)));
+        let core = Core::new(handler, tracer_options(options, libraries));
+        Ok(Run {
+            core,
+            sink,
+            counts,
+            limit: options.limit,
+            make_report,
+            replaced: Mutex::default(),
+            began: OnceLock::new(),
+        })
     }
 }
 
-impl RunRequest {
-    fn report(&self, out: Box<dyn Write + Send>, is_terminal: bool, sources: Vec<(String, String)>) -> Box<dyn Report> {
-        match self.options.format {
-            Format::Jsonl => Box::new(JsonlReport::new(out)),
-            Format::None => Box::new(SummaryReport::new(out)),
-            _ => {
-                let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-                let color = match self.options.color {
-                    Color::Always => true,
-                    Color::Never => false,
-                    Color::Auto => is_terminal && !no_color,
-                };
-                let width = if is_terminal { terminal_width() } else { FILE_WIDTH };
-                let options = TextOptions { width, color, flush_each_step: is_terminal };
-                let mut cache = debugop_report::Sources::new();
-                for (file, text) in sources {
-                    cache.register(&file, text);
+fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
+    let code = CodeFilter {
+        all: false,
+        include: options.include.clone(),
+        exclude: options.exclude.clone(),
+        libraries: Libraries { directories: libraries },
+    };
+    let names = match options.functions.as_slice() {
+        [] => Predicate::Always,
+        names => Predicate::Or(names.iter().cloned().map(Predicate::Function).collect()),
+    };
+    // The main program is at depth 1 on the command line, the first traced frame at depth 0 here.
+    let depth = options.depth.map(|depth| depth.saturating_sub(1));
+    // Functions of the main program are probed with it and can be called by code that is not followed.
+    let wanted = match depth {
+        Some(depth) => Predicate::And(vec![names, Predicate::Depth(0..=depth)]),
+        None => names,
+    };
+    let follow = (depth != Some(0)).then_some(Follow { code, depth });
+    Options { wanted, follow, limit: options.limit }
+}
+
+fn make_report(options: &RunOptions, output: Output) -> MakeReport {
+    let Output { writer, is_terminal } = output;
+    match options.format {
+        Format::Jsonl => Box::new(|_| Box::new(JsonlReport::new(writer))),
+        Format::None => Box::new(|_| Box::new(SummaryReport::new(writer))),
+        _ => {
+            let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let color = match options.color {
+                Color::Always => true,
+                Color::Never => false,
+                Color::Auto => is_terminal && !no_color,
+            };
+            let width = if is_terminal { terminal_width() } else { FILE_WIDTH };
+            let options = TextOptions { width, color, flush_each_step: is_terminal };
+            Box::new(move |texts| {
+                let mut sources = Sources::new();
+                for (file, text) in texts {
+                    sources.register(&file, text);
                 }
-                Box::new(TextReport::new(out, options, cache))
-            }
+                Box::new(TextReport::new(writer, options, sources))
+            })
         }
     }
 }
@@ -239,16 +175,43 @@ fn terminal_width() -> usize {
 
 #[pymethods]
 impl Run {
-    /// Runs the main program's code in `globals`, traced, as if nothing had called it. Returns None, or the exception
-    /// that it raised.
-    fn execute<'py>(
-        &self,
-        py: Python<'py>,
-        code: &Bound<'py, PyCode>,
-        globals: &Bound<'py, PyDict>,
-    ) -> PyResult<Option<PyErr>> {
+    /// Starts the report and returns the copy of the main program's code that `execute` is to run. `sources` are the texts
+    /// of code that has no file, by file name.
+    fn begin<'py>(&self, py: Python<'py>, code: &Bound<'py, PyCode>, sources: Vec<(String, String)>) -> PyResult<Bound<'py, PyCode>> {
         let probed = self.core.watch(py, code, "__main__").map_err(convert::probe_error)?;
-        Ok(debugop_capture::toplevel::run(py, &probed, globals).err())
+        let make = self.make_report.lock().ok().and_then(|mut make| make.take());
+        let (Some(make), Ok(mut sink)) = (make, self.sink.lock()) else {
+            return Err(PyRuntimeError::new_err("this run has begun already"));
+        };
+        sink.report = Some(make(sources));
+        self.began.get_or_init(Instant::now);
+        Ok(probed)
+    }
+
+    /// Runs code in `globals` as if nothing had called it. Returns None, or the exception that the program raised.
+    #[staticmethod]
+    fn execute<'py>(py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py, PyDict>) -> Option<PyErr> {
+        toplevel::run(py, code, globals).err()
+    }
+
+    /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.
+    /// Returns None, or the exception that came out.
+    fn execute_by<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>) -> PyResult<Option<PyErr>> {
+        let namespace = function.getattr("__globals__")?.cast_into::<PyDict>()?;
+        namespace.set_item("exec", slf.getattr("exec")?)?;
+        if let Ok(mut replaced) = slf.get().replaced.lock() {
+            *replaced = Some(namespace.unbind());
+        }
+        let outcome = toplevel::call(function, args);
+        slf.get().put_back(slf.py())?;
+        Ok(outcome.err())
+    }
+
+    /// Stands in for the builtin `exec` where the main program is run.
+    fn exec<'py>(&self, py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py, PyDict>) -> PyResult<()> {
+        self.put_back(py)?;
+        let probed = self.begin(py, code, Vec::new())?;
+        toplevel::evaluate(py, &probed, globals).map(|_| ())
     }
 
     /// Ends tracing in a forked child: the report is the parent's.
@@ -263,10 +226,7 @@ impl Run {
     /// Hands what was reported so far to the operating system.
     fn flush(&self) {
         if let Ok(mut sink) = self.sink.lock() {
-            if let Some(Err(error)) = sink.report.as_mut().map(|report| report.flush()) {
-                sink.failure = Some(error);
-                sink.report = None;
-            }
+            sink.flush(Instant::now());
         }
     }
 
@@ -277,10 +237,14 @@ impl Run {
         let Ok(mut sink) = self.sink.lock() else {
             return Ok(Some("the report failed and ends early".to_owned()));
         };
+        let summary = match &self.counts {
+            Some(counts) => counts.summary(py),
+            None => sink.counter.summary(),
+        };
         let summary = Summary {
-            elapsed: Some(sink.began.elapsed()),
+            elapsed: self.began.get().map(Instant::elapsed),
             limit_reached: self.limit.is_some_and(|limit| steps >= limit),
-            ..sink.counter.summary()
+            ..summary
         };
         let ended = sink.report.take().map_or(Ok(()), |report| report.finish(&summary));
         let failure = sink.failure.take().or(ended.err());
@@ -288,8 +252,24 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Gives the namespace that `execute_by` changed its `exec` back.
+    fn put_back(&self, py: Python<'_>) -> PyResult<()> {
+        match self.replaced.lock().ok().and_then(|mut replaced| replaced.take()) {
+            Some(namespace) => namespace.bind(py).del_item("exec"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Prints an uncaught exception as the interpreter does for a main program.
 #[pyfunction]
 pub(crate) fn report_uncaught(py: Python<'_>, error: Bound<'_, PyAny>) {
-    debugop_capture::toplevel::report_uncaught(py, PyErr::from_value(error));
+    toplevel::report_uncaught(py, PyErr::from_value(error));
+}
+
+/// Reads, compiles and runs a source file by the interpreter's own way for scripts, untraced, in `globals`.
+#[pyfunction]
+pub(crate) fn run_file(py: Python<'_>, path: OsString, filename: OsString, globals: &Bound<'_, PyDict>) -> PyResult<()> {
+    toplevel::run_file(py, &CString::new(path.as_bytes())?, &CString::new(filename.as_bytes())?, globals)
 }

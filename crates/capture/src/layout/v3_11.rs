@@ -90,7 +90,11 @@ struct CFrame {
 /// `PyThreadState` up to `cframe` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
-    prefix: [u8; 56],
+    prefix: [u8; 32],
+    /// How many more calls may be nested, and how many in all.
+    pub recursion_remaining: i32,
+    pub recursion_limit: i32,
+    middle: [u8; 16],
     cframe: *mut CFrame,
 }
 
@@ -103,6 +107,16 @@ impl ThreadState {
     pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
         // SAFETY: `cframe` always points to a live `_PyCFrame` while the thread state is in use (3.11).
         unsafe { (*self.cframe).current_frame }
+    }
+
+    /// How deep the calls of the thread are nested, as the recursion limit counts.
+    pub(crate) fn recursion_depth(&self) -> i32 {
+        self.recursion_limit - self.recursion_remaining
+    }
+
+    /// Sets what [`Self::recursion_depth`] says, under the limit of now.
+    pub(crate) fn set_recursion_depth(&mut self, depth: i32) {
+        self.recursion_remaining = self.recursion_limit - depth;
     }
 
     /// Makes `frame` the innermost frame.
@@ -120,6 +134,8 @@ pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
         ("_PyInterpreterFrame.f_code", offset_of!(InterpreterFrame, f_code)),
         ("_PyInterpreterFrame.prev_instr", offset_of!(InterpreterFrame, prev_instr)),
+        ("PyThreadState.recursion_remaining", offset_of!(ThreadState, recursion_remaining)),
+        ("PyThreadState.recursion_limit", offset_of!(ThreadState, recursion_limit)),
         ("PyThreadState.cframe", offset_of!(ThreadState, cframe)),
         ("_PyCFrame.current_frame", offset_of!(CFrame, current_frame)),
     ]

@@ -89,7 +89,11 @@ pub(crate) struct FunctionObject {
 /// `PyThreadState` up to `current_frame` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
-    prefix: [u8; 72],
+    prefix: [u8; 48],
+    /// How many more calls may be nested, and how many in all.
+    pub py_recursion_remaining: i32,
+    pub py_recursion_limit: i32,
+    middle: [u8; 16],
     current_frame: *mut InterpreterFrame,
 }
 
@@ -101,6 +105,16 @@ impl ThreadState {
     #[inline]
     pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
         self.current_frame
+    }
+
+    /// How deep the calls of the thread are nested, as the recursion limit counts.
+    pub(crate) fn recursion_depth(&self) -> i32 {
+        self.py_recursion_limit - self.py_recursion_remaining
+    }
+
+    /// Sets what [`Self::recursion_depth`] says, under the limit of now.
+    pub(crate) fn set_recursion_depth(&mut self, depth: i32) {
+        self.py_recursion_remaining = self.py_recursion_limit - depth;
     }
 
     /// Makes `frame` the innermost frame.
@@ -117,6 +131,8 @@ pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
         ("_PyInterpreterFrame.f_executable", offset_of!(InterpreterFrame, f_executable)),
         ("_PyInterpreterFrame.instr_ptr", offset_of!(InterpreterFrame, instr_ptr)),
+        ("PyThreadState.py_recursion_remaining", offset_of!(ThreadState, py_recursion_remaining)),
+        ("PyThreadState.py_recursion_limit", offset_of!(ThreadState, py_recursion_limit)),
         ("PyThreadState.current_frame", offset_of!(ThreadState, current_frame)),
         ("_PyInterpreterFrame.stackpointer", offset_of!(InterpreterFrame, stackpointer)),
     ]
