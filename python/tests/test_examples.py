@@ -141,7 +141,7 @@ def told_by(report, folder):
         thread = threads.setdefault(line["thread"], len(threads))
         happens, offset = line.get("frame_event"), line["offset"]
         if happens in ("unwind", "handle"):
-            told.append([thread, happens, name, offset, line["exception"]["class"]])
+            told.append([thread, happens, name, offset, label(line["exception"])])
         elif happens in ("enter", "resume"):
             told.append([thread, happens, name, offset, None])
         if line["event"] == "instruction" and line["opname"] != "RESUME":
@@ -162,7 +162,7 @@ def constant(argrepr):
 
 # Kinds of values that have a name, and Python's name of their type.
 NAMED = {"function": "function", "builtin": "builtin_function_or_method", "method": "method", "module": "module"}
-NAMED |= {"code": "code", "cell": "cell"}
+NAMED |= {"Ellipsis": "ellipsis", "NotImplemented": "NotImplementedType"}
 
 
 def label(value, deep=2):

@@ -5,7 +5,7 @@ Runs the script and writes, as JSON, a list of [thread, event, code, offset, val
     "step"      an instruction is about to be executed; the value is the stack
     "enter"     a frame starts          "resume"    it goes on after a yield
     "return"    it ends with the value  "yield"     it is suspended and hands out the value
-    "handle"    the exception of this class has arrived at a handler
+    "handle"    the exception has arrived at a handler
     "unwind"    it leaves the frame
 
 `settrace` uses opcode events and tells of steps only; `monitoring` (3.12+) uses `sys.monitoring`. No part of debugop is used.
@@ -102,10 +102,10 @@ def monitoring(run):
     def instruction(code, offset):
         step(sys._getframe(1), offset)
 
-    def event(kind, of=slots.label):
+    def event(kind):
         def happens(code, offset, value):
             if name(code) is not None:
-                tell(kind, code, offset, of(value))
+                tell(kind, code, offset, slots.label(value))
 
         return happens
 
@@ -113,8 +113,11 @@ def monitoring(run):
         if name(code) is not None:
             tell("resume", code, offset)
 
-    def class_name(error):
-        return type(error).__name__
+    def unwind(code, offset, error):
+        if name(code) is not None:
+            # An error may be reported with the offset of one of the instruction's caches.
+            raised = max(one.offset for one in dis.get_instructions(code) if one.offset <= offset)
+            tell("unwind", code, raised, slots.label(error))
 
     callbacks = {
         events.INSTRUCTION: instruction,
@@ -122,8 +125,8 @@ def monitoring(run):
         events.PY_RESUME: resume,
         events.PY_RETURN: event("return"),
         events.PY_YIELD: event("yield"),
-        events.PY_UNWIND: event("unwind", class_name),
-        events.EXCEPTION_HANDLED: event("handle", class_name),
+        events.PY_UNWIND: unwind,
+        events.EXCEPTION_HANDLED: event("handle"),
     }
     monitor.use_tool_id(tool, "oracle")
     for number, callback in callbacks.items():
