@@ -14,6 +14,7 @@ settings.register_profile("debugop", deadline=None)
 settings.load_profile("debugop")
 
 
+<<<<<<< HEAD
 @dataclasses.dataclass
 class Run:
     """What a process did."""
@@ -54,3 +55,8 @@ class Programs:
 @pytest.fixture
 def programs(tmp_path):
     return Programs(tmp_path)
+=======
+def pytest_addoption(parser):
+    """For test_examples.py."""
+    parser.addoption("--write-expected", action="store_true", help="write examples/expected instead of comparing with it")
+>>>>>>> h9

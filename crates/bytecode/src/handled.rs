@@ -40,7 +40,9 @@ pub fn unsettled(analysis: &Analysis, at: InstrIdx) -> Unsettled {
     {
         return Unsettled::Push { slot: depth - 1 };
     }
-    let dropped = slots_at(analysis, at).into_iter().find(|slot| *slot >= kept);
+    let dropped = slots_at(analysis, at)
+        .into_iter()
+        .find(|slot| *slot >= kept);
     dropped.map_or(Unsettled::Nothing, |slot| Unsettled::Restore { slot })
 }
 
@@ -49,7 +51,9 @@ fn slots_at(analysis: &Analysis, at: InstrIdx) -> Slots {
     let mut seen = vec![false; analysis.instructions().len()];
     let mut pending = vec![(0, Slots::new())];
     while let Some((index, slots)) = pending.pop() {
-        let Some(visited) = seen.get_mut(index as usize) else { continue };
+        let Some(visited) = seen.get_mut(index as usize) else {
+            continue;
+        };
         if std::mem::replace(visited, true) {
             continue;
         }
@@ -60,13 +64,21 @@ fn slots_at(analysis: &Analysis, at: InstrIdx) -> Slots {
         if let Some(entry) = analysis.exception_entry(here)
             && let Some(handler) = analysis.at_start(entry.target)
         {
-            let kept = slots.iter().copied().filter(|slot| *slot < entry.depth).collect();
+            let kept = slots
+                .iter()
+                .copied()
+                .filter(|slot| *slot < entry.depth)
+                .collect();
             pending.push((handler.0, kept));
         }
-        let Some(info) = analysis.info(index) else { continue };
+        let Some(info) = analysis.info(index) else {
+            continue;
+        };
         let mut after = slots;
         match info.op {
-            Op::PushExcInfo => after.extend(analysis.depth(here).and_then(|depth| depth.checked_sub(1))),
+            Op::PushExcInfo => {
+                after.extend(analysis.depth(here).and_then(|depth| depth.checked_sub(1)))
+            }
             Op::PopExcept => {
                 after.pop();
             }

@@ -30,23 +30,39 @@ pub struct Activations {
 
 impl Activations {
     /// Which activation `event` belongs to.
-    pub fn of<'py>(&mut self, py: Python<'py>, tracer: &Tracer, event: &Event<'_, 'py>) -> Activation {
+    pub fn of<'py>(
+        &mut self,
+        py: Python<'py>,
+        tracer: &Tracer,
+        event: &Event<'_, 'py>,
+    ) -> Activation {
         let frame = event.frame.address();
         let instruction = event.instruction();
         let op = instruction.opcode.info(VERSION).map(|info| info.op);
         let resumes = event.kind == EventKind::Instruction && op == Some(Op::Resume);
         // The low two bits of RESUME's argument are 0 where a frame starts (documentation of `dis`).
         let starts = resumes && instruction.arg & 3 == 0;
-        let known = if starts { None } else { self.by_frame.get(&frame).copied() };
+        let known = if starts {
+            None
+        } else {
+            self.by_frame.get(&frame).copied()
+        };
         let activation = match known {
             Some(activation) if !resumes => activation,
-            Some(activation) => Activation { depth: tracer.call_depth(py, event.frame), ..activation },
+            Some(activation) => Activation {
+                depth: tracer.call_depth(py, event.frame),
+                ..activation
+            },
             None => {
                 self.count += 1;
-                Activation { id: self.count, depth: tracer.call_depth(py, event.frame) }
+                Activation {
+                    id: self.count,
+                    depth: tracer.call_depth(py, event.frame),
+                }
             }
         };
-        if event.kind == EventKind::Unwind || matches!(op, Some(Op::ReturnValue | Op::ReturnConst)) {
+        if event.kind == EventKind::Unwind || matches!(op, Some(Op::ReturnValue | Op::ReturnConst))
+        {
             self.by_frame.remove(&frame);
         } else if known != Some(activation) {
             if self.by_frame.len() >= MOST {

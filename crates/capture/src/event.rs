@@ -91,7 +91,9 @@ impl<'py> Event<'_, 'py> {
         // The handler of exceptions that leave finds `lasti` in slot 0 and the exception in slot 1.
         let slot = match self.kind {
             EventKind::Unwind => 1,
-            EventKind::Instruction if self.code.analysis().is_handler(self.instruction) => self.depth.checked_sub(1)?,
+            EventKind::Instruction if self.code.analysis().is_handler(self.instruction) => {
+                self.depth.checked_sub(1)?
+            }
             EventKind::Instruction => return None,
         };
         match self.frame.read(py, self.shape, slot) {
@@ -105,7 +107,13 @@ impl<'py> Event<'_, 'py> {
     /// The site itself may or may not be counted when the slot is called, so both are right.
     #[must_use]
     pub fn depth_agrees(&self) -> Option<bool> {
-        let own = if self.kind == EventKind::Unwind { 2 } else { self.depth };
-        self.frame.saved_depth(self.shape).map(|saved| saved == own || saved == own + 1)
+        let own = if self.kind == EventKind::Unwind {
+            2
+        } else {
+            self.depth
+        };
+        self.frame
+            .saved_depth(self.shape)
+            .map(|saved| saved == own || saved == own + 1)
     }
 }

@@ -6,7 +6,8 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
 unsafe extern "C" {
     /// Looks a name up along the MRO without running code; a borrowed reference (`Objects/typeobject.c`, 3.11-3.15).
-    fn _PyType_Lookup(this: *mut ffi::PyTypeObject, name: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn _PyType_Lookup(this: *mut ffi::PyTypeObject, name: *mut ffi::PyObject)
+    -> *mut ffi::PyObject;
 }
 
 /// How many wrappers (partials, bound methods, …) are looked through.
@@ -16,7 +17,9 @@ const MAX_WRAPPERS: usize = 16;
 ///
 /// # Errors
 /// What CPython raises while it is asked, such as `MemoryError`.
-pub fn python_functions<'py>(callable: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyFunction>>> {
+pub fn python_functions<'py>(
+    callable: &Bound<'py, PyAny>,
+) -> PyResult<Vec<Bound<'py, PyFunction>>> {
     let mut all = Vec::new();
     functions(callable.py(), callable, &mut |function| {
         all.push(function.clone());
@@ -49,7 +52,11 @@ pub(crate) fn functions<'py>(
             return constructors(py, class, found);
         }
         let Some(inner) = unwrap(py, &callable)? else {
-            let call = lookup(py, &callable.get_type(), pyo3::intern!(py, "__call__").as_any());
+            let call = lookup(
+                py,
+                &callable.get_type(),
+                pyo3::intern!(py, "__call__").as_any(),
+            );
             return match call {
                 Some(call) => match call.cast_exact::<PyFunction>() {
                     Ok(function) => found(function),
@@ -68,7 +75,11 @@ fn constructors<'py>(
     class: &Bound<'py, PyType>,
     found: &mut dyn FnMut(&Bound<'py, PyFunction>) -> PyResult<()>,
 ) -> PyResult<()> {
-    let metaclass_call = lookup(py, &class.get_type(), pyo3::intern!(py, "__call__").as_any());
+    let metaclass_call = lookup(
+        py,
+        &class.get_type(),
+        pyo3::intern!(py, "__call__").as_any(),
+    );
     let new = lookup(py, class, pyo3::intern!(py, "__new__").as_any());
     let init = lookup(py, class, pyo3::intern!(py, "__init__").as_any());
     for method in [metaclass_call, new, init].into_iter().flatten() {
@@ -83,15 +94,24 @@ fn constructors<'py>(
     Ok(())
 }
 
-pub(crate) fn lookup<'py>(py: Python<'py>, class: &Bound<'py, PyType>, name: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+pub(crate) fn lookup<'py>(
+    py: Python<'py>,
+    class: &Bound<'py, PyType>,
+    name: &Bound<'py, PyAny>,
+) -> Option<Bound<'py, PyAny>> {
     // SAFETY: both are live objects of the right types; the borrowed result is turned into a reference of our own before
     // anything can drop it. Exported and unchanged in meaning in 3.11-3.15.
-    unsafe { Bound::from_borrowed_ptr_or_opt(py, _PyType_Lookup(class.as_type_ptr(), name.as_ptr())) }
+    unsafe {
+        Bound::from_borrowed_ptr_or_opt(py, _PyType_Lookup(class.as_type_ptr(), name.as_ptr()))
+    }
 }
 
 /// What a wrapper of an exactly known type wraps. Their attributes are plain members, so reading them runs no code of the
 /// program's.
-fn unwrap<'py>(py: Python<'py>, callable: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn unwrap<'py>(
+    py: Python<'py>,
+    callable: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let wrapper_type = callable.get_type();
     for (known, attribute) in wrappers(py)? {
         if wrapper_type.is(known) {
@@ -115,7 +135,11 @@ fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
     static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();
     let wrappers = WRAPPERS.get_or_try_init(py, || -> PyResult<_> {
         let named = |module: &str, name: &str| -> PyResult<Py<PyType>> {
-            Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind())
+            Ok(py
+                .import(module)?
+                .getattr(name)?
+                .cast_into::<PyType>()?
+                .unbind())
         };
         Ok(vec![
             (named("types", "MethodType")?, "__func__"),

@@ -45,7 +45,10 @@ impl<'py> Frame<'py> {
             let state = ffi::compat::PyThreadState_GetUnchecked().cast::<ThreadState>();
             (*state).current_frame()
         };
-        NonNull::new(raw).map(|raw| Self { raw, scope: PhantomData })
+        NonNull::new(raw).map(|raw| Self {
+            raw,
+            scope: PhantomData,
+        })
     }
 
     #[inline]
@@ -73,7 +76,10 @@ impl<'py> Frame<'py> {
     pub fn previous(self) -> Option<Self> {
         let mut raw = self.get().previous;
         loop {
-            let frame = Self { raw: NonNull::new(raw)?, scope: PhantomData };
+            let frame = Self {
+                raw: NonNull::new(raw)?,
+                scope: PhantomData,
+            };
             if owner_is_python(frame.get().owner) {
                 return Some(frame);
             }
@@ -112,7 +118,9 @@ impl<'py> Frame<'py> {
         let code = self.get().code().cast::<CodeObject>();
         // SAFETY: `Frame` values are made only from running Python frames, whose code is a live code object.
         let code = unsafe { &*code };
-        code.co_nlocalsplus == shape.nlocalsplus && code.co_stacksize == shape.stacksize && code.units() == shape.units
+        code.co_nlocalsplus == shape.nlocalsplus
+            && code.co_stacksize == shape.stacksize
+            && code.units() == shape.units
     }
 
     #[inline]
@@ -141,7 +149,9 @@ impl<'py> Frame<'py> {
         match self.content(shape, index) {
             Content::Null => SlotValue::Null,
             // SAFETY: the slot keeps the object alive while we take a reference of our own.
-            Content::Object(object) => SlotValue::Object(unsafe { Bound::from_borrowed_ptr(py, object) }),
+            Content::Object(object) => {
+                SlotValue::Object(unsafe { Bound::from_borrowed_ptr(py, object) })
+            }
             #[cfg(Py_3_14)]
             Content::Tagged(value) => SlotValue::Tagged(value),
             #[cfg(Py_3_14)]
@@ -191,7 +201,8 @@ impl<'py> Frame<'py> {
         unsafe {
             let mut object = ffi::PyThreadState_GetFrame(ffi::PyThreadState_Get());
             while !object.is_null() {
-                let bound: Bound<'py, PyFrame> = Bound::from_owned_ptr(py, object.cast()).cast_into_unchecked();
+                let bound: Bound<'py, PyFrame> =
+                    Bound::from_owned_ptr(py, object.cast()).cast_into_unchecked();
                 if (*bound.as_ptr().cast::<FrameObject>()).f_frame == self.raw.as_ptr() {
                     return Some(bound);
                 }
@@ -257,12 +268,19 @@ impl<'py> Scope<'py> {
     pub(crate) fn enter(py: Python<'py>, tracer: usize) -> Option<Self> {
         let thread = thread_address(py);
         IN_FLIGHT.with(py, |open| {
-            if open.iter().any(|other| other.thread == thread && other.tracer == tracer) {
+            if open
+                .iter()
+                .any(|other| other.thread == thread && other.tracer == tracer)
+            {
                 return None;
             }
             let serial = NEXT_SERIAL.get(py);
             NEXT_SERIAL.set(py, serial + 1);
-            open.push(InFlight { serial, thread, tracer });
+            open.push(InFlight {
+                serial,
+                thread,
+                tracer,
+            });
             Some(Self { py, serial })
         })
     }
@@ -270,7 +288,10 @@ impl<'py> Scope<'py> {
     /// A handle to `frame` that may be kept, and knows when it has gone stale.
     #[inline]
     pub(crate) fn live(&self, frame: Frame<'py>) -> LiveFrame {
-        LiveFrame { raw: frame.raw, serial: self.serial }
+        LiveFrame {
+            raw: frame.raw,
+            serial: self.serial,
+        }
     }
 }
 
@@ -307,9 +328,13 @@ impl LiveFrame {
     #[must_use]
     pub fn get<'py>(&self, py: Python<'py>) -> Option<Frame<'py>> {
         let thread = thread_address(py);
-        let open =
-            IN_FLIGHT.with(py, |open| open.iter().any(|scope| scope.serial == self.serial && scope.thread == thread));
-        open.then_some(Frame { raw: self.raw, scope: PhantomData })
+        let open = IN_FLIGHT.with(py, |open| {
+            open.iter()
+                .any(|scope| scope.serial == self.serial && scope.thread == thread)
+        });
+        open.then_some(Frame {
+            raw: self.raw,
+            scope: PhantomData,
+        })
     }
 }
-

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use debugop_value::Value;
-use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString, PyTuple, PyTupleMethods};
+use pyo3::types::{
+    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString, PyTuple, PyTupleMethods,
+};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
@@ -14,7 +16,10 @@ use crate::value::{Limits, capture, string};
 /// The code object that `function` runs.
 pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode> {
     // SAFETY: PyFunction_GetCode returns a borrowed reference to the function's code object, never NULL for a function.
-    unsafe { Bound::from_borrowed_ptr(function.py(), ffi::PyFunction_GetCode(function.as_ptr())).cast_into_unchecked() }
+    unsafe {
+        Bound::from_borrowed_ptr(function.py(), ffi::PyFunction_GetCode(function.as_ptr()))
+            .cast_into_unchecked()
+    }
 }
 
 /// `__name__` in the function's globals; empty if there is no such string. Runs no code: globals of functions are dicts
@@ -22,29 +27,43 @@ pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode>
 pub(crate) fn module(function: &Bound<'_, PyFunction>) -> String {
     let py = function.py();
     // SAFETY: PyFunction_GetGlobals returns a borrowed reference to the function's globals, never NULL for a function.
-    let globals = unsafe { Bound::from_borrowed_ptr(py, ffi::PyFunction_GetGlobals(function.as_ptr())) };
+    let globals =
+        unsafe { Bound::from_borrowed_ptr(py, ffi::PyFunction_GetGlobals(function.as_ptr())) };
     module_name(&globals)
 }
 
 /// `__name__` of a namespace, if it is a dict and holds a string; otherwise empty.
 pub(crate) fn module_name(globals: &Bound<'_, PyAny>) -> String {
-    let name = globals.cast_exact::<PyDict>().ok().and_then(|globals| globals.get_item("__name__").ok().flatten());
-    name.and_then(|name| name.cast_into_exact::<PyString>().ok()).map(|name| string(&name)).unwrap_or_default()
+    let name = globals
+        .cast_exact::<PyDict>()
+        .ok()
+        .and_then(|globals| globals.get_item("__name__").ok().flatten());
+    name.and_then(|name| name.cast_into_exact::<PyString>().ok())
+        .map(|name| string(&name))
+        .unwrap_or_default()
 }
 
 /// A text attribute of a code object; lossy where it has surrogates.
 #[must_use]
 pub fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
-    let text = code.getattr(attribute).ok().and_then(|text| text.cast_into::<PyString>().ok());
+    let text = code
+        .getattr(attribute)
+        .ok()
+        .and_then(|text| text.cast_into::<PyString>().ok());
     text.map(|text| string(&text)).unwrap_or_default()
 }
 
 /// A tuple of strings of a code object.
 #[must_use]
 pub fn code_texts(code: &Bound<'_, PyCode>, attribute: &str) -> Vec<String> {
-    let tuple = code.getattr(attribute).ok().and_then(|texts| texts.cast_into::<PyTuple>().ok());
+    let tuple = code
+        .getattr(attribute)
+        .ok()
+        .and_then(|texts| texts.cast_into::<PyTuple>().ok());
     let text = |text: Bound<'_, PyAny>| text.cast::<PyString>().map(string).unwrap_or_default();
-    tuple.map(|tuple| tuple.iter().map(text).collect()).unwrap_or_default()
+    tuple
+        .map(|tuple| tuple.iter().map(text).collect())
+        .unwrap_or_default()
 }
 
 /// The names of localsplus in the order of the frame's slots: locals, cells that are not arguments, free variables
@@ -52,7 +71,10 @@ pub fn code_texts(code: &Bound<'_, PyCode>, attribute: &str) -> Vec<String> {
 #[must_use]
 pub fn localsplus_names(code: &Bound<'_, PyCode>) -> Vec<String> {
     let mut names = code_texts(code, "co_varnames");
-    let cells = code_texts(code, "co_cellvars").into_iter().filter(|cell| !names.contains(cell)).collect::<Vec<_>>();
+    let cells = code_texts(code, "co_cellvars")
+        .into_iter()
+        .filter(|cell| !names.contains(cell))
+        .collect::<Vec<_>>();
     names.extend(cells);
     names.extend(code_texts(code, "co_freevars"));
     names
@@ -61,8 +83,18 @@ pub fn localsplus_names(code: &Bound<'_, PyCode>) -> Vec<String> {
 /// The constants of a code object, as data.
 #[must_use]
 pub fn code_constants(code: &Bound<'_, PyCode>, limits: &Limits) -> Vec<Value> {
-    let tuple = code.getattr("co_consts").ok().and_then(|constants| constants.cast_into::<PyTuple>().ok());
-    tuple.map(|tuple| tuple.iter().map(|constant| capture(&constant, limits)).collect()).unwrap_or_default()
+    let tuple = code
+        .getattr("co_consts")
+        .ok()
+        .and_then(|constants| constants.cast_into::<PyTuple>().ok());
+    tuple
+        .map(|tuple| {
+            tuple
+                .iter()
+                .map(|constant| capture(&constant, limits))
+                .collect()
+        })
+        .unwrap_or_default()
 }
 
 /// Makes `function` run `code`, which has the same signature and free variables.
@@ -78,9 +110,15 @@ pub(crate) fn set_code(function: &Bound<'_, PyFunction>, code: &Bound<'_, PyCode
 ///
 /// # Errors
 /// The first error; the other functions are restored all the same.
-pub(crate) fn restore(py: Python<'_>, known: &[Py<PyFunction>], retired: &[(Arc<ProbedCode>, Py<PyCode>)]) -> PyResult<()> {
-    let originals: FxHashMap<usize, &Arc<ProbedCode>> =
-        retired.iter().map(|(code, copy)| (copy.as_ptr() as usize, code)).collect();
+pub(crate) fn restore(
+    py: Python<'_>,
+    known: &[Py<PyFunction>],
+    retired: &[(Arc<ProbedCode>, Py<PyCode>)],
+) -> PyResult<()> {
+    let originals: FxHashMap<usize, &Arc<ProbedCode>> = retired
+        .iter()
+        .map(|(code, copy)| (copy.as_ptr() as usize, code))
+        .collect();
     let mut outcome = Ok(());
     let mut restore_one = |function: &Bound<'_, PyFunction>| {
         if let Some(probed) = originals.get(&(code(function).as_ptr() as usize)) {
@@ -110,7 +148,10 @@ fn held_elsewhere(py: Python<'_>, retired: &[(Arc<ProbedCode>, Py<PyCode>)]) -> 
         }
     }
     retired.iter().any(|(code, copy)| {
-        let own = 1 + in_constants.get(&Arc::as_ptr(code)).copied().unwrap_or_default();
+        let own = 1 + in_constants
+            .get(&Arc::as_ptr(code))
+            .copied()
+            .unwrap_or_default();
         ref_count(copy, py) > own
     })
 }
@@ -121,7 +162,10 @@ fn ref_count(object: &Py<PyCode>, _py: Python<'_>) -> isize {
 }
 
 /// Every function in the heap that runs one of the given code objects.
-fn functions_running<'py>(py: Python<'py>, copies: &FxHashMap<usize, &Arc<ProbedCode>>) -> Vec<Bound<'py, PyFunction>> {
+fn functions_running<'py>(
+    py: Python<'py>,
+    copies: &FxHashMap<usize, &Arc<ProbedCode>>,
+) -> Vec<Bound<'py, PyFunction>> {
     let mut found = Vec::new();
     heap::visit(py, &mut |object| {
         // SAFETY: the heap walk hands out live objects; `func_code` is read from exact functions only.
@@ -145,7 +189,10 @@ mod heap {
 
     unsafe extern "C" {
         /// Visits every tracked object, frozen ones too (`Modules/gcmodule.c`, 3.12; `Python/gc.c`, 3.13+).
-        fn PyUnstable_GC_VisitObjects(callback: extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int, arg: *mut c_void);
+        fn PyUnstable_GC_VisitObjects(
+            callback: extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int,
+            arg: *mut c_void,
+        );
     }
 
     type Visitor<'a> = &'a mut dyn FnMut(*mut ffi::PyObject);
@@ -172,8 +219,13 @@ mod heap {
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.
     pub(super) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
-        let objects = py.import("gc").and_then(|gc| gc.call_method0("get_objects"));
-        if let Some(objects) = objects.ok().and_then(|objects| objects.cast_into::<PyList>().ok()) {
+        let objects = py
+            .import("gc")
+            .and_then(|gc| gc.call_method0("get_objects"));
+        if let Some(objects) = objects
+            .ok()
+            .and_then(|objects| objects.cast_into::<PyList>().ok())
+        {
             for object in objects.iter() {
                 visitor(object.as_ptr());
             }

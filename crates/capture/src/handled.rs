@@ -17,7 +17,13 @@ unsafe extern "C" {
 ///
 /// To be called before that exception is set.
 #[cold]
-pub(crate) fn settle<'py>(py: Python<'py>, frame: Frame<'py>, shape: &CodeShape, analysis: &Analysis, at: InstrIdx) {
+pub(crate) fn settle<'py>(
+    py: Python<'py>,
+    frame: Frame<'py>,
+    shape: &CodeShape,
+    analysis: &Analysis,
+    at: InstrIdx,
+) {
     let content = |slot| match frame.read(py, shape, slot) {
         SlotValue::Object(object) => Some(object),
         _ => None,
@@ -40,7 +46,11 @@ pub(crate) fn settle<'py>(py: Python<'py>, frame: Frame<'py>, shape: &CodeShape,
                     PyErr_SetHandledException(arrived.as_ptr());
                     previous
                 };
-                frame.write(shape, slot, previous.unwrap_or_else(|| py.None().into_bound(py)));
+                frame.write(
+                    shape,
+                    slot,
+                    previous.unwrap_or_else(|| py.None().into_bound(py)),
+                );
             }
         }
     }

@@ -40,10 +40,14 @@ fn check_debug_offsets() -> PyResult<()> {
     // written after the interpreter has started.
     let words: [u64; WORDS] = unsafe { std::ptr::addr_of!(_PyRuntime).read() };
     if words[0].to_ne_bytes() != *COOKIE {
-        return Err(PyImportError::new_err("debugop cannot read this interpreter: its _PyRuntime does not start with _Py_DebugOffsets"));
+        return Err(PyImportError::new_err(
+            "debugop cannot read this interpreter: its _PyRuntime does not start with _Py_DebugOffsets",
+        ));
     }
     if words[FREE_THREADED] != 0 {
-        return Err(PyImportError::new_err("debugop does not support free-threaded builds of CPython; use the ordinary build"));
+        return Err(PyImportError::new_err(
+            "debugop does not support free-threaded builds of CPython; use the ordinary build",
+        ));
     }
     for (word, expected) in layout::debug_offsets() {
         if words[word] != expected as u64 {
@@ -66,7 +70,10 @@ fn check_debug_offsets() -> PyResult<()> {
 /// Finds the running frame through the compiled layouts and compares it with what `sys._getframe` says. This refuses builds
 /// whose stack references are table indices (`Py_STACKREF_DEBUG`) without following one.
 fn check_running_frame(py: Python<'_>) -> PyResult<()> {
-    let expected = py.import("sys")?.call_method0("_getframe")?.getattr("f_code")?;
+    let expected = py
+        .import("sys")?
+        .call_method0("_getframe")?
+        .getattr("f_code")?;
     let found = Frame::current(py).map(|frame| frame.code_address());
     if found == Some(expected.as_ptr() as usize) {
         return Ok(());

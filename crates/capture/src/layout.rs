@@ -26,10 +26,12 @@ pub(crate) mod slot;
 #[path = "layout/slot_tagged.rs"]
 pub(crate) mod slot;
 
+pub use current::VERSION;
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
-pub use current::VERSION;
-pub(crate) use current::{CodeObject, FunctionObject, InterpreterFrame, ThreadState, owner_is_python};
+pub(crate) use current::{
+    CodeObject, FunctionObject, InterpreterFrame, ThreadState, owner_is_python,
+};
 use pyo3::ffi::PyObject;
 
 /// `struct _frame` up to `f_frame`, the same in 3.11-3.15 (`Include/internal/pycore_frame.h`).
@@ -46,15 +48,42 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
     use std::mem::offset_of;
     let mut all = vec![
         ("PyFrameObject.f_frame", offset_of!(FrameObject, f_frame)),
-        ("PyCodeObject.co_stacksize", offset_of!(CodeObject, co_stacksize)),
-        ("PyCodeObject.co_nlocalsplus", offset_of!(CodeObject, co_nlocalsplus)),
-        ("PyFunctionObject.func_code", offset_of!(FunctionObject, func_code)),
-        ("PyFunctionObject.func_version", offset_of!(FunctionObject, func_version)),
-        ("_PyInterpreterFrame.previous", offset_of!(InterpreterFrame, previous)),
-        ("_PyInterpreterFrame.f_globals", offset_of!(InterpreterFrame, f_globals)),
-        ("_PyInterpreterFrame.frame_obj", offset_of!(InterpreterFrame, frame_obj)),
-        ("_PyInterpreterFrame.owner", offset_of!(InterpreterFrame, owner)),
-        ("_PyInterpreterFrame.localsplus", offset_of!(InterpreterFrame, localsplus)),
+        (
+            "PyCodeObject.co_stacksize",
+            offset_of!(CodeObject, co_stacksize),
+        ),
+        (
+            "PyCodeObject.co_nlocalsplus",
+            offset_of!(CodeObject, co_nlocalsplus),
+        ),
+        (
+            "PyFunctionObject.func_code",
+            offset_of!(FunctionObject, func_code),
+        ),
+        (
+            "PyFunctionObject.func_version",
+            offset_of!(FunctionObject, func_version),
+        ),
+        (
+            "_PyInterpreterFrame.previous",
+            offset_of!(InterpreterFrame, previous),
+        ),
+        (
+            "_PyInterpreterFrame.f_globals",
+            offset_of!(InterpreterFrame, f_globals),
+        ),
+        (
+            "_PyInterpreterFrame.frame_obj",
+            offset_of!(InterpreterFrame, frame_obj),
+        ),
+        (
+            "_PyInterpreterFrame.owner",
+            offset_of!(InterpreterFrame, owner),
+        ),
+        (
+            "_PyInterpreterFrame.localsplus",
+            offset_of!(InterpreterFrame, localsplus),
+        ),
     ];
     all.extend(current::version_offsets());
     all

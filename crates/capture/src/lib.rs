@@ -6,30 +6,33 @@
 //! (which code is probed), [`tracer`] (who is told), [`follow`] (from a callable to its functions), [`op_target`] (a DEBUG_OP
 //! that finds its listener itself).
 
-#![expect(unsafe_code, reason = "this crate reads and writes the interpreter's own structures")]
+#![expect(
+    unsafe_code,
+    reason = "this crate reads and writes the interpreter's own structures"
+)]
 
+pub mod activation;
+pub mod collector;
 mod event;
 mod follow;
 mod frame;
 mod function;
 mod gil;
-mod handled;
 mod glance;
+mod handled;
 pub mod interpreter;
 pub mod layout;
 mod native;
+pub mod op_target;
 #[cfg(not(Py_3_12))]
 mod precall;
-pub mod op_target;
 mod probed;
 mod registry;
 mod ring;
-mod thread;
-pub mod toplevel;
-pub mod activation;
-pub mod collector;
 pub mod site;
 pub mod stack;
+mod thread;
+pub mod toplevel;
 mod tracer;
 pub mod value;
 
@@ -39,8 +42,8 @@ pub use follow::python_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
-pub use layout::VERSION;
 pub use glance::Glance;
+pub use layout::VERSION;
 pub use native::Native;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
 pub use ring::TopOfStack;

@@ -27,7 +27,11 @@ fn unbound<'py>(py: Python<'py>, event: &Event<'_, 'py>) -> Option<(u32, [SlotVa
         return None;
     }
     let slot = event.depth.checked_sub(instruction.arg.checked_add(2)?)?;
-    let (SlotValue::Null, SlotValue::Object(callable)) = (event.raw(py, slot), event.raw(py, slot + 1)) else { return None };
+    let (SlotValue::Null, SlotValue::Object(callable)) =
+        (event.raw(py, slot), event.raw(py, slot + 1))
+    else {
+        return None;
+    };
     // SAFETY: an exact bound method, held by `callable`, owns both parts, which are never NULL.
     unsafe {
         if ffi::Py_TYPE(callable.as_ptr()) != &raw mut PyMethod_Type {
@@ -35,7 +39,10 @@ fn unbound<'py>(py: Python<'py>, event: &Event<'_, 'py>) -> Option<(u32, [SlotVa
         }
         let function = Bound::from_borrowed_ptr(py, PyMethod_Function(callable.as_ptr()));
         let owner = Bound::from_borrowed_ptr(py, PyMethod_Self(callable.as_ptr()));
-        Some((slot, [SlotValue::Object(function), SlotValue::Object(owner)]))
+        Some((
+            slot,
+            [SlotValue::Object(function), SlotValue::Object(owner)],
+        ))
     }
 }
 
@@ -51,7 +58,9 @@ pub(crate) fn read<'py>(py: Python<'py>, event: &Event<'_, 'py>, index: u32) -> 
 /// Does what `PRECALL` is about to do, so that a slot can be written as `CALL` finds it. `PRECALL` then has nothing left to do:
 /// it takes a callable with `self` as it is.
 pub(crate) fn settle<'py>(py: Python<'py>, event: &Event<'_, 'py>) {
-    if let Some((slot, [SlotValue::Object(function), SlotValue::Object(owner)])) = unbound(py, event) {
+    if let Some((slot, [SlotValue::Object(function), SlotValue::Object(owner)])) =
+        unbound(py, event)
+    {
         event.frame.write(event.shape, slot, function);
         event.frame.write(event.shape, slot + 1, owner);
     }

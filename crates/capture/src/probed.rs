@@ -4,9 +4,13 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place};
+use debugop_bytecode::{
+    Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place,
+};
 use debugop_filter::CodeNames;
-use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods};
+use pyo3::types::{
+    PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods,
+};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::event::{Event, EventKind, Raised};
@@ -121,25 +125,43 @@ impl ProbedCode {
     /// Probes `original` and the code objects in its constants.
     ///
     /// `module` is `__name__` of the globals it runs in. Nested code that cannot be probed stays as it is.
-    pub(crate) fn make(py: Python<'_>, original: &Bound<'_, PyCode>, module: &str) -> Result<Arc<Self>, ProbeError> {
+    pub(crate) fn make(
+        py: Python<'_>,
+        original: &Bound<'_, PyCode>,
+        module: &str,
+    ) -> Result<Arc<Self>, ProbeError> {
         let fields = CodeFields::read(original)?;
         let view = fields.view();
         let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
         let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
-        let bad = |source| ProbeError::Bytecode { qualname: qualname.clone(), file: file.clone(), source };
+        let bad = |source| ProbeError::Bytecode {
+            qualname: qualname.clone(),
+            file: file.clone(),
+            source,
+        };
 
         let analysis = Analysis::new(&view).map_err(bad)?;
-        let constants: Bound<'_, PyTuple> = original.getattr("co_consts")?.cast_into().map_err(PyErr::from)?;
+        let constants: Bound<'_, PyTuple> = original
+            .getattr("co_consts")?
+            .cast_into()
+            .map_err(PyErr::from)?;
         let mut layout = ProbeLayout::plan(&analysis, constants.len());
         let unwind = layout.unwind_sequence();
         let (parts, map) = {
             let insertions = layout.insertions();
             let unwind = debugop_bytecode::Unwind { sequence: &unwind };
-            parts(debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind)).map_err(bad)?)
+            parts(
+                debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind))
+                    .map_err(bad)?,
+            )
         };
 
         let (mut consts, nested) = probe_constants(py, &constants, module)?;
-        let callables = analysis.instructions().iter().map(|one| debugop_bytecode::callable_depth(VERSION, one)).collect();
+        let callables = analysis
+            .instructions()
+            .iter()
+            .map(|one| debugop_bytecode::callable_depth(VERSION, one))
+            .collect();
         let probed_code = Arc::new(Self {
             original: original.clone().unbind(),
             module: module.into(),
@@ -174,7 +196,9 @@ impl ProbedCode {
     /// The copy with probes, while somebody uses it.
     #[must_use]
     pub fn probed<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyCode>> {
-        self.probed.with(py, |probed| probed.as_ref().map(|code| code.bind(py).clone()))
+        self.probed.with(py, |probed| {
+            probed.as_ref().map(|code| code.bind(py).clone())
+        })
     }
 
     /// What the original's bytecode says.
@@ -192,7 +216,11 @@ impl ProbedCode {
     /// Module, qualified name and file.
     #[must_use]
     pub fn names(&self) -> CodeNames<'_> {
-        CodeNames { module: &self.module, qualname: &self.qualname, file: &self.file }
+        CodeNames {
+            module: &self.module,
+            qualname: &self.qualname,
+            file: &self.file,
+        }
     }
 
     /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
@@ -221,7 +249,9 @@ impl ProbedCode {
     /// Runs the hooks of the site that has just been reached by the running frame.
     #[inline]
     pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> Result<(), Raised> {
-        let (Some(frame), Some(shape)) = (Frame::current(py), self.shape.get()) else { return Ok(()) };
+        let (Some(frame), Some(shape)) = (Frame::current(py), self.shape.get()) else {
+            return Ok(());
+        };
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
         // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
         // its address is its own.
@@ -232,10 +262,32 @@ impl ProbedCode {
             let (kind, instruction, depth) = (EventKind::Instruction, site.first, depth.get() - 1);
             let done = self.native.with(py, |native| {
                 let Some(tracer) = native else { return false };
-                tracer.step_natively(py, &Event { kind, code: self, instruction, frame, shape, depth });
+                tracer.step_natively(
+                    py,
+                    &Event {
+                        kind,
+                        code: self,
+                        instruction,
+                        frame,
+                        shape,
+                        depth,
+                    },
+                );
                 for &instruction in self.further(site) {
-                    let Some(depth) = self.analysis.depth(instruction) else { continue };
-                    tracer.step_natively(py, &Event { kind, code: self, instruction, frame, shape, depth });
+                    let Some(depth) = self.analysis.depth(instruction) else {
+                        continue;
+                    };
+                    tracer.step_natively(
+                        py,
+                        &Event {
+                            kind,
+                            code: self,
+                            instruction,
+                            frame,
+                            shape,
+                            depth,
+                        },
+                    );
                 }
                 true
             });
@@ -246,23 +298,68 @@ impl ProbedCode {
         self.fire_all(py, frame, shape, site)
     }
 
-    fn fire_all(self: &Arc<Self>, py: Python<'_>, frame: Frame<'_>, shape: &CodeShape, site: &SiteInfo) -> Result<(), Raised> {
-        let Some(hooks) = self.hooks.cloned(py) else { return Ok(()) };
+    fn fire_all(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        shape: &CodeShape,
+        site: &SiteInfo,
+    ) -> Result<(), Raised> {
+        let Some(hooks) = self.hooks.cloned(py) else {
+            return Ok(());
+        };
         match site.kind {
             SiteKind::Step => {
                 if let Some(depth) = site.depth {
                     let (kind, instruction) = (EventKind::Instruction, site.first);
-                    fire_hooks(py, &hooks, &Event { kind, code: self, instruction, frame, shape, depth: depth.get() - 1 })?;
+                    fire_hooks(
+                        py,
+                        &hooks,
+                        &Event {
+                            kind,
+                            code: self,
+                            instruction,
+                            frame,
+                            shape,
+                            depth: depth.get() - 1,
+                        },
+                    )?;
                 }
                 for &instruction in self.further(site) {
-                    let Some(depth) = self.analysis.depth(instruction) else { continue };
-                    fire_hooks(py, &hooks, &Event { kind: EventKind::Instruction, code: self, instruction, frame, shape, depth })?;
+                    let Some(depth) = self.analysis.depth(instruction) else {
+                        continue;
+                    };
+                    fire_hooks(
+                        py,
+                        &hooks,
+                        &Event {
+                            kind: EventKind::Instruction,
+                            code: self,
+                            instruction,
+                            frame,
+                            shape,
+                            depth,
+                        },
+                    )?;
                 }
                 Ok(())
             }
             SiteKind::Unwind => {
-                let instruction = self.raising_instruction(py, frame, shape).unwrap_or(site.first);
-                fire_hooks(py, &hooks, &Event { kind: EventKind::Unwind, code: self, instruction, frame, shape, depth: 0 })
+                let instruction = self
+                    .raising_instruction(py, frame, shape)
+                    .unwrap_or(site.first);
+                fire_hooks(
+                    py,
+                    &hooks,
+                    &Event {
+                        kind: EventKind::Unwind,
+                        code: self,
+                        instruction,
+                        frame,
+                        shape,
+                        depth: 0,
+                    },
+                )
             }
         }
     }
@@ -275,28 +372,46 @@ impl ProbedCode {
     }
 
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
-    fn raising_instruction<'py>(&self, py: Python<'py>, frame: Frame<'py>, shape: &CodeShape) -> Option<InstrIdx> {
+    fn raising_instruction<'py>(
+        &self,
+        py: Python<'py>,
+        frame: Frame<'py>,
+        shape: &CodeShape,
+    ) -> Option<InstrIdx> {
         let units: i64 = match frame.read(py, shape, 0) {
             SlotValue::Object(lasti) => lasti.extract().ok()?,
             SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
             _ => return None,
         };
         // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
-        let offset = self.map.covering(u32::try_from(units.checked_mul(2)?).ok()?)?;
+        let offset = self
+            .map
+            .covering(u32::try_from(units.checked_mul(2)?).ok()?)?;
         self.analysis.at_offset(offset)
     }
 
     /// Adds or replaces the hooks.
     pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
-        let native = if let [only] = &*hooks { only.native_only() } else { None };
-        let old = (self.native.replace(py, native), self.hooks.replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks))));
+        let native = if let [only] = &*hooks {
+            only.native_only()
+        } else {
+            None
+        };
+        let old = (
+            self.native.replace(py, native),
+            self.hooks
+                .replace(py, (!hooks.is_empty()).then(|| Rc::from(hooks))),
+        );
         // Dropped when both are in place: the last reference to a tracer may run a destructor of the program's.
         drop(old);
     }
 
     /// The hooks now in place.
     pub(crate) fn hooks(&self, py: Python<'_>) -> Vec<Hook> {
-        self.hooks.cloned(py).map(|hooks| hooks.to_vec()).unwrap_or_default()
+        self.hooks
+            .cloned(py)
+            .map(|hooks| hooks.to_vec())
+            .unwrap_or_default()
     }
 
     /// Whether no tracer uses the probed copy.
@@ -313,7 +428,11 @@ impl ProbedCode {
     pub(crate) fn release(&self, py: Python<'_>) -> Option<Py<PyCode>> {
         let users = self.users.get(py).saturating_sub(1);
         self.users.set(py, users);
-        if users == 0 { self.probed.take(py) } else { None }
+        if users == 0 {
+            self.probed.take(py)
+        } else {
+            None
+        }
     }
 
     /// `<debugop.Site …>`: which instruction of which code a site stands for.
@@ -321,7 +440,11 @@ impl ProbedCode {
         let place = match site.kind {
             SiteKind::Step => {
                 let instruction = self.analysis.get(site.first);
-                format!("before {} {}", instruction.offset, instruction.opcode.name(VERSION))
+                format!(
+                    "before {} {}",
+                    instruction.offset,
+                    instruction.opcode.name(VERSION)
+                )
             }
             SiteKind::Unwind => "for exceptions that leave".to_owned(),
         };
@@ -351,21 +474,36 @@ impl ProbeLayout {
     /// `constants + n`.
     fn plan(analysis: &Analysis, constants: usize) -> Self {
         let plan = debugop_bytecode::sites(analysis);
-        let mut layout = Self { sites: Vec::new(), further: Vec::new(), places: Vec::new(), sequences: Vec::new(), unwind: probe(0) };
+        let mut layout = Self {
+            sites: Vec::new(),
+            further: Vec::new(),
+            places: Vec::new(),
+            sequences: Vec::new(),
+            unwind: probe(0),
+        };
         for site in plan.sites {
-            let Some(&first) = site.reports.first() else { continue };
+            let Some(&first) = site.reports.first() else {
+                continue;
+            };
             layout.sequences.push(probe(constants + layout.sites.len()));
             layout.places.push(site.place);
             layout.sites.push(SiteInfo {
                 kind: SiteKind::Step,
                 first,
                 further: (layout.further.len() as u32, site.reports.len() as u32 - 1),
-                depth: analysis.depth(first).and_then(|depth| NonZeroU32::new(depth + 1)),
+                depth: analysis
+                    .depth(first)
+                    .and_then(|depth| NonZeroU32::new(depth + 1)),
             });
             layout.further.extend_from_slice(&site.reports[1..]);
         }
         layout.unwind = probe(constants + layout.sites.len());
-        layout.sites.push(SiteInfo { kind: SiteKind::Unwind, first: InstrIdx(0), further: (0, 0), depth: None });
+        layout.sites.push(SiteInfo {
+            kind: SiteKind::Unwind,
+            first: InstrIdx(0),
+            further: (0, 0),
+            depth: None,
+        });
         layout
     }
 
@@ -375,14 +513,31 @@ impl ProbeLayout {
 
     fn insertions(&self) -> Vec<debugop_bytecode::Insertion<'_>> {
         let pairs = self.places.iter().zip(&self.sequences);
-        pairs.map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence }).collect()
+        pairs
+            .map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence })
+            .collect()
     }
 }
 
 /// What a code object is made of that has the insertions, and where they are.
 pub(crate) fn parts(inserted: Inserted) -> (CodeParts, OffsetMap) {
-    let Inserted { code, exception_table, location_table, stack_size, map, .. } = inserted;
-    (CodeParts { code, exception_table, location_table, stack_size }, map)
+    let Inserted {
+        code,
+        exception_table,
+        location_table,
+        stack_size,
+        map,
+        ..
+    } = inserted;
+    (
+        CodeParts {
+            code,
+            exception_table,
+            location_table,
+            stack_size,
+        },
+        map,
+    )
 }
 
 /// A copy of `original` that has these parts and constants.
@@ -394,17 +549,26 @@ pub(crate) fn with_parts<'py>(
     let py = original.py();
     let changes = PyDict::new(py);
     changes.set_item("co_code", PyBytes::new(py, &parts.code))?;
-    changes.set_item("co_exceptiontable", PyBytes::new(py, &parts.exception_table))?;
+    changes.set_item(
+        "co_exceptiontable",
+        PyBytes::new(py, &parts.exception_table),
+    )?;
     changes.set_item("co_linetable", PyBytes::new(py, &parts.location_table))?;
     changes.set_item("co_stacksize", parts.stack_size)?;
     changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-    Ok(original.call_method("replace", (), Some(&changes))?.cast_into()?)
+    Ok(original
+        .call_method("replace", (), Some(&changes))?
+        .cast_into()?)
 }
 
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
 pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     let opcode = |op: Op| op.opcode(VERSION).unwrap_or(Opcode(0));
-    [(opcode(Op::LoadConst), constant as u32), (opcode(Op::UnaryInvert), 0), (opcode(Op::PopTop), 0)]
+    [
+        (opcode(Op::LoadConst), constant as u32),
+        (opcode(Op::UnaryInvert), 0),
+        (opcode(Op::PopTop), 0),
+    ]
 }
 
 /// The constants with nested code objects replaced by their probed copies, and those.
@@ -422,7 +586,11 @@ fn probe_constants<'py>(
         };
         match registry::obtain(py, code, module) {
             Ok(probed) => {
-                consts.push(probed.probed(py).map_or_else(|| constant.clone(), Bound::into_any));
+                consts.push(
+                    probed
+                        .probed(py)
+                        .map_or_else(|| constant.clone(), Bound::into_any),
+                );
                 nested.push(probed);
             }
             Err(ProbeError::Bytecode { .. }) => consts.push(constant),

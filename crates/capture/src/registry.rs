@@ -20,22 +20,35 @@ struct Registry {
 static REGISTRY: GilCell<Option<Registry>> = GilCell::new(None);
 
 fn with<R>(py: Python<'_>, f: impl FnOnce(&mut Registry) -> R) -> R {
-    REGISTRY.with(py, |registry| f(registry.get_or_insert_with(Registry::default)))
+    REGISTRY.with(py, |registry| {
+        f(registry.get_or_insert_with(Registry::default))
+    })
 }
 
 /// The entry of a probed copy, by address.
 pub(crate) fn find_probed(py: Python<'_>, code_address: usize) -> Option<Arc<ProbedCode>> {
-    with(py, |registry| registry.by_probed.get(&code_address).cloned())
+    with(py, |registry| {
+        registry.by_probed.get(&code_address).cloned()
+    })
 }
 
 /// The entry of `code`, be it an original or a probed copy; probes it if there is none.
 ///
 /// # Errors
 /// Why it cannot be probed.
-pub(crate) fn obtain(py: Python<'_>, code: &Bound<'_, PyCode>, module: &str) -> Result<Arc<ProbedCode>, ProbeError> {
+pub(crate) fn obtain(
+    py: Python<'_>,
+    code: &Bound<'_, PyCode>,
+    module: &str,
+) -> Result<Arc<ProbedCode>, ProbeError> {
     let address = code.as_ptr() as usize;
-    let known =
-        |registry: &mut Registry| registry.by_probed.get(&address).or_else(|| registry.by_original.get(&address)).cloned();
+    let known = |registry: &mut Registry| {
+        registry
+            .by_probed
+            .get(&address)
+            .or_else(|| registry.by_original.get(&address))
+            .cloned()
+    };
     if let Some(existing) = with(py, known) {
         return Ok(existing);
     }
@@ -63,7 +76,14 @@ pub(crate) fn release(py: Python<'_>, code: &Arc<ProbedCode>) -> Option<Py<PyCod
 
 /// Drops what was probed for somebody who then failed to use it.
 pub(crate) fn drop_unused(py: Python<'_>) {
-    let unused: Vec<_> = with(py, |registry| registry.by_original.values().filter(|code| code.unused(py)).cloned().collect());
+    let unused: Vec<_> = with(py, |registry| {
+        registry
+            .by_original
+            .values()
+            .filter(|code| code.unused(py))
+            .cloned()
+            .collect()
+    });
     for code in unused {
         if let Some(copy) = code.release(py) {
             forget(py, &code, copy.as_ptr() as usize);
@@ -73,7 +93,12 @@ pub(crate) fn drop_unused(py: Python<'_>) {
 
 fn forget(py: Python<'_>, code: &Arc<ProbedCode>, copy: usize) {
     let original = code.original(py).as_ptr() as usize;
-    let removed = with(py, |registry| (registry.by_original.remove(&original), registry.by_probed.remove(&copy)));
+    let removed = with(py, |registry| {
+        (
+            registry.by_original.remove(&original),
+            registry.by_probed.remove(&copy),
+        )
+    });
     // Dropped here, with the registry closed: destructors may run Python.
     drop(removed);
 }

@@ -3,8 +3,8 @@
 //! A probe is `LOAD_CONST <site>; UNARY_INVERT; POP_TOP`. `UNARY_INVERT` is never specialised and calls `nb_invert` of the
 //! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`fire`].
 
-use std::mem::ManuallyDrop;
 use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -68,14 +68,20 @@ impl InvertType {
         let mut methods = [
             ffi::PyMethodDef {
                 ml_name: c"__reduce__".as_ptr(),
-                ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+                ml_meth: ffi::PyMethodDefPointer {
+                    PyCFunction: reduce,
+                },
                 ml_flags: ffi::METH_NOARGS,
-                ml_doc: c"Reduces to the integer 0, which leaves a harmless ~0 in pickled code.".as_ptr(),
+                ml_doc: c"Reduces to the integer 0, which leaves a harmless ~0 in pickled code."
+                    .as_ptr(),
             },
             ffi::PyMethodDef::zeroed(),
         ];
         // The type keeps pointers to its method table for ever.
-        let methods = Box::leak(Box::new(std::mem::replace(&mut methods, [ffi::PyMethodDef::zeroed(); 2])));
+        let methods = Box::leak(Box::new(std::mem::replace(
+            &mut methods,
+            [ffi::PyMethodDef::zeroed(); 2],
+        )));
         let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
         let mut slots = [
             slot(ffi::Py_tp_doc, self.doc.as_ptr().cast_mut().cast()),
@@ -89,7 +95,9 @@ impl InvertType {
             name: self.name.as_ptr(),
             basicsize: self.size as c_int,
             itemsize: 0,
-            flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_IMMUTABLETYPE) as c_uint,
+            flags: (ffi::Py_TPFLAGS_DEFAULT
+                | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION
+                | ffi::Py_TPFLAGS_IMMUTABLETYPE) as c_uint,
             slots: slots.as_mut_ptr(),
         };
         // SAFETY: the spec and its slots are valid for the call; what outlives it (name, doc, methods) is static or leaked.
@@ -103,7 +111,11 @@ impl InvertType {
 ///
 /// # Errors
 /// `MemoryError`.
-pub(crate) fn new_site<'py>(py: Python<'py>, code: &Arc<ProbedCode>, info: SiteInfo) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn new_site<'py>(
+    py: Python<'py>,
+    code: &Arc<ProbedCode>,
+    info: SiteInfo,
+) -> PyResult<Bound<'py, PyAny>> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
     // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header and takes a reference to the heap type; the other
     // fields are written before the object is shown to anybody.
@@ -143,7 +155,10 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 
 /// # Safety
 /// Called by CPython as a METH_NOARGS method of a site.
-unsafe extern "C" fn reduce(_site: *mut ffi::PyObject, _unused: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn reduce(
+    _site: *mut ffi::PyObject,
+    _unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: the thread is attached, by CPython's calling convention.
     let py = unsafe { Python::assume_attached() };
     let parts = (py.get_type::<pyo3::types::PyInt>(), ());
@@ -165,12 +180,19 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
-    if code.is_watched(py) { execute(py, || code.fire(py, &site.info)) } else { none() }
+    if code.is_watched(py) {
+        execute(py, || code.fire(py, &site.info))
+    } else {
+        none()
+    }
 }
 
 /// Runs an opcode's implementation: a new reference to None, or NULL with the exception that it has set.
 #[inline]
-pub(crate) fn execute(py: Python<'_>, implementation: impl FnOnce() -> Result<(), Raised>) -> *mut ffi::PyObject {
+pub(crate) fn execute(
+    py: Python<'_>,
+    implementation: impl FnOnce() -> Result<(), Raised>,
+) -> *mut ffi::PyObject {
     match catch_unwind(AssertUnwindSafe(implementation)) {
         Ok(Ok(())) => none(),
         failed => fail(py, &failed),
@@ -200,6 +222,8 @@ fn fail(py: Python<'_>, outcome: &std::thread::Result<Result<(), Raised>>) -> *m
 /// A panic of ours as an exception of the program's, which can be reported, where unwinding into C could not.
 fn panicked(panic: &Box<dyn std::any::Any + Send>) -> PyErr {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause");
+    let text = text
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown cause");
     PySystemError::new_err(format!("debugop failed inside DEBUG_OP: {text}"))
 }

@@ -28,7 +28,9 @@ pub struct LiveStack {
 #[non_exhaustive]
 pub enum StackError {
     /// The callback has returned, or this is another thread.
-    #[error("this step is over: its value stack can only be used by the callback that it was handed to, while that runs")]
+    #[error(
+        "this step is over: its value stack can only be used by the callback that it was handed to, while that runs"
+    )]
     Stale,
     /// Below the bottom or above the top.
     #[error("value stack index out of range: it has {depth} slots")]
@@ -51,7 +53,13 @@ impl LiveStack {
     #[must_use]
     pub fn new(event: &Event<'_, '_>, live: LiveFrame) -> Self {
         let (instruction, kind, depth) = (event.instruction, event.kind, event.stack_len());
-        Self { code: Arc::clone(event.code), frame: live, instruction, kind, depth }
+        Self {
+            code: Arc::clone(event.code),
+            frame: live,
+            instruction,
+            kind,
+            depth,
+        }
     }
 
     /// Points to the stack of another event; cheaper than a new one where the code is the same.
@@ -113,7 +121,14 @@ impl LiveStack {
     fn event<'py>(&self, py: Python<'py>) -> Result<Event<'_, 'py>, StackError> {
         let frame = self.frame.get(py).ok_or(StackError::Stale)?;
         let shape = self.code.shape().ok_or(StackError::Stale)?;
-        Ok(Event { kind: self.kind, code: &self.code, instruction: self.instruction, frame, shape, depth: self.depth })
+        Ok(Event {
+            kind: self.kind,
+            code: &self.code,
+            instruction: self.instruction,
+            frame,
+            shape,
+            depth: self.depth,
+        })
     }
 
     /// How many slots there are.
@@ -144,7 +159,10 @@ impl LiveStack {
     ///
     /// # Errors
     /// [`StackError::Stale`].
-    pub fn slots<'py>(&self, py: Python<'py>) -> Result<impl ExactSizeIterator<Item = SlotValue<'py>>, StackError> {
+    pub fn slots<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Result<impl ExactSizeIterator<Item = SlotValue<'py>>, StackError> {
         let event = self.event(py)?;
         Ok((0..self.depth).map(move |index| event.slot(py, index)))
     }
@@ -153,7 +171,11 @@ impl LiveStack {
     ///
     /// # Errors
     /// [`StackError::Stale`].
-    pub fn for_each<'py>(&self, py: Python<'py>, mut each: impl FnMut(SlotValue<'py>)) -> Result<(), StackError> {
+    pub fn for_each<'py>(
+        &self,
+        py: Python<'py>,
+        mut each: impl FnMut(SlotValue<'py>),
+    ) -> Result<(), StackError> {
         let event = self.event(py)?;
         (0..self.depth).for_each(|index| each(event.slot(py, index)));
         Ok(())
@@ -167,25 +189,44 @@ impl LiveStack {
     ///
     /// # Errors
     /// [`StackError::Stale`], [`StackError::OutOfRange`], [`StackError::Forbidden`].
-    pub fn set<'py>(&self, py: Python<'py>, index: u32, value: Option<Bound<'py, PyAny>>) -> Result<(), StackError> {
+    pub fn set<'py>(
+        &self,
+        py: Python<'py>,
+        index: u32,
+        value: Option<Bound<'py, PyAny>>,
+    ) -> Result<(), StackError> {
         let old = self.get(py, index)?;
         let forbidden = |reason: String| StackError::Forbidden { index, reason };
         let Some(value) = value else {
             // Whoever expects an object would follow the NULL.
             return match old {
                 SlotValue::Null => Ok(()),
-                _ => Err(forbidden("NULL may only be written where NULL is".to_owned())),
+                _ => Err(forbidden(
+                    "NULL may only be written where NULL is".to_owned(),
+                )),
             };
         };
         let policy = write_policy(self.code.analysis(), self.instruction, index);
         match old {
             SlotValue::Null if !matches!(policy, Policy::Any | Policy::AnyOrNull) => {
-                return Err(forbidden("the slot is empty (NULL) and what uses it expects that".to_owned()));
+                return Err(forbidden(
+                    "the slot is empty (NULL) and what uses it expects that".to_owned(),
+                ));
             }
-            SlotValue::Tagged(_) => return Err(forbidden("the slot holds a bare integer of the interpreter's own".to_owned())),
-            SlotValue::Opaque => return Err(forbidden("the slot holds a word of the interpreter's own".to_owned())),
+            SlotValue::Tagged(_) => {
+                return Err(forbidden(
+                    "the slot holds a bare integer of the interpreter's own".to_owned(),
+                ));
+            }
+            SlotValue::Opaque => {
+                return Err(forbidden(
+                    "the slot holds a word of the interpreter's own".to_owned(),
+                ));
+            }
             SlotValue::Object(ref object) if is_cell(object) => {
-                return Err(forbidden("the slot holds a closure cell, which the interpreter takes for one".to_owned()));
+                return Err(forbidden(
+                    "the slot holds a closure cell, which the interpreter takes for one".to_owned(),
+                ));
             }
             _ => {}
         }
@@ -200,26 +241,47 @@ impl LiveStack {
     }
 
     /// Whether `policy` lets `value` take the place of `old`; otherwise why not.
-    fn permitted(&self, policy: &Policy, old: &SlotValue<'_>, value: &Bound<'_, PyAny>) -> Result<(), String> {
+    fn permitted(
+        &self,
+        policy: &Policy,
+        old: &SlotValue<'_>,
+        value: &Bound<'_, PyAny>,
+    ) -> Result<(), String> {
         let got = || crate::value::type_name(&value.get_type());
         match policy {
             Policy::Any | Policy::AnyOrNull => Ok(()),
             Policy::Exception(reason) if !value.is_instance_of::<PyBaseException>() => {
-                Err(format!("{} an exception instance, not {}", self.expects(reason), got()))
+                Err(format!(
+                    "{} an exception instance, not {}",
+                    self.expects(reason),
+                    got()
+                ))
             }
-            Policy::Iterator(reason) if !is_iterator(value) => Err(format!("{} an iterator, not {}", self.expects(reason), got())),
+            Policy::Iterator(reason) if !is_iterator(value) => Err(format!(
+                "{} an iterator, not {}",
+                self.expects(reason),
+                got()
+            )),
             Policy::SameType(reason) => match old {
                 SlotValue::Object(old) if old.get_type().is(value.get_type()) => Ok(()),
                 SlotValue::Object(old) => {
                     let expected = crate::value::type_name(&old.get_type());
-                    Err(format!("{} exactly {expected}, not {}", self.expects(reason), got()))
+                    Err(format!(
+                        "{} exactly {expected}, not {}",
+                        self.expects(reason),
+                        got()
+                    ))
                 }
                 _ => Err(format!("{} what is there now", self.expects(reason))),
             },
-            Policy::Fixed(reason) => Err(format!("{} exactly what is there now", self.expects(reason))),
-            Policy::Exception(reason) if !has_traceback_if_needed(value) => {
-                Err(format!("{} an exception with a traceback (3.11)", self.expects(reason)))
-            }
+            Policy::Fixed(reason) => Err(format!(
+                "{} exactly what is there now",
+                self.expects(reason)
+            )),
+            Policy::Exception(reason) if !has_traceback_if_needed(value) => Err(format!(
+                "{} an exception with a traceback (3.11)",
+                self.expects(reason)
+            )),
             Policy::Exception(_) | Policy::Iterator(_) => Ok(()),
         }
     }
@@ -228,16 +290,27 @@ impl LiveStack {
     fn expects(&self, reason: &Reason) -> String {
         let name = |by: &InstrIdx| {
             let instruction = self.code.analysis().get(*by);
-            format!("{} at offset {}", instruction.opcode.name(VERSION), instruction.offset)
+            format!(
+                "{} at offset {}",
+                instruction.opcode.name(VERSION),
+                instruction.offset
+            )
         };
         match reason {
-            Reason::Operand { by, role } => format!("{} takes it as its {role} without a check and needs", name(by)),
-            Reason::Cell { by } => format!("{} puts it back where a closure cell belongs and needs", name(by)),
-            Reason::TooFar => "too many instructions lie ahead to tell who uses it, so it must stay".to_owned(),
+            Reason::Operand { by, role } => format!(
+                "{} takes it as its {role} without a check and needs",
+                name(by)
+            ),
+            Reason::Cell { by } => format!(
+                "{} puts it back where a closure cell belongs and needs",
+                name(by)
+            ),
+            Reason::TooFar => {
+                "too many instructions lie ahead to tell who uses it, so it must stay".to_owned()
+            }
             Reason::NotOnStack => "the slot is not on the stack, so it must stay".to_owned(),
         }
     }
-
 }
 
 /// Whether `FOR_ITER` and `SEND` may call the `tp_iternext` of `value`.
@@ -252,7 +325,10 @@ fn has_traceback_if_needed(value: &Bound<'_, PyAny>) -> bool {
     #[cfg(not(Py_3_12))]
     {
         // SAFETY: the caller has checked that `value` is an exception; the function returns a new reference or NULL.
-        unsafe { Bound::from_owned_ptr_or_opt(value.py(), ffi::PyException_GetTraceback(value.as_ptr())) }.is_some()
+        unsafe {
+            Bound::from_owned_ptr_or_opt(value.py(), ffi::PyException_GetTraceback(value.as_ptr()))
+        }
+        .is_some()
     }
     #[cfg(Py_3_12)]
     {

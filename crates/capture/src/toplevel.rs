@@ -23,7 +23,11 @@ impl Callers {
         // 3.13.0, 3.14.10, 3.15.2.
         unsafe {
             let state = ffi::compat::PyThreadState_GetUnchecked().cast::<ThreadState>();
-            let callers = Callers { state, frame: (*state).current_frame(), depth: (*state).recursion_depth() };
+            let callers = Callers {
+                state,
+                frame: (*state).current_frame(),
+                depth: (*state).recursion_depth(),
+            };
             (*state).set_current_frame(std::ptr::null_mut());
             (*state).set_recursion_depth(0);
             callers
@@ -47,12 +51,16 @@ impl Drop for Callers {
 ///
 /// # Errors
 /// What the function raises, with a traceback of its own frames only.
-pub fn call<'py>(function: &Bound<'py, PyAny>, arguments: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+pub fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    arguments: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
     let _callers = Callers::hide(function.py());
     // SAFETY: live objects, and the thread is attached. pyo3's own `call` would do the same.
     unsafe {
         let result = ffi::PyObject_CallObject(function.as_ptr(), arguments.as_ptr());
-        Bound::from_owned_ptr_or_opt(function.py(), result).ok_or_else(|| PyErr::fetch(function.py()))
+        Bound::from_owned_ptr_or_opt(function.py(), result)
+            .ok_or_else(|| PyErr::fetch(function.py()))
     }
 }
 
@@ -60,7 +68,11 @@ pub fn call<'py>(function: &Bound<'py, PyAny>, arguments: &Bound<'py, PyTuple>) 
 ///
 /// # Errors
 /// What the code raises, with a traceback of its own frames only.
-pub fn run<'py>(py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+pub fn run<'py>(
+    py: Python<'py>,
+    code: &Bound<'py, PyCode>,
+    globals: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
     let _callers = Callers::hide(py);
     evaluate(py, code, globals)
 }
@@ -69,7 +81,11 @@ pub fn run<'py>(py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py,
 ///
 /// # Errors
 /// What the code raises.
-pub fn evaluate<'py>(py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+pub fn evaluate<'py>(
+    py: Python<'py>,
+    code: &Bound<'py, PyCode>,
+    globals: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: live objects of the right types, and the thread is attached.
     unsafe {
         let result = ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr());
@@ -99,7 +115,12 @@ unsafe extern "C" {
 ///
 /// # Errors
 /// SyntaxError, or what the code raises.
-pub fn run_file(py: Python<'_>, path: &CStr, filename: &CStr, globals: &Bound<'_, PyDict>) -> PyResult<()> {
+pub fn run_file(
+    py: Python<'_>,
+    path: &CStr,
+    filename: &CStr,
+    globals: &Bound<'_, PyDict>,
+) -> PyResult<()> {
     // SAFETY: the path is a C string; the file is closed by PyRun_FileExFlags (`closeit`), also when it fails.
     unsafe {
         let file = fopen(path.as_ptr(), c"rb".as_ptr());
@@ -107,8 +128,17 @@ pub fn run_file(py: Python<'_>, path: &CStr, filename: &CStr, globals: &Bound<'_
             return Err(std::io::Error::last_os_error().into());
         }
         let (globals, close) = (globals.as_ptr(), 1);
-        let result =
-            ffi::PyRun_FileExFlags(file.cast(), filename.as_ptr(), ffi::Py_file_input, globals, globals, close, std::ptr::null_mut());
-        Bound::from_owned_ptr_or_opt(py, result).map(|_| ()).ok_or_else(|| PyErr::fetch(py))
+        let result = ffi::PyRun_FileExFlags(
+            file.cast(),
+            filename.as_ptr(),
+            ffi::Py_file_input,
+            globals,
+            globals,
+            close,
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_opt(py, result)
+            .map(|_| ())
+            .ok_or_else(|| PyErr::fetch(py))
     }
 }

@@ -34,7 +34,13 @@ pub trait Handler: Send + Sync {
     ///
     /// # Errors
     /// An exception is raised in the program, at the instruction.
-    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, live: Option<LiveFrame>) -> PyResult<()>;
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        tracer: &Arc<Tracer>,
+        event: &Event<'_, 'py>,
+        live: Option<LiveFrame>,
+    ) -> PyResult<()>;
 }
 
 /// Which calls are followed.
@@ -118,7 +124,8 @@ impl Tracer {
     /// Whether `frame` runs code that this tracer watches.
     #[must_use]
     pub fn watches(&self, py: Python<'_>, frame: Frame<'_>) -> bool {
-        self.addresses.with(py, |addresses| addresses.contains(&frame.code_address()))
+        self.addresses
+            .with(py, |addresses| addresses.contains(&frame.code_address()))
     }
 
     /// How many watched frames of this thread are below `frame`.
@@ -159,12 +166,21 @@ impl Tracer {
     ///
     /// # Errors
     /// The code cannot be probed.
-    pub fn watch_function<'py>(self: &Arc<Self>, py: Python<'py>, function: &Bound<'py, PyFunction>) -> Result<(), ProbeError> {
-        self.functions.with(py, |functions| functions.push(function.clone().unbind()));
+    pub fn watch_function<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        function: &Bound<'py, PyFunction>,
+    ) -> Result<(), ProbeError> {
+        self.functions
+            .with(py, |functions| functions.push(function.clone().unbind()));
         self.probe_function(py, function)
     }
 
-    fn probe_function<'py>(self: &Arc<Self>, py: Python<'py>, function: &Bound<'py, PyFunction>) -> Result<(), ProbeError> {
+    fn probe_function<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        function: &Bound<'py, PyFunction>,
+    ) -> Result<(), ProbeError> {
         let code = function::code(function);
         let probed = self.watch(py, &code, &function::module(function))?;
         if !probed.is(&code) {
@@ -175,7 +191,9 @@ impl Tracer {
 
     fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
         let Some(copy) = code.probed(py) else { return };
-        let new = self.addresses.with(py, |addresses| addresses.insert(copy.as_ptr() as usize));
+        let new = self
+            .addresses
+            .with(py, |addresses| addresses.insert(copy.as_ptr() as usize));
         if !new {
             return;
         }
@@ -195,14 +213,21 @@ impl Tracer {
     fn hook(self: &Arc<Self>, code: &ProbedCode) -> Option<Hook> {
         let wanted = &self.options.wanted;
         if *wanted == Predicate::Always {
-            return Some(Hook { tracer: Arc::clone(self), decisions: None });
+            return Some(Hook {
+                tracer: Arc::clone(self),
+                decisions: None,
+            });
         }
         let analysis = code.analysis();
         let decisions: Arc<[Decision]> = (0..analysis.instructions().len() as u32)
             .map(|index| wanted.decide(&facts(code, InstrIdx(index))))
             .collect();
-        let idle = self.options.follow.is_none() && decisions.iter().all(|decision| *decision == Decision::No);
-        (!idle).then(|| Hook { tracer: Arc::clone(self), decisions: Some(decisions) })
+        let idle = self.options.follow.is_none()
+            && decisions.iter().all(|decision| *decision == Decision::No);
+        (!idle).then(|| Hook {
+            tracer: Arc::clone(self),
+            decisions: Some(decisions),
+        })
     }
 
     /// One step for a handler that is native ([`Hook::native_only`]).
@@ -216,9 +241,15 @@ impl Tracer {
 
     /// Follows the call that is about to be made.
     fn follow<'py>(self: &Arc<Self>, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
-        let Some(follow) = &self.options.follow else { return Ok(()) };
-        let Some(below_top) = event.code.callable_depth(event.instruction) else { return Ok(()) };
-        let Some(slot) = event.depth.checked_sub(below_top) else { return Ok(()) };
+        let Some(follow) = &self.options.follow else {
+            return Ok(());
+        };
+        let Some(below_top) = event.code.callable_depth(event.instruction) else {
+            return Ok(());
+        };
+        let Some(slot) = event.depth.checked_sub(below_top) else {
+            return Ok(());
+        };
         let callable = match event.stack(py, slot) {
             Some(SlotValue::Object(callable)) => callable,
             // A call without `self` leaves the slot below its callable empty (3.11, 3.12).
@@ -236,17 +267,29 @@ impl Tracer {
         self.follow_callable(py, follow, &callable)
     }
 
-    fn follow_callable<'py>(self: &Arc<Self>, py: Python<'py>, follow: &Follow, callable: &Bound<'py, PyAny>) -> PyResult<()> {
+    fn follow_callable<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        follow: &Follow,
+        callable: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
         follow::functions(py, callable, &mut |function| {
             let code = function::code(function);
             let address = code.as_ptr() as usize;
-            if self.addresses.with(py, |addresses| addresses.contains(&address)) {
+            if self
+                .addresses
+                .with(py, |addresses| addresses.contains(&address))
+            {
                 return Ok(());
             }
             let module = function::module(function);
             let qualname = function::code_text(&code, "co_qualname");
             let file = function::code_text(&code, "co_filename");
-            if !follow.code.allows(CodeNames { module: &module, qualname: &qualname, file: &file }) {
+            if !follow.code.allows(CodeNames {
+                module: &module,
+                qualname: &qualname,
+                file: &file,
+            }) {
                 return Ok(());
             }
             match self.probe_function(py, function) {
@@ -300,7 +343,13 @@ impl Hook {
             Ok(()) => Ok(()),
             Err(error) => {
                 if event.kind == EventKind::Instruction {
-                    handled::settle(py, event.frame, event.shape, event.code.analysis(), event.instruction);
+                    handled::settle(
+                        py,
+                        event.frame,
+                        event.shape,
+                        event.code.analysis(),
+                        event.instruction,
+                    );
                 }
                 Err(Raised::set(py, error))
             }
@@ -325,7 +374,10 @@ impl Hook {
                 Decision::Yes => true,
                 Decision::AskDepth => {
                     let depth = tracer.call_depth(py, event.frame);
-                    tracer.options.wanted.holds(&facts(event.code, event.instruction), depth)
+                    tracer
+                        .options
+                        .wanted
+                        .holds(&facts(event.code, event.instruction), depth)
                 }
             },
         };
@@ -342,7 +394,9 @@ impl Hook {
     fn report<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
         let tracer = &self.tracer;
         let scope = if tracer.runs_python {
-            let Some(scope) = Scope::enter(py, Arc::as_ptr(tracer) as usize) else { return Ok(()) };
+            let Some(scope) = Scope::enter(py, Arc::as_ptr(tracer) as usize) else {
+                return Ok(());
+            };
             Some(scope)
         } else {
             None
@@ -352,6 +406,11 @@ impl Hook {
         if tracer.options.limit.is_some_and(|limit| steps >= limit) {
             tracer.running.set(py, false);
         }
-        tracer.handler.step(py, tracer, event, scope.as_ref().map(|scope| scope.live(event.frame)))
+        tracer.handler.step(
+            py,
+            tracer,
+            event,
+            scope.as_ref().map(|scope| scope.live(event.frame)),
+        )
     }
 }

@@ -5,13 +5,14 @@
 
 use debugop_value::{BigInt, Bytes, Exception, Items, Pairs, Text, Value};
 use pyo3::exceptions::PyBaseException;
-use pyo3::types::{
-    PyAnyMethods, PyBool, PyByteArray, PyByteArrayMethods, PyBytes, PyBytesMethods, PyCFunction, PyCode, PyComplex,
-    PyComplexMethods, PyDict, PyDictMethods, PyFloat, PyFloatMethods, PyFrozenSet, PyFrozenSetMethods, PyFunction, PyInt, PyList,
-    PyListMethods, PyModule, PyRange, PySet, PySetMethods, PySlice, PyString, PyTuple, PyTupleMethods, PyType, PyTypeMethods,
-    PyStringMethods,
-};
 use pyo3::types::string::PyStringData;
+use pyo3::types::{
+    PyAnyMethods, PyBool, PyByteArray, PyByteArrayMethods, PyBytes, PyBytesMethods, PyCFunction,
+    PyCode, PyComplex, PyComplexMethods, PyDict, PyDictMethods, PyFloat, PyFloatMethods,
+    PyFrozenSet, PyFrozenSetMethods, PyFunction, PyInt, PyList, PyListMethods, PyModule, PyRange,
+    PySet, PySetMethods, PySlice, PyString, PyStringMethods, PyTuple, PyTupleMethods, PyType,
+    PyTypeMethods,
+};
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
 use crate::follow::lookup;
@@ -39,7 +40,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { items: 16, depth: 3, length: 256, bits: 4096 }
+        Self {
+            items: 16,
+            depth: 3,
+            length: 256,
+            bits: 4096,
+        }
     }
 }
 
@@ -57,10 +63,13 @@ pub fn capture_slot(slot: &SlotValue<'_>, limits: &Limits) -> Value {
 #[must_use]
 pub fn capture(object: &Bound<'_, PyAny>, limits: &Limits) -> Value {
     // An exact built-in whose C function fails (out of memory) is shown as any other object; the error is dropped with it.
-    scalar(object, limits).or_else(|| container(object, limits)).or_else(|| named(object, limits)).unwrap_or_else(|| Value::Object {
-        type_name: type_name(&object.get_type()).into(),
-        id: id(object),
-    })
+    scalar(object, limits)
+        .or_else(|| container(object, limits))
+        .or_else(|| named(object, limits))
+        .unwrap_or_else(|| Value::Object {
+            type_name: type_name(&object.get_type()).into(),
+            id: id(object),
+        })
 }
 
 fn id(object: &Bound<'_, PyAny>) -> u64 {
@@ -85,7 +94,10 @@ fn scalar(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
         return Some(Value::Float(float.value()));
     }
     if let Ok(complex) = object.cast_exact::<PyComplex>() {
-        return Some(Value::Complex { real: complex.real(), imaginary: complex.imag() });
+        return Some(Value::Complex {
+            real: complex.real(),
+            imaginary: complex.imag(),
+        });
     }
     if let Ok(bytes) = object.cast_exact::<PyBytes>() {
         return Some(Value::Bytes(cut(bytes.as_bytes(), limits.length)));
@@ -99,7 +111,9 @@ fn scalar(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     if object.is(py.Ellipsis()) {
         return Some(Value::Ellipsis);
     }
-    object.is(py.NotImplemented()).then_some(Value::NotImplemented)
+    object
+        .is(py.NotImplemented())
+        .then_some(Value::NotImplemented)
 }
 
 fn integer(int: &Bound<'_, PyInt>, limits: &Limits) -> Option<Value> {
@@ -111,17 +125,34 @@ fn integer(int: &Bound<'_, PyInt>, limits: &Limits) -> Option<Value> {
     }
     let bits: u64 = int.call_method0("bit_length").ok()?.extract().ok()?;
     let big = if bits <= limits.bits {
-        let bytes = int.call_method1("__abs__", ()).ok()?.call_method1("to_bytes", (bits.div_ceil(8), "little")).ok()?;
+        let bytes = int
+            .call_method1("__abs__", ())
+            .ok()?
+            .call_method1("to_bytes", (bits.div_ceil(8), "little"))
+            .ok()?;
         BigInt::from_bytes_le(overflow < 0, bytes.cast::<PyBytes>().ok()?.as_bytes())
     } else {
-        let leading = int.call_method0("__abs__").ok()?.call_method1("__rshift__", (bits - 64,)).ok()?.extract().ok()?;
-        BigInt::Huge { negative: overflow < 0, leading, bits }
+        let leading = int
+            .call_method0("__abs__")
+            .ok()?
+            .call_method1("__rshift__", (bits - 64,))
+            .ok()?
+            .extract()
+            .ok()?;
+        BigInt::Huge {
+            negative: overflow < 0,
+            leading,
+            bits,
+        }
     };
     Some(Value::BigInt(Box::new(big)))
 }
 
 fn cut(bytes: &[u8], limit: usize) -> Bytes {
-    Bytes { head: bytes[..bytes.len().min(limit)].into(), length: bytes.len() as u64 }
+    Bytes {
+        head: bytes[..bytes.len().min(limit)].into(),
+        length: bytes.len() as u64,
+    }
 }
 
 /// The first `limit` code points of a string. The object's own UTF-8 cache is not filled, which would change its size.
@@ -129,8 +160,12 @@ fn head_of(text: &Bound<'_, PyString>, limit: usize) -> Text {
     let mut wtf8 = Vec::new();
     // SAFETY: the data is copied while we hold the object, and strings are immutable.
     let length = match unsafe { text.data() } {
-        Ok(PyStringData::Ucs1(units)) => push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit),
-        Ok(PyStringData::Ucs2(units)) => push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit),
+        Ok(PyStringData::Ucs1(units)) => {
+            push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
+        }
+        Ok(PyStringData::Ucs2(units)) => {
+            push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
+        }
         Ok(PyStringData::Ucs4(units)) => push_points(&mut wtf8, units.iter().copied(), limit),
         Err(_) => 0,
     };
@@ -138,13 +173,23 @@ fn head_of(text: &Bound<'_, PyString>, limit: usize) -> Text {
 }
 
 /// Appends the first `limit` code points, surrogates included, as WTF-8; returns how many there are altogether.
-fn push_points(wtf8: &mut Vec<u8>, points: impl ExactSizeIterator<Item = u32>, limit: usize) -> usize {
+fn push_points(
+    wtf8: &mut Vec<u8>,
+    points: impl ExactSizeIterator<Item = u32>,
+    limit: usize,
+) -> usize {
     let length = points.len();
     for point in points.take(limit) {
         match char::from_u32(point) {
-            Some(character) => wtf8.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            Some(character) => {
+                wtf8.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes())
+            }
             // A lone surrogate, in the three bytes that UTF-8 would have for it.
-            None => wtf8.extend([0xe0 | (point >> 12) as u8, 0x80 | (point >> 6 & 0x3f) as u8, 0x80 | (point & 0x3f) as u8]),
+            None => wtf8.extend([
+                0xe0 | (point >> 12) as u8,
+                0x80 | (point >> 6 & 0x3f) as u8,
+                0x80 | (point & 0x3f) as u8,
+            ]),
         }
     }
     length
@@ -156,8 +201,17 @@ pub(crate) fn string(text: &Bound<'_, PyString>) -> String {
 }
 
 fn container(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
-    let inner = Limits { depth: limits.depth.saturating_sub(1), ..*limits };
-    let item = |item: Bound<'_, PyAny>| if limits.depth == 0 { Value::Deeper } else { capture(&item, &inner) };
+    let inner = Limits {
+        depth: limits.depth.saturating_sub(1),
+        ..*limits
+    };
+    let item = |item: Bound<'_, PyAny>| {
+        if limits.depth == 0 {
+            Value::Deeper
+        } else {
+            capture(&item, &inner)
+        }
+    };
     let items = |all: &mut dyn Iterator<Item = Bound<'_, PyAny>>, length: usize| Items {
         id: id(object),
         items: all.take(limits.items).map(item).collect(),
@@ -170,8 +224,16 @@ fn container(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
         return Some(Value::List(items(&mut list.iter(), list.len())));
     }
     if let Ok(dict) = object.cast_exact::<PyDict>() {
-        let pairs = dict.iter().take(limits.items).map(|(key, value)| (item(key), item(value))).collect();
-        return Some(Value::Dict(Pairs { id: id(object), pairs, length: dict.len() as u64 }));
+        let pairs = dict
+            .iter()
+            .take(limits.items)
+            .map(|(key, value)| (item(key), item(value)))
+            .collect();
+        return Some(Value::Dict(Pairs {
+            id: id(object),
+            pairs,
+            length: dict.len() as u64,
+        }));
     }
     if let Ok(set) = object.cast_exact::<PySet>() {
         return Some(Value::Set(items(&mut set.iter(), set.len())));
@@ -186,29 +248,52 @@ fn container(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     if object.is_exact_instance_of::<PyRange>() {
         return parts(object).map(Value::Range);
     }
-    object.is_exact_instance_of::<PySlice>().then(|| parts(object).map(Value::Slice)).flatten()
+    object
+        .is_exact_instance_of::<PySlice>()
+        .then(|| parts(object).map(Value::Slice))
+        .flatten()
 }
 
 fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     let py = object.py();
     let id = id(object);
-    let text = |name: &str| -> Option<Box<str>> { Some(string(object.getattr(name).ok()?.cast::<PyString>().ok()?).into()) };
+    let text = |name: &str| -> Option<Box<str>> {
+        Some(string(object.getattr(name).ok()?.cast::<PyString>().ok()?).into())
+    };
     if object.is_exact_instance_of::<PyFunction>() {
-        return Some(Value::Function { qualname: text("__qualname__")?, id });
+        return Some(Value::Function {
+            qualname: text("__qualname__")?,
+            id,
+        });
     }
     if object.is_exact_instance_of::<PyCFunction>() {
-        return Some(Value::Builtin { name: builtin_name(object, &text("__name__")?).into(), id });
+        return Some(Value::Builtin {
+            name: builtin_name(object, &text("__name__")?).into(),
+            id,
+        });
     }
     if let Ok(class) = object.cast::<PyType>() {
-        return Some(Value::Class { name: type_name(class).into(), id });
+        return Some(Value::Class {
+            name: type_name(class).into(),
+            id,
+        });
     }
     if object.is_exact_instance_of::<PyModule>() {
         // SAFETY: an exact module; the function looks `__name__` up in the module's dict.
-        let name = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyModule_GetNameObject(object.as_ptr())) }.ok()?;
-        return Some(Value::Module { name: string(name.cast().ok()?).into(), id });
+        let name = unsafe {
+            Bound::from_owned_ptr_or_err(py, ffi::PyModule_GetNameObject(object.as_ptr()))
+        }
+        .ok()?;
+        return Some(Value::Module {
+            name: string(name.cast().ok()?).into(),
+            id,
+        });
     }
     if object.is_exact_instance_of::<PyCode>() {
-        return Some(Value::Code { qualname: text("co_qualname")?, id });
+        return Some(Value::Code {
+            qualname: text("co_qualname")?,
+            id,
+        });
     }
     // SAFETY: type checks of a live object; the method's function and the cell's contents are taken as references of our
     // own at once.
@@ -220,34 +305,67 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
                 Ok(function) => string(function.getattr("__qualname__").ok()?.cast().ok()?),
                 Err(_) => type_name(&function.get_type()),
             };
-            return Some(Value::Method { qualname: qualname.into(), id });
+            return Some(Value::Method {
+                qualname: qualname.into(),
+                id,
+            });
         }
         if kind == &raw mut ffi::PyCell_Type {
             let contents = Bound::from_owned_ptr_or_opt(py, ffi::PyCell_Get(object.as_ptr()));
-            let inner = Limits { depth: limits.depth.saturating_sub(1), ..*limits };
-            let contents = contents.map(|contents| if limits.depth == 0 { Value::Deeper } else { capture(&contents, &inner) });
-            return Some(Value::Cell { id, contents: contents.map(Box::new) });
+            let inner = Limits {
+                depth: limits.depth.saturating_sub(1),
+                ..*limits
+            };
+            let contents = contents.map(|contents| {
+                if limits.depth == 0 {
+                    Value::Deeper
+                } else {
+                    capture(&contents, &inner)
+                }
+            });
+            return Some(Value::Cell {
+                id,
+                contents: contents.map(Box::new),
+            });
         }
     }
     let exception = object.cast::<PyBaseException>().ok()?;
-    let args = exception_args(py, exception).ok().and_then(|args| arguments(&args, limits));
-    Some(Value::Exception(Box::new(Exception { type_name: type_name(&object.get_type()).into(), id, args })))
+    let args = exception_args(py, exception)
+        .ok()
+        .and_then(|args| arguments(&args, limits));
+    Some(Value::Exception(Box::new(Exception {
+        type_name: type_name(&object.get_type()).into(),
+        id,
+        args,
+    })))
 }
 
 /// `args`, read by the getter of `BaseException` itself: a subclass may have replaced the attribute.
-fn exception_args<'py>(py: Python<'py>, exception: &Bound<'py, PyBaseException>) -> PyResult<Bound<'py, PyTuple>> {
+fn exception_args<'py>(
+    py: Python<'py>,
+    exception: &Bound<'py, PyBaseException>,
+) -> PyResult<Bound<'py, PyTuple>> {
     let getter = py.get_type::<PyBaseException>().getattr("args")?;
     Ok(getter.call_method1("__get__", (exception,))?.cast_into()?)
 }
 
 fn arguments(args: &Bound<'_, PyTuple>, limits: &Limits) -> Option<Box<[Value]>> {
-    let inner = Limits { depth: 1, ..*limits };
-    args.iter().take(limits.items).map(|arg| scalar(&arg, &inner).or_else(|| container(&arg, &inner))).collect()
+    let inner = Limits {
+        depth: 1,
+        ..*limits
+    };
+    args.iter()
+        .take(limits.items)
+        .map(|arg| scalar(&arg, &inner).or_else(|| container(&arg, &inner)))
+        .collect()
 }
 
 /// `Type.name` for a bound C method, the bare name for a function of a module.
 fn builtin_name(function: &Bound<'_, PyAny>, name: &str) -> String {
-    let owner = function.getattr("__self__").ok().filter(|owner| !owner.is_none());
+    let owner = function
+        .getattr("__self__")
+        .ok()
+        .filter(|owner| !owner.is_none());
     match owner {
         Some(owner) if owner.cast_exact::<PyModule>().is_err() => match owner.cast::<PyType>() {
             Ok(class) => format!("{}.{name}", type_name(class)),
@@ -261,13 +379,22 @@ fn builtin_name(function: &Bound<'_, PyAny>, name: &str) -> String {
 pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
     let py = class.py();
     // SAFETY: PyType_GetQualName reads the heap type's own field, or derives the name from `tp_name` (3.11+).
-    let qualname = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_GetQualName(class.as_type_ptr())) };
-    let qualname = qualname.ok().and_then(|name| name.cast_into::<PyString>().ok()).map(|name| string(&name)).unwrap_or_default();
+    let qualname =
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_GetQualName(class.as_type_ptr())) };
+    let qualname = qualname
+        .ok()
+        .and_then(|name| name.cast_into::<PyString>().ok())
+        .map(|name| string(&name))
+        .unwrap_or_default();
     let module = lookup(py, class, pyo3::intern!(py, "__module__").as_any());
-    let module = module.and_then(|module| module.cast_into_exact::<PyString>().ok()).map(|module| string(&module));
+    let module = module
+        .and_then(|module| module.cast_into_exact::<PyString>().ok())
+        .map(|module| string(&module));
     // SAFETY: `tp_name` of a static type is a constant C string, "module.name".
     let in_name = || unsafe {
-        let name = std::ffi::CStr::from_ptr((*class.as_type_ptr()).tp_name).to_string_lossy().into_owned();
+        let name = std::ffi::CStr::from_ptr((*class.as_type_ptr()).tp_name)
+            .to_string_lossy()
+            .into_owned();
         name.rsplit_once('.').map(|(module, _)| module.to_owned())
     };
     match module.or_else(in_name) {

@@ -13,7 +13,11 @@ impl Libraries {
     /// Whether `file` (a `co_filename`) is library code: below one of the directories, or frozen into the interpreter.
     #[must_use]
     pub fn contain(&self, file: &str) -> bool {
-        file.starts_with("<frozen ") || self.directories.iter().any(|directory| file.starts_with(directory.as_str()))
+        file.starts_with("<frozen ")
+            || self
+                .directories
+                .iter()
+                .any(|directory| file.starts_with(directory.as_str()))
     }
 }
 
@@ -38,7 +42,8 @@ impl CodeFilter {
     #[must_use]
     pub fn allows(&self, code: CodeNames<'_>) -> bool {
         let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(code));
-        !named(&self.exclude) && (self.all || !self.libraries.contain(code.file) || named(&self.include))
+        !named(&self.exclude)
+            && (self.all || !self.libraries.contain(code.file) || named(&self.include))
     }
 }
 
@@ -47,14 +52,20 @@ mod tests {
     use super::*;
 
     fn code<'a>(module: &'a str, file: &'a str) -> CodeNames<'a> {
-        CodeNames { module, qualname: "f", file }
+        CodeNames {
+            module,
+            qualname: "f",
+            file,
+        }
     }
 
     #[test]
     fn own_code_by_default_and_patterns_override() {
         let pattern = |text: &str| text.parse::<Pattern>().expect("a valid pattern");
         let mut filter = CodeFilter {
-            libraries: Libraries { directories: vec!["/usr/lib/python3/".to_owned()] },
+            libraries: Libraries {
+                directories: vec!["/usr/lib/python3/".to_owned()],
+            },
             ..CodeFilter::default()
         };
         let own = code("app", "/home/me/app.py");

@@ -47,7 +47,11 @@ impl Pattern {
             return Self::over_files(text);
         }
         let matcher = compile(text, text, false)?;
-        Ok(Self { text: text.to_owned(), matcher, over_files: false })
+        Ok(Self {
+            text: text.to_owned(),
+            matcher,
+            over_files: false,
+        })
     }
 
     /// Parses a pattern over files, also when it is a bare name such as `parser.py`.
@@ -59,7 +63,11 @@ impl Pattern {
         let relative = text.strip_prefix("./").unwrap_or(text);
         let inside = if text.ends_with('/') { "**" } else { "" };
         let matcher = compile(text, &format!("{anywhere}{relative}{inside}"), true)?;
-        Ok(Self { text: text.to_owned(), matcher, over_files: true })
+        Ok(Self {
+            text: text.to_owned(),
+            matcher,
+            over_files: true,
+        })
     }
 
     /// The pattern as given.
@@ -93,7 +101,9 @@ impl Pattern {
     #[must_use]
     pub fn covers(&self, dotted: &str) -> bool {
         let outer = dotted.match_indices('.').map(|(at, _)| &dotted[..at]);
-        outer.chain(std::iter::once(dotted)).any(|name| self.is(name))
+        outer
+            .chain(std::iter::once(dotted))
+            .any(|name| self.is(name))
     }
 
     /// Whether the pattern matches the whole of `text`.
@@ -108,8 +118,14 @@ fn compile(text: &str, glob: &str, over_files: bool) -> Result<GlobMatcher, Patt
     if text.is_empty() {
         return Err(PatternError::Empty);
     }
-    let built = GlobBuilder::new(glob).literal_separator(over_files).backslash_escape(true).build();
-    let built = built.map_err(|error| PatternError::Glob { pattern: text.to_owned(), reason: error.kind().to_string() })?;
+    let built = GlobBuilder::new(glob)
+        .literal_separator(over_files)
+        .backslash_escape(true)
+        .build();
+    let built = built.map_err(|error| PatternError::Glob {
+        pattern: text.to_owned(),
+        reason: error.kind().to_string(),
+    })?;
     Ok(built.compile_matcher())
 }
 
@@ -151,7 +167,11 @@ mod tests {
 
     #[test]
     fn a_name_covers_what_is_below_it() {
-        let names = CodeNames { module: "json.decoder", qualname: "JSONDecoder.decode", file: "/lib/json/decoder.py" };
+        let names = CodeNames {
+            module: "json.decoder",
+            qualname: "JSONDecoder.decode",
+            file: "/lib/json/decoder.py",
+        };
         let decode = |text| pattern(text).matches(names);
         assert!(decode("json"));
         assert!(decode("json.decoder"));
@@ -166,7 +186,11 @@ mod tests {
 
     #[test]
     fn a_slash_means_files() {
-        let names = CodeNames { module: "pkg.mod", qualname: "f", file: "/home/me/project/src/pkg/mod.py" };
+        let names = CodeNames {
+            module: "pkg.mod",
+            qualname: "f",
+            file: "/home/me/project/src/pkg/mod.py",
+        };
         let file = |text| pattern(text).matches(names);
         assert!(file("src/**/*.py"));
         assert!(file("./src/pkg/mod.py"));
@@ -174,13 +198,21 @@ mod tests {
         assert!(file("/home/**/mod.py"));
         assert!(!file("src/*.py"));
         assert!(!file("/src/pkg/mod.py"));
-        let bare = |text| Pattern::over_files(text).expect("a valid pattern").matches(names);
+        let bare = |text| {
+            Pattern::over_files(text)
+                .expect("a valid pattern")
+                .matches(names)
+        };
         assert!(bare("mod.py") && bare("*.py") && !bare("od.py"));
     }
 
     #[test]
     fn a_function_is_also_known_by_its_own_name() {
-        let names = CodeNames { module: "pkg", qualname: "outer.<locals>.inner", file: "/x.py" };
+        let names = CodeNames {
+            module: "pkg",
+            qualname: "outer.<locals>.inner",
+            file: "/x.py",
+        };
         let function = |text| pattern(text).matches_function(names);
         assert!(function("inner"));
         assert!(function("outer.<locals>.inner"));
@@ -191,15 +223,25 @@ mod tests {
 
     #[test]
     fn code_of_no_module_is_known_by_its_qualified_name() {
-        let names = CodeNames { module: "", qualname: "C.f", file: "<string>" };
+        let names = CodeNames {
+            module: "",
+            qualname: "C.f",
+            file: "<string>",
+        };
         assert!(pattern("C").matches(names) && !pattern("f").matches(names));
     }
 
     #[test]
     fn a_bad_glob_says_what_is_wrong() {
         let error = |text| Pattern::new(text).expect_err("invalid").to_string();
-        assert_eq!(error("json.[a-"), "the pattern `json.[a-` is not a valid glob: unclosed character class; missing ']'");
+        assert_eq!(
+            error("json.[a-"),
+            "the pattern `json.[a-` is not a valid glob: unclosed character class; missing ']'"
+        );
         assert_eq!(error(""), "a pattern must not be empty");
-        assert_eq!(Pattern::over_files("").expect_err("invalid"), PatternError::Empty);
+        assert_eq!(
+            Pattern::over_files("").expect_err("invalid"),
+            PatternError::Empty
+        );
     }
 }

@@ -67,8 +67,16 @@ impl Predicate {
     pub fn decide(&self, facts: &StepFacts<'_>) -> Decision {
         match self {
             Self::Depth(_) => Decision::AskDepth,
-            Self::And(all) => fold(all.iter().map(|one| one.decide(facts)), Decision::Yes, Decision::No),
-            Self::Or(any) => fold(any.iter().map(|one| one.decide(facts)), Decision::No, Decision::Yes),
+            Self::And(all) => fold(
+                all.iter().map(|one| one.decide(facts)),
+                Decision::Yes,
+                Decision::No,
+            ),
+            Self::Or(any) => fold(
+                any.iter().map(|one| one.decide(facts)),
+                Decision::No,
+                Decision::Yes,
+            ),
             Self::Not(inner) => match inner.decide(facts) {
                 Decision::No => Decision::Yes,
                 Decision::Yes => Decision::No,
@@ -97,7 +105,11 @@ impl Predicate {
 }
 
 /// Combines decisions; one `decisive` settles the matter, otherwise one open question leaves it open.
-fn fold(decisions: impl Iterator<Item = Decision>, neutral: Decision, decisive: Decision) -> Decision {
+fn fold(
+    decisions: impl Iterator<Item = Decision>,
+    neutral: Decision,
+    decisive: Decision,
+) -> Decision {
     let mut result = neutral;
     for decision in decisions {
         if decision == decisive {
@@ -116,7 +128,11 @@ mod tests {
 
     fn facts<'a>() -> StepFacts<'a> {
         StepFacts {
-            code: CodeNames { module: "app.core", qualname: "Parser.feed", file: "/src/app/core.py" },
+            code: CodeNames {
+                module: "app.core",
+                qualname: "Parser.feed",
+                file: "/src/app/core.py",
+            },
             opcode: "CALL",
             line: Some(12),
         }
@@ -133,10 +149,22 @@ mod tests {
         let shallow = Predicate::Depth(0..=1);
         assert_eq!(call.decide(&facts()), Decision::Yes);
         assert_eq!(elsewhere.decide(&facts()), Decision::No);
-        assert_eq!(Predicate::And(vec![call.clone(), shallow.clone()]).decide(&facts()), Decision::AskDepth);
-        assert_eq!(Predicate::And(vec![shallow.clone(), elsewhere]).decide(&facts()), Decision::No);
-        assert_eq!(Predicate::Or(vec![shallow.clone(), call]).decide(&facts()), Decision::Yes);
-        assert_eq!(Predicate::Not(Box::new(shallow)).decide(&facts()), Decision::AskDepth);
+        assert_eq!(
+            Predicate::And(vec![call.clone(), shallow.clone()]).decide(&facts()),
+            Decision::AskDepth
+        );
+        assert_eq!(
+            Predicate::And(vec![shallow.clone(), elsewhere]).decide(&facts()),
+            Decision::No
+        );
+        assert_eq!(
+            Predicate::Or(vec![shallow.clone(), call]).decide(&facts()),
+            Decision::Yes
+        );
+        assert_eq!(
+            Predicate::Not(Box::new(shallow)).decide(&facts()),
+            Decision::AskDepth
+        );
     }
 
     #[test]
@@ -158,7 +186,10 @@ mod tests {
                     let decision = both.decide(&facts());
                     for depth in 0..4 {
                         let holds = both.holds(&facts(), depth);
-                        assert!(decision == Decision::AskDepth || decision == Decision::of(holds), "{both:?} at {depth}");
+                        assert!(
+                            decision == Decision::AskDepth || decision == Decision::of(holds),
+                            "{both:?} at {depth}"
+                        );
                     }
                 }
             }

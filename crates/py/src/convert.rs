@@ -7,7 +7,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::{PyTypeInfo, create_exception};
 
-create_exception!(debugop, StaleStep, PyRuntimeError, "A step, or its stack, was used after its callback had returned.");
+create_exception!(
+    debugop,
+    StaleStep,
+    PyRuntimeError,
+    "A step, or its stack, was used after its callback had returned."
+);
 
 /// The type of `debugop.NULL`: an empty slot of the value stack, which is not None.
 #[pyclass(frozen, name = "NullType", module = "debugop")]
@@ -32,7 +37,10 @@ static NULL: PyOnceLock<Py<Null>> = PyOnceLock::new();
 
 /// `debugop.NULL`, of which there is one.
 pub(crate) fn null(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    Ok(NULL.get_or_try_init(py, || Py::new(py, Null))?.bind(py).as_any())
+    Ok(NULL
+        .get_or_try_init(py, || Py::new(py, Null))?
+        .bind(py)
+        .as_any())
 }
 
 /// Whether `object` is `debugop.NULL`.
@@ -47,7 +55,11 @@ pub(crate) fn slot<'py>(py: Python<'py>, value: SlotValue<'py>) -> PyResult<Boun
 
 /// The same, for callers that have fetched `debugop.NULL`.
 #[inline]
-pub(crate) fn slot_or<'py>(py: Python<'py>, value: SlotValue<'py>, null: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+pub(crate) fn slot_or<'py>(
+    py: Python<'py>,
+    value: SlotValue<'py>,
+    null: &Bound<'py, PyAny>,
+) -> Bound<'py, PyAny> {
     match value {
         SlotValue::Object(object) => object,
         SlotValue::Tagged(number) => {

@@ -9,7 +9,10 @@ use debugop_capture::{CodeFields, ProbedCode, VERSION};
 use debugop_filter::StepFacts;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyCode, PyComplex, PyFloat, PyFrozenSet, PyFunction, PyInt, PySlice, PyString, PyTuple};
+use pyo3::types::{
+    PyBool, PyBytes, PyCode, PyComplex, PyFloat, PyFrozenSet, PyFunction, PyInt, PySlice, PyString,
+    PyTuple,
+};
 
 /// Columns of a constant whose `repr` would run the program's code.
 const FOREIGN_CONSTANT_WIDTH: usize = 80;
@@ -59,24 +62,39 @@ pub(crate) fn instructions(code: &Bound<'_, PyAny>) -> PyResult<Vec<Instruction>
         Err(_) => code.clone(),
     };
     let Ok(code) = code.cast_into_exact::<PyCode>() else {
-        return Err(PyTypeError::new_err("instructions() takes a function or a code object"));
+        return Err(PyTypeError::new_err(
+            "instructions() takes a function or a code object",
+        ));
     };
-    let analysis = Analysis::new(&CodeFields::read(&code)?.view()).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let analysis = Analysis::new(&CodeFields::read(&code)?.view())
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
     let count = analysis.instructions().len() as u32;
     let code = Described::Plain(Arc::new((code.unbind(), analysis)));
-    Ok((0..count).map(|index| Instruction { code: code.clone(), index: InstrIdx(index) }).collect())
+    Ok((0..count)
+        .map(|index| Instruction {
+            code: code.clone(),
+            index: InstrIdx(index),
+        })
+        .collect())
 }
 
 /// What predicates look at.
 pub(crate) fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
     let analysis = code.analysis();
     let opcode = analysis.get(index).opcode.name(VERSION);
-    StepFacts { code: code.names(), opcode, line: analysis.location(index).line }
+    StepFacts {
+        code: code.names(),
+        opcode,
+        line: analysis.location(index).line,
+    }
 }
 
 impl Instruction {
     pub(crate) fn new(code: Arc<ProbedCode>, index: InstrIdx) -> Self {
-        Self { code: Described::Probed(code), index }
+        Self {
+            code: Described::Probed(code),
+            index,
+        }
     }
 
     fn get(&self) -> &debugop_bytecode::Instruction {
@@ -88,18 +106,30 @@ impl Instruction {
     }
 
     /// Item `index` of a tuple of the code object.
-    fn item<'py>(&self, py: Python<'py>, attribute: &str, index: u32) -> PyResult<Bound<'py, PyAny>> {
+    fn item<'py>(
+        &self,
+        py: Python<'py>,
+        attribute: &str,
+        index: u32,
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.code.original(py).getattr(attribute)?.get_item(index)
     }
 
     /// The name of `localsplus[index]`.
     fn local<'py>(&self, py: Python<'py>, index: u32) -> PyResult<Bound<'py, PyAny>> {
-        self.code.original(py).call_method1(pyo3::intern!(py, "_varname_from_oparg"), (index,))
+        self.code
+            .original(py)
+            .call_method1(pyo3::intern!(py, "_varname_from_oparg"), (index,))
     }
 }
 
 fn argument(instruction: &debugop_bytecode::Instruction) -> Argument {
-    Argument::new(VERSION, instruction.opcode, instruction.arg, instruction.end())
+    Argument::new(
+        VERSION,
+        instruction.opcode,
+        instruction.arg,
+        instruction.end(),
+    )
 }
 
 /// The function that a conversion calls, or None.
@@ -141,13 +171,22 @@ struct Texts<'a, 'py> {
 
 impl Resolve for Texts<'_, '_> {
     fn constant(&self, index: u32, text: &mut String) {
-        let Ok(constant) = self.instruction.item(self.py, "co_consts", index) else { return };
-        let plain = if has_plain_repr(&constant) { constant.repr().ok() } else { None };
+        let Ok(constant) = self.instruction.item(self.py, "co_consts", index) else {
+            return;
+        };
+        let plain = if has_plain_repr(&constant) {
+            constant.repr().ok()
+        } else {
+            None
+        };
         match plain {
             Some(plain) => text.push_str(&plain.to_string_lossy()),
             // An object of the program's, or an int with more digits than `sys.set_int_max_str_digits` allows.
             None => {
-                let value = debugop_capture::value::capture(&constant, &debugop_capture::value::Limits::default());
+                let value = debugop_capture::value::capture(
+                    &constant,
+                    &debugop_capture::value::Limits::default(),
+                );
                 text.push_str(&value.short(FOREIGN_CONSTANT_WIDTH).to_string());
             }
         }
@@ -172,7 +211,11 @@ impl Resolve for Texts<'_, '_> {
             _ => None,
         };
         let instructions = self.instruction.code.analysis().instructions();
-        let mut targets: Vec<u32> = instructions.iter().filter_map(target).filter(|&target| target <= offset).collect();
+        let mut targets: Vec<u32> = instructions
+            .iter()
+            .filter_map(target)
+            .filter(|&target| target <= offset)
+            .collect();
         targets.sort_unstable();
         targets.dedup();
         (targets.last() == Some(&offset)).then_some(targets.len() as u32)
@@ -211,7 +254,8 @@ impl Instruction {
     /// more; None without one.
     #[getter]
     fn argval<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let any = |value: u32| -> PyResult<Bound<'py, PyAny>> { Ok(value.into_pyobject(py)?.into_any()) };
+        let any =
+            |value: u32| -> PyResult<Bound<'py, PyAny>> { Ok(value.into_pyobject(py)?.into_any()) };
         match self.argument() {
             Argument::None => Ok(py.None().into_bound(py)),
             Argument::Const(index) => self.item(py, "co_consts", index),
@@ -222,13 +266,14 @@ impl Instruction {
             }
             Argument::Compare { op, .. } => Ok(PyString::intern(py, op).into_any()),
             Argument::Jump(offset) | Argument::JumpOrigin(offset) => any(offset),
-            Argument::Format(called, with_format) => {
-                Ok((conversion(py, called)?, with_format).into_pyobject(py)?.into_any())
-            }
+            Argument::Format(called, with_format) => Ok((conversion(py, called)?, with_format)
+                .into_pyobject(py)?
+                .into_any()),
             Argument::Conversion(called) => conversion(py, called),
-            Argument::CommonConstant(_) if VERSION >= Version::V3_15 => {
-                py.import("dis")?.getattr("_common_constants")?.get_item(self.get().arg)
-            }
+            Argument::CommonConstant(_) if VERSION >= Version::V3_15 => py
+                .import("dis")?
+                .getattr("_common_constants")?
+                .get_item(self.get().arg),
             _ => any(self.get().arg),
         }
     }
@@ -237,7 +282,13 @@ impl Instruction {
     /// by its type: no `__repr__` of the program is run.
     #[getter]
     fn argrepr(&self, py: Python<'_>) -> String {
-        self.argument().repr(VERSION, &Texts { instruction: self, py })
+        self.argument().repr(
+            VERSION,
+            &Texts {
+                instruction: self,
+                py,
+            },
+        )
     }
 
     /// `dis.Positions`: lineno, end_lineno, col_offset, end_col_offset; lines from 1, columns in UTF-8 bytes from 0, None
@@ -245,7 +296,12 @@ impl Instruction {
     #[getter]
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let location = self.code.analysis().location(self.index);
-        let fields = (location.line, location.end_line, location.column, location.end_column);
+        let fields = (
+            location.line,
+            location.end_line,
+            location.column,
+            location.end_column,
+        );
         py.import("dis")?.getattr("Positions")?.call1(fields)
     }
 
@@ -257,8 +313,12 @@ impl Instruction {
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         let py = other.py();
-        let same = |other: &Self| self.index == other.index && self.code.original(py).is(other.code.original(py));
-        other.cast_exact::<Self>().is_ok_and(|other| same(other.get()))
+        let same = |other: &Self| {
+            self.index == other.index && self.code.original(py).is(other.code.original(py))
+        };
+        other
+            .cast_exact::<Self>()
+            .is_ok_and(|other| same(other.get()))
     }
 
     fn __hash__(&self, py: Python<'_>) -> u64 {
@@ -274,6 +334,10 @@ impl Instruction {
             Some(arg) if argrepr.is_empty() => format!(" {arg}"),
             Some(arg) => format!(" {arg} ({argrepr})"),
         };
-        format!("<debugop.Instruction {} {}{shown}>", self.offset(), self.opname())
+        format!(
+            "<debugop.Instruction {} {}{shown}>",
+            self.offset(),
+            self.opname()
+        )
     }
 }

@@ -18,7 +18,9 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::article::{callable_index, insert_debug_op, python_functions, short_repr, source_instruction};
+    use crate::article::{
+        callable_index, insert_debug_op, python_functions, short_repr, source_instruction,
+    };
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]

@@ -20,7 +20,10 @@ fn made(condition: Condition) -> Predicate {
 }
 
 /// The pattern in `text`, made by `parse`; ValueError says what is wrong with it.
-pub(crate) fn pattern<E: fmt::Display>(text: &str, parse: impl Fn(&str) -> Result<Pattern, E>) -> PyResult<Pattern> {
+pub(crate) fn pattern<E: fmt::Display>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<Pattern, E>,
+) -> PyResult<Pattern> {
     parse(text).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
@@ -30,7 +33,9 @@ pub(crate) fn pattern<E: fmt::Display>(text: &str, parse: impl Fn(&str) -> Resul
 /// Raises ValueError for an empty or malformed glob.
 #[pyfunction]
 pub(crate) fn function(pattern: &str) -> PyResult<Predicate> {
-    self::pattern(pattern, Pattern::new).map(Condition::Function).map(made)
+    self::pattern(pattern, Pattern::new)
+        .map(Condition::Function)
+        .map(made)
 }
 
 /// Steps of code whose module, or a package that it is in, a glob names: `module("json")` holds in `json.decoder` too.
@@ -38,7 +43,9 @@ pub(crate) fn function(pattern: &str) -> PyResult<Predicate> {
 /// Raises ValueError for an empty or malformed glob.
 #[pyfunction]
 pub(crate) fn module(pattern: &str) -> PyResult<Predicate> {
-    self::pattern(pattern, Pattern::new).map(Condition::Module).map(made)
+    self::pattern(pattern, Pattern::new)
+        .map(Condition::Module)
+        .map(made)
 }
 
 /// Steps of code whose file a glob names, from any directory on unless it starts with `/`: `file("parser.py")`,
@@ -47,7 +54,9 @@ pub(crate) fn module(pattern: &str) -> PyResult<Predicate> {
 /// Raises ValueError for an empty or malformed glob.
 #[pyfunction]
 pub(crate) fn file(pattern: &str) -> PyResult<Predicate> {
-    self::pattern(pattern, Pattern::over_files).map(Condition::File).map(made)
+    self::pattern(pattern, Pattern::over_files)
+        .map(Condition::File)
+        .map(made)
 }
 
 /// Steps whose instruction's name matches a glob, in capitals as in `dis`: `opcode("CALL*")`.
@@ -55,7 +64,9 @@ pub(crate) fn file(pattern: &str) -> PyResult<Predicate> {
 /// Raises ValueError for an empty or malformed glob.
 #[pyfunction]
 pub(crate) fn opcode(pattern: &str) -> PyResult<Predicate> {
-    self::pattern(pattern, Pattern::new).map(Condition::Opcode).map(made)
+    self::pattern(pattern, Pattern::new)
+        .map(Condition::Opcode)
+        .map(made)
 }
 
 /// Steps on source lines `first` to `last`, both included; on one line without `last`. Instructions without a line are on
@@ -67,7 +78,9 @@ pub(crate) fn opcode(pattern: &str) -> PyResult<Predicate> {
 pub(crate) fn line(first: i32, last: Option<i32>) -> PyResult<Predicate> {
     let last = last.unwrap_or(first);
     if last < first {
-        return Err(PyValueError::new_err(format!("lines {first} to {last} are no lines")));
+        return Err(PyValueError::new_err(format!(
+            "lines {first} to {last} are no lines"
+        )));
     }
     Ok(made(Condition::Line(first..=last)))
 }
@@ -81,7 +94,11 @@ pub(crate) fn line(first: i32, last: Option<i32>) -> PyResult<Predicate> {
 pub(crate) fn depth(least: u32, most: Option<u32>) -> PyResult<Predicate> {
     let depths = most.map_or(0..=least, |most| least..=most);
     if depths.is_empty() {
-        return Err(PyValueError::new_err(format!("depths {} to {} are no depths", depths.start(), depths.end())));
+        return Err(PyValueError::new_err(format!(
+            "depths {} to {} are no depths",
+            depths.start(),
+            depths.end()
+        )));
     }
     Ok(made(Condition::Depth(depths)))
 }
@@ -96,11 +113,17 @@ impl Predicate {
 #[pymethods]
 impl Predicate {
     fn __and__(&self, other: &Self) -> Self {
-        made(Condition::And(vec![self.condition.clone(), other.condition.clone()]))
+        made(Condition::And(vec![
+            self.condition.clone(),
+            other.condition.clone(),
+        ]))
     }
 
     fn __or__(&self, other: &Self) -> Self {
-        made(Condition::Or(vec![self.condition.clone(), other.condition.clone()]))
+        made(Condition::Or(vec![
+            self.condition.clone(),
+            other.condition.clone(),
+        ]))
     }
 
     fn __invert__(&self) -> Self {
@@ -108,7 +131,9 @@ impl Predicate {
     }
 
     fn __bool__(&self) -> PyResult<bool> {
-        Err(PyTypeError::new_err("a predicate has no truth value; combine predicates with &, | and ~, not with and, or and not"))
+        Err(PyTypeError::new_err(
+            "a predicate has no truth value; combine predicates with &, | and ~, not with and, or and not",
+        ))
     }
 
     fn __repr__(&self) -> String {
@@ -134,7 +159,9 @@ impl fmt::Display for Shown<'_> {
             Condition::File(pattern) => write!(f, "debugop.file({:?})", pattern.as_str()),
             Condition::Opcode(pattern) => write!(f, "debugop.opcode({:?})", pattern.as_str()),
             Condition::Line(lines) => write!(f, "debugop.line({}, {})", lines.start(), lines.end()),
-            Condition::Depth(depths) => write!(f, "debugop.depth({}, {})", depths.start(), depths.end()),
+            Condition::Depth(depths) => {
+                write!(f, "debugop.depth({}, {})", depths.start(), depths.end())
+            }
             Condition::And(all) => joined(all, " & "),
             Condition::Or(all) => joined(all, " | "),
             Condition::Not(inner) => write!(f, "~{}", Shown(inner)),

@@ -9,7 +9,9 @@ use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::stack::{LiveStack, StackError};
 use debugop_capture::value::{Limits, capture, capture_slot};
-use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer, thread_ident};
+use debugop_capture::{
+    Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer, thread_ident,
+};
 use debugop_report::{CodeInfo, Counter, Report, Sources, Step, TextOptions, TextReport};
 use debugop_value::Value as Data;
 use pyo3::exceptions::PyIndexError;
@@ -43,7 +45,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// The step is over.
-    pub(crate) fn of_live(py: Python<'_>, live: &LiveStack, number: u64, depth: u32) -> Result<Self, StackError> {
+    pub(crate) fn of_live(
+        py: Python<'_>,
+        live: &LiveStack,
+        number: u64,
+        depth: u32,
+    ) -> Result<Self, StackError> {
         let limits = Limits::default();
         let mut stack = Vec::new();
         live.for_each(py, |slot| stack.push(capture_slot(&slot, &limits)))?;
@@ -56,14 +63,25 @@ impl Snapshot {
             frame: None,
             depth,
             stack: stack.into(),
-            exception: live.exception(py)?.map(|exception| capture(&exception, &limits)),
+            exception: live
+                .exception(py)?
+                .map(|exception| capture(&exception, &limits)),
         })
     }
 
     /// What is kept of the step that `tracer` is being told of.
-    fn take<'py>(py: Python<'py>, tracer: &Tracer, event: &Event<'_, 'py>, activation: Activation) -> Self {
+    fn take<'py>(
+        py: Python<'py>,
+        tracer: &Tracer,
+        event: &Event<'_, 'py>,
+        activation: Activation,
+    ) -> Self {
         let limits = Limits::default();
-        let slot = |index| event.stack(py, index).map(|slot| capture_slot(&slot, &limits));
+        let slot = |index| {
+            event
+                .stack(py, index)
+                .map(|slot| capture_slot(&slot, &limits))
+        };
         Self {
             code: Arc::clone(event.code),
             instruction: event.instruction,
@@ -73,7 +91,9 @@ impl Snapshot {
             frame: Some(activation.id),
             depth: activation.depth,
             stack: (0..event.stack_len()).filter_map(slot).collect(),
-            exception: event.exception(py).map(|exception| capture(&exception, &limits)),
+            exception: event
+                .exception(py)
+                .map(|exception| capture(&exception, &limits)),
         }
     }
 }
@@ -153,7 +173,10 @@ impl Record {
     /// `co_name`.
     #[getter]
     fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.step.code.original(py).getattr(pyo3::intern!(py, "co_name"))
+        self.step
+            .code
+            .original(py)
+            .getattr(pyo3::intern!(py, "co_name"))
     }
 
     /// `co_qualname`.
@@ -183,13 +206,24 @@ impl Record {
     /// Source line; None for an instruction without one.
     #[getter]
     fn line(&self) -> Option<i32> {
-        self.step.code.analysis().location(self.step.instruction).line
+        self.step
+            .code
+            .analysis()
+            .location(self.step.instruction)
+            .line
     }
 
     /// The value stack before the instruction, bottom first: a tuple of `Value`.
     #[getter]
     fn stack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.step.stack.iter().map(|slot| Value::from(slot.clone())).collect::<Vec<_>>())
+        PyTuple::new(
+            py,
+            self.step
+                .stack
+                .iter()
+                .map(|slot| Value::from(slot.clone()))
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// The exception as `Step.exception`, as a `Value`; otherwise None.
@@ -199,7 +233,9 @@ impl Record {
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast_exact::<Self>().is_ok_and(|other| Arc::ptr_eq(&self.step, &other.get().step))
+        other
+            .cast_exact::<Self>()
+            .is_ok_and(|other| Arc::ptr_eq(&self.step, &other.get().step))
     }
 
     fn __hash__(&self) -> u64 {
@@ -209,9 +245,18 @@ impl Record {
     fn __repr__(&self) -> String {
         let instruction = self.step.code.analysis().get(self.step.instruction);
         let opname = instruction.opcode.name(debugop_capture::VERSION);
-        let stack: Vec<String> = self.step.stack.iter().map(|slot| slot.short(30).to_string()).collect();
+        let stack: Vec<String> = self
+            .step
+            .stack
+            .iter()
+            .map(|slot| slot.short(30).to_string())
+            .collect();
         let (number, event, qualname) = (self.step.number, self.event(), self.qualname());
-        format!("<debugop.Record {number} {event} {} {opname} in {qualname} [{}]>", instruction.offset, stack.join(", "))
+        format!(
+            "<debugop.Record {number} {event} {} {opname} in {qualname} [{}]>",
+            instruction.offset,
+            stack.join(", ")
+        )
     }
 }
 
@@ -240,7 +285,11 @@ impl Records {
 
     /// A handler that adds to these records.
     pub(crate) fn collector(&self) -> Collector {
-        Collector { records: Self { shared: Arc::clone(&self.shared) } }
+        Collector {
+            records: Self {
+                shared: Arc::clone(&self.shared),
+            },
+        }
     }
 }
 
@@ -255,13 +304,20 @@ impl Records {
         self.with(py, |steps| steps.len())
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getitem__<'py>(
+        &self,
+        py: Python<'py>,
+        index: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let length = self.__len__(py);
         if let Ok(slice) = index.cast_exact::<PySlice>() {
             let bounds = slice.indices(length as isize)?;
             let at = |nth: usize| (bounds.start + nth as isize * bounds.step).cast_unsigned();
             let chosen: Vec<_> = self.with(py, |steps| {
-                (0..bounds.slicelength).filter_map(|nth| steps.get(at(nth))).map(Arc::clone).collect()
+                (0..bounds.slicelength)
+                    .filter_map(|nth| steps.get(at(nth)))
+                    .map(Arc::clone)
+                    .collect()
             });
             return Ok(PyList::new(py, chosen.into_iter().map(Record::from))?.into_any());
         }
@@ -269,18 +325,29 @@ impl Records {
             Some(at) => self.with(py, |steps| steps.get(at).map(Arc::clone)),
             None => None,
         };
-        let step = chosen.ok_or_else(|| PyIndexError::new_err(format!("record index out of range: there are {length}")))?;
+        let step = chosen.ok_or_else(|| {
+            PyIndexError::new_err(format!("record index out of range: there are {length}"))
+        })?;
         Ok(Bound::new(py, Record::from(step))?.into_any())
     }
 
     fn __iter__(&self) -> RecordIterator {
-        RecordIterator { records: Self { shared: Arc::clone(&self.shared) }, next: AtomicUsize::new(0) }
+        RecordIterator {
+            records: Self {
+                shared: Arc::clone(&self.shared),
+            },
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// The records for which `predicate` holds, as a list.
     fn filter(&self, py: Python<'_>, predicate: &Predicate) -> Vec<Record> {
-        let holds = |step: &&Arc<Snapshot>| predicate.holds(&facts(&step.code, step.instruction), step.depth);
-        let chosen: Vec<_> = self.with(py, |steps| steps.iter().filter(holds).map(Arc::clone).collect());
+        let holds = |step: &&Arc<Snapshot>| {
+            predicate.holds(&facts(&step.code, step.instruction), step.depth)
+        };
+        let chosen: Vec<_> = self.with(py, |steps| {
+            steps.iter().filter(holds).map(Arc::clone).collect()
+        });
         chosen.into_iter().map(Record::from).collect()
     }
 
@@ -295,13 +362,20 @@ impl Records {
                 entry.insert(describe(py, next, &step.code));
                 let file = step.code.names().file;
                 if file.starts_with('<') {
-                    let lines: Vec<String> = py.import("linecache")?.call_method1("getlines", (file,))?.extract()?;
+                    let lines: Vec<String> = py
+                        .import("linecache")?
+                        .call_method1("getlines", (file,))?
+                        .extract()?;
                     sources.register(file, lines.concat());
                 }
             }
         }
         let mut text = Vec::new();
-        let options = TextOptions { width, color, flush_each_step: false };
+        let options = TextOptions {
+            width,
+            color,
+            flush_each_step: false,
+        };
         let mut report = Box::new(TextReport::new(&mut text, options, sources));
         let mut counter = Counter::default();
         for (at, step) in steps.iter().enumerate() {
@@ -337,7 +411,9 @@ impl RecordIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> Option<Record> {
-        let step = self.records.with(py, |steps| steps.get(self.next.load(Relaxed)).map(Arc::clone))?;
+        let step = self.records.with(py, |steps| {
+            steps.get(self.next.load(Relaxed)).map(Arc::clone)
+        })?;
         self.next.fetch_add(1, Relaxed);
         Some(Record::from(step))
     }
@@ -353,7 +429,13 @@ impl Handler for Collector {
         false
     }
 
-    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        tracer: &Arc<Tracer>,
+        event: &Event<'_, 'py>,
+        _: Option<LiveFrame>,
+    ) -> PyResult<()> {
         let _pause = Pause::new(py);
         let mut activations = self.records.shared.activations.take(py);
         let activation = activations.of(py, tracer, event);

@@ -13,7 +13,9 @@ use std::time::Instant;
 use debugop_capture::{Follow, Handler, Options, Tracer as Core, toplevel};
 use debugop_cli::{Color, Command, Format, Outcome, RunOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
-use debugop_report::{JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport};
+use debugop_report::{
+    JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
+};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
@@ -54,11 +56,23 @@ pub(crate) struct Run {
 ///
 /// Returns a RunRequest, or (text, to_stderr, status) to be printed before exiting.
 #[pyfunction]
-pub(crate) fn parse_command_line<'py>(py: Python<'py>, argv: Vec<OsString>, color: bool) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn parse_command_line<'py>(
+    py: Python<'py>,
+    argv: Vec<OsString>,
+    color: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     match debugop_cli::parse(argv, color) {
-        Outcome::Command(Command::Run(options)) => Ok(Bound::new(py, RunRequest { options: *options })?.into_any()),
-        Outcome::Print { text, to_stderr, status } => Ok((text, to_stderr, status).into_pyobject(py)?.into_any()),
-        Outcome::Command(_) => Err(pyo3::exceptions::PyNotImplementedError::new_err("this command is not known here")),
+        Outcome::Command(Command::Run(options)) => {
+            Ok(Bound::new(py, RunRequest { options: *options })?.into_any())
+        }
+        Outcome::Print {
+            text,
+            to_stderr,
+            status,
+        } => Ok((text, to_stderr, status).into_pyobject(py)?.into_any()),
+        Outcome::Command(_) => Err(pyo3::exceptions::PyNotImplementedError::new_err(
+            "this command is not known here",
+        )),
     }
 }
 
@@ -91,7 +105,10 @@ impl RunRequest {
             _ => None,
         };
         let output = output::open(options.output.as_deref(), script).map_err(|error| {
-            let name = options.output.clone().map_or("<stderr>".into(), std::path::PathBuf::into_os_string);
+            let name = options
+                .output
+                .clone()
+                .map_or("<stderr>".into(), std::path::PathBuf::into_os_string);
             PyOSError::new_err((error.raw_os_error(), error_text(&error), name))
         })?;
         debugop_capture::prepare_follow(py)?;
@@ -120,7 +137,9 @@ fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
         all: false,
         include: options.include.clone(),
         exclude: options.exclude.clone(),
-        libraries: Libraries { directories: libraries },
+        libraries: Libraries {
+            directories: libraries,
+        },
     };
     let names = match options.functions.as_slice() {
         [] => Predicate::Always,
@@ -134,11 +153,18 @@ fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
         None => names,
     };
     let follow = (depth != Some(0)).then_some(Follow { code, depth });
-    Options { wanted, follow, limit: options.limit }
+    Options {
+        wanted,
+        follow,
+        limit: options.limit,
+    }
 }
 
 fn make_report(options: &RunOptions, output: Output) -> MakeReport {
-    let Output { writer, is_terminal } = output;
+    let Output {
+        writer,
+        is_terminal,
+    } = output;
     match options.format {
         Format::Jsonl => Box::new(|_| Box::new(JsonlReport::new(writer))),
         Format::None => Box::new(|_| Box::new(SummaryReport::new(writer))),
@@ -149,8 +175,16 @@ fn make_report(options: &RunOptions, output: Output) -> MakeReport {
                 Color::Never => false,
                 Color::Auto => is_terminal && !no_color,
             };
-            let width = if is_terminal { terminal_width() } else { FILE_WIDTH };
-            let options = TextOptions { width, color, flush_each_step: is_terminal };
+            let width = if is_terminal {
+                terminal_width()
+            } else {
+                FILE_WIDTH
+            };
+            let options = TextOptions {
+                width,
+                color,
+                flush_each_step: is_terminal,
+            };
             Box::new(move |texts| {
                 let mut sources = Sources::new();
                 for (file, text) in texts {
@@ -165,21 +199,42 @@ fn make_report(options: &RunOptions, output: Output) -> MakeReport {
 /// The operating system's words for an error, without the number that Python adds itself.
 fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn terminal_width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns.or_else(|| terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0))).unwrap_or(FILE_WIDTH)
+    let columns = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
+    columns
+        .or_else(|| {
+            terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0))
+        })
+        .unwrap_or(FILE_WIDTH)
 }
 
 #[pymethods]
 impl Run {
     /// Starts the report and returns the copy of the main program's code that `execute` is to run. `sources` are the texts
     /// of code that has no file, by file name.
-    fn begin<'py>(&self, py: Python<'py>, code: &Bound<'py, PyCode>, sources: Vec<(String, String)>) -> PyResult<Bound<'py, PyCode>> {
-        let probed = self.core.watch(py, code, "__main__").map_err(convert::probe_error)?;
-        let make = self.make_report.lock().ok().and_then(|mut make| make.take());
+    fn begin<'py>(
+        &self,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        sources: Vec<(String, String)>,
+    ) -> PyResult<Bound<'py, PyCode>> {
+        let probed = self
+            .core
+            .watch(py, code, "__main__")
+            .map_err(convert::probe_error)?;
+        let make = self
+            .make_report
+            .lock()
+            .ok()
+            .and_then(|mut make| make.take());
         let (Some(make), Ok(mut sink)) = (make, self.sink.lock()) else {
             return Err(PyRuntimeError::new_err("this run has begun already"));
         };
@@ -190,13 +245,21 @@ impl Run {
 
     /// Runs code in `globals` as if nothing had called it. Returns None, or the exception that the program raised.
     #[staticmethod]
-    fn execute<'py>(py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py, PyDict>) -> Option<PyErr> {
+    fn execute<'py>(
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        globals: &Bound<'py, PyDict>,
+    ) -> Option<PyErr> {
         toplevel::run(py, code, globals).err()
     }
 
     /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.
     /// Returns None, or the exception that came out.
-    fn execute_by<'py>(slf: &Bound<'py, Self>, function: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>) -> PyResult<Option<PyErr>> {
+    fn execute_by<'py>(
+        slf: &Bound<'py, Self>,
+        function: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Option<PyErr>> {
         let namespace = function.getattr("__globals__")?.cast_into::<PyDict>()?;
         namespace.set_item("exec", slf.getattr("exec")?)?;
         if let Ok(mut replaced) = slf.get().replaced.lock() {
@@ -208,7 +271,12 @@ impl Run {
     }
 
     /// Stands in for the builtin `exec` where the main program is run.
-    fn exec<'py>(&self, py: Python<'py>, code: &Bound<'py, PyCode>, globals: &Bound<'py, PyDict>) -> PyResult<()> {
+    fn exec<'py>(
+        &self,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        globals: &Bound<'py, PyDict>,
+    ) -> PyResult<()> {
         self.put_back(py)?;
         let probed = self.begin(py, code, Vec::new())?;
         toplevel::evaluate(py, &probed, globals).map(|_| ())
@@ -246,16 +314,26 @@ impl Run {
             limit_reached: self.limit.is_some_and(|limit| steps >= limit),
             ..summary
         };
-        let ended = sink.report.take().map_or(Ok(()), |report| report.finish(&summary));
+        let ended = sink
+            .report
+            .take()
+            .map_or(Ok(()), |report| report.finish(&summary));
         let failure = sink.failure.take().or(ended.err());
-        Ok(failure.filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map(|error| error_text(&error)))
+        Ok(failure
+            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+            .map(|error| error_text(&error)))
     }
 }
 
 impl Run {
     /// Gives the namespace that `execute_by` changed its `exec` back.
     fn put_back(&self, py: Python<'_>) -> PyResult<()> {
-        match self.replaced.lock().ok().and_then(|mut replaced| replaced.take()) {
+        match self
+            .replaced
+            .lock()
+            .ok()
+            .and_then(|mut replaced| replaced.take())
+        {
             Some(namespace) => namespace.bind(py).del_item("exec"),
             None => Ok(()),
         }
@@ -270,6 +348,16 @@ pub(crate) fn report_uncaught(py: Python<'_>, error: Bound<'_, PyAny>) {
 
 /// Reads, compiles and runs a source file by the interpreter's own way for scripts, untraced, in `globals`.
 #[pyfunction]
-pub(crate) fn run_file(py: Python<'_>, path: OsString, filename: OsString, globals: &Bound<'_, PyDict>) -> PyResult<()> {
-    toplevel::run_file(py, &CString::new(path.as_bytes())?, &CString::new(filename.as_bytes())?, globals)
+pub(crate) fn run_file(
+    py: Python<'_>,
+    path: OsString,
+    filename: OsString,
+    globals: &Bound<'_, PyDict>,
+) -> PyResult<()> {
+    toplevel::run_file(
+        py,
+        &CString::new(path.as_bytes())?,
+        &CString::new(filename.as_bytes())?,
+        globals,
+    )
 }

@@ -30,14 +30,18 @@ impl Stack {
     /// The slot that a Python index means. One out of range becomes a slot past the top, which `get` and `set` refuse.
     fn slot(&self, index: &Bound<'_, PyAny>) -> PyResult<u32> {
         let index = convert::sequence_index(index, self.live.len() as usize)?;
-        Ok(index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX))
+        Ok(index
+            .and_then(|index| u32::try_from(index).ok())
+            .unwrap_or(u32::MAX))
     }
 }
 
 /// The slots as a new list, bottom first.
 pub(crate) fn to_list<'py>(py: Python<'py>, live: &LiveStack) -> PyResult<Bound<'py, PyList>> {
     let null = convert::null(py)?;
-    let slots = live.slots(py).map_err(|error| convert::stack_error(&error))?;
+    let slots = live
+        .slots(py)
+        .map_err(|error| convert::stack_error(&error))?;
     PyList::new(py, slots.map(|slot| convert::slot_or(py, slot, null)))
 }
 
@@ -50,15 +54,26 @@ impl Stack {
         }
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getitem__<'py>(
+        &self,
+        py: Python<'py>,
+        index: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         if let Ok(slice) = index.cast_exact::<PySlice>() {
             let list = to_list(py, &self.live)?;
             let length = list.len();
             let bounds = slice.indices(length as isize)?;
             let whole = (bounds.start, bounds.step) == (0, 1) && bounds.slicelength == length;
-            return if whole { Ok(list.into_any()) } else { list.as_any().get_item(index) };
+            return if whole {
+                Ok(list.into_any())
+            } else {
+                list.as_any().get_item(index)
+            };
         }
-        let slot = self.live.get(py, self.slot(index)?).map_err(|error| convert::stack_error(&error))?;
+        let slot = self
+            .live
+            .get(py, self.slot(index)?)
+            .map_err(|error| convert::stack_error(&error))?;
         convert::slot(py, slot)
     }
 
@@ -70,7 +85,11 @@ impl Stack {
         let mut text = Vec::new();
         let limits = debugop_capture::value::Limits::default();
         match self.live.for_each(py, |slot| {
-            text.push(debugop_capture::value::capture_slot(&slot, &limits).short(60).to_string());
+            text.push(
+                debugop_capture::value::capture_slot(&slot, &limits)
+                    .short(60)
+                    .to_string(),
+            );
         }) {
             Ok(()) => format!("<debugop.Stack [{}]>", text.join(", ")),
             Err(_) => "<debugop.Stack (over)>".to_owned(),
@@ -89,12 +108,22 @@ impl Stack {
 
     /// First index of `value` between `start` and `stop`; compares as a list does. ValueError if it is not there.
     #[pyo3(signature = (value, start = 0, stop = isize::MAX))]
-    fn index<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>, start: isize, stop: isize) -> PyResult<Bound<'py, PyAny>> {
+    fn index<'py>(
+        &self,
+        py: Python<'py>,
+        value: &Bound<'py, PyAny>,
+        start: isize,
+        stop: isize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         to_list(py, &self.live)?.call_method1("index", (value, start, stop))
     }
 
     /// How many slots equal `value`; compares as a list does.
-    fn count<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn count<'py>(
+        &self,
+        py: Python<'py>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         to_list(py, &self.live)?.call_method1("count", (value,))
     }
 
@@ -104,14 +133,25 @@ impl Stack {
     }
 
     fn __delitem__(&self, _index: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyTypeError::new_err("a value stack cannot change its length"))
+        Err(PyTypeError::new_err(
+            "a value stack cannot change its length",
+        ))
     }
 
-    fn __setitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>, value: Bound<'_, PyAny>) -> PyResult<()> {
+    fn __setitem__(
+        &self,
+        py: Python<'_>,
+        index: &Bound<'_, PyAny>,
+        value: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         if index.is_exact_instance_of::<PySlice>() {
-            return Err(PyTypeError::new_err("a value stack cannot change its length; assign to one index"));
+            return Err(PyTypeError::new_err(
+                "a value stack cannot change its length; assign to one index",
+            ));
         }
         let value = (!convert::is_null(&value)).then_some(value);
-        self.live.set(py, self.slot(index)?, value).map_err(|error| convert::stack_error(&error))
+        self.live
+            .set(py, self.slot(index)?, value)
+            .map_err(|error| convert::stack_error(&error))
     }
 }

@@ -79,14 +79,20 @@ impl Step {
     /// The frame object.
     #[getter]
     fn frame<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrame>> {
-        let frame = self.live.live_frame().get(py).and_then(|frame| frame.object(py));
+        let frame = self
+            .live
+            .live_frame()
+            .get(py)
+            .and_then(|frame| frame.object(py));
         frame.ok_or_else(|| convert::stack_error(&debugop_capture::stack::StackError::Stale))
     }
 
     /// The exception that has just arrived at a handler, or that is about to leave the frame; otherwise None.
     #[getter]
     fn exception<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.live.exception(py).map_err(|error| convert::stack_error(&error))
+        self.live
+            .exception(py)
+            .map_err(|error| convert::stack_error(&error))
     }
 
     /// Identifier of the thread, as `threading.get_ident()` gives it.
@@ -100,15 +106,20 @@ impl Step {
     fn depth(&self, py: Python<'_>) -> PyResult<u32> {
         match (self.live.live_frame().get(py), self.tracer.upgrade()) {
             // A tracer that has been stopped no longer knows which frames were traced.
-            (Some(frame), Some(tracer)) if tracer.watches(py, frame) => Ok(tracer.call_depth(py, frame)),
-            _ => Err(StaleStep::new_err("this step is over, or its trace has been stopped: its call depth is no longer known")),
+            (Some(frame), Some(tracer)) if tracer.watches(py, frame) => {
+                Ok(tracer.call_depth(py, frame))
+            }
+            _ => Err(StaleStep::new_err(
+                "this step is over, or its trace has been stopped: its call depth is no longer known",
+            )),
         }
     }
 
     /// This step as data, which can be kept.
     fn record(&self, py: Python<'_>) -> PyResult<Record> {
         let depth = self.depth(py)?;
-        let step = Snapshot::of_live(py, &self.live, self.number, depth).map_err(|error| convert::stack_error(&error))?;
+        let step = Snapshot::of_live(py, &self.live, self.number, depth)
+            .map_err(|error| convert::stack_error(&error))?;
         Ok(Record::from(Arc::new(step)))
     }
 
@@ -116,7 +127,14 @@ impl Step {
         let code = self.live.code();
         let instruction = code.analysis().get(self.live.instruction());
         let opname = instruction.opcode.name(debugop_capture::VERSION);
-        format!("<debugop.Step {} {} {} {} in {}>", self.number, self.event(), instruction.offset, opname, code.names().qualname)
+        format!(
+            "<debugop.Step {} {} {} {} in {}>",
+            self.number,
+            self.event(),
+            instruction.offset,
+            opname,
+            code.names().qualname
+        )
     }
 }
 
@@ -129,7 +147,10 @@ pub(crate) struct Callback {
 
 impl Callback {
     pub(crate) fn new(function: Py<PyAny>) -> Self {
-        Self { function, spare: GilCell::default() }
+        Self {
+            function,
+            spare: GilCell::default(),
+        }
     }
 
     fn step<'py>(
@@ -142,7 +163,16 @@ impl Callback {
         let (number, thread) = (tracer.steps(py), thread_ident(py));
         let Some(spare) = self.spare.take(py) else {
             let live = LiveStack::new(event, live);
-            return Bound::new(py, Step { live, number, thread, tracer: Arc::downgrade(tracer), stack: None });
+            return Bound::new(
+                py,
+                Step {
+                    live,
+                    number,
+                    thread,
+                    tracer: Arc::downgrade(tracer),
+                    stack: None,
+                },
+            );
         };
         let step = spare.into_bound(py);
         {
@@ -162,7 +192,13 @@ impl Handler for Callback {
         true
     }
 
-    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Tracer>, event: &Event<'_, 'py>, live: Option<LiveFrame>) -> PyResult<()> {
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        tracer: &Arc<Tracer>,
+        event: &Event<'_, 'py>,
+        live: Option<LiveFrame>,
+    ) -> PyResult<()> {
         let Some(live) = live else { return Ok(()) };
         let step = self.step(py, tracer, event, live)?;
         self.function.bind(py).call1((&step,))?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use debugop_capture::{Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions};
+use debugop_capture::{
+    Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions,
+};
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate as Condition};
 use pyo3::prelude::*;
 use pyo3::types::PyCode;
@@ -25,7 +27,13 @@ impl Handler for Counter {
         Some(Native::Count)
     }
 
-    fn step<'py>(&self, _: Python<'py>, _: &Arc<Core>, _: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+    fn step<'py>(
+        &self,
+        _: Python<'py>,
+        _: &Arc<Core>,
+        _: &Event<'_, 'py>,
+        _: Option<LiveFrame>,
+    ) -> PyResult<()> {
         Ok(())
     }
 }
@@ -40,19 +48,32 @@ pub(crate) struct PyFollow {
 impl PyFollow {
     #[new]
     #[pyo3(signature = (*, include = vec![], exclude = vec![], all = false, depth = None, libraries = vec![]))]
-    fn new(include: Vec<String>, exclude: Vec<String>, all: bool, depth: Option<u32>, libraries: Vec<String>) -> PyResult<Self> {
+    fn new(
+        include: Vec<String>,
+        exclude: Vec<String>,
+        all: bool,
+        depth: Option<u32>,
+        libraries: Vec<String>,
+    ) -> PyResult<Self> {
         let code = CodeFilter {
             all,
             include: patterns(&include)?,
             exclude: patterns(&exclude)?,
-            libraries: Libraries { directories: libraries },
+            libraries: Libraries {
+                directories: libraries,
+            },
         };
-        Ok(Self { follow: Follow { code, depth } })
+        Ok(Self {
+            follow: Follow { code, depth },
+        })
     }
 }
 
 fn patterns(texts: &[String]) -> PyResult<Vec<Pattern>> {
-    texts.iter().map(|text| pattern(text, Pattern::new)).collect()
+    texts
+        .iter()
+        .map(|text| pattern(text, Pattern::new))
+        .collect()
 }
 
 /// Reports the steps of the code it watches.
@@ -74,28 +95,47 @@ impl Tracer {
     ) -> Self {
         let handler: Box<dyn Handler> = match handler {
             None => Box::new(Counter),
-            Some(handler) => match (handler.cast_exact::<Records>(), handler.cast_exact::<TopOfStack>()) {
+            Some(handler) => match (
+                handler.cast_exact::<Records>(),
+                handler.cast_exact::<TopOfStack>(),
+            ) {
                 (Ok(records), _) => Box::new(records.get().collector()),
                 (_, Ok(top)) => Box::new(Arc::clone(&top.get().ring)),
                 _ => Box::new(Callback::new(handler.clone().unbind())),
             },
         };
         let wanted = wanted.map_or(Condition::Always, |wanted| wanted.condition.clone());
-        let options = Options { wanted, follow: follow.map(|follow| follow.follow.clone()), limit };
-        Self { core: Core::new(handler, options) }
+        let options = Options {
+            wanted,
+            follow: follow.map(|follow| follow.follow.clone()),
+            limit,
+        };
+        Self {
+            core: Core::new(handler, options),
+        }
     }
 
     /// Watches what calling `callable` enters first, until `stop`; returns how many functions that are.
     fn watch_callable(&self, py: Python<'_>, callable: &Bound<'_, PyAny>) -> PyResult<usize> {
         let functions = python_functions(callable)?;
-        functions.iter().try_for_each(|function| self.core.watch_function(py, function)).map_err(convert::probe_error)?;
+        functions
+            .iter()
+            .try_for_each(|function| self.core.watch_function(py, function))
+            .map_err(convert::probe_error)?;
         Ok(functions.len())
     }
 
     /// Watches a code object and returns its probed copy.
     #[pyo3(signature = (code, module = ""))]
-    fn watch<'py>(&self, py: Python<'py>, code: &Bound<'py, PyCode>, module: &str) -> PyResult<Bound<'py, PyCode>> {
-        self.core.watch(py, code, module).map_err(convert::probe_error)
+    fn watch<'py>(
+        &self,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        module: &str,
+    ) -> PyResult<Bound<'py, PyCode>> {
+        self.core
+            .watch(py, code, module)
+            .map_err(convert::probe_error)
     }
 
     /// Ends reporting and restores every function.

@@ -3,7 +3,10 @@
 use debugop_value::{BigInt, Bytes, Items, Text, Value as Data};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyComplex, PyDict, PyFrozenSet, PyList, PyRange, PySet, PySlice, PyString, PyTuple};
+use pyo3::types::{
+    PyByteArray, PyBytes, PyComplex, PyDict, PyFrozenSet, PyList, PyRange, PySet, PySlice,
+    PyString, PyTuple,
+};
 
 use crate::convert;
 
@@ -34,17 +37,24 @@ fn lost<T>(what: impl Into<String>) -> PyResult<T> {
 
 fn number<'py>(py: Python<'py>, big: &BigInt) -> PyResult<Bound<'py, PyAny>> {
     let BigInt::Exact(int) = big else {
-        return lost(format!("only the size of this int was captured: {} bits", big.bits()));
+        return lost(format!(
+            "only the size of this int was captured: {} bits",
+            big.bits()
+        ));
     };
     let bytes = PyBytes::new(py, &int.to_signed_bytes_le());
     let options = PyDict::new(py);
     options.set_item("signed", true)?;
-    py.get_type::<pyo3::types::PyInt>().call_method("from_bytes", (bytes, "little"), Some(&options))
+    py.get_type::<pyo3::types::PyInt>()
+        .call_method("from_bytes", (bytes, "little"), Some(&options))
 }
 
 fn text<'py>(py: Python<'py>, text: &Text) -> PyResult<Bound<'py, PyAny>> {
     if text.is_cut() {
-        return lost(format!("only the beginning of this str was captured; its length is {}", text.len()));
+        return lost(format!(
+            "only the beginning of this str was captured; its length is {}",
+            text.len()
+        ));
     }
     match text.as_str() {
         Some(text) => Ok(PyString::new(py, text).into_any()),
@@ -54,7 +64,11 @@ fn text<'py>(py: Python<'py>, text: &Text) -> PyResult<Bound<'py, PyAny>> {
 
 fn head(bytes: &Bytes) -> PyResult<&[u8]> {
     if (bytes.head.len() as u64) < bytes.length {
-        return lost(format!("only the first {} of {} bytes were captured", bytes.head.len(), bytes.length));
+        return lost(format!(
+            "only the first {} of {} bytes were captured",
+            bytes.head.len(),
+            bytes.length
+        ));
     }
     Ok(&bytes.head)
 }
@@ -74,7 +88,11 @@ fn objects<'py>(py: Python<'py>, items: &Items) -> PyResult<Vec<Bound<'py, PyAny
 /// A new object that equals what was captured.
 fn object<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py, PyAny>> {
     let parts = |all: &[Data; 3]| -> PyResult<[Bound<'py, PyAny>; 3]> {
-        Ok([object(py, &all[0])?, object(py, &all[1])?, object(py, &all[2])?])
+        Ok([
+            object(py, &all[0])?,
+            object(py, &all[1])?,
+            object(py, &all[2])?,
+        ])
     };
     Ok(match data {
         Data::Null => convert::null(py)?.clone(),
@@ -85,7 +103,9 @@ fn object<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py, PyAny>> {
         Data::Int(value) | Data::TaggedInt(value) => value.into_pyobject(py)?.into_any(),
         Data::BigInt(big) => number(py, big)?,
         Data::Float(value) => value.into_pyobject(py)?.into_any(),
-        Data::Complex { real, imaginary } => PyComplex::from_doubles(py, *real, *imaginary).into_any(),
+        Data::Complex { real, imaginary } => {
+            PyComplex::from_doubles(py, *real, *imaginary).into_any()
+        }
         Data::Str(captured) => text(py, captured)?,
         Data::Bytes(bytes) => PyBytes::new(py, head(bytes)?).into_any(),
         Data::ByteArray(bytes) => PyByteArray::new(py, head(bytes)?).into_any(),
@@ -101,10 +121,19 @@ fn object<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py, PyAny>> {
             }
             dict.into_any()
         }
-        Data::Range(bounds) => py.get_type::<PyRange>().call1(PyTuple::new(py, parts(bounds)?)?)?,
-        Data::Slice(bounds) => py.get_type::<PySlice>().call1(PyTuple::new(py, parts(bounds)?)?)?,
+        Data::Range(bounds) => py
+            .get_type::<PyRange>()
+            .call1(PyTuple::new(py, parts(bounds)?)?)?,
+        Data::Slice(bounds) => py
+            .get_type::<PySlice>()
+            .call1(PyTuple::new(py, parts(bounds)?)?)?,
         Data::Deeper => return lost("this value was too deep in a container to be captured"),
-        other => return lost(format!("an object of type {} is captured by its type and identity only", type_name(other))),
+        other => {
+            return lost(format!(
+                "an object of type {} is captured by its type and identity only",
+                type_name(other)
+            ));
+        }
     })
 }
 
@@ -144,7 +173,9 @@ fn type_name(data: &Data) -> &str {
 
 fn identity(data: &Data) -> Option<u64> {
     match data {
-        Data::List(items) | Data::Tuple(items) | Data::Set(items) | Data::FrozenSet(items) => Some(items.id),
+        Data::List(items) | Data::Tuple(items) | Data::Set(items) | Data::FrozenSet(items) => {
+            Some(items.id)
+        }
         Data::Dict(pairs) => Some(pairs.id),
         Data::Exception(exception) => Some(exception.id),
         Data::Function { id, .. }
@@ -162,22 +193,41 @@ fn identity(data: &Data) -> Option<u64> {
 /// Whether two values have the same contents; containers are compared by what is in them, not by identity.
 fn same(left: &Data, right: &Data) -> bool {
     let all = |left: &[Data], right: &[Data]| {
-        left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        left.len() == right.len()
+            && left
+                .iter()
+                .zip(right)
+                .all(|(left, right)| same(left, right))
     };
     match (left, right) {
         (Data::Float(left), Data::Float(right)) => left.to_bits() == right.to_bits(),
-        (Data::Complex { real: a, imaginary: b }, Data::Complex { real: c, imaginary: d }) => {
-            (a.to_bits(), b.to_bits()) == (c.to_bits(), d.to_bits())
-        }
+        (
+            Data::Complex {
+                real: a,
+                imaginary: b,
+            },
+            Data::Complex {
+                real: c,
+                imaginary: d,
+            },
+        ) => (a.to_bits(), b.to_bits()) == (c.to_bits(), d.to_bits()),
         (Data::List(left), Data::List(right))
         | (Data::Tuple(left), Data::Tuple(right))
         | (Data::Set(left), Data::Set(right))
-        | (Data::FrozenSet(left), Data::FrozenSet(right)) => left.length == right.length && all(&left.items, &right.items),
-        (Data::Dict(left), Data::Dict(right)) => {
-            let pair = |(left, right): (&(Data, Data), &(Data, Data))| same(&left.0, &right.0) && same(&left.1, &right.1);
-            left.length == right.length && left.pairs.len() == right.pairs.len() && left.pairs.iter().zip(&right.pairs).all(pair)
+        | (Data::FrozenSet(left), Data::FrozenSet(right)) => {
+            left.length == right.length && all(&left.items, &right.items)
         }
-        (Data::Slice(left), Data::Slice(right)) | (Data::Range(left), Data::Range(right)) => all(&**left, &**right),
+        (Data::Dict(left), Data::Dict(right)) => {
+            let pair = |(left, right): (&(Data, Data), &(Data, Data))| {
+                same(&left.0, &right.0) && same(&left.1, &right.1)
+            };
+            left.length == right.length
+                && left.pairs.len() == right.pairs.len()
+                && left.pairs.iter().zip(&right.pairs).all(pair)
+        }
+        (Data::Slice(left), Data::Slice(right)) | (Data::Range(left), Data::Range(right)) => {
+            all(&**left, &**right)
+        }
         _ => left == right,
     }
 }

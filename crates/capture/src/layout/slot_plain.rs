@@ -14,7 +14,11 @@ pub(crate) enum Content {
 
 #[inline]
 pub(crate) fn content(slot: Slot) -> Content {
-    if slot.is_null() { Content::Null } else { Content::Object(slot) }
+    if slot.is_null() {
+        Content::Null
+    } else {
+        Content::Object(slot)
+    }
 }
 
 /// A slot that owns the reference `object`, which is consumed.

@@ -132,10 +132,22 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
-        ("_PyInterpreterFrame.f_code", offset_of!(InterpreterFrame, f_code)),
-        ("_PyInterpreterFrame.prev_instr", offset_of!(InterpreterFrame, prev_instr)),
-        ("PyThreadState.py_recursion_remaining", offset_of!(ThreadState, py_recursion_remaining)),
-        ("PyThreadState.py_recursion_limit", offset_of!(ThreadState, py_recursion_limit)),
+        (
+            "_PyInterpreterFrame.f_code",
+            offset_of!(InterpreterFrame, f_code),
+        ),
+        (
+            "_PyInterpreterFrame.prev_instr",
+            offset_of!(InterpreterFrame, prev_instr),
+        ),
+        (
+            "PyThreadState.py_recursion_remaining",
+            offset_of!(ThreadState, py_recursion_remaining),
+        ),
+        (
+            "PyThreadState.py_recursion_limit",
+            offset_of!(ThreadState, py_recursion_limit),
+        ),
         ("PyThreadState.cframe", offset_of!(ThreadState, cframe)),
         ("_PyCFrame.current_frame", offset_of!(CFrame, current_frame)),
     ]

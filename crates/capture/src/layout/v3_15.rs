@@ -129,12 +129,30 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
-        ("_PyInterpreterFrame.f_executable", offset_of!(InterpreterFrame, f_executable)),
-        ("_PyInterpreterFrame.instr_ptr", offset_of!(InterpreterFrame, instr_ptr)),
-        ("PyThreadState.py_recursion_remaining", offset_of!(ThreadState, py_recursion_remaining)),
-        ("PyThreadState.py_recursion_limit", offset_of!(ThreadState, py_recursion_limit)),
-        ("PyThreadState.current_frame", offset_of!(ThreadState, current_frame)),
-        ("_PyInterpreterFrame.stackpointer", offset_of!(InterpreterFrame, stackpointer)),
+        (
+            "_PyInterpreterFrame.f_executable",
+            offset_of!(InterpreterFrame, f_executable),
+        ),
+        (
+            "_PyInterpreterFrame.instr_ptr",
+            offset_of!(InterpreterFrame, instr_ptr),
+        ),
+        (
+            "PyThreadState.py_recursion_remaining",
+            offset_of!(ThreadState, py_recursion_remaining),
+        ),
+        (
+            "PyThreadState.py_recursion_limit",
+            offset_of!(ThreadState, py_recursion_limit),
+        ),
+        (
+            "PyThreadState.current_frame",
+            offset_of!(ThreadState, current_frame),
+        ),
+        (
+            "_PyInterpreterFrame.stackpointer",
+            offset_of!(InterpreterFrame, stackpointer),
+        ),
     ]
 }
 

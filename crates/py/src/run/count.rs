@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use debugop_bytecode::{Op, Opcode};
-use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer as Core, VERSION, thread_ident};
+use debugop_capture::{
+    Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer as Core, VERSION,
+    thread_ident,
+};
 use debugop_report::Summary;
 use pyo3::prelude::*;
 use rustc_hash::FxHashSet;
@@ -31,7 +34,10 @@ impl Counts {
 
     /// The totals so far.
     pub(super) fn summary(&self, py: Python<'_>) -> Summary {
-        let (functions, threads) = self.places.lock().map_or((0, 0), |places| (places.0.len(), places.1.len()));
+        let (functions, threads) = self
+            .places
+            .lock()
+            .map_or((0, 0), |places| (places.0.len(), places.1.len()));
         Summary {
             steps: self.steps.get(py),
             frames: self.frames.get(py),
@@ -59,7 +65,13 @@ impl Handler for Counting {
         false
     }
 
-    fn step<'py>(&self, py: Python<'py>, _: &Arc<Core>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        _: &Arc<Core>,
+        event: &Event<'_, 'py>,
+        _: Option<LiveFrame>,
+    ) -> PyResult<()> {
         let counts = &*self.0;
         if event.kind == EventKind::Instruction {
             counts.steps.set(py, counts.steps.get(py) + 1);

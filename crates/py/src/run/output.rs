@@ -26,7 +26,8 @@ pub(super) struct Output {
 pub(super) fn open(path: Option<&Path>, program: Option<&Path>) -> io::Result<Output> {
     let descriptor = match path {
         Some(path) => {
-            let same = |script: &Path| Some(path.canonicalize().ok()? == script.canonicalize().ok()?);
+            let same =
+                |script: &Path| Some(path.canonicalize().ok()? == script.canonicalize().ok()?);
             if program.and_then(same) == Some(true) {
                 return Err(io::Error::other("it is the program itself"));
             }
@@ -35,18 +36,32 @@ pub(super) fn open(path: Option<&Path>, program: Option<&Path>) -> io::Result<Ou
         None => match out_of_the_way(io::stderr()) {
             // Whoever closes standard error wants to see nothing.
             Err(error) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
-                return Ok(Output { writer: Box::new(io::sink()), is_terminal: false });
+                return Ok(Output {
+                    writer: Box::new(io::sink()),
+                    is_terminal: false,
+                });
             }
             descriptor => descriptor?,
         },
     };
     let file = File::from(descriptor);
     let is_terminal = path.is_none() && file.is_terminal();
-    Ok(Output { writer: Box::new(file), is_terminal })
+    Ok(Output {
+        writer: Box::new(file),
+        is_terminal,
+    })
 }
 
 fn out_of_the_way(file: impl AsFd) -> io::Result<OwnedFd> {
     let duplicate = |least| fcntl_dupfd_cloexec(&file, least);
     // EINVAL: the limit is lower.
-    duplicate(LEAST_DESCRIPTOR).or_else(|error| if error == Errno::INVAL { duplicate(3) } else { Err(error) }).map_err(Into::into)
+    duplicate(LEAST_DESCRIPTOR)
+        .or_else(|error| {
+            if error == Errno::INVAL {
+                duplicate(3)
+            } else {
+                Err(error)
+            }
+        })
+        .map_err(Into::into)
 }

@@ -33,7 +33,9 @@ pub(super) struct Sink {
 impl Sink {
     /// Does something with the report. A closed pipe or a full disk ends the report, not the program.
     fn attempt(&mut self, action: impl FnOnce(&mut dyn Report) -> io::Result<()>) {
-        let Some(report) = &mut self.report else { return };
+        let Some(report) = &mut self.report else {
+            return;
+        };
         if let Err(error) = action(&mut **report) {
             self.failure = Some(error);
             self.report = None;
@@ -65,7 +67,10 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(sink: Arc<Mutex<Sink>>) -> Self {
-        Self { sink, limits: Limits::default() }
+        Self {
+            sink,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -78,13 +83,23 @@ fn native_thread() -> u64 {
 }
 
 /// Whether code that is not traced may run next, for as long as it likes.
-fn leaves_traced_code(py: Python<'_>, tracer: &Core, event: &Event<'_, '_>, step: &Step<'_>) -> bool {
+fn leaves_traced_code(
+    py: Python<'_>,
+    tracer: &Core,
+    event: &Event<'_, '_>,
+    step: &Step<'_>,
+) -> bool {
     match step.info().map(|info| info.op) {
-        Some(Op::Call | Op::CallKw | Op::CallFunctionEx | Op::ImportName) if event.kind == EventKind::Instruction => true,
+        Some(Op::Call | Op::CallKw | Op::CallFunctionEx | Op::ImportName)
+            if event.kind == EventKind::Instruction =>
+        {
+            true
+        }
         _ => match step.frame_event() {
-            Some(FrameEvent::Return(_) | FrameEvent::Yield(_) | FrameEvent::Unwind(_)) => {
-                !event.frame.previous().is_some_and(|caller| tracer.watches(py, caller))
-            }
+            Some(FrameEvent::Return(_) | FrameEvent::Yield(_) | FrameEvent::Unwind(_)) => !event
+                .frame
+                .previous()
+                .is_some_and(|caller| tracer.watches(py, caller)),
             _ => false,
         },
     }
@@ -95,15 +110,29 @@ impl Handler for Reporter {
         false
     }
 
-    fn step<'py>(&self, py: Python<'py>, tracer: &Arc<Core>, event: &Event<'_, 'py>, _: Option<LiveFrame>) -> PyResult<()> {
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        tracer: &Arc<Core>,
+        event: &Event<'_, 'py>,
+        _: Option<LiveFrame>,
+    ) -> PyResult<()> {
         let _pause = Pause::new(py);
         let stack: Vec<Value> = (0..event.stack_len())
-            .map(|index| event.stack(py, index).map_or(Value::Null, |slot| capture_slot(&slot, &self.limits)))
+            .map(|index| {
+                event
+                    .stack(py, index)
+                    .map_or(Value::Null, |slot| capture_slot(&slot, &self.limits))
+            })
             .collect();
-        let exception = event.exception(py).map(|exception| capture(&exception, &self.limits));
+        let exception = event
+            .exception(py)
+            .map(|exception| capture(&exception, &self.limits));
         // The lock is only ever held for work that neither runs Python nor waits for the GIL; a poisoned one means that a
         // report panicked, and then there is nothing left to report to.
-        let Ok(mut sink) = self.sink.lock() else { return Ok(()) };
+        let Ok(mut sink) = self.sink.lock() else {
+            return Ok(());
+        };
         let sink = &mut *sink;
         if sink.report.is_none() {
             return Ok(());
@@ -154,7 +183,10 @@ pub(crate) fn describe(py: Python<'_>, id: u32, code: &ProbedCode) -> CodeInfo {
         name: text("co_name"),
         qualname: code.names().qualname.to_owned(),
         filename: code.names().file.to_owned(),
-        first_line: original.getattr("co_firstlineno").and_then(|line| line.extract()).unwrap_or(0),
+        first_line: original
+            .getattr("co_firstlineno")
+            .and_then(|line| line.extract())
+            .unwrap_or(0),
         module: Some(code.names().module.to_owned()).filter(|module| !module.is_empty()),
         consts: debugop_capture::code_constants(original, &Limits::default()),
         names: texts("co_names"),
