@@ -15,6 +15,8 @@ __all__ = [
     "Predicate",
     "Record",
     "Records",
+    "Run",
+    "RunRequest",
     "Site",
     "Stack",
     "StaleStep",
@@ -32,7 +34,10 @@ __all__ = [
     "line",
     "module",
     "opcode",
+    "parse_command_line",
     "python_functions",
+    "report_uncaught",
+    "run_file",
     "short_repr",
     "source_instruction",
 ]
@@ -359,3 +364,35 @@ def callable_index(opcode: int, arg: int) -> int | None:
 
 def short_repr(value: object) -> str:
     """A short text for `value`, made without running any code of the program's."""
+
+@final
+class RunRequest:
+    """A parsed `debugop run`."""
+
+    @property
+    def target(self) -> tuple[str, str]: ...
+    @property
+    def args(self) -> list[str]: ...
+    def open(self, libraries: Sequence[str]) -> Run: ...
+
+@final
+class Run:
+    """A report under way, and the tracer that feeds it."""
+
+    def begin(self, code: CodeType, sources: Sequence[tuple[str, str]]) -> CodeType: ...
+    @staticmethod
+    def execute(code: CodeType, globals: dict[str, Any]) -> BaseException | None: ...
+    def execute_by(self, function: FunctionType, args: tuple[object, ...]) -> BaseException | None: ...
+    def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
+    def detach(self) -> None: ...
+    def flush(self) -> None: ...
+    def finish(self) -> str | None: ...
+
+def parse_command_line(argv: Sequence[str], color: bool) -> RunRequest | tuple[str, bool, int]:
+    """A RunRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
+
+def report_uncaught(error: BaseException) -> None:
+    """Print an uncaught exception as the interpreter does for a main program."""
+
+def run_file(path: str, filename: str, globals: dict[str, Any]) -> None:
+    """Read, compile and run a source file by the interpreter's own way for scripts, untraced, in `globals`."""

@@ -14,7 +14,6 @@ settings.register_profile("debugop", deadline=None)
 settings.load_profile("debugop")
 
 
-<<<<<<< HEAD
 @dataclasses.dataclass
 class Run:
     """What a process did."""
@@ -44,7 +43,12 @@ class Programs:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "NO_COLOR"))}
         environment |= {"COLUMNS": "80", **dict(env)}
         done = subprocess.run(
-            [sys.executable, *command], cwd=self.directory, env=environment, input=stdin, capture_output=True, timeout=timeout
+            [sys.executable, *command],
+            cwd=self.directory,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
         )
         return Run(done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode)
 
@@ -55,8 +59,10 @@ class Programs:
 @pytest.fixture
 def programs(tmp_path):
     return Programs(tmp_path)
-=======
+
+
 def pytest_addoption(parser):
     """For test_examples.py."""
-    parser.addoption("--write-expected", action="store_true", help="write examples/expected instead of comparing with it")
->>>>>>> h9
+    parser.addoption(
+        "--write-expected", action="store_true", help="write examples/expected instead of comparing with it"
+    )

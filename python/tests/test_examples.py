@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
 from oracle import slots
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -147,10 +146,7 @@ def told_by(report, folder):
         if line["event"] == "instruction" and line["opname"] != "RESUME":
             told.append([thread, "step", name, offset, [label(value) for value in line["stack"]]])
         if happens in ("return", "yield"):
-            if line["opname"] == "RETURN_CONST":
-                value = constant(line["argrepr"])
-            else:
-                value = label(line["stack"][-1])
+            value = constant(line["argrepr"]) if line["opname"] == "RETURN_CONST" else label(line["stack"][-1])
             told.append([thread, happens, name, offset, value])
     return told
 

@@ -90,7 +90,9 @@ print(threading.get_native_id(), *(thread.native_id for thread in threads))
 """,
     "uncaught": "def f(): raise ValueError(2**100, '\\udcff', float('inf'))\nf()\n",
     "nothing": "",
-    "a large function": "def f():\n" + "".join(f"    x{i} = {i}.5\n" for i in range(400)) + "    return x1 if x2 else x3\nf()\n",
+    "a large function": "def f():\n"
+    + "".join(f"    x{i} = {i}.5\n" for i in range(400))
+    + "    return x1 if x2 else x3\nf()\n",
 }
 
 
@@ -176,7 +178,9 @@ def test_code_objects_are_as_dis_shows_them(programs, name):
         assert [one["offset"] for one in line["instructions"]] == [one.offset for one in expected]
         assert [one["opname"] for one in line["instructions"]] == [one.opname for one in expected]
         assert [one["arg"] for one in line["instructions"]] == [one.arg for one in expected]
-        positions = [[p.lineno, p.end_lineno, p.col_offset, p.end_col_offset] for p in (one.positions for one in expected)]
+        positions = [
+            [p.lineno, p.end_lineno, p.col_offset, p.end_col_offset] for p in (one.positions for one in expected)
+        ]
         assert [one["position"] for one in line["instructions"]] == positions
         offsets = {one["offset"]: one for one in line["instructions"]}
         for step in of_kind("step", lines):
@@ -230,7 +234,9 @@ def same(left, right):
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
-        return (math.isnan(left) and math.isnan(right)) or (left == right and math.copysign(1, left) == math.copysign(1, right))
+        return (math.isnan(left) and math.isnan(right)) or (
+            left == right and math.copysign(1, left) == math.copysign(1, right)
+        )
     if isinstance(left, complex):
         return same(left.real, right.real) and same(left.imag, right.imag)
     if isinstance(left, (list, tuple)):
@@ -249,11 +255,15 @@ EXACT = [
 def test_values_come_back_as_they_were(programs):
     """Each value is on the stack when `take` is called with it."""
     source = "from math import nan, inf\nnanj = complex('nan')\ninfj = complex(0, inf)\n"
-    expressions = ["complex('nan+infj')" if isinstance(value, complex) and value != value else ascii(value) for value in EXACT]
+    expressions = [
+        "complex('nan+infj')" if isinstance(value, complex) and value != value else ascii(value) for value in EXACT
+    ]
     source += "def take(x): pass\n" + "".join(f"take({expression})\n" for expression in expressions)
     lines, run = report(programs, source, "--function", "<module>")
     assert run.status == 0, run.stderr
-    calls = [step for step in of_kind("step", lines) if step["opname"] == "CALL" and step["stack"][-1:] and step["line"] > 4]
+    calls = [
+        step for step in of_kind("step", lines) if step["opname"] == "CALL" and step["stack"][-1:] and step["line"] > 4
+    ]
     assert len(calls) == len(EXACT)
     for step, value in zip(calls, EXACT, strict=True):
         assert same(decoded(step["stack"][-1]), value), (step["stack"], value)
@@ -261,7 +271,11 @@ def test_values_come_back_as_they_were(programs):
 
 def test_what_was_cut_says_so(programs):
     lines, _ = report(programs, "x = ['a' * 100000, list(range(100000)), 2**1000000, b'b' * 100000]\nfor y in x: y\n")
-    tops = [step["stack"][-1] for step in of_kind("step", lines) if step["line"] == 2 and step["opname"].startswith(("STORE", "POP_TOP"))]
+    tops = [
+        step["stack"][-1]
+        for step in of_kind("step", lines)
+        if step["line"] == 2 and step["opname"].startswith(("STORE", "POP_TOP"))
+    ]
     kinds = {top["type"]: top for top in tops if isinstance(top, dict) and "type" in top}
     assert kinds["str"]["length"] == 100000 > len(kinds["str"]["value"])
     assert kinds["list"]["length"] == 100000 > len(kinds["list"]["items"])

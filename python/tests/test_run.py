@@ -8,9 +8,8 @@ import zipfile
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
-import pytest
-
 import debugop
+import pytest
 
 FORMATS = ("none", "text", "jsonl")
 
@@ -73,7 +72,9 @@ import atexit
 atexit.register(lambda: print(sorted(name for name in globals() if name.startswith('__'))))
 """
 # The loader's repr has an address.
-FACTS = FACTS.replace("__loader__)", "type(__loader__), getattr(__loader__, 'name', None), getattr(__loader__, 'path', None))")
+FACTS = FACTS.replace(
+    "__loader__)", "type(__loader__), getattr(__loader__, 'name', None), getattr(__loader__, 'path', None))"
+)
 
 script("script", FACTS, "--limit", "-m", "x y", "", "é")
 case("script in a directory", {"sub/prog.py": FACTS}, ["sub/prog.py"])
@@ -114,11 +115,18 @@ case("bytecode of another version", {"prog.pyc": bytecode("1", b"\x00\x00\r\n")}
 case("bytecode that is no code", {"prog.pyc": MAGIC_NUMBER + bytes(12) + marshal.dumps(1)}, ["prog.pyc"])
 case("missing script", {}, ["no_such.py", "a"])
 case("empty file", {"prog.py": ""}, ["prog.py"])
-case("program that hides standard modules", {
-    "prog.py": "import types, textwrap, dataclasses, linecache, sysconfig, enum\nprint(types.__file__, textwrap.x, dataclasses.y)\n"
-    "print(linecache.__file__, sysconfig.__file__, enum.__file__)",
-    **{f"{name}.py": "x = y = 1" for name in ("dataclasses", "textwrap", "linecache", "sysconfig", "pkgutil", "runpy")},
-}, ["prog.py"])
+case(
+    "program that hides standard modules",
+    {
+        "prog.py": "import types, textwrap, dataclasses, linecache, sysconfig, enum\nprint(types.__file__, textwrap.x, dataclasses.y)\n"
+        "print(linecache.__file__, sysconfig.__file__, enum.__file__)",
+        **{
+            f"{name}.py": "x = y = 1"
+            for name in ("dataclasses", "textwrap", "linecache", "sysconfig", "pkgutil", "runpy")
+        },
+    },
+    ["prog.py"],
+)
 
 # ----------------------------------------------------------------------------------------------- source files
 
@@ -146,7 +154,10 @@ script("annotations", "x: int = 1\nprint(__annotations__)\nclass A:\n    y: str\
 # ------------------------------------------------------------------------------------------- ends of a program
 
 script("uncaught exception", "def f(x):\n    return g(x) + 1\ndef g(x):\n    return 1 / x\nprint('before')\nf(0)\n")
-script("cause and context", "try:\n    try:\n        1/0\n    except Exception as e:\n        raise KeyError('a') from e\nexcept KeyError:\n    raise ValueError\n")
+script(
+    "cause and context",
+    "try:\n    try:\n        1/0\n    except Exception as e:\n        raise KeyError('a') from e\nexcept KeyError:\n    raise ValueError\n",
+)
 script("notes", "e = ValueError('a')\ne.add_note('one')\ne.add_note('two\\nlines')\nraise e\n")
 script("exception group", "raise ExceptionGroup('several', [ValueError(1), ExceptionGroup('more', [KeyError('k')])])")
 script("suggestion", "class A:\n    blech = 1\nA().bleck")
@@ -155,31 +166,69 @@ script("recursion", "def f(n):\n    return f(n + 1)\ntry:\n    f(0)\nexcept Recu
 script("SystemExit", "print(1)\nraise SystemExit\n")
 for code in ("0", "3", "None", "'text'", "(1, 'a')", "-1", "256", "True", "2.5"):
     script(f"exit({code})", f"import sys, atexit\natexit.register(print, 'end')\nsys.exit({code})\n")
-script("SystemExit from a function", "def f():\n    try:\n        raise SystemExit(4)\n    finally:\n        print('finally')\nf()")
+script(
+    "SystemExit from a function",
+    "def f():\n    try:\n        raise SystemExit(4)\n    finally:\n        print('finally')\nf()",
+)
 case("SystemExit of a module", {"prog.py": "import sys; sys.exit(5)"}, ["-m", "prog"])
-script("exit in a thread", "import sys, threading\nt = threading.Thread(target=sys.exit, args=(3,))\nt.start(); t.join()\nprint('on')")
-script("exception in a thread", "import threading\ndef f(): 1/0\nt = threading.Thread(target=f, name='T')\nt.start(); t.join()\nprint('on')")
+script(
+    "exit in a thread",
+    "import sys, threading\nt = threading.Thread(target=sys.exit, args=(3,))\nt.start(); t.join()\nprint('on')",
+)
+script(
+    "exception in a thread",
+    "import threading\ndef f(): 1/0\nt = threading.Thread(target=f, name='T')\nt.start(); t.join()\nprint('on')",
+)
 INTERRUPT = "import os, signal, atexit\natexit.register(print, 'end', flush=True)\ndef f():\n    os.kill(os.getpid(), signal.SIGINT)\n    for i in range(100): pass\nf()\n"
 script("interrupt", INTERRUPT)
 case("interrupt of a module", {"prog.py": INTERRUPT}, ["-m", "prog"])
 case("interrupt of a command", {}, ["-c", INTERRUPT])
 case("interrupt of a directory", {"dir/__main__.py": INTERRUPT}, ["dir"])
-script("interrupt, caught", "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    for i in range(100): pass\nexcept KeyboardInterrupt:\n    print('caught')\n")
+script(
+    "interrupt, caught",
+    "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    for i in range(100): pass\nexcept KeyboardInterrupt:\n    print('caught')\n",
+)
 script("raised KeyboardInterrupt", "class K(KeyboardInterrupt): pass\nraise K('x')")
 script("_exit", "import os, sys\nprint('lost'); print('kept', flush=True)\nos._exit(7)")
 script("abort", "import os\nprint('kept', flush=True)\nos.abort()")
 script("killed", "import os, signal\nprint('kept', flush=True)\nos.kill(os.getpid(), signal.SIGTERM)\nprint('never')")
-script("atexit", "import atexit\nfor i in range(3):\n    atexit.register(lambda i=i: print('end', i))\natexit.register(lambda: 1/0)\nprint('main')")
-script("excepthook", "import sys\ndef hook(kind, error, tb):\n    print('hook', kind, error, tb.tb_frame.f_code.co_name, tb.tb_lineno, sys._getframe(0).f_back)\nsys.excepthook = hook\n1/0")
+script(
+    "atexit",
+    "import atexit\nfor i in range(3):\n    atexit.register(lambda i=i: print('end', i))\natexit.register(lambda: 1/0)\nprint('main')",
+)
+script(
+    "excepthook",
+    "import sys\ndef hook(kind, error, tb):\n    print('hook', kind, error, tb.tb_frame.f_code.co_name, tb.tb_lineno, sys._getframe(0).f_back)\nsys.excepthook = hook\n1/0",
+)
 script("excepthook that fails", "import sys\ndef hook(*args):\n    [][1]\nsys.excepthook = hook\n1/0")
 script("excepthook that exits", "import sys\ndef hook(*args):\n    sys.exit(9)\nsys.excepthook = hook\n1/0")
-script("unraisable", "class A:\n    def __del__(self): 1/0\na = A()\ndel a\nprint('on')\nb = A()", env={"PYTHONHASHSEED": "0"})
-script("unraisablehook", "import sys\nsys.unraisablehook = lambda u: print('unraisable', u.exc_type, u.object.__name__)\nclass A:\n    def __del__(self): 1/0\nA()")
-script("objects at the end", "class A:\n    def __init__(self, n): self.n = n\n    def __del__(self): print('del', self.n)\na = A(1)\nb = A(2)\nb.me = b\ndef f():\n    c = A(3)\nf()\nprint('end')")
-script("warnings", "import warnings\ndef f():\n    warnings.warn('here')\n    warnings.warn('caller', stacklevel=2)\n    warnings.warn('far', DeprecationWarning, stacklevel=9)\nf()\nopen(__file__)\n", flags=("-W", "default"))
+script(
+    "unraisable",
+    "class A:\n    def __del__(self): 1/0\na = A()\ndel a\nprint('on')\nb = A()",
+    env={"PYTHONHASHSEED": "0"},
+)
+script(
+    "unraisablehook",
+    "import sys\nsys.unraisablehook = lambda u: print('unraisable', u.exc_type, u.object.__name__)\nclass A:\n    def __del__(self): 1/0\nA()",
+)
+script(
+    "objects at the end",
+    "class A:\n    def __init__(self, n): self.n = n\n    def __del__(self): print('del', self.n)\na = A(1)\nb = A(2)\nb.me = b\ndef f():\n    c = A(3)\nf()\nprint('end')",
+)
+script(
+    "warnings",
+    "import warnings\ndef f():\n    warnings.warn('here')\n    warnings.warn('caller', stacklevel=2)\n    warnings.warn('far', DeprecationWarning, stacklevel=9)\nf()\nopen(__file__)\n",
+    flags=("-W", "default"),
+)
 script("warnings as errors", "import warnings\nwarnings.warn('x')", flags=("-W", "error"))
-script("output at the end", "import sys, threading, os, time\nsys.stdout.write('kept')\ndef f():\n    time.sleep(.3); os._exit(3)\nthreading.Thread(target=f).start()")
-script("sys.last_exc", "import sys, atexit\natexit.register(lambda: print(sys.last_value, sys.last_traceback.tb_frame.f_code.co_name))\n1/0")
+script(
+    "output at the end",
+    "import sys, threading, os, time\nsys.stdout.write('kept')\ndef f():\n    time.sleep(.3); os._exit(3)\nthreading.Thread(target=f).start()",
+)
+script(
+    "sys.last_exc",
+    "import sys, atexit\natexit.register(lambda: print(sys.last_value, sys.last_traceback.tb_frame.f_code.co_name))\n1/0",
+)
 
 # ------------------------------------------------------------------------------------------- the interpreter's options
 
@@ -196,40 +245,115 @@ script("PYTHONSAFEPATH", FACTS, env={"PYTHONSAFEPATH": "1"})
 
 # ---------------------------------------------------------------------------------------------- the world around it
 
-script("stdin of the program", "import sys\nprint(input('? '), sys.stdin.readline(), list(sys.stdin))\ninput()", stdin=b"a\nb\nc\nd\n")
+script(
+    "stdin of the program",
+    "import sys\nprint(input('? '), sys.stdin.readline(), list(sys.stdin))\ninput()",
+    stdin=b"a\nb\nc\nd\n",
+)
 script("stderr replaced", "import sys, io\nsys.stderr = io.StringIO()\nprint('lost', file=sys.stderr)\n1/0")
 script("stderr is None", "import sys\nsys.stderr = None\n1/0")
 script("stdout is closed", "import sys\nsys.stdout.close()\nprint('x')")
-script("descriptors", "import os\nos.close(2)\nfd = os.open('f', os.O_CREAT | os.O_RDWR)\nprint(fd, os.open('g', os.O_CREAT))\nfor i in range(50): pass\nprint(os.stat('f').st_size)\nos.closerange(2, 400)\nprint('end')")
-script("working directory", "import os, sys\nos.mkdir('d'); os.chdir('d')\ndef f():\n    return 1/0\nprint(os.getcwd(), sys.path[0] == os.path.dirname(os.getcwd()))\nf()")
-script("fork", "import os\nprint('before', flush=True)\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\n    raise SystemExit(3)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n")
-script("fork, both go on", "import os, sys\npid = os.fork()\nfor i in range(3): pass\nif pid: print(os.waitpid(pid, 0)[1])\nelse: print('child')\n")
-script("fork in a thread", "import os, threading\ndef f():\n    pid = os.fork()\n    if pid == 0:\n        print('child', flush=True)\n        os._exit(0)\n    print(os.waitpid(pid, 0)[1])\nt = threading.Thread(target=f)\nt.start(); t.join()")
-script("subprocess", "import subprocess, sys\nr = subprocess.run([sys.executable, '-c', 'import sys; print(sys.argv); sys.exit(3)'], capture_output=True, text=True)\nprint(r)")
-script("exec", "import os, sys\nprint('first', flush=True)\nos.execv(sys.executable, [sys.executable, '-c', 'print(\"second\")'])")
-script("threads", "import threading\nout = []\ndef f(n):\n    out.append(sum(i * n for i in range(50)))\nts = [threading.Thread(target=f, args=(n,)) for n in range(8)]\n[t.start() for t in ts]; [t.join() for t in ts]\nprint(sorted(out), threading.main_thread().name, threading.active_count())")
-script("daemon thread", "import threading, time\ndef f():\n    while True: time.sleep(.01)\nthreading.Thread(target=f, daemon=True).start()\ntime.sleep(.1)\nprint('end')")
-script("thread that goes on after the main program", "import threading, time, atexit\natexit.register(print, 'exit')\ndef f():\n    time.sleep(.2)\n    print('thread', __name__)\nthreading.Thread(target=f).start()\nprint('main')")
+script(
+    "descriptors",
+    "import os\nos.close(2)\nfd = os.open('f', os.O_CREAT | os.O_RDWR)\nprint(fd, os.open('g', os.O_CREAT))\nfor i in range(50): pass\nprint(os.stat('f').st_size)\nos.closerange(2, 400)\nprint('end')",
+)
+script(
+    "working directory",
+    "import os, sys\nos.mkdir('d'); os.chdir('d')\ndef f():\n    return 1/0\nprint(os.getcwd(), sys.path[0] == os.path.dirname(os.getcwd()))\nf()",
+)
+script(
+    "fork",
+    "import os\nprint('before', flush=True)\npid = os.fork()\nif pid == 0:\n    print('child', flush=True)\n    raise SystemExit(3)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n",
+)
+script(
+    "fork, both go on",
+    "import os, sys\npid = os.fork()\nfor i in range(3): pass\nif pid: print(os.waitpid(pid, 0)[1])\nelse: print('child')\n",
+)
+script(
+    "fork in a thread",
+    "import os, threading\ndef f():\n    pid = os.fork()\n    if pid == 0:\n        print('child', flush=True)\n        os._exit(0)\n    print(os.waitpid(pid, 0)[1])\nt = threading.Thread(target=f)\nt.start(); t.join()",
+)
+script(
+    "subprocess",
+    "import subprocess, sys\nr = subprocess.run([sys.executable, '-c', 'import sys; print(sys.argv); sys.exit(3)'], capture_output=True, text=True)\nprint(r)",
+)
+script(
+    "exec",
+    "import os, sys\nprint('first', flush=True)\nos.execv(sys.executable, [sys.executable, '-c', 'print(\"second\")'])",
+)
+script(
+    "threads",
+    "import threading\nout = []\ndef f(n):\n    out.append(sum(i * n for i in range(50)))\nts = [threading.Thread(target=f, args=(n,)) for n in range(8)]\n[t.start() for t in ts]; [t.join() for t in ts]\nprint(sorted(out), threading.main_thread().name, threading.active_count())",
+)
+script(
+    "daemon thread",
+    "import threading, time\ndef f():\n    while True: time.sleep(.01)\nthreading.Thread(target=f, daemon=True).start()\ntime.sleep(.1)\nprint('end')",
+)
+script(
+    "thread that goes on after the main program",
+    "import threading, time, atexit\natexit.register(print, 'exit')\ndef f():\n    time.sleep(.2)\n    print('thread', __name__)\nthreading.Thread(target=f).start()\nprint('main')",
+)
 POOL = "import multiprocessing as mp\ndef square(x):\n    return x * x\nif __name__ == '__main__':\n    with mp.get_context('%s').Pool(2) as pool:\n        print(pool.map(square, range(5)))\n"
 for method in ("fork", "spawn", "forkserver"):
     script(f"multiprocessing {method}", POOL % method, flags=("-Wignore",))
 case("multiprocessing spawn of a module", {"pkg/__init__.py": "", "pkg/mod.py": POOL % "spawn"}, ["-m", "pkg.mod"])
-script("executors", "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as pool:\n    print(list(pool.map(lambda x: x * 2, range(5))))")
-script("asyncio", "import asyncio\nasync def f(n):\n    await asyncio.sleep(0)\n    return n\nasync def main():\n    print(await asyncio.gather(*map(f, range(3))))\n    raise ValueError('end')\nasyncio.run(main())")
-script("settrace", "import sys\nevents = []\ndef trace(frame, event, arg):\n    events.append((frame.f_code.co_name, event, frame.f_lineno))\n    return trace\ndef f(x):\n    y = x + 1\n    return y\nsys.settrace(trace)\nf(1)\nsys.settrace(None)\nprint(events)")
-script("setprofile", "import sys\nevents = []\ndef f(x):\n    return len(x)\nsys.setprofile(lambda frame, event, arg: events.append((frame.f_code.co_name, event)))\nf('a')\nsys.setprofile(None)\nprint(events)")
-script("signal handler", "import signal, os\ndef handler(number, frame):\n    print(number, frame.f_code.co_name)\nsignal.signal(signal.SIGUSR1, handler)\ndef f():\n    os.kill(os.getpid(), signal.SIGUSR1)\nf()\nprint('end')")
-script("alarm in a loop", "import signal\ndef handler(*args):\n    raise TimeoutError\nsignal.signal(signal.SIGALRM, handler)\nsignal.setitimer(signal.ITIMER_REAL, .2)\ntry:\n    while True: pass\nexcept TimeoutError as error:\n    print('in time', error.__traceback__.tb_lineno)")
-script("exec and eval", "x = 1\nexec('x = 2\\nprint(x, __name__)')\nprint(eval('x + 1'), eval(compile('x', 'f', 'eval')))\nexec('def f(): return 1/0')\nf()")
-script("runpy", "import runpy, sys\nprint(runpy.run_path('other.py')['x'], 'exec' in vars(runpy))", files={"other.py": "x = __name__"})
-script("locals and introspection", "import inspect\ndef f(a, *b, c=1, **d):\n    e = [x for x in b]\n    return sorted(locals().items()), f.__code__.co_varnames, f.__code__.co_firstlineno\nprint(f(1, 2, z=3), inspect.getsource(f), inspect.signature(f))")
-script("pickle of functions", "import pickle\ndef f(): return 1\nclass A: pass\nprint(pickle.loads(pickle.dumps(f)) is f, pickle.loads(pickle.dumps(A)) is A)")
-script("columns", "import shutil, os\nprint(shutil.get_terminal_size(), os.environ['COLUMNS'], os.environ.get('NO_COLOR'))", env={"COLUMNS": "33", "NO_COLOR": "1"})
-case("json.tool", {"data.json": '{"b": [1, 2.5, null], "a": "\\u00e9"}'}, ["-m", "json.tool", "--sort-keys", "data.json"])
+script(
+    "executors",
+    "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as pool:\n    print(list(pool.map(lambda x: x * 2, range(5))))",
+)
+script(
+    "asyncio",
+    "import asyncio\nasync def f(n):\n    await asyncio.sleep(0)\n    return n\nasync def main():\n    print(await asyncio.gather(*map(f, range(3))))\n    raise ValueError('end')\nasyncio.run(main())",
+)
+script(
+    "settrace",
+    "import sys\nevents = []\ndef trace(frame, event, arg):\n    events.append((frame.f_code.co_name, event, frame.f_lineno))\n    return trace\ndef f(x):\n    y = x + 1\n    return y\nsys.settrace(trace)\nf(1)\nsys.settrace(None)\nprint(events)",
+)
+script(
+    "setprofile",
+    "import sys\nevents = []\ndef f(x):\n    return len(x)\nsys.setprofile(lambda frame, event, arg: events.append((frame.f_code.co_name, event)))\nf('a')\nsys.setprofile(None)\nprint(events)",
+)
+script(
+    "signal handler",
+    "import signal, os\ndef handler(number, frame):\n    print(number, frame.f_code.co_name)\nsignal.signal(signal.SIGUSR1, handler)\ndef f():\n    os.kill(os.getpid(), signal.SIGUSR1)\nf()\nprint('end')",
+)
+script(
+    "alarm in a loop",
+    "import signal\ndef handler(*args):\n    raise TimeoutError\nsignal.signal(signal.SIGALRM, handler)\nsignal.setitimer(signal.ITIMER_REAL, .2)\ntry:\n    while True: pass\nexcept TimeoutError as error:\n    print('in time', error.__traceback__.tb_lineno)",
+)
+script(
+    "exec and eval",
+    "x = 1\nexec('x = 2\\nprint(x, __name__)')\nprint(eval('x + 1'), eval(compile('x', 'f', 'eval')))\nexec('def f(): return 1/0')\nf()",
+)
+script(
+    "runpy",
+    "import runpy, sys\nprint(runpy.run_path('other.py')['x'], 'exec' in vars(runpy))",
+    files={"other.py": "x = __name__"},
+)
+script(
+    "locals and introspection",
+    "import inspect\ndef f(a, *b, c=1, **d):\n    e = [x for x in b]\n    return sorted(locals().items()), f.__code__.co_varnames, f.__code__.co_firstlineno\nprint(f(1, 2, z=3), inspect.getsource(f), inspect.signature(f))",
+)
+script(
+    "pickle of functions",
+    "import pickle\ndef f(): return 1\nclass A: pass\nprint(pickle.loads(pickle.dumps(f)) is f, pickle.loads(pickle.dumps(A)) is A)",
+)
+script(
+    "columns",
+    "import shutil, os\nprint(shutil.get_terminal_size(), os.environ['COLUMNS'], os.environ.get('NO_COLOR'))",
+    env={"COLUMNS": "33", "NO_COLOR": "1"},
+)
+case(
+    "json.tool", {"data.json": '{"b": [1, 2.5, null], "a": "\\u00e9"}'}, ["-m", "json.tool", "--sort-keys", "data.json"]
+)
 case("json.tool, stdin", {}, ["-m", "json.tool"], stdin=b'[1, {"a": 2}]')
 case("json.tool, bad input", {}, ["-m", "json.tool"], stdin=b"[1,")
 case("timeit", {}, ["-m", "timeit", "-n", "2", "-r", "1", "-s", "def f(): print('f')", "f()"])
-case("unittest", {"test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(1, 2)\n"}, ["-m", "unittest", "-q", "test_a"])
+case(
+    "unittest",
+    {"test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(1, 2)\n"},
+    ["-m", "unittest", "-q", "test_a"],
+)
 case("doctest", {"a.py": '"""\n>>> 1 + 1\n3\n"""\n'}, ["-m", "doctest", "a.py"])
 case("pdb", {"a.py": "x = 1\ny = 2\n"}, ["-m", "pdb", "a.py"], stdin=b"n\nn\np x\nq\n")
 case("cProfile", {"a.py": "print(__name__)\n"}, ["-m", "cProfile", "-s", "name", "-o", "stats", "a.py"])

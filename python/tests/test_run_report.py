@@ -45,8 +45,12 @@ def test_the_report_goes_to_stderr_and_the_output_stays_the_programs(programs):
 
 def test_every_format_counts_the_same(programs):
     counts = set()
-    programs.write({"prog.py": LOOP + "import threading\nt = threading.Thread(target=f, args=(2,))\nt.start(); t.join()\n"
-                    "try:\n    f('x')\nexcept TypeError: pass\nsum(i for i in range(3))\n"})
+    programs.write(
+        {
+            "prog.py": LOOP + "import threading\nt = threading.Thread(target=f, args=(2,))\nt.start(); t.join()\n"
+            "try:\n    f('x')\nexcept TypeError: pass\nsum(i for i in range(3))\n"
+        }
+    )
     for form in ("none", "text"):
         summary = programs.debugop("run", "--format", form, "prog.py").stderr.splitlines()[-1]
         counts.add(tuple(int(number.replace(",", "")) for number in re.findall(r"([\d,]+) [a-z]+s?", summary)[:4]))
@@ -55,22 +59,27 @@ def test_every_format_counts_the_same(programs):
     (summary,) = of_kind("summary", lines)
     counts.add(tuple(summary[name] for name in ("steps", "frames", "functions", "threads")))
     steps = of_kind("step", lines)
-    counts.add((
-        sum(step["event"] == "instruction" for step in steps),
-        sum(step.get("frame_event") == "enter" for step in steps),
-        len({step["code"] for step in steps}),
-        len({step["thread"] for step in steps}),
-    ))
+    counts.add(
+        (
+            sum(step["event"] == "instruction" for step in steps),
+            sum(step.get("frame_event") == "enter" for step in steps),
+            len({step["code"] for step in steps}),
+            len({step["thread"] for step in steps}),
+        )
+    )
     assert len(counts) == 1, counts
 
 
-@pytest.mark.parametrize(("output", "reason"), [
-    ("no/such/directory/file", "No such file or directory"),
-    (".", "Is a directory"),
-    ("prog.py/file", "Not a directory"),
-    ("prog.py", "it is the program itself"),
-    ("./sub/../prog.py", "it is the program itself"),
-])
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("no/such/directory/file", "No such file or directory"),
+        (".", "Is a directory"),
+        ("prog.py/file", "Not a directory"),
+        ("prog.py", "it is the program itself"),
+        ("./sub/../prog.py", "it is the program itself"),
+    ],
+)
 def test_an_output_that_cannot_be_opened(programs, output, reason):
     programs.write({"prog.py": LOOP, "sub/x": ""})
     run = programs.debugop("run", "-o", output, "prog.py")
@@ -84,7 +93,11 @@ def test_an_output_that_is_read_only(programs):
     programs.write({"prog.py": LOOP, "out": ""})
     (programs.directory / "out").chmod(0o400)
     run = programs.debugop("run", "-o", "out", "prog.py")
-    assert (run.stdout, run.stderr, run.status) == ("", "debugop: cannot write the report to 'out': Permission denied\n", 2)
+    assert (run.stdout, run.stderr, run.status) == (
+        "",
+        "debugop: cannot write the report to 'out': Permission denied\n",
+        2,
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -110,7 +123,9 @@ def shell(programs, line):
     line = line.replace("debugop", name) + "\nprintf '%s ' \"${PIPESTATUS[@]}\" >&3"
     reader, writer = os.pipe()
     command = ["bash", "-c", f"exec 3>&{writer} {writer}>&-; {line}"]
-    done = subprocess.run(command, cwd=programs.directory, capture_output=True, timeout=60, pass_fds=[writer], text=True)
+    done = subprocess.run(
+        command, cwd=programs.directory, capture_output=True, timeout=60, pass_fds=[writer], text=True
+    )
     os.close(writer)
     with open(reader) as file:
         statuses = [int(status) for status in file.read().split()]
@@ -138,7 +153,7 @@ def test_the_reader_of_the_output_goes_away(programs):
 
 def test_stderr_is_closed(programs):
     programs.write({"prog.py": LOOP})
-    stdout, stderr, statuses = shell(programs, "debugop run prog.py 2>&-")
+    stdout, _stderr, statuses = shell(programs, "debugop run prog.py 2>&-")
     assert (stdout, statuses) == ("10\n", [0])
 
 
@@ -179,7 +194,7 @@ def test_everything_until_the_end_is_kept(programs, ending, form):
         assert source.splitlines()[-1] in report or source.splitlines()[1] in report
         return
     lines = [json.loads(line) for line in report.splitlines()]
-    last = [line for line in of_kind("step", lines)][-1]
+    last = list(of_kind("step", lines))[-1]
     finished = ending in ("sys.exit", "exception", "interrupt")
     assert (lines[-1]["kind"] == "summary") == finished
     # The call that did not return is the last of it.
@@ -189,7 +204,7 @@ def test_everything_until_the_end_is_kept(programs, ending, form):
 
 def test_a_program_that_is_killed_while_it_computes_loses_at_most_a_moment(programs):
     source = "import os, threading, signal\nthreading.Timer(.7, os.kill, (os.getpid(), signal.SIGKILL)).start()\nn = 0\nwhile True:\n    n += 1\n"
-    lines, run = [], None
+    _lines, run = [], None
     programs.write({"prog.py": source})
     run = programs.debugop("run", "-o", str(programs.report), "prog.py")
     assert run.status == -9
@@ -243,20 +258,23 @@ CALLS = "import textwrap, other\ndef a():\n    return b()\ndef b():\n    return 
 OTHER = {"other.py": "def c():\n    return d()\ndef d():\n    return ''\n"}
 
 
-@pytest.mark.parametrize(("options", "expected"), [
-    ([], ["<module>", "P", "a", "b", "c", "d", "P.a"]),
-    (["--depth", "1"], ["<module>"]),
-    (["--depth", "2"], ["<module>", "P", "a", "P.a"]),
-    (["--depth", "3"], ["<module>", "P", "a", "b", "P.a"]),
-    (["--function", "b"], ["b"]),
-    (["--function", "a"], ["a", "P.a"]),
-    (["-f", "P.*", "-f", "d"], ["d", "P.a"]),
-    (["--exclude", "other"], ["<module>", "P", "a", "b", "P.a"]),
-    (["--exclude", "other.d"], ["<module>", "P", "a", "b", "c", "P.a"]),
-    (["--exclude", "**/other.py"], ["<module>", "P", "a", "b", "P.a"]),
-    (["--include", "textwrap", "--exclude", "other"], ["<module>", "P", "a", "b", "dedent", "P.a"]),
-    (["--include", "textwrap", "--exclude", "other", "--function", "dedent"], ["dedent"]),
-])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["<module>", "P", "a", "b", "c", "d", "P.a"]),
+        (["--depth", "1"], ["<module>"]),
+        (["--depth", "2"], ["<module>", "P", "a", "P.a"]),
+        (["--depth", "3"], ["<module>", "P", "a", "b", "P.a"]),
+        (["--function", "b"], ["b"]),
+        (["--function", "a"], ["a", "P.a"]),
+        (["-f", "P.*", "-f", "d"], ["d", "P.a"]),
+        (["--exclude", "other"], ["<module>", "P", "a", "b", "P.a"]),
+        (["--exclude", "other.d"], ["<module>", "P", "a", "b", "c", "P.a"]),
+        (["--exclude", "**/other.py"], ["<module>", "P", "a", "b", "P.a"]),
+        (["--include", "textwrap", "--exclude", "other"], ["<module>", "P", "a", "b", "dedent", "P.a"]),
+        (["--include", "textwrap", "--exclude", "other", "--function", "dedent"], ["dedent"]),
+    ],
+)
 def test_what_is_followed(programs, options, expected):
     lines, run = reported(programs, *options, source=CALLS, files=OTHER)
     assert (run.stdout, run.stderr, run.status) == ("", "", 0)
@@ -291,7 +309,13 @@ def on_a_terminal(programs, *arguments, columns=80, **env):
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")} | env
     command = [sys.executable, "-m", "debugop", *arguments]
     process = subprocess.Popen(
-        command, cwd=programs.directory, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        command,
+        cwd=programs.directory,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        start_new_session=True,
     )
     os.close(slave)
     seen = b""

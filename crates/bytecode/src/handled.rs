@@ -77,7 +77,7 @@ fn slots_at(analysis: &Analysis, at: InstrIdx) -> Slots {
         let mut after = slots;
         match info.op {
             Op::PushExcInfo => {
-                after.extend(analysis.depth(here).and_then(|depth| depth.checked_sub(1)))
+                after.extend(analysis.depth(here).and_then(|depth| depth.checked_sub(1)));
             }
             Op::PopExcept => {
                 after.pop();

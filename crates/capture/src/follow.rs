@@ -85,10 +85,10 @@ fn constructors<'py>(
     for method in [metaclass_call, new, init].into_iter().flatten() {
         if let Ok(function) = method.cast_exact::<PyFunction>() {
             found(function)?;
-        } else if let Some(inner) = unwrap(py, &method)? {
-            if let Ok(function) = inner.cast_exact::<PyFunction>() {
-                found(function)?;
-            }
+        } else if let Some(inner) = unwrap(py, &method)?
+            && let Ok(function) = inner.cast_exact::<PyFunction>()
+        {
+            found(function)?;
         }
     }
     Ok(())

@@ -148,8 +148,8 @@ impl<'py> Frame<'py> {
     pub(crate) fn read(self, py: Python<'py>, shape: &CodeShape, index: u32) -> SlotValue<'py> {
         match self.content(shape, index) {
             Content::Null => SlotValue::Null,
-            // SAFETY: the slot keeps the object alive while we take a reference of our own.
             Content::Object(object) => {
+                // SAFETY: the slot keeps the object alive while we take a reference of our own.
                 SlotValue::Object(unsafe { Bound::from_borrowed_ptr(py, object) })
             }
             #[cfg(Py_3_14)]

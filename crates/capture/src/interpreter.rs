@@ -74,7 +74,7 @@ fn check_running_frame(py: Python<'_>) -> PyResult<()> {
         .import("sys")?
         .call_method0("_getframe")?
         .getattr("f_code")?;
-    let found = Frame::current(py).map(|frame| frame.code_address());
+    let found = Frame::current(py).map(Frame::code_address);
     if found == Some(expected.as_ptr() as usize) {
         return Ok(());
     }

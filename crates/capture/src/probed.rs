@@ -571,12 +571,15 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     ]
 }
 
+/// Constants, and the probed code objects among them.
+type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>);
+
 /// The constants with nested code objects replaced by their probed copies, and those.
 fn probe_constants<'py>(
     py: Python<'py>,
     constants: &Bound<'py, PyTuple>,
     module: &str,
-) -> PyResult<(Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>)> {
+) -> PyResult<ProbedConstants<'py>> {
     let mut nested = Vec::new();
     let mut consts = Vec::with_capacity(constants.len());
     for constant in constants.iter() {

@@ -259,10 +259,10 @@ impl Tracer {
             },
             _ => return Ok(()),
         };
-        if let Some(limit) = follow.depth {
-            if self.call_depth(py, event.frame) >= limit {
-                return Ok(());
-            }
+        if let Some(limit) = follow.depth
+            && self.call_depth(py, event.frame) >= limit
+        {
+            return Ok(());
         }
         self.follow_callable(py, follow, &callable)
     }

@@ -182,7 +182,7 @@ fn push_points(
     for point in points.take(limit) {
         match char::from_u32(point) {
             Some(character) => {
-                wtf8.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes())
+                wtf8.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
             // A lone surrogate, in the three bytes that UTF-8 would have for it.
             None => wtf8.extend([

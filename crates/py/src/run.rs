@@ -348,6 +348,10 @@ pub(crate) fn report_uncaught(py: Python<'_>, error: Bound<'_, PyAny>) {
 
 /// Reads, compiles and runs a source file by the interpreter's own way for scripts, untraced, in `globals`.
 #[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over what it extracts"
+)]
 pub(crate) fn run_file(
     py: Python<'_>,
     path: OsString,

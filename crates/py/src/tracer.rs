@@ -47,6 +47,10 @@ pub(crate) struct PyFollow {
 #[pymethods]
 impl PyFollow {
     #[new]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "PyO3 hands over what it extracts"
+    )]
     #[pyo3(signature = (*, include = vec![], exclude = vec![], all = false, depth = None, libraries = vec![]))]
     fn new(
         include: Vec<String>,

@@ -7,6 +7,7 @@ Where the fields are, in bytes: `Include/internal/pycore_frame.h` (3.14+: `pycor
 import ctypes
 import dis
 import functools
+import itertools
 import sys
 
 V = sys.version_info[:2]
@@ -76,7 +77,7 @@ def depths(code):
     3.12: RETURN_GENERATOR pushes the generator, and SEND keeps its depth when it jumps (`Python/bytecodes.c`).
     """
     instructions = list(dis.get_instructions(code))
-    follows = {one.offset: two.offset for one, two in zip(instructions, instructions[1:], strict=False)}
+    follows = {one.offset: two.offset for one, two in itertools.pairwise(instructions)}
     by_offset = {instruction.offset: instruction for instruction in instructions}
     handlers = dis._parse_exception_table(code)
     found, waiting = {}, [(0, 0)]
@@ -87,7 +88,9 @@ def depths(code):
             continue
         found[offset] = depth
         here = by_offset[offset]
-        waiting += [(entry.target, entry.depth + entry.lasti + 1) for entry in handlers if entry.start <= offset < entry.end]
+        waiting += [
+            (entry.target, entry.depth + entry.lasti + 1) for entry in handlers if entry.start <= offset < entry.end
+        ]
         arg = here.arg if here.opcode >= dis.HAVE_ARGUMENT else None
         if here.opcode in dis.hasjrel:
             sends = V == (3, 12) and here.opname == "SEND"

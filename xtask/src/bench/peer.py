@@ -66,14 +66,17 @@ def main():
             except Exception as error:  # counted and reported: what it cannot do is a result
                 failed[code.co_qualname] = f"{type(error).__name__}: {error}"
         best = min(best, time.process_time() - started)
-    json.dump({
-        "version": bytecode.__version__,
-        "files": files,
-        "codes": len(codes),
-        "instructions": count,
-        "seconds": best,
-        "failed": failed,
-    }, sys.stdout)
+    json.dump(
+        {
+            "version": bytecode.__version__,
+            "files": files,
+            "codes": len(codes),
+            "instructions": count,
+            "seconds": best,
+            "failed": failed,
+        },
+        sys.stdout,
+    )
 
 
 if __name__ == "__main__":

@@ -50,9 +50,7 @@ def record(code):
         targets.append(ins.argval if ins.opcode in JUMPS else -1)
         labels.append(bool(ins.is_jump_target))
         where = ins.positions
-        for column, value in zip(
-            positions, (where.lineno, where.end_lineno, where.col_offset, where.end_col_offset)
-        ):
+        for column, value in zip(positions, (where.lineno, where.end_lineno, where.col_offset, where.end_col_offset)):
             column.append(or_minus_one(value))
     parts = [code.co_code, code.co_exceptiontable, code.co_linetable, code.co_qualname.encode(errors="replace")]
     head = struct.pack(
@@ -93,13 +91,17 @@ def main():
             file.write(struct.pack("<III", len(head), len(records), len(blob)) + head + blob)
             if number % 20 == 0:
                 print(json.dumps({"done": number, "of": len(paths)}), flush=True)
-    print(json.dumps({
-        "done": len(paths),
-        "of": len(paths),
-        "failed": failed,
-        "codes": codes,
-        "instructions": instructions,
-    }))
+    print(
+        json.dumps(
+            {
+                "done": len(paths),
+                "of": len(paths),
+                "failed": failed,
+                "codes": codes,
+                "instructions": instructions,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

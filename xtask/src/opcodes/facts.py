@@ -82,14 +82,8 @@ def fit(effect, name):
 
 def effects(name, number):
     if not has_arg(number):
-        return [
-            {"base": dis.stack_effect(number, None, jump=jump), "terms": []}
-            for jump in (False, True)
-        ]
-    return [
-        fit(lambda arg: dis.stack_effect(number, arg, jump=jump), name)
-        for jump in (False, True)
-    ]
+        return [{"base": dis.stack_effect(number, None, jump=jump), "terms": []} for jump in (False, True)]
+    return [fit(lambda arg: dis.stack_effect(number, arg, jump=jump), name) for jump in (False, True)]
 
 
 def groups(number):

@@ -1,8 +1,5 @@
 def add(*numbers):
-    return sum(
-        number
-        for number in numbers
-    )
+    return sum(number for number in numbers)
 
 
 result = add(
