@@ -161,11 +161,7 @@ def trace(frame, event, arg):
         raising[frame] = arg[1]
         # 3.14 calls the trace function with RESUME, which is not executed, when an exception is thrown into a generator.
         last = steps[-1]
-        if (
-            last["frame"] == ordinal(frames, frame)
-            and is_resume(code, last["offset"])
-            and code.co_code[last["offset"] + 1]
-        ):
+        if last["frame"] == ordinal(frames, frame) and is_resume(code, last["offset"]) and code.co_code[last["offset"] + 1]:
             steps.pop()
     elif event == "return" and arg is None and frame in raising:
         last = opcode.opname[code.co_code[frame.f_lasti]]
@@ -175,11 +171,7 @@ def trace(frame, event, arg):
         operation = opcode.opname[code.co_code[frame.f_lasti]]
         resume = code.co_code.find(bytes([opcode.opmap["RESUME"]]))
         # RESUME is seen as the call event only.
-        if (
-            is_resume(code, frame.f_lasti) == (event == "call")
-            and operation != "EXTENDED_ARG"
-            and frame.f_lasti >= resume
-        ):
+        if is_resume(code, frame.f_lasti) == (event == "call") and operation != "EXTENDED_ARG" and frame.f_lasti >= resume:
             add(frame, "instruction", stack(frame))
     return trace
 
@@ -192,7 +184,7 @@ threading.settrace(trace)
 sys.settrace(trace)
 try:
     exec(program, {"__name__": "__main__"})
-except Exception:
+except Exception as error:
     pass
 finally:
     sys.settrace(None)

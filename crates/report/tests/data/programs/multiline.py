@@ -1,5 +1,8 @@
 def add(*numbers):
-    return sum(number for number in numbers)
+    return sum(
+        number
+        for number in numbers
+    )
 
 
 result = add(
