@@ -115,19 +115,6 @@ case("bytecode of another version", {"prog.pyc": bytecode("1", b"\x00\x00\r\n")}
 case("bytecode that is no code", {"prog.pyc": MAGIC_NUMBER + bytes(12) + marshal.dumps(1)}, ["prog.pyc"])
 case("missing script", {}, ["no_such.py", "a"])
 case("empty file", {"prog.py": ""}, ["prog.py"])
-case(
-    "program that hides standard modules",
-    {
-        "prog.py": "import types, textwrap, dataclasses, linecache, sysconfig, enum\nprint(types.__file__, textwrap.x, dataclasses.y)\n"
-        "print(linecache.__file__, sysconfig.__file__, enum.__file__)",
-        **{
-            f"{name}.py": "x = y = 1"
-            for name in ("dataclasses", "textwrap", "linecache", "sysconfig", "pkgutil", "runpy")
-        },
-    },
-    ["prog.py"],
-)
-
 # ----------------------------------------------------------------------------------------------- source files
 
 script("syntax error", "x = 1\nprint('not run')\ndef f(:\n    pass\n")

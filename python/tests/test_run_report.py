@@ -18,7 +18,7 @@ def reported(programs, *options, source=LOOP, files=None, command=("prog.py",), 
     """The lines of the jsonl report of a program, and what the process did."""
     programs.write({"prog.py": source, **(files or {})})
     run = programs.debugop("run", "--format", "jsonl", "-o", str(programs.report), *options, *command, **others)
-    return [json.loads(line) for line in programs.report.read_text().splitlines()], run
+    return [json.loads(line) for line in programs.report.read_text(encoding="utf-8").split("\n")[:-1]], run
 
 
 def of_kind(kind, lines):
@@ -55,7 +55,7 @@ def test_every_format_counts_the_same(programs):
         summary = programs.debugop("run", "--format", form, "prog.py").stderr.splitlines()[-1]
         counts.add(tuple(int(number.replace(",", "")) for number in re.findall(r"([\d,]+) [a-z]+s?", summary)[:4]))
     programs.debugop("run", "--format", "jsonl", "-o", str(programs.report), "prog.py")
-    lines = [json.loads(line) for line in programs.report.read_text().splitlines()]
+    lines = [json.loads(line) for line in programs.report.read_text(encoding="utf-8").split("\n")[:-1]]
     (summary,) = of_kind("summary", lines)
     counts.add(tuple(summary[name] for name in ("steps", "frames", "functions", "threads")))
     steps = of_kind("step", lines)
