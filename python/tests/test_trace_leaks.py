@@ -9,6 +9,9 @@ import sys
 import debugop
 import pytest
 
+# Thousands of turns; slow machines need more than the default of pyproject.toml.
+pytestmark = pytest.mark.timeout(600)
+
 
 def target(x):
     y = [x, x]
