@@ -108,7 +108,7 @@ def main_module():
     module.__loader__ = _bootstrap.BuiltinImporter
     if sys.version_info < (3, 14):
         module.__annotations__ = {}
-    module.__builtins__ = sys.modules["builtins"]
+    module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
     return module
 
 
@@ -167,7 +167,7 @@ def run_by_runpy(report, name: str, alter_argv: bool) -> BaseException | None:
     """Let runpy do what it does for `python -m NAME`, or for the `__main__` of `sys.path[0]`."""
     import runpy
 
-    return show_failure(report.execute_by(runpy._run_module_as_main, (name, alter_argv)))
+    return show_failure(report.execute_by(runpy._run_module_as_main, (name, alter_argv)))  # type: ignore[attr-defined]
 
 
 def run_code(report, load, sources=()) -> BaseException | None:
@@ -197,7 +197,9 @@ def register_lines(code, filename: str, text: str) -> None:
 
         # 3.13.0 knows such texts by their names, its successors by their code.
         key = code if hasattr(linecache, "_interactive_cache") else filename
-        linecache._register_code(key, text, filename)
+        register = getattr(linecache, "_register_code", None)
+        if register is not None:
+            register(key, text, filename)
 
 
 def show_failure(error):

@@ -171,7 +171,8 @@ def test_nothing_accumulates(feature):
     watched = [argument, target, numbers, closure, fails, target.__code__, numbers.__code__, closure.__code__, Class]
     objects, blocks = least_growth(lambda: feature(argument), 250, watched)
     assert objects < 10
-    assert blocks < 20
+    # On 3.11 up to 25 blocks come and go in the features that raise; a leak would be one or more a round.
+    assert blocks < 60
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
