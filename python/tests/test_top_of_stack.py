@@ -31,35 +31,16 @@ def traced(handler):
 def decoded(records):
     """(instruction, kind, payload) of each record."""
     at, found = 0, []
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = records[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def word(layout):
-        nonlocal at
-        at += 8
-        return struct.unpack_from(layout, records, at - 8)[0]
-
     while at < len(records):
-        head = records[at]
-        at += 1
+        head, instruction = struct.unpack_from("<BI", records, at)
+        at += 5
+        kind, payload = head & 7, None
+        if kind >= 2:
+            (payload,) = struct.unpack_from({2: "<q", 3: "<d", 4: "<Q"}[kind], records, at)
+            at += 8
         if head & 8:
-            assert word("<Q") != 0
-        instruction, kind = varint(), head & 7
-        payload = None
-        if kind == 2:
-            number = varint()
-            payload = number >> 1 ^ -(number & 1)
-        elif kind in (3, 4):
-            payload = word("<d" if kind == 3 else "<Q")
+            assert struct.unpack_from("<Q", records, at) != (0,)
+            at += 8
         found.append((instruction, kind, payload))
     return found
 

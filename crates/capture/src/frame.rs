@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use pyo3::types::PyFrame;
+use pyo3::types::{PyCode, PyFrame};
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use crate::gil::GilCell;
@@ -31,6 +31,7 @@ pub enum SlotValue<'py> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'py> {
     raw: NonNull<InterpreterFrame>,
+    thread: NonNull<ThreadState>,
     scope: PhantomData<Python<'py>>,
 }
 
@@ -41,14 +42,45 @@ impl<'py> Frame<'py> {
     pub fn current(_py: Python<'py>) -> Option<Self> {
         // SAFETY: the token shows that this thread is attached, so its thread state is live and its `current_frame` valid
         // or NULL; see `ThreadState::current_frame`. Checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
-        let raw = unsafe {
+        let (thread, raw) = unsafe {
             let state = ffi::compat::PyThreadState_GetUnchecked().cast::<ThreadState>();
-            (*state).current_frame()
+            (NonNull::new(state)?, (*state).current_frame())
         };
         NonNull::new(raw).map(|raw| Self {
             raw,
+            thread,
             scope: PhantomData,
         })
+    }
+
+    /// The address of the state of the thread that runs the frame: the thread's identity while it lives.
+    #[inline]
+    pub(crate) fn thread_address(self) -> usize {
+        self.thread.as_ptr() as usize
+    }
+
+    /// The identifier of the thread that runs the frame, as `threading.get_ident` gives it.
+    #[inline]
+    #[must_use]
+    pub fn thread_ident(self) -> u64 {
+        // SAFETY: the frame executes on this thread (see the type), so the thread's state is alive; the field is set before
+        // a thread runs its first frame (Python/pystate.c, 3.11-3.15).
+        unsafe { (*self.thread.as_ptr()).thread_id }
+    }
+
+    /// Byte offset, in the code that the frame runs, of the instruction that it is executing, as `PyFrame_GetLasti` gives
+    /// it; `None` before the first.
+    #[inline]
+    pub(crate) fn instruction_offset(self) -> Option<u32> {
+        let frame = self.get();
+        let code = frame.code().cast::<CodeObject>();
+        // SAFETY: `Frame` values are made only from running Python frames, whose code is a live code object; both pointers
+        // are into its bytecode, or one unit before it (3.11, 3.12: nothing executed yet).
+        let bytes = unsafe {
+            let first = std::ptr::addr_of!((*code).co_code_adaptive).cast::<u16>();
+            frame.instruction().byte_offset_from(first)
+        };
+        u32::try_from(bytes).ok()
     }
 
     #[inline]
@@ -71,6 +103,13 @@ impl<'py> Frame<'py> {
         self.get().code() as usize
     }
 
+    /// The code object that the frame runs.
+    #[inline]
+    pub(crate) fn code(self, py: Python<'py>) -> Bound<'py, PyCode> {
+        // SAFETY: `Frame` values are made only from running Python frames, whose code is a live code object.
+        unsafe { Bound::from_borrowed_ptr(py, self.get().code()).cast_into_unchecked() }
+    }
+
     /// The frame that called this one, skipping frames of the interpreter's own.
     #[must_use]
     pub fn previous(self) -> Option<Self> {
@@ -78,6 +117,7 @@ impl<'py> Frame<'py> {
         loop {
             let frame = Self {
                 raw: NonNull::new(raw)?,
+                thread: self.thread,
                 scope: PhantomData,
             };
             if owner_is_python(frame.get().owner) {
@@ -225,7 +265,7 @@ pub(crate) struct CodeShape {
 
 impl CodeShape {
     /// The sizes of `code`, which must be a code object.
-    pub(crate) fn of(code: &Bound<'_, pyo3::types::PyCode>) -> Self {
+    pub(crate) fn of(code: &Bound<'_, PyCode>) -> Self {
         // SAFETY: the type is checked by `Bound<PyCode>`; the fields never change after creation.
         let raw = unsafe { &*code.as_ptr().cast::<CodeObject>() };
         Self {
@@ -235,13 +275,6 @@ impl CodeShape {
             units: raw.units(),
         }
     }
-}
-
-/// The address of this thread's state: the thread's identity while it lives.
-#[inline]
-fn thread_address(_py: Python<'_>) -> usize {
-    // SAFETY: the token shows that the thread is attached; only the address is used.
-    unsafe { ffi::compat::PyThreadState_GetUnchecked() as usize }
 }
 
 /// A DEBUG_OP that is being reported: who reports, and on which thread.
@@ -262,11 +295,11 @@ pub(crate) struct Scope<'py> {
 }
 
 impl<'py> Scope<'py> {
-    /// Opens a scope for `tracer` (its address) on this thread; `None` if one is open already, that is, if the tracer's own
+    /// Opens a scope for `tracer` (its address) on the thread of `frame`, this thread; `None` if one is open already, that is, if the tracer's own
     /// callback is what runs the traced code.
     #[inline]
-    pub(crate) fn enter(py: Python<'py>, tracer: usize) -> Option<Self> {
-        let thread = thread_address(py);
+    pub(crate) fn enter(py: Python<'py>, frame: Frame<'py>, tracer: usize) -> Option<Self> {
+        let thread = frame.thread_address();
         IN_FLIGHT.with(py, |open| {
             if open
                 .iter()
@@ -327,14 +360,15 @@ impl LiveFrame {
     #[inline]
     #[must_use]
     pub fn get<'py>(&self, py: Python<'py>) -> Option<Frame<'py>> {
-        let thread = thread_address(py);
+        let current = Frame::current(py)?;
+        let thread = current.thread_address();
         let open = IN_FLIGHT.with(py, |open| {
             open.iter()
                 .any(|scope| scope.serial == self.serial && scope.thread == thread)
         });
         open.then_some(Frame {
             raw: self.raw,
-            scope: PhantomData,
+            ..current
         })
     }
 }

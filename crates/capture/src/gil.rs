@@ -68,3 +68,11 @@ impl<T> GilCell<T> {
         f(unsafe { &mut *self.0.as_ptr() })
     }
 }
+
+impl<T> GilCell<std::sync::Arc<T>> {
+    /// Whether the cell holds this very object.
+    #[inline]
+    pub(crate) fn is(&self, py: Python<'_>, other: &std::sync::Arc<T>) -> bool {
+        self.with(py, |own| std::sync::Arc::ptr_eq(own, other))
+    }
+}

@@ -4,6 +4,7 @@ use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Python, ffi};
 
 use crate::event::Event;
+use crate::layout::LongObject;
 use crate::layout::slot::Content;
 
 /// What a value-stack slot holds, without a reference of our own.
@@ -40,14 +41,15 @@ impl Event<'_, '_> {
 #[inline]
 fn glance(py: Python<'_>, object: *mut ffi::PyObject) -> Glance {
     use pyo3::PyTypeInfo;
-    // SAFETY: the slot that `object` was read from keeps it alive, and nothing here runs code that could change the slot: an
-    // exact float's field is read, and PyLong_AsLongLongAndOverflow reads the digits of an exact int.
+    // SAFETY: the slot that `object` was read from keeps it alive, and nothing here runs code that could change the slot: the
+    // fields of an exact float and an exact int are read (layouts checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2).
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == PyInt::type_object_raw(py) {
-            let mut overflow = 0;
-            let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
-            if overflow == 0 {
+            if let Some(value) = (*object.cast::<LongObject>()).compact() {
+                return Glance::Int(value);
+            }
+            if let Some(value) = wide(object) {
                 return Glance::Int(value);
             }
         } else if class == PyFloat::type_object_raw(py) {
@@ -55,4 +57,16 @@ fn glance(py: Python<'_>, object: *mut ffi::PyObject) -> Glance {
         }
     }
     Glance::Object(object as u64)
+}
+
+/// The value of an exact int of several digits, if it fits.
+///
+/// # Safety
+/// `object` is a live exact int.
+#[cold]
+unsafe fn wide(object: *mut ffi::PyObject) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: by the contract above; reads the digits.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
+    (overflow == 0).then_some(value)
 }

@@ -26,12 +26,20 @@ pub(crate) mod slot;
 #[path = "layout/slot_tagged.rs"]
 pub(crate) mod slot;
 
+#[cfg(not(Py_3_12))]
+#[path = "layout/int_sized.rs"]
+mod int;
+#[cfg(Py_3_12)]
+#[path = "layout/int_tagged.rs"]
+mod int;
+
 pub use current::VERSION;
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
 pub(crate) use current::{
     CodeObject, FunctionObject, InterpreterFrame, ThreadState, owner_is_python,
 };
+pub(crate) use int::LongObject;
 use pyo3::ffi::PyObject;
 
 /// `struct _frame` up to `f_frame`, the same in 3.11-3.15 (`Include/internal/pycore_frame.h`).
@@ -55,6 +63,14 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
         (
             "PyCodeObject.co_nlocalsplus",
             offset_of!(CodeObject, co_nlocalsplus),
+        ),
+        (
+            "PyCodeObject.co_code_adaptive",
+            offset_of!(CodeObject, co_code_adaptive),
+        ),
+        (
+            "PyThreadState.thread_id",
+            offset_of!(ThreadState, thread_id),
         ),
         (
             "PyFunctionObject.func_code",
@@ -86,5 +102,6 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
         ),
     ];
     all.extend(current::version_offsets());
+    all.extend(int::offsets());
     all
 }

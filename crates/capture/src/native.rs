@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use pyo3::Python;
-
-use crate::event::Event;
 use crate::ring::TopOfStack;
 
 /// What a handler does that never runs Python code, never releases the GIL and never fails. The fire path may therefore
@@ -16,14 +13,4 @@ pub enum Native {
     Count,
     /// Encodes the top of the value stack.
     TopOfStack(Arc<TopOfStack>),
-}
-
-impl Native {
-    #[inline]
-    pub(crate) fn step(&self, py: Python<'_>, event: &Event<'_, '_>) {
-        match self {
-            Self::Count => {}
-            Self::TopOfStack(ring) => ring.step(py, event),
-        }
-    }
 }

@@ -134,7 +134,7 @@ fn call<'py>(
             "DEBUG_OP cannot stand before the first RESUME: the frame is incomplete there",
         ));
     };
-    let stack = stack(py, frame, &object, op)?;
+    let stack = stack(py, frame, op)?;
     target.call1((stack, object))?;
     Ok(())
 }
@@ -143,10 +143,10 @@ fn call<'py>(
 fn stack<'py>(
     py: Python<'py>,
     frame: Frame<'py>,
-    object: &Bound<'py, PyFrame>,
     op: *mut ffi::PyObject,
 ) -> PyResult<Bound<'py, PyList>> {
-    let (code, offset) = position(object)?;
+    let code = frame.code(py);
+    let offset = frame.instruction_offset().ok_or_else(not_started)?;
     let facts = extra::facts(py, &code)?;
     let inversions = facts
         .inversions
@@ -173,16 +173,21 @@ fn stack<'py>(
         SlotValue::Object(operand) if operand.as_ptr() == op => {}
         _ => return Err(not_an_instruction()),
     }
+    let none = py.None().into_bound(py);
     let slots = (0..top)
         .rev()
-        .map(|index| match frame.read(py, &facts.shape, index) {
-            SlotValue::Object(value) => Ok(Some(value)),
-            SlotValue::Tagged(number) => Ok(Some(
-                pyo3::IntoPyObject::into_pyobject(number, py)?.into_any(),
-            )),
-            SlotValue::Null | SlotValue::Opaque => Ok(None),
-        });
-    PyList::new(py, slots.collect::<PyResult<Vec<_>>>()?)
+        .map(|index| frame.read(py, &facts.shape, index));
+    PyList::new(
+        py,
+        slots.map(|slot| match slot {
+            SlotValue::Object(value) => value,
+            SlotValue::Tagged(number) => {
+                let Ok(number) = pyo3::IntoPyObject::into_pyobject(number, py);
+                number.into_any()
+            }
+            SlotValue::Null | SlotValue::Opaque => none.clone(),
+        }),
+    )
 }
 
 /// The code object that a frame runs and the byte offset of the instruction that it executes.
@@ -197,9 +202,12 @@ fn position<'py>(frame: &Bound<'py, PyFrame>) -> PyResult<(Bound<'py, PyCode>, u
             ffi::PyFrame_GetLasti(frame.as_ptr().cast()),
         )
     };
-    let offset = u32::try_from(lasti)
-        .map_err(|_| PyErr::new::<PyValueError, _>("the frame has not started"))?;
+    let offset = u32::try_from(lasti).map_err(|_| not_started())?;
     Ok((code, offset))
+}
+
+fn not_started() -> PyErr {
+    PyValueError::new_err("the frame has not started")
 }
 
 /// The exception for a value stack whose depth cannot be told.

@@ -17,7 +17,9 @@ use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::native::Native;
 use crate::registry;
+use crate::ring::TopOfStack;
 use crate::site;
 use crate::tracer::{Hook, Tracer};
 
@@ -31,6 +33,8 @@ pub(crate) struct SiteInfo {
     further: (u32, u32),
     /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
     depth: Option<NonZeroU32>,
+    /// How many of them control reaches; an exception that leaves is one.
+    steps: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +244,52 @@ impl ProbedCode {
         self.callables[instruction.0 as usize]
     }
 
-    /// Whether anybody watches; the first thing that a probe asks.
+    /// Does all there is to do at `site`, if that is native; the first thing that a probe asks.
+    #[inline]
+    pub(crate) fn fire_natively(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> bool {
+        self.native.with(py, |tracer| {
+            let Some(tracer) = tracer else { return false };
+            match tracer.native() {
+                None => false,
+                Some(Native::Count) => {
+                    tracer.count(py, site.steps);
+                    true
+                }
+                Some(Native::TopOfStack(ring)) => {
+                    let steps = self.native_steps(py, site, ring);
+                    tracer.count(py, steps);
+                    steps > 0
+                }
+            }
+        })
+    }
+
+    /// Hands the steps of `site` to `ring`; returns how many they were.
+    #[inline]
+    fn native_steps(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo, ring: &TopOfStack) -> u32 {
+        let Some((frame, shape)) = self.running(py) else {
+            return 0;
+        };
+        let Some(depth) = site.depth else { return 0 };
+        let mut event = Event {
+            kind: EventKind::Instruction,
+            code: self,
+            instruction: site.first,
+            frame,
+            shape,
+            depth: depth.get() - 1,
+        };
+        ring.step(py, &event);
+        for &instruction in self.further(site) {
+            if let Some(depth) = self.analysis.depth(instruction) {
+                (event.instruction, event.depth) = (instruction, depth);
+                ring.step(py, &event);
+            }
+        }
+        site.steps
+    }
+
+    /// Whether anybody watches.
     #[inline]
     pub(crate) fn is_watched(&self, py: Python<'_>) -> bool {
         self.hooks.with(py, |hooks| hooks.is_some())
@@ -249,53 +298,20 @@ impl ProbedCode {
     /// Runs the hooks of the site that has just been reached by the running frame.
     #[inline]
     pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> Result<(), Raised> {
-        let (Some(frame), Some(shape)) = (Frame::current(py), self.shape.get()) else {
-            return Ok(());
-        };
+        match self.running(py) {
+            Some((frame, shape)) => self.fire_all(py, frame, shape, site),
+            None => Ok(()),
+        }
+    }
+
+    /// The running frame, if it runs this code.
+    #[inline]
+    fn running<'py>(&self, py: Python<'py>) -> Option<(Frame<'py>, &CodeShape)> {
+        let (frame, shape) = (Frame::current(py)?, self.shape.get()?);
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
         // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
         // its address is its own.
-        if !frame.has_shape(shape) {
-            return Ok(());
-        }
-        if let Some(depth) = site.depth {
-            let (kind, instruction, depth) = (EventKind::Instruction, site.first, depth.get() - 1);
-            let done = self.native.with(py, |native| {
-                let Some(tracer) = native else { return false };
-                tracer.step_natively(
-                    py,
-                    &Event {
-                        kind,
-                        code: self,
-                        instruction,
-                        frame,
-                        shape,
-                        depth,
-                    },
-                );
-                for &instruction in self.further(site) {
-                    let Some(depth) = self.analysis.depth(instruction) else {
-                        continue;
-                    };
-                    tracer.step_natively(
-                        py,
-                        &Event {
-                            kind,
-                            code: self,
-                            instruction,
-                            frame,
-                            shape,
-                            depth,
-                        },
-                    );
-                }
-                true
-            });
-            if done {
-                return Ok(());
-            }
-        }
-        self.fire_all(py, frame, shape, site)
+        frame.has_shape(shape).then_some((frame, shape))
     }
 
     fn fire_all(
@@ -487,6 +503,7 @@ impl ProbeLayout {
             };
             layout.sequences.push(probe(constants + layout.sites.len()));
             layout.places.push(site.place);
+            let reached = |one: &&InstrIdx| analysis.depth(**one).is_some();
             layout.sites.push(SiteInfo {
                 kind: SiteKind::Step,
                 first,
@@ -494,6 +511,7 @@ impl ProbeLayout {
                 depth: analysis
                     .depth(first)
                     .and_then(|depth| NonZeroU32::new(depth + 1)),
+                steps: site.reports.iter().filter(reached).count() as u32,
             });
             layout.further.extend_from_slice(&site.reports[1..]);
         }
@@ -503,6 +521,7 @@ impl ProbeLayout {
             first: InstrIdx(0),
             further: (0, 0),
             depth: None,
+            steps: 1,
         });
         layout
     }

@@ -3,12 +3,14 @@
 //! This is what the hot path of a recorder has to do and nothing else, so it tells what recording costs at least.
 //!
 //! ```text
-//! record   head  [code]  instruction  payload
+//! record   head  instruction  [payload]  [code]
 //! head     one byte: bits 0-2 the kind; bit 3: `code` is present, because it is not that of the record before
-//! code     address of the original code object, 8 bytes little-endian
-//! instruction  index in its code object, varint (7 bits a byte, least significant first)
-//! payload  0 empty stack: none   1 NULL: none   2 int: zigzag varint   3 float: 8 bytes   4 object: its address, 8 bytes
+//! instruction  index in its code object, 4 bytes
+//! payload  0 empty stack: none   1 NULL: none   2 int: 8 bytes, signed   3 float: 8 bytes   4 object: its address, 8 bytes
+//! code     address of the original code object, 8 bytes
 //! ```
+//!
+//! Everything is little-endian. The sizes are fixed because bytes cost less than branches here.
 
 use std::sync::Arc;
 
@@ -21,8 +23,8 @@ use crate::glance::Glance;
 use crate::native::Native;
 use crate::tracer::{Handler, Tracer};
 
-/// No record is longer: head 1, code 8, instruction 5, payload 10.
-const LONGEST: usize = 24;
+/// No record is longer.
+const LONGEST: usize = 1 + 4 + 8 + 8;
 const CODE_FOLLOWS: u8 = 8;
 
 /// A handler that encodes the top of the value stack of every step.
@@ -83,55 +85,28 @@ impl Ring {
             self.code = 0;
         }
         let (kind, payload) = match top {
-            None => (0, Payload::None),
-            Some(Glance::Null) => (1, Payload::None),
-            Some(Glance::Int(value)) => (
-                2,
-                Payload::Varint(((value << 1) ^ (value >> 63)).cast_unsigned()),
-            ),
-            Some(Glance::Float(value)) => (3, Payload::Word(value.to_bits())),
-            Some(Glance::Object(address)) => (4, Payload::Word(address)),
+            None => (0, 0),
+            Some(Glance::Null) => (1, 0),
+            Some(Glance::Int(value)) => (2, value.cast_unsigned()),
+            Some(Glance::Float(value)) => (3, value.to_bits()),
+            Some(Glance::Object(address)) => (4, address),
         };
-        let same = code == self.code;
         let Some(room) = self.bytes[self.at..].first_chunk_mut::<LONGEST>() else {
             return;
         };
-        let mut at = 1;
         room[0] = kind;
-        if !same {
+        room[1..5].copy_from_slice(&instruction.to_le_bytes());
+        // Written in any case, and overwritten by what follows a record without payload.
+        room[5..13].copy_from_slice(&payload.to_le_bytes());
+        let mut length = if kind < 2 { 5 } else { 13 };
+        if code != self.code {
             room[0] |= CODE_FOLLOWS;
-            room[at..at + 8].copy_from_slice(&code.to_le_bytes());
-            at += 8;
+            room[length..length + 8].copy_from_slice(&code.to_le_bytes());
+            length += 8;
             self.code = code;
         }
-        at = varint(room, at, u64::from(instruction));
-        match payload {
-            Payload::None => {}
-            Payload::Varint(value) => at = varint(room, at, value),
-            Payload::Word(word) => {
-                room[at..at + 8].copy_from_slice(&word.to_le_bytes());
-                at += 8;
-            }
-        }
-        self.at += at;
+        self.at += length;
     }
-}
-
-enum Payload {
-    None,
-    Varint(u64),
-    Word(u64),
-}
-
-#[inline]
-fn varint(room: &mut [u8; LONGEST], mut at: usize, mut value: u64) -> usize {
-    while value >= 0x80 {
-        room[at] = value as u8 | 0x80;
-        value >>= 7;
-        at += 1;
-    }
-    room[at] = value as u8;
-    at + 1
 }
 
 impl Handler for Arc<TopOfStack> {
@@ -169,16 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn code_is_named_once_and_integers_are_zigzag_varints() {
+    fn code_is_named_once() {
         let mut ring = ring(256);
-        ring.push(0x0102, 5, Some(Glance::Int(-1)));
+        ring.push(0x0102, 5, Some(Glance::Int(-2)));
         ring.push(0x0102, 200, Some(Glance::Int(64)));
         ring.push(0x0102, 6, None);
-        let head = [2 | CODE_FOLLOWS, 2, 1, 0, 0, 0, 0, 0, 0, 5, 1];
-        assert_eq!(
-            ring.bytes[..ring.at],
-            [&head[..], &[2, 200, 1, 128, 1], &[0, 6]].concat()
-        );
+        let minus_two = [0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+        let records = [
+            &[2 | CODE_FOLLOWS, 5, 0, 0, 0][..],
+            &minus_two,
+            &[2, 1, 0, 0, 0, 0, 0, 0],
+            &[2, 200, 0, 0, 0],
+            &[64, 0, 0, 0, 0, 0, 0, 0],
+            &[0, 6, 0, 0, 0],
+        ];
+        assert_eq!(ring.bytes[..ring.at], records.concat());
     }
 
     #[test]

@@ -180,6 +180,9 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
+    if code.fire_natively(py, &site.info) {
+        return none();
+    }
     if code.is_watched(py) {
         execute(py, || code.fire(py, &site.info))
     } else {

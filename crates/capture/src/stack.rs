@@ -5,18 +5,25 @@ use std::sync::Arc;
 use debugop_bytecode::operands::Reason;
 use debugop_bytecode::{InstrIdx, Policy, write_policy};
 use pyo3::exceptions::PyBaseException;
-use pyo3::types::PyAnyMethods;
-use pyo3::{Bound, PyAny, Python, ffi};
+use pyo3::types::{PyAnyMethods, PyList};
+use pyo3::{Bound, IntoPyObject, PyAny, PyErr, Python, ffi};
 
 use crate::event::{Event, EventKind};
-use crate::frame::{LiveFrame, SlotValue};
+use crate::frame::{Frame, LiveFrame, SlotValue};
+use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 
 /// The value stack that a step's callback may look at and change.
-#[derive(Clone)]
+///
+/// It can be pointed to the stack of another step while others hold it, which is what spares a callback new objects.
 pub struct LiveStack {
-    code: Arc<ProbedCode>,
+    code: GilCell<Arc<ProbedCode>>,
+    at: GilCell<At>,
+}
+
+#[derive(Clone, Copy)]
+struct At {
     frame: LiveFrame,
     instruction: InstrIdx,
     kind: EventKind,
@@ -46,66 +53,88 @@ pub enum StackError {
         /// Which instruction relies on what.
         reason: String,
     },
+    /// Python raised.
+    #[error(transparent)]
+    Python(#[from] PyErr),
 }
 
 impl LiveStack {
     /// The stack of `event`, for as long as `live` lives.
     #[must_use]
     pub fn new(event: &Event<'_, '_>, live: LiveFrame) -> Self {
-        let (instruction, kind, depth) = (event.instruction, event.kind, event.stack_len());
         Self {
-            code: Arc::clone(event.code),
-            frame: live,
-            instruction,
-            kind,
-            depth,
+            code: GilCell::new(Arc::clone(event.code)),
+            at: GilCell::new(At::of(event, live)),
         }
     }
 
     /// Points to the stack of another event; cheaper than a new one where the code is the same.
-    pub fn retarget(&mut self, event: &Event<'_, '_>, live: LiveFrame) {
-        if !Arc::ptr_eq(&self.code, event.code) {
-            self.code = Arc::clone(event.code);
-        }
-        self.frame = live;
-        self.instruction = event.instruction;
-        self.kind = event.kind;
-        self.depth = event.stack_len();
+    #[inline]
+    pub fn retarget(&self, py: Python<'_>, event: &Event<'_, '_>, live: LiveFrame) {
+        self.set_code(py, event.code);
+        self.at.set(py, At::of(event, live));
     }
 
-    /// Points to the same stack as `other`; cheaper than a clone where the code is the same.
-    pub fn follow(&mut self, other: &Self) {
-        if !Arc::ptr_eq(&self.code, &other.code) {
-            self.code = Arc::clone(&other.code);
+    /// Points to the same stack as `other`; cheaper than a copy where the code is the same.
+    #[inline]
+    pub fn follow(&self, py: Python<'_>, other: &Self) {
+        let same = other.code.with(py, |code| self.code.is(py, code));
+        if !same {
+            self.set_code(py, &other.code(py));
         }
-        self.frame = other.frame;
-        self.instruction = other.instruction;
-        self.kind = other.kind;
-        self.depth = other.depth;
+        self.at.set(py, other.at.get(py));
+    }
+
+    #[inline]
+    fn set_code(&self, py: Python<'_>, code: &Arc<ProbedCode>) {
+        if !self.code.is(py, code) {
+            drop(self.code.replace(py, Arc::clone(code)));
+        }
+    }
+
+    /// One more that points to the same stack.
+    #[must_use]
+    pub fn copy(&self, py: Python<'_>) -> Self {
+        Self {
+            code: GilCell::new(self.code(py)),
+            at: GilCell::new(self.at.get(py)),
+        }
     }
 
     /// The code that runs.
     #[must_use]
-    pub fn code(&self) -> &Arc<ProbedCode> {
-        &self.code
+    pub fn code(&self, py: Python<'_>) -> Arc<ProbedCode> {
+        self.code.cloned(py)
     }
 
     /// The frame, as long as it may be looked at.
     #[must_use]
-    pub fn live_frame(&self) -> LiveFrame {
-        self.frame
+    pub fn live_frame(&self, py: Python<'_>) -> LiveFrame {
+        self.at.get(py).frame
     }
 
     /// The instruction that is about to run.
     #[must_use]
-    pub fn instruction(&self) -> InstrIdx {
-        self.instruction
+    pub fn instruction(&self, py: Python<'_>) -> InstrIdx {
+        self.at.get(py).instruction
     }
 
     /// Why the step is reported.
     #[must_use]
-    pub fn kind(&self) -> EventKind {
-        self.kind
+    pub fn kind(&self, py: Python<'_>) -> EventKind {
+        self.at.get(py).kind
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub fn len(&self, py: Python<'_>) -> u32 {
+        self.at.get(py).depth
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self, py: Python<'_>) -> bool {
+        self.len(py) == 0
     }
 
     /// The exception that has just arrived ([`Event::exception`]).
@@ -113,34 +142,21 @@ impl LiveStack {
     /// # Errors
     /// [`StackError::Stale`].
     pub fn exception<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>, StackError> {
-        Ok(self.event(py)?.exception(py))
+        self.with_event(py, |event| event.exception(py))
     }
 
-    /// The event that this is the stack of, as long as its frame may be looked at.
+    /// Runs `f`, which must not run Python code, on the event that this is the stack of.
     #[inline]
-    fn event<'py>(&self, py: Python<'py>) -> Result<Event<'_, 'py>, StackError> {
-        let frame = self.frame.get(py).ok_or(StackError::Stale)?;
-        let shape = self.code.shape().ok_or(StackError::Stale)?;
-        Ok(Event {
-            kind: self.kind,
-            code: &self.code,
-            instruction: self.instruction,
-            frame,
-            shape,
-            depth: self.depth,
-        })
-    }
-
-    /// How many slots there are.
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        self.depth
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.depth == 0
+    fn with_event<'py, R>(
+        &self,
+        py: Python<'py>,
+        f: impl FnOnce(&Event<'_, 'py>) -> R,
+    ) -> Result<R, StackError> {
+        let at = self.at.get(py);
+        let frame = at.frame.get(py).ok_or(StackError::Stale)?;
+        self.code
+            .with(py, |code| Some(f(&at.event(code, frame)?)))
+            .ok_or(StackError::Stale)
     }
 
     /// Slot `index`, bottom first.
@@ -149,36 +165,54 @@ impl LiveStack {
     /// [`StackError::Stale`], [`StackError::OutOfRange`].
     #[inline]
     pub fn get<'py>(&self, py: Python<'py>, index: u32) -> Result<SlotValue<'py>, StackError> {
-        if index >= self.depth {
-            return Err(StackError::OutOfRange { depth: self.depth });
+        let depth = self.len(py);
+        if index >= depth {
+            return Err(StackError::OutOfRange { depth });
         }
-        Ok(self.event(py)?.slot(py, index))
+        self.with_event(py, |event| event.slot(py, index))
     }
 
     /// Every slot, bottom first.
     ///
     /// # Errors
     /// [`StackError::Stale`].
-    pub fn slots<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> Result<impl ExactSizeIterator<Item = SlotValue<'py>>, StackError> {
-        let event = self.event(py)?;
-        Ok((0..self.depth).map(move |index| event.slot(py, index)))
+    pub fn slots<'py>(&self, py: Python<'py>) -> Result<Vec<SlotValue<'py>>, StackError> {
+        let depth = self.len(py);
+        self.with_event(py, |event| {
+            (0..depth).map(|index| event.slot(py, index)).collect()
+        })
     }
 
-    /// Calls `each` with every slot, bottom first.
+    /// Every slot, bottom first, in a new list, with `null` for what is not an object.
     ///
     /// # Errors
-    /// [`StackError::Stale`].
-    pub fn for_each<'py>(
+    /// [`StackError::Stale`], [`StackError::Python`].
+    #[inline]
+    pub fn list<'py>(
         &self,
         py: Python<'py>,
-        mut each: impl FnMut(SlotValue<'py>),
-    ) -> Result<(), StackError> {
-        let event = self.event(py)?;
-        (0..self.depth).for_each(|index| each(event.slot(py, index)));
-        Ok(())
+        null: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyList>, StackError> {
+        let depth = self.len(py);
+        // SAFETY: a new list, which nobody else sees before each of its `depth` items, NULL until then, has been set once.
+        // Making it may collect garbage and so run Python code, which is why it is made before the stack is looked at.
+        unsafe {
+            let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(depth as ffi::Py_ssize_t))?;
+            self.with_event(py, |event| {
+                for index in 0..depth {
+                    let item = match event.slot(py, index) {
+                        SlotValue::Object(object) => object,
+                        SlotValue::Tagged(number) => {
+                            let Ok(number) = number.into_pyobject(py);
+                            number.into_any()
+                        }
+                        SlotValue::Null | SlotValue::Opaque => null.clone(),
+                    };
+                    ffi::PyList_SET_ITEM(list.as_ptr(), index as ffi::Py_ssize_t, item.into_ptr());
+                }
+            })?;
+            Ok(list.cast_into_unchecked())
+        }
     }
 
     /// Puts `value` into slot `index`, bottom first; `None` stands for NULL.
@@ -196,6 +230,7 @@ impl LiveStack {
         value: Option<Bound<'py, PyAny>>,
     ) -> Result<(), StackError> {
         let old = self.get(py, index)?;
+        let (code, at) = (self.code(py), self.at.get(py));
         let forbidden = |reason: String| StackError::Forbidden { index, reason };
         let Some(value) = value else {
             // Whoever expects an object would follow the NULL.
@@ -206,7 +241,7 @@ impl LiveStack {
                 )),
             };
         };
-        let policy = write_policy(self.code.analysis(), self.instruction, index);
+        let policy = write_policy(code.analysis(), at.instruction, index);
         match old {
             SlotValue::Null if !matches!(policy, Policy::Any | Policy::AnyOrNull) => {
                 return Err(forbidden(
@@ -230,86 +265,114 @@ impl LiveStack {
             }
             _ => {}
         }
-        self.permitted(&policy, &old, &value).map_err(forbidden)?;
+        permitted(&code, &policy, &old, &value).map_err(forbidden)?;
         // The old value is kept alive until the new one is in place and the frame is no longer looked at.
-        let event = self.event(py)?;
+        let frame = at.frame.get(py).ok_or(StackError::Stale)?;
+        let event = at.event(&code, frame).ok_or(StackError::Stale)?;
         #[cfg(not(Py_3_12))]
         crate::precall::settle(py, &event);
         event.frame.write(event.shape, index, value);
         drop(old);
         Ok(())
     }
+}
 
-    /// Whether `policy` lets `value` take the place of `old`; otherwise why not.
-    fn permitted(
-        &self,
-        policy: &Policy,
-        old: &SlotValue<'_>,
-        value: &Bound<'_, PyAny>,
-    ) -> Result<(), String> {
-        let got = || crate::value::type_name(&value.get_type());
-        match policy {
-            Policy::Any | Policy::AnyOrNull => Ok(()),
-            Policy::Exception(reason) if !value.is_instance_of::<PyBaseException>() => {
-                Err(format!(
-                    "{} an exception instance, not {}",
-                    self.expects(reason),
-                    got()
-                ))
-            }
-            Policy::Iterator(reason) if !is_iterator(value) => Err(format!(
-                "{} an iterator, not {}",
-                self.expects(reason),
-                got()
-            )),
-            Policy::SameType(reason) => match old {
-                SlotValue::Object(old) if old.get_type().is(value.get_type()) => Ok(()),
-                SlotValue::Object(old) => {
-                    let expected = crate::value::type_name(&old.get_type());
-                    Err(format!(
-                        "{} exactly {expected}, not {}",
-                        self.expects(reason),
-                        got()
-                    ))
-                }
-                _ => Err(format!("{} what is there now", self.expects(reason))),
-            },
-            Policy::Fixed(reason) => Err(format!(
-                "{} exactly what is there now",
-                self.expects(reason)
-            )),
-            Policy::Exception(reason) if !has_traceback_if_needed(value) => Err(format!(
-                "{} an exception with a traceback (3.11)",
-                self.expects(reason)
-            )),
-            Policy::Exception(_) | Policy::Iterator(_) => Ok(()),
+impl At {
+    #[inline]
+    fn of(event: &Event<'_, '_>, frame: LiveFrame) -> Self {
+        Self {
+            frame,
+            instruction: event.instruction,
+            kind: event.kind,
+            depth: event.stack_len(),
         }
     }
 
-    /// The first half of a refusal: who relies on the slot.
-    fn expects(&self, reason: &Reason) -> String {
-        let name = |by: &InstrIdx| {
-            let instruction = self.code.analysis().get(*by);
-            format!(
-                "{} at offset {}",
-                instruction.opcode.name(VERSION),
-                instruction.offset
-            )
-        };
-        match reason {
-            Reason::Operand { by, role } => format!(
-                "{} takes it as its {role} without a check and needs",
-                name(by)
-            ),
-            Reason::Cell { by } => format!(
-                "{} puts it back where a closure cell belongs and needs",
-                name(by)
-            ),
-            Reason::TooFar => {
-                "too many instructions lie ahead to tell who uses it, so it must stay".to_owned()
+    /// The event in `frame`; `None` if `code` has lost its probed copy.
+    #[inline]
+    fn event<'a, 'py>(
+        self,
+        code: &'a Arc<ProbedCode>,
+        frame: Frame<'py>,
+    ) -> Option<Event<'a, 'py>> {
+        Some(Event {
+            kind: self.kind,
+            code,
+            instruction: self.instruction,
+            frame,
+            shape: code.shape()?,
+            depth: self.depth,
+        })
+    }
+}
+
+/// Whether `policy` lets `value` take the place of `old`; otherwise why not.
+fn permitted(
+    code: &ProbedCode,
+    policy: &Policy,
+    old: &SlotValue<'_>,
+    value: &Bound<'_, PyAny>,
+) -> Result<(), String> {
+    let got = || crate::value::type_name(&value.get_type());
+    match policy {
+        Policy::Any | Policy::AnyOrNull => Ok(()),
+        Policy::Exception(reason) if !value.is_instance_of::<PyBaseException>() => Err(format!(
+            "{} an exception instance, not {}",
+            expects(code, reason),
+            got()
+        )),
+        Policy::Iterator(reason) if !is_iterator(value) => Err(format!(
+            "{} an iterator, not {}",
+            expects(code, reason),
+            got()
+        )),
+        Policy::SameType(reason) => match old {
+            SlotValue::Object(old) if old.get_type().is(value.get_type()) => Ok(()),
+            SlotValue::Object(old) => {
+                let expected = crate::value::type_name(&old.get_type());
+                Err(format!(
+                    "{} exactly {expected}, not {}",
+                    expects(code, reason),
+                    got()
+                ))
             }
-            Reason::NotOnStack => "the slot is not on the stack, so it must stay".to_owned(),
+            _ => Err(format!("{} what is there now", expects(code, reason))),
+        },
+        Policy::Fixed(reason) => Err(format!(
+            "{} exactly what is there now",
+            expects(code, reason)
+        )),
+        Policy::Exception(reason) if !has_traceback_if_needed(value) => Err(format!(
+            "{} an exception with a traceback (3.11)",
+            expects(code, reason)
+        )),
+        Policy::Exception(_) | Policy::Iterator(_) => Ok(()),
+    }
+}
+
+/// The first half of a refusal: who relies on the slot.
+fn expects(code: &ProbedCode, reason: &Reason) -> String {
+    let name = |by: &InstrIdx| {
+        let instruction = code.analysis().get(*by);
+        format!(
+            "{} at offset {}",
+            instruction.opcode.name(VERSION),
+            instruction.offset
+        )
+    };
+    match reason {
+        Reason::Operand { by, role } => format!(
+            "{} takes it as its {role} without a check and needs",
+            name(by)
+        ),
+        Reason::Cell { by } => format!(
+            "{} puts it back where a closure cell belongs and needs",
+            name(by)
+        ),
+        Reason::TooFar => {
+            "too many instructions lie ahead to tell who uses it, so it must stay".to_owned()
         }
+        Reason::NotOnStack => "the slot is not on the stack, so it must stay".to_owned(),
     }
 }
 

@@ -230,13 +230,16 @@ impl Tracer {
         })
     }
 
-    /// One step for a handler that is native ([`Hook::native_only`]).
+    /// What the handler of a tracer that is native only ([`Hook::native_only`]) does.
     #[inline]
-    pub(crate) fn step_natively(&self, py: Python<'_>, event: &Event<'_, '_>) {
-        if let Some(native) = &self.native {
-            self.steps.set(py, self.steps.get(py) + 1);
-            native.step(py, event);
-        }
+    pub(crate) fn native(&self) -> Option<&Native> {
+        self.native.as_ref()
+    }
+
+    /// Counts `steps` steps of a tracer that is native only.
+    #[inline]
+    pub(crate) fn count(&self, py: Python<'_>, steps: u32) {
+        self.steps.set(py, self.steps.get(py) + u64::from(steps));
     }
 
     /// Follows the call that is about to be made.
@@ -394,7 +397,7 @@ impl Hook {
     fn report<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> PyResult<()> {
         let tracer = &self.tracer;
         let scope = if tracer.runs_python {
-            let Some(scope) = Scope::enter(py, Arc::as_ptr(tracer) as usize) else {
+            let Some(scope) = Scope::enter(py, event.frame, Arc::as_ptr(tracer) as usize) else {
                 return Ok(());
             };
             Some(scope)

@@ -84,9 +84,10 @@ pub(crate) fn sequence_index(index: &Bound<'_, PyAny>, length: usize) -> PyResul
 }
 
 /// The Python exception for a failed stack access.
-pub(crate) fn stack_error(error: &StackError) -> PyErr {
+pub(crate) fn stack_error(error: StackError) -> PyErr {
     let text = error.to_string();
     match error {
+        StackError::Python(error) => error,
         StackError::OutOfRange { .. } => PyIndexError::new_err(text),
         StackError::Forbidden { .. } => PyTypeError::new_err(text),
         _ => StaleStep::new_err(text),

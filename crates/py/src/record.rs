@@ -9,9 +9,7 @@ use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::stack::{LiveStack, StackError};
 use debugop_capture::value::{Limits, capture, capture_slot};
-use debugop_capture::{
-    Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer, thread_ident,
-};
+use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer};
 use debugop_report::{CodeInfo, Counter, Report, Sources, Step, TextOptions, TextReport};
 use debugop_value::Value as Data;
 use pyo3::exceptions::PyIndexError;
@@ -52,17 +50,20 @@ impl Snapshot {
         depth: u32,
     ) -> Result<Self, StackError> {
         let limits = Limits::default();
-        let mut stack = Vec::new();
-        live.for_each(py, |slot| stack.push(capture_slot(&slot, &limits)))?;
+        let slots = live.slots(py)?;
+        let frame = live.live_frame(py).get(py).ok_or(StackError::Stale)?;
         Ok(Self {
-            code: Arc::clone(live.code()),
-            instruction: live.instruction(),
-            kind: live.kind(),
+            code: live.code(py),
+            instruction: live.instruction(py),
+            kind: live.kind(py),
             number,
-            thread: thread_ident(py),
+            thread: frame.thread_ident(),
             frame: None,
             depth,
-            stack: stack.into(),
+            stack: slots
+                .iter()
+                .map(|slot| capture_slot(slot, &limits))
+                .collect(),
             exception: live
                 .exception(py)?
                 .map(|exception| capture(&exception, &limits)),
@@ -87,7 +88,7 @@ impl Snapshot {
             instruction: event.instruction,
             kind: event.kind,
             number: tracer.steps(py),
-            thread: thread_ident(py),
+            thread: event.frame.thread_ident(),
             frame: Some(activation.id),
             depth: activation.depth,
             stack: (0..event.stack_len()).filter_map(slot).collect(),

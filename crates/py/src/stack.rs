@@ -12,7 +12,7 @@ use crate::convert;
 ///
 /// Empty slots are `debugop.NULL`. Assigning to an index changes the running program. Usable only inside the callback that
 /// the step was handed to; afterwards every access raises `debugop.StaleStep`.
-#[pyclass(sequence, module = "debugop")]
+#[pyclass(frozen, sequence, module = "debugop")]
 pub(crate) struct Stack {
     live: LiveStack,
 }
@@ -23,13 +23,13 @@ impl Stack {
     }
 
     /// Makes an object that nobody else has the stack that `live` points to.
-    pub(crate) fn follow(&mut self, live: &LiveStack) {
-        self.live.follow(live);
+    pub(crate) fn follow(&self, py: Python<'_>, live: &LiveStack) {
+        self.live.follow(py, live);
     }
 
     /// The slot that a Python index means. One out of range becomes a slot past the top, which `get` and `set` refuse.
     fn slot(&self, index: &Bound<'_, PyAny>) -> PyResult<u32> {
-        let index = convert::sequence_index(index, self.live.len() as usize)?;
+        let index = convert::sequence_index(index, self.live.len(index.py()) as usize)?;
         Ok(index
             .and_then(|index| u32::try_from(index).ok())
             .unwrap_or(u32::MAX))
@@ -39,18 +39,15 @@ impl Stack {
 /// The slots as a new list, bottom first.
 pub(crate) fn to_list<'py>(py: Python<'py>, live: &LiveStack) -> PyResult<Bound<'py, PyList>> {
     let null = convert::null(py)?;
-    let slots = live
-        .slots(py)
-        .map_err(|error| convert::stack_error(&error))?;
-    PyList::new(py, slots.map(|slot| convert::slot_or(py, slot, null)))
+    live.list(py, null).map_err(convert::stack_error)
 }
 
 #[pymethods]
 impl Stack {
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        match self.live.live_frame().get(py) {
-            Some(_) => Ok(self.live.len() as usize),
-            None => Err(convert::stack_error(&StackError::Stale)),
+        match self.live.live_frame(py).get(py) {
+            Some(_) => Ok(self.live.len(py) as usize),
+            None => Err(convert::stack_error(StackError::Stale)),
         }
     }
 
@@ -73,7 +70,7 @@ impl Stack {
         let slot = self
             .live
             .get(py, self.slot(index)?)
-            .map_err(|error| convert::stack_error(&error))?;
+            .map_err(convert::stack_error)?;
         convert::slot(py, slot)
     }
 
@@ -82,16 +79,17 @@ impl Stack {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let mut text = Vec::new();
         let limits = debugop_capture::value::Limits::default();
-        match self.live.for_each(py, |slot| {
-            text.push(
-                debugop_capture::value::capture_slot(&slot, &limits)
-                    .short(60)
-                    .to_string(),
-            );
-        }) {
-            Ok(()) => format!("<debugop.Stack [{}]>", text.join(", ")),
+        let short = |slot| {
+            debugop_capture::value::capture_slot(slot, &limits)
+                .short(60)
+                .to_string()
+        };
+        match self.live.slots(py) {
+            Ok(slots) => {
+                let texts = slots.iter().map(short).collect::<Vec<_>>();
+                format!("<debugop.Stack [{}]>", texts.join(", "))
+            }
             Err(_) => "<debugop.Stack (over)>".to_owned(),
         }
     }
@@ -152,6 +150,6 @@ impl Stack {
         let value = (!convert::is_null(&value)).then_some(value);
         self.live
             .set(py, self.slot(index)?, value)
-            .map_err(|error| convert::stack_error(&error))
+            .map_err(convert::stack_error)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use debugop_capture::stack::LiveStack;
-use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, Tracer, thread_ident};
+use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, Tracer};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyFrame};
 
@@ -24,55 +24,56 @@ pub(crate) fn event_name(kind: EventKind) -> &'static str {
 ///
 /// `frame`, `depth`, `exception`, `record()` and what is in `stack` can be had only inside the callback that the step was
 /// handed to, on its thread; afterwards they raise `debugop.StaleStep`. Everything else stays.
-#[pyclass(module = "debugop")]
+#[pyclass(frozen, module = "debugop")]
 pub(crate) struct Step {
     live: LiveStack,
-    number: u64,
-    thread: u64,
+    number: GilCell<u64>,
+    thread: GilCell<u64>,
     tracer: Weak<Tracer>,
     /// The stack that was asked for last, and for which step; used again when nobody kept it.
-    stack: Option<(Py<Stack>, u64)>,
+    stack: GilCell<Option<(Py<Stack>, u64)>>,
 }
 
 #[pymethods]
 impl Step {
     /// Count of this step among those that the trace reported since it was started, from 1.
     #[getter]
-    fn number(&self) -> u64 {
-        self.number
+    fn number(&self, py: Python<'_>) -> u64 {
+        self.number.get(py)
     }
 
     /// `"instruction"`: it is about to be executed. `"unwind"`: the exception that it raised is about to leave the frame.
     #[getter]
-    fn event(&self) -> &'static str {
-        event_name(self.live.kind())
+    fn event(&self, py: Python<'_>) -> &'static str {
+        event_name(self.live.kind(py))
     }
 
     /// The instruction: offset, opname, arg, argval, argrepr, positions, line.
     #[getter]
-    fn instruction(&self) -> Instruction {
-        Instruction::new(Arc::clone(self.live.code()), self.live.instruction())
+    fn instruction(&self, py: Python<'_>) -> Instruction {
+        Instruction::new(self.live.code(py), self.live.instruction(py))
     }
 
     /// The code object as the program knows it, without probes.
     #[getter]
     fn code<'py>(&self, py: Python<'py>) -> Bound<'py, PyCode> {
-        self.live.code().original(py).clone()
+        self.live.code(py).original(py).clone()
     }
 
     /// The value stack before the instruction, bottom first.
     #[getter]
-    fn stack<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, Stack>> {
-        let stack = match self.stack.take() {
-            Some((stack, number)) if number == self.number => stack.into_bound(py),
+    fn stack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Stack>> {
+        let number = self.number.get(py);
+        let stack = match self.stack.take(py) {
+            Some((stack, of_step)) if of_step == number => stack.into_bound(py),
             Some((spare, _)) if debugop_capture::is_unshared(spare.bind(py)) => {
                 let spare = spare.into_bound(py);
-                spare.borrow_mut().follow(&self.live);
+                spare.get().follow(py, &self.live);
                 spare
             }
-            _ => Bound::new(py, Stack::new(self.live.clone()))?,
+            _ => Bound::new(py, Stack::new(self.live.copy(py)))?,
         };
-        self.stack = Some((stack.clone().unbind(), self.number));
+        self.stack.set(py, Some((stack.clone().unbind(), number)));
         Ok(stack)
     }
 
@@ -81,30 +82,28 @@ impl Step {
     fn frame<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrame>> {
         let frame = self
             .live
-            .live_frame()
+            .live_frame(py)
             .get(py)
             .and_then(|frame| frame.object(py));
-        frame.ok_or_else(|| convert::stack_error(&debugop_capture::stack::StackError::Stale))
+        frame.ok_or_else(|| convert::stack_error(debugop_capture::stack::StackError::Stale))
     }
 
     /// The exception that has just arrived at a handler, or that is about to leave the frame; otherwise None.
     #[getter]
     fn exception<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.live
-            .exception(py)
-            .map_err(|error| convert::stack_error(&error))
+        self.live.exception(py).map_err(convert::stack_error)
     }
 
     /// Identifier of the thread, as `threading.get_ident()` gives it.
     #[getter]
-    fn thread(&self) -> u64 {
-        self.thread
+    fn thread(&self, py: Python<'_>) -> u64 {
+        self.thread.get(py)
     }
 
     /// How many traced frames are below this one on the call stack. Walks the stack of frames.
     #[getter]
     fn depth(&self, py: Python<'_>) -> PyResult<u32> {
-        match (self.live.live_frame().get(py), self.tracer.upgrade()) {
+        match (self.live.live_frame(py).get(py), self.tracer.upgrade()) {
             // A tracer that has been stopped no longer knows which frames were traced.
             (Some(frame), Some(tracer)) if tracer.watches(py, frame) => {
                 Ok(tracer.call_depth(py, frame))
@@ -118,19 +117,19 @@ impl Step {
     /// This step as data, which can be kept.
     fn record(&self, py: Python<'_>) -> PyResult<Record> {
         let depth = self.depth(py)?;
-        let step = Snapshot::of_live(py, &self.live, self.number, depth)
-            .map_err(|error| convert::stack_error(&error))?;
+        let step = Snapshot::of_live(py, &self.live, self.number.get(py), depth)
+            .map_err(convert::stack_error)?;
         Ok(Record::from(Arc::new(step)))
     }
 
-    fn __repr__(&self) -> String {
-        let code = self.live.code();
-        let instruction = code.analysis().get(self.live.instruction());
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let code = self.live.code(py);
+        let instruction = code.analysis().get(self.live.instruction(py));
         let opname = instruction.opcode.name(debugop_capture::VERSION);
         format!(
             "<debugop.Step {} {} {} {} in {}>",
-            self.number,
-            self.event(),
+            self.number.get(py),
+            self.event(py),
             instruction.offset,
             opname,
             code.names().qualname
@@ -160,29 +159,25 @@ impl Callback {
         event: &Event<'_, 'py>,
         live: LiveFrame,
     ) -> PyResult<Bound<'py, Step>> {
-        let (number, thread) = (tracer.steps(py), thread_ident(py));
+        let (number, thread) = (tracer.steps(py), event.frame.thread_ident());
         let Some(spare) = self.spare.take(py) else {
             let live = LiveStack::new(event, live);
             return Bound::new(
                 py,
                 Step {
                     live,
-                    number,
-                    thread,
+                    number: GilCell::new(number),
+                    thread: GilCell::new(thread),
                     tracer: Arc::downgrade(tracer),
-                    stack: None,
+                    stack: GilCell::default(),
                 },
             );
         };
         let step = spare.into_bound(py);
-        {
-            let mut reused = step.borrow_mut();
-            reused.live.retarget(event, live);
-            (reused.number, reused.thread) = (number, thread);
-            if let Some((_, of_step)) = &mut reused.stack {
-                *of_step = 0; // of no step: they count from 1
-            }
-        }
+        let reused = step.get();
+        reused.live.retarget(py, event, live);
+        reused.number.set(py, number);
+        reused.thread.set(py, thread);
         Ok(step)
     }
 }

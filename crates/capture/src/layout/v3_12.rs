@@ -1,5 +1,6 @@
 //! CPython 3.12. Compiled against 3.12's own headers by `python/tests/test_layout.py`.
 
+use std::ffi::c_ulong;
 use std::mem::offset_of;
 
 use debugop_bytecode::Version;
@@ -36,6 +37,12 @@ impl CodeObject {
 }
 
 impl InterpreterFrame {
+    /// The code unit that is being executed, as `PyFrame_GetLasti` takes it.
+    #[inline]
+    pub(crate) fn instruction(&self) -> *const u16 {
+        self.prev_instr
+    }
+
     /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
     #[inline]
     pub(crate) fn code(&self) -> *mut PyObject {
@@ -49,7 +56,7 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
     owner < 3
 }
 
-/// `PyCodeObject` up to `co_nlocalsplus` (`Include/cpython/code.h`).
+/// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).
 #[repr(C)]
 pub(crate) struct CodeObject {
     ob_base: PyVarObject,
@@ -57,6 +64,9 @@ pub(crate) struct CodeObject {
     pub co_stacksize: i32,
     middle: [u8; 4],
     pub co_nlocalsplus: i32,
+    tail: [u8; 116],
+    /// The first code unit.
+    pub co_code_adaptive: [u16; 1],
 }
 
 /// `PyFunctionObject` up to `func_version` (`Include/cpython/funcobject.h`).
@@ -87,7 +97,7 @@ struct CFrame {
     current_frame: *mut InterpreterFrame,
 }
 
-/// `PyThreadState` up to `cframe` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `thread_id` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     prefix: [u8; 28],
@@ -96,6 +106,9 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     middle: [u8; 20],
     cframe: *mut CFrame,
+    tail: [u8; 72],
+    /// What `threading.get_ident` returns in this thread.
+    pub thread_id: c_ulong,
 }
 
 impl ThreadState {

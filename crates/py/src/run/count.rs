@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use debugop_bytecode::{Op, Opcode};
 use debugop_capture::{
     Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer as Core, VERSION,
-    thread_ident,
 };
 use debugop_report::Summary;
 use pyo3::prelude::*;
@@ -83,7 +82,7 @@ impl Handler for Counting {
         }
         // The tracer keeps what it watches until it is stopped, so that an address names one code object.
         let code: *const ProbedCode = Arc::as_ptr(event.code);
-        let place = (code as usize, thread_ident(py));
+        let place = (code as usize, event.frame.thread_ident());
         if counts.last.get(py) != place {
             counts.visit(py, place);
         }

@@ -1,0 +1,33 @@
+//! `int` objects of 3.11 (`Include/cpython/longintrepr.h`).
+
+use pyo3::ffi::PyVarObject;
+
+/// `PyLongObject` up to its first digit.
+#[repr(C)]
+pub(crate) struct LongObject {
+    /// Its size is the number of digits, negative for a negative int.
+    ob_base: PyVarObject,
+    ob_digit: [u32; 1],
+}
+
+impl LongObject {
+    /// The value of an int of at most one digit (30 bits).
+    #[inline]
+    pub(crate) fn compact(&self) -> Option<i64> {
+        // Zero has a first digit too, whose value is not defined: the size alone says 0.
+        let size = self.ob_base.ob_size as i64;
+        (size.unsigned_abs() <= 1).then(|| size * i64::from(self.ob_digit[0]))
+    }
+}
+
+/// Where the fields are.
+pub(crate) fn offsets() -> [(&'static str, usize); 2] {
+    use std::mem::offset_of;
+    [
+        (
+            "PyLongObject.ob_base.ob_size",
+            size_of::<pyo3::ffi::PyObject>(),
+        ),
+        ("PyLongObject.ob_digit", offset_of!(LongObject, ob_digit)),
+    ]
+}

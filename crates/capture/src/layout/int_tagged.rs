@@ -1,0 +1,39 @@
+//! `int` objects of 3.12-3.15 (`Include/cpython/longintrepr.h`).
+
+use pyo3::ffi::PyObject;
+
+/// `PyLongObject` up to its first digit.
+#[repr(C)]
+pub(crate) struct LongObject {
+    ob_base: PyObject,
+    lv_tag: usize,
+    ob_digit: [u32; 1],
+}
+
+/// Bits 0-1 of `lv_tag`: 0 positive, 1 zero, 2 negative; bit 2 is a flag of 3.14+; above it the number of digits.
+const SIGN: usize = 3;
+const COMPACT_END: usize = 2 << 3;
+
+impl LongObject {
+    /// The value of an int of at most one digit (30 bits).
+    #[inline]
+    pub(crate) fn compact(&self) -> Option<i64> {
+        let sign = 1 - (self.lv_tag & SIGN).cast_signed() as i64;
+        (self.lv_tag < COMPACT_END).then(|| sign * i64::from(self.ob_digit[0]))
+    }
+}
+
+/// Where the fields are.
+pub(crate) fn offsets() -> [(&'static str, usize); 2] {
+    use std::mem::offset_of;
+    [
+        (
+            "PyLongObject.long_value.lv_tag",
+            offset_of!(LongObject, lv_tag),
+        ),
+        (
+            "PyLongObject.long_value.ob_digit",
+            offset_of!(LongObject, ob_digit),
+        ),
+    ]
+}
