@@ -288,6 +288,7 @@ class Follow:
         all: bool = False,
         depth: int | None = None,
         libraries: Sequence[str] = ...,
+        own: Sequence[str] = ...,
     ) -> Follow: ...
 
 @final
@@ -373,7 +374,7 @@ class RunRequest:
     def target(self) -> tuple[str, str]: ...
     @property
     def args(self) -> list[str]: ...
-    def open(self, libraries: Sequence[str]) -> Run: ...
+    def open(self, libraries: Sequence[str], own: Sequence[str]) -> Run: ...
 
 @final
 class Run:

@@ -11,7 +11,7 @@ import os
 import sys
 
 from debugop import _core
-from debugop._libraries import library_directories
+from debugop._libraries import library_directories, own_directories
 
 # What these are called where every interpreter has them from its start.
 _bootstrap = sys.modules["_frozen_importlib"]
@@ -61,7 +61,7 @@ def run(request) -> int:
     """Run the program of a parsed `debugop run`."""
     kind, text = request.target
     try:
-        report = request.open(library_directories())
+        report = request.open(library_directories(), own_directories())
     except OSError as error:
         raise CannotRun(f"cannot write the report to {error.filename!r}: {error.strerror}", 2) from None
     if kind == "command" and sys.version_info >= (3, 14):

@@ -5,7 +5,7 @@ import sys
 
 
 def library_directories() -> list[str]:
-    """The directories of the standard library, of installed packages and of debugop itself.
+    """The directories of the standard library and of installed packages.
 
     Each ends in a separator, so that a file is library code if its name starts with one of them. Both the names as they
     are on `sys.path` and what they resolve to are there. `sysconfig` knows them too, but imports half the library.
@@ -17,6 +17,15 @@ def library_directories() -> list[str]:
         found += getattr(site, "getsitepackages", list)()
         found += [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     found += [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    found.append(os.path.dirname(__file__))
-    absolute = {os.path.abspath(path) for path in found if path}
+    return as_prefixes(found)
+
+
+def own_directories() -> list[str]:
+    """The directory of debugop itself, in the same form."""
+    return as_prefixes([os.path.dirname(__file__)])
+
+
+def as_prefixes(directories: list[str]) -> list[str]:
+    """The directories, by absolute and by real name, each ending in a separator."""
+    absolute = {os.path.abspath(path) for path in directories if path}
     return sorted({os.path.join(path, "") for path in absolute | set(map(os.path.realpath, absolute))})

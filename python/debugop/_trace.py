@@ -14,21 +14,12 @@ from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar, overload
 
 from debugop import _core
-from debugop._libraries import library_directories
+from debugop._libraries import library_directories, own_directories
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 Callback = Callable[[_core.Step], object]
 """What is called with each step; its result is ignored, an exception is raised at the instruction."""
-
-
-def _own_directory() -> str:
-    return os.path.dirname(os.path.abspath(__file__))
-
-
-def _literal(path: str) -> str:
-    """The pattern that names exactly the directory `path`."""
-    return "".join("\\" + letter if letter in "\\*?[]{}" else letter for letter in path) + "/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +50,11 @@ class Follow:
             object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         core = _core.Follow(
             include=list(self.include),
-            exclude=[*self.exclude, _literal(_own_directory()), _literal(os.path.realpath(_own_directory()))],
+            exclude=list(self.exclude),
             all=self.all,
             depth=self.depth,
             libraries=library_directories(),
+            own=own_directories(),
         )
         object.__setattr__(self, "_core", core)
 

@@ -121,15 +121,6 @@ fn unwrap<'py>(
     Ok(None)
 }
 
-/// Finds the wrapper types, which imports modules of the standard library the first time. To be called before the program
-/// runs, whose own modules may have the same names.
-///
-/// # Errors
-/// The standard library is not the one that belongs to the interpreter.
-pub fn prepare(py: Python<'_>) -> PyResult<()> {
-    wrappers(py).map(|_| ())
-}
-
 /// The wrapper types, each with the attribute that holds what it wraps.
 fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
     static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();

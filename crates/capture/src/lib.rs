@@ -14,6 +14,7 @@
 pub mod activation;
 pub mod collector;
 mod event;
+mod extra;
 mod follow;
 mod frame;
 mod function;
@@ -35,9 +36,9 @@ pub mod stack;
 pub mod toplevel;
 mod tracer;
 pub mod value;
+mod whole;
 
 pub use event::{Event, EventKind};
-pub use follow::prepare as prepare_follow;
 pub use follow::python_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};
 pub use function::{code_constants, code_text, code_texts, localsplus_names};

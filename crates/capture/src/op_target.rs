@@ -2,10 +2,10 @@
 //!
 //! `LOAD_CONST <op>; UNARY_INVERT; POP_TOP` may stand anywhere in any code object, written by [`insert_debug_op`] or by hand.
 //! Nothing is known of the place beforehand, so the depth of the value stack comes from analysing the code object that runs
-//! ([`extra`]), at the instruction that runs (`PyFrame_GetLasti`). A wrong depth is therefore impossible, whatever was
+//! ([`facts`]), at the instruction that runs (`PyFrame_GetLasti`). A wrong depth is therefore impossible, whatever was
 //! done to the code.
 
-mod extra;
+mod facts;
 mod insert;
 mod source;
 
@@ -19,6 +19,7 @@ use crate::frame::{Frame, SlotValue};
 use crate::function::code_text;
 use crate::site::{self, InvertType};
 
+pub(crate) use facts::{Facts, Origin};
 pub use insert::{InsertError, insert_debug_op};
 pub use source::source_instruction;
 
@@ -147,7 +148,7 @@ fn stack<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let code = frame.code(py);
     let offset = frame.instruction_offset().ok_or_else(not_started)?;
-    let facts = extra::facts(py, &code)?;
+    let facts = facts::facts(py, &code)?;
     let inversions = facts
         .inversions
         .as_ref()

@@ -48,7 +48,7 @@ enum SiteKind {
 /// One code object under observation: the original, its analysis, and the copy with probes in it.
 ///
 /// Sites keep it alive, so it lives as long as any frame or function runs the probed copy; it keeps the original alive. The
-/// probed copy is held by the registry's users only ([`ProbedCode::release`]), so nothing here is a cycle.
+/// probed copy belongs to whoever runs it and to the tracers, so nothing here is a cycle.
 pub struct ProbedCode {
     original: Py<PyCode>,
     module: Box<str>,
@@ -61,12 +61,17 @@ pub struct ProbedCode {
     /// What sites that speak for several instructions report after the first.
     further: Vec<InstrIdx>,
     shape: OnceLock<CodeShape>,
-    probed: GilCell<Option<Py<PyCode>>>,
+    /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
+    copy: GilCell<usize>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
     /// The tracer of the only hook, if a step needs nothing but its native part.
     native: GilCell<Option<Arc<Tracer>>>,
-    users: GilCell<u32>,
+    /// Serial numbers of the tracers that watch it, with a hook or not.
+    watchers: GilCell<Vec<u64>>,
 }
+
+/// Which of the code objects in the constants of code that is probed are probed with it.
+pub(crate) type WantsNested<'a> = &'a dyn Fn(&Bound<'_, PyCode>) -> bool;
 
 /// A code object's fields as bytes, read from Python.
 pub struct CodeFields<'py> {
@@ -126,14 +131,16 @@ pub enum ProbeError {
 }
 
 impl ProbedCode {
-    /// Probes `original` and the code objects in its constants.
+    /// Probes `original` and those code objects in its constants that `wants` names. Returns the probed copy too, which the
+    /// caller has to keep alive.
     ///
     /// `module` is `__name__` of the globals it runs in. Nested code that cannot be probed stays as it is.
-    pub(crate) fn make(
-        py: Python<'_>,
-        original: &Bound<'_, PyCode>,
+    pub(crate) fn make<'py>(
+        original: &Bound<'py, PyCode>,
         module: &str,
-    ) -> Result<Arc<Self>, ProbeError> {
+        wants: WantsNested<'_>,
+    ) -> Result<(Arc<Self>, Bound<'py, PyCode>), ProbeError> {
+        let py = original.py();
         let fields = CodeFields::read(original)?;
         let view = fields.view();
         let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
@@ -160,7 +167,7 @@ impl ProbedCode {
             )
         };
 
-        let (mut consts, nested) = probe_constants(py, &constants, module)?;
+        let (mut consts, nested) = probe_constants(&constants, module, wants)?;
         let callables = analysis
             .instructions()
             .iter()
@@ -177,18 +184,34 @@ impl ProbedCode {
             callables,
             further: std::mem::take(&mut layout.further),
             shape: OnceLock::new(),
-            probed: GilCell::default(),
+            copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
-            users: GilCell::default(),
+            watchers: GilCell::default(),
         });
         for &info in &layout.sites {
             consts.push(site::new_site(py, &probed_code, info)?);
         }
         let copy = with_parts(original, &parts, consts)?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
-        probed_code.probed.set(py, Some(copy.unbind()));
-        Ok(probed_code)
+        probed_code.copy.set(py, copy.as_ptr() as usize);
+        Ok((probed_code, copy))
+    }
+
+    /// Gives up a share. Unlike dropping it, this lets go of the original at once if it was the last: outside of our own
+    /// calls PyO3 puts that off.
+    pub(crate) fn let_go(py: Python<'_>, share: Arc<Self>) {
+        if let Some(own) = Arc::into_inner(share) {
+            own.original.drop_ref(py);
+            for nested in own.nested {
+                Self::let_go(py, nested);
+            }
+        }
+    }
+
+    /// The probed copy is about to die.
+    pub(crate) fn lose_copy(&self, py: Python<'_>) {
+        self.copy.set(py, 0);
     }
 
     /// The code object as the program had it.
@@ -200,9 +223,10 @@ impl ProbedCode {
     /// The copy with probes, while somebody uses it.
     #[must_use]
     pub fn probed<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyCode>> {
-        self.probed.with(py, |probed| {
-            probed.as_ref().map(|code| code.bind(py).clone())
-        })
+        let copy = self.copy.get(py) as *mut pyo3::ffi::PyObject;
+        // SAFETY: the address is that of a live code object or 0: CPython tells when the copy dies, before it frees it
+        // (`crate::extra`), and that clears the address.
+        unsafe { Some(Bound::from_borrowed_ptr_or_opt(py, copy)?.cast_into_unchecked()) }
     }
 
     /// What the original's bytecode says.
@@ -430,25 +454,36 @@ impl ProbedCode {
             .unwrap_or_default()
     }
 
-    /// Whether no tracer uses the probed copy.
-    pub(crate) fn unused(&self, py: Python<'_>) -> bool {
-        self.users.get(py) == 0
+    /// Whether any tracer watches it.
+    pub(crate) fn has_watchers(&self, py: Python<'_>) -> bool {
+        self.watchers.with(py, |watchers| !watchers.is_empty())
     }
 
-    /// One more tracer uses the probed copy.
-    pub(crate) fn retain(&self, py: Python<'_>) {
-        self.users.set(py, self.users.get(py) + 1);
+    /// Whether `tracer` watches it.
+    #[inline]
+    pub(crate) fn is_watched_by(&self, py: Python<'_>, tracer: &Tracer) -> bool {
+        let serial = tracer.serial();
+        self.watchers
+            .with(py, |watchers| watchers.contains(&serial))
     }
 
-    /// One tracer fewer; returns the probed copy when it was the last.
-    pub(crate) fn release(&self, py: Python<'_>) -> Option<Py<PyCode>> {
-        let users = self.users.get(py).saturating_sub(1);
-        self.users.set(py, users);
-        if users == 0 {
-            self.probed.take(py)
-        } else {
-            None
+    /// `tracer` watches it from now on; false if it did already.
+    pub(crate) fn add_watcher(&self, py: Python<'_>, tracer: &Tracer) -> bool {
+        let new = !self.is_watched_by(py, tracer);
+        if new {
+            let serial = tracer.serial();
+            self.watchers.with(py, |watchers| watchers.push(serial));
         }
+        new
+    }
+
+    /// `tracer` watches it no longer; false if it did not.
+    pub(crate) fn remove_watcher(&self, py: Python<'_>, tracer: &Tracer) -> bool {
+        let watched = self.is_watched_by(py, tracer);
+        let serial = tracer.serial();
+        self.watchers
+            .with(py, |watchers| watchers.retain(|other| *other != serial));
+        watched
     }
 
     /// `<debugop.Site …>`: which instruction of which code a site stands for.
@@ -593,26 +628,26 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
 /// Constants, and the probed code objects among them.
 type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>);
 
-/// The constants with nested code objects replaced by their probed copies, and those.
+/// The constants with the nested code objects that `wants` names replaced by their probed copies, and those.
 fn probe_constants<'py>(
-    py: Python<'py>,
     constants: &Bound<'py, PyTuple>,
     module: &str,
+    wants: WantsNested<'_>,
 ) -> PyResult<ProbedConstants<'py>> {
     let mut nested = Vec::new();
     let mut consts = Vec::with_capacity(constants.len());
     for constant in constants.iter() {
-        let Ok(code) = constant.cast_exact::<PyCode>() else {
+        let wanted = constant
+            .cast_exact::<PyCode>()
+            .ok()
+            .filter(|code| wants(code));
+        let Some(code) = wanted else {
             consts.push(constant);
             continue;
         };
-        match registry::obtain(py, code, module) {
-            Ok(probed) => {
-                consts.push(
-                    probed
-                        .probed(py)
-                        .map_or_else(|| constant.clone(), Bound::into_any),
-                );
+        match registry::obtain(code, module, wants) {
+            Ok((probed, copy)) => {
+                consts.push(copy.into_any());
                 nested.push(probed);
             }
             Err(ProbeError::Bytecode { .. }) => consts.push(constant),

@@ -1,104 +1,102 @@
 //! Which code objects are probed now, in the whole process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use pyo3::types::PyCode;
-use pyo3::{Bound, Py, Python};
-use rustc_hash::FxHashMap;
+use pyo3::{Bound, PyResult, Python};
 
+use crate::extra;
 use crate::gil::GilCell;
-use crate::probed::{ProbeError, ProbedCode};
+use crate::probed::{ProbeError, ProbedCode, WantsNested};
 
-/// Probed code by the address of the original and of the copy. Both are kept alive by the entry, so an address names one
-/// object for as long as it stands here.
+/// Every entry that may be alive. What names an entry is kept in the code objects ([`crate::extra`]), so that it dies with
+/// them.
 #[derive(Default)]
-struct Registry {
-    by_original: FxHashMap<usize, Arc<ProbedCode>>,
-    by_probed: FxHashMap<usize, Arc<ProbedCode>>,
+struct Entries {
+    all: Vec<Weak<ProbedCode>>,
+    /// Dead ones are swept out when there are this many.
+    sweep_at: usize,
 }
 
-static REGISTRY: GilCell<Option<Registry>> = GilCell::new(None);
+static ENTRIES: GilCell<Option<Entries>> = GilCell::new(None);
 
-fn with<R>(py: Python<'_>, f: impl FnOnce(&mut Registry) -> R) -> R {
-    REGISTRY.with(py, |registry| {
-        f(registry.get_or_insert_with(Registry::default))
+/// Fewer are not worth sweeping.
+const LEAST_SWEEP: usize = 1024;
+
+fn remember(py: Python<'_>, code: &Arc<ProbedCode>) {
+    ENTRIES.with(py, |entries| {
+        let entries = entries.get_or_insert_with(Entries::default);
+        if entries.all.len() >= entries.sweep_at {
+            entries.all.retain(|entry| entry.strong_count() > 0);
+            entries.sweep_at = LEAST_SWEEP.max(2 * entries.all.len());
+        }
+        entries.all.push(Arc::downgrade(code));
+    });
+}
+
+/// Every entry that is alive.
+pub(crate) fn all(py: Python<'_>) -> Vec<Arc<ProbedCode>> {
+    ENTRIES.with(py, |entries| {
+        let entries = entries.iter().flat_map(|entries| &entries.all);
+        entries.filter_map(Weak::upgrade).collect()
     })
 }
 
-/// The entry of a probed copy, by address.
-pub(crate) fn find_probed(py: Python<'_>, code_address: usize) -> Option<Arc<ProbedCode>> {
-    with(py, |registry| {
-        registry.by_probed.get(&code_address).cloned()
-    })
+/// The entry of a probed copy.
+#[inline]
+pub(crate) fn of_copy(code: &Bound<'_, PyCode>) -> Option<Arc<ProbedCode>> {
+    extra::peek(code, |extra| extra.copy_of.cloned(code.py()))?
 }
 
-/// The entry of `code`, be it an original or a probed copy; probes it if there is none.
+/// The entry of `code`, be it an original or a probed copy, and its probed copy.
+pub(crate) fn find<'py>(
+    code: &Bound<'py, PyCode>,
+) -> Option<(Arc<ProbedCode>, Bound<'py, PyCode>)> {
+    let py = code.py();
+    let (copy_of, probed) = extra::peek(code, |extra| {
+        (extra.copy_of.cloned(py), extra.probed.cloned(py).upgrade())
+    })?;
+    if let Some(entry) = copy_of {
+        return Some((entry, code.clone()));
+    }
+    let entry = probed?;
+    let copy = entry.probed(py)?;
+    Some((entry, copy))
+}
+
+/// The entry of `code`, be it an original or a probed copy, and its probed copy, which the caller has to keep alive. Probes it
+/// if there is none, with those nested in it that `wants` names.
 ///
 /// # Errors
 /// Why it cannot be probed.
-pub(crate) fn obtain(
-    py: Python<'_>,
-    code: &Bound<'_, PyCode>,
+pub(crate) fn obtain<'py>(
+    code: &Bound<'py, PyCode>,
     module: &str,
-) -> Result<Arc<ProbedCode>, ProbeError> {
-    let address = code.as_ptr() as usize;
-    let known = |registry: &mut Registry| {
-        registry
-            .by_probed
-            .get(&address)
-            .or_else(|| registry.by_original.get(&address))
-            .cloned()
-    };
-    if let Some(existing) = with(py, known) {
+    wants: WantsNested<'_>,
+) -> Result<(Arc<ProbedCode>, Bound<'py, PyCode>), ProbeError> {
+    if let Some(existing) = find(code) {
         return Ok(existing);
     }
-    let made = ProbedCode::make(py, code, module)?;
+    let (made, copy) = ProbedCode::make(code, module, wants)?;
     // Making it ran Python (allocation can collect garbage), which may have probed the same code meanwhile.
-    if let Some(existing) = with(py, known) {
+    if let Some(existing) = find(code) {
         return Ok(existing);
     }
-    let copy = made.probed(py).map(|copy| copy.as_ptr() as usize);
-    with(py, |registry| {
-        registry.by_original.insert(address, Arc::clone(&made));
-        if let Some(copy) = copy {
-            registry.by_probed.insert(copy, Arc::clone(&made));
-        }
-    });
-    Ok(made)
+    link(code, &copy, &made)?;
+    remember(code.py(), &made);
+    Ok((made, copy))
 }
 
-/// One user fewer. With the last one, `code` leaves the registry and its probed copy is returned.
-pub(crate) fn release(py: Python<'_>, code: &Arc<ProbedCode>) -> Option<Py<PyCode>> {
-    let copy = code.release(py)?;
-    forget(py, code, copy.as_ptr() as usize);
-    Some(copy)
-}
-
-/// Drops what was probed for somebody who then failed to use it.
-pub(crate) fn drop_unused(py: Python<'_>) {
-    let unused: Vec<_> = with(py, |registry| {
-        registry
-            .by_original
-            .values()
-            .filter(|code| code.unused(py))
-            .cloned()
-            .collect()
-    });
-    for code in unused {
-        if let Some(copy) = code.release(py) {
-            forget(py, &code, copy.as_ptr() as usize);
-        }
-    }
-}
-
-fn forget(py: Python<'_>, code: &Arc<ProbedCode>, copy: usize) {
-    let original = code.original(py).as_ptr() as usize;
-    let removed = with(py, |registry| {
-        (
-            registry.by_original.remove(&original),
-            registry.by_probed.remove(&copy),
-        )
-    });
-    // Dropped here, with the registry closed: destructors may run Python.
-    drop(removed);
+fn link(
+    original: &Bound<'_, PyCode>,
+    copy: &Bound<'_, PyCode>,
+    entry: &Arc<ProbedCode>,
+) -> PyResult<()> {
+    let py = original.py();
+    extra::with(original, |extra| {
+        extra.probed.set(py, Arc::downgrade(entry));
+    })?;
+    extra::with(copy, |extra| {
+        extra.copy_of.set(py, Some(Arc::clone(entry)));
+    })
 }

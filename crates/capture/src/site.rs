@@ -133,11 +133,13 @@ pub(crate) fn new_site<'py>(
 /// # Safety
 /// Called by CPython as `tp_dealloc` of a site.
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: the last reference is gone; `code` came from `Arc::into_raw` and is given back exactly once. Memory came from
-    // `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap type's instance owns a reference to its type.
+    // SAFETY: the last reference is gone, and the thread is attached; `code` came from `Arc::into_raw` and is given back exactly
+    // once. Memory came from `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap type's instance owns a reference
+    // to its type.
     unsafe {
         let site_type = ffi::Py_TYPE(object);
-        drop(Arc::from_raw((*object.cast::<SiteObject>()).code));
+        let code = Arc::from_raw((*object.cast::<SiteObject>()).code);
+        ProbedCode::let_go(Python::assume_attached(), code);
         ffi::PyObject_Free(object.cast());
         ffi::Py_DECREF(site_type.cast());
     }

@@ -1,12 +1,12 @@
 //! A tracer: who is told of which steps of which code.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use debugop_bytecode::InstrIdx;
 use debugop_filter::{CodeFilter, CodeNames, Decision, Predicate, StepFacts};
 use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
-use rustc_hash::FxHashSet;
 
 use crate::event::{Event, EventKind, Raised};
 use crate::follow;
@@ -65,6 +65,7 @@ pub struct Options {
 
 /// Reports steps of the code that it watches to a handler.
 pub struct Tracer {
+    serial: u64,
     handler: Box<dyn Handler>,
     /// What the handler says of itself.
     runs_python: bool,
@@ -72,11 +73,12 @@ pub struct Tracer {
     options: Options,
     running: GilCell<bool>,
     steps: GilCell<u64>,
-    codes: GilCell<Vec<Arc<ProbedCode>>>,
-    /// Addresses of the probed copies in `codes`.
-    addresses: GilCell<FxHashSet<usize>>,
+    /// What it watches, with the probed copies, unless it watches whole programs ([`crate::whole`]).
+    codes: GilCell<Vec<(Arc<ProbedCode>, Py<PyCode>)>>,
     functions: GilCell<Vec<Py<PyFunction>>>,
 }
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A tracer's interest in one code object.
 #[derive(Clone)]
@@ -91,6 +93,7 @@ impl Tracer {
     #[must_use]
     pub fn new(handler: Box<dyn Handler>, options: Options) -> Arc<Self> {
         Arc::new(Self {
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             runs_python: handler.runs_python(),
             native: handler.native(),
             handler,
@@ -98,21 +101,20 @@ impl Tracer {
             running: GilCell::new(true),
             steps: GilCell::default(),
             codes: GilCell::default(),
-            addresses: GilCell::default(),
             functions: GilCell::default(),
         })
+    }
+
+    /// Which tracer it is: no other has the same number.
+    #[inline]
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Steps reported so far.
     #[must_use]
     pub fn steps(&self, py: Python<'_>) -> u64 {
         self.steps.get(py)
-    }
-
-    /// How many code objects are watched.
-    #[must_use]
-    pub fn watched(&self, py: Python<'_>) -> usize {
-        self.codes.with(py, |codes| codes.len())
     }
 
     /// Whether steps are still reported: not stopped, and the limit not reached.
@@ -124,8 +126,7 @@ impl Tracer {
     /// Whether `frame` runs code that this tracer watches.
     #[must_use]
     pub fn watches(&self, py: Python<'_>, frame: Frame<'_>) -> bool {
-        self.addresses
-            .with(py, |addresses| addresses.contains(&frame.code_address()))
+        registry::of_copy(&frame.code(py)).is_some_and(|code| code.is_watched_by(py, self))
     }
 
     /// How many watched frames of this thread are below `frame`.
@@ -151,15 +152,9 @@ impl Tracer {
         code: &Bound<'py, PyCode>,
         module: &str,
     ) -> Result<Bound<'py, PyCode>, ProbeError> {
-        let probed = match registry::obtain(py, code, module) {
-            Ok(probed) => probed,
-            Err(error) => {
-                registry::drop_unused(py);
-                return Err(error);
-            }
-        };
-        self.adopt(py, &probed);
-        Ok(probed.probed(py).unwrap_or_else(|| code.clone()))
+        let (probed, copy) = registry::obtain(code, module, &|_| true)?;
+        self.adopt(py, &probed, &copy);
+        Ok(copy)
     }
 
     /// Watches the code of `function` and makes it run the probed copy until [`Tracer::stop`].
@@ -189,24 +184,34 @@ impl Tracer {
         Ok(())
     }
 
-    fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
-        let Some(copy) = code.probed(py) else { return };
-        let new = self
-            .addresses
-            .with(py, |addresses| addresses.insert(copy.as_ptr() as usize));
-        if !new {
+    /// Watches `code`, whose probed copy is `copy`, and what is nested in it.
+    fn adopt<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        code: &Arc<ProbedCode>,
+        copy: &Bound<'py, PyCode>,
+    ) {
+        if !self.attach(py, code) {
             return;
         }
-        code.retain(py);
-        self.codes.with(py, |codes| codes.push(Arc::clone(code)));
-        if let Some(hook) = self.hook(code) {
+        let kept = (Arc::clone(code), copy.clone().unbind());
+        self.codes.with(py, |codes| codes.push(kept));
+        for nested in code.nested() {
+            if let Some(copy) = nested.probed(py) {
+                self.adopt(py, nested, &copy);
+            }
+        }
+    }
+
+    /// Reports what `code` alone executes from now on; false if it did already.
+    pub(crate) fn attach(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) -> bool {
+        let new = code.add_watcher(py, self);
+        if new && let Some(hook) = self.hook(code) {
             let mut hooks = code.hooks(py);
             hooks.push(hook);
             code.set_hooks(py, hooks);
         }
-        for nested in code.nested() {
-            self.adopt(py, nested);
-        }
+        new
     }
 
     /// The interest in `code`, or `None` if no step of it can ever be wanted and no call in it is to be followed.
@@ -278,11 +283,7 @@ impl Tracer {
     ) -> PyResult<()> {
         follow::functions(py, callable, &mut |function| {
             let code = function::code(function);
-            let address = code.as_ptr() as usize;
-            if self
-                .addresses
-                .with(py, |addresses| addresses.contains(&address))
-            {
+            if registry::of_copy(&code).is_some_and(|code| code.is_watched_by(py, self)) {
                 return Ok(());
             }
             let module = function::module(function);
@@ -303,6 +304,15 @@ impl Tracer {
         })
     }
 
+    /// Watches whole programs: every function that there is or will be whose code `filter` allows, whoever makes or calls it,
+    /// until [`Tracer::stop`].
+    ///
+    /// # Errors
+    /// What CPython raises: `RuntimeError` if its eight function watchers are taken, `MemoryError`.
+    pub fn watch_everything(self: &Arc<Self>, py: Python<'_>, filter: CodeFilter) -> PyResult<()> {
+        crate::whole::join(py, self, filter)
+    }
+
     /// Ends reporting and restores every function. What still runs probed code (suspended generators) finishes with
     /// probes that do nothing.
     ///
@@ -310,17 +320,22 @@ impl Tracer {
     /// Python raised while a function's code was put back; the others are put back all the same.
     pub fn stop(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         self.running.set(py, false);
-        let codes = self.codes.take(py);
-        self.addresses.take(py);
+        crate::whole::leave(py, self);
         let mut retired = Vec::new();
-        for code in &codes {
+        for code in registry::all(py) {
+            if !code.remove_watcher(py, self) {
+                continue;
+            }
             let mut hooks = code.hooks(py);
             hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
             code.set_hooks(py, hooks);
-            if let Some(copy) = registry::release(py, code) {
-                retired.push((Arc::clone(code), copy));
+            if !code.has_watchers(py)
+                && let Some(copy) = code.probed(py)
+            {
+                retired.push((code, copy.unbind()));
             }
         }
+        drop(self.codes.take(py));
         function::restore(py, &self.functions.take(py), &retired)
     }
 }

@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub include: Vec<Pattern>,
     /// Do not follow what one of these matches; wins over `include`.
     pub exclude: Vec<Pattern>,
+    /// Follow everything, library code too.
+    pub all: bool,
     /// How many calls deep to follow, the first traced function being at depth 1.
     pub depth: Option<u32>,
     /// How many steps to report.
@@ -116,6 +118,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
 
+    /// Follow everything: the standard library and installed packages too
+    #[arg(long, short)]
+    all: bool,
+
     /// Follow calls only N deep; 1 reports no calls at all
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
     depth: Option<u32>,
@@ -190,6 +196,7 @@ impl RunArguments {
             functions: patterns("--function", &self.functions)?,
             include: patterns("--include", &self.include)?,
             exclude: patterns("--exclude", &self.exclude)?,
+            all: self.all,
             depth: self.depth,
             limit: self.limit,
             format: self.format,

@@ -5,26 +5,30 @@ use crate::{CodeNames, Pattern};
 /// Where code that is not the user's own lives.
 #[derive(Clone, Debug, Default)]
 pub struct Libraries {
-    /// Directories of the standard library, of installed packages and of debugop itself, each ending in a separator.
+    /// Directories of the standard library and of installed packages, each ending in a separator.
     pub directories: Vec<String>,
+    /// Directories of debugop itself, whose code is never followed, each ending in a separator.
+    pub own: Vec<String>,
 }
 
 impl Libraries {
     /// Whether `file` (a `co_filename`) is library code: below one of the directories, or frozen into the interpreter.
     #[must_use]
     pub fn contain(&self, file: &str) -> bool {
-        file.starts_with("<frozen ")
-            || self
-                .directories
-                .iter()
-                .any(|directory| file.starts_with(directory.as_str()))
+        file.starts_with("<frozen ") || is_below(file, &self.directories)
     }
+}
+
+fn is_below(file: &str, directories: &[String]) -> bool {
+    directories
+        .iter()
+        .any(|directory| file.starts_with(directory.as_str()))
 }
 
 /// Decides which code is followed: by default the user's own.
 ///
 /// An exclude pattern always wins. Otherwise code that an include pattern names is followed, library code too, and besides
-/// everything that is not library code, or everything at all with `all`.
+/// everything that is not library code, or everything at all with `all`; debugop's own code never is.
 #[derive(Clone, Debug, Default)]
 pub struct CodeFilter {
     /// Follow library code too.
@@ -42,7 +46,8 @@ impl CodeFilter {
     #[must_use]
     pub fn allows(&self, code: CodeNames<'_>) -> bool {
         let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(code));
-        !named(&self.exclude)
+        !is_below(code.file, &self.libraries.own)
+            && !named(&self.exclude)
             && (self.all || !self.libraries.contain(code.file) || named(&self.include))
     }
 }
@@ -65,6 +70,7 @@ mod tests {
         let mut filter = CodeFilter {
             libraries: Libraries {
                 directories: vec!["/usr/lib/python3/".to_owned()],
+                own: vec!["/opt/debugop/".to_owned()],
             },
             ..CodeFilter::default()
         };
@@ -77,6 +83,7 @@ mod tests {
         filter.exclude = vec![pattern("json.f"), pattern("me/")];
         assert!(!filter.allows(own) && !filter.allows(library));
         filter.all = true;
+        assert!(!filter.allows(code("debugop._launch", "/opt/debugop/_launch.py")));
         assert!(!filter.allows(own) && !filter.allows(library) && filter.allows(frozen));
     }
 }

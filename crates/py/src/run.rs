@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use debugop_capture::{Follow, Handler, Options, Tracer as Core, toplevel};
+use debugop_capture::{Handler, Options, Tracer as Core, toplevel};
 use debugop_cli::{Color, Command, Format, Outcome, RunOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
@@ -42,6 +42,7 @@ type MakeReport = Box<dyn FnOnce(Vec<(String, String)>) -> Box<dyn Report> + Sen
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct Run {
     core: Arc<Core>,
+    filter: CodeFilter,
     sink: Arc<Mutex<Sink>>,
     /// With `--format none`, which needs no steps in its sink.
     counts: Option<Arc<Counts>>,
@@ -95,10 +96,11 @@ impl RunRequest {
         self.options.args.clone()
     }
 
-    /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own.
+    /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own, `own` those of
+    /// debugop itself.
     ///
     /// Raises OSError if the output cannot be opened.
-    fn open(&self, py: Python<'_>, libraries: Vec<String>) -> PyResult<Run> {
+    fn open(&self, libraries: Vec<String>, own: Vec<String>) -> PyResult<Run> {
         let options = &self.options;
         let script = match &options.target {
             Target::Script(path) => Some(path.as_path()),
@@ -111,7 +113,6 @@ impl RunRequest {
                 .map_or("<stderr>".into(), std::path::PathBuf::into_os_string);
             PyOSError::new_err((error.raw_os_error(), error_text(&error), name))
         })?;
-        debugop_capture::prepare_follow(py)?;
         let sink = Arc::new(Mutex::new(Sink::default()));
         let counts = (options.format == Format::None).then(Counts::new);
         let handler: Box<dyn Handler> = match &counts {
@@ -119,9 +120,11 @@ impl RunRequest {
             None => Box::new(Reporter::new(Arc::clone(&sink))),
         };
         let make_report = Mutex::new(Some(make_report(options, output)));
-        let core = Core::new(handler, tracer_options(options, libraries));
+        let core = Core::new(handler, tracer_options(options));
+        let directories = libraries;
         Ok(Run {
             core,
+            filter: code_filter(options, Libraries { directories, own }),
             sink,
             counts,
             limit: options.limit,
@@ -132,30 +135,30 @@ impl RunRequest {
     }
 }
 
-fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
-    let code = CodeFilter {
-        all: false,
+/// Which code is followed.
+fn code_filter(options: &RunOptions, libraries: Libraries) -> CodeFilter {
+    CodeFilter {
+        all: options.all,
         include: options.include.clone(),
         exclude: options.exclude.clone(),
-        libraries: Libraries {
-            directories: libraries,
-        },
-    };
+        libraries,
+    }
+}
+
+fn tracer_options(options: &RunOptions) -> Options {
     let names = match options.functions.as_slice() {
         [] => Predicate::Always,
         names => Predicate::Or(names.iter().cloned().map(Predicate::Function).collect()),
     };
     // The main program is at depth 1 on the command line, the first traced frame at depth 0 here.
     let depth = options.depth.map(|depth| depth.saturating_sub(1));
-    // Functions of the main program are probed with it and can be called by code that is not followed.
     let wanted = match depth {
         Some(depth) => Predicate::And(vec![names, Predicate::Depth(0..=depth)]),
         None => names,
     };
-    let follow = (depth != Some(0)).then_some(Follow { code, depth });
     Options {
         wanted,
-        follow,
+        follow: None,
         limit: options.limit,
     }
 }
@@ -239,6 +242,8 @@ impl Run {
             return Err(PyRuntimeError::new_err("this run has begun already"));
         };
         sink.report = Some(make(sources));
+        drop(sink);
+        self.core.watch_everything(py, self.filter.clone())?;
         self.began.get_or_init(Instant::now);
         Ok(probed)
     }

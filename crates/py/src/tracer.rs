@@ -51,13 +51,14 @@ impl PyFollow {
         clippy::needless_pass_by_value,
         reason = "PyO3 hands over what it extracts"
     )]
-    #[pyo3(signature = (*, include = vec![], exclude = vec![], all = false, depth = None, libraries = vec![]))]
+    #[pyo3(signature = (*, include = vec![], exclude = vec![], all = false, depth = None, libraries = vec![], own = vec![]))]
     fn new(
         include: Vec<String>,
         exclude: Vec<String>,
         all: bool,
         depth: Option<u32>,
         libraries: Vec<String>,
+        own: Vec<String>,
     ) -> PyResult<Self> {
         let code = CodeFilter {
             all,
@@ -65,6 +66,7 @@ impl PyFollow {
             exclude: patterns(&exclude)?,
             libraries: Libraries {
                 directories: libraries,
+                own,
             },
         };
         Ok(Self {

@@ -5,7 +5,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, PyAny, PyErr, PyResult, Python};
 
 use super::code_name;
-use super::extra::{self, Origin};
+use super::facts::{self, Origin};
 use crate::layout::VERSION;
 use crate::probed::{self, CodeFields};
 
@@ -100,7 +100,7 @@ pub fn insert_debug_op<'py>(
     let (parts, map) =
         probed::parts(debugop_bytecode::insert(&view, &analysis, &insertions, None).map_err(bad)?);
     let copy = probed::with_parts(code, &parts, consts)?;
-    extra::set_origin(
+    facts::set_origin(
         py,
         &copy,
         Origin {

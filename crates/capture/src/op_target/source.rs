@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::types::{PyCode, PyFrame};
 use pyo3::{Bound, PyResult};
 
-use super::{code_name, extra, position, unreadable};
+use super::{code_name, facts, position, unreadable};
 use crate::layout::VERSION;
 use crate::probed::CodeFields;
 use crate::registry;
@@ -25,14 +25,14 @@ pub fn source_instruction<'py>(frame: &Bound<'py, PyFrame>) -> PyResult<(Bound<'
             code_name(code)
         ))
     };
-    if let Some(probed) = registry::find_probed(py, code.as_ptr() as usize) {
+    if let Some(probed) = registry::of_copy(&code) {
         let offset = probed
             .original_offset(lasti)
             .ok_or_else(|| added(&code, lasti))?;
         return Ok((probed.original(py).clone(), offset));
     }
     let mut offset = after_probes(&code, lasti)?;
-    while let Some(origin) = extra::origin(py, &code)? {
+    while let Some(origin) = facts::origin(py, &code)? {
         offset = origin
             .map
             .covering(offset)
@@ -45,7 +45,7 @@ pub fn source_instruction<'py>(frame: &Bound<'py, PyFrame>) -> PyResult<(Bound<'
 /// The offset of the instruction that the unit at `lasti` belongs to, or, if that is the middle of a probe, of the first one
 /// after it that is no probe.
 fn after_probes(code: &Bound<'_, PyCode>, lasti: u32) -> PyResult<u32> {
-    let facts = extra::facts(code.py(), code)?;
+    let facts = facts::facts(code.py(), code)?;
     let inversions = facts
         .inversions
         .as_ref()

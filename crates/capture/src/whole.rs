@@ -1,0 +1,257 @@
+//! Whole programs: every function that there is or will be, whoever makes or calls it.
+//!
+//! Everything that runs bytecode runs through a function object: the bodies of modules and classes, and what `exec` and
+//! `eval` are given, get one made for them (`PyEval_EvalCode`, `Python/ceval.c`). So it is enough to see each function when it
+//! is made, and to give it the probed copy of its code before it is called for the first time:
+//!
+//! - 3.12+: CPython tells of each new function ([`watcher`]).
+//! - 3.11: the few ways by which code comes to run that is not made by probed code ([`roots`]).
+//! - Assignment to `__code__` ([`setter`]).
+//! - The functions that exist already are found by a walk over the heap.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use debugop_filter::{CodeFilter, CodeNames};
+use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::types::{PyCode, PyFunction};
+use pyo3::{Bound, Py, PyErr, PyResult, Python};
+
+use crate::extra;
+use crate::function;
+use crate::gil::GilCell;
+use crate::probed::{ProbeError, ProbedCode};
+use crate::registry;
+use crate::tracer::Tracer;
+
+#[cfg(not(Py_3_12))]
+mod roots;
+mod setter;
+#[cfg(Py_3_12)]
+mod watcher;
+
+#[cfg(not(Py_3_12))]
+use roots as births;
+#[cfg(Py_3_12)]
+use watcher as births;
+
+/// A tracer that watches whole programs.
+struct Member {
+    tracer: Arc<Tracer>,
+    filter: CodeFilter,
+}
+
+impl Member {
+    fn wants(&self, names: CodeNames<'_>) -> bool {
+        self.filter.allows(names)
+    }
+}
+
+static MEMBERS: GilCell<Option<Rc<[Member]>>> = GilCell::new(None);
+
+/// Counts the changes of [`MEMBERS`]: what nobody wanted in an earlier generation somebody may want now.
+static GENERATION: GilCell<u64> = GilCell::new(0);
+
+/// Probed copies that were made last: code that is run again and again (`exec` in a loop) is probed once, and code that is
+/// run once does not accumulate.
+static RECENT: GilCell<Recent> = GilCell::new(Recent {
+    copies: VecDeque::new(),
+    units: 0,
+});
+
+struct Recent {
+    copies: VecDeque<(Py<PyCode>, usize)>,
+    /// Original instructions in them.
+    units: usize,
+}
+
+/// Original instructions in [`RECENT`], at most. A probed instruction takes about 150 bytes.
+const RECENT_LIMIT: usize = 1 << 17;
+
+/// `tracer` watches every function whose code `filter` allows.
+///
+/// # Errors
+/// CPython refuses to tell of new functions.
+pub(crate) fn join(py: Python<'_>, tracer: &Arc<Tracer>, filter: CodeFilter) -> PyResult<()> {
+    births::watch(py)?;
+    setter::watch(py)?;
+    change_members(py, |members| {
+        members.push(Member {
+            tracer: Arc::clone(tracer),
+            filter,
+        });
+    });
+    for code in registry::all(py) {
+        attach(py, &code);
+    }
+    for function in function::all(py) {
+        adopt_existing(&function)?;
+    }
+    Ok(())
+}
+
+/// `tracer` watches nothing new any more.
+pub(crate) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) {
+    if !is_member(py, tracer) {
+        return;
+    }
+    change_members(py, |members| {
+        members.retain(|member| !Arc::ptr_eq(&member.tracer, tracer));
+    });
+    if MEMBERS.cloned(py).is_none() {
+        births::unwatch(py);
+        setter::unwatch(py);
+        let copies = RECENT.with(py, |recent| {
+            recent.units = 0;
+            std::mem::take(&mut recent.copies)
+        });
+        drop(copies);
+    }
+}
+
+fn is_member(py: Python<'_>, tracer: &Arc<Tracer>) -> bool {
+    let members = MEMBERS.cloned(py);
+    members.is_some_and(|members| {
+        members
+            .iter()
+            .any(|member| Arc::ptr_eq(&member.tracer, tracer))
+    })
+}
+
+fn change_members(py: Python<'_>, change: impl FnOnce(&mut Vec<Member>)) {
+    let old = MEMBERS.cloned(py);
+    let mut members = old
+        .iter()
+        .flat_map(|members| members.iter())
+        .map(|member| Member {
+            tracer: Arc::clone(&member.tracer),
+            filter: member.filter.clone(),
+        })
+        .collect();
+    change(&mut members);
+    let members = (!members.is_empty()).then(|| Rc::from(members));
+    drop(MEMBERS.replace(py, members));
+    GENERATION.set(py, GENERATION.get(py) + 1);
+}
+
+/// Makes every tracer that wants `code` watch it.
+fn attach(py: Python<'_>, code: &Arc<ProbedCode>) {
+    for member in MEMBERS.cloned(py).iter().flat_map(|members| members.iter()) {
+        if member.wants(code.names()) {
+            member.tracer.attach(py, code);
+        }
+    }
+}
+
+/// The probed copy that is to run in place of `code` in the module `module`; `None` if nobody wants it, if it is one already, or
+/// if it cannot be probed.
+///
+/// # Errors
+/// What CPython raises, such as `MemoryError`.
+pub(crate) fn replacement<'py>(
+    code: &Bound<'py, PyCode>,
+    module: impl FnOnce() -> String,
+) -> PyResult<Option<Bound<'py, PyCode>>> {
+    let py = code.py();
+    let generation = GENERATION.get(py);
+    let known = extra::peek(code, |extra| {
+        extra.unwanted.get(py) == generation || extra.copy_of.with(py, |code| code.is_some())
+    });
+    if known == Some(true) {
+        return Ok(None);
+    }
+    if let Some((entry, copy)) = registry::find(code)
+        && entry.has_watchers(py)
+    {
+        return Ok(Some(copy));
+    }
+    let Some(members) = MEMBERS.cloned(py) else {
+        return Ok(None);
+    };
+    let module = module();
+    let wanted = |code: &Bound<'_, PyCode>| {
+        let qualname = function::code_text(code, "co_qualname");
+        let file = function::code_text(code, "co_filename");
+        let names = CodeNames {
+            module: &module,
+            qualname: &qualname,
+            file: &file,
+        };
+        members.iter().any(|member| member.wants(names))
+    };
+    let outcome = if wanted(code) {
+        registry::obtain(code, &module, &wanted)
+    } else {
+        extra::with(code, |extra| extra.unwanted.set(py, generation))?;
+        return Ok(None);
+    };
+    match outcome {
+        Ok((entry, copy)) => {
+            attach_all(py, &entry);
+            keep(py, &entry, &copy);
+            Ok(Some(copy))
+        }
+        Err(ProbeError::Python(error)) => Err(error),
+        Err(error @ ProbeError::Bytecode { .. }) => {
+            extra::with(code, |extra| extra.unwanted.set(py, generation))?;
+            warn(py, &error)?;
+            Ok(None)
+        }
+    }
+}
+
+/// [`attach`] for `code` and what is nested in it.
+fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) {
+    attach(py, code);
+    for nested in code.nested() {
+        attach_all(py, nested);
+    }
+}
+
+/// Keeps the copy for a while.
+fn keep(py: Python<'_>, entry: &ProbedCode, copy: &Bound<'_, PyCode>) {
+    let units = entry.analysis().instructions().len();
+    let mut dropped = Vec::new();
+    RECENT.with(py, |recent| {
+        recent.copies.push_back((copy.clone().unbind(), units));
+        recent.units += units;
+        while recent.units > RECENT_LIMIT
+            && let Some((copy, units)) = recent.copies.pop_front()
+        {
+            recent.units -= units;
+            dropped.push(copy);
+        }
+    });
+    for copy in dropped {
+        copy.drop_ref(py);
+    }
+}
+
+/// Says once for each code object that it is left as it is.
+fn warn(py: Python<'_>, error: &ProbeError) -> PyResult<()> {
+    let text = std::ffi::CString::new(format!("debugop does not trace {error}").replace('\0', "?"));
+    let category = py.get_type::<PyRuntimeWarning>();
+    match text {
+        Ok(text) => PyErr::warn(py, &category, &text, 1),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Gives a function that has just been made the probed copy of its code.
+pub(crate) fn adopt_new(function: &Bound<'_, PyFunction>) -> PyResult<()> {
+    let code = function::code(function);
+    if let Some(copy) = replacement(&code, || function::module(function))? {
+        function::set_code_of_new(function, &copy);
+    }
+    Ok(())
+}
+
+/// Gives a function that may have been called already the probed copy of its code.
+fn adopt_existing(function: &Bound<'_, PyFunction>) -> PyResult<()> {
+    let code = function::code(function);
+    match replacement(&code, || function::module(function))? {
+        Some(copy) => function::set_code(function, &copy),
+        None => Ok(()),
+    }
+}
