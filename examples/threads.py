@@ -4,7 +4,11 @@ Look at the line with "thread 2": from there on the steps are those of another t
 lock that is held makes a thread wait inside of a call; the report goes on where a thread executes something.
 """
 
+import sys
 import threading
+
+# A thread keeps the interpreter until it waits or ends, so that every run of this program is the same.
+sys.setswitchinterval(60)
 
 results = []
 lock = threading.Lock()

@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use crate::convert;
 use crate::instruction::{Instruction, facts};
 use crate::predicate::Predicate;
-use crate::run::describe;
+use crate::run::{describe, working_directory};
 use crate::step::event_name;
 use crate::value::Value;
 
@@ -378,6 +378,9 @@ impl Records {
             flush_each_step: false,
         };
         let mut report = Box::new(TextReport::new(&mut text, options, sources));
+        if let Some(directory) = working_directory() {
+            *report = report.relative_to(directory);
+        }
         let mut counter = Counter::default();
         for (at, step) in steps.iter().enumerate() {
             let shown = step.shown(&codes[&Arc::as_ptr(&step.code)], at as u64);

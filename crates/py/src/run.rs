@@ -188,15 +188,29 @@ fn make_report(options: &RunOptions, output: Output) -> MakeReport {
                 color,
                 flush_each_step: is_terminal,
             };
+            let directory = working_directory();
             Box::new(move |texts| {
                 let mut sources = Sources::new();
                 for (file, text) in texts {
                     sources.register(&file, text);
                 }
-                Box::new(TextReport::new(writer, options, sources))
+                let report = TextReport::new(writer, options, sources);
+                Box::new(match directory {
+                    Some(directory) => report.relative_to(directory),
+                    None => report,
+                })
             })
         }
     }
+}
+
+/// The directory that the report names files from; none if it has no name, or one that no code object can have.
+pub(crate) fn working_directory() -> Option<String> {
+    std::env::current_dir()
+        .ok()?
+        .into_os_string()
+        .into_string()
+        .ok()
 }
 
 /// The operating system's words for an error, without the number that Python adds itself.

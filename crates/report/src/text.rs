@@ -60,6 +60,8 @@ pub struct TextReport<W: Write> {
     options: TextOptions,
     palette: Palette,
     sources: Sources,
+    /// Files below this directory are named from it.
+    directory: Option<String>,
     layouts: FxHashMap<u32, Layout>,
     frames: FxHashMap<u64, Frame>,
     threads: FxHashMap<u64, Thread>,
@@ -126,11 +128,19 @@ impl<W: Write + Send> TextReport<W> {
             },
             palette,
             sources,
+            directory: None,
             layouts: FxHashMap::default(),
             frames: FxHashMap::default(),
             threads: FxHashMap::default(),
             thread: None,
         }
+    }
+
+    /// Names files below `directory`, an absolute path, from there: `src/app.py`.
+    #[must_use]
+    pub fn relative_to(mut self, directory: String) -> Self {
+        self.directory = Some(directory);
+        self
     }
 
     fn show(&mut self, step: &Step<'_>) -> io::Result<()> {

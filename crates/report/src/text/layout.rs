@@ -59,6 +59,13 @@ pub(super) fn fitting(text: &str, columns: usize) -> String {
     }
 }
 
+/// A file's path from `directory`, if it is below that.
+pub(super) fn below<'a>(directory: Option<&str>, path: &'a str) -> &'a str {
+    directory
+        .and_then(|directory| path.strip_prefix(directory)?.strip_prefix('/'))
+        .unwrap_or(path)
+}
+
 /// A file's name, its beginning cut where it is long: `…/json/decoder.py`.
 pub(super) fn shortened(path: &str) -> String {
     let path = escaped(path);
@@ -70,4 +77,20 @@ pub(super) fn shortened(path: &str) -> String {
     let anywhere = || path.char_indices().map(|(at, _)| at).find(fits);
     let start = directory.or_else(anywhere).unwrap_or(0);
     format!("…{}", &path[start..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn only_files_below_the_directory_are_named_from_it() {
+        assert_eq!(below(Some("/home/me"), "/home/me/src/app.py"), "src/app.py");
+        assert_eq!(
+            below(Some("/home/me"), "/home/mean/app.py"),
+            "/home/mean/app.py"
+        );
+        assert_eq!(below(Some("/home/me"), "<string>"), "<string>");
+        assert_eq!(below(None, "/home/me/app.py"), "/home/me/app.py");
+    }
 }

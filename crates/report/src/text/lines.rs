@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use debugop_bytecode::Op;
 use debugop_value::{Value, escaped, width};
 
-use super::layout::{Layout, argument, fitting, shortened};
+use super::layout::{Layout, argument, below, fitting, shortened};
 use super::row::{Align, Row};
 use super::{Frame, Opening, TextReport, Thread, identity, stack};
 use crate::code::InstructionInfo;
@@ -54,9 +54,10 @@ impl<W: Write + Send> TextReport<W> {
             Opening::Thrown => _ = row.put(palette.quiet, " resumed by an exception"),
             Opening::Continued => _ = row.put(palette.quiet, " continues"),
         }
+        let file = shortened(below(self.directory.as_deref(), &names.filename));
         let place = match line.or(first_line) {
-            Some(line) => format!("{}:{line}", shortened(&names.filename)),
-            None => shortened(&names.filename),
+            Some(line) => format!("{file}:{line}"),
+            None => file,
         };
         row.space(2).put(palette.quiet, &place);
         if step.depth as usize > self.options.width / 10 {
