@@ -11,12 +11,15 @@ import threading
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, TypeVar, overload
+from typing import IO, Any, Literal, TypeVar, overload
 
 from debugop import _core
 from debugop._libraries import library_directories
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+Engine = Literal["inject", "monitoring", "settrace"]
+"""How debugop learns of steps."""
 
 Callback = Callable[[_core.Step], object]
 """What is called with each step; its result is ignored, an exception is raised at the instruction."""
@@ -99,6 +102,7 @@ class Trace:
         follow: bool | Follow | None = None,
         where: _core.Predicate | None = None,
         limit: int | None = None,
+        engine: Engine = "inject",
     ) -> None:
         if not (target is None or _is_callable(target) or isinstance(target, types.CodeType)):
             raise TypeError(f"cannot trace a {type(target).__name__}: a callable or a code object is needed")
@@ -113,6 +117,7 @@ class Trace:
         self.follow = _follow(follow)
         self.where = where
         self.limit = limit
+        self.engine = engine
         self.records = _core.Records()
         self._lock = threading.RLock()
         self._entered = 0
@@ -218,7 +223,7 @@ class Trace:
             return
         follow = self.follow._core if self.follow is not None else None
         handler = self.records if self.callback is None else self.callback
-        core = _core.Tracer(handler, wanted=self.where, follow=follow, limit=self.limit)
+        core = _core.Tracer(handler, wanted=self.where, follow=follow, limit=self.limit, engine=self.engine)
         self._core = core
         try:
             if isinstance(self.target, types.CodeType):
@@ -331,6 +336,7 @@ def trace(
     follow: bool | Follow | None = None,
     where: _core.Predicate | None = None,
     limit: int | None = None,
+    engine: Engine = "inject",
 ) -> Callable[[_F], _F]: ...
 
 
@@ -342,6 +348,7 @@ def trace(
     follow: bool | Follow | None = None,
     where: _core.Predicate | None = None,
     limit: int | None = None,
+    engine: Engine = "inject",
 ) -> Trace: ...
 
 
@@ -352,6 +359,7 @@ def trace(
     follow: bool | Follow | None = None,
     where: _core.Predicate | None = None,
     limit: int | None = None,
+    engine: Engine = "inject",
 ) -> Any:
     """Report every instruction that `target` executes, with its value stack.
 
@@ -363,6 +371,8 @@ def trace(
     `follow`: also trace the functions that are called: None or False, none; True, the program's own; or a `Follow`.
     `where`: report only the steps for which this predicate holds.
     `limit`: report no more than so many steps each time that the trace is active.
+    `engine`: how debugop learns of steps, which are the same from each: "inject", by DEBUG_OPs in copies of the code;
+    "monitoring" (3.12+), by events of `sys.monitoring`; "settrace", by events of a trace function. See docs/engines.md.
 
     Returns a `Trace`, to be used in one of three ways:
 
@@ -379,7 +389,7 @@ def trace(
 
     TypeError for a target, callback, follow or where of the wrong type; ValueError for a limit below 1.
     """
-    options: dict[str, Any] = {"follow": follow, "where": where, "limit": limit}
+    options: dict[str, Any] = {"follow": follow, "where": where, "limit": limit, "engine": engine}
     if target is not None:
         return Trace(target, callback, **options)
     Trace(None, callback, **options)  # a wrong argument is reported here, not when something is decorated

@@ -13,6 +13,7 @@
 
 pub mod activation;
 pub mod collector;
+mod engine;
 mod event;
 mod follow;
 mod frame;
@@ -36,6 +37,7 @@ pub mod toplevel;
 mod tracer;
 pub mod value;
 
+pub use engine::Engine;
 pub use event::{Event, EventKind};
 pub use follow::prepare as prepare_follow;
 pub use follow::python_functions;

@@ -8,6 +8,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use rustc_hash::FxHashSet;
 
+use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
@@ -61,6 +62,10 @@ pub struct Options {
     pub follow: Option<Follow>,
     /// After how many steps reporting ends; `None`: never.
     pub limit: Option<u64>,
+    /// How steps are delivered.
+    pub engine: Engine,
+    /// Code that is watched wherever it runs, without having been named; not with [`Engine::Inject`].
+    pub everywhere: Option<CodeFilter>,
 }
 
 /// Reports steps of the code that it watches to a handler.
@@ -76,6 +81,8 @@ pub struct Tracer {
     /// Addresses of the probed copies in `codes`.
     addresses: GilCell<FxHashSet<usize>>,
     functions: GilCell<Vec<Py<PyFunction>>>,
+    /// Whether it has entered its engine.
+    entered: GilCell<bool>,
 }
 
 /// A tracer's interest in one code object.
@@ -100,6 +107,7 @@ impl Tracer {
             codes: GilCell::default(),
             addresses: GilCell::default(),
             functions: GilCell::default(),
+            entered: GilCell::default(),
         })
     }
 
@@ -151,6 +159,10 @@ impl Tracer {
         code: &Bound<'py, PyCode>,
         module: &str,
     ) -> Result<Bound<'py, PyCode>, ProbeError> {
+        if self.options.engine != Engine::Inject {
+            self.observe(py, code, module, true)?;
+            return Ok(code.clone());
+        }
         let probed = match registry::obtain(py, code, module) {
             Ok(probed) => probed,
             Err(error) => {
@@ -187,6 +199,100 @@ impl Tracer {
             function::set_code(function, &probed)?;
         }
         Ok(())
+    }
+
+    /// Enters the engine, so that code which nobody has named is found; the first code that is watched does it too.
+    ///
+    /// # Errors
+    /// RuntimeError: another tool is in the way; names it.
+    pub fn enter(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if self.entered.replace(py, true) {
+            return Ok(());
+        }
+        let entered = self.options.engine.enter(py, self);
+        if entered.is_err() {
+            self.entered.set(py, false);
+        }
+        entered
+    }
+
+    /// Watches `code`, and the code nested in it if it `is_whole`, without a copy.
+    fn observe(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        code: &Bound<'_, PyCode>,
+        module: &str,
+        is_whole: bool,
+    ) -> Result<(), ProbeError> {
+        self.enter(py)?;
+        if let Some(probed) = registry::find_probed(py, code.as_ptr() as usize) {
+            // Another tracer has put DEBUG_OPs into it, which report to all.
+            self.adopt(py, &probed);
+            return Ok(());
+        }
+        let engine = self.options.engine;
+        let entry = engine.obtain(py, code, module)?;
+        let new = self
+            .addresses
+            .with(py, |addresses| addresses.insert(code.as_ptr() as usize));
+        if new {
+            entry.retain(py);
+            self.codes.with(py, |codes| codes.push(Arc::clone(&entry)));
+            if let Some(hook) = self.hook(&entry) {
+                let mut hooks = entry.hooks(py);
+                hooks.push(hook);
+                entry.set_hooks(py, hooks);
+            }
+            engine.enable(py, &entry)?;
+        }
+        if !is_whole {
+            return Ok(());
+        }
+        let constants = code.getattr("co_consts")?;
+        for constant in constants.try_iter()? {
+            let Ok(nested) = constant?.cast_into_exact::<PyCode>() else {
+                continue;
+            };
+            match self.observe(py, &nested, module, true) {
+                // Hand-made code that cannot be analysed is left alone.
+                Ok(()) | Err(ProbeError::Bytecode { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it looks for code that nobody has named.
+    pub(crate) fn discovers(&self) -> bool {
+        self.options.everywhere.is_some()
+    }
+
+    /// Watches `code`, which `frame` begins to run, if it is wanted wherever it runs; says whether it is.
+    pub(crate) fn discover(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        code: &Bound<'_, PyCode>,
+    ) -> PyResult<bool> {
+        let Some(filter) = &self.options.everywhere else {
+            return Ok(false);
+        };
+        let module = function::module_name(&frame.globals(py));
+        let qualname = function::code_text(code, "co_qualname");
+        let file = function::code_text(code, "co_filename");
+        let names = CodeNames {
+            module: &module,
+            qualname: &qualname,
+            file: &file,
+        };
+        if !filter.allows(names) {
+            return Ok(false);
+        }
+        match self.observe(py, code, &module, false) {
+            Ok(()) => Ok(true),
+            Err(ProbeError::Bytecode { .. }) => Ok(false),
+            Err(ProbeError::Python(error)) => Err(error),
+        }
     }
 
     fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
@@ -313,15 +419,24 @@ impl Tracer {
         let codes = self.codes.take(py);
         self.addresses.take(py);
         let mut retired = Vec::new();
+        let mut outcome = Ok(());
         for code in &codes {
             let mut hooks = code.hooks(py);
             hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
             code.set_hooks(py, hooks);
-            if let Some(copy) = registry::release(py, code) {
+            if code.is_observed() {
+                code.release(py);
+                if code.unused(py) {
+                    outcome = outcome.and(self.options.engine.disable(py, code));
+                }
+            } else if let Some(copy) = registry::release(py, code) {
                 retired.push((Arc::clone(code), copy));
             }
         }
-        function::restore(py, &self.functions.take(py), &retired)
+        if self.entered.take(py) {
+            outcome = outcome.and(self.options.engine.leave(py, self));
+        }
+        outcome.and(function::restore(py, &self.functions.take(py), &retired))
     }
 }
 

@@ -13,7 +13,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
 pub use debugop_filter::{Pattern, PatternError};
-pub use run::{Color, Format, RunOptions, Target};
+pub use run::{Color, Engine, Format, RunOptions, Target};
 
 /// What the arguments ask for.
 #[derive(Debug)]

@@ -10,13 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use debugop_capture::{Follow, Handler, Options, Tracer as Core, toplevel};
+use debugop_capture::{Engine, Follow, Handler, Options, Tracer as Core, toplevel};
 use debugop_cli::{Color, Command, Format, Outcome, RunOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
 };
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
@@ -97,9 +97,10 @@ impl RunRequest {
 
     /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own.
     ///
-    /// Raises OSError if the output cannot be opened.
+    /// Raises OSError if the output cannot be opened, ValueError if this interpreter does not have the engine.
     fn open(&self, py: Python<'_>, libraries: Vec<String>) -> PyResult<Run> {
         let options = &self.options;
+        let engine = Engine::named(options.engine.name()).map_err(PyValueError::new_err)?;
         let script = match &options.target {
             Target::Script(path) => Some(path.as_path()),
             _ => None,
@@ -119,7 +120,7 @@ impl RunRequest {
             None => Box::new(Reporter::new(Arc::clone(&sink))),
         };
         let make_report = Mutex::new(Some(make_report(options, output)));
-        let core = Core::new(handler, tracer_options(options, libraries));
+        let core = Core::new(handler, tracer_options(options, libraries, engine));
         Ok(Run {
             core,
             sink,
@@ -132,7 +133,7 @@ impl RunRequest {
     }
 }
 
-fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
+fn tracer_options(options: &RunOptions, libraries: Vec<String>, engine: Engine) -> Options {
     let code = CodeFilter {
         all: false,
         include: options.include.clone(),
@@ -157,6 +158,8 @@ fn tracer_options(options: &RunOptions, libraries: Vec<String>) -> Options {
         wanted,
         follow,
         limit: options.limit,
+        engine,
+        everywhere: None,
     }
 }
 

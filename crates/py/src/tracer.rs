@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use debugop_capture::{
-    Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions,
+    Engine, Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions,
 };
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate as Condition};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyCode;
 
@@ -90,13 +91,15 @@ pub(crate) struct Tracer {
 impl Tracer {
     /// Steps go to `handler`: `Records`, `TopOfStack`, or a function that is called with each `Step`; None only counts them.
     #[new]
-    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None))]
+    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None, engine = "inject"))]
     fn new(
         handler: Option<&Bound<'_, PyAny>>,
         wanted: Option<&Predicate>,
         follow: Option<&PyFollow>,
         limit: Option<u64>,
-    ) -> Self {
+        engine: &str,
+    ) -> PyResult<Self> {
+        let engine = Engine::named(engine).map_err(PyValueError::new_err)?;
         let handler: Box<dyn Handler> = match handler {
             None => Box::new(Counter),
             Some(handler) => match (
@@ -113,10 +116,12 @@ impl Tracer {
             wanted,
             follow: follow.map(|follow| follow.follow.clone()),
             limit,
+            engine,
+            everywhere: None,
         };
-        Self {
+        Ok(Self {
             core: Core::new(handler, options),
-        }
+        })
     }
 
     /// Watches what calling `callable` enters first, until `stop`; returns how many functions that are.
