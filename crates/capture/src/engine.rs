@@ -8,6 +8,7 @@
 mod monitoring;
 mod observed;
 mod settrace;
+mod threads;
 
 use std::sync::Arc;
 
@@ -120,6 +121,7 @@ impl Engine {
         match self {
             #[cfg(Py_3_12)]
             Self::Monitoring => monitoring::disable(py, code),
+            Self::Settrace => settrace::disable(py, code),
             _ => Ok(()),
         }
     }
@@ -160,10 +162,8 @@ fn while_leaving<'py, R>(
     result
 }
 
-/// The code of frames that `tracer` asks for although nobody has named it: `None` unless its filter wants it.
-///
-/// Returns the new entry.
-#[cfg_attr(not(Py_3_12), expect(dead_code, reason = "see settrace"))]
+/// Offers the code that `frame` begins to run, which nobody watches, to the tracers that look for code themselves; says whether one
+/// wants it.
 fn discover(
     py: Python<'_>,
     tracers: &[Arc<Tracer>],
