@@ -34,6 +34,10 @@ def main(argv=None) -> int:
     if isinstance(parsed, tuple):
         text, to_stderr, status = parsed
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
+    if isinstance(parsed, _core.SelfcheckRequest):
+        from debugop import _selfcheck
+
+        return _selfcheck.main(parsed)
     try:
         return run(parsed)
     except CannotRun as error:

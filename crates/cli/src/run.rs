@@ -235,7 +235,9 @@ impl RunArguments {
     }
 }
 
-fn at_least_one<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, &'static str> {
+pub(crate) fn at_least_one<N: FromStr + PartialOrd + From<u8>>(
+    text: &str,
+) -> Result<N, &'static str> {
     text.parse()
         .ok()
         .filter(|number| *number >= N::from(1))

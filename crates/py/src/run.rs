@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use debugop_capture::{Engine, Follow, Handler, Options, Tracer as Core, toplevel};
-use debugop_cli::{Color, Command, Format, Outcome, RunOptions, Target};
+use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
-    JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
+    CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -54,7 +54,7 @@ pub(crate) struct Run {
 
 /// Parses the command line; `argv[0]` is the command's own name.
 ///
-/// Returns a RunRequest, or (text, to_stderr, status) to be printed before exiting.
+/// Returns a RunRequest or a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
 #[pyfunction]
 pub(crate) fn parse_command_line<'py>(
     py: Python<'py>,
@@ -64,6 +64,9 @@ pub(crate) fn parse_command_line<'py>(
     match debugop_cli::parse(argv, color) {
         Outcome::Command(Command::Run(options)) => {
             Ok(Bound::new(py, RunRequest { options: *options })?.into_any())
+        }
+        Outcome::Command(Command::Selfcheck(options)) => {
+            Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
         Outcome::Print {
             text,
@@ -76,17 +79,48 @@ pub(crate) fn parse_command_line<'py>(
     }
 }
 
+/// A parsed `debugop selfcheck`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct SelfcheckRequest {
+    options: SelfcheckOptions,
+}
+
+#[pymethods]
+impl SelfcheckRequest {
+    /// What is run: ("script" | "module" | "command" | "stdin", text).
+    #[getter]
+    fn target(&self) -> (&'static str, OsString) {
+        described(&self.options.target)
+    }
+
+    /// The program's own arguments.
+    #[getter]
+    fn args(&self) -> Vec<OsString> {
+        self.options.args.clone()
+    }
+
+    /// Options of `debugop run` for each engine's run.
+    #[getter]
+    fn options(&self) -> Vec<OsString> {
+        self.options.options.clone()
+    }
+}
+
+fn described(target: &Target) -> (&'static str, OsString) {
+    match target {
+        Target::Script(path) => ("script", path.clone().into_os_string()),
+        Target::Module(name) => ("module", name.into()),
+        Target::Command(code) => ("command", code.into()),
+        _ => ("stdin", "-".into()),
+    }
+}
+
 #[pymethods]
 impl RunRequest {
     /// What is run: ("script" | "module" | "command" | "stdin", text).
     #[getter]
     fn target(&self) -> (&'static str, OsString) {
-        match &self.options.target {
-            Target::Script(path) => ("script", path.clone().into_os_string()),
-            Target::Module(name) => ("module", name.into()),
-            Target::Command(code) => ("command", code.into()),
-            _ => ("stdin", "-".into()),
-        }
+        described(&self.options.target)
     }
 
     /// The program's own arguments.
@@ -170,6 +204,7 @@ fn make_report(options: &RunOptions, output: Output) -> MakeReport {
     } = output;
     match options.format {
         Format::Jsonl => Box::new(|_| Box::new(JsonlReport::new(writer))),
+        Format::Check => Box::new(|_| Box::new(CheckReport::new(writer))),
         Format::None => Box::new(|_| Box::new(SummaryReport::new(writer))),
         _ => {
             let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

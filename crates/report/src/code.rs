@@ -60,6 +60,8 @@ pub struct InstructionInfo {
     pub location: Location,
     /// Whether exceptions land here: it is a target of the exception table.
     pub is_handler: bool,
+    /// Stack slots, 0 = bottom, that say where an exception was raised (`lasti`).
+    pub lasti: Box<[u32]>,
 }
 
 struct Names<'a>(&'a CodeNames);
@@ -92,6 +94,7 @@ impl CodeInfo {
     /// Describes every instruction of a code object once. `id` is unique among the code objects of one stream.
     pub fn new(id: u32, names: CodeNames, analysis: &Analysis) -> Self {
         let version = analysis.version();
+        let lasti = debugop_bytecode::lasti_slots(analysis);
         let describe = |(index, instruction): (u32, &Instruction)| {
             let opcode = instruction.opcode;
             let index = InstrIdx(index);
@@ -108,6 +111,7 @@ impl CodeInfo {
                 argrepr: argument.repr(version, &Names(&names)).into(),
                 location: analysis.location(index),
                 is_handler: analysis.is_handler(index),
+                lasti: lasti[index.0 as usize].as_slice().into(),
             })
         };
         // An analysis holds defined opcodes only, so that no instruction is left out here.
