@@ -469,6 +469,14 @@ impl ProbedCode {
         frame: Frame<'_>,
         instruction: InstrIdx,
     ) -> Result<(), Raised> {
+        // A generator that never started has no step, and no DEBUG_OP sees an exception that is thrown into it.
+        if self
+            .analysis
+            .first_resume()
+            .is_none_or(|first| instruction < first)
+        {
+            return Ok(());
+        }
         self.fire_observed(py, frame, EventKind::Unwind, instruction, 0)
     }
 
