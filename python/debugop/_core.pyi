@@ -377,6 +377,17 @@ class RunRequest:
     def open(self, libraries: Sequence[str]) -> Run: ...
 
 @final
+class SelfcheckRequest:
+    """A parsed `debugop selfcheck`."""
+
+    @property
+    def target(self) -> tuple[str, str]: ...
+    @property
+    def args(self) -> list[str]: ...
+    @property
+    def options(self) -> list[str]: ...
+
+@final
 class Run:
     """A report under way, and the tracer that feeds it."""
 
@@ -389,8 +400,8 @@ class Run:
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
-def parse_command_line(argv: Sequence[str], color: bool) -> RunRequest | tuple[str, bool, int]:
-    """A RunRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
+def parse_command_line(argv: Sequence[str], color: bool) -> RunRequest | SelfcheckRequest | tuple[str, bool, int]:
+    """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
     """Print an uncaught exception as the interpreter does for a main program."""
