@@ -3,12 +3,13 @@
 //!     THREAD FRAME DEPTH HAPPENS NAME:LINE:QUALNAME OFFSET OPNAME | SLOT | SLOT … ! EXCEPTION
 //!
 //! Threads are numbered in the order of their first steps, frames within the thread that entered them. Scalars are written in
-//! full, of everything else the type; addresses and times never. A slot that says where an exception was raised
-//! (`lasti`) is written as `lasti:N`. The last line is `end STEPS FRAMES`.
+//! full, of everything else the type; addresses and times never. A slot that depends on how the interpreter runs the
+//! code ([`Varying`]) is written as `lasti:N` or `super:…`. The last line is `end STEPS FRAMES`.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
+use debugop_bytecode::Varying;
 use debugop_value::Value;
 use rustc_hash::FxHashMap;
 
@@ -83,10 +84,13 @@ impl<W: Write + Send> Report for CheckReport<W> {
             let _ = write!(self.line, " {} {}", info.offset, info.opcode.name(version));
             for (slot, value) in (0..).zip(step.stack) {
                 self.line.push_str(" | ");
-                if info.lasti.contains(&slot) {
-                    lasti(&mut self.line, value);
-                } else {
-                    text(&mut self.line, value);
+                match info.varying.iter().find(|varying| varying.0 == slot) {
+                    Some((_, Varying::Lasti)) => lasti(&mut self.line, value),
+                    Some((_, Varying::Super)) => {
+                        self.line.push_str("super:");
+                        text(&mut self.line, value);
+                    }
+                    None => text(&mut self.line, value),
                 }
             }
         }
