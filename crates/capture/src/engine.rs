@@ -7,6 +7,7 @@
 #[cfg(Py_3_12)]
 mod monitoring;
 mod observed;
+mod running;
 mod settrace;
 mod threads;
 
@@ -34,6 +35,13 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// Reports frames that DEBUG_OPs cannot get into.
+    pub(crate) const FALLBACK: Self = if cfg!(Py_3_12) {
+        Self::Monitoring
+    } else {
+        Self::Settrace
+    };
+
     /// Its name on the command line and in Python.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -115,9 +123,31 @@ impl Engine {
         }
     }
 
+    /// `frame` runs watched code already.
+    pub(crate) fn arm(self, py: Python<'_>, frame: &Bound<'_, PyAny>) {
+        if self == Self::Settrace
+            && let Ok(frame) = frame.cast::<pyo3::types::PyFrame>()
+        {
+            settrace::arm(py, frame);
+        }
+    }
+
+    /// One more frame of `code` that is reported until it ends, in place of DEBUG_OPs.
+    pub(crate) fn count_frame(self, py: Python<'_>, code: &Bound<'_, PyCode>) {
+        let address = code.as_ptr() as usize;
+        FILLED.with(py, |filled| {
+            match filled.iter_mut().find(|one| one.0 == address) {
+                Some(entry) => entry.1 += 1,
+                None => filled.push((address, 1)),
+            }
+        });
+    }
+
     /// Nobody wants events of `code` any more.
     pub(crate) fn disable(self, py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
         observed::forget(py, self, code);
+        let address = code.original(py).as_ptr() as usize;
+        FILLED.with(py, |filled| filled.retain(|one| one.0 != address));
         match self {
             #[cfg(Py_3_12)]
             Self::Monitoring => monitoring::disable(py, code),
@@ -131,6 +161,31 @@ impl Engine {
 fn unavailable() -> pyo3::PyErr {
     pyo3::exceptions::PyRuntimeError::new_err(Engine::named("monitoring").err().unwrap_or_default())
 }
+
+/// Code whose running frames an engine reports in place of DEBUG_OPs: its address, and how many frames have not ended.
+static FILLED: GilCell<Vec<(usize, usize)>> = GilCell::new(Vec::new());
+
+/// A frame of `code` has ended. With the last one that is reported in place of DEBUG_OPs, its events end.
+fn ended(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
+    let address = code.original(py).as_ptr() as usize;
+    let last = FILLED.with(py, |filled| {
+        filled
+            .iter_mut()
+            .find(|one| one.0 == address)
+            .is_some_and(|entry| {
+                entry.1 = entry.1.saturating_sub(1);
+                entry.1 == 0
+            })
+    });
+    if last {
+        for tracer in code.tracers(py) {
+            tracer.filled_in(py, code)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) use running::running_frames;
 
 /// Exceptions that are leaving observed frames, each while its event is delivered: frame, exception.
 static LEAVING: GilCell<Vec<(usize, Py<PyAny>)>> = GilCell::new(Vec::new());

@@ -13,6 +13,7 @@ use pyo3::types::{
 };
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::gil::GilCell;
@@ -55,6 +56,8 @@ pub struct ProbedCode {
     qualname: Box<str>,
     file: Box<str>,
     analysis: Analysis,
+    /// Who reports it.
+    engine: Engine,
     /// From the copy's offsets to the original's; `None` where the original itself runs.
     map: Option<OffsetMap>,
     /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
@@ -175,6 +178,7 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
+            engine: Engine::Inject,
             map: Some(map),
             reported: Box::default(),
             nested,
@@ -195,12 +199,13 @@ impl ProbedCode {
         Ok(probed_code)
     }
 
-    /// Describes `original` for an engine that reports what the code object itself executes: the same steps as a copy with
+    /// Describes `original` for `engine`, which reports what the code object itself executes: the same steps as a copy with
     /// probes would, without the copy and without the code nested in it.
     ///
     /// # Errors
     /// Its bytecode or tables are not what a compiler writes.
     pub(crate) fn observe(
+        engine: Engine,
         original: &Bound<'_, PyCode>,
         module: &str,
     ) -> Result<Arc<Self>, ProbeError> {
@@ -236,6 +241,7 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
+            engine,
             map: None,
             reported,
             nested: Vec::new(),
@@ -252,7 +258,12 @@ impl ProbedCode {
     /// Whether the original itself runs and another engine than DEBUG_OP reports it.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
-        self.map.is_none()
+        self.engine != Engine::Inject
+    }
+
+    /// Who reports it.
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// The code object as the program had it.
@@ -562,6 +573,11 @@ impl ProbedCode {
             .cloned(py)
             .map(|hooks| hooks.to_vec())
             .unwrap_or_default()
+    }
+
+    /// Who has hooks here.
+    pub(crate) fn tracers(&self, py: Python<'_>) -> Vec<Arc<Tracer>> {
+        self.hooks(py).iter().map(Hook::tracer).collect()
     }
 
     /// Whether no tracer uses the probed copy.

@@ -32,6 +32,13 @@ pub(crate) fn find_probed(py: Python<'_>, code_address: usize) -> Option<Arc<Pro
     })
 }
 
+/// The entry of an original, by address.
+pub(crate) fn find_original(py: Python<'_>, code_address: usize) -> Option<Arc<ProbedCode>> {
+    with(py, |registry| {
+        registry.by_original.get(&code_address).cloned()
+    })
+}
+
 /// The entry of `code`, be it an original or a probed copy; probes it if there is none.
 ///
 /// # Errors

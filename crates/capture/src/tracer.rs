@@ -8,7 +8,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use rustc_hash::FxHashSet;
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::event::{Event, EventKind, Raised};
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
@@ -81,8 +81,8 @@ pub struct Tracer {
     /// Addresses of the probed copies in `codes`.
     addresses: GilCell<FxHashSet<usize>>,
     functions: GilCell<Vec<Py<PyFunction>>>,
-    /// Whether it has entered its engine.
-    entered: GilCell<bool>,
+    /// The engines that it has entered.
+    entered: GilCell<Vec<Engine>>,
 }
 
 /// A tracer's interest in one code object.
@@ -201,19 +201,124 @@ impl Tracer {
         Ok(())
     }
 
-    /// Enters the engine, so that code which nobody has named is found; the first code that is watched does it too.
+    /// Enters its engine, so that code which nobody has named is found; the first code that is watched does it too.
     ///
     /// # Errors
     /// RuntimeError: another tool is in the way; names it.
     pub fn enter(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
-        if self.entered.replace(py, true) {
+        self.enter_engine(py, self.options.engine)
+    }
+
+    fn enter_engine(self: &Arc<Self>, py: Python<'_>, engine: Engine) -> PyResult<()> {
+        let known = self.entered.with(py, |entered| {
+            let known = entered.contains(&engine);
+            if !known {
+                entered.push(engine);
+            }
+            known
+        });
+        if known {
             return Ok(());
         }
-        let entered = self.options.engine.enter(py, self);
-        if entered.is_err() {
-            self.entered.set(py, false);
+        let outcome = engine.enter(py, self);
+        if outcome.is_err() {
+            self.entered
+                .with(py, |entered| entered.retain(|one| *one != engine));
         }
-        entered
+        outcome
+    }
+
+    /// Reports frames that are running already from their next instruction on: those of all threads, and of `generators`.
+    /// Where DEBUG_OPs cannot get into a frame because it runs the original of watched code, another engine reports it until it
+    /// ends.
+    ///
+    /// # Errors
+    /// RuntimeError: another tool is in the way; names it.
+    pub fn attach<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        generators: &[Bound<'py, PyAny>],
+    ) -> PyResult<()> {
+        for frame in engine::running_frames(py, generators)? {
+            self.attach_frame(py, &frame)?;
+        }
+        Ok(())
+    }
+
+    fn attach_frame(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyAny>) -> PyResult<()> {
+        let code: Bound<'_, PyCode> = frame.getattr("f_code")?.cast_into()?;
+        let own = self.options.engine;
+        if own == Engine::Inject {
+            let Some(probed) = registry::find_original(py, code.as_ptr() as usize) else {
+                return Ok(());
+            };
+            let copy = probed.probed(py).map(|copy| copy.as_ptr() as usize);
+            let watched = self.addresses.with(py, |addresses| {
+                copy.is_some_and(|copy| addresses.contains(&copy))
+            });
+            if !watched {
+                return Ok(());
+            }
+            let fallback = Engine::FALLBACK;
+            self.enter_engine(py, fallback)?;
+            match self.observe_with(py, fallback, &code, probed.names().module) {
+                Ok(()) => fallback.count_frame(py, &code),
+                Err(ProbeError::Bytecode { .. }) => return Ok(()),
+                Err(ProbeError::Python(error)) => return Err(error),
+            }
+            fallback.arm(py, frame);
+            return Ok(());
+        }
+        self.enter(py)?;
+        let watched = self.addresses.with(py, |addresses| {
+            addresses.contains(&(code.as_ptr() as usize))
+        });
+        if watched || self.discover_in(py, &frame.getattr("f_globals")?, &code)? {
+            own.arm(py, frame);
+        }
+        Ok(())
+    }
+
+    /// A frame of `code` that another engine reported in place of DEBUG_OPs was the last one: reports it no more.
+    pub(crate) fn filled_in(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        code: &Arc<ProbedCode>,
+    ) -> PyResult<()> {
+        let engine = code.engine();
+        if engine == self.options.engine {
+            return Ok(());
+        }
+        let (gone, last) = self.codes.with(py, |codes| {
+            let at = codes.iter().position(|one| Arc::ptr_eq(one, code));
+            let gone = at.map(|at| codes.swap_remove(at));
+            (gone, !codes.iter().any(|one| one.engine() == engine))
+        });
+        if gone.is_none() {
+            return Ok(());
+        }
+        self.addresses.with(py, |addresses| {
+            addresses.remove(&(code.original(py).as_ptr() as usize))
+        });
+        self.unhook(py, code)?;
+        if last {
+            self.entered
+                .with(py, |entered| entered.retain(|one| *one != engine));
+            engine.leave(py, self)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the hook out of observed code, whose events end with the last one.
+    fn unhook(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
+        let mut hooks = code.hooks(py);
+        hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
+        code.set_hooks(py, hooks);
+        code.release(py);
+        if code.unused(py) {
+            return code.engine().disable(py, code);
+        }
+        Ok(())
     }
 
     /// Watches `code`, and the code nested in it if it `is_whole`, without a copy.
@@ -230,21 +335,7 @@ impl Tracer {
             self.adopt(py, &probed);
             return Ok(());
         }
-        let engine = self.options.engine;
-        let entry = engine.obtain(py, code, module)?;
-        let new = self
-            .addresses
-            .with(py, |addresses| addresses.insert(code.as_ptr() as usize));
-        if new {
-            entry.retain(py);
-            self.codes.with(py, |codes| codes.push(Arc::clone(&entry)));
-            if let Some(hook) = self.hook(&entry) {
-                let mut hooks = entry.hooks(py);
-                hooks.push(hook);
-                entry.set_hooks(py, hooks);
-            }
-            engine.enable(py, &entry)?;
-        }
+        self.observe_with(py, self.options.engine, code, module)?;
         if !is_whole {
             return Ok(());
         }
@@ -262,9 +353,40 @@ impl Tracer {
         Ok(())
     }
 
+    fn observe_with(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        engine: Engine,
+        code: &Bound<'_, PyCode>,
+        module: &str,
+    ) -> Result<(), ProbeError> {
+        let entry = engine.obtain(py, code, module)?;
+        let new = self
+            .addresses
+            .with(py, |addresses| addresses.insert(code.as_ptr() as usize));
+        if !new {
+            return Ok(());
+        }
+        entry.retain(py);
+        self.codes.with(py, |codes| codes.push(Arc::clone(&entry)));
+        if let Some(hook) = self.hook(&entry) {
+            let mut hooks = entry.hooks(py);
+            hooks.push(hook);
+            entry.set_hooks(py, hooks);
+        }
+        Ok(engine.enable(py, &entry)?)
+    }
+
     /// Whether it looks for code that nobody has named.
+    #[cfg(Py_3_12)]
     pub(crate) fn discovers(&self) -> bool {
         self.options.everywhere.is_some()
+    }
+
+    /// Whether `code` is reported in place of DEBUG_OPs.
+    #[cfg(Py_3_12)]
+    pub(crate) fn fills_in(&self, code: &ProbedCode) -> bool {
+        code.engine() != self.options.engine
     }
 
     /// Watches `code`, which `frame` begins to run, if it is wanted wherever it runs; says whether it is.
@@ -274,10 +396,19 @@ impl Tracer {
         frame: Frame<'_>,
         code: &Bound<'_, PyCode>,
     ) -> PyResult<bool> {
+        self.discover_in(py, &frame.globals(py), code)
+    }
+
+    fn discover_in(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        globals: &Bound<'_, PyAny>,
+        code: &Bound<'_, PyCode>,
+    ) -> PyResult<bool> {
         let Some(filter) = &self.options.everywhere else {
             return Ok(false);
         };
-        let module = function::module_name(&frame.globals(py));
+        let module = function::module_name(globals);
         let qualname = function::code_text(code, "co_qualname");
         let file = function::code_text(code, "co_filename");
         let names = CodeNames {
@@ -421,20 +552,19 @@ impl Tracer {
         let mut retired = Vec::new();
         let mut outcome = Ok(());
         for code in &codes {
+            if code.is_observed() {
+                outcome = outcome.and(self.unhook(py, code));
+                continue;
+            }
             let mut hooks = code.hooks(py);
             hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
             code.set_hooks(py, hooks);
-            if code.is_observed() {
-                code.release(py);
-                if code.unused(py) {
-                    outcome = outcome.and(self.options.engine.disable(py, code));
-                }
-            } else if let Some(copy) = registry::release(py, code) {
+            if let Some(copy) = registry::release(py, code) {
                 retired.push((Arc::clone(code), copy));
             }
         }
-        if self.entered.take(py) {
-            outcome = outcome.and(self.options.engine.leave(py, self));
+        for engine in self.entered.take(py) {
+            outcome = outcome.and(engine.leave(py, self));
         }
         outcome.and(function::restore(py, &self.functions.take(py), &retired))
     }
@@ -450,6 +580,11 @@ fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
 }
 
 impl Hook {
+    /// Whose it is.
+    pub(crate) fn tracer(&self) -> Arc<Tracer> {
+        Arc::clone(&self.tracer)
+    }
+
     /// Reports `event` if it is wanted, and follows the call that it announces.
     #[inline]
     pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> Result<(), Raised> {

@@ -91,15 +91,21 @@ pub(crate) struct Tracer {
 impl Tracer {
     /// Steps go to `handler`: `Records`, `TopOfStack`, or a function that is called with each `Step`; None only counts them.
     #[new]
-    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None, engine = "inject"))]
+    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None, engine = "inject", everywhere = None))]
     fn new(
         handler: Option<&Bound<'_, PyAny>>,
         wanted: Option<&Predicate>,
         follow: Option<&PyFollow>,
         limit: Option<u64>,
         engine: &str,
+        everywhere: Option<&PyFollow>,
     ) -> PyResult<Self> {
         let engine = Engine::named(engine).map_err(PyValueError::new_err)?;
+        if everywhere.is_some() && engine == Engine::Inject {
+            return Err(PyValueError::new_err(
+                "the engine inject finds code only by following calls",
+            ));
+        }
         let handler: Box<dyn Handler> = match handler {
             None => Box::new(Counter),
             Some(handler) => match (
@@ -117,7 +123,7 @@ impl Tracer {
             follow: follow.map(|follow| follow.follow.clone()),
             limit,
             engine,
-            everywhere: None,
+            everywhere: everywhere.map(|everywhere| everywhere.follow.code.clone()),
         };
         Ok(Self {
             core: Core::new(handler, options),
@@ -134,6 +140,11 @@ impl Tracer {
         Ok(functions.len())
     }
 
+    /// Begins to look for code that is wanted wherever it runs; what is watched by name does it too.
+    fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.enter(py)
+    }
+
     /// Watches a code object and returns its probed copy.
     #[pyo3(signature = (code, module = ""))]
     fn watch<'py>(
@@ -145,6 +156,16 @@ impl Tracer {
         self.core
             .watch(py, code, module)
             .map_err(convert::probe_error)
+    }
+
+    /// Reports frames that run watched code already, and those of suspended `generators`, from their next instruction on.
+    #[pyo3(signature = (generators = vec![]))]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "PyO3 hands over what it extracts"
+    )]
+    fn attach<'py>(&self, py: Python<'py>, generators: Vec<Bound<'py, PyAny>>) -> PyResult<()> {
+        self.core.attach(py, &generators)
     }
 
     /// Ends reporting and restores every function.

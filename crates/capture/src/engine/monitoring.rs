@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyCode};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
-use super::{Engine, discover, observed, while_leaving};
+use super::{Engine, discover, ended, observed, while_leaving};
 use crate::event::Raised;
 use crate::frame::Frame;
 use crate::gil::GilCell;
@@ -34,6 +34,7 @@ struct Events {
     resume: u32,
     throw: u32,
     unwind: u32,
+    end: u32,
 }
 
 /// What is constant as long as the process lives.
@@ -41,7 +42,7 @@ struct Interface {
     monitoring: Py<PyAny>,
     disable: Py<PyAny>,
     events: Events,
-    callbacks: [(u32, Py<PyAny>); 5],
+    callbacks: [(u32, Py<PyAny>); 6],
 }
 
 /// The tool, as long as somebody uses it.
@@ -73,6 +74,7 @@ fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
             resume: number("PY_RESUME")?,
             throw: number("PY_THROW")?,
             unwind: number("PY_UNWIND")?,
+            end: number("PY_RETURN")?,
         };
         let callbacks = [
             (events.instruction, builtin(py, instruction)?),
@@ -80,6 +82,7 @@ fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
             (events.resume, builtin(py, start)?),
             (events.throw, builtin(py, throw)?),
             (events.unwind, builtin(py, unwind)?),
+            (events.end, builtin(py, end)?),
         ];
         Ok(Interface {
             disable: monitoring.getattr("DISABLE")?.unbind(),
@@ -98,7 +101,7 @@ type Callback = unsafe extern "C" fn(
 
 /// A builtin function around `callback`.
 fn builtin(py: Python<'_>, callback: Callback) -> PyResult<Py<PyAny>> {
-    // The function keeps a pointer to its definition for ever; there are five, made once.
+    // The function keeps a pointer to its definition for ever; there are a few, made once.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: c"debugop".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer {
@@ -207,7 +210,11 @@ pub(super) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
 /// Asks for the events of `code`.
 pub(super) fn enable(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     let events = interface(py)?.events;
-    set_local(py, code, events.instruction | events.start | events.resume)?;
+    let mut wanted = events.instruction | events.start | events.resume;
+    if code.tracers(py).iter().any(|tracer| tracer.fills_in(code)) {
+        wanted |= events.end;
+    }
+    set_local(py, code, wanted)?;
     // Its starts may have been refused when nobody wanted them.
     if state(py, |state| std::mem::take(&mut state.disabled)) {
         interface(py)?
@@ -405,6 +412,24 @@ unsafe extern "C" fn unwind(
                         entry.fire_unwind(py, frame, instruction)
                     })?;
                 }
+                ended(py, &entry).map_err(|error| Raised::set(py, error))?;
+            }
+            Ok(Answer::Go)
+        })
+    }
+}
+
+/// PY_RETURN(code, offset, value).
+unsafe extern "C" fn end(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, _, _| {
+            if let Some(entry) = observed::find(py, Engine::Monitoring, code.as_ptr() as usize) {
+                ended(py, &entry).map_err(|error| Raised::set(py, error))?;
             }
             Ok(Answer::Go)
         })

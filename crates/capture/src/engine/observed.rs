@@ -47,7 +47,7 @@ pub(super) fn obtain(
     if let Some(known) = find(py, engine, address) {
         return Ok(known);
     }
-    let made = ProbedCode::observe(code, module)?;
+    let made = ProbedCode::observe(engine, code, module)?;
     // Making it may have run Python (3.11: garbage is collected where memory is allocated), and so have made another.
     if let Some(known) = find(py, engine, address) {
         return Ok(known);

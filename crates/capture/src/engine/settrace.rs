@@ -16,7 +16,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyTuple, PyTupleMethods, PyType
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
-use super::{Engine, discover, observed, threads, while_leaving};
+use super::{Engine, discover, ended, observed, threads, while_leaving};
 use crate::event::Raised;
 use crate::frame::{Frame, SlotValue};
 use crate::gil::GilCell;
@@ -261,7 +261,7 @@ fn give_trace(py: Python<'_>, frame: &Bound<'_, PyAny>) {
 }
 
 /// Makes the interpreter report the opcodes of `frame`, whose code is watched.
-fn arm(py: Python<'_>, frame: &Bound<'_, PyFrame>) {
+pub(super) fn arm(py: Python<'_>, frame: &Bound<'_, PyFrame>) {
     if cfg!(Py_3_13) {
         give_trace(py, frame.as_any());
     }
@@ -366,13 +366,18 @@ fn take<'py>(
                 frames.resumes.remove(&frame.address());
                 frames.raised.remove(&frame.address())
             });
-            match (raised, entry.covering(offset)) {
-                (Some(exception), Some(at)) => {
-                    let exception = exception.into_bound(py);
-                    while_leaving(py, frame, exception, || entry.fire_unwind(py, frame, at))
-                }
-                _ => Ok(()),
+            let suspends = raised.is_none()
+                && entry
+                    .covering(offset)
+                    .is_some_and(|at| op(&entry, at) == Some(Op::YieldValue));
+            if let (Some(exception), Some(at)) = (raised, entry.covering(offset)) {
+                let exception = exception.into_bound(py);
+                while_leaving(py, frame, exception, || entry.fire_unwind(py, frame, at))?;
             }
+            if suspends {
+                return Ok(());
+            }
+            ended(py, &entry).map_err(|error| Raised::set(py, error))
         }
         _ => Ok(()),
     }
