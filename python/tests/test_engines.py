@@ -96,7 +96,9 @@ def test_a_difference_is_found(program, what):
 
 
 def test_what_is_shown_of_a_difference():
-    status, output = selfcheck("-c", "import time\nfor i in range(5): pass\nx = time.perf_counter_ns() % 1000003\ny = 1")
+    status, output = selfcheck(
+        "-c", "import time\nfor i in range(5): pass\nx = time.perf_counter_ns() % 1000003\ny = 1"
+    )
     assert status == 1
     lines = output.splitlines()
     assert re.fullmatch(r"after \d+ equal steps: the engines differ \(thread 1\)", lines[0])
@@ -250,7 +252,9 @@ def test_exceptions_are_not_kept_alive(engine):
 
 
 def test_unknown_engines():
-    with pytest.raises(ValueError, match=r"there is no engine \"turbo\": the engines are inject, monitoring and settrace"):
+    with pytest.raises(
+        ValueError, match=r"there is no engine \"turbo\": the engines are inject, monitoring and settrace"
+    ):
         debugop.trace(called, engine="turbo").start()
 
 

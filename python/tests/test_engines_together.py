@@ -15,6 +15,7 @@ OTHERS = [engine for engine in ENGINES if engine != "inject"]
 MONITORING = pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with 3.12")
 
 
+SOURCE = """
 def helper(x):
     try:
         return [x, 1 / x]
@@ -24,11 +25,26 @@ def helper(x):
 
 def program():
     return [helper(x) for x in range(3)]
+"""
 
 
-def steps(engine, run=program):
+def renew():
+    """Makes the program's functions anew: code that no tool has ever looked at."""
+    exec(compile(SOURCE, __file__, "exec"), globals())
+
+
+renew()
+
+
+@pytest.fixture(autouse=True)
+def new_code():
+    renew()
+
+
+def steps(engine, run=None):
     """What debugop tells of `program` while `run` runs it."""
     told = []
+    run = run or program
 
     def callback(step):
         told.append((step.code.co_name, step.instruction.offset, step.event, len(step.stack)))
@@ -65,6 +81,7 @@ def traced_lines(run):
 @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "settrace"])
 def test_a_trace_function_inside(engine):
     alone, told = traced_lines(program), steps("inject")
+    renew()
     seen = []
     assert steps(engine, lambda: seen.extend(traced_lines(program))) == told
     assert seen == alone
@@ -73,6 +90,7 @@ def test_a_trace_function_inside(engine):
 @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "settrace"])
 def test_a_trace_function_outside(engine):
     alone, told = traced_lines(program), steps("inject")
+    renew()
     ours = []
     assert traced_lines(lambda: ours.extend(steps(engine))) == alone
     assert ours == told
@@ -109,7 +127,9 @@ def test_pdb(engine):
 
     def session():
         out = io.StringIO()
-        debugger = pdb.Pdb(stdin=io.StringIO("step\nnext\nnext\nwhere\ncontinue\n"), stdout=out, nosigint=True, readrc=False)
+        debugger = pdb.Pdb(
+            stdin=io.StringIO("step\nnext\nnext\nwhere\ncontinue\n"), stdout=out, nosigint=True, readrc=False
+        )
         debugger.use_rawinput = False
         result = debugger.runcall(helper, 2)
         return result, out.getvalue()
@@ -158,6 +178,7 @@ def test_cprofile(engine):
         )
 
     alone, told = profile(), steps("inject")
+    renew()
     seen = []
     assert steps(engine, lambda: seen.extend(profile())) == told
     assert seen == alone == [("helper", 3), ("program", 1)]
@@ -167,9 +188,9 @@ def test_setprofile(engine):
     def profile():
         seen = []
         sys.setprofile(
-            lambda frame, event, argument: seen.append((frame.f_code.co_name, event))
-            if frame.f_code.co_name in ("helper", "program")
-            else None
+            lambda frame, event, argument: (
+                seen.append((frame.f_code.co_name, event)) if frame.f_code.co_name in ("helper", "program") else None
+            )
         )
         try:
             program()
@@ -178,6 +199,7 @@ def test_setprofile(engine):
         return seen
 
     alone, told = profile(), steps("inject")
+    renew()
     seen = []
     assert steps(engine, lambda: seen.extend(profile())) == told
     assert seen == alone and len(alone) >= 8
@@ -223,6 +245,7 @@ def monitored(run, tool=2, local=False):
 @pytest.mark.parametrize("engine", OTHERS)
 def test_another_monitoring_tool_inside(engine, local):
     alone, told = monitored(program, local=local), steps("inject")
+    renew()
     seen = []
     assert steps(engine, lambda: seen.extend(monitored(program, local=local))) == told
     assert seen == alone
@@ -233,6 +256,7 @@ def test_another_monitoring_tool_inside(engine, local):
 @pytest.mark.parametrize("engine", OTHERS)
 def test_another_monitoring_tool_outside(engine, local):
     alone, told = monitored(program, local=local), steps("inject")
+    renew()
     ours = []
     assert monitored(lambda: ours.extend(steps(engine)), local=local) == alone
     assert ours == told

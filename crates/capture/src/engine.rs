@@ -9,6 +9,8 @@ mod monitoring;
 mod observed;
 mod running;
 mod settrace;
+#[cfg(Py_3_12)]
+mod shared;
 mod threads;
 
 use std::sync::Arc;

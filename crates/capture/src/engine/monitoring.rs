@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyCode};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
-use super::{Engine, discover, ended, observed, while_leaving};
+use super::{Engine, discover, ended, observed, shared, while_leaving};
 use crate::event::Raised;
 use crate::frame::Frame;
 use crate::gil::GilCell;
@@ -21,7 +21,7 @@ use crate::probed::ProbedCode;
 use crate::tracer::Tracer;
 
 /// The tool's name, which others see.
-const NAME: &str = "debugop";
+pub(super) const NAME: &str = "debugop";
 
 /// Tool identifiers that PEP 669 does not set aside for a kind of tool, in the order in which they are tried.
 const IDS: [u8; 2] = [4, 3];
@@ -214,7 +214,8 @@ pub(super) fn enable(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     if code.tracers(py).iter().any(|tracer| tracer.fills_in(code)) {
         wanted |= events.end;
     }
-    set_local(py, code, wanted)?;
+    let own = state(py, |state| state.tool);
+    shared::set(py, code, own, || set_local(py, code, wanted))?;
     // Its starts may have been refused when nobody wanted them.
     if state(py, |state| std::mem::take(&mut state.disabled)) {
         interface(py)?

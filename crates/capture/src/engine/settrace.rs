@@ -214,11 +214,22 @@ pub(super) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
     Ok(())
 }
 
-/// Events of `code` are wanted: also in the frames that run it already.
+/// Events of `code` are wanted.
+#[cfg(Py_3_12)]
 pub(super) fn enable(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
-    if cfg!(Py_3_13) {
-        return set_opcodes(py, code, true);
-    }
+    super::shared::set(py, code, None, || {
+        if cfg!(Py_3_13) {
+            set_opcodes(py, code, true)
+        } else {
+            Ok(())
+        }
+    })
+}
+
+/// Events of `code` are wanted: `arm` does it.
+#[cfg(not(Py_3_12))]
+#[expect(clippy::unnecessary_wraps, reason = "later versions can fail")]
+pub(super) fn enable(_py: Python<'_>, _code: &Arc<ProbedCode>) -> PyResult<()> {
     Ok(())
 }
 
