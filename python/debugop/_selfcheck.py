@@ -77,7 +77,7 @@ class Engine:
         reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         writing = os.open(pipe, os.O_WRONLY)
         os.set_blocking(reading, True)
-        self.lines: IO[str] = open(reading, encoding="utf-8", errors="surrogateescape", newline="\n")
+        self.lines: IO[str] = open(reading, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115
         options = ["run", "--engine", name, "--format", "check", "--output", pipe]
         self.process = subprocess.Popen(
             [sys.executable, *interpreter_options(), "-m", "debugop", *options, *command],

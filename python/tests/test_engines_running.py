@@ -54,14 +54,16 @@ def test_a_frame_on_the_stack_is_reported_from_its_next_instruction_on(engine):
     assert result == 3
     expected = whole_tail(long, 3)[1]
     # The first instruction behind the call of `start` may be that of the event in which it was called.
-    assert len(steps) > 20 and steps == expected[-len(steps) :]
+    assert len(steps) > 20
+    assert steps == expected[-len(steps) :]
     assert expected[-len(steps) - 1][1] < steps[0][1] <= expected[-len(steps) + 1][1]
     # The next call is reported as ever.
     before = len(told.of("long"))
     long(lambda: None, 3)
     assert told.of("long")[before:] == expected
     tracer.stop()
-    assert long(lambda: None, 3) == 3 and told.of("long")[before:] == expected
+    assert long(lambda: None, 3) == 3
+    assert told.of("long")[before:] == expected
     assert nothing_left()
 
 
@@ -102,7 +104,7 @@ def test_what_fills_in_goes_away_when_the_frame_ends_with_an_exception():
 
 
 def count():
-    for i in range(3):
+    for i in range(3):  # noqa: UP028
         yield i
 
 
@@ -120,7 +122,8 @@ def test_a_suspended_generator(engine):
     assert list(generator) == [1, 2]
     tracer.stop()
     steps = told.of("count")
-    assert len(steps) > 10 and steps == expected.of("count")[-len(steps) :]
+    assert len(steps) > 10
+    assert steps == expected.of("count")[-len(steps) :]
     assert nothing_left()
 
 
@@ -145,7 +148,8 @@ def test_frames_of_other_threads(engine):
     tracer.stop()
     steps = told.of("long")
     assert results == [3]
-    assert len(steps) > 20 and steps == whole_tail(long, 3)[1][-len(steps) :]
+    assert len(steps) > 20
+    assert steps == whole_tail(long, 3)[1][-len(steps) :]
     assert nothing_left()
 
 

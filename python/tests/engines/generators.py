@@ -121,7 +121,7 @@ def reraises():
     try:
         1 / 0  # noqa: B018
     except ZeroDivisionError:
-        try:
+        try:  # noqa: SIM105
             {}["a"]
         except KeyError:
             pass

@@ -26,6 +26,11 @@ pub(super) const NAME: &str = "debugop";
 /// Tool identifiers that PEP 669 does not set aside for a kind of tool, in the order in which they are tried.
 const IDS: [u8; 2] = [4, 3];
 
+/// Whether exceptions that leave frames can be asked for per code object. Asked for globally, such an event crashes 3.15.2 when an
+/// exception leaves a frame that was hidden ([`crate::toplevel`]) when it was asked for: what is on the stack then is instrumented, and
+/// the event takes that for granted (`get_tools_for_instruction` in `Python/instrumentation.c`).
+const UNWIND_IS_LOCAL: bool = cfg!(Py_3_15);
+
 /// Events by their names in `sys.monitoring.events`; their numbers differ from version to version.
 #[derive(Clone, Copy)]
 struct Events {
@@ -174,7 +179,8 @@ fn set_global(py: Python<'_>) -> PyResult<()> {
     } else {
         0
     };
-    monitoring.call_method1("set_events", (tool, events.unwind | found))?;
+    let unwind = if UNWIND_IS_LOCAL { 0 } else { events.unwind };
+    monitoring.call_method1("set_events", (tool, unwind | found))?;
     if disabled {
         monitoring.call_method0("restart_events")?;
     }
@@ -211,6 +217,9 @@ pub(super) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
 pub(super) fn enable(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     let events = interface(py)?.events;
     let mut wanted = events.instruction | events.start | events.resume;
+    if UNWIND_IS_LOCAL {
+        wanted |= events.unwind;
+    }
     if code.tracers(py).iter().any(|tracer| tracer.fills_in(code)) {
         wanted |= events.end;
     }

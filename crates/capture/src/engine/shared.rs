@@ -38,10 +38,7 @@ pub(super) fn set(
     let (mut spare, mut others) = (None, Vec::new());
     for id in IDS.filter(|&id| Some(id) != own) {
         if monitoring.call_method1("get_tool", (id,))?.is_none() {
-            // 3.12 has the trace function's events set globally; there the spare would take them away again.
-            if own.is_some() || cfg!(Py_3_13) {
-                spare = Some(id);
-            }
+            spare = Some(id);
             continue;
         }
         let theirs: u32 = monitoring
@@ -50,6 +47,10 @@ pub(super) fn set(
         if theirs & instruction != 0 {
             others.push((id, theirs));
         }
+    }
+    // 3.12 has the trace function's events set globally; without another tool the spare would take them away again.
+    if own.is_none() && others.is_empty() && cfg!(not(Py_3_13)) {
+        spare = None;
     }
     if let Some(id) = spare {
         monitoring.call_method1("use_tool_id", (id, NAME))?;
