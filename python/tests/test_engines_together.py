@@ -286,3 +286,26 @@ def test_two_traces_by_two_engines(first, second):
     outer = steps(first, lambda: inner.extend(steps(second)))
     assert inner == told
     assert outer == told
+
+
+@pytest.mark.parametrize("asked_for", ["sys.settrace(lambda *_: None)", "sys.setprofile(lambda *_: None)", "unwind()"])
+def test_a_program_that_ends_by_an_exception_while_its_events_are_asked_for(programs, engine, asked_for):
+    """The exception passes through frames that were not on the stack when they were asked for (crashed 3.15.2)."""
+    if asked_for == "unwind()" and sys.version_info < (3, 12):
+        pytest.skip("sys.monitoring came with 3.12")
+    programs.write(
+        {
+            "program.py": f"""
+import sys
+def unwind():
+    sys.monitoring.use_tool_id(2, "two")
+    sys.monitoring.register_callback(2, sys.monitoring.events.PY_UNWIND, lambda *_: None)
+    sys.monitoring.set_events(2, sys.monitoring.events.PY_UNWIND)
+{asked_for}
+sys.exit(3)
+"""
+        }
+    )
+    for command in (["program.py"], ["-m", "program"]):
+        done = programs.debugop("run", "--engine", engine, "--format", "none", *command)
+        assert done.status == 3, done.stderr

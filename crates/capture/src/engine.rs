@@ -126,11 +126,11 @@ impl Engine {
     }
 
     /// `frame` runs watched code already.
-    pub(crate) fn arm(self, py: Python<'_>, frame: &Bound<'_, PyAny>) {
+    pub(crate) fn arm(self, frame: &Bound<'_, PyAny>) {
         if self == Self::Settrace
             && let Ok(frame) = frame.cast::<pyo3::types::PyFrame>()
         {
-            settrace::arm(py, frame);
+            settrace::arm(frame);
         }
     }
 

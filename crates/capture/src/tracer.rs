@@ -266,7 +266,7 @@ impl Tracer {
                 Err(ProbeError::Bytecode { .. }) => return Ok(()),
                 Err(ProbeError::Python(error)) => return Err(error),
             }
-            fallback.arm(py, frame);
+            fallback.arm(frame);
             return Ok(());
         }
         self.enter(py)?;
@@ -274,7 +274,7 @@ impl Tracer {
             addresses.contains(&(code.as_ptr() as usize))
         });
         if watched || self.discover_in(py, &frame.getattr("f_globals")?, &code)? {
-            own.arm(py, frame);
+            own.arm(frame);
         }
         Ok(())
     }

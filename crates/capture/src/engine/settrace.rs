@@ -256,26 +256,18 @@ fn set_opcodes(py: Python<'_>, code: &Arc<ProbedCode>, on: bool) -> PyResult<()>
         );
         Bound::from_owned_ptr_or_err(py, frame)?
     };
-    give_trace(py, &frame);
-    frame.setattr("f_trace_opcodes", on)
-}
-
-/// Makes None the trace function of a frame that has none: `frame.f_trace` is None all the same.
-fn give_trace(py: Python<'_>, frame: &Bound<'_, PyAny>) {
     let raw = frame.as_ptr().cast::<FrameObject>();
-    // SAFETY: a live frame object; the frame owns its reference to its trace function, or holds NULL.
+    // SAFETY: a live frame object that nobody else knows; it owns its reference to its trace function, which is NULL so far.
     unsafe {
         if (*raw).f_trace.is_null() {
             (*raw).f_trace = py.None().into_ptr();
         }
     }
+    frame.setattr("f_trace_opcodes", on)
 }
 
 /// Makes the interpreter report the opcodes of `frame`, whose code is watched.
-pub(super) fn arm(py: Python<'_>, frame: &Bound<'_, PyFrame>) {
-    if cfg!(Py_3_13) {
-        give_trace(py, frame.as_any());
-    }
+pub(super) fn arm(frame: &Bound<'_, PyFrame>) {
     // SAFETY: a live frame object. Before 3.13 the attribute's setter does no more than this, `announce_opcodes` apart, and since
     // 3.13 no more than this and what `set_opcodes` has done for its code.
     unsafe { (*frame.as_ptr().cast::<FrameObject>()).f_trace_opcodes = 1 }
@@ -343,7 +335,7 @@ fn take<'py>(
     };
     match event {
         what::CALL => {
-            arm(py, object);
+            arm(object);
             if let Some(at) = entry.covering(offset)
                 && op(&entry, at) == Some(Op::Resume)
             {
