@@ -189,6 +189,21 @@ fn ended(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
 
 pub(crate) use running::running_frames;
 
+/// Tells those who watch the original of `probed` without a copy that the copy will run from now on.
+pub(crate) fn share(py: Python<'_>, probed: &Arc<ProbedCode>) {
+    let address = probed.original(py).as_ptr() as usize;
+    for engine in [Engine::Monitoring, Engine::Settrace] {
+        if let Some(entry) = observed::find(py, engine, address) {
+            for tracer in entry.tracers(py) {
+                tracer.adopt(py, probed);
+            }
+        }
+    }
+    for nested in probed.nested() {
+        share(py, nested);
+    }
+}
+
 /// Exceptions that are leaving observed frames, each while its event is delivered: frame, exception.
 static LEAVING: GilCell<Vec<(usize, Py<PyAny>)>> = GilCell::new(Vec::new());
 

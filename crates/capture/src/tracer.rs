@@ -171,6 +171,7 @@ impl Tracer {
             }
         };
         self.adopt(py, &probed);
+        engine::share(py, &probed);
         Ok(probed.probed(py).unwrap_or_else(|| code.clone()))
     }
 
@@ -426,7 +427,7 @@ impl Tracer {
         }
     }
 
-    fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
+    pub(crate) fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
         let Some(copy) = code.probed(py) else { return };
         let new = self
             .addresses
