@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import weakref
 
 import debugop
 import pytest
@@ -175,6 +176,41 @@ def test_code_that_nobody_has_named(engine):
     assert {name for name, *_ in told.steps} >= {"made_at_run_time", "inner", "<module>"}
     assert not {name for name, *_ in told.steps} & {"join", "start", "_bootstrap"}
     assert nothing_left()
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_code_made_without_end_is_let_go(engine):
+    alive = weakref.WeakSet()
+    tracer = _core.Tracer(None, engine=engine, everywhere=debugop.Follow()._core)
+    tracer.enter()
+    try:
+        for number in range(10_000):
+            code = compile(f"x = {number}", __file__, "exec")
+            alive.add(code)
+            exec(code, {"__name__": __name__})
+    finally:
+        tracer.stop()
+        del code
+    assert tracer.steps > 10_000 * 3
+    assert len(alive) == 0
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_code_is_let_go_before_the_end(engine):
+    alive = weakref.WeakSet()
+    tracer = _core.Tracer(None, engine=engine, everywhere=debugop.Follow()._core)
+    tracer.enter()
+    most = 0
+    try:
+        for number in range(20_000):
+            code = compile(f"x = {number}", __file__, "exec")
+            alive.add(code)
+            exec(code, {"__name__": __name__})
+            if number % 1000 == 0:
+                most = max(most, len(alive))
+    finally:
+        tracer.stop()
+    assert 1000 < most < 6000
 
 
 def test_inject_does_not_look_for_code():

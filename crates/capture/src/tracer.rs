@@ -18,6 +18,7 @@ use crate::handled;
 use crate::layout::VERSION;
 use crate::native::Native;
 use crate::probed::{ProbeError, ProbedCode};
+use crate::references::is_unshared;
 use crate::registry;
 
 /// Receives the steps of a tracer.
@@ -83,7 +84,12 @@ pub struct Tracer {
     functions: GilCell<Vec<Py<PyFunction>>>,
     /// The engines that it has entered.
     entered: GilCell<Vec<Engine>>,
+    /// With how many code objects the next sweep comes.
+    sweep_at: GilCell<usize>,
 }
+
+/// From this many code objects on that a tracer has found itself, those are let go that nobody else keeps alive.
+const FIRST_SWEEP: usize = 1 << 12;
 
 /// A tracer's interest in one code object.
 #[derive(Clone)]
@@ -108,6 +114,7 @@ impl Tracer {
             addresses: GilCell::default(),
             functions: GilCell::default(),
             entered: GilCell::default(),
+            sweep_at: GilCell::new(FIRST_SWEEP),
         })
     }
 
@@ -421,10 +428,33 @@ impl Tracer {
             return Ok(false);
         }
         match self.observe(py, code, &module, false) {
-            Ok(()) => Ok(true),
+            Ok(()) => self.sweep(py).map(|()| true),
             Err(ProbeError::Bytecode { .. }) => Ok(false),
             Err(ProbeError::Python(error)) => Err(error),
         }
+    }
+
+    /// Lets code objects go that only this keeps alive, when there are twice as many as the last time: a program can make and
+    /// drop them without end.
+    fn sweep(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if self.watched(py) < self.sweep_at.get(py) {
+            return Ok(());
+        }
+        let gone: Vec<_> = self.codes.with(py, |codes| {
+            codes
+                .extract_if(.., |code| {
+                    code.is_observed() && is_unshared(code.original(py))
+                })
+                .collect()
+        });
+        for code in &gone {
+            self.addresses.with(py, |addresses| {
+                addresses.remove(&(code.original(py).as_ptr() as usize))
+            });
+            self.unhook(py, code)?;
+        }
+        self.sweep_at.set(py, FIRST_SWEEP.max(2 * self.watched(py)));
+        Ok(())
     }
 
     pub(crate) fn adopt(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) {
