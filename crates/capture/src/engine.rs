@@ -19,7 +19,7 @@ use pyo3::types::PyCode;
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 
 use crate::frame::Frame;
-use crate::gil::GilCell;
+use crate::gil::{GilCell, release};
 use crate::layout::VERSION;
 use crate::probed::{ProbeError, ProbedCode};
 use crate::tracer::Tracer;
@@ -230,7 +230,7 @@ fn while_leaving<'py, R>(
         at.map(|at| leaving.remove(at))
     });
     // Dropped here, with the cell closed: a destructor may run Python.
-    drop(done);
+    release(done);
     result
 }
 

@@ -13,7 +13,7 @@ use crate::event::{Event, EventKind, Raised};
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
 use crate::function;
-use crate::gil::GilCell;
+use crate::gil::{GilCell, release};
 use crate::handled;
 use crate::layout::VERSION;
 use crate::native::Native;
@@ -453,6 +453,7 @@ impl Tracer {
             });
             self.unhook(py, code)?;
         }
+        release(gone);
         self.sweep_at.set(py, FIRST_SWEEP.max(2 * self.watched(py)));
         Ok(())
     }

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use super::{Engine, discover, ended, observed, threads, while_leaving};
 use crate::event::Raised;
 use crate::frame::{Frame, SlotValue};
-use crate::gil::GilCell;
+use crate::gil::{GilCell, release};
 use crate::layout::{FrameObject, ThreadState, VERSION};
 use crate::probed::ProbedCode;
 use crate::tracer::Tracer;
@@ -410,7 +410,9 @@ fn settle(py: Python<'_>, entry: &Arc<ProbedCode>, frame: Frame<'_>) -> Result<(
         )
     });
     // Dropped here, with the map closed.
-    drop(raised);
+    if raised.is_some() {
+        release(raised);
+    }
     match resume {
         Some(at) => entry.fire_step(py, frame, at),
         None => Ok(()),
@@ -422,7 +424,9 @@ fn remember(py: Python<'_>, frame: Frame<'_>, exception: Bound<'_, PyAny>) {
     let before = frames(py, |frames| {
         frames.raised.insert(frame.address(), exception)
     });
-    drop(before);
+    if before.is_some() {
+        release(before);
+    }
 }
 
 /// The exception that the instruction at `at` will raise again, if it does so without an exception event.
