@@ -35,6 +35,7 @@ from debugop._core import (  # noqa: E402
 )
 from debugop._core import VERSION as __version__  # noqa: E402
 from debugop._trace import Follow, Trace, trace  # noqa: E402
+from debugop._whole import start, stop  # noqa: E402
 
 # It has every method of the interface. It is not a MutableSequence: its length cannot be changed.
 Sequence.register(Stack)
@@ -61,5 +62,7 @@ __all__ = [
     "line",
     "module",
     "opcode",
+    "start",
+    "stop",
     "trace",
 ]

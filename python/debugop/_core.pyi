@@ -316,7 +316,11 @@ class Tracer:
         wanted: Predicate | None = None,
         follow: Follow | None = None,
         limit: int | None = None,
+        engine: str = "inject",
+        everywhere: Follow | None = None,
     ) -> Tracer: ...
+    def enter(self) -> None: ...
+    def attach(self, generators: Sequence[object] = ...) -> None: ...
     def watch_callable(self, callable: object) -> int: ...
     def watch(self, code: CodeType, module: str = "") -> CodeType: ...
     def stop(self) -> None: ...
@@ -377,6 +381,17 @@ class RunRequest:
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Run: ...
 
 @final
+class SelfcheckRequest:
+    """A parsed `debugop selfcheck`."""
+
+    @property
+    def target(self) -> tuple[str, str]: ...
+    @property
+    def args(self) -> list[str]: ...
+    @property
+    def options(self) -> list[str]: ...
+
+@final
 class Run:
     """A report under way, and the tracer that feeds it."""
 
@@ -389,8 +404,8 @@ class Run:
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
-def parse_command_line(argv: Sequence[str], color: bool) -> RunRequest | tuple[str, bool, int]:
-    """A RunRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
+def parse_command_line(argv: Sequence[str], color: bool) -> RunRequest | SelfcheckRequest | tuple[str, bool, int]:
+    """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
     """Print an uncaught exception as the interpreter does for a main program."""

@@ -34,6 +34,10 @@ def main(argv=None) -> int:
     if isinstance(parsed, tuple):
         text, to_stderr, status = parsed
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
+    if isinstance(parsed, _core.SelfcheckRequest):
+        from debugop import _selfcheck
+
+        return _selfcheck.main(parsed)
     try:
         return run(parsed)
     except CannotRun as error:
@@ -64,6 +68,8 @@ def run(request) -> int:
         report = request.open(library_directories(), own_directories())
     except OSError as error:
         raise CannotRun(f"cannot write the report to {error.filename!r}: {error.strerror}", 2) from None
+    except ValueError as error:
+        raise CannotRun(str(error), 2) from None
     if kind == "command" and sys.version_info >= (3, 14):
         import textwrap
 

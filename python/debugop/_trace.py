@@ -11,12 +11,15 @@ import threading
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, TypeVar, overload
+from typing import IO, Any, Literal, TypeVar, overload
 
 from debugop import _core
 from debugop._libraries import library_directories, own_directories
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+Engine = Literal["inject", "monitoring", "settrace"]
+"""How debugop learns of steps."""
 
 Callback = Callable[[_core.Step], object]
 """What is called with each step; its result is ignored, an exception is raised at the instruction."""
@@ -72,7 +75,7 @@ def _follow(follow: bool | Follow | None) -> Follow | None:
 class Trace:
     """Reports every instruction that a target executes: to a callback, or, without one, to `records`.
 
-    Made by `trace`. It is a context manager and has `start()` and `stop()`; calling it runs the target under it. While
+    Made by `trace`; `start` makes one of the whole program. It is a context manager and has `start()` and `stop()`; calling it runs the target under it. While
     it is active the target's functions run copies of their code with probes in them; at the end every function gets its
     own code back. What is still running then (a suspended generator, another thread) finishes with probes that do
     nothing.
@@ -91,6 +94,8 @@ class Trace:
         follow: bool | Follow | None = None,
         where: _core.Predicate | None = None,
         limit: int | None = None,
+        engine: Engine = "inject",
+        everywhere: Follow | None = None,
     ) -> None:
         if not (target is None or _is_callable(target) or isinstance(target, types.CodeType)):
             raise TypeError(f"cannot trace a {type(target).__name__}: a callable or a code object is needed")
@@ -105,6 +110,8 @@ class Trace:
         self.follow = _follow(follow)
         self.where = where
         self.limit = limit
+        self.engine = engine
+        self.everywhere = everywhere
         self.records = _core.Records()
         self._lock = threading.RLock()
         self._entered = 0
@@ -203,17 +210,27 @@ class Trace:
 
     def __repr__(self) -> str:
         state = "active" if self.active else "not active"
-        return f"<debugop.Trace of {_name(self.target)}, {state}, {self.steps} steps>"
+        target = "the whole program" if self.everywhere is not None else _name(self.target)
+        return f"<debugop.Trace of {target}, {state}, {self.steps} steps>"
 
     def _begin(self) -> None:
         if self._core is not None:
             return
-        follow = self.follow._core if self.follow is not None else None
         handler = self.records if self.callback is None else self.callback
-        core = _core.Tracer(handler, wanted=self.where, follow=follow, limit=self.limit)
+        core = _core.Tracer(
+            handler,
+            wanted=self.where,
+            follow=self.follow and self.follow._core,
+            limit=self.limit,
+            engine=self.engine,
+            everywhere=self.everywhere and self.everywhere._core,
+        )
         self._core = core
         try:
-            if isinstance(self.target, types.CodeType):
+            if self.everywhere is not None:
+                core.enter()
+                core.attach()
+            elif isinstance(self.target, types.CodeType):
                 self._code = core.watch(self.target)
             elif not sum(core.watch_callable(one) for one in _callables(self.target)):
                 raise TypeError(f"{_name(self.target)} runs no Python function that could be traced")
@@ -323,6 +340,7 @@ def trace(
     follow: bool | Follow | None = None,
     where: _core.Predicate | None = None,
     limit: int | None = None,
+    engine: Engine = "inject",
 ) -> Callable[[_F], _F]: ...
 
 
@@ -334,6 +352,7 @@ def trace(
     follow: bool | Follow | None = None,
     where: _core.Predicate | None = None,
     limit: int | None = None,
+    engine: Engine = "inject",
 ) -> Trace: ...
 
 
@@ -344,6 +363,7 @@ def trace(
     follow: bool | Follow | None = None,
     where: _core.Predicate | None = None,
     limit: int | None = None,
+    engine: Engine = "inject",
 ) -> Any:
     """Report every instruction that `target` executes, with its value stack.
 
@@ -355,6 +375,8 @@ def trace(
     `follow`: also trace the functions that are called: None or False, none; True, the program's own; or a `Follow`.
     `where`: report only the steps for which this predicate holds.
     `limit`: report no more than so many steps each time that the trace is active.
+    `engine`: how debugop learns of steps, which are the same from each: "inject", by DEBUG_OPs in copies of the code;
+    "monitoring" (3.12+), by events of `sys.monitoring`; "settrace", by events of a trace function. See docs/engines.md.
 
     Returns a `Trace`, to be used in one of three ways:
 
@@ -371,7 +393,7 @@ def trace(
 
     TypeError for a target, callback, follow or where of the wrong type; ValueError for a limit below 1.
     """
-    options: dict[str, Any] = {"follow": follow, "where": where, "limit": limit}
+    options: dict[str, Any] = {"follow": follow, "where": where, "limit": limit, "engine": engine}
     if target is not None:
         return Trace(target, callback, **options)
     Trace(None, callback, **options)  # a wrong argument is reported here, not when something is decorated

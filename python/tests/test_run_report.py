@@ -271,7 +271,7 @@ OTHER = {"other.py": "def c():\n    return d()\ndef d():\n    return ''\n"}
         (["--exclude", "other"], ["<module>", "P", "a", "b", "P.a"]),
         (["--exclude", "other.d"], ["<module>", "P", "a", "b", "c", "P.a"]),
         (["--exclude", "**/other.py"], ["<module>", "P", "a", "b", "P.a"]),
-        (["--include", "textwrap", "--exclude", "other"], ["<module>", "P", "a", "b", "dedent", "P.a"]),
+        (["--include", "textwrap", "--exclude", "other"], ["<module>", "TextWrapper", "P", "a", "b", "dedent", "P.a"]),
         (["--include", "textwrap", "--exclude", "other", "--function", "dedent"], ["dedent"]),
     ],
 )

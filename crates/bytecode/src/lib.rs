@@ -24,6 +24,7 @@ mod remove;
 mod sequence;
 pub mod sites;
 mod varint;
+mod varying;
 pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
@@ -42,4 +43,5 @@ pub use opcode::{ArgKind, Flow, JumpKind, Op, Opcode, OpcodeInfo, StackEffect};
 pub use operands::{Operands, Policy, operands, write_policy};
 pub use remove::{CodeParts, remove};
 pub use sites::{Forbidden, Silent, Site, Sites, forbidden, sites};
+pub use varying::{Varying, varying_slots};
 pub use version::Version;

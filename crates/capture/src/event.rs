@@ -88,6 +88,9 @@ impl<'py> Event<'_, 'py> {
     /// that leaves it.
     #[must_use]
     pub fn exception(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        if self.kind == EventKind::Unwind && self.code.is_observed() {
+            return crate::engine::leaving(py, self.frame);
+        }
         // The handler of exceptions that leave finds `lasti` in slot 0 and the exception in slot 1.
         let slot = match self.kind {
             EventKind::Unwind => 1,

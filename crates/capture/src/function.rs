@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use debugop_filter::{CodeFilter, CodeNames};
 use debugop_value::Value;
 use pyo3::types::{
-    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyString, PyTuple, PyTupleMethods,
+    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyString, PyTuple, PyTupleMethods,
 };
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
@@ -41,6 +42,33 @@ pub(crate) fn module_name(globals: &Bound<'_, PyAny>) -> String {
     name.and_then(|name| name.cast_into_exact::<PyString>().ok())
         .map(|name| string(&name))
         .unwrap_or_default()
+}
+
+/// Whether `filter` allows `code`, which runs in the module `module`.
+pub(crate) fn allowed(filter: &CodeFilter, code: &Bound<'_, PyCode>, module: &str) -> bool {
+    let qualname = code_text(code, "co_qualname");
+    let file = code_text(code, "co_filename");
+    let names = CodeNames {
+        module,
+        qualname: &qualname,
+        file: &file,
+    };
+    filter.allows(names, || home(code.py(), module))
+}
+
+/// The file of the module `module`: empty if it has none, `None` if there is no such module. Runs no code of the program's.
+fn home(py: Python<'_>, module: &str) -> Option<String> {
+    if module.is_empty() {
+        return Some(String::new());
+    }
+    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
+    let module = modules.cast_exact::<PyDict>().ok()?.get_item(module).ok()??;
+    let Ok(module) = module.cast_into_exact::<PyModule>() else {
+        return Some(String::new());
+    };
+    let file = module.dict().get_item("__file__").ok().flatten();
+    let file = file.and_then(|file| file.cast_into_exact::<PyString>().ok());
+    Some(file.map(|file| string(&file)).unwrap_or_default())
 }
 
 /// A text attribute of a code object; lossy where it has surrogates.
@@ -190,7 +218,7 @@ fn ref_count(object: &Py<PyCode>, _py: Python<'_>) -> isize {
 }
 
 #[cfg(Py_3_12)]
-mod heap {
+pub(crate) mod heap {
     use std::ffi::{c_int, c_void};
 
     use pyo3::{Python, ffi};
@@ -203,7 +231,7 @@ mod heap {
         );
     }
 
-    type Visitor<'a> = &'a mut dyn FnMut(*mut ffi::PyObject);
+    pub(crate) type Visitor<'a> = &'a mut dyn FnMut(*mut ffi::PyObject);
 
     extern "C" fn visit_one(object: *mut ffi::PyObject, arg: *mut c_void) -> c_int {
         // SAFETY: `arg` is the visitor that `visit` passed in, which outlives the walk.
@@ -213,20 +241,20 @@ mod heap {
     }
 
     /// Calls `visitor` for every object that the garbage collector tracks. It may take references but not drop any.
-    pub(super) fn visit(_py: Python<'_>, mut visitor: Visitor<'_>) {
+    pub(crate) fn visit(_py: Python<'_>, mut visitor: Visitor<'_>) {
         // SAFETY: the GIL is held; the callback neither allocates Python objects nor drops references, as the function asks.
         unsafe { PyUnstable_GC_VisitObjects(visit_one, (&raw mut visitor).cast()) }
     }
 }
 
 #[cfg(not(Py_3_12))]
-mod heap {
+pub(crate) mod heap {
     use pyo3::types::{PyAnyMethods, PyList, PyListMethods};
     use pyo3::{Python, ffi};
 
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.
-    pub(super) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
+    pub(crate) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
         let objects = py
             .import("gc")
             .and_then(|gc| gc.call_method0("get_objects"));

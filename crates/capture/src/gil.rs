@@ -69,6 +69,14 @@ impl<T> GilCell<T> {
     }
 }
 
+/// Drops what holds references to Python objects now.
+///
+/// PyO3 puts the release of a [`pyo3::Py`] off until it is entered the next time, where it does not know that the thread is attached:
+/// in a function that CPython calls without it.
+pub(crate) fn release<T>(value: T) {
+    Python::attach(|_| drop(value));
+}
+
 impl<T> GilCell<std::sync::Arc<T>> {
     /// Whether the cell holds this very object.
     #[inline]

@@ -42,12 +42,16 @@ pub(crate) use current::{
 pub(crate) use int::LongObject;
 use pyo3::ffi::PyObject;
 
-/// `struct _frame` up to `f_frame`, the same in 3.11-3.15 (`Include/internal/pycore_frame.h`).
+/// `struct _frame` up to `f_trace_opcodes`, the same in 3.11-3.15 (`Include/internal/pycore_frame.h`).
 #[repr(C)]
 pub(crate) struct FrameObject {
     pub ob_base: PyObject,
     pub f_back: *mut PyObject,
     pub f_frame: *mut InterpreterFrame,
+    pub f_trace: *mut PyObject,
+    f_lineno: i32,
+    f_trace_lines: i8,
+    pub f_trace_opcodes: i8,
 }
 
 /// Byte offsets of every field that this build relies on, by CPython's own names, for comparison with the headers.
@@ -56,6 +60,19 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
     use std::mem::offset_of;
     let mut all = vec![
         ("PyFrameObject.f_frame", offset_of!(FrameObject, f_frame)),
+        ("PyFrameObject.f_trace", offset_of!(FrameObject, f_trace)),
+        (
+            "PyFrameObject.f_trace_opcodes",
+            offset_of!(FrameObject, f_trace_opcodes),
+        ),
+        (
+            "PyThreadState.c_tracefunc",
+            offset_of!(ThreadState, c_tracefunc),
+        ),
+        (
+            "PyThreadState.c_traceobj",
+            offset_of!(ThreadState, c_traceobj),
+        ),
         (
             "PyCodeObject.co_stacksize",
             offset_of!(CodeObject, co_stacksize),

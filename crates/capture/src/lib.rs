@@ -13,6 +13,7 @@
 
 pub mod activation;
 pub mod collector;
+mod engine;
 mod event;
 mod extra;
 mod follow;
@@ -38,6 +39,7 @@ mod tracer;
 pub mod value;
 mod whole;
 
+pub use engine::Engine;
 pub use event::{Event, EventKind};
 pub use follow::python_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};

@@ -13,6 +13,7 @@ use pyo3::types::{
 };
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame, SlotValue};
 use crate::gil::GilCell;
@@ -55,7 +56,12 @@ pub struct ProbedCode {
     qualname: Box<str>,
     file: Box<str>,
     analysis: Analysis,
-    map: OffsetMap,
+    /// Who reports it.
+    engine: Engine,
+    /// From the copy's offsets to the original's; `None` where the original itself runs.
+    map: Option<OffsetMap>,
+    /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
+    reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
     callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
@@ -179,7 +185,9 @@ impl ProbedCode {
             qualname: qualname.into(),
             file: file.into(),
             analysis,
-            map,
+            engine: Engine::Inject,
+            map: Some(map),
+            reported: Box::default(),
             nested,
             callables,
             further: std::mem::take(&mut layout.further),
@@ -212,6 +220,73 @@ impl ProbedCode {
     /// The probed copy is about to die.
     pub(crate) fn lose_copy(&self, py: Python<'_>) {
         self.copy.set(py, 0);
+    }
+
+    /// Describes `original` for `engine`, which reports what the code object itself executes: the same steps as a copy with
+    /// probes would, without the copy and without the code nested in it.
+    ///
+    /// # Errors
+    /// Its bytecode or tables are not what a compiler writes.
+    pub(crate) fn observe(
+        engine: Engine,
+        original: &Bound<'_, PyCode>,
+        module: &str,
+    ) -> Result<Arc<Self>, ProbeError> {
+        let fields = CodeFields::read(original)?;
+        let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
+        let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
+        let analysis = match Analysis::new(&fields.view()) {
+            Ok(analysis) => analysis,
+            Err(source) => {
+                return Err(ProbeError::Bytecode {
+                    qualname,
+                    file,
+                    source,
+                });
+            }
+        };
+        let mut reported = vec![false; analysis.instructions().len()].into_boxed_slice();
+        for site in debugop_bytecode::sites(&analysis).sites {
+            for instruction in site.reports {
+                reported[instruction.0 as usize] = analysis.depth(instruction).is_some();
+            }
+        }
+        let callables = analysis
+            .instructions()
+            .iter()
+            .map(|one| debugop_bytecode::callable_depth(VERSION, one))
+            .collect();
+        let shape = OnceLock::new();
+        shape.get_or_init(|| CodeShape::of(original));
+        Ok(Arc::new(Self {
+            original: original.clone().unbind(),
+            module: module.into(),
+            qualname: qualname.into(),
+            file: file.into(),
+            analysis,
+            engine,
+            map: None,
+            reported,
+            nested: Vec::new(),
+            callables,
+            further: Vec::new(),
+            shape,
+            copy: GilCell::default(),
+            hooks: GilCell::default(),
+            native: GilCell::default(),
+            watchers: GilCell::default(),
+        }))
+    }
+
+    /// Whether the original itself runs and another engine than DEBUG_OP reports it.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.engine != Engine::Inject
+    }
+
+    /// Who reports it.
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// The code object as the program had it.
@@ -253,7 +328,10 @@ impl ProbedCode {
 
     /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
     pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
-        self.map.covering(new)
+        match &self.map {
+            Some(map) => map.covering(new),
+            None => Some(new),
+        }
     }
 
     /// Probed code objects among its constants, in their order.
@@ -404,6 +482,75 @@ impl ProbedCode {
         }
     }
 
+    /// Runs the hooks for an instruction of observed code that `frame` is about to execute, if it is a step.
+    #[inline]
+    pub(crate) fn fire_step(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        instruction: InstrIdx,
+    ) -> Result<(), Raised> {
+        if self.reported.get(instruction.0 as usize) != Some(&true) {
+            return Ok(());
+        }
+        let depth = self.analysis.depth(instruction).unwrap_or_default();
+        self.fire_observed(py, frame, EventKind::Instruction, instruction, depth)
+    }
+
+    /// Runs the hooks for an exception that `instruction` of observed code raised and that is leaving `frame`.
+    pub(crate) fn fire_unwind(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        instruction: InstrIdx,
+    ) -> Result<(), Raised> {
+        // A generator that never started has no step, and no DEBUG_OP sees an exception that is thrown into it.
+        if self
+            .analysis
+            .first_resume()
+            .is_none_or(|first| instruction < first)
+        {
+            return Ok(());
+        }
+        self.fire_observed(py, frame, EventKind::Unwind, instruction, 0)
+    }
+
+    #[inline]
+    fn fire_observed(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        kind: EventKind,
+        instruction: InstrIdx,
+        depth: u32,
+    ) -> Result<(), Raised> {
+        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else {
+            return Ok(());
+        };
+        if !frame.has_shape(shape) {
+            return Ok(());
+        }
+        fire_hooks(
+            py,
+            &hooks,
+            &Event {
+                kind,
+                code: self,
+                instruction,
+                frame,
+                shape,
+                depth,
+            },
+        )
+    }
+
+    /// The instruction that the code unit at byte `offset` of observed code belongs to, its prefixes and caches included.
+    pub(crate) fn covering(&self, offset: u32) -> Option<InstrIdx> {
+        let instructions = self.analysis.instructions();
+        let after = instructions.partition_point(|one| one.start <= offset);
+        Some(InstrIdx(u32::try_from(after.checked_sub(1)?).ok()?))
+    }
+
     /// The instructions after the first that `site` speaks for.
     #[inline]
     fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
@@ -424,9 +571,7 @@ impl ProbedCode {
             _ => return None,
         };
         // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
-        let offset = self
-            .map
-            .covering(u32::try_from(units.checked_mul(2)?).ok()?)?;
+        let offset = self.original_offset(u32::try_from(units.checked_mul(2)?).ok()?)?;
         self.analysis.at_offset(offset)
     }
 
@@ -457,6 +602,11 @@ impl ProbedCode {
     /// Whether any tracer watches it.
     pub(crate) fn has_watchers(&self, py: Python<'_>) -> bool {
         self.watchers.with(py, |watchers| !watchers.is_empty())
+    }
+
+    /// Who has hooks here.
+    pub(crate) fn tracers(&self, py: Python<'_>) -> Vec<Arc<Tracer>> {
+        self.hooks(py).iter().map(Hook::tracer).collect()
     }
 
     /// Whether `tracer` watches it.

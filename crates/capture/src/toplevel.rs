@@ -46,6 +46,36 @@ impl Drop for Callers {
     }
 }
 
+/// Makes the interpreter ready for events in the frames that are going to be hidden.
+///
+/// When a tool asks for an event, 3.15 instruments the code of every frame on the stack, and takes for granted that this has
+/// happened when an exception leaves a frame: a program under `sys.settrace` that ends by `SystemExit` would crash in our
+/// launcher's frames (3.15.2, `get_tools_for_instruction` in `Python/instrumentation.c`). So some tool asks for an event now.
+#[cfg(Py_3_15)]
+fn instrument_callers(py: Python<'_>) -> PyResult<()> {
+    use pyo3::types::PyAnyMethods;
+
+    let monitoring = py.import("sys")?.getattr("monitoring")?;
+    let event = monitoring.getattr("events")?.getattr("PY_UNWIND")?;
+    for id in 0..=5_u8 {
+        if monitoring.call_method1("get_tool", (id,))?.is_none() {
+            monitoring.call_method1("use_tool_id", (id, "debugop"))?;
+            monitoring.call_method1("set_events", (id, event))?;
+            monitoring.call_method1("set_events", (id, 0))?;
+            monitoring.call_method1("free_tool_id", (id,))?;
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Earlier versions look whether it has happened.
+#[cfg(not(Py_3_15))]
+#[expect(clippy::unnecessary_wraps, reason = "3.15 can fail")]
+fn instrument_callers(_py: Python<'_>) -> PyResult<()> {
+    Ok(())
+}
+
 /// Calls `function` with an empty call stack below it, as the interpreter runs a main program: `sys._getframe(1)` fails in
 /// it, tracebacks start with it, and `inspect.stack()` shows none of our frames.
 ///
@@ -55,6 +85,7 @@ pub fn call<'py>(
     function: &Bound<'py, PyAny>,
     arguments: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    instrument_callers(function.py())?;
     let _callers = Callers::hide(function.py());
     // SAFETY: live objects, and the thread is attached. pyo3's own `call` would do the same.
     unsafe {
@@ -73,6 +104,7 @@ pub fn run<'py>(
     code: &Bound<'py, PyCode>,
     globals: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    instrument_callers(py)?;
     let _callers = Callers::hide(py);
     evaluate(py, code, globals)
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use debugop_bytecode::InstrIdx;
-use debugop_filter::{CodeFilter, CodeNames, Decision, Predicate, StepFacts};
+use debugop_filter::{CodeFilter, Decision, Predicate, StepFacts};
 use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 
+use crate::engine::{self, Engine};
 use crate::event::{Event, EventKind, Raised};
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
@@ -18,6 +19,9 @@ use crate::layout::VERSION;
 use crate::native::Native;
 use crate::probed::{ProbeError, ProbedCode};
 use crate::registry;
+use observing::Observing;
+
+mod observing;
 
 /// Receives the steps of a tracer.
 pub trait Handler: Send + Sync {
@@ -61,6 +65,10 @@ pub struct Options {
     pub follow: Option<Follow>,
     /// After how many steps reporting ends; `None`: never.
     pub limit: Option<u64>,
+    /// How steps are delivered.
+    pub engine: Engine,
+    /// Code that is watched wherever it runs, without having been named, from [`Tracer::enter`] on.
+    pub everywhere: Option<CodeFilter>,
 }
 
 /// Reports steps of the code that it watches to a handler.
@@ -73,9 +81,12 @@ pub struct Tracer {
     options: Options,
     running: GilCell<bool>,
     steps: GilCell<u64>,
-    /// What it watches, with the probed copies, unless it watches whole programs ([`crate::whole`]).
+    /// What it watches by name, with the probed copies.
     codes: GilCell<Vec<(Arc<ProbedCode>, Py<PyCode>)>>,
     functions: GilCell<Vec<Py<PyFunction>>>,
+    /// The engines that it has entered.
+    entered: GilCell<Vec<Engine>>,
+    observing: Observing,
 }
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -102,6 +113,8 @@ impl Tracer {
             steps: GilCell::default(),
             codes: GilCell::default(),
             functions: GilCell::default(),
+            entered: GilCell::default(),
+            observing: Observing::default(),
         })
     }
 
@@ -126,7 +139,11 @@ impl Tracer {
     /// Whether `frame` runs code that this tracer watches.
     #[must_use]
     pub fn watches(&self, py: Python<'_>, frame: Frame<'_>) -> bool {
-        registry::of_copy(&frame.code(py)).is_some_and(|code| code.is_watched_by(py, self))
+        let code = frame.code(py);
+        let of_copy = || registry::of_copy(&code);
+        self.observed(py, &code)
+            .or_else(of_copy)
+            .is_some_and(|code| code.is_watched_by(py, self))
     }
 
     /// How many watched frames of this thread are below `frame`.
@@ -152,8 +169,17 @@ impl Tracer {
         code: &Bound<'py, PyCode>,
         module: &str,
     ) -> Result<Bound<'py, PyCode>, ProbeError> {
-        let (probed, copy) = registry::obtain(code, module, &|_| true)?;
+        if self.options.engine != Engine::Inject {
+            self.observe(py, code, module, true)?;
+            return Ok(code.clone());
+        }
+        let everywhere = self.everywhere();
+        let wants = |nested: &Bound<'_, PyCode>| {
+            everywhere.is_none_or(|filter| function::allowed(filter, nested, module))
+        };
+        let (probed, copy) = registry::obtain(code, module, &wants)?;
         self.adopt(py, &probed, &copy);
+        engine::share(py, &probed, &copy);
         Ok(copy)
     }
 
@@ -184,8 +210,40 @@ impl Tracer {
         Ok(())
     }
 
+    /// Enters its engine, so that code which nobody has named is found; the first code that is watched without a copy does it too.
+    ///
+    /// # Errors
+    /// RuntimeError: another tool is in the way; names it.
+    pub fn enter(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        self.enter_engine(py, self.options.engine)
+    }
+
+    fn enter_engine(self: &Arc<Self>, py: Python<'_>, engine: Engine) -> PyResult<()> {
+        let known = self.entered.with(py, |entered| {
+            let known = entered.contains(&engine);
+            if !known {
+                entered.push(engine);
+            }
+            known
+        });
+        if known {
+            return Ok(());
+        }
+        let outcome = engine.enter(py, self);
+        if outcome.is_err() {
+            self.entered
+                .with(py, |entered| entered.retain(|one| *one != engine));
+        }
+        outcome
+    }
+
+    /// Code that is watched wherever it runs.
+    pub(crate) fn everywhere(&self) -> Option<&CodeFilter> {
+        self.options.everywhere.as_ref()
+    }
+
     /// Watches `code`, whose probed copy is `copy`, and what is nested in it.
-    fn adopt<'py>(
+    pub(crate) fn adopt<'py>(
         self: &Arc<Self>,
         py: Python<'py>,
         code: &Arc<ProbedCode>,
@@ -283,17 +341,10 @@ impl Tracer {
     ) -> PyResult<()> {
         follow::functions(py, callable, &mut |function| {
             let code = function::code(function);
-            if registry::of_copy(&code).is_some_and(|code| code.is_watched_by(py, self)) {
-                return Ok(());
-            }
-            let module = function::module(function);
-            let qualname = function::code_text(&code, "co_qualname");
-            let file = function::code_text(&code, "co_filename");
-            if !follow.code.allows(CodeNames {
-                module: &module,
-                qualname: &qualname,
-                file: &file,
-            }) {
+            let known = self.observed(py, &code).or_else(|| registry::of_copy(&code));
+            if known.is_some_and(|code| code.is_watched_by(py, self))
+                || !function::allowed(&follow.code, &code, &function::module(function))
+            {
                 return Ok(());
             }
             match self.probe_function(py, function) {
@@ -304,15 +355,6 @@ impl Tracer {
         })
     }
 
-    /// Watches whole programs: every function that there is or will be whose code `filter` allows, whoever makes or calls it,
-    /// until [`Tracer::stop`].
-    ///
-    /// # Errors
-    /// What CPython raises: `RuntimeError` if its eight function watchers are taken, `MemoryError`.
-    pub fn watch_everything(self: &Arc<Self>, py: Python<'_>, filter: CodeFilter) -> PyResult<()> {
-        crate::whole::join(py, self, filter)
-    }
-
     /// Ends reporting and restores every function. What still runs probed code (suspended generators) finishes with
     /// probes that do nothing.
     ///
@@ -320,23 +362,32 @@ impl Tracer {
     /// Python raised while a function's code was put back; the others are put back all the same.
     pub fn stop(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         self.running.set(py, false);
-        crate::whole::leave(py, self);
+        let mut outcome = self.stop_observing(py);
+        for engine in self.entered.take(py) {
+            outcome = outcome.and(engine.leave(py, self));
+        }
         let mut retired = Vec::new();
         for code in registry::all(py) {
-            if !code.remove_watcher(py, self) {
-                continue;
-            }
-            let mut hooks = code.hooks(py);
-            hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
-            code.set_hooks(py, hooks);
-            if !code.has_watchers(py)
+            if self.detach(py, &code)
+                && !code.has_watchers(py)
                 && let Some(copy) = code.probed(py)
             {
                 retired.push((code, copy.unbind()));
             }
         }
         drop(self.codes.take(py));
-        function::restore(py, &self.functions.take(py), &retired)
+        outcome.and(function::restore(py, &self.functions.take(py), &retired))
+    }
+
+    /// Reports what `code` executes no more; false if it did not.
+    fn detach(self: &Arc<Self>, py: Python<'_>, code: &Arc<ProbedCode>) -> bool {
+        let was_watched = code.remove_watcher(py, self);
+        if was_watched {
+            let mut hooks = code.hooks(py);
+            hooks.retain(|hook| !Arc::ptr_eq(&hook.tracer, self));
+            code.set_hooks(py, hooks);
+        }
+        was_watched
     }
 }
 
@@ -350,6 +401,11 @@ fn facts(code: &ProbedCode, index: InstrIdx) -> StepFacts<'_> {
 }
 
 impl Hook {
+    /// Whose it is.
+    pub(crate) fn tracer(&self) -> Arc<Tracer> {
+        Arc::clone(&self.tracer)
+    }
+
     /// Reports `event` if it is wanted, and follows the call that it announces.
     #[inline]
     pub(crate) fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> Result<(), Raised> {

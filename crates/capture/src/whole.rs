@@ -13,11 +13,12 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use debugop_filter::{CodeFilter, CodeNames};
+use debugop_filter::CodeFilter;
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::types::{PyCode, PyFunction};
 use pyo3::{Bound, Py, PyErr, PyResult, Python};
 
+use crate::engine;
 use crate::extra;
 use crate::function;
 use crate::gil::GilCell;
@@ -43,8 +44,8 @@ struct Member {
 }
 
 impl Member {
-    fn wants(&self, names: CodeNames<'_>) -> bool {
-        self.filter.allows(names)
+    fn wants(&self, code: &Bound<'_, PyCode>, module: &str) -> bool {
+        function::allowed(&self.filter, code, module)
     }
 }
 
@@ -57,17 +58,22 @@ static GENERATION: GilCell<u64> = GilCell::new(0);
 /// run once does not accumulate.
 static RECENT: GilCell<Recent> = GilCell::new(Recent {
     copies: VecDeque::new(),
-    units: 0,
+    weight: 0,
 });
 
 struct Recent {
     copies: VecDeque<(Py<PyCode>, usize)>,
-    /// Original instructions in them.
-    units: usize,
+    /// What they weigh together ([`weight`]).
+    weight: usize,
 }
 
-/// Original instructions in [`RECENT`], at most. A probed instruction takes about 150 bytes.
+/// The weight of [`RECENT`], at most.
 const RECENT_LIMIT: usize = 1 << 17;
+
+/// How much memory a probed copy takes, in probed instructions of about 150 bytes: its own, and as many as the rest takes.
+fn weight(code: &ProbedCode) -> usize {
+    code.analysis().instructions().len() + 32
+}
 
 /// `tracer` watches every function whose code `filter` allows.
 ///
@@ -103,7 +109,7 @@ pub(crate) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) {
         births::unwatch(py);
         setter::unwatch(py);
         let copies = RECENT.with(py, |recent| {
-            recent.units = 0;
+            recent.weight = 0;
             std::mem::take(&mut recent.copies)
         });
         drop(copies);
@@ -138,7 +144,7 @@ fn change_members(py: Python<'_>, change: impl FnOnce(&mut Vec<Member>)) {
 /// Makes every tracer that wants `code` watch it.
 fn attach(py: Python<'_>, code: &Arc<ProbedCode>) {
     for member in MEMBERS.cloned(py).iter().flat_map(|members| members.iter()) {
-        if member.wants(code.names()) {
+        if member.wants(code.original(py), code.names().module) {
             member.tracer.attach(py, code);
         }
     }
@@ -170,16 +176,8 @@ pub(crate) fn replacement<'py>(
         return Ok(None);
     };
     let module = module();
-    let wanted = |code: &Bound<'_, PyCode>| {
-        let qualname = function::code_text(code, "co_qualname");
-        let file = function::code_text(code, "co_filename");
-        let names = CodeNames {
-            module: &module,
-            qualname: &qualname,
-            file: &file,
-        };
-        members.iter().any(|member| member.wants(names))
-    };
+    let wanted =
+        |code: &Bound<'_, PyCode>| members.iter().any(|member| member.wants(code, &module));
     let outcome = if wanted(code) {
         registry::obtain(code, &module, &wanted)
     } else {
@@ -189,6 +187,7 @@ pub(crate) fn replacement<'py>(
     match outcome {
         Ok((entry, copy)) => {
             attach_all(py, &entry);
+            engine::share(py, &entry, &copy);
             keep(py, &entry, &copy);
             Ok(Some(copy))
         }
@@ -211,15 +210,15 @@ fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) {
 
 /// Keeps the copy for a while.
 fn keep(py: Python<'_>, entry: &ProbedCode, copy: &Bound<'_, PyCode>) {
-    let units = entry.analysis().instructions().len();
+    let weight = weight(entry);
     let mut dropped = Vec::new();
     RECENT.with(py, |recent| {
-        recent.copies.push_back((copy.clone().unbind(), units));
-        recent.units += units;
-        while recent.units > RECENT_LIMIT
-            && let Some((copy, units)) = recent.copies.pop_front()
+        recent.copies.push_back((copy.clone().unbind(), weight));
+        recent.weight += weight;
+        while recent.weight > RECENT_LIMIT
+            && let Some((copy, weight)) = recent.copies.pop_front()
         {
-            recent.units -= units;
+            recent.weight -= weight;
             dropped.push(copy);
         }
     });

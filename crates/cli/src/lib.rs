@@ -6,6 +6,7 @@
 mod completions;
 mod program;
 mod run;
+mod selfcheck;
 
 use std::ffi::OsString;
 
@@ -13,7 +14,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
 pub use debugop_filter::{Pattern, PatternError};
-pub use run::{Color, Format, RunOptions, Target};
+pub use run::{Color, Engine, Format, RunOptions, Target};
+pub use selfcheck::SelfcheckOptions;
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub enum Outcome {
 pub enum Command {
     /// `debugop run`: trace a program.
     Run(Box<RunOptions>),
+    /// `debugop selfcheck`: compare what the engines say of a program.
+    Selfcheck(Box<SelfcheckOptions>),
 }
 
 #[derive(Debug, Parser)]
@@ -57,6 +61,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Run(Box<run::RunArguments>),
+    Selfcheck(Box<selfcheck::SelfcheckArguments>),
     Completions(completions::CompletionsArguments),
 }
 
@@ -79,9 +84,13 @@ fn parse_for(
     color: bool,
 ) -> Outcome {
     let args: Vec<OsString> = args.into_iter().collect();
+    let args_name = args.get(1).map(|name| name.to_string_lossy().into_owned());
     let (own, program) = match program::split(&command, args) {
         Ok(split) => split,
-        Err(error) => return refused(&about_run(error, &mut command), color),
+        Err(error) => {
+            let name = args_name.as_deref().unwrap_or("run");
+            return refused(&about(name, error, &mut command), color);
+        }
     };
     let parsed = command
         .try_get_matches_from_mut(&own)
@@ -93,7 +102,11 @@ fn parse_for(
     match arguments.command {
         Subcommands::Run(run) => match run.into_options(program) {
             Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
-            Err(error) => refused(&about_run(error, &mut command), color),
+            Err(error) => refused(&about("run", error, &mut command), color),
+        },
+        Subcommands::Selfcheck(selfcheck) => match selfcheck.into_options(program) {
+            Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),
+            Err(error) => refused(&about("selfcheck", error, &mut command), color),
         },
         Subcommands::Completions(completions) => Outcome::Print {
             text: completions.script(&mut command),
@@ -103,9 +116,9 @@ fn parse_for(
     }
 }
 
-/// Gives an error of ours the usage lines of `debugop run`.
-fn about_run(error: clap::Error, command: &mut clap::Command) -> clap::Error {
-    match command.find_subcommand_mut("run") {
+/// Gives an error of ours the usage lines of a command.
+fn about(name: &str, error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    match command.find_subcommand_mut(name) {
         Some(run) => error.format(run),
         None => error,
     }

@@ -11,6 +11,9 @@ use clap::{Arg, ArgAction, Command, Error};
 
 use crate::run::Target;
 
+/// Commands that run a program.
+const COMMANDS: [&str; 2] = ["run", "selfcheck"];
+
 /// What is to be run, and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -23,12 +26,12 @@ pub(crate) fn split(
     command: &Command,
     args: Vec<OsString>,
 ) -> Result<(Vec<OsString>, Option<Program>), Error> {
-    let Some(run) = command.find_subcommand("run") else {
+    let name = args
+        .get(1)
+        .filter(|name| COMMANDS.iter().any(|one| name == one));
+    let Some(run) = name.and_then(|name| command.find_subcommand(name)) else {
         return Ok((args, None));
     };
-    if args.get(1).is_none_or(|name| name != "run") {
-        return Ok((args, None));
-    }
     let mut index = 2;
     while let Some(arg) = args.get(index) {
         let text = arg.to_string_lossy();

@@ -26,6 +26,8 @@ pub struct RunOptions {
     pub depth: Option<u32>,
     /// How many steps to report.
     pub limit: Option<u64>,
+    /// How steps are delivered.
+    pub engine: Engine,
     /// The form of the report.
     pub format: Format,
     /// Where the report goes; stderr if `None`.
@@ -72,6 +74,33 @@ pub enum Format {
     Jsonl,
     /// Only the summary
     None,
+    /// For `debugop selfcheck`: one line a step, the same from each engine
+    #[value(hide = true)]
+    Check,
+}
+
+/// How steps are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Engine {
+    /// Copies of the program's code with DEBUG_OP in them; the fastest
+    Inject,
+    /// Events of sys.monitoring (3.12 and newer)
+    Monitoring,
+    /// Events of a trace function
+    Settrace,
+}
+
+impl Engine {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inject => "inject",
+            Self::Monitoring => "monitoring",
+            Self::Settrace => "settrace",
+        }
+    }
 }
 
 /// When the text report is coloured.
@@ -129,6 +158,10 @@ pub(crate) struct RunArguments {
     /// Stop reporting after N steps; the program runs on
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
     limit: Option<u64>,
+
+    /// How debugop learns of steps; all engines report the same
+    #[arg(long, value_enum, default_value_t = Engine::Inject, hide_default_value = true)]
+    engine: Engine,
 
     /// The form of the report
     #[arg(long, value_enum, default_value_t = Format::Text, hide_default_value = true)]
@@ -199,6 +232,7 @@ impl RunArguments {
             all: self.all,
             depth: self.depth,
             limit: self.limit,
+            engine: self.engine,
             format: self.format,
             output: self.output,
             color: self.color,
@@ -208,7 +242,9 @@ impl RunArguments {
     }
 }
 
-fn at_least_one<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, &'static str> {
+pub(crate) fn at_least_one<N: FromStr + PartialOrd + From<u8>>(
+    text: &str,
+) -> Result<N, &'static str> {
     text.parse()
         .ok()
         .filter(|number| *number >= N::from(1))

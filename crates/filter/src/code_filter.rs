@@ -42,13 +42,26 @@ pub struct CodeFilter {
 }
 
 impl CodeFilter {
-    /// Whether the code is followed.
+    /// Whether the code is followed. `home` tells the file of the module that the code runs in: empty if that has none, `None` if
+    /// there is no such module.
     #[must_use]
-    pub fn allows(&self, code: CodeNames<'_>) -> bool {
+    pub fn allows(&self, code: CodeNames<'_>, home: impl FnOnce() -> Option<String>) -> bool {
         let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(code));
         !is_below(code.file, &self.libraries.own)
             && !named(&self.exclude)
-            && (self.all || !self.libraries.contain(code.file) || named(&self.include))
+            && (self.all || named(&self.include) || !self.is_library(code, home))
+    }
+
+    /// Whether it is library code: not what runs as the main program, wherever it is. `exec` of a bare string is it where it runs in a library's module, or in a namespace that names
+    /// itself after no module, as that of `collections.namedtuple` does.
+    fn is_library(&self, code: CodeNames<'_>, home: impl FnOnce() -> Option<String>) -> bool {
+        if code.module == "__main__" {
+            return false;
+        }
+        if code.file == "<string>" {
+            return home().is_none_or(|file| self.libraries.contain(&file));
+        }
+        self.libraries.contain(code.file)
     }
 }
 
@@ -64,6 +77,15 @@ mod tests {
         }
     }
 
+    /// `app` is a module of the user's, `json` one of the library.
+    fn allows(filter: &CodeFilter, code: CodeNames<'_>) -> bool {
+        filter.allows(code, || match code.module {
+            "app" => Some("/home/me/app.py".to_owned()),
+            "json" => Some("/usr/lib/python3/json/__init__.py".to_owned()),
+            _ => None,
+        })
+    }
+
     #[test]
     fn own_code_by_default_and_patterns_override() {
         let pattern = |text: &str| text.parse::<Pattern>().expect("a valid pattern");
@@ -77,13 +99,21 @@ mod tests {
         let own = code("app", "/home/me/app.py");
         let library = code("json", "/usr/lib/python3/json/__init__.py");
         let frozen = code("importlib._bootstrap", "<frozen importlib._bootstrap>");
-        assert!(filter.allows(own) && !filter.allows(library) && !filter.allows(frozen));
+        assert!(allows(&filter, own) && !allows(&filter, library) && !allows(&filter, frozen));
+        for (module, own) in [
+            ("app", true),
+            ("__main__", true),
+            ("json", false),
+            ("namedtuple_Point", false),
+        ] {
+            assert_eq!(allows(&filter, code(module, "<string>")), own, "{module}");
+        }
         filter.include = vec![pattern("json")];
-        assert!(filter.allows(own) && filter.allows(library) && !filter.allows(frozen));
+        assert!(allows(&filter, own) && allows(&filter, library) && !allows(&filter, frozen));
         filter.exclude = vec![pattern("json.f"), pattern("me/")];
-        assert!(!filter.allows(own) && !filter.allows(library));
+        assert!(!allows(&filter, own) && !allows(&filter, library));
         filter.all = true;
-        assert!(!filter.allows(code("debugop._launch", "/opt/debugop/_launch.py")));
-        assert!(!filter.allows(own) && !filter.allows(library) && filter.allows(frozen));
+        assert!(!allows(&filter, code("debugop._launch", "/opt/debugop/_launch.py")));
+        assert!(!allows(&filter, own) && !allows(&filter, library) && allows(&filter, frozen));
     }
 }

@@ -32,7 +32,9 @@ mod _core {
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]
-    use crate::run::{Run, RunRequest, parse_command_line, report_uncaught, run_file};
+    use crate::run::{
+        Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught, run_file,
+    };
     #[pymodule_export]
     use crate::stack::Stack;
     #[pymodule_export]

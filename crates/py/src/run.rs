@@ -10,13 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use debugop_capture::{Handler, Options, Tracer as Core, toplevel};
-use debugop_cli::{Color, Command, Format, Outcome, RunOptions, Target};
+use debugop_capture::{Engine, Handler, Options, Tracer as Core, toplevel};
+use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
-    JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
+    CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
 };
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
@@ -42,7 +42,6 @@ type MakeReport = Box<dyn FnOnce(Vec<(String, String)>) -> Box<dyn Report> + Sen
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct Run {
     core: Arc<Core>,
-    filter: CodeFilter,
     sink: Arc<Mutex<Sink>>,
     /// With `--format none`, which needs no steps in its sink.
     counts: Option<Arc<Counts>>,
@@ -55,7 +54,7 @@ pub(crate) struct Run {
 
 /// Parses the command line; `argv[0]` is the command's own name.
 ///
-/// Returns a RunRequest, or (text, to_stderr, status) to be printed before exiting.
+/// Returns a RunRequest or a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
 #[pyfunction]
 pub(crate) fn parse_command_line<'py>(
     py: Python<'py>,
@@ -65,6 +64,9 @@ pub(crate) fn parse_command_line<'py>(
     match debugop_cli::parse(argv, color) {
         Outcome::Command(Command::Run(options)) => {
             Ok(Bound::new(py, RunRequest { options: *options })?.into_any())
+        }
+        Outcome::Command(Command::Selfcheck(options)) => {
+            Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
         Outcome::Print {
             text,
@@ -77,17 +79,48 @@ pub(crate) fn parse_command_line<'py>(
     }
 }
 
+/// A parsed `debugop selfcheck`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct SelfcheckRequest {
+    options: SelfcheckOptions,
+}
+
+#[pymethods]
+impl SelfcheckRequest {
+    /// What is run: ("script" | "module" | "command" | "stdin", text).
+    #[getter]
+    fn target(&self) -> (&'static str, OsString) {
+        described(&self.options.target)
+    }
+
+    /// The program's own arguments.
+    #[getter]
+    fn args(&self) -> Vec<OsString> {
+        self.options.args.clone()
+    }
+
+    /// Options of `debugop run` for each engine's run.
+    #[getter]
+    fn options(&self) -> Vec<OsString> {
+        self.options.options.clone()
+    }
+}
+
+fn described(target: &Target) -> (&'static str, OsString) {
+    match target {
+        Target::Script(path) => ("script", path.clone().into_os_string()),
+        Target::Module(name) => ("module", name.into()),
+        Target::Command(code) => ("command", code.into()),
+        _ => ("stdin", "-".into()),
+    }
+}
+
 #[pymethods]
 impl RunRequest {
     /// What is run: ("script" | "module" | "command" | "stdin", text).
     #[getter]
     fn target(&self) -> (&'static str, OsString) {
-        match &self.options.target {
-            Target::Script(path) => ("script", path.clone().into_os_string()),
-            Target::Module(name) => ("module", name.into()),
-            Target::Command(code) => ("command", code.into()),
-            _ => ("stdin", "-".into()),
-        }
+        described(&self.options.target)
     }
 
     /// The program's own arguments.
@@ -99,9 +132,10 @@ impl RunRequest {
     /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own, `own` those of
     /// debugop itself.
     ///
-    /// Raises OSError if the output cannot be opened.
+    /// Raises OSError if the output cannot be opened, ValueError if this interpreter does not have the engine.
     fn open(&self, libraries: Vec<String>, own: Vec<String>) -> PyResult<Run> {
         let options = &self.options;
+        let engine = Engine::named(options.engine.name()).map_err(PyValueError::new_err)?;
         let script = match &options.target {
             Target::Script(path) => Some(path.as_path()),
             _ => None,
@@ -120,11 +154,11 @@ impl RunRequest {
             None => Box::new(Reporter::new(Arc::clone(&sink))),
         };
         let make_report = Mutex::new(Some(make_report(options, output)));
-        let core = Core::new(handler, tracer_options(options));
         let directories = libraries;
+        let filter = code_filter(options, Libraries { directories, own });
+        let core = Core::new(handler, tracer_options(options, filter, engine));
         Ok(Run {
             core,
-            filter: code_filter(options, Libraries { directories, own }),
             sink,
             counts,
             limit: options.limit,
@@ -145,7 +179,7 @@ fn code_filter(options: &RunOptions, libraries: Libraries) -> CodeFilter {
     }
 }
 
-fn tracer_options(options: &RunOptions) -> Options {
+fn tracer_options(options: &RunOptions, filter: CodeFilter, engine: Engine) -> Options {
     let names = match options.functions.as_slice() {
         [] => Predicate::Always,
         names => Predicate::Or(names.iter().cloned().map(Predicate::Function).collect()),
@@ -160,6 +194,8 @@ fn tracer_options(options: &RunOptions) -> Options {
         wanted,
         follow: None,
         limit: options.limit,
+        engine,
+        everywhere: Some(filter),
     }
 }
 
@@ -170,6 +206,7 @@ fn make_report(options: &RunOptions, output: Output) -> MakeReport {
     } = output;
     match options.format {
         Format::Jsonl => Box::new(|_| Box::new(JsonlReport::new(writer))),
+        Format::Check => Box::new(|_| Box::new(CheckReport::new(writer))),
         Format::None => Box::new(|_| Box::new(SummaryReport::new(writer))),
         _ => {
             let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -243,10 +280,6 @@ impl Run {
         code: &Bound<'py, PyCode>,
         sources: Vec<(String, String)>,
     ) -> PyResult<Bound<'py, PyCode>> {
-        let probed = self
-            .core
-            .watch(py, code, "__main__")
-            .map_err(convert::probe_error)?;
         let make = self
             .make_report
             .lock()
@@ -257,7 +290,11 @@ impl Run {
         };
         sink.report = Some(make(sources));
         drop(sink);
-        self.core.watch_everything(py, self.filter.clone())?;
+        self.core.enter(py)?;
+        let probed = self
+            .core
+            .watch(py, code, "__main__")
+            .map_err(convert::probe_error)?;
         self.began.get_or_init(Instant::now);
         Ok(probed)
     }

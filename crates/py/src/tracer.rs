@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use debugop_capture::{
-    Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions,
+    Engine, Event, Follow, Handler, LiveFrame, Native, Options, Tracer as Core, python_functions,
 };
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate as Condition};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyCode;
 
@@ -92,13 +93,16 @@ pub(crate) struct Tracer {
 impl Tracer {
     /// Steps go to `handler`: `Records`, `TopOfStack`, or a function that is called with each `Step`; None only counts them.
     #[new]
-    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None))]
+    #[pyo3(signature = (handler = None, *, wanted = None, follow = None, limit = None, engine = "inject", everywhere = None))]
     fn new(
         handler: Option<&Bound<'_, PyAny>>,
         wanted: Option<&Predicate>,
         follow: Option<&PyFollow>,
         limit: Option<u64>,
-    ) -> Self {
+        engine: &str,
+        everywhere: Option<&PyFollow>,
+    ) -> PyResult<Self> {
+        let engine = Engine::named(engine).map_err(PyValueError::new_err)?;
         let handler: Box<dyn Handler> = match handler {
             None => Box::new(Counter),
             Some(handler) => match (
@@ -115,10 +119,12 @@ impl Tracer {
             wanted,
             follow: follow.map(|follow| follow.follow.clone()),
             limit,
+            engine,
+            everywhere: everywhere.map(|everywhere| everywhere.follow.code.clone()),
         };
-        Self {
+        Ok(Self {
             core: Core::new(handler, options),
-        }
+        })
     }
 
     /// Watches what calling `callable` enters first, until `stop`; returns how many functions that are.
@@ -129,6 +135,11 @@ impl Tracer {
             .try_for_each(|function| self.core.watch_function(py, function))
             .map_err(convert::probe_error)?;
         Ok(functions.len())
+    }
+
+    /// Begins to look for code that is wanted wherever it runs; what is watched by name does it too.
+    fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        self.core.enter(py)
     }
 
     /// Watches a code object and returns its probed copy.
@@ -142,6 +153,16 @@ impl Tracer {
         self.core
             .watch(py, code, module)
             .map_err(convert::probe_error)
+    }
+
+    /// Reports frames that run watched code already, and those of suspended `generators`, from their next instruction on.
+    #[pyo3(signature = (generators = vec![]))]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "PyO3 hands over what it extracts"
+    )]
+    fn attach<'py>(&self, py: Python<'py>, generators: Vec<Bound<'py, PyAny>>) -> PyResult<()> {
+        self.core.attach_running(py, &generators)
     }
 
     /// Ends reporting and restores every function.

@@ -1,7 +1,9 @@
 //! What a report needs to know about a code object.
 
 use debugop_bytecode::argument::{Argument, Resolve};
-use debugop_bytecode::{Analysis, ArgKind, InstrIdx, Instruction, Location, Op, Opcode, Version};
+use debugop_bytecode::{
+    Analysis, ArgKind, InstrIdx, Instruction, Location, Op, Opcode, Varying, Version,
+};
 use debugop_value::{Value, escaped};
 
 /// Columns of a constant in an instruction's argument.
@@ -60,6 +62,8 @@ pub struct InstructionInfo {
     pub location: Location,
     /// Whether exceptions land here: it is a target of the exception table.
     pub is_handler: bool,
+    /// Stack slots, 0 = bottom, that depend on how the interpreter runs the code.
+    pub varying: Box<[(u32, Varying)]>,
 }
 
 struct Names<'a>(&'a CodeNames);
@@ -92,6 +96,7 @@ impl CodeInfo {
     /// Describes every instruction of a code object once. `id` is unique among the code objects of one stream.
     pub fn new(id: u32, names: CodeNames, analysis: &Analysis) -> Self {
         let version = analysis.version();
+        let varying = debugop_bytecode::varying_slots(analysis);
         let describe = |(index, instruction): (u32, &Instruction)| {
             let opcode = instruction.opcode;
             let index = InstrIdx(index);
@@ -108,6 +113,7 @@ impl CodeInfo {
                 argrepr: argument.repr(version, &Names(&names)).into(),
                 location: analysis.location(index),
                 is_handler: analysis.is_handler(index),
+                varying: varying[index.0 as usize].as_slice().into(),
             })
         };
         // An analysis holds defined opcodes only, so that no instruction is left out here.

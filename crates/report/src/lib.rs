@@ -3,6 +3,7 @@
 //! Whatever produces steps, a live trace or a recording, describes each code object once as a [`CodeInfo`] and each
 //! executed instruction as a [`Step`]. A [`Report`] turns them into something to look at.
 
+mod check;
 mod code;
 mod jsonl;
 mod none;
@@ -13,6 +14,7 @@ mod text;
 
 use std::io;
 
+pub use check::CheckReport;
 pub use code::{CodeInfo, CodeNames, InstructionInfo};
 pub use jsonl::{FORMAT_VERSION, JsonlReport};
 pub use none::SummaryReport;

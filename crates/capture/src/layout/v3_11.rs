@@ -1,6 +1,6 @@
 //! CPython 3.11. Compiled against 3.11's own headers by `python/tests/test_layout.py`.
 
-use std::ffi::c_ulong;
+use std::ffi::{c_ulong, c_void};
 use std::mem::offset_of;
 
 use debugop_bytecode::Version;
@@ -106,7 +106,13 @@ pub(crate) struct ThreadState {
     pub recursion_limit: i32,
     middle: [u8; 16],
     cframe: *mut CFrame,
-    tail: [u8; 88],
+    tail: [u8; 8],
+    /// The trace function, as a C function; NULL for none.
+    pub c_tracefunc: *mut c_void,
+    c_profileobj: *mut PyObject,
+    /// What the trace function gets.
+    pub c_traceobj: *mut PyObject,
+    rest: [u8; 56],
     /// What `threading.get_ident` returns in this thread.
     pub thread_id: c_ulong,
 }

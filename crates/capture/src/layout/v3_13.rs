@@ -1,6 +1,6 @@
 //! CPython 3.13. Compiled against 3.13's own headers by `python/tests/test_layout.py`.
 
-use std::ffi::c_ulong;
+use std::ffi::{c_ulong, c_void};
 use std::mem::offset_of;
 
 use debugop_bytecode::Version;
@@ -100,7 +100,13 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     middle: [u8; 20],
     current_frame: *mut InterpreterFrame,
-    tail: [u8; 72],
+    tail: [u8; 8],
+    /// The trace function, as a C function; NULL for none.
+    pub c_tracefunc: *mut c_void,
+    c_profileobj: *mut PyObject,
+    /// What the trace function gets.
+    pub c_traceobj: *mut PyObject,
+    rest: [u8; 40],
     /// What `threading.get_ident` returns in this thread.
     pub thread_id: c_ulong,
 }

@@ -1,0 +1,119 @@
+//! `debugop selfcheck`: do the engines say the same of a program?
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Args, Error};
+
+use crate::program::Program;
+use crate::run::{Target, at_least_one};
+
+/// Options of `debugop selfcheck`, complete and checked.
+#[derive(Debug)]
+pub struct SelfcheckOptions {
+    /// Options of `debugop run` that say what is reported, as they are to be passed on.
+    pub options: Vec<OsString>,
+    /// What is run.
+    pub target: Target,
+    /// The program's own arguments.
+    pub args: Vec<OsString>,
+}
+
+/// Run a program under each engine and compare what they report, step for step.
+///
+/// Each engine runs the program in a process of its own, with nothing to read and its output set aside. Compared are the
+/// frame, the instruction, the value stack and exceptions of each step, the output and the exit status. The program has to
+/// do the same each time: what depends on the time, on addresses or on the order of threads is reported as a difference.
+#[derive(Debug, Args)]
+#[command(
+    name = "selfcheck",
+    override_usage = "debugop selfcheck [OPTIONS] SCRIPT [ARGS]...
+       debugop selfcheck [OPTIONS] -m MODULE [ARGS]...
+       debugop selfcheck [OPTIONS] -c CODE [ARGS]...",
+    after_help = EXAMPLES,
+    disable_version_flag = true
+)]
+pub(crate) struct SelfcheckArguments {
+    /// Follow also what matches; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<OsString>,
+
+    /// Do not follow what matches; wins over --include; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<OsString>,
+
+    /// Follow calls only N deep; 1 reports no calls at all
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
+    depth: Option<u32>,
+
+    /// Stop comparing after N steps
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
+    limit: Option<u64>,
+
+    /// Run a library module as a script; ends the options
+    #[arg(
+        short,
+        value_name = "MODULE",
+        help_heading = "Program",
+        display_order = 1
+    )]
+    module: Option<String>,
+
+    /// Run a piece of Python code; ends the options
+    #[arg(
+        short,
+        value_name = "CODE",
+        help_heading = "Program",
+        display_order = 2
+    )]
+    command: Option<String>,
+
+    /// Python file to run, or a directory or zip file with a __main__
+    #[arg(value_name = "SCRIPT", help_heading = "Program", display_order = 3)]
+    script: Option<OsString>,
+
+    /// Arguments of the program: everything after it, also what looks like an option
+    #[arg(value_name = "ARGS", help_heading = "Program", display_order = 4)]
+    args: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  debugop selfcheck script.py --verbose      --verbose is the script's own argument
+  debugop selfcheck -m json.tool data.json
+  debugop selfcheck --include json -c 'import json; print(json.dumps([1]))'";
+
+impl SelfcheckArguments {
+    /// `program` is what was split off before parsing; clap itself never sees a program.
+    pub(crate) fn into_options(self, program: Option<Program>) -> Result<SelfcheckOptions, Error> {
+        let Some(Program { target, args }) = program else {
+            return Err(Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                "there is nothing to run: name a script, -m MODULE or -c CODE",
+            ));
+        };
+        if target == Target::Stdin {
+            return Err(Error::raw(
+                ErrorKind::InvalidValue,
+                "a program from stdin can be run only once: name a script, -m MODULE or -c CODE",
+            ));
+        }
+        let mut options = Vec::new();
+        for (name, values) in [("--include", self.include), ("--exclude", self.exclude)] {
+            for value in values {
+                options.extend([OsString::from(name), value]);
+            }
+        }
+        if let Some(depth) = self.depth {
+            options.extend(["--depth".into(), depth.to_string().into()]);
+        }
+        if let Some(limit) = self.limit {
+            options.extend(["--limit".into(), limit.to_string().into()]);
+        }
+        Ok(SelfcheckOptions {
+            options,
+            target,
+            args,
+        })
+    }
+}

@@ -1,0 +1,297 @@
+"""`debugop selfcheck`: runs a program under each engine and compares what they report, step for step.
+
+Each engine's process writes a line a step (`crates/report/src/check.rs`) into a named pipe. The lines are compared as
+they arrive, thread by thread, so that memory is needed only for as much as one engine's threads run ahead of another's.
+"""
+
+import collections
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+from debugop import _core
+
+CONTEXT = 10
+"""How many steps are shown before and after the first difference."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Something in which engines may differ, and must not differ otherwise."""
+
+    name: str
+    reason: str
+    engines: frozenset[str]
+    """One of two engines that differ so is one of these."""
+    pattern: re.Pattern[str]
+    """What is left out of the comparison."""
+
+    def strip(self, line: str) -> str:
+        """The line without what may differ."""
+        return self.pattern.sub(f"<{self.name}>", line)
+
+
+DIFFERENCES = [
+    Difference(
+        "lasti",
+        "the number that tells a cleanup handler where an exception was raised counts the units of the code that runs, "
+        "DEBUG_OPs included",
+        frozenset({"inject"}),
+        re.compile(r"lasti:\d+"),
+    ),
+    Difference(
+        "super",
+        "super().method leaves a function and self for the call when it is specialised, and a bound method and NULL when it is "
+        "not; instructions that are observed by events are never specialised",
+        frozenset({"inject"}),
+        re.compile(r"super:(<[^>]*>|[^ ]*)"),
+    ),
+    Difference(
+        "addresses",
+        "where objects and threads are in memory, as `id`, `threading.get_ident` and `repr` tell it, is not the same in two "
+        "processes",
+        frozenset({"inject", "monitoring", "settrace"}),
+        re.compile(r"\b[1-9]\d{13,14}\b|0x[0-9a-f]{8,}"),
+    ),
+]
+"""All that the engines are known to differ in, with reasons; docs/engines.md explains more."""
+
+
+class Engine:
+    """One engine's process, and what it reports."""
+
+    def __init__(self, name: str, command: list[str], folder: str) -> None:
+        self.name = name
+        pipe = os.path.join(folder, name)
+        os.mkfifo(pipe)
+        self.output: IO[bytes] = open(os.path.join(folder, name + ".out"), "w+b")  # noqa: SIM115
+        self.errors: IO[bytes] = open(os.path.join(folder, name + ".err"), "w+b")  # noqa: SIM115
+        # The process opens the pipe by its name. Our own writing end, closed when the process has ended, keeps the pipe from
+        # being at its end before that.
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        writing = os.open(pipe, os.O_WRONLY)
+        os.set_blocking(reading, True)
+        self.lines: IO[str] = open(reading, encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115
+        options = ["run", "--engine", name, "--format", "check", "--output", pipe]
+        self.process = subprocess.Popen(
+            [sys.executable, *interpreter_options(), "-m", "debugop", *options, *command],
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.errors,
+        )
+        self.end = threading.Thread(target=self._close_at_end, args=(writing,), daemon=True)
+        self.end.start()
+
+    def _close_at_end(self, writing: int) -> None:
+        self.process.wait()
+        os.close(writing)
+
+    def steps(self) -> Iterator[str]:
+        """The lines, without the last, which holds the totals."""
+        for line in self.lines:
+            if line.startswith("end "):
+                return
+            yield line.rstrip("\n")
+
+    def stop(self) -> None:
+        """End the process if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+        # Nobody reads any more, so that it cannot be blocked in writing.
+        self.lines.close()
+        self.end.join()
+        self.output.close()
+        self.errors.close()
+
+
+def interpreter_options() -> list[str]:
+    """The options that this interpreter was started with, as far as they matter to a program."""
+    return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined,no-any-return]
+
+
+class Differs(Exception):
+    """The engines differ, in a thread and in words."""
+
+    def __init__(self, thread: str, what: str) -> None:
+        super().__init__(thread, what)
+        self.thread = thread
+        self.what = what
+
+
+class Comparison:
+    """Compares the steps of engines; what is kept of a thread is what one engine is ahead of another there."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.steps = 0
+        self.frames = 0
+        self.explained: collections.Counter[str] = collections.Counter()
+        self.waiting: dict[str, list[collections.deque[str]]] = {}
+        self.before: collections.deque[list[str]] = collections.deque(maxlen=CONTEXT)
+
+    def run(self, streams: list[Iterator[str]]) -> None:
+        """Compare to the end.
+
+        Differs: they do not agree.
+        """
+        running = dict(enumerate(streams))
+        while running:
+            lines: list[str | None] = [None] * len(streams)
+            for index, stream in list(running.items()):
+                line = next(stream, None)
+                lines[index] = line
+                if line is None:
+                    del running[index]
+            first = lines[0]
+            if first is not None and not self.waiting and all(line == first for line in lines):
+                self.same(first, [first])
+            else:
+                for index, line in enumerate(lines):
+                    if line is not None:
+                        self.take(index, line)
+            if self.waiting and len(running) < len(streams):
+                self.look_for_missing(running)
+        for thread in self.waiting:
+            raise Differs(thread, "one engine reports more than another")
+
+    def look_for_missing(self, running: dict[int, Iterator[str]]) -> None:
+        """Raise Differs if an engine that has ended lacks a step of another's."""
+        for thread, queues in self.waiting.items():
+            if any(not queue for index, queue in enumerate(queues) if index not in running):
+                raise Differs(thread, "one engine reports more than another")
+
+    def take(self, index: int, line: str) -> None:
+        """One line of an engine."""
+        thread = line.partition(" ")[0]
+        queues = self.waiting.setdefault(thread, [collections.deque() for _ in self.names])
+        queues[index].append(line)
+        while all(queues):
+            lines = [queue[0] for queue in queues]
+            if not self.agree(lines):
+                raise Differs(thread, "the engines differ")
+            self.same(lines[0], lines)
+            for queue in queues:
+                queue.popleft()
+        if not any(queues):
+            del self.waiting[thread]
+
+    def agree(self, lines: list[str]) -> bool:
+        """Whether lines of the same step are the same, or differ in what is known."""
+        for index, line in enumerate(lines[1:], 1):
+            if line == lines[0]:
+                continue
+            engines = {self.names[0], self.names[index]}
+            one, other = lines[0], line
+            used = []
+            for known in DIFFERENCES:
+                if engines & known.engines:
+                    if known.pattern.findall(one) != known.pattern.findall(other):
+                        used.append(known.name)
+                    one, other = known.strip(one), known.strip(other)
+            if one != other:
+                return False
+            self.explained.update(used)
+        return True
+
+    def same(self, line: str, lines: list[str]) -> None:
+        """One step on which all agree."""
+        self.steps += 1
+        self.frames += " enter " in line
+        self.before.append(lines)
+
+    def describe(self, thread: str, streams: list[Iterator[str]], what: str) -> str:
+        """The first difference, with what comes before and after it in its thread."""
+        text = [f"after {self.steps} equal steps: {what} (thread {thread})", ""]
+        text += [f"    all          {lines[0]}" for lines in self.before]
+        queues = self.waiting[thread]
+        for index, name in enumerate(self.names):
+            following = queues[index]
+            for _ in range(100 * CONTEXT):
+                if len(following) > CONTEXT:
+                    break
+                line = next(streams[index], None)
+                if line is None:
+                    break
+                if line.partition(" ")[0] == thread:
+                    following.append(line)
+            for number, line in enumerate(list(following)[: CONTEXT + 1]):
+                text.append(f"{'  ' if number else '> '}  {name:12} {line}")
+            if not following:
+                text.append(f">   {name:12} (nothing more)")
+        return "\n".join(text)
+
+
+def compare_outputs(engines: list[Engine]) -> str | None:
+    """What is different in what the program wrote and how it ended, in words."""
+    first = engines[0]
+    for other in engines[1:]:
+        statuses = (first.process.returncode, other.process.returncode)
+        if statuses[0] != statuses[1]:
+            return f"exit status {statuses[0]} under {first.name}, {statuses[1]} under {other.name}"
+        for name in ("output", "errors"):
+            one, two = getattr(first, name), getattr(other, name)
+            one.seek(0)
+            two.seek(0)
+            while True:
+                parts = one.read(1 << 16), two.read(1 << 16)
+                if parts[0] != parts[1]:
+                    stream = {"output": "stdout", "errors": "stderr"}[name]
+                    return f"the program wrote something else to {stream} under {first.name} than under {other.name}"
+                if not parts[0]:
+                    break
+    return None
+
+
+def engine_names() -> list[str]:
+    """The engines that this interpreter has."""
+    return ["inject", "settrace"] if sys.version_info < (3, 12) else ["inject", "monitoring", "settrace"]
+
+
+def main(request: _core.SelfcheckRequest) -> int:
+    """The command; returns the exit status: 0 if all agree, 1 if not."""
+    kind, text = request.target
+    program = {"script": [text], "module": ["-m", text], "command": ["-c", text]}[kind]
+    command = [*request.options, *program, *request.args]
+    names = engine_names()
+    engines: list[Engine] = []
+    with tempfile.TemporaryDirectory(prefix="debugop-selfcheck-") as folder:
+        try:
+            engines += [Engine(name, command, folder) for name in names]
+            return compare(engines)
+        finally:
+            for engine in engines:
+                engine.stop()
+
+
+def compare(engines: list[Engine]) -> int:
+    """Compare what the processes report, and print the outcome; returns the exit status."""
+    comparison = Comparison([engine.name for engine in engines])
+    streams = [engine.steps() for engine in engines]
+    try:
+        comparison.run(streams)
+    except Differs as found:
+        print(comparison.describe(found.thread, streams, found.what))
+        return 1
+    for engine in engines:
+        engine.process.wait()
+    problem = compare_outputs(engines)
+    if problem is None and not comparison.steps:
+        engines[0].errors.seek(0)
+        sys.stderr.write(engines[0].errors.read().decode(errors="replace"))
+        problem = "nothing was reported"
+    if problem is not None:
+        print(f"after {comparison.steps} equal steps: {problem}")
+        return 1
+    names = ", ".join(comparison.names)
+    print(f"{comparison.steps} steps, {comparison.frames} frames: {names} agree")
+    for difference in DIFFERENCES:
+        if comparison.explained[difference.name]:
+            print(f"  {comparison.explained[difference.name]} differ in {difference.name}: {difference.reason}")
+    return 0
