@@ -17,6 +17,7 @@ __all__ = [
     "Records",
     "Run",
     "RunRequest",
+    "SelfcheckRequest",
     "Site",
     "Stack",
     "StaleStep",

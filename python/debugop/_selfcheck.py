@@ -219,7 +219,8 @@ class Comparison:
 
     def further_steps(self, queues: list[collections.deque[str]]) -> bool | None:
         """Drop steps at the front that some engines are known to have besides; False if more must arrive to tell, None if there are
-        none."""
+        none.
+        """
         for known in DIFFERENCES:
             if not known.steps:
                 continue

@@ -220,10 +220,10 @@ class Trace:
         core = _core.Tracer(
             handler,
             wanted=self.where,
-            follow=self.follow and self.follow._core,
+            follow=None if self.follow is None else self.follow._core,
             limit=self.limit,
             engine=self.engine,
-            everywhere=self.everywhere and self.everywhere._core,
+            everywhere=None if self.everywhere is None else self.everywhere._core,
         )
         self._core = core
         try:

@@ -50,9 +50,13 @@ def test_every_function_of_a_program_is_seen(program, tmp_path):
 
 def test_a_program_with_all_runs_as_without(tmp_path):
     program = tmp_path / "program.py"
-    program.write_text("import json, re, argparse, dataclasses\nprint(json.dumps([1, {'a': 2}]), re.sub('a', 'b', 'aa'))")
+    program.write_text(
+        "import json, re, argparse, dataclasses\nprint(json.dumps([1, {'a': 2}]), re.sub('a', 'b', 'aa'))"
+    )
     report = tmp_path / "report.jsonl"
-    assert run(program).stdout == run("-m", "debugop", "run", "--all", "--format", "jsonl", "-o", report, program).stdout
+    assert (
+        run(program).stdout == run("-m", "debugop", "run", "--all", "--format", "jsonl", "-o", report, program).stdout
+    )
     names = set(entered(report))
     assert {"dumps", "JSONEncoder.encode", "compile", "sub", "_find_and_load", "SourceLoader.get_code"} <= names
 
@@ -82,7 +86,7 @@ class TestStartAndStop:
         assert names[0] == "inner"
         assert [op for name, op in seen if name == "inner"][-1].startswith("RETURN_VALUE")
         assert "RESUME" not in {op for name, op in seen if name in ("inner", "outer")}
-        assert [op for name, op in seen if name == "outer"][0].startswith("STORE_FAST")
+        assert next(op for name, op in seen if name == "outer").startswith("STORE_FAST")
         assert "entered_before_and_excluded" not in names
         assert names[-1] == "test_the_frames_that_run_are_seen_from_their_next_instruction_on"
         assert z == 3
@@ -91,7 +95,7 @@ class TestStartAndStop:
     def test_functions_generators_and_threads_are_seen(self, engine):
         def generator():
             for number in range(100):
-                yield number
+                yield number * 1
 
         def function(x):
             return x + 1
@@ -128,7 +132,7 @@ class TestStartAndStop:
     @pytest.mark.parametrize("engine", ENGINES)
     def test_nothing_is_left_behind(self, engine):
         def function():
-            return [number for number in range(3)]
+            return [number + 1 for number in range(3)]
 
         def generator():
             yield function()

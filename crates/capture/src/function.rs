@@ -5,7 +5,8 @@ use std::sync::Arc;
 use debugop_filter::{CodeFilter, CodeNames};
 use debugop_value::Value;
 use pyo3::types::{
-    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyString, PyTuple, PyTupleMethods,
+    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyString,
+    PyTuple, PyTupleMethods,
 };
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
@@ -62,7 +63,11 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
         return Some(String::new());
     }
     let modules = py.import("sys").ok()?.getattr("modules").ok()?;
-    let module = modules.cast_exact::<PyDict>().ok()?.get_item(module).ok()??;
+    let module = modules
+        .cast_exact::<PyDict>()
+        .ok()?
+        .get_item(module)
+        .ok()??;
     let Ok(module) = module.cast_into_exact::<PyModule>() else {
         return Some(String::new());
     };

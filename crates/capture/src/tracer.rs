@@ -341,7 +341,9 @@ impl Tracer {
     ) -> PyResult<()> {
         follow::functions(py, callable, &mut |function| {
             let code = function::code(function);
-            let known = self.observed(py, &code).or_else(|| registry::of_copy(&code));
+            let known = self
+                .observed(py, &code)
+                .or_else(|| registry::of_copy(&code));
             if known.is_some_and(|code| code.is_watched_by(py, self))
                 || !function::allowed(&follow.code, &code, &function::module(function))
             {

@@ -113,7 +113,10 @@ mod tests {
         filter.exclude = vec![pattern("json.f"), pattern("me/")];
         assert!(!allows(&filter, own) && !allows(&filter, library));
         filter.all = true;
-        assert!(!allows(&filter, code("debugop._launch", "/opt/debugop/_launch.py")));
+        assert!(!allows(
+            &filter,
+            code("debugop._launch", "/opt/debugop/_launch.py")
+        ));
         assert!(!allows(&filter, own) && !allows(&filter, library) && allows(&filter, frozen));
     }
 }

@@ -160,8 +160,13 @@ def main():
     a, *rest = Iterated()
     print(a, rest, dict.fromkeys(Iterated()), array.array("b", Iterated()), b"".join(bytes([x]) for x in [1, 2]))
     print(json.dumps([Reduced(1)], default=default), json.loads('{"a": 1}', object_pairs_hook=hook))
-    print(list(itertools.starmap(lambda a, b: a + b, [(1, 2)])), [list(g) for _, g in itertools.groupby("aab", lambda c: c)])
-    print(heapq.nsmallest(1, [2, 1], key=key), bisect.bisect([1, 2], -1, key=key), list(itertools.takewhile(key, [1, 0])))
+    print(
+        list(itertools.starmap(lambda a, b: a + b, [(1, 2)])),
+        [list(g) for _, g in itertools.groupby("aab", lambda c: c)],
+    )
+    print(
+        heapq.nsmallest(1, [2, 1], key=key), bisect.bisect([1, 2], -1, key=key), list(itertools.takewhile(key, [1, 0]))
+    )
     print(list(iter(ticks, 3)), operator.methodcaller("__len__")(Iterated()), all(x for x in Iterated()))
     database()
     threads()

@@ -41,7 +41,7 @@ def _describe_list(value):
     return [describe(one) for one in value]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def cached(n):
     return n if n < 2 else cached(n - 1) + cached(n - 2)
 

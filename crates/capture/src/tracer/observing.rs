@@ -36,7 +36,11 @@ impl Default for Observing {
 impl Tracer {
     /// The entry of `code` for an engine that this uses, other than [`Engine::Inject`].
     #[inline]
-    pub(super) fn observed(&self, py: Python<'_>, code: &Bound<'_, PyCode>) -> Option<Arc<ProbedCode>> {
+    pub(super) fn observed(
+        &self,
+        py: Python<'_>,
+        code: &Bound<'_, PyCode>,
+    ) -> Option<Arc<ProbedCode>> {
         let address = code.as_ptr() as usize;
         self.entered.with(py, |entered| {
             entered.iter().find_map(|engine| engine.find(py, address))
@@ -75,7 +79,9 @@ impl Tracer {
                 return Ok(());
             }
             let module = match known {
-                Some((entry, _)) if entry.is_watched_by(py, self) => entry.names().module.to_owned(),
+                Some((entry, _)) if entry.is_watched_by(py, self) => {
+                    entry.names().module.to_owned()
+                }
                 _ => {
                     let module = function::module_name(&frame.getattr("f_globals")?);
                     let is_wanted = self.options.everywhere.as_ref();
@@ -223,7 +229,12 @@ impl Tracer {
         globals: &Bound<'_, PyAny>,
         code: &Bound<'_, PyCode>,
     ) -> PyResult<bool> {
-        let Some(filter) = self.options.everywhere.as_ref().filter(|_| self.discovers()) else {
+        let Some(filter) = self
+            .options
+            .everywhere
+            .as_ref()
+            .filter(|_| self.discovers())
+        else {
             return Ok(false);
         };
         let module = function::module_name(globals);
