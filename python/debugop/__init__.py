@@ -12,7 +12,7 @@ from debugop import _supported
 _supported.check(__name__, __path__[0])
 
 # An unsupported interpreter must not load the module.
-from collections.abc import Sequence  # noqa: E402
+from _collections_abc import Sequence  # noqa: E402 - `collections` need not be imported for it
 
 from debugop._core import (  # noqa: E402
     NULL,
@@ -34,8 +34,11 @@ from debugop._core import (  # noqa: E402
     opcode,
 )
 from debugop._core import VERSION as __version__  # noqa: E402
-from debugop._trace import Follow, Trace, trace  # noqa: E402
-from debugop._whole import start, stop  # noqa: E402
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this
+if TYPE_CHECKING:
+    from debugop._trace import Follow, Trace, trace
+    from debugop._whole import start, stop
 
 # It has every method of the interface. It is not a MutableSequence: its length cannot be changed.
 Sequence.register(Stack)
@@ -66,3 +69,19 @@ __all__ = [
     "stop",
     "trace",
 ]
+
+# Imported when they are asked for: the command `debugop` needs none of them, and they import much of the standard library.
+_LATER = {"Follow": "_trace", "Trace": "_trace", "trace": "_trace", "start": "_whole", "stop": "_whole"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -54,7 +54,7 @@ DIFFERENCES = [
         "super().method leaves a function and self for the call when it is specialised, and a bound method and NULL when it is "
         "not; instructions that are observed by events are never specialised",
         frozenset({"inject"}),
-        re.compile(r"super:(<[^>]*>|[^ ]*)"),
+        re.compile(r"super:.*?(?= \| | ! |$)"),
     ),
     Difference(
         "addresses",

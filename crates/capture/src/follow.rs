@@ -4,6 +4,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyCFunction, PyFunction, PyType, PyTypeMethods};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+use crate::modules;
+use crate::value::PyMethod_Type;
+
 unsafe extern "C" {
     /// Looks a name up along the MRO without running code; a borrowed reference (`Objects/typeobject.c`, 3.11-3.15).
     fn _PyType_Lookup(this: *mut ffi::PyTypeObject, name: *mut ffi::PyObject)
@@ -126,18 +129,17 @@ fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
     static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();
     let wrappers = WRAPPERS.get_or_try_init(py, || -> PyResult<_> {
         let named = |module: &str, name: &str| -> PyResult<Py<PyType>> {
-            Ok(py
-                .import(module)?
-                .getattr(name)?
-                .cast_into::<PyType>()?
-                .unbind())
+            let named = modules::builtin(py, module)?.getattr(name)?;
+            Ok(named.cast_into::<PyType>()?.unbind())
         };
+        // SAFETY: a type that lives as long as the interpreter.
+        let method = unsafe { PyType::from_borrowed_type_ptr(py, &raw mut PyMethod_Type) };
         Ok(vec![
-            (named("types", "MethodType")?, "__func__"),
-            (named("functools", "partial")?, "func"),
+            (method.unbind(), "__func__"),
+            (named("_functools", "partial")?, "func"),
             (named("builtins", "staticmethod")?, "__func__"),
             (named("builtins", "classmethod")?, "__func__"),
-            (named("functools", "_lru_cache_wrapper")?, "__wrapped__"),
+            (named("_functools", "_lru_cache_wrapper")?, "__wrapped__"),
         ])
     })?;
     Ok(wrappers)

@@ -12,6 +12,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::layout::FunctionObject;
+use crate::modules;
 use crate::probed::ProbedCode;
 use crate::value::{Limits, capture, string};
 
@@ -62,7 +63,7 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
     if module.is_empty() {
         return Some(String::new());
     }
-    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
+    let modules = modules::sys(py, c"modules").ok()?;
     let module = modules
         .cast_exact::<PyDict>()
         .ok()?
@@ -255,14 +256,14 @@ pub(crate) mod heap {
 #[cfg(not(Py_3_12))]
 pub(crate) mod heap {
     use pyo3::types::{PyAnyMethods, PyList, PyListMethods};
+
+    use crate::modules;
     use pyo3::{Python, ffi};
 
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.
     pub(crate) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
-        let objects = py
-            .import("gc")
-            .and_then(|gc| gc.call_method0("get_objects"));
+        let objects = modules::builtin(py, "gc").and_then(|gc| gc.call_method0("get_objects"));
         if let Some(objects) = objects
             .ok()
             .and_then(|objects| objects.cast_into::<PyList>().ok())

@@ -24,6 +24,7 @@ mod glance;
 mod handled;
 pub mod interpreter;
 pub mod layout;
+mod modules;
 mod native;
 pub mod op_target;
 #[cfg(not(Py_3_12))]

@@ -20,9 +20,9 @@ use crate::frame::SlotValue;
 
 unsafe extern "C" {
     /// The type of bound methods (`Include/cpython/classobject.h`).
-    static mut PyMethod_Type: ffi::PyTypeObject;
-    /// The function of a bound method, borrowed.
-    fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    pub(crate) static mut PyMethod_Type: ffi::PyTypeObject;
+    /// The function of a bound method, borrowed (`Objects/classobject.c`).
+    pub(crate) fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
 }
 
 /// How much of a value is captured.

@@ -10,6 +10,7 @@ use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyAny, PyResult, Python};
 
 use super::monitoring::NAME;
+use crate::modules;
 use crate::probed::ProbedCode;
 
 /// Identifiers that anybody can use; 6 and 7 are those of `sys.setprofile` and `sys.settrace`.
@@ -28,7 +29,7 @@ pub(super) fn set(
     set: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
     let code = code.original(py);
-    let monitoring = py.import("sys")?.getattr("monitoring")?;
+    let monitoring = modules::sys(py, c"monitoring")?;
     let events = monitoring.getattr("events")?;
     let number = |name: &str| -> PyResult<u32> { events.getattr(name)?.extract() };
     let (instruction, start) = (number("INSTRUCTION")?, number("PY_START")?);

@@ -9,6 +9,7 @@ use pyo3::{PyResult, Python, ffi};
 
 use super::settrace;
 use crate::gil::GilCell;
+use crate::modules;
 
 type Plain = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
 type WithKeywords = unsafe extern "C" fn(
@@ -30,7 +31,7 @@ static STARTERS: GilCell<[Option<Starter>; 3]> = GilCell::new([None; 3]);
 
 /// Begins to watch.
 pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
-    let module = py.import("_thread")?;
+    let module = modules::builtin(py, "_thread")?;
     let replacements: [(Plain, WithKeywords); 3] = [
         (plain::<0>, with_keywords::<0>),
         (plain::<1>, with_keywords::<1>),

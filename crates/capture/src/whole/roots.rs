@@ -17,6 +17,7 @@ use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::GilCell;
+use crate::modules;
 
 type Fast = unsafe extern "C" fn(
     *mut ffi::PyObject,
@@ -47,7 +48,7 @@ fn entry(py: Python<'_>, name: &str, flags: c_int) -> PyResult<*mut ffi::PyMetho
             "debugop does not know this interpreter: the builtin {name} is not what it is in CPython 3.11"
         ))
     };
-    let builtins = py.import("builtins")?;
+    let builtins = modules::builtin(py, "builtins")?;
     // In the module's table of methods, whatever the name stands for now.
     // SAFETY: a module object made by CPython; its definition and the table in it are static data, which ends in a NULL name.
     unsafe {
