@@ -357,38 +357,29 @@ impl ProbedCode {
                     tracer.count(py, site.steps);
                     true
                 }
-                Some(Native::TopOfStack(ring)) => {
-                    let steps = self.native_steps(py, site, ring);
-                    tracer.count(py, steps);
-                    steps > 0
-                }
+                Some(Native::TopOfStack(ring)) => self.encode(py, site, tracer, ring),
             }
         })
     }
 
-    /// Hands the steps of `site` to `ring`; returns how many they were.
+    /// Hands the steps of `site` to `ring`; false if there is none.
     #[inline]
-    fn native_steps(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo, ring: &TopOfStack) -> u32 {
-        let Some((frame, shape)) = self.running(py) else {
-            return 0;
+    fn encode(&self, py: Python<'_>, site: &SiteInfo, tracer: &Tracer, ring: &TopOfStack) -> bool {
+        let (Some((frame, shape)), Some(depth)) = (self.running(py), site.depth) else {
+            return false;
         };
-        let Some(depth) = site.depth else { return 0 };
-        let mut event = Event {
-            kind: EventKind::Instruction,
-            code: self,
-            instruction: site.first,
-            frame,
-            shape,
-            depth: depth.get() - 1,
-        };
-        ring.step(py, &event);
-        for &instruction in self.further(site) {
-            if let Some(depth) = self.analysis.depth(instruction) {
-                (event.instruction, event.depth) = (instruction, depth);
-                ring.step(py, &event);
+        let top = |depth: u32| Some(frame.glance(py, shape, depth.checked_sub(1)?));
+        let code = self.original.as_ptr() as u64;
+        ring.step(py, code, site.first, top(depth.get() - 1));
+        if site.further.1 > 0 {
+            for &instruction in self.further(site) {
+                if let Some(depth) = self.analysis.depth(instruction) {
+                    ring.step(py, code, instruction, top(depth));
+                }
             }
         }
-        site.steps
+        tracer.count(py, site.steps);
+        true
     }
 
     /// Whether anybody watches.
