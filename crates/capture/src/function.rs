@@ -135,7 +135,7 @@ pub fn code_constants(code: &Bound<'_, PyCode>, limits: &Limits) -> Vec<Value> {
 /// # Errors
 /// What an audit hook raises.
 pub(crate) fn set_code(function: &Bound<'_, PyFunction>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    function.setattr(pyo3::intern!(function.py(), "__code__"), code)
+    function.setattr(crate::names::code(function.py()), code)
 }
 
 /// Makes `function`, which has never been called, run `code`, which has the same signature and free variables. Nobody is told,

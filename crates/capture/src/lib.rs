@@ -24,6 +24,7 @@ mod glance;
 mod handled;
 pub mod interpreter;
 pub mod layout;
+mod names;
 mod native;
 pub mod op_target;
 #[cfg(not(Py_3_12))]
@@ -47,6 +48,7 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use glance::Glance;
 pub use layout::VERSION;
+pub use names::prepare as prepare_names;
 pub use native::Native;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
 pub use references::is_unshared;

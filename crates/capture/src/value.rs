@@ -386,7 +386,7 @@ pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
         .and_then(|name| name.cast_into::<PyString>().ok())
         .map(|name| string(&name))
         .unwrap_or_default();
-    let module = lookup(py, class, pyo3::intern!(py, "__module__").as_any());
+    let module = lookup(py, class, crate::names::module(py).as_any());
     let module = module
         .and_then(|module| module.cast_into_exact::<PyString>().ok())
         .map(|module| string(&module));

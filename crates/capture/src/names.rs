@@ -1,0 +1,30 @@
+//! Names of attributes, made before anything is observed: whoever makes one gives up the GIL (`pyo3::intern!`), and a probe must not
+//! choose where another thread goes on.
+
+use pyo3::types::PyString;
+use pyo3::{Bound, Python};
+
+macro_rules! names {
+    ($($function:ident = $name:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`.")]
+            pub(crate) fn $function(py: Python<'_>) -> &Bound<'_, PyString> {
+                pyo3::intern!(py, $name)
+            }
+        )*
+
+        /// Makes them all; to be called when the module is imported.
+        pub fn prepare(py: Python<'_>) {
+            $($function(py);)*
+        }
+    };
+}
+
+names! {
+    call = "__call__";
+    code = "__code__";
+    init = "__init__";
+    module = "__module__";
+    new = "__new__";
+    op_target = "op_target";
+}
