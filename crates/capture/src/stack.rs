@@ -167,6 +167,7 @@ impl LiveStack {
     pub fn get<'py>(&self, py: Python<'py>, index: u32) -> Result<SlotValue<'py>, StackError> {
         let depth = self.len(py);
         if index >= depth {
+            self.live_frame(py).get(py).ok_or(StackError::Stale)?;
             return Err(StackError::OutOfRange { depth });
         }
         self.with_event(py, |event| event.slot(py, index))
