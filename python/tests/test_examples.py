@@ -5,7 +5,6 @@ every version. The comparison with CPython is made all the same.
 """
 
 import ast
-import builtins
 import json
 import os
 import platform
@@ -90,9 +89,8 @@ def assert_expected(example, text, request):
         assert text == expected.read_text()
 
 
-# `suppress`: its `lasti`s are left on the stack when the exception is gone, so that nothing tells them from other numbers.
 # `imports`: bodies of imported modules are not followed. `threads`: identifiers of ended threads are used again.
-COMPARED = [example for example in EXAMPLES if example not in ("imports", "suppress", "threads")]
+COMPARED = [example for example in EXAMPLES if example not in ("imports", "threads")]
 
 
 @pytest.mark.parametrize("example", COMPARED)
@@ -136,30 +134,8 @@ def by_thread(events):
         if event[0] == "unwind":
             # A re-raised exception leaves from where it was raised first here, from the RERAISE in CPython's events.
             event[2] = None
-        if event[0] == "step":
-            event[-1] = without_lasti(event[-1])
         threads.setdefault(thread, []).append(event)
     return threads
-
-
-def without_lasti(stack):
-    """The stack with the number below an exception masked.
-
-    A cleanup handler finds there in which code unit the exception was raised (`lasti`), and that counts the units of the code
-    that runs, probes included: docs/visible.md.
-    """
-    masked = list(stack)
-    for index, above in enumerate(stack[1:]):
-        # WITH_EXCEPT_START finds the exception handled before in between.
-        beyond = stack[index + 2] if index + 2 < len(stack) and above[0] == "NoneType" else above
-        if stack[index][0] in ("int", "raw") and is_exception(beyond[0]):
-            masked[index] = ["lasti"]
-    return masked
-
-
-def is_exception(name):
-    found = getattr(builtins, name, None)
-    return name.endswith("Error") or (isinstance(found, type) and issubclass(found, BaseException))
 
 
 def oracle(how, example, folder):

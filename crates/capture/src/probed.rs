@@ -1,5 +1,7 @@
 //! A code object with DEBUG_OP before its instructions, and who watches it.
 
+mod lasti;
+
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +17,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
-use crate::frame::{CodeShape, Frame, SlotValue};
+use crate::frame::{CodeShape, Frame};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::native::Native;
@@ -66,6 +68,8 @@ pub struct ProbedCode {
     callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
     further: Vec<InstrIdx>,
+    /// The slots, each with its instruction, that hold a `lasti`, in order.
+    lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
     copy: GilCell<usize>,
@@ -191,6 +195,7 @@ impl ProbedCode {
             nested,
             callables,
             further: std::mem::take(&mut layout.further),
+            lastis: OnceLock::new(),
             shape: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -270,6 +275,7 @@ impl ProbedCode {
             nested: Vec::new(),
             callables,
             further: Vec::new(),
+            lastis: OnceLock::new(),
             shape,
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -556,23 +562,6 @@ impl ProbedCode {
     fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
         let (start, count) = (site.further.0 as usize, site.further.1 as usize);
         self.further.get(start..start + count).unwrap_or_default()
-    }
-
-    /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
-    fn raising_instruction<'py>(
-        &self,
-        py: Python<'py>,
-        frame: Frame<'py>,
-        shape: &CodeShape,
-    ) -> Option<InstrIdx> {
-        let units: i64 = match frame.read(py, shape, 0) {
-            SlotValue::Object(lasti) => lasti.extract().ok()?,
-            SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
-            _ => return None,
-        };
-        // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
-        let offset = self.original_offset(u32::try_from(units.checked_mul(2)?).ok()?)?;
-        self.analysis.at_offset(offset)
     }
 
     /// Adds or replaces the hooks.

@@ -266,6 +266,11 @@ impl LiveStack {
             }
             _ => {}
         }
+        if code.holds_lasti(at.instruction, index) {
+            return Err(forbidden(
+                "the slot holds the code unit that an exception was raised in".to_owned(),
+            ));
+        }
         permitted(&code, &policy, &old, &value).map_err(forbidden)?;
         // The old value is kept alive until the new one is in place and the frame is no longer looked at.
         let frame = at.frame.get(py).ok_or(StackError::Stale)?;
