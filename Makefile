@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK
 
-.PHONY: help demo test test-rust test-python test-corpus bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-corpus examples bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -29,6 +29,9 @@ test-python: ## the Python tests only
 
 test-corpus: ## the bytecode crate over every code object of every standard library found
 	@cargo xtask corpus
+
+examples: ## write what debugop reports of examples/*.py to examples/expected, for every version found
+	@$(DEV) examples
 
 bench: ## what tracing costs: ten programs of pyperformance, QUICK=1 for a first impression
 	@$(DEV) bench

@@ -109,9 +109,11 @@ def test_objects_are_the_programs_own():
 
 def test_a_stale_stack_says_so():
     kept = at("BINARY_OP", add, lambda stack: stack, 1, 2)
+    empty = at("RESUME", add, lambda stack: stack, 1, 2)
     for use in (len, list, reversed, lambda stack: stack[0], lambda stack: stack[:], lambda stack: stack.copy()):
-        with pytest.raises(debugop.StaleStep, match="this step is over"):
-            use(kept)
+        for stack in (kept, empty):
+            with pytest.raises(debugop.StaleStep, match="this step is over"):
+                use(stack)
     assert repr(kept) == "<debugop.Stack (over)>"
 
 

@@ -83,9 +83,11 @@ impl Analysis {
         let units = decoded.starts.units();
         let locations = Locations::new(view.location_table, view.first_line, units as usize)?;
         decoded.resolve(version)?;
-        let flags = decoded.neighbours.iter().map(|&is_neighbour| {
-            if is_neighbour { flag::NEIGHBOUR } else { 0 }
-        });
+        let flags = decoded.neighbours.iter().map(
+            |&is_neighbour| {
+                if is_neighbour { flag::NEIGHBOUR } else { 0 }
+            },
+        );
         let mut analysis = Self {
             version,
             flags: flags.collect(),

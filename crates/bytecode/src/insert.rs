@@ -160,8 +160,7 @@ pub fn insert(
             location_units,
             location_table: (!analysis.locations.is_canonical())
                 .then(|| analysis.locations.table().to_vec()),
-            exception_table: (!analysis.canonical_entries)
-                .then(|| view.exception_table.to_vec()),
+            exception_table: (!analysis.canonical_entries).then(|| view.exception_table.to_vec()),
         },
         map: layout.into_map(analysis, body),
         code,
@@ -264,11 +263,7 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
 }
 
 /// The new table, and the code units of the original one's entries.
-fn locations(
-    analysis: &Analysis,
-    layout: &Layout,
-    handler_units: u32,
-) -> (Vec<u8>, Vec<u8>) {
+fn locations(analysis: &Analysis, layout: &Layout, handler_units: u32) -> (Vec<u8>, Vec<u8>) {
     let table = analysis.locations.table();
     let mut writer = Writer::new(analysis.locations.first_line(), table.len() * 2);
     let mut original = Vec::with_capacity(table.len() / 2);

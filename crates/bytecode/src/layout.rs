@@ -171,7 +171,11 @@ impl Layout {
                 forward,
                 before_target: references_before(&analysis.references, number, to),
                 added: 0,
-                distance: if forward { landing - end } else { end - landing },
+                distance: if forward {
+                    landing - end
+                } else {
+                    end - landing
+                },
             }
         };
         analysis

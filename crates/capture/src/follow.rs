@@ -5,6 +5,7 @@ use pyo3::types::{PyAnyMethods, PyCFunction, PyFunction, PyType, PyTypeMethods};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
 use crate::modules;
+use crate::names;
 use crate::value::PyMethod_Type;
 
 unsafe extern "C" {
@@ -55,11 +56,7 @@ pub(crate) fn functions<'py>(
             return constructors(py, class, found);
         }
         let Some(inner) = unwrap(py, &callable)? else {
-            let call = lookup(
-                py,
-                &callable.get_type(),
-                pyo3::intern!(py, "__call__").as_any(),
-            );
+            let call = lookup(py, &callable.get_type(), names::call(py).as_any());
             return match call {
                 Some(call) => match call.cast_exact::<PyFunction>() {
                     Ok(function) => found(function),
@@ -78,13 +75,9 @@ fn constructors<'py>(
     class: &Bound<'py, PyType>,
     found: &mut dyn FnMut(&Bound<'py, PyFunction>) -> PyResult<()>,
 ) -> PyResult<()> {
-    let metaclass_call = lookup(
-        py,
-        &class.get_type(),
-        pyo3::intern!(py, "__call__").as_any(),
-    );
-    let new = lookup(py, class, pyo3::intern!(py, "__new__").as_any());
-    let init = lookup(py, class, pyo3::intern!(py, "__init__").as_any());
+    let metaclass_call = lookup(py, &class.get_type(), names::call(py).as_any());
+    let new = lookup(py, class, names::new(py).as_any());
+    let init = lookup(py, class, names::init(py).as_any());
     for method in [metaclass_call, new, init].into_iter().flatten() {
         if let Ok(function) = method.cast_exact::<PyFunction>() {
             found(function)?;

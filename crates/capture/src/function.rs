@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::layout::FunctionObject;
 use crate::modules;
+use crate::names;
 use crate::probed::ProbedCode;
 use crate::value::{Limits, capture, string};
 
@@ -48,8 +49,8 @@ pub(crate) fn module_name(globals: &Bound<'_, PyAny>) -> String {
 
 /// Whether `filter` allows `code`, which runs in the module `module`.
 pub(crate) fn allowed(filter: &CodeFilter, code: &Bound<'_, PyCode>, module: &str) -> bool {
-    let qualname = code_text(code, "co_qualname");
-    let file = code_text(code, "co_filename");
+    let qualname = text(code, names::co_qualname(code.py()));
+    let file = text(code, names::co_filename(code.py()));
     let names = CodeNames {
         module,
         qualname: &qualname,
@@ -80,6 +81,11 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
 /// A text attribute of a code object; lossy where it has surrogates.
 #[must_use]
 pub fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
+    text(code, &PyString::new(code.py(), attribute))
+}
+
+/// The same, by a name that exists already.
+pub(crate) fn text(code: &Bound<'_, PyCode>, attribute: &Bound<'_, PyString>) -> String {
     let text = code
         .getattr(attribute)
         .ok()
@@ -136,7 +142,7 @@ pub fn code_constants(code: &Bound<'_, PyCode>, limits: &Limits) -> Vec<Value> {
 /// # Errors
 /// What an audit hook raises.
 pub(crate) fn set_code(function: &Bound<'_, PyFunction>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    function.setattr(pyo3::intern!(function.py(), "__code__"), code)
+    function.setattr(names::code(function.py()), code)
 }
 
 /// Makes `function`, which has never been called, run `code`, which has the same signature and free variables. Nobody is told,

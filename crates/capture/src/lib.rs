@@ -12,6 +12,7 @@
 )]
 
 pub mod activation;
+mod code_object;
 pub mod collector;
 mod engine;
 mod event;
@@ -25,6 +26,7 @@ mod handled;
 pub mod interpreter;
 pub mod layout;
 mod modules;
+mod names;
 mod native;
 pub mod op_target;
 #[cfg(not(Py_3_12))]
@@ -40,6 +42,7 @@ mod tracer;
 pub mod value;
 mod whole;
 
+pub use code_object::CodeFields;
 pub use engine::Engine;
 pub use event::{Event, EventKind};
 pub use follow::python_functions;
@@ -48,8 +51,9 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use glance::Glance;
 pub use layout::VERSION;
+pub use names::prepare as prepare_names;
 pub use native::Native;
-pub use probed::{CodeFields, ProbeError, ProbedCode};
+pub use probed::{ProbeError, ProbedCode};
 pub use references::is_unshared;
 pub use ring::TopOfStack;
 pub use tracer::{Follow, Handler, Options, Tracer};

@@ -111,7 +111,7 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 /// # Errors
 /// What the look-up raises, except `KeyError` from globals that are not an exact dict.
 fn op_target<'py>(py: Python<'py>, frame: Frame<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let name = pyo3::intern!(py, "op_target");
+    let name = crate::names::op_target(py);
     let globals = frame.globals(py);
     if let Ok(globals) = globals.cast_exact::<PyDict>() {
         return globals.get_item(name);

@@ -1,23 +1,24 @@
 //! A code object with DEBUG_OP before its instructions, and who watches it.
 
+mod lasti;
+
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{
-    Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place,
-};
+use debugop_bytecode::{Analysis, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
-use pyo3::types::{
-    PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods,
-};
+use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::code_object::{CodeFields, parts, with_parts};
 use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
-use crate::frame::{CodeShape, Frame, SlotValue};
+use crate::frame::{CodeShape, Frame};
+use crate::function;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::names;
 use crate::native::Native;
 use crate::registry;
 use crate::ring::TopOfStack;
@@ -66,6 +67,8 @@ pub struct ProbedCode {
     callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
     further: Vec<InstrIdx>,
+    /// The slots, each with its instruction, that hold a `lasti`, in order.
+    lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
     copy: GilCell<usize>,
@@ -78,44 +81,6 @@ pub struct ProbedCode {
 
 /// Which of the code objects in the constants of code that is probed are probed with it.
 pub(crate) type WantsNested<'a> = &'a dyn Fn(&Bound<'_, PyCode>) -> bool;
-
-/// A code object's fields as bytes, read from Python.
-pub struct CodeFields<'py> {
-    code: Bound<'py, PyBytes>,
-    exception_table: Bound<'py, PyBytes>,
-    location_table: Bound<'py, PyBytes>,
-    first_line: i32,
-    stack_size: u32,
-}
-
-impl<'py> CodeFields<'py> {
-    /// Reads the fields of `code`. `co_code` is the base form: without specialisation and instrumentation.
-    ///
-    /// # Errors
-    /// `MemoryError`.
-    pub fn read(code: &Bound<'py, PyCode>) -> PyResult<Self> {
-        Ok(Self {
-            code: code.getattr("co_code")?.cast_into()?,
-            exception_table: code.getattr("co_exceptiontable")?.cast_into()?,
-            location_table: code.getattr("co_linetable")?.cast_into()?,
-            first_line: code.getattr("co_firstlineno")?.extract()?,
-            stack_size: code.getattr("co_stacksize")?.extract()?,
-        })
-    }
-
-    /// The same as the bytecode crate's view.
-    #[must_use]
-    pub fn view(&self) -> CodeView<'_> {
-        CodeView {
-            version: VERSION,
-            code: self.code.as_bytes(),
-            exception_table: self.exception_table.as_bytes(),
-            location_table: self.location_table.as_bytes(),
-            first_line: self.first_line,
-            stack_size: self.stack_size,
-        }
-    }
-}
 
 /// Why a code object is left without probes.
 #[derive(Debug, thiserror::Error)]
@@ -149,8 +114,7 @@ impl ProbedCode {
         let py = original.py();
         let fields = CodeFields::read(original)?;
         let view = fields.view();
-        let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
-        let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
+        let (qualname, file) = names_of(original);
         let bad = |source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
@@ -159,7 +123,7 @@ impl ProbedCode {
 
         let analysis = Analysis::new(&view).map_err(bad)?;
         let constants: Bound<'_, PyTuple> = original
-            .getattr("co_consts")?
+            .getattr(names::co_consts(py))?
             .cast_into()
             .map_err(PyErr::from)?;
         let mut layout = ProbeLayout::plan(&analysis, constants.len());
@@ -191,6 +155,7 @@ impl ProbedCode {
             nested,
             callables,
             further: std::mem::take(&mut layout.further),
+            lastis: OnceLock::new(),
             shape: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -233,8 +198,7 @@ impl ProbedCode {
         module: &str,
     ) -> Result<Arc<Self>, ProbeError> {
         let fields = CodeFields::read(original)?;
-        let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
-        let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
+        let (qualname, file) = names_of(original);
         let analysis = match Analysis::new(&fields.view()) {
             Ok(analysis) => analysis,
             Err(source) => {
@@ -270,6 +234,7 @@ impl ProbedCode {
             nested: Vec::new(),
             callables,
             further: Vec::new(),
+            lastis: OnceLock::new(),
             shape,
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -549,23 +514,6 @@ impl ProbedCode {
         self.further.get(start..start + count).unwrap_or_default()
     }
 
-    /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
-    fn raising_instruction<'py>(
-        &self,
-        py: Python<'py>,
-        frame: Frame<'py>,
-        shape: &CodeShape,
-    ) -> Option<InstrIdx> {
-        let units: i64 = match frame.read(py, shape, 0) {
-            SlotValue::Object(lasti) => lasti.extract().ok()?,
-            SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
-            _ => return None,
-        };
-        // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
-        let offset = self.original_offset(u32::try_from(units.checked_mul(2)?).ok()?)?;
-        self.analysis.at_offset(offset)
-    }
-
     /// Adds or replaces the hooks.
     pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
         let native = if let [only] = &*hooks {
@@ -714,46 +662,13 @@ impl ProbeLayout {
     }
 }
 
-/// What a code object is made of that has the insertions, and where they are.
-pub(crate) fn parts(inserted: Inserted) -> (CodeParts, OffsetMap) {
-    let Inserted {
-        code,
-        exception_table,
-        location_table,
-        stack_size,
-        map,
-        ..
-    } = inserted;
+/// `co_qualname` and `co_filename`.
+fn names_of(code: &Bound<'_, PyCode>) -> (String, String) {
+    let text = |name| function::text(code, name);
     (
-        CodeParts {
-            code,
-            exception_table,
-            location_table,
-            stack_size,
-        },
-        map,
+        text(names::co_qualname(code.py())),
+        text(names::co_filename(code.py())),
     )
-}
-
-/// A copy of `original` that has these parts and constants.
-pub(crate) fn with_parts<'py>(
-    original: &Bound<'py, PyCode>,
-    parts: &CodeParts,
-    consts: Vec<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyCode>> {
-    let py = original.py();
-    let changes = PyDict::new(py);
-    changes.set_item("co_code", PyBytes::new(py, &parts.code))?;
-    changes.set_item(
-        "co_exceptiontable",
-        PyBytes::new(py, &parts.exception_table),
-    )?;
-    changes.set_item("co_linetable", PyBytes::new(py, &parts.location_table))?;
-    changes.set_item("co_stacksize", parts.stack_size)?;
-    changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-    Ok(original
-        .call_method("replace", (), Some(&changes))?
-        .cast_into()?)
 }
 
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
