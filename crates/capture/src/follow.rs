@@ -126,8 +126,7 @@ fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
     static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();
     let wrappers = WRAPPERS.get_or_try_init(py, || -> PyResult<_> {
         let named = |module: &str, name: &str| -> PyResult<Py<PyType>> {
-            Ok(py
-                .import(module)?
+            Ok(crate::interpreter::module(py, module)?
                 .getattr(name)?
                 .cast_into::<PyType>()?
                 .unbind())

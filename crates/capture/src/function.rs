@@ -62,7 +62,10 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
     if module.is_empty() {
         return Some(String::new());
     }
-    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
+    let modules = crate::interpreter::module(py, "sys")
+        .ok()?
+        .getattr("modules")
+        .ok()?;
     let module = modules
         .cast_exact::<PyDict>()
         .ok()?
@@ -260,9 +263,8 @@ pub(crate) mod heap {
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.
     pub(crate) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
-        let objects = py
-            .import("gc")
-            .and_then(|gc| gc.call_method0("get_objects"));
+        let objects =
+            crate::interpreter::module(py, "gc").and_then(|gc| gc.call_method0("get_objects"));
         if let Some(objects) = objects
             .ok()
             .and_then(|objects| objects.cast_into::<PyList>().ok())

@@ -1,8 +1,8 @@
 //! Is this an interpreter whose internals the compiled layouts describe?
 
 use pyo3::exceptions::PyImportError;
-use pyo3::types::PyAnyMethods;
-use pyo3::{PyResult, Python};
+use pyo3::types::{PyAnyMethods, PyString};
+use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
 use crate::frame::Frame;
 use crate::layout;
@@ -10,9 +10,14 @@ use crate::layout;
 /// Refuses every interpreter that this build was not made for.
 ///
 /// # Errors
-/// `ImportError` with one sentence: another minor version, a free-threaded or stack-reference-debug build, or structs that are
-/// laid out otherwise than in the release that this was checked against.
+/// `ImportError` with one sentence: a sub-interpreter, another minor version, a free-threaded or stack-reference-debug build, or
+/// structs that are laid out otherwise than in the release that this was checked against.
 pub fn check(py: Python<'_>) -> PyResult<()> {
+    if !is_main(py) {
+        return Err(PyImportError::new_err(
+            "debugop works in the main interpreter only, and this is a sub-interpreter",
+        ));
+    }
     let running = py.version_info();
     let built = layout::VERSION;
     if (running.major, running.minor) != (3, built.minor()) {
@@ -23,6 +28,32 @@ pub fn check(py: Python<'_>) -> PyResult<()> {
     }
     check_debug_offsets()?;
     check_running_frame(py)
+}
+
+/// Whether the calling thread is in the main interpreter, the only one that debugop works in.
+///
+/// Builtin types and functions are shared with sub-interpreters, which from 3.12 on may have a GIL of their own: whatever of ours
+/// stands in their tables has to ask this before it touches anything.
+#[inline]
+pub(crate) fn is_main(_attached: Python<'_>) -> bool {
+    // SAFETY: the thread is attached; both return addresses of interpreters that are alive, 3.11-3.15.
+    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
+}
+
+/// The module `name`, whatever the running frame's builtins are: `import` and [`Python::import`] call the `__import__` that they find
+/// there, which may be the program's or none.
+///
+/// # Errors
+/// There is no such module.
+pub(crate) fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let name = PyString::new(py, name);
+    let none = std::ptr::null_mut();
+    // SAFETY: the thread is attached; no globals, locals or names are needed for an absolute import. The result is a new reference
+    // or NULL with an exception (`Python/import.c`, 3.11-3.15).
+    unsafe {
+        let module = ffi::PyImport_ImportModuleLevelObject(name.as_ptr(), none, none, none, 0);
+        Bound::from_owned_ptr_or_err(py, module)
+    }
 }
 
 /// Compares the compiled layouts with what the interpreter itself publishes for debuggers.
@@ -70,8 +101,7 @@ fn check_debug_offsets() -> PyResult<()> {
 /// Finds the running frame through the compiled layouts and compares it with what `sys._getframe` says. This refuses builds
 /// whose stack references are table indices (`Py_STACKREF_DEBUG`) without following one.
 fn check_running_frame(py: Python<'_>) -> PyResult<()> {
-    let expected = py
-        .import("sys")?
+    let expected = module(py, "sys")?
         .call_method0("_getframe")?
         .getattr("f_code")?;
     let found = Frame::current(py).map(Frame::code_address);

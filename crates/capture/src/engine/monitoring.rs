@@ -70,7 +70,7 @@ fn state<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
 fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
     static INTERFACE: PyOnceLock<Interface> = PyOnceLock::new();
     INTERFACE.get_or_try_init(py, || {
-        let monitoring = py.import("sys")?.getattr("monitoring")?;
+        let monitoring = crate::interpreter::module(py, "sys")?.getattr("monitoring")?;
         let numbers = monitoring.getattr("events")?;
         let number = |name: &str| -> PyResult<u32> { numbers.getattr(name)?.extract() };
         let events = Events {

@@ -12,8 +12,7 @@ pub(crate) fn running_frames<'py>(
     generators: &[Bound<'py, PyAny>],
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let mut frames = Vec::new();
-    let innermost = py
-        .import("sys")?
+    let innermost = crate::interpreter::module(py, "sys")?
         .call_method0("_current_frames")?
         .cast_into::<PyDict>()?;
     for (_, frame) in innermost.iter() {

@@ -28,7 +28,7 @@ pub(super) fn set(
     set: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
     let code = code.original(py);
-    let monitoring = py.import("sys")?.getattr("monitoring")?;
+    let monitoring = crate::interpreter::module(py, "sys")?.getattr("monitoring")?;
     let events = monitoring.getattr("events")?;
     let number = |name: &str| -> PyResult<u32> { events.getattr(name)?.extract() };
     let (instruction, start) = (number("INSTRUCTION")?, number("PY_START")?);

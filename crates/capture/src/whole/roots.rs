@@ -17,6 +17,7 @@ use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::GilCell;
+use crate::interpreter::is_main;
 
 type Fast = unsafe extern "C" fn(
     *mut ffi::PyObject,
@@ -47,7 +48,7 @@ fn entry(py: Python<'_>, name: &str, flags: c_int) -> PyResult<*mut ffi::PyMetho
             "debugop does not know this interpreter: the builtin {name} is not what it is in CPython 3.11"
         ))
     };
-    let builtins = py.import("builtins")?;
+    let builtins = crate::interpreter::module(py, "builtins")?;
     // In the module's table of methods, whatever the name stands for now.
     // SAFETY: a module object made by CPython; its definition and the table in it are static data, which ends in a NULL name.
     unsafe {
@@ -211,7 +212,9 @@ unsafe extern "C" fn new_function(
     let Some(made) = made else {
         return std::ptr::null_mut();
     };
-    if let Ok(function) = made.cast_exact::<PyFunction>() {
+    if let Ok(function) = made.cast_exact::<PyFunction>()
+        && is_main(py)
+    {
         let outcome = catch_unwind(AssertUnwindSafe(|| super::adopt_new(function)));
         if let Ok(Err(error)) = outcome {
             error.write_unraisable(py, Some(function.as_any()));
@@ -243,7 +246,7 @@ unsafe fn with_probed_code<'py>(
         std::slice::from_raw_parts(args, length.cast_unsigned())
     };
     let mut all = all.to_vec();
-    if all.is_empty() {
+    if all.is_empty() || !is_main(py) {
         return (all, None);
     }
     // SAFETY: an argument is alive during the call.
