@@ -7,9 +7,16 @@
     trace.print()
 """
 
+import sys
+
 from debugop import _supported
 
 _supported.check(__name__, __path__[0])
+
+# `python -m debugop` has put the current directory in front: modules of the program that are called as the library's are not for
+# debugop. Until `-m` has found its module `sys.argv` is as it is here (`Modules/main.c`, `Lib/runpy.py`).
+_first = sys.path[:1] if sys.argv[:1] == ["-m"] and not sys.flags.safe_path else []
+del sys.path[: len(_first)]
 
 # An unsupported interpreter must not load the module.
 from _collections_abc import Sequence  # noqa: E402 - `collections` need not be imported for it
@@ -39,6 +46,9 @@ TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
     from debugop._trace import Follow, Trace, trace
     from debugop._whole import start, stop
+
+sys.path[:0] = _first
+del _first, sys
 
 # It has every method of the interface. It is not a MutableSequence: its length cannot be changed.
 Sequence.register(Stack)

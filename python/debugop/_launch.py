@@ -100,7 +100,9 @@ def forget_imports() -> None:
     the whole process.
     """
     names = list(sys.modules)
-    for name in names[names.index("debugop") :]:
+    # A package moves behind what it imports when it has been loaded (`_load_unlocked` in `importlib._bootstrap`), so that this is the
+    # first of ours.
+    for name in names[names.index("debugop._supported") :]:
         spec = getattr(sys.modules[name], "__spec__", None)
         written_in_python = isinstance(getattr(spec, "loader", None), _bootstrap_external.SourceFileLoader)
         written_in_python |= getattr(spec, "loader", None) is _bootstrap.FrozenImporter

@@ -29,6 +29,10 @@ pub(crate) struct Extra {
     pub probed: GilCell<Weak<ProbedCode>>,
     /// In which generation of [`crate::whole`] nobody wanted it.
     pub unwanted: GilCell<u64>,
+    /// Why it is left without probes: name, file and reason.
+    pub refused: GilCell<Option<Rc<str>>>,
+    /// Serial numbers of the tracers that know that it is.
+    pub told: GilCell<Vec<u64>>,
 }
 
 /// The slot of `co_extra` that is ours.

@@ -14,6 +14,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 use crate::code_object::{CodeFields, parts, with_parts};
 use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
+use crate::extra;
 use crate::frame::{CodeShape, Frame};
 use crate::function;
 use crate::gil::GilCell;
@@ -64,6 +65,8 @@ pub struct ProbedCode {
     /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
     reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
+    /// Whether code that is nested in it was left as it is.
+    has_refused: bool,
     callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
     further: Vec<InstrIdx>,
@@ -96,32 +99,100 @@ pub enum ProbeError {
         /// What is wrong.
         source: debugop_bytecode::Error,
     },
+    /// Probing it would take more time and memory than tracing may cost.
+    #[error("{qualname} in {file}: {size} bytes of bytecode, where at most {MAX_SIZE} are probed")]
+    TooLarge {
+        /// `co_qualname`.
+        qualname: String,
+        /// `co_filename`.
+        file: String,
+        /// Length of `co_code`.
+        size: usize,
+    },
+    /// It is nested in too many others.
+    #[error(
+        "{qualname} in {file} with the code around it: they are nested in {MAX_NESTING} code objects"
+    )]
+    TooDeep {
+        /// `co_qualname`.
+        qualname: String,
+        /// `co_filename`.
+        file: String,
+    },
     /// Python raised while the copy was made.
     #[error(transparent)]
     Python(#[from] PyErr),
+}
+
+impl ProbeError {
+    /// Whether the code object is such that it is left as it is; otherwise something went wrong while it was probed.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Python(_))
+    }
+
+    /// `code` is nested in too many others.
+    pub(crate) fn too_deep(code: &Bound<'_, PyCode>) -> Self {
+        let (qualname, file) = names_of(code);
+        Self::TooDeep { qualname, file }
+    }
+}
+
+/// Larger code is left as it is. A probed copy takes about 150 bytes an instruction: this bounds it to some 100 MB, made
+/// in a quarter of a second. No compiler writes such code but from generated sources.
+pub(crate) const MAX_SIZE: usize = 1 << 20;
+
+/// Code objects in each other's constants are probed with the outermost, which takes C stack, down to this depth. The tokenizer
+/// allows 100 levels of indentation (`MAXINDENT`, `Parser/tokenizer.h`); only hand-made code is nested deeper.
+pub(crate) const MAX_NESTING: u32 = 128;
+
+/// The code object as [`Analysis`] has it, with its qualified name and file; or why it is left as it is.
+fn analyse(
+    original: &Bound<'_, PyCode>,
+    fields: &CodeFields<'_>,
+) -> Result<(Analysis, String, String), ProbeError> {
+    let (qualname, file) = names_of(original);
+    let size = fields.view().code.len();
+    if size > MAX_SIZE {
+        return Err(ProbeError::TooLarge {
+            qualname,
+            file,
+            size,
+        });
+    }
+    match Analysis::new(&fields.view()) {
+        Ok(analysis) => Ok((analysis, qualname, file)),
+        Err(source) => Err(ProbeError::Bytecode {
+            qualname,
+            file,
+            source,
+        }),
+    }
 }
 
 impl ProbedCode {
     /// Probes `original` and those code objects in its constants that `wants` names. Returns the probed copy too, which the
     /// caller has to keep alive.
     ///
-    /// `module` is `__name__` of the globals it runs in. Nested code that cannot be probed stays as it is.
+    /// `module` is `__name__` of the globals it runs in, `nesting` how many code objects it is nested in. Nested code that
+    /// cannot be probed stays as it is.
     pub(crate) fn make<'py>(
         original: &Bound<'py, PyCode>,
         module: &str,
         wants: WantsNested<'_>,
+        nesting: u32,
     ) -> Result<(Arc<Self>, Bound<'py, PyCode>), ProbeError> {
         let py = original.py();
+        if nesting >= MAX_NESTING {
+            return Err(ProbeError::too_deep(original));
+        }
         let fields = CodeFields::read(original)?;
         let view = fields.view();
-        let (qualname, file) = names_of(original);
+        let (analysis, qualname, file) = analyse(original, &fields)?;
         let bad = |source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
         };
-
-        let analysis = Analysis::new(&view).map_err(bad)?;
         let constants: Bound<'_, PyTuple> = original
             .getattr(names::co_consts(py))?
             .cast_into()
@@ -137,7 +208,8 @@ impl ProbedCode {
             )
         };
 
-        let (mut consts, nested) = probe_constants(&constants, module, wants)?;
+        let (mut consts, nested, has_refused) =
+            probe_constants(&constants, module, wants, nesting)?;
         let callables = analysis
             .instructions()
             .iter()
@@ -153,6 +225,7 @@ impl ProbedCode {
             map: Some(map),
             reported: Box::default(),
             nested,
+            has_refused,
             callables,
             further: std::mem::take(&mut layout.further),
             lastis: OnceLock::new(),
@@ -198,17 +271,7 @@ impl ProbedCode {
         module: &str,
     ) -> Result<Arc<Self>, ProbeError> {
         let fields = CodeFields::read(original)?;
-        let (qualname, file) = names_of(original);
-        let analysis = match Analysis::new(&fields.view()) {
-            Ok(analysis) => analysis,
-            Err(source) => {
-                return Err(ProbeError::Bytecode {
-                    qualname,
-                    file,
-                    source,
-                });
-            }
-        };
+        let (analysis, qualname, file) = analyse(original, &fields)?;
         let mut reported = vec![false; analysis.instructions().len()].into_boxed_slice();
         for site in debugop_bytecode::sites(&analysis).sites {
             for instruction in site.reports {
@@ -232,6 +295,7 @@ impl ProbedCode {
             map: None,
             reported,
             nested: Vec::new(),
+            has_refused: false,
             callables,
             further: Vec::new(),
             lastis: OnceLock::new(),
@@ -514,6 +578,27 @@ impl ProbedCode {
         self.further.get(start..start + count).unwrap_or_default()
     }
 
+    /// The code objects nested in it that are left as they are, each with its name, file and the reason.
+    pub(crate) fn refused<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyCode>, Rc<str>)>> {
+        if !self.has_refused {
+            return Ok(Vec::new());
+        }
+        let constants = self.original(py).getattr(names::co_consts(py))?;
+        let mut refused = Vec::new();
+        for constant in constants.try_iter()? {
+            let Ok(code) = constant?.cast_into_exact::<PyCode>() else {
+                continue;
+            };
+            if let Some(Some(reason)) = extra::peek(&code, |extra| extra.refused.cloned(py)) {
+                refused.push((code, reason));
+            }
+        }
+        Ok(refused)
+    }
+
     /// Adds or replaces the hooks.
     pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
         let native = if let [only] = &*hooks {
@@ -681,16 +766,17 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     ]
 }
 
-/// Constants, and the probed code objects among them.
-type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>);
+/// Constants, the probed code objects among them, and whether others were left as they are.
+type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>, bool);
 
 /// The constants with the nested code objects that `wants` names replaced by their probed copies, and those.
 fn probe_constants<'py>(
     constants: &Bound<'py, PyTuple>,
     module: &str,
     wants: WantsNested<'_>,
+    nesting: u32,
 ) -> PyResult<ProbedConstants<'py>> {
-    let mut nested = Vec::new();
+    let (mut nested, mut has_refused) = (Vec::new(), false);
     let mut consts = Vec::with_capacity(constants.len());
     for constant in constants.iter() {
         let wanted = constant
@@ -701,14 +787,17 @@ fn probe_constants<'py>(
             consts.push(constant);
             continue;
         };
-        match registry::obtain(code, module, wants) {
+        match registry::obtain_nested(code, module, wants, nesting + 1) {
             Ok((probed, copy)) => {
                 consts.push(copy.into_any());
                 nested.push(probed);
             }
-            Err(ProbeError::Bytecode { .. }) => consts.push(constant),
             Err(ProbeError::Python(error)) => return Err(error),
+            Err(_) => {
+                has_refused = true;
+                consts.push(constant);
+            }
         }
     }
-    Ok((consts, nested))
+    Ok((consts, nested, has_refused))
 }

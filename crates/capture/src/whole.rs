@@ -14,9 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_filter::CodeFilter;
-use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::types::{PyCode, PyFunction};
-use pyo3::{Bound, Py, PyErr, PyResult, Python};
+use pyo3::{Bound, Py, PyResult, Python};
 
 use crate::engine;
 use crate::extra;
@@ -186,26 +185,36 @@ pub(crate) fn replacement<'py>(
     };
     match outcome {
         Ok((entry, copy)) => {
-            attach_all(py, &entry);
-            engine::share(py, &entry, &copy);
+            attach_all(py, &entry)?;
+            engine::share(py, &entry, &copy)?;
             keep(py, &entry, &copy);
             Ok(Some(copy))
         }
         Err(ProbeError::Python(error)) => Err(error),
-        Err(error @ ProbeError::Bytecode { .. }) => {
+        Err(error) => {
             extra::with(code, |extra| extra.unwanted.set(py, generation))?;
-            warn(py, &error)?;
+            let reason = error.to_string();
+            for member in members.iter().filter(|member| member.wants(code, &module)) {
+                member.tracer.tell_left_out(code, &reason)?;
+            }
             Ok(None)
         }
     }
 }
 
-/// [`attach`] for `code` and what is nested in it.
-fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) {
+/// [`attach`] for `code` and what is nested in it; whoever wants what is nested and left as it is is told.
+fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     attach(py, code);
-    for nested in code.nested() {
-        attach_all(py, nested);
+    for (refused, reason) in code.refused(py)? {
+        for member in MEMBERS.cloned(py).iter().flat_map(|members| members.iter()) {
+            if member.wants(&refused, code.names().module) {
+                member.tracer.tell_left_out(&refused, &reason)?;
+            }
+        }
     }
+    code.nested()
+        .iter()
+        .try_for_each(|nested| attach_all(py, nested))
 }
 
 /// Keeps the copy for a while.
@@ -224,16 +233,6 @@ fn keep(py: Python<'_>, entry: &ProbedCode, copy: &Bound<'_, PyCode>) {
     });
     for copy in dropped {
         copy.drop_ref(py);
-    }
-}
-
-/// Says once for each code object that it is left as it is.
-fn warn(py: Python<'_>, error: &ProbeError) -> PyResult<()> {
-    let text = std::ffi::CString::new(format!("debugop does not trace {error}").replace('\0', "?"));
-    let category = py.get_type::<PyRuntimeWarning>();
-    match text {
-        Ok(text) => PyErr::warn(py, &category, &text, 1),
-        Err(_) => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use pyo3::{PyResult, Python, ffi};
 
 use super::settrace;
 use crate::gil::GilCell;
+use crate::interpreter::is_main;
 use crate::modules;
 
 type Plain = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
@@ -97,6 +98,7 @@ pub(super) fn forget(py: Python<'_>) {
 /// What the function called; the new thread, if there is one, gets the trace function.
 fn started(py: Python<'_>, result: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if !result.is_null()
+        && is_main(py)
         && let Err(error) = settrace::install(py)
     {
         error.restore(py);

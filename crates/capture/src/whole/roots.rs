@@ -17,6 +17,7 @@ use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::GilCell;
+use crate::interpreter::is_main;
 use crate::modules;
 
 type Fast = unsafe extern "C" fn(
@@ -212,7 +213,9 @@ unsafe extern "C" fn new_function(
     let Some(made) = made else {
         return std::ptr::null_mut();
     };
-    if let Ok(function) = made.cast_exact::<PyFunction>() {
+    if let Ok(function) = made.cast_exact::<PyFunction>()
+        && is_main(py)
+    {
         let outcome = catch_unwind(AssertUnwindSafe(|| super::adopt_new(function)));
         if let Ok(Err(error)) = outcome {
             error.write_unraisable(py, Some(function.as_any()));
@@ -244,7 +247,7 @@ unsafe fn with_probed_code<'py>(
         std::slice::from_raw_parts(args, length.cast_unsigned())
     };
     let mut all = all.to_vec();
-    if all.is_empty() {
+    if all.is_empty() || !is_main(py) {
         return (all, None);
     }
     // SAFETY: an argument is alive during the call.
