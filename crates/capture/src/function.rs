@@ -5,8 +5,8 @@ use std::sync::Arc;
 use debugop_filter::{CodeFilter, CodeNames};
 use debugop_value::Value;
 use pyo3::types::{
-    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyString,
-    PyTuple, PyTupleMethods,
+    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyFunction, PyModule, PyModuleMethods,
+    PyString, PyTuple, PyTupleMethods,
 };
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
@@ -23,6 +23,15 @@ pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode>
     unsafe {
         Bound::from_borrowed_ptr(function.py(), ffi::PyFunction_GetCode(function.as_ptr()))
             .cast_into_unchecked()
+    }
+}
+
+/// The code object that `frame` really runs, where `f_code` shows the original ([`crate::disguise`]).
+pub(crate) fn code_of_frame<'py>(frame: &Bound<'py, PyFrame>) -> Bound<'py, PyCode> {
+    // SAFETY: PyFrame_GetCode returns a new reference, never NULL.
+    unsafe {
+        let code = ffi::PyFrame_GetCode(frame.as_ptr().cast());
+        Bound::from_owned_ptr(frame.py(), code.cast()).cast_into_unchecked()
     }
 }
 

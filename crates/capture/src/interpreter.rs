@@ -5,6 +5,7 @@ use pyo3::types::PyAnyMethods;
 use pyo3::{PyResult, Python, ffi};
 
 use crate::frame::Frame;
+use crate::function;
 use crate::layout;
 use crate::modules;
 
@@ -86,7 +87,8 @@ fn check_debug_offsets() -> PyResult<()> {
 /// Finds the running frame through the compiled layouts and compares it with what `sys._getframe` says. This refuses builds
 /// whose stack references are table indices (`Py_STACKREF_DEBUG`) without following one.
 fn check_running_frame(py: Python<'_>) -> PyResult<()> {
-    let expected = modules::sys(py, c"_getframe")?.call0()?.getattr("f_code")?;
+    let frame = modules::sys(py, c"_getframe")?.call0()?;
+    let expected = function::code_of_frame(frame.cast()?);
     let found = Frame::current(py).map(Frame::code_address);
     if found == Some(expected.as_ptr() as usize) {
         return Ok(());

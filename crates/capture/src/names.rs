@@ -45,4 +45,5 @@ names! {
     module = "__module__";
     new = "__new__";
     op_target = "op_target";
+    tb_frame = "tb_frame";
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
+use crate::disguise;
 use crate::extra;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode, WantsNested};
@@ -89,6 +90,7 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     replace::watch(code.py())?;
+    disguise::put_on(code.py())?;
     let (made, copy) = match ProbedCode::make(code, module, wants, nesting) {
         Ok(made) => made,
         Err(error) => {
