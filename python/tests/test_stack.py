@@ -148,8 +148,7 @@ def test_a_deep_stack():
 
 def raises_in_with(manager, function):
     with manager:
-        a = function(1)
-        return a
+        return function(1)
 
 
 class Suppresses:
