@@ -89,15 +89,9 @@ def assert_expected(example, text, request):
         assert text == expected.read_text()
 
 
-# `imports`: bodies of imported modules are not followed. `threads`: identifiers of ended threads are used again.
-COMPARED = [example for example in EXAMPLES if example not in ("imports", "threads")]
-
-
-@pytest.mark.parametrize("example", COMPARED)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_settrace_tells_the_same_story(example, folder):
     """Every instruction, in order, with its stack: against `sys.settrace` with opcode events."""
-    if example == "unpacking" and sys.version_info < (3, 12):
-        pytest.skip("3.11 has no opcode event for one PRECALL of this program; not yet explained")
     assert_same(
         by_thread(event for event in steps(example, folder) if event[1] == "step"),
         by_thread(oracle("settrace", example, folder)),
@@ -105,7 +99,7 @@ def test_settrace_tells_the_same_story(example, folder):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with 3.12")
-@pytest.mark.parametrize("example", COMPARED)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_monitoring_tells_the_same_story(example, folder):
     """Every instruction and all that happens to frames, in order: against `sys.monitoring`."""
     assert_same(by_thread(steps(example, folder)), by_thread(oracle("monitoring", example, folder)))
