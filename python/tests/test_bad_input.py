@@ -227,7 +227,7 @@ class TestTwoDebugops:
             with debugop.trace(f) as one, again.trace(f) as two:
                 f()
             print(len(one) == len(two) > 0)
-            debugop.start(); again.start(); f(); again.stop(); debugop.stop()
+            debugop.start(); f(); debugop.stop()
         """
         same(programs, program)
 
