@@ -93,8 +93,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
+    /// The line of the entry read last.
+    pub(crate) fn line(&self) -> i32 {
+        self.line
+    }
+
     pub(crate) fn next_entry(&mut self) -> Result<Option<LocationEntry>, Error> {
+        let raw = self.next_raw()?;
+        Ok(raw.map(|raw| LocationEntry {
+            units: raw.units,
+            location: raw.location(self.line),
+        }))
+    }
+
+    /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
+    #[inline]
+    pub(crate) fn next_raw(&mut self) -> Result<Option<RawEntry>, Error> {
         if self.cursor.is_at_end() {
             return Ok(None);
         }
@@ -106,53 +120,117 @@ impl<'a> Reader<'a> {
                 position,
             });
         }
-        let units = (head & 7) + 1;
-        let location = match head >> 3 & 15 {
-            NONE => Location::default(),
-            LONG => {
-                self.line = self.line.wrapping_add(self.cursor.signed()?);
-                let lines = self.cursor.little_endian()?;
-                let column = self.cursor.little_endian()?;
-                let end_column = self.cursor.little_endian()?;
-                Location {
-                    line: Some(self.line),
-                    end_line: Some(self.line.wrapping_add_unsigned(lines)),
-                    column: column.checked_sub(1),
-                    end_column: end_column.checked_sub(1),
-                }
-            }
-            NO_COLUMNS => {
-                self.line = self.line.wrapping_add(self.cursor.signed()?);
-                Location {
-                    line: Some(self.line),
-                    end_line: Some(self.line),
-                    column: None,
-                    end_column: None,
-                }
-            }
+        let form = match head >> 3 & 15 {
+            NONE => Form::Nothing,
+            code @ (LONG | NO_COLUMNS) => self.long(code)?,
             code @ ONE_LINE..NO_COLUMNS => {
-                self.line = self.line.wrapping_add(i32::from(code - ONE_LINE));
-                let column = u32::from(self.cursor.byte()?);
-                let end_column = u32::from(self.cursor.byte()?);
-                self.one_line(column, end_column)
+                let delta = code - ONE_LINE;
+                self.line = self.line.wrapping_add(i32::from(delta));
+                let columns = [self.cursor.byte()?, self.cursor.byte()?];
+                Form::OneLine { delta, columns }
             }
-            code => {
-                let byte = self.cursor.byte()?;
-                let column = u32::from(code) << 3 | u32::from(byte >> 4);
-                self.one_line(column, column + u32::from(byte & 15))
-            }
+            code => Form::Short {
+                code,
+                columns: self.cursor.byte()?,
+            },
         };
-        Ok(Some(LocationEntry { units, location }))
+        let units = (head & 7) + 1;
+        Ok(Some(RawEntry { units, form }))
     }
 
-    fn one_line(&self, column: u32, end_column: u32) -> Location {
+    fn long(&mut self, code: u8) -> Result<Form, Error> {
+        self.line = self.line.wrapping_add(self.cursor.signed()?);
+        let line = Some(self.line);
+        if code == NO_COLUMNS {
+            return Ok(Form::Long(Location {
+                line,
+                end_line: line,
+                column: None,
+                end_column: None,
+            }));
+        }
+        let lines = self.cursor.little_endian()?;
+        let column = self.cursor.little_endian()?;
+        let end_column = self.cursor.little_endian()?;
+        Ok(Form::Long(Location {
+            line,
+            end_line: Some(self.line.wrapping_add_unsigned(lines)),
+            column: column.checked_sub(1),
+            end_column: end_column.checked_sub(1),
+        }))
+    }
+}
+
+/// An entry as it is written: enough to write it again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawEntry {
+    units: u8,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// 15.
+    Nothing,
+    /// 0-9, on the line of the entry before.
+    Short { code: u8, columns: u8 },
+    /// 10-12.
+    OneLine { delta: u8, columns: [u8; 2] },
+    /// 13, 14.
+    Long(Location),
+}
+
+impl RawEntry {
+    /// Code units, 1 to 8.
+    #[inline]
+    pub(crate) fn units(&self) -> u8 {
+        self.units
+    }
+
+    /// What it says, given the reader's line after it.
+    pub(crate) fn location(&self, line: i32) -> Location {
+        let (column, end_column) = match self.form {
+            Form::Nothing => return Location::default(),
+            Form::Long(location) => return location,
+            Form::OneLine { columns, .. } => (u32::from(columns[0]), u32::from(columns[1])),
+            Form::Short { code, columns } => {
+                let column = u32::from(code) << 3 | u32::from(columns >> 4);
+                (column, column + u32::from(columns & 15))
+            }
+        };
         Location {
-            line: Some(self.line),
-            end_line: Some(self.line),
+            line: Some(line),
+            end_line: Some(line),
             column: Some(column),
             end_column: Some(end_column),
         }
     }
+
+    /// Whether [`Writer`] writes it with these bytes, given the reader's lines before and after it.
+    #[inline]
+    pub(crate) fn is_canonical(&self, bytes: &[u8], before: i32, line: i32) -> bool {
+        match self.form {
+            Form::Nothing => true,
+            Form::Short { columns, .. } => columns < 0x80,
+            Form::OneLine { delta, columns } => {
+                columns[0] < 0x80
+                    && columns[1] < 0x80
+                    && !(delta == 0 && short_form(columns[0].into(), columns[1].into()))
+            }
+            Form::Long(location) => {
+                let mut writer = Writer::new(before, bytes.len());
+                writer.push(self.units, &location);
+                debug_assert_eq!(writer.line, line);
+                writer.out == bytes
+            }
+        }
+    }
+}
+
+/// Whether columns on the line of the entry before have a form of one byte.
+#[inline]
+fn short_form(column: u32, end_column: u32) -> bool {
+    column < 80 && end_column >= column && end_column - column < 16
 }
 
 /// Appends entries one by one.
@@ -185,6 +263,24 @@ impl Writer {
         }
     }
 
+    /// Appends an entry that was read, for as many code units; `line` is the reader's after it. Gives the bytes that
+    /// [`push_run`](Self::push_run) gives, if the entry [is canonical](RawEntry::is_canonical).
+    #[inline]
+    pub(crate) fn push_raw(&mut self, units: u32, entry: &RawEntry, line: i32) {
+        match entry.form {
+            Form::Short { code, columns } if self.line == line => {
+                let mut left = units;
+                while left > 0 {
+                    let some = left.min(u32::from(MAX_UNITS));
+                    self.out
+                        .extend_from_slice(&[0x80 | code << 3 | (some - 1) as u8, columns]);
+                    left -= some;
+                }
+            }
+            _ => self.push_run(units, &entry.location(line)),
+        }
+    }
+
     fn head(&mut self, code: u8, units: u8) {
         debug_assert!((1..=MAX_UNITS).contains(&units));
         self.out.push(0x80 | code << 3 | (units - 1) & 7);
@@ -199,12 +295,7 @@ impl Writer {
         let same_line = location.end_line == Some(line);
         self.line = line;
         if let (Some(column), Some(end_column)) = (location.column, location.end_column) {
-            if same_line
-                && delta == 0
-                && column < 80
-                && end_column >= column
-                && end_column - column < 16
-            {
+            if same_line && delta == 0 && short_form(column, end_column) {
                 self.head((column >> 3) as u8, units);
                 self.out
                     .push((column as u8 & 7) << 4 | (end_column - column) as u8);

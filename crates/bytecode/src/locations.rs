@@ -4,7 +4,7 @@
 //! the reader's state at every sixteenth entry.
 
 use crate::error::Error;
-use crate::location_table::{Location, LocationEntry, Reader, Writer};
+use crate::location_table::{Location, LocationEntry, Reader};
 
 const STRIDE: usize = 16;
 
@@ -30,13 +30,13 @@ impl Locations {
     /// Reads a table that must cover exactly `units` code units.
     pub(crate) fn new(table: &[u8], first_line: i32, units: usize) -> Result<Self, Error> {
         let mut reader = Reader::new(table, first_line);
-        let mut writer = Writer::new(first_line, table.len());
+        let mut canonical = true;
         let mut checkpoints = Vec::with_capacity(table.len() / (3 * STRIDE) + 1);
         let mut covered = 0u64;
         let mut count = 0;
         loop {
             let (position, line) = reader.state();
-            let Some(entry) = reader.next_entry()? else {
+            let Some(entry) = reader.next_raw()? else {
                 break;
             };
             if count % STRIDE == 0 && covered < units as u64 {
@@ -46,8 +46,9 @@ impl Locations {
                     line,
                 });
             }
-            writer.push(entry.units, &entry.location);
-            covered += u64::from(entry.units);
+            canonical &=
+                entry.is_canonical(&table[position..reader.state().0], line, reader.line());
+            covered += u64::from(entry.units());
             count += 1;
         }
         if covered != units as u64 {
@@ -56,7 +57,6 @@ impl Locations {
                 units: units as u64,
             });
         }
-        let canonical = writer.finish() == table;
         Ok(Self {
             table: table.to_vec(),
             first_line,
@@ -86,8 +86,13 @@ impl Locations {
 
     /// All entries, in order. `new` has read them once, so none is an error.
     pub(crate) fn entries(&self) -> impl Iterator<Item = LocationEntry> {
-        let mut reader = Reader::new(&self.table, self.first_line);
+        let mut reader = self.reader();
         std::iter::from_fn(move || reader.next_entry().ok().flatten())
+    }
+
+    /// From the first entry on.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.table, self.first_line)
     }
 
     pub(crate) fn first_line(&self) -> i32 {
