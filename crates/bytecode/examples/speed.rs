@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match mode.as_str() {
         "corpus" => corpus(version, files),
         "phases" => phases(version),
-        "linear" => linear(version),
+        "linear" => linear(version, files),
         _ => Err(format!("unknown mode {mode}").into()),
     }
 }
@@ -149,8 +149,9 @@ fn phases(version: Version) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn linear(version: Version) -> Result<(), Box<dyn std::error::Error>> {
-    for size in [1_000, 10_000, 100_000, 1_000_000] {
+fn linear(version: Version, sizes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    for size in sizes {
+        let size = size.parse()?;
         let code = synthetic(version, size)?;
         let mut instructions = 0;
         let best = best_of_rounds(|| {

@@ -62,6 +62,8 @@ pub struct Analysis {
     /// Instructions whose argument names another one, with that one's index, in order.
     pub(crate) references: Vec<(u32, u32)>,
     pub(crate) entries: Vec<ExceptionEntry>,
+    /// Whether writing the entries gives the same bytes.
+    pub(crate) canonical_entries: bool,
     pub(crate) locations: Locations,
     pub(crate) depths: Vec<u32>,
     pub(crate) flags: Vec<u8>,
@@ -76,24 +78,28 @@ impl Analysis {
     /// Every variant of [`Error`] that speaks of bytecode, tables or stack depth.
     pub fn new(view: &CodeView<'_>) -> Result<Self, Error> {
         let version = view.version;
-        let decoded = Decoded::new(version, view.code)?;
-        let entries = exception_table::parse(view.exception_table)?;
+        let mut decoded = Decoded::new(version, view.code)?;
+        let (entries, canonical_entries) = exception_table::read(view.exception_table)?;
         let units = decoded.starts.units();
         let locations = Locations::new(view.location_table, view.first_line, units as usize)?;
-        let references = decoded.references()?;
+        decoded.resolve(version)?;
+        let flags = decoded.neighbours.iter().map(|&is_neighbour| {
+            if is_neighbour { flag::NEIGHBOUR } else { 0 }
+        });
         let mut analysis = Self {
             version,
-            flags: vec![0; decoded.instructions.len()],
+            flags: flags.collect(),
             depths: Vec::new(),
-            references,
+            references: decoded.references,
             entry: None,
             instructions: decoded.instructions,
             starts: decoded.starts,
             entries,
+            canonical_entries,
             locations,
         };
         analysis.mark_targets();
-        analysis.mark_neighbours(&decoded.neighbours);
+        analysis.find_entry();
         analysis.check_entries()?;
         depth::compute(&mut analysis, view.stack_size)?;
         Ok(analysis)
@@ -114,15 +120,13 @@ impl Analysis {
         }
     }
 
-    fn mark_neighbours(&mut self, neighbours: &[u32]) {
-        for &index in neighbours {
-            self.flags[index as usize] |= flag::NEIGHBOUR;
-        }
-        self.entry = neighbours.iter().copied().find(|&index| {
-            let instruction = &self.instructions[index as usize];
-            let op = self.version.facts()[usize::from(instruction.opcode.0)].op;
+    fn find_entry(&mut self) {
+        let facts = self.version.facts();
+        let entry = self.instructions.iter().position(|instruction| {
+            let op = facts[usize::from(instruction.opcode.0)].op;
             is_entry(self.version, op, instruction.arg)
         });
+        self.entry = entry.map(|index| index as u32);
     }
 
     fn check_entries(&mut self) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 //! Abstract interpretation: from the first instruction along fall-through and jumps, then from each handler that covers something
 //! reached (`Python/flowgraph.c`, `calculate_stackdepth`, goes the same ways). Each instruction is visited once.
 
+use smallvec::SmallVec;
+
 use crate::analysis::{Analysis, NONE, flag};
 use crate::error::Error;
 use crate::instruction::{Instruction, distance_end};
@@ -27,7 +29,7 @@ pub(crate) fn compute(analysis: &mut Analysis, stack_size: u32) -> Result<(), Er
         },
         entered: vec![false; analysis.entries.len()],
         handlers: Vec::new(),
-        pending: Vec::new(),
+        pending: SmallVec::new(),
         stack_size,
         analysis,
     };
@@ -58,7 +60,7 @@ struct Walk<'a> {
     /// Those whose handlers are still to be visited.
     handlers: Vec<u32>,
     /// Reached by a jump, to be gone on from.
-    pending: Vec<u32>,
+    pending: SmallVec<[u32; 16]>,
     stack_size: u32,
 }
 

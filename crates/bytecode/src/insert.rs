@@ -10,7 +10,6 @@
 //!   `FOR_ITER` from being specialised, and only the specialised one reports it.
 
 use std::fmt;
-use std::ops::Range;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
@@ -23,7 +22,6 @@ use crate::opcode::{Op, Opcode};
 use crate::sequence::{Shapes, put_sequence};
 #[cfg(doc)]
 use crate::sites::Forbidden;
-use crate::sites::reads_unit_before;
 use crate::version::Version;
 
 /// A gap between instructions.
@@ -146,7 +144,7 @@ pub fn insert(
     }
     let body = body * 2;
     let unwind = unwind.map(|_| body);
-    let (location_table, location_units) = locations(analysis, insertions, &layout, handler_units);
+    let (location_table, location_units) = locations(analysis, &layout, handler_units);
     Ok(Inserted {
         exception_table: exceptions(analysis, &layout, unwind),
         location_table,
@@ -162,7 +160,7 @@ pub fn insert(
             location_units,
             location_table: (!analysis.locations.is_canonical())
                 .then(|| analysis.locations.table().to_vec()),
-            exception_table: (exception_table::write(&analysis.entries) != view.exception_table)
+            exception_table: (!analysis.canonical_entries)
                 .then(|| view.exception_table.to_vec()),
         },
         map: layout.into_map(analysis, body),
@@ -178,12 +176,12 @@ fn put_instructions(units: &mut [[u8; 2]], analysis: &Analysis, layout: &Layout)
         let prefixes = instruction.prefixes();
         put(units, at as usize, version, opcode, arg, prefixes);
     }
-    for (&(from, _), argument) in analysis.references.iter().zip(layout.arguments()) {
+    for (&(from, _), reference) in analysis.references.iter().zip(layout.settled()) {
         let instruction = &analysis.instructions[from as usize];
         let at = layout.opcode(from) as usize;
-        let prefixes = instruction.prefixes() + argument.grown;
+        let prefixes = instruction.prefixes() + u32::from(reference.grown);
         let opcode = instruction.opcode;
-        put(units, at, version, opcode, argument.value, prefixes);
+        put(units, at, version, opcode, reference.value, prefixes);
     }
 }
 
@@ -201,13 +199,10 @@ fn put_insertions(
             Place::After(index) => layout.end(analysis, index.0),
         };
         starts.push(at * 2);
-        let end = put_sequence(units, at as usize, analysis.version, insertion.sequence);
-        if let Place::Before(index) = insertion.place
-            && !analysis.is_plain(index.0)
-            && reads_unit_before(analysis, index.0)
-        {
-            put_decoy(units, end, analysis, layout, index.0)?;
-        }
+        put_sequence(units, at as usize, analysis.version, insertion.sequence);
+    }
+    for &index in layout.decoys() {
+        put_decoy(units, analysis, layout, index)?;
     }
     Ok(starts)
 }
@@ -215,11 +210,11 @@ fn put_insertions(
 /// Repeats the unit before an instruction that the interpreter expects there, and jumps over it.
 fn put_decoy(
     units: &mut [[u8; 2]],
-    at: usize,
     analysis: &Analysis,
     layout: &Layout,
     index: u32,
 ) -> Result<(), Error> {
+    let at = layout.decoy(analysis, index) as usize;
     let before = InstrIdx(index - 1);
     let unit = analysis.instructions[before.usize()];
     let arg = match analysis.target(before) {
@@ -242,8 +237,10 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
         target: layout.landing(analysis, entry.target),
         ..*entry
     });
+    let mut table = Vec::with_capacity(analysis.entries.len() * 12 + 8);
     let (Some(target), Some(resume)) = (unwind, analysis.entry) else {
-        return exception_table::write(&moved.collect::<Vec<_>>());
+        moved.for_each(|entry| exception_table::push(&mut table, &entry));
+        return table;
     };
     let gap = |start, end| ExceptionEntry {
         start,
@@ -252,35 +249,30 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
         depth: 0,
         lasti: true,
     };
-    let mut entries = Vec::with_capacity(analysis.entries.len() * 2 + 1);
     let mut covered = layout.end(analysis, resume) * 2;
     for entry in moved {
         if covered < entry.start {
-            entries.push(gap(covered, entry.start));
+            exception_table::push(&mut table, &gap(covered, entry.start));
         }
         covered = covered.max(entry.end);
-        entries.push(entry);
+        exception_table::push(&mut table, &entry);
     }
     if covered < target {
-        entries.push(gap(covered, target));
+        exception_table::push(&mut table, &gap(covered, target));
     }
-    exception_table::write(&entries)
+    table
 }
 
 /// The new table, and the code units of the original one's entries.
 fn locations(
     analysis: &Analysis,
-    insertions: &[Insertion<'_>],
     layout: &Layout,
     handler_units: u32,
 ) -> (Vec<u8>, Vec<u8>) {
     let table = analysis.locations.table();
     let mut writer = Writer::new(analysis.locations.first_line(), table.len() * 2);
     let mut original = Vec::with_capacity(table.len() / 2);
-    let mut blanks = insertions
-        .iter()
-        .filter_map(|insertion| blank(analysis, layout, insertion.place))
-        .peekable();
+    let mut blanks = layout.blanks(analysis).peekable();
     let mut units = NewUnits {
         analysis,
         layout,
@@ -290,16 +282,15 @@ fn locations(
     let (mut unit, mut start) = (0, 0);
     // The table has been read before, so none is an error.
     while let Ok(Some(entry)) = reader.next_raw() {
-        original.push(entry.units());
-        unit += u32::from(entry.units());
-        let line = reader.line();
+        original.push(entry.units);
+        unit += u32::from(entry.units);
         let end = units.after(unit);
         while let Some(blank) = blanks.next_if(|blank| blank.start < end) {
-            writer.push_raw(blank.start - start, &entry, line);
+            writer.push_raw(blank.start - start, entry, &reader);
             writer.push_run(blank.end - blank.start, &Location::default());
             start = blank.end;
         }
-        writer.push_raw(end - start, &entry, line);
+        writer.push_raw(end - start, entry, &reader);
         start = end;
     }
     writer.push_run(handler_units, &Location::default());
@@ -327,16 +318,4 @@ impl NewUnits<'_> {
         }
         self.layout.length()
     }
-}
-
-/// The units of an insertion that must not have a location: from 3.12 on, `END_ASYNC_FOR` never starts a line
-/// (`initialize_lines` in `Python/instrumentation.c`), but what stands before it would.
-fn blank(analysis: &Analysis, layout: &Layout, place: Place) -> Option<Range<u32>> {
-    let Place::Before(index) = place else {
-        return None;
-    };
-    let blank = analysis.version >= Version::V3_12
-        && !analysis.is_plain(index.0)
-        && analysis.op(index.0) == Some(Op::EndAsyncFor);
-    blank.then(|| layout.inserted_before(analysis, index.0))
 }

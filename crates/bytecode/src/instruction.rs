@@ -70,8 +70,8 @@ pub(crate) fn reference(instruction: &Instruction, info: &OpcodeInfo) -> Option<
 /// [`Error::OddLength`], [`Error::TooLong`], [`Error::UndefinedOpcode`], [`Error::Cache`], [`Error::DanglingPrefix`],
 /// [`Error::TooManyPrefixes`], [`Error::JumpTarget`].
 pub fn decode(version: Version, code: &[u8]) -> Result<Vec<Instruction>, Error> {
-    let decoded = Decoded::new(version, code)?;
-    decoded.references()?;
+    let mut decoded = Decoded::new(version, code)?;
+    decoded.resolve(version)?;
     Ok(decoded.instructions)
 }
 
@@ -79,15 +79,15 @@ pub fn decode(version: Version, code: &[u8]) -> Result<Vec<Instruction>, Error> 
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) instructions: Vec<Instruction>,
+    /// Of each instruction, whether its surroundings matter ([`Facts::is_neighbour`](crate::opcode::Facts::is_neighbour)).
+    pub(crate) neighbours: Vec<bool>,
     pub(crate) starts: Starts,
-    /// Those whose opcodes' surroundings matter ([`Facts::is_neighbour`](crate::opcode::Facts::is_neighbour)).
-    pub(crate) neighbours: Vec<u32>,
-    /// Those whose argument names another one, and its byte offset.
-    targets: Vec<(u32, i64)>,
+    /// Pairs of indices: instructions whose argument names another one, in order, and that one.
+    pub(crate) references: Vec<(u32, u32)>,
 }
 
 impl Decoded {
-    /// Jumps are not looked at.
+    /// Decodes everything; what arguments refer to is [resolved](Self::resolve) afterwards.
     pub(crate) fn new(version: Version, code: &[u8]) -> Result<Self, Error> {
         let (units, rest) = code.as_chunks::<2>();
         if !rest.is_empty() {
@@ -98,7 +98,8 @@ impl Decoded {
         }
         let facts = version.facts();
         let mut instructions = Vec::with_capacity(units.len());
-        let (mut neighbours, mut targets) = (Vec::new(), Vec::new());
+        let mut neighbours = Vec::with_capacity(units.len());
+        let mut references = Vec::new();
         let mut start = 0;
         while let Some(&[opcode, low]) = units.get(start) {
             let mut unit = start;
@@ -127,20 +128,17 @@ impl Decoded {
                     expected: known.caches,
                 });
             }
-            let instruction = Instruction {
+            if known.reference != JumpKind::None {
+                references.push((instructions.len() as u32, 0));
+            }
+            neighbours.push(known.is_neighbour());
+            instructions.push(Instruction {
                 start: start as u32 * 2,
                 offset,
                 arg,
                 opcode,
                 caches: known.caches,
-            };
-            if let Some(target) = distance_end(&instruction, known.reference) {
-                targets.push((instructions.len() as u32, target));
-            }
-            if known.is_neighbour() {
-                neighbours.push(instructions.len() as u32);
-            }
-            instructions.push(instruction);
+            });
             start = end;
         }
         instructions.shrink_to_fit();
@@ -149,23 +147,27 @@ impl Decoded {
             starts: Starts::new(units.len() as u32, firsts),
             instructions,
             neighbours,
-            targets,
+            references,
         })
     }
 
-    /// Pairs of indices: instructions whose argument names another one, in order, and that one.
+    /// Finds what the arguments refer to.
     ///
     /// # Errors
     /// [`Error::JumpTarget`].
-    pub(crate) fn references(&self) -> Result<Vec<(u32, u32)>, Error> {
-        let resolve = |&(from, target): &(u32, i64)| {
-            let to = self.starts.at_byte(target).ok_or(Error::JumpTarget {
-                offset: self.instructions[from as usize].offset,
-                target,
-            })?;
-            Ok((from, to))
-        };
-        self.targets.iter().map(resolve).collect()
+    pub(crate) fn resolve(&mut self, version: Version) -> Result<(), Error> {
+        let facts = version.facts();
+        for (from, to) in &mut self.references {
+            let instruction = &self.instructions[*from as usize];
+            let kind = facts[usize::from(instruction.opcode.0)].reference;
+            if let Some(target) = distance_end(instruction, kind) {
+                *to = self.starts.at_byte(target).ok_or(Error::JumpTarget {
+                    offset: instruction.offset,
+                    target,
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,30 +2,18 @@
 
 use std::ops::Range;
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, NONE};
 use crate::error::Error;
 use crate::insert::{Insertion, Place};
 use crate::instruction::{MAX_CODE, needed_prefixes};
 use crate::offset_map::OffsetMap;
-use crate::opcode::{ArgKind, JumpKind};
+use crate::opcode::{JumpKind, Op};
 use crate::sequence::Shapes;
 use crate::sites::{forbidden, reads_unit_before};
+use crate::version::Version;
 
 /// A jump and the unit it jumps over.
 const DECOY_UNITS: u32 = 2;
-
-/// Units that follow a sequence where the interpreter reads the unit before an instruction: that unit is repeated there and
-/// jumped over.
-fn decoy_units(analysis: &Analysis, place: Place) -> u32 {
-    match place {
-        Place::Before(index)
-            if !analysis.is_plain(index.0) && reads_unit_before(analysis, index.0) =>
-        {
-            DECOY_UNITS
-        }
-        _ => 0,
-    }
-}
 
 /// Positions of one code object's instructions. Prefixes only ever grow.
 #[derive(Debug)]
@@ -34,18 +22,32 @@ pub(crate) struct Layout {
     landings: Vec<u32>,
     /// The unit of each instruction's opcode.
     opcodes: Vec<u32>,
-    /// Of each of the analysis' references.
-    arguments: Vec<Argument>,
+    /// The analysis' references, in their order.
+    references: Vec<Reference>,
     /// The deepest stack of the insertions.
     pub(crate) depth: u32,
+    /// Instructions that the unit before them is repeated for, after what is inserted.
+    decoys: Vec<u32>,
+    /// Instructions before which what is inserted has no location.
+    blanks: Vec<u32>,
 }
 
-/// The argument of an instruction that names another one.
+/// An instruction whose argument names another one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Argument {
+pub(crate) struct Reference {
+    /// The argument.
     pub(crate) value: u32,
-    /// `EXTENDED_ARG` units that were added.
-    pub(crate) grown: u32,
+    /// `EXTENDED_ARG` units that were added to it,
+    pub(crate) grown: u8,
+    /// and that it had.
+    prefixes: u8,
+    forward: bool,
+    /// How many references stand before the instruction that it names.
+    before_target: u32,
+    /// Units that were added to all references before it.
+    added: u32,
+    /// How far it is to what it names without any added unit.
+    distance: i64,
 }
 
 impl Layout {
@@ -55,14 +57,18 @@ impl Layout {
         let mut layout = Self {
             landings: Vec::with_capacity(count + 1),
             opcodes: Vec::with_capacity(count),
-            arguments: Vec::new(),
+            references: Vec::new(),
             depth: 0,
+            decoys: Vec::new(),
+            blanks: Vec::new(),
         };
         let mut gaps = Gaps {
             analysis,
             rest: insertions.iter(),
             shapes: Shapes::new(analysis.version),
             depth: 0,
+            decoys: Vec::new(),
+            blanks: Vec::new(),
         };
         let mut next = gaps.next();
         let mut position = 0u64;
@@ -95,6 +101,8 @@ impl Layout {
         }
         layout.landings.push(position as u32);
         layout.depth = gaps.depth;
+        layout.decoys = gaps.decoys;
+        layout.blanks = gaps.blanks;
         layout.settle(analysis)?;
         Ok(layout)
     }
@@ -103,108 +111,98 @@ impl Layout {
     /// Each round but the last adds a prefix, of which a jump has three at most; real code settles in three or four. A round
     /// looks at the jumps only: how far a distance has grown is the difference of two running sums.
     fn settle(&mut self, analysis: &Analysis) -> Result<(), Error> {
-        let references = &analysis.references;
-        if references.is_empty() {
-            return Ok(());
-        }
-        let spans = self.spans(analysis)?;
-        self.arguments = vec![Argument { value: 0, grown: 0 }; references.len()];
-        // Units that were added by the references before each one; one more for all.
-        let mut added = vec![0u32; references.len() + 1];
+        let mut references = self.references(analysis);
+        let mut total = 0;
         loop {
             let mut settled = true;
-            for (number, (span, argument)) in spans.iter().zip(&mut self.arguments).enumerate() {
-                let (here, there) = (added[number + 1], added[span.before_target as usize]);
-                let moved = if span.forward {
-                    i64::from(there) - i64::from(here)
-                } else {
-                    i64::from(here) - i64::from(there)
-                };
-                let from = references[number].0;
-                let distance = u32::try_from(span.distance + moved).map_err(|_| {
+            for number in 0..references.len() {
+                let reference = references[number];
+                let there = references
+                    .get(reference.before_target as usize)
+                    .map_or(total, |before| before.added);
+                let here = reference.added + u32::from(reference.grown);
+                let moved = i64::from(there) - i64::from(here);
+                let distance = reference.distance + if reference.forward { moved } else { -moved };
+                let value = u32::try_from(distance).map_err(|_| {
+                    let from = analysis.references[number].0;
                     let offset = analysis.instructions[from as usize].offset;
                     Error::JumpTooFar { offset }
                 })?;
-                argument.value = distance;
-                let needed = needed_prefixes(distance);
-                if needed > span.prefixes + argument.grown {
-                    argument.grown = needed - span.prefixes;
-                    settled = false;
-                }
+                let prefixes = reference.prefixes + reference.grown;
+                let missing = (needed_prefixes(value) as u8).saturating_sub(prefixes);
+                settled &= missing == 0;
+                references[number].value = value;
+                references[number].grown += missing;
             }
             if settled {
                 break;
             }
-            let mut sum = 0;
-            for (added, argument) in added[1..].iter_mut().zip(&self.arguments) {
-                sum += argument.grown;
-                *added = sum;
+            total = 0;
+            for reference in &mut references {
+                reference.added = total;
+                total += u32::from(reference.grown);
             }
         }
-        self.make_room(analysis, &added);
+        self.references = references;
+        if total > 0 {
+            self.make_room(analysis);
+        }
         Ok(())
     }
 
-    /// The references' distances without any added prefix.
-    fn spans(&self, analysis: &Analysis) -> Result<Vec<Span>, Error> {
-        let references = &analysis.references;
+    /// The references with their arguments still missing.
+    fn references(&self, analysis: &Analysis) -> Vec<Reference> {
         let facts = analysis.version.facts();
-        let span = |(number, &(from, to)): (usize, &(u32, u32))| {
+        let reference = |(number, &(from, to)): (usize, &(u32, u32))| {
             let instruction = &analysis.instructions[from as usize];
-            let forward = facts[usize::from(instruction.opcode.0)].reference == JumpKind::Forward;
+            let facts = &facts[usize::from(instruction.opcode.0)];
+            let forward = facts.reference == JumpKind::Forward;
             let end = i64::from(self.end(analysis, from));
-            // Branch monitoring wants the instruction itself, not what was inserted before it.
-            let is_origin = || {
-                analysis
-                    .info(from)
-                    .is_some_and(|info| info.arg == ArgKind::JumpOrigin)
-            };
-            let landing = if !forward && is_origin() {
-                let prefixes = analysis.instructions[to as usize].prefixes();
-                i64::from(self.opcodes[to as usize] - prefixes)
+            let landing = i64::from(if facts.jumps() {
+                self.landings[to as usize]
             } else {
-                i64::from(self.landings[to as usize])
-            };
-            Span {
-                distance: if forward {
-                    landing - end
-                } else {
-                    end - landing
-                },
-                before_target: references_before(references, number, to),
-                prefixes: instruction.prefixes(),
+                // Branch monitoring wants the instruction itself, not what was inserted before it.
+                self.opcodes[to as usize] - analysis.instructions[to as usize].prefixes()
+            });
+            Reference {
+                value: 0,
+                grown: 0,
+                prefixes: instruction.prefixes() as u8,
                 forward,
+                before_target: references_before(&analysis.references, number, to),
+                added: 0,
+                distance: if forward { landing - end } else { end - landing },
             }
         };
-        Ok(references.iter().enumerate().map(span).collect())
+        analysis
+            .references
+            .iter()
+            .enumerate()
+            .map(reference)
+            .collect()
     }
 
     /// Moves everything by the prefixes that were added before it.
-    fn make_room(&mut self, analysis: &Analysis, added: &[u32]) {
-        let references = &analysis.references;
-        if added.last() == Some(&0) {
-            return;
-        }
+    fn make_room(&mut self, analysis: &Analysis) {
         let count = self.opcodes.len();
-        for (number, &(from, _)) in references.iter().enumerate() {
-            let next = references
-                .get(number + 1)
-                .map_or(count, |next| next.0 as usize);
-            let by = added[number + 1];
-            let from = from as usize;
-            let last = if next == count { count + 1 } else { next + 1 };
+        for (number, reference) in self.references.iter().enumerate() {
+            let by = reference.added + u32::from(reference.grown);
+            let from = analysis.references[number].0 as usize;
+            // Up to the next one, whose landing moves too; after the last one there is the landing at the end.
+            let next = analysis.references.get(number + 1);
+            let next = next.map_or(count, |next| next.0 as usize);
             for opcode in &mut self.opcodes[from..next] {
                 *opcode += by;
             }
-            for landing in &mut self.landings[from + 1..last] {
+            for landing in &mut self.landings[from + 1..=next] {
                 *landing += by;
             }
         }
     }
 
-    /// The arguments of the analysis' references, in their order.
-    pub(crate) fn arguments(&self) -> &[Argument] {
-        &self.arguments
+    /// The analysis' references, in their order.
+    pub(crate) fn settled(&self) -> &[Reference] {
+        &self.references
     }
 
     /// The unit of an instruction's opcode.
@@ -228,8 +226,8 @@ impl Layout {
         let found = analysis
             .references
             .binary_search_by_key(&index, |reference| reference.0);
-        let grown = found.map_or(0, |number| self.arguments[number].grown);
-        self.opcode(index) - grown - analysis.instructions[index as usize].prefixes()
+        let grown = found.map_or(0, |number| self.references[number].grown);
+        self.opcode(index) - u32::from(grown) - analysis.instructions[index as usize].prefixes()
     }
 
     /// The argument of a jump from the unit before instruction `index` to instruction `to`, which must fit one unit.
@@ -247,14 +245,25 @@ impl Layout {
         })
     }
 
+    /// The instructions before which the unit before them is repeated.
+    pub(crate) fn decoys(&self) -> &[u32] {
+        &self.decoys
+    }
+
+    /// The first unit of what stands between a sequence and the instruction, where the unit before it is repeated.
+    pub(crate) fn decoy(&self, analysis: &Analysis, index: u32) -> u32 {
+        self.begin(analysis, index) - DECOY_UNITS
+    }
+
+    /// The inserted units that must not have a location.
+    pub(crate) fn blanks(&self, analysis: &Analysis) -> impl Iterator<Item = Range<u32>> {
+        let blank = |&index: &u32| self.lands(index)..self.begin(analysis, index);
+        self.blanks.iter().map(blank)
+    }
+
     /// Where jumps to an instruction land.
     pub(crate) fn lands(&self, index: u32) -> u32 {
         self.landings[index as usize]
-    }
-
-    /// The units inserted before an instruction.
-    pub(crate) fn inserted_before(&self, analysis: &Analysis, index: u32) -> Range<u32> {
-        self.lands(index)..self.begin(analysis, index)
     }
 
     /// Units in total.
@@ -285,10 +294,10 @@ impl Layout {
 
     /// The instructions that got prefixes.
     pub(crate) fn grown(&self, analysis: &Analysis) -> Vec<(u32, u8)> {
-        let pairs = analysis.references.iter().zip(&self.arguments);
+        let pairs = analysis.references.iter().zip(&self.references);
         pairs
-            .filter(|(_, argument)| argument.grown > 0)
-            .map(|(reference, argument)| (reference.0, argument.grown as u8))
+            .filter(|(_, reference)| reference.grown > 0)
+            .map(|(&(from, _), reference)| (from, reference.grown))
             .collect()
     }
 
@@ -311,16 +320,6 @@ impl Layout {
             body,
         }
     }
-}
-
-/// How far a reference reaches, without added prefixes.
-struct Span {
-    distance: i64,
-    /// How many references stand before the instruction that it names.
-    before_target: u32,
-    /// Original prefixes.
-    prefixes: u32,
-    forward: bool,
 }
 
 /// How many references stand before instruction `to`. Most jumps are short, so the search widens from the jump itself.
@@ -350,8 +349,10 @@ struct Gaps<'a> {
     analysis: &'a Analysis,
     rest: std::slice::Iter<'a, Insertion<'a>>,
     shapes: Shapes,
-    /// The deepest stack so far.
+    /// As in [`Layout`], so far.
     depth: u32,
+    decoys: Vec<u32>,
+    blanks: Vec<u32>,
 }
 
 impl<'a> Gaps<'a> {
@@ -362,15 +363,46 @@ impl<'a> Gaps<'a> {
     }
 
     /// The units that an insertion takes.
+    #[inline]
     fn units(&mut self, insertion: &Insertion<'_>) -> Result<u64, Error> {
-        let place = insertion.place;
+        let (height, mut units) = self.shapes.measure(insertion.sequence)?;
+        let depth = match insertion.place {
+            Place::Before(index)
+                if self.analysis.is_plain(index.0)
+                    && self.analysis.depths[index.usize()] != NONE =>
+            {
+                self.analysis.depths[index.usize()]
+            }
+            place => {
+                units += self.special(place)?;
+                depth_at(self.analysis, place)
+            }
+        };
+        self.depth = self.depth.max(depth.saturating_add(height));
+        Ok(u64::from(units))
+    }
+
+    /// The units that follow a sequence. Where the interpreter reads the unit before an instruction, that unit is repeated there
+    /// and jumped over.
+    fn special(&mut self, place: Place) -> Result<u32, Error> {
         if let Some(reason) = forbidden(self.analysis, place) {
             return Err(Error::Forbidden { place, reason });
         }
-        let (height, units) = self.shapes.measure(insertion.sequence)?;
-        let depth = depth_at(self.analysis, place).saturating_add(height);
-        self.depth = self.depth.max(depth);
-        Ok(u64::from(units + decoy_units(self.analysis, place)))
+        let Place::Before(index) = place else {
+            return Ok(0);
+        };
+        // From 3.12 on, `END_ASYNC_FOR` never starts a line (`initialize_lines` in `Python/instrumentation.c`), but what stands
+        // before it would.
+        if self.analysis.version >= Version::V3_12
+            && self.analysis.op(index.0) == Some(Op::EndAsyncFor)
+        {
+            self.blanks.push(index.0);
+        }
+        if reads_unit_before(self.analysis, index.0) {
+            self.decoys.push(index.0);
+            return Ok(DECOY_UNITS);
+        }
+        Ok(0)
     }
 
     /// What is wrong with an insertion that is not met on the way through the code.

@@ -13,7 +13,7 @@ const STRIDE: usize = 16;
 pub(crate) struct Locations {
     table: Vec<u8>,
     first_line: i32,
-    /// Where to begin reading, by code unit.
+    /// Where to begin reading, by code unit, if not at the start.
     checkpoints: Vec<Checkpoint>,
     /// Whether writing the entries gives the same bytes.
     canonical: bool,
@@ -31,7 +31,7 @@ impl Locations {
     pub(crate) fn new(table: &[u8], first_line: i32, units: usize) -> Result<Self, Error> {
         let mut reader = Reader::new(table, first_line);
         let mut canonical = true;
-        let mut checkpoints = Vec::with_capacity(table.len() / (3 * STRIDE) + 1);
+        let mut checkpoints = Vec::new();
         let mut covered = 0u64;
         let mut count = 0;
         loop {
@@ -39,7 +39,7 @@ impl Locations {
             let Some(entry) = reader.next_raw()? else {
                 break;
             };
-            if count % STRIDE == 0 && covered < units as u64 {
+            if count % STRIDE == 0 && count > 0 && covered < units as u64 {
                 checkpoints.push(Checkpoint {
                     unit: covered as u32,
                     position: position as u32,
@@ -47,8 +47,8 @@ impl Locations {
                 });
             }
             canonical &=
-                entry.is_canonical(&table[position..reader.state().0], line, reader.line());
-            covered += u64::from(entry.units());
+                reader.is_canonical(&entry, &table[position..reader.state().0], line);
+            covered += u64::from(entry.units);
             count += 1;
         }
         if covered != units as u64 {
@@ -70,9 +70,14 @@ impl Locations {
         let after = self
             .checkpoints
             .partition_point(|checkpoint| checkpoint.unit <= unit);
-        let Some(from) = after.checked_sub(1).map(|index| self.checkpoints[index]) else {
-            return Location::default();
+        let start = Checkpoint {
+            unit: 0,
+            position: 0,
+            line: self.first_line,
         };
+        let from = after
+            .checked_sub(1)
+            .map_or(start, |index| self.checkpoints[index]);
         let mut covered = from.unit;
         let mut reader = Reader::resume(&self.table, from.position as usize, from.line);
         while let Ok(Some(entry)) = reader.next_entry() {

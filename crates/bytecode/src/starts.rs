@@ -1,9 +1,11 @@
 //! Which code units start an instruction.
 
+use smallvec::{SmallVec, smallvec};
+
 /// A bit for each code unit, with the number of instructions before every 64th.
 #[derive(Clone, Debug)]
 pub(crate) struct Starts {
-    words: Vec<Word>,
+    words: SmallVec<[Word; 2]>,
     units: u32,
 }
 
@@ -20,7 +22,7 @@ const BITS: u32 = u64::BITS;
 impl Starts {
     /// From the first unit of each instruction, in order, all below `units`.
     pub(crate) fn new(units: u32, starts: impl Iterator<Item = u32>) -> Self {
-        let mut words = vec![Word::default(); units.div_ceil(BITS) as usize];
+        let mut words: SmallVec<[Word; 2]> = smallvec![Word::default(); units.div_ceil(BITS) as usize];
         for unit in starts {
             words[(unit / BITS) as usize].bits |= 1 << (unit % BITS);
         }
