@@ -198,18 +198,14 @@ fn everywhere(
         (opcode(Op::UnaryInvert)?, 0),
         (opcode(Op::PopTop)?, 0),
     ];
-    let insertions: Vec<_> = sites
-        .sites
-        .iter()
-        .map(|site| Insertion {
-            place: site.place,
-            sequence: &sequence,
-        })
-        .collect();
+    let insertions = sites.sites.iter().map(|site| Insertion {
+        place: site.place,
+        sequence: &sequence,
+    });
     let unwind = Unwind {
         sequence: &sequence,
     };
-    Ok(insert(view, analysis, &insertions, Some(unwind))?)
+    Ok(insert(view, analysis, insertions, Some(unwind))?)
 }
 
 /// A function body of about `size` instructions: branches of different lengths, most of which need an EXTENDED_ARG once

@@ -83,12 +83,9 @@ impl Analysis {
         let units = decoded.starts.units();
         let locations = Locations::new(view.location_table, view.first_line, units as usize)?;
         decoded.resolve(version)?;
-        let flags = decoded.neighbours.iter().map(|&is_neighbour| {
-            if is_neighbour { flag::NEIGHBOUR } else { 0 }
-        });
         let mut analysis = Self {
             version,
-            flags: flags.collect(),
+            flags: decoded.flags,
             depths: Vec::new(),
             references: decoded.references,
             entry: None,
@@ -122,10 +119,14 @@ impl Analysis {
 
     fn find_entry(&mut self) {
         let facts = self.version.facts();
-        let entry = self.instructions.iter().position(|instruction| {
-            let op = facts[usize::from(instruction.opcode.0)].op;
-            is_entry(self.version, op, instruction.arg)
-        });
+        let entry = self
+            .flags
+            .iter()
+            .zip(&self.instructions)
+            .position(|(flags, instruction)| {
+                let op = || facts[usize::from(instruction.opcode.0)].op;
+                flags & flag::NEIGHBOUR != 0 && is_entry(self.version, op(), instruction.arg)
+            });
         self.entry = entry.map(|index| index as u32);
     }
 

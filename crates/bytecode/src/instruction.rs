@@ -1,5 +1,6 @@
 //! Instructions: code units with their `EXTENDED_ARG` prefixes and inline caches folded in.
 
+use crate::analysis::flag;
 use crate::error::Error;
 use crate::opcode::{ArgKind, JumpKind, Op, Opcode, OpcodeInfo};
 use crate::starts::Starts;
@@ -79,8 +80,8 @@ pub fn decode(version: Version, code: &[u8]) -> Result<Vec<Instruction>, Error> 
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) instructions: Vec<Instruction>,
-    /// Of each instruction, whether its surroundings matter ([`Facts::is_neighbour`](crate::opcode::Facts::is_neighbour)).
-    pub(crate) neighbours: Vec<bool>,
+    /// Of each instruction; only [`flag::NEIGHBOUR`] is known so far.
+    pub(crate) flags: Vec<u8>,
     pub(crate) starts: Starts,
     /// Pairs of indices: instructions whose argument names another one, in order, and that one.
     pub(crate) references: Vec<(u32, u32)>,
@@ -98,7 +99,7 @@ impl Decoded {
         }
         let facts = version.facts();
         let mut instructions = Vec::with_capacity(units.len());
-        let mut neighbours = Vec::with_capacity(units.len());
+        let mut flags = Vec::with_capacity(units.len());
         let mut references = Vec::new();
         let mut start = 0;
         while let Some(&[opcode, low]) = units.get(start) {
@@ -131,7 +132,11 @@ impl Decoded {
             if known.reference != JumpKind::None {
                 references.push((instructions.len() as u32, 0));
             }
-            neighbours.push(known.is_neighbour());
+            flags.push(if known.is_neighbour() {
+                flag::NEIGHBOUR
+            } else {
+                0
+            });
             instructions.push(Instruction {
                 start: start as u32 * 2,
                 offset,
@@ -142,11 +147,12 @@ impl Decoded {
             start = end;
         }
         instructions.shrink_to_fit();
+        flags.shrink_to_fit();
         let firsts = instructions.iter().map(|instruction| instruction.start / 2);
         Ok(Self {
             starts: Starts::new(units.len() as u32, firsts),
             instructions,
-            neighbours,
+            flags,
             references,
         })
     }

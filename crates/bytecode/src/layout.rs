@@ -1,5 +1,6 @@
 //! Where everything comes to stand: positions of the original instructions among the insertions, in code units.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use crate::analysis::{Analysis, NONE};
@@ -26,6 +27,8 @@ pub(crate) struct Layout {
     references: Vec<Reference>,
     /// The deepest stack of the insertions.
     pub(crate) depth: u32,
+    /// How many insertions there are.
+    pub(crate) insertions: u32,
     /// Instructions that the unit before them is repeated for, after what is inserted.
     decoys: Vec<u32>,
     /// Instructions before which what is inserted has no location.
@@ -52,46 +55,54 @@ pub(crate) struct Reference {
 
 impl Layout {
     /// Checks the insertions and finds room for them.
-    pub(crate) fn new(analysis: &Analysis, insertions: &[Insertion<'_>]) -> Result<Self, Error> {
+    pub(crate) fn new<'a>(
+        analysis: &Analysis,
+        mut insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
+    ) -> Result<Self, Error> {
         let count = analysis.instructions.len();
         let mut layout = Self {
             landings: Vec::with_capacity(count + 1),
             opcodes: Vec::with_capacity(count),
             references: Vec::new(),
             depth: 0,
+            insertions: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
         };
         let mut gaps = Gaps {
             analysis,
-            rest: insertions.iter(),
+            count: 0,
             shapes: Shapes::new(analysis.version),
             depth: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
         };
-        let mut next = gaps.next();
+        let mut next = insertions.next();
+        let order = |next: &Option<_>| next.as_ref().map_or(u64::MAX, order);
+        let mut place = order(&next);
         let mut position = 0u64;
         for (index, instruction) in (0u64..).zip(&analysis.instructions) {
             layout.landings.push(position as u32);
-            if let Some((place, insertion)) = next
-                && place == index * 2
+            if place == index * 2
+                && let Some(insertion) = next
             {
-                position += gaps.units(insertion)?;
-                next = gaps.next();
+                position += gaps.units(insertion.borrow())?;
+                next = insertions.next();
+                place = order(&next);
             }
             position += u64::from(instruction.prefixes());
             layout.opcodes.push(position as u32);
             position += u64::from(1 + u32::from(instruction.caches));
-            if let Some((place, insertion)) = next
-                && place == index * 2 + 1
+            if place == index * 2 + 1
+                && let Some(insertion) = next
             {
-                position += gaps.units(insertion)?;
-                next = gaps.next();
+                position += gaps.units(insertion.borrow())?;
+                next = insertions.next();
+                place = order(&next);
             }
         }
-        if let Some((_, insertion)) = next {
-            return Err(gaps.misplaced(insertion));
+        if let Some(insertion) = next {
+            return Err(gaps.misplaced(insertion.borrow()));
         }
         // Three units more a jump at worst; beyond that offsets could leave 32 bits.
         if position > MAX_CODE as u64 {
@@ -101,6 +112,7 @@ impl Layout {
         }
         layout.landings.push(position as u32);
         layout.depth = gaps.depth;
+        layout.insertions = gaps.count;
         layout.decoys = gaps.decoys;
         layout.blanks = gaps.blanks;
         layout.settle(analysis)?;
@@ -171,7 +183,11 @@ impl Layout {
                 forward,
                 before_target: references_before(&analysis.references, number, to),
                 added: 0,
-                distance: if forward { landing - end } else { end - landing },
+                distance: if forward {
+                    landing - end
+                } else {
+                    end - landing
+                },
             }
         };
         analysis
@@ -344,10 +360,16 @@ fn references_before(references: &[(u32, u32)], number: usize, to: u32) -> u32 {
     (low + references[low..high].partition_point(is_before)) as u32
 }
 
-/// The insertions in their order, checked.
+/// Position in the order of insertions.
+fn order<'a>(insertion: &impl Borrow<Insertion<'a>>) -> u64 {
+    insertion.borrow().place.order()
+}
+
+/// Checks and measures the insertions, in their order.
 struct Gaps<'a> {
     analysis: &'a Analysis,
-    rest: std::slice::Iter<'a, Insertion<'a>>,
+    /// How many there were.
+    count: u32,
     shapes: Shapes,
     /// As in [`Layout`], so far.
     depth: u32,
@@ -355,13 +377,7 @@ struct Gaps<'a> {
     blanks: Vec<u32>,
 }
 
-impl<'a> Gaps<'a> {
-    /// The next insertion, after its position in the order.
-    fn next(&mut self) -> Option<(u64, &'a Insertion<'a>)> {
-        let insertion = self.rest.next()?;
-        Some((insertion.place.order(), insertion))
-    }
-
+impl Gaps<'_> {
     /// The units that an insertion takes.
     #[inline]
     fn units(&mut self, insertion: &Insertion<'_>) -> Result<u64, Error> {
@@ -379,6 +395,7 @@ impl<'a> Gaps<'a> {
             }
         };
         self.depth = self.depth.max(depth.saturating_add(height));
+        self.count += 1;
         Ok(u64::from(units))
     }
 

@@ -46,8 +46,7 @@ impl Locations {
                     line,
                 });
             }
-            canonical &=
-                reader.is_canonical(&entry, &table[position..reader.state().0], line);
+            canonical &= reader.is_canonical(&entry, &table[position..reader.state().0], line);
             covered += u64::from(entry.units);
             count += 1;
         }

@@ -22,7 +22,8 @@ const BITS: u32 = u64::BITS;
 impl Starts {
     /// From the first unit of each instruction, in order, all below `units`.
     pub(crate) fn new(units: u32, starts: impl Iterator<Item = u32>) -> Self {
-        let mut words: SmallVec<[Word; 2]> = smallvec![Word::default(); units.div_ceil(BITS) as usize];
+        let mut words: SmallVec<[Word; 2]> =
+            smallvec![Word::default(); units.div_ceil(BITS) as usize];
         for unit in starts {
             words[(unit / BITS) as usize].bits |= 1 << (unit % BITS);
         }
