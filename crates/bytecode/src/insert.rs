@@ -282,7 +282,10 @@ fn locations(analysis: &Analysis, layout: &Layout, handler_units: u32) -> (Vec<u
     let mut reader = analysis.locations.reader();
     let (mut unit, mut start) = (0, 0);
     // The table has been read before, so none is an error.
-    while let Ok(Some(entry)) = reader.next_raw() {
+    while let Some(entry) = reader
+        .next_short()
+        .or_else(|| reader.next_other().ok().flatten())
+    {
         original.push(entry.units);
         unit += u32::from(entry.units);
         let end = units.after(unit);

@@ -100,7 +100,7 @@ impl Decoded {
         let facts = version.facts();
         let mut instructions = Vec::with_capacity(units.len());
         let mut flags = Vec::with_capacity(units.len());
-        let mut references = Vec::new();
+        let mut references = Vec::with_capacity(units.len() / 16);
         let mut start = 0;
         while let Some(&[opcode, low]) = units.get(start) {
             let mut unit = start;
@@ -120,10 +120,7 @@ impl Decoded {
                 });
             }
             let end = unit + 1 + usize::from(known.caches);
-            if units
-                .get(unit + 1..end)
-                .is_none_or(|caches| caches.iter().any(|cache| *cache != [0, 0]))
-            {
+            if !has_caches(units, unit + 1, known.caches) {
                 return Err(Error::Cache {
                     offset,
                     expected: known.caches,
@@ -175,6 +172,24 @@ impl Decoded {
         }
         Ok(())
     }
+}
+
+/// Whether so many zeroed units stand at `at`.
+#[inline]
+fn has_caches(units: &[[u8; 2]], at: usize, count: u8) -> bool {
+    /// As many as are looked at together.
+    const WINDOW: usize = 8;
+    let from = units.get(at..).unwrap_or_default();
+    if usize::from(count) <= WINDOW
+        && let Some(window) = from.first_chunk::<WINDOW>()
+    {
+        // Without a loop, whose length the processor would have to guess.
+        let window = u128::from_le_bytes(*window.as_flattened().first_chunk().unwrap_or(&[0; 16]));
+        let beyond = u128::MAX.checked_shl(16 * u32::from(count)).unwrap_or(0);
+        return window & !beyond == 0;
+    }
+    from.get(..usize::from(count))
+        .is_some_and(|caches| caches.iter().all(|cache| *cache == [0, 0]))
 }
 
 /// The unit, the opcode and the argument of the instruction whose `EXTENDED_ARG` prefixes start at a unit.

@@ -310,11 +310,14 @@ impl Layout {
 
     /// The instructions that got prefixes.
     pub(crate) fn grown(&self, analysis: &Analysis) -> Vec<(u32, u8)> {
-        let pairs = analysis.references.iter().zip(&self.references);
-        pairs
-            .filter(|(_, reference)| reference.grown > 0)
-            .map(|(&(from, _), reference)| (from, reference.grown))
-            .collect()
+        let is_grown = |reference: &&Reference| reference.grown > 0;
+        let mut grown = Vec::with_capacity(self.references.iter().filter(is_grown).count());
+        for (&(from, _), reference) in analysis.references.iter().zip(&self.references) {
+            if reference.grown > 0 {
+                grown.push((from, reference.grown));
+            }
+        }
+        grown
     }
 
     pub(crate) fn into_map(mut self, analysis: &Analysis, body: u32) -> OffsetMap {

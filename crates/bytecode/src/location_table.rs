@@ -108,20 +108,28 @@ impl<'a> Reader<'a> {
     /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
     #[inline]
     pub(crate) fn next_raw(&mut self) -> Result<Option<RawEntry>, Error> {
-        if let Some([head, columns]) = self.cursor.pair()
-            && let code = (head & 0x7f) >> 3
-            && code < ONE_LINE
-            && head >= 0x80
-        {
-            self.cursor.skip_pair();
-            let units = (head & 7) + 1;
-            let form = Form::Short { code, columns };
-            return Ok(Some(RawEntry { units, form }));
+        match self.next_short() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.next_other(),
         }
-        self.next_other()
     }
 
-    fn next_other(&mut self) -> Result<Option<RawEntry>, Error> {
+    /// The next entry if it has the commonest form.
+    #[inline]
+    pub(crate) fn next_short(&mut self) -> Option<RawEntry> {
+        let [head, columns] = self.cursor.pair()?;
+        let code = (head & 0x7f) >> 3;
+        if head < 0x80 || code >= ONE_LINE {
+            return None;
+        }
+        self.cursor.skip_pair();
+        let units = (head & 7) + 1;
+        let form = Form::Short { code, columns };
+        Some(RawEntry { units, form })
+    }
+
+    /// The next entry, whatever its form.
+    pub(crate) fn next_other(&mut self) -> Result<Option<RawEntry>, Error> {
         if self.cursor.is_at_end() {
             return Ok(None);
         }

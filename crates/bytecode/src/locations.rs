@@ -36,8 +36,12 @@ impl Locations {
         let mut count = 0;
         loop {
             let (position, line) = reader.state();
-            let Some(entry) = reader.next_raw()? else {
-                break;
+            let entry = match reader.next_short() {
+                Some(entry) => entry,
+                None => match reader.next_other()? {
+                    Some(entry) => entry,
+                    None => break,
+                },
             };
             if count % STRIDE == 0 && count > 0 && covered < units as u64 {
                 checkpoints.push(Checkpoint {
