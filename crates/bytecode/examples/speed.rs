@@ -1,8 +1,9 @@
 //! How fast code objects are analysed and probes inserted everywhere. Run by `cargo xtask bench-bytecode`.
 //!
 //! `speed corpus VERSION FILE…`: the code objects of these files of the dump; `speed phases VERSION`: every code object of
-//! the dump, each step of probing for itself; `speed linear VERSION`: one code object of growing size. Prints one JSON
-//! object per line. Times are the best of several rounds, CPU times but for `phases`, whose clock has to be cheap.
+//! the dump, each step of probing for itself; `speed linear VERSION SIZE…`: code objects of so many instructions each, as
+//! many as have [`TOTAL`] together, so that only the size differs. Prints one JSON object per line. Times are the best of
+//! several rounds, CPU times but for `phases`, whose clock has to be cheap.
 
 #![allow(clippy::print_stdout, reason = "prints its results")]
 
@@ -147,31 +148,48 @@ fn phases(version: Version) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Instructions of all code objects of one size together.
+const TOTAL: usize = 1_000_000;
+
 fn linear(version: Version, sizes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     for size in sizes {
-        let size = size.parse()?;
-        let code = synthetic(version, size)?;
+        let size: usize = size.parse()?;
+        let codes = (0..TOTAL / size)
+            .map(|seed| synthetic(version, size, seed))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut instructions = 0;
+        // What comes out is kept, as by a program all of whose code gets probes: every size needs the same memory.
         let best = best_of_rounds(|| {
-            instructions = insert_everywhere(&code.view(version))?;
-            Ok(())
+            instructions = 0;
+            let mut kept = Vec::with_capacity(codes.len());
+            for code in &codes {
+                let view = code.view(version);
+                let analysis = Analysis::new(&view)?;
+                let inserted = everywhere(&view, &analysis, &sites(&analysis))?;
+                instructions += analysis.instructions().len();
+                kept.push((analysis, inserted));
+            }
+            Ok(kept)
         })?;
         println!(
-            "{{\"codes\": 1, \"instructions\": {instructions}, \"seconds\": {}}}",
+            "{{\"codes\": {}, \"instructions\": {instructions}, \"seconds\": {}}}",
+            codes.len(),
             best.as_secs_f64()
         );
     }
     Ok(())
 }
 
-fn best_of_rounds(
-    mut round: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+/// Freeing what a round returns is not measured.
+fn best_of_rounds<T>(
+    mut round: impl FnMut() -> Result<T, Box<dyn std::error::Error>>,
 ) -> Result<Duration, Box<dyn std::error::Error>> {
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
         let started = ProcessTime::now();
-        round()?;
+        let kept = round()?;
         best = best.min(started.elapsed());
+        drop(kept);
     }
     Ok(best)
 }
@@ -207,8 +225,12 @@ fn everywhere(
 }
 
 /// A function body of about `size` instructions: branches of different lengths, most of which need an EXTENDED_ARG once
-/// probes stand in them.
-fn synthetic(version: Version, size: usize) -> Result<Owned, Box<dyn std::error::Error>> {
+/// probes stand in them. Their order depends on the seed.
+fn synthetic(
+    version: Version,
+    size: usize,
+    seed: usize,
+) -> Result<Owned, Box<dyn std::error::Error>> {
     let opcode = |op: Op| op.opcode(version).ok_or("every version has it");
     let branch = if version == Version::V3_11 {
         Op::PopJumpForwardIfNone
@@ -226,7 +248,7 @@ fn synthetic(version: Version, size: usize) -> Result<Owned, Box<dyn std::error:
     emit(version, &mut code, resume, 0);
     let mut count = 1;
     while count + 70 < size {
-        let statements = 5 + count % 13;
+        let statements = 5 + (count + seed) % 13;
         let mut body = Vec::new();
         for _ in 0..statements {
             for (opcode, arg) in [(load, 1), (load, 2), (binary, 0), (pop, 0)] {

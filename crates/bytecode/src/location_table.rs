@@ -200,9 +200,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether [`Writer`] writes the entry read last with these bytes, given the line before it.
+    /// Whether [`Writer`] writes the entry read last with these bytes, given the line before it. `scratch` is written to.
     #[inline]
-    pub(crate) fn is_canonical(&self, last: &RawEntry, bytes: &[u8], before: i32) -> bool {
+    pub(crate) fn is_canonical(
+        &self,
+        last: &RawEntry,
+        bytes: &[u8],
+        before: i32,
+        scratch: &mut Writer,
+    ) -> bool {
         match last.form {
             Form::Nothing => true,
             Form::Short { columns, .. } => columns < 0x80,
@@ -212,9 +218,10 @@ impl<'a> Reader<'a> {
                     && !(delta == 0 && short_form(columns[0].into(), columns[1].into()))
             }
             Form::Long => {
-                let mut writer = Writer::new(before, bytes.len());
-                writer.push(last.units, &self.long);
-                writer.out == bytes
+                scratch.out.clear();
+                scratch.line = before;
+                scratch.push(last.units, &self.long);
+                scratch.out == bytes
             }
         }
     }
@@ -426,7 +433,7 @@ mod tests {
                 while let Ok(Some(entry)) = raw {
                     let location = parsed.next_entry().unwrap().unwrap().location;
                     let units = runs.next().unwrap_or(3);
-                    canonical &= reader.is_canonical(&entry, &table[before.0..reader.state().0], before.1);
+                    canonical &= reader.is_canonical(&entry, &table[before.0..reader.state().0], before.1, &mut Writer::new(7, 0));
                     copied.push_raw(units, entry, &reader);
                     rewritten.push_run(units, &location);
                     (before, raw) = (reader.state(), reader.next_raw());

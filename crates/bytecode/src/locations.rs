@@ -4,7 +4,7 @@
 //! the reader's state at every sixteenth entry.
 
 use crate::error::Error;
-use crate::location_table::{Location, LocationEntry, Reader};
+use crate::location_table::{Location, LocationEntry, Reader, Writer};
 
 const STRIDE: usize = 16;
 
@@ -30,6 +30,7 @@ impl Locations {
     /// Reads a table that must cover exactly `units` code units.
     pub(crate) fn new(table: &[u8], first_line: i32, units: usize) -> Result<Self, Error> {
         let mut reader = Reader::new(table, first_line);
+        let mut scratch = Writer::new(first_line, 0);
         let mut canonical = true;
         let mut checkpoints = Vec::new();
         let mut covered = 0u64;
@@ -50,7 +51,12 @@ impl Locations {
                     line,
                 });
             }
-            canonical &= reader.is_canonical(&entry, &table[position..reader.state().0], line);
+            canonical &= reader.is_canonical(
+                &entry,
+                &table[position..reader.state().0],
+                line,
+                &mut scratch,
+            );
             covered += u64::from(entry.units);
             count += 1;
         }
