@@ -100,6 +100,7 @@ impl Decoded {
         let facts = version.facts();
         let mut instructions = Vec::with_capacity(units.len());
         let mut flags = Vec::with_capacity(units.len());
+        let mut starts = Starts::new(units.len() as u32);
         let mut references = Vec::with_capacity(units.len() / 16);
         let mut start = 0;
         while let Some(&[opcode, low]) = units.get(start) {
@@ -134,6 +135,7 @@ impl Decoded {
             } else {
                 0
             });
+            starts.push(start as u32, instructions.len() as u32);
             instructions.push(Instruction {
                 start: start as u32 * 2,
                 offset,
@@ -145,9 +147,8 @@ impl Decoded {
         }
         instructions.shrink_to_fit();
         flags.shrink_to_fit();
-        let firsts = instructions.iter().map(|instruction| instruction.start / 2);
         Ok(Self {
-            starts: Starts::new(units.len() as u32, firsts),
+            starts,
             instructions,
             flags,
             references,
