@@ -167,7 +167,7 @@ where
                 .then(|| analysis.locations.table().to_vec()),
             exception_table: (!analysis.canonical_entries).then(|| view.exception_table.to_vec()),
         },
-        map: layout.into_map(analysis, body),
+        map: layout.into_map(body),
         code,
     })
 }

@@ -23,6 +23,8 @@ pub(crate) struct Layout {
     landings: Vec<u32>,
     /// The unit of each instruction's opcode.
     opcodes: Vec<u32>,
+    /// Its byte offset in the original.
+    original: Vec<u32>,
     /// The analysis' references, in their order.
     references: Vec<Reference>,
     /// The deepest stack of the insertions.
@@ -63,6 +65,7 @@ impl Layout {
         let mut layout = Self {
             landings: Vec::with_capacity(count + 1),
             opcodes: Vec::with_capacity(count),
+            original: Vec::with_capacity(count),
             references: Vec::new(),
             depth: 0,
             insertions: 0,
@@ -92,6 +95,7 @@ impl Layout {
             }
             position += u64::from(instruction.prefixes());
             layout.opcodes.push(position as u32);
+            layout.original.push(instruction.offset);
             position += u64::from(1 + u32::from(instruction.caches));
             if place == index * 2 + 1
                 && let Some(insertion) = next
@@ -320,7 +324,7 @@ impl Layout {
         grown
     }
 
-    pub(crate) fn into_map(mut self, analysis: &Analysis, body: u32) -> OffsetMap {
+    pub(crate) fn into_map(mut self, body: u32) -> OffsetMap {
         self.landings.pop();
         let bytes = |mut units: Vec<u32>| {
             for unit in &mut units {
@@ -329,11 +333,7 @@ impl Layout {
             units
         };
         OffsetMap {
-            original: analysis
-                .instructions
-                .iter()
-                .map(|instruction| instruction.offset)
-                .collect(),
+            original: self.original,
             new: bytes(self.opcodes),
             landing: bytes(self.landings),
             body,
