@@ -2,9 +2,9 @@
 
 use crate::cfg::{self, Block};
 use crate::depth;
-use crate::error::Error;
+use crate::error::{Error, Table};
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::{Decoded, Instruction};
+use crate::instruction::{Decoded, Instruction, MAX_CODE, MAX_STACK};
 use crate::location_table::{Location, LocationEntry};
 use crate::locations::Locations;
 use crate::opcode::{JumpKind, Op, OpcodeInfo};
@@ -78,6 +78,7 @@ impl Analysis {
     /// Every variant of [`Error`] that speaks of bytecode, tables or stack depth.
     pub fn new(view: &CodeView<'_>) -> Result<Self, Error> {
         let version = view.version;
+        check_bounds(view)?;
         let mut decoded = Decoded::new(version, view.code)?;
         let (entries, canonical_entries) = exception_table::read(view.exception_table)?;
         let units = decoded.starts.units();
@@ -287,6 +288,29 @@ impl Analysis {
     pub fn blocks(&self) -> Vec<Block> {
         cfg::blocks(self)
     }
+}
+
+/// Refuses tables and stacks that no compiler makes, before memory is taken for them.
+fn check_bounds(view: &CodeView<'_>) -> Result<(), Error> {
+    for (table, bytes) in [
+        (Table::Exception, view.exception_table),
+        (Table::Location, view.location_table),
+    ] {
+        if bytes.len() > MAX_CODE {
+            return Err(Error::TableTooLong {
+                table,
+                length: bytes.len(),
+                most: MAX_CODE,
+            });
+        }
+    }
+    if view.stack_size > MAX_STACK {
+        return Err(Error::StackTooLarge {
+            stack_size: view.stack_size,
+            most: MAX_STACK,
+        });
+    }
+    Ok(())
 }
 
 /// Whether a frame is complete from this instruction on, if it is the first of its kind.

@@ -6,8 +6,15 @@ use crate::opcode::{ArgKind, JumpKind, Op, Opcode, OpcodeInfo};
 use crate::starts::Starts;
 use crate::version::Version;
 
-/// The longest `co_code` that is read, in bytes. Offsets and grown offsets stay within 32 bits.
-pub const MAX_CODE: usize = 1 << 30;
+/// The longest `co_code` and the longest tables that are read, in bytes: four times a million instructions' code. What is
+/// kept of a code object takes about ten times its bytes.
+pub const MAX_CODE: usize = 1 << 24;
+
+/// The longest code that insertions may lead to, in bytes. Offsets stay within 32 bits with every prefix that they may need.
+pub const MAX_GROWN: usize = 1 << 28;
+
+/// The largest `co_stacksize` that is taken for meant, in slots.
+pub const MAX_STACK: u32 = 1 << 20;
 
 /// One instruction. Offsets are byte offsets in `co_code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +102,10 @@ impl Decoded {
             return Err(Error::OddLength { length: code.len() });
         }
         if code.len() > MAX_CODE {
-            return Err(Error::TooLong { length: code.len() });
+            return Err(Error::TooLong {
+                length: code.len(),
+                most: MAX_CODE,
+            });
         }
         let facts = version.facts();
         let mut instructions = Vec::with_capacity(units.len());

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::analysis::{Analysis, NONE};
 use crate::error::Error;
 use crate::insert::{Insertion, Place};
-use crate::instruction::{MAX_CODE, needed_prefixes};
+use crate::instruction::{MAX_GROWN, needed_prefixes};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{JumpKind, Op};
 use crate::sequence::Shapes;
@@ -15,6 +15,12 @@ use crate::version::Version;
 
 /// A jump and the unit it jumps over.
 const DECOY_UNITS: u32 = 2;
+
+/// How often prefixes are added one by one.
+const MAX_ROUNDS: u32 = 16;
+
+/// `EXTENDED_ARG` units before one instruction.
+const MAX_PREFIXES: u32 = 3;
 
 /// Positions of one code object's instructions. Prefixes only ever grow.
 #[derive(Debug)]
@@ -108,11 +114,11 @@ impl Layout {
         if let Some(insertion) = next {
             return Err(gaps.misplaced(insertion.borrow()));
         }
-        // Three units more a jump at worst; beyond that offsets could leave 32 bits.
-        if position > MAX_CODE as u64 {
-            return Err(Error::TooLong {
-                length: usize::try_from(position * 2).unwrap_or(usize::MAX),
-            });
+        // Three units more a jump at worst, which keeps within 32 bits.
+        let length = usize::try_from(position * 2).unwrap_or(usize::MAX);
+        if length > MAX_GROWN {
+            let most = MAX_GROWN;
+            return Err(Error::TooLong { length, most });
         }
         layout.landings.push(position as u32);
         layout.depth = gaps.depth;
@@ -125,33 +131,16 @@ impl Layout {
 
     /// Positions move jumps apart, distances that outgrow a byte need a prefix, prefixes move jumps apart: until nothing grows.
     /// Each round but the last adds a prefix, of which a jump has three at most; real code settles in three or four. A round
-    /// looks at the jumps only: how far a distance has grown is the difference of two running sums.
+    /// looks at the jumps only: how far a distance has grown is the difference of two running sums. In code made for it one
+    /// jump's growth makes the next one grow, and so on; there jumps may get more prefixes than they need.
     fn settle(&mut self, analysis: &Analysis) -> Result<(), Error> {
         let mut references = self.references(analysis);
         let mut total = 0;
-        loop {
-            let mut settled = true;
-            for number in 0..references.len() {
-                let reference = references[number];
-                let there = references
-                    .get(reference.before_target as usize)
-                    .map_or(total, |before| before.added);
-                let here = reference.added + u32::from(reference.grown);
-                let moved = i64::from(there) - i64::from(here);
-                let distance = reference.distance + if reference.forward { moved } else { -moved };
-                let value = u32::try_from(distance).map_err(|_| {
-                    let from = analysis.references[number].0;
-                    let offset = analysis.instructions[from as usize].offset;
-                    Error::JumpTooFar { offset }
-                })?;
-                let prefixes = reference.prefixes + reference.grown;
-                let missing = (needed_prefixes(value) as u8).saturating_sub(prefixes);
-                settled &= missing == 0;
-                references[number].value = value;
-                references[number].grown += missing;
-            }
-            if settled {
-                break;
+        let mut rounds = 0;
+        while !round(analysis, &mut references, total)? {
+            rounds += 1;
+            if rounds == MAX_ROUNDS {
+                grow_for_good(&mut references);
             }
             total = 0;
             for reference in &mut references {
@@ -338,6 +327,42 @@ impl Layout {
             landing: bytes(self.landings),
             body,
         }
+    }
+}
+
+/// Computes the arguments with the prefixes known so far; whether they all have room, and more prefixes where not.
+fn round(analysis: &Analysis, references: &mut [Reference], total: u32) -> Result<bool, Error> {
+    let mut settled = true;
+    for number in 0..references.len() {
+        let reference = references[number];
+        let there = references
+            .get(reference.before_target as usize)
+            .map_or(total, |before| before.added);
+        let here = reference.added + u32::from(reference.grown);
+        let moved = i64::from(there) - i64::from(here);
+        let distance = reference.distance + if reference.forward { moved } else { -moved };
+        let value = u32::try_from(distance).map_err(|_| {
+            let from = analysis.references[number].0;
+            let offset = analysis.instructions[from as usize].offset;
+            Error::JumpTooFar { offset }
+        })?;
+        let prefixes = reference.prefixes + reference.grown;
+        let missing = (needed_prefixes(value) as u8).saturating_sub(prefixes);
+        settled &= missing == 0;
+        references[number].value = value;
+        references[number].grown += missing;
+    }
+    Ok(settled)
+}
+
+/// Gives each reference as many prefixes as it needs if all that it passes get as many as there can be.
+fn grow_for_good(references: &mut [Reference]) {
+    for (number, reference) in (1u32..).zip(references) {
+        let passed = reference.before_target.abs_diff(number);
+        let distance = reference.distance + i64::from(passed) * i64::from(MAX_PREFIXES);
+        let needed = needed_prefixes(u32::try_from(distance).unwrap_or(u32::MAX)) as u8;
+        let grown = needed.saturating_sub(reference.prefixes);
+        reference.grown = reference.grown.max(grown);
     }
 }
 

@@ -58,6 +58,9 @@ impl Locations {
                 &mut scratch,
             );
             covered += u64::from(entry.units);
+            if covered > units as u64 {
+                break;
+            }
             count += 1;
         }
         if covered != units as u64 {
