@@ -6,8 +6,9 @@
 //! - `co_code`, the tables, `f_lasti`; `sys.monitoring`'s offsets and its `INSTRUCTION` events of inserted units;
 //! - a `JUMP` event where the unit before an instruction had to be repeated ([`Forbidden::UnitBefore`]);
 //! - `EXCEPTION_HANDLED` and `RERAISE` events of an [`Unwind`] handler;
-//! - from 3.13 on, a trace function may see `StopIteration` when a `for` over a generator ends: a line event no longer keeps
-//!   `FOR_ITER` from being specialised, and only the specialised one reports it.
+//! - from 3.13 on, a trace function may see `StopIteration` when a `for` over a generator ends (observed). Only `END_FOR` after a
+//!   specialised `FOR_ITER` reports it (gh-116090), and what `INSTRUMENTED_LINE` stands for is not specialised: it pauses the
+//!   counter in the cache (`Python/bytecodes.c`). The line event of a loop's head is now at the insertion before `FOR_ITER`.
 
 use std::borrow::Borrow;
 use std::fmt;
