@@ -18,6 +18,9 @@ use crate::interpreter::is_main;
 use crate::names;
 use crate::registry;
 
+#[cfg(Py_3_12)]
+pub(crate) mod monitoring;
+
 /// `PyGetSetDescrObject` (`Include/cpython/descrobject.h`, the same in 3.11-3.15).
 #[repr(C)]
 pub(crate) struct GetSetDescriptor {
@@ -88,6 +91,8 @@ pub(crate) fn put_on(py: Python<'_>) -> PyResult<()> {
             attribute.put_on(py)?;
         }
     }
+    #[cfg(Py_3_12)]
+    monitoring::put_on(py)?;
     Ok(())
 }
 

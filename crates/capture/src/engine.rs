@@ -25,6 +25,10 @@ use crate::probed::{ProbeError, ProbedCode};
 use crate::tracer::Tracer;
 use crate::whole;
 
+/// The name of the builtin functions that take events of `sys.monitoring`.
+#[cfg(Py_3_12)]
+pub(crate) const OWN_CALLBACK: &std::ffi::CStr = c"debugop";
+
 /// Which engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {

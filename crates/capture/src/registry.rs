@@ -103,6 +103,8 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     link(code, &copy, &made)?;
+    #[cfg(Py_3_12)]
+    disguise::monitoring::hand_on(code, &copy)?;
     remember(code.py(), &made);
     Ok((made, copy))
 }

@@ -109,7 +109,7 @@ type Callback = unsafe extern "C" fn(
 fn builtin(py: Python<'_>, callback: Callback) -> PyResult<Py<PyAny>> {
     // The function keeps a pointer to its definition for ever; there are a few, made once.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
-        ml_name: c"debugop".as_ptr(),
+        ml_name: super::OWN_CALLBACK.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer {
             PyCFunctionFast: callback,
         },

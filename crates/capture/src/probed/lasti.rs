@@ -72,6 +72,16 @@ impl ProbedCode {
         Some((offset + behind.unwrap_or(0)) / 2)
     }
 
+    /// The offset in the original of the unit, prefix or opcode, that is at byte `new` of the copy; `None` in probes.
+    #[cfg(Py_3_12)]
+    pub(crate) fn original_of_own(&self, new: u32) -> Option<u32> {
+        let map = self.map.as_ref()?;
+        let offset = map.covering(new)?;
+        let instruction = self.analysis.get(self.analysis.at_offset(offset)?);
+        let prefixes = map.to_new(offset)?.checked_sub(new)?;
+        (prefixes <= offset - instruction.start).then(|| offset - prefixes)
+    }
+
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
     pub(super) fn raising_instruction<'py>(
         &self,
