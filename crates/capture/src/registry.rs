@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
-use crate::disguise;
 use crate::extra;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode, WantsNested};
@@ -90,7 +89,6 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     replace::watch(code.py())?;
-    disguise::put_on(code.py())?;
     let (made, copy) = match ProbedCode::make(code, module, wants, nesting) {
         Ok(made) => made,
         Err(error) => {
@@ -103,8 +101,6 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     link(code, &copy, &made)?;
-    #[cfg(Py_3_12)]
-    disguise::monitoring::hand_on(code, &copy)?;
     remember(code.py(), &made);
     Ok((made, copy))
 }
