@@ -3,10 +3,10 @@
 
 def differing(plain, traced):
     """The ids of the tests whose outcomes are not the same; the empty id stands for the file as a whole."""
-    if plain["ended"] != "ok":
+    if plain["ended"] not in ("ok", "skipped"):
         # What CPython itself cannot finish says nothing.
         return set()
-    if traced["ended"] != "ok":
+    if traced["ended"] != plain["ended"]:
         return {""} | set(plain["tests"])
     names = set(plain["tests"]) | set(traced["tests"])
     return {name for name in names if plain["tests"].get(name) != traced["tests"].get(name)}
@@ -33,6 +33,6 @@ def _of(result, name):
 
 def outcome(result, name):
     """A test's outcome in words."""
-    if result["ended"] != "ok":
+    if result["ended"] != "ok" or not name:
         return result["ended"]
-    return ", ".join(result["tests"].get(name) or ["not run"]) if name else "ok"
+    return ", ".join(result["tests"].get(name) or ["not run"])

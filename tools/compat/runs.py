@@ -26,7 +26,8 @@ _STARTED = re.compile(r"^\w+ \(([\w.<>]+)\)")
 def run(command, test, limit, log):
     """Run `test` by `command`, which ends where the arguments of `-m test` begin: {"ended", "seconds", "tests"}.
 
-    "ended" is "ok" if the tests ran to their end, whatever their outcomes, otherwise what happened instead; "tests" maps
+    "ended" is "ok" if the tests ran to their end, whatever their outcomes, "skipped" if the file skipped itself as a whole,
+    otherwise what happened instead; "tests" maps
     a test's id to the list of its outcomes (an id may be there twice). The output goes to the file `log`.
     """
     # Short, because some tests make sockets in it and the name of a socket has 107 bytes.
@@ -77,6 +78,8 @@ def _ended(status, results, text):
         what = "hang"
     elif status < 0:
         what = "crash, " + signal.Signals(-status).name
+    elif status == 0 and re.search(r"^\S+ skipped\b", text, re.MULTILINE):
+        return "skipped"
     elif not results.exists() or not results.stat().st_size:
         what = "no results, status %d" % status
     else:
