@@ -74,7 +74,7 @@ def _end_session(process):
 
 def _ended(status, results, text):
     """How the process ended: "ok", or in words what went wrong, with the test that ran then."""
-    if status is None or "Timeout (" in text and not results.exists():
+    if status is None or ("Timeout (" in text and not results.exists()):
         what = "hang"
     elif status < 0:
         what = "crash, " + signal.Signals(-status).name

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use debugop_filter::{CodeFilter, CodeNames};
 use debugop_value::Value;
+use pyo3::exceptions::PyTypeError;
 use pyo3::types::{
     PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyString,
     PyTuple, PyTupleMethods,
@@ -21,6 +22,22 @@ pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode>
     unsafe {
         Bound::from_borrowed_ptr(function.py(), ffi::PyFunction_GetCode(function.as_ptr()))
             .cast_into_unchecked()
+    }
+}
+
+/// The code object that a frame object runs, whatever `f_code` shows to programs ([`crate::whole`]).
+pub(crate) fn code_of_frame<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCode>> {
+    // SAFETY: compares a type.
+    if unsafe { ffi::Py_TYPE(frame.as_ptr()) != &raw mut ffi::PyFrame_Type } {
+        return Err(PyTypeError::new_err("not a frame"));
+    }
+    // SAFETY: a live frame object; the result is a new reference, never NULL.
+    unsafe {
+        let code = Bound::from_owned_ptr_or_err(
+            frame.py(),
+            ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast(),
+        )?;
+        Ok(code.cast_into_unchecked())
     }
 }
 

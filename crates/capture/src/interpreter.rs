@@ -5,6 +5,7 @@ use pyo3::types::PyAnyMethods;
 use pyo3::{PyResult, Python};
 
 use crate::frame::Frame;
+use crate::function;
 use crate::layout;
 
 /// Refuses every interpreter that this build was not made for.
@@ -70,10 +71,8 @@ fn check_debug_offsets() -> PyResult<()> {
 /// Finds the running frame through the compiled layouts and compares it with what `sys._getframe` says. This refuses builds
 /// whose stack references are table indices (`Py_STACKREF_DEBUG`) without following one.
 fn check_running_frame(py: Python<'_>) -> PyResult<()> {
-    let expected = py
-        .import("sys")?
-        .call_method0("_getframe")?
-        .getattr("f_code")?;
+    let frame = py.import("sys")?.call_method0("_getframe")?;
+    let expected = function::code_of_frame(&frame)?;
     let found = Frame::current(py).map(Frame::code_address);
     if found == Some(expected.as_ptr() as usize) {
         return Ok(());

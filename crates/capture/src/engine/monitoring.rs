@@ -19,6 +19,7 @@ use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::probed::ProbedCode;
 use crate::tracer::Tracer;
+use crate::whole::events::as_it_is;
 
 /// The tool's name, which others see.
 pub(super) const NAME: &str = "debugop";
@@ -151,7 +152,9 @@ fn take_tool(py: Python<'_>) -> PyResult<u8> {
         }
         monitoring.call_method1("use_tool_id", (id, NAME))?;
         for (event, callback) in &interface.callbacks {
-            monitoring.call_method1("register_callback", (id, event, callback))?;
+            as_it_is(py, || {
+                monitoring.call_method1("register_callback", (id, event, callback))
+            })?;
         }
         return Ok(id);
     }
@@ -207,7 +210,9 @@ pub(super) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
     let monitoring = interface.monitoring.bind(py);
     monitoring.call_method1("set_events", (tool, 0))?;
     for (event, _) in &interface.callbacks {
-        monitoring.call_method1("register_callback", (tool, event, py.None()))?;
+        as_it_is(py, || {
+            monitoring.call_method1("register_callback", (tool, event, py.None()))
+        })?;
     }
     monitoring.call_method1("free_tool_id", (tool,))?;
     Ok(())
@@ -246,9 +251,10 @@ fn set_local(py: Python<'_>, code: &Arc<ProbedCode>, events: u32) -> PyResult<()
     };
     let arguments = (tool, code.original(py), events);
     let monitoring = interface(py)?.monitoring.bind(py);
-    monitoring
-        .call_method1("set_local_events", arguments)
-        .map(|_| ())
+    as_it_is(py, || {
+        monitoring.call_method1("set_local_events", arguments)
+    })?;
+    Ok(())
 }
 
 /// What a callback answers.

@@ -70,7 +70,7 @@ impl Tracer {
     }
 
     fn attach_frame(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyAny>) -> PyResult<()> {
-        let code: Bound<'_, PyCode> = frame.getattr("f_code")?.cast_into()?;
+        let code = function::code_of_frame(frame)?;
         let own = self.options.engine;
         if own == Engine::Inject {
             let known = registry::find(&code);

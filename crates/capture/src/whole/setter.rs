@@ -11,16 +11,16 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, PyResult, Python, ffi};
 
 use crate::function;
-use crate::gil::GilCell;
+use crate::gil::{GilCell, in_main_interpreter};
 
 /// `PyGetSetDescrObject` (`Include/cpython/descrobject.h`, the same in 3.11-3.15).
 #[repr(C)]
-struct GetSetDescriptor {
+pub(super) struct GetSetDescriptor {
     ob_base: ffi::PyObject,
     d_type: *mut ffi::PyTypeObject,
     d_name: *mut ffi::PyObject,
     d_qualname: *mut ffi::PyObject,
-    d_getset: *mut ffi::PyGetSetDef,
+    pub(super) d_getset: *mut ffi::PyGetSetDef,
 }
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
@@ -88,6 +88,10 @@ unsafe extern "C" fn set(
     let Some(original) = ORIGINAL.get(py) else {
         return 0;
     };
+    if !in_main_interpreter(py) {
+        // SAFETY: CPython's own setter with the arguments that it expects.
+        return unsafe { original(object, value, closure) };
+    }
     let replaced = catch_unwind(AssertUnwindSafe(|| {
         let code = code.as_ref()?.cast_exact::<PyCode>().ok()?;
         match super::replacement(code, || function::module(&function)) {
