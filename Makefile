@@ -6,9 +6,9 @@ PYTHON := $(shell for python in python3 python $(addprefix python3.,13 12 14 11 
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.15: no Python was found))"$(PYTHON)" tools/dev
 
-export PY ARGS ALL DEBUG JOBS QUICK
+export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN
 
-.PHONY: help demo test test-rust test-python test-corpus examples bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-corpus test-cpython examples bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -18,7 +18,7 @@ help: ## list the targets
 demo: ## build debugop for one CPython and show it at work
 	@$(DEV) demo
 
-test: ## Rust tests, then the Python tests on every CPython 3.11-3.15 found
+test: ## Rust tests, then the Python tests and a part of CPython's own on every CPython 3.11-3.15 found
 	@$(DEV) test
 
 test-rust: ## the Rust tests only
@@ -32,6 +32,9 @@ test-corpus: ## the bytecode crate over every code object of every standard libr
 
 examples: ## write what debugop reports of examples/*.py to examples/expected, for every version found
 	@$(DEV) examples
+
+test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files
+	@$(DEV) test-cpython
 
 bench: ## what tracing costs: ten programs of pyperformance, QUICK=1 for a first impression
 	@$(DEV) bench

@@ -25,9 +25,8 @@ use crate::probed::{ProbeError, ProbedCode};
 use crate::tracer::Tracer;
 use crate::whole;
 
-/// The name of the builtin functions that take events of `sys.monitoring`.
 #[cfg(Py_3_12)]
-pub(crate) const OWN_CALLBACK: &std::ffi::CStr = c"debugop";
+pub(crate) use monitoring::NAME as TOOL_NAME;
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,9 +20,10 @@ use crate::gil::GilCell;
 use crate::modules;
 use crate::probed::ProbedCode;
 use crate::tracer::Tracer;
+use crate::whole::events::as_it_is;
 
 /// The tool's name, which others see.
-pub(super) const NAME: &str = "debugop";
+pub(crate) const NAME: &str = "debugop";
 
 /// Tool identifiers that PEP 669 does not set aside for a kind of tool, in the order in which they are tried.
 const IDS: [u8; 2] = [4, 3];
@@ -109,7 +110,7 @@ type Callback = unsafe extern "C" fn(
 fn builtin(py: Python<'_>, callback: Callback) -> PyResult<Py<PyAny>> {
     // The function keeps a pointer to its definition for ever; there are a few, made once.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
-        ml_name: super::OWN_CALLBACK.as_ptr(),
+        ml_name: c"debugop".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer {
             PyCFunctionFast: callback,
         },
@@ -152,7 +153,9 @@ fn take_tool(py: Python<'_>) -> PyResult<u8> {
         }
         monitoring.call_method1("use_tool_id", (id, NAME))?;
         for (event, callback) in &interface.callbacks {
-            monitoring.call_method1("register_callback", (id, event, callback))?;
+            as_it_is(py, || {
+                monitoring.call_method1("register_callback", (id, event, callback))
+            })?;
         }
         return Ok(id);
     }
@@ -208,7 +211,9 @@ pub(super) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
     let monitoring = interface.monitoring.bind(py);
     monitoring.call_method1("set_events", (tool, 0))?;
     for (event, _) in &interface.callbacks {
-        monitoring.call_method1("register_callback", (tool, event, py.None()))?;
+        as_it_is(py, || {
+            monitoring.call_method1("register_callback", (tool, event, py.None()))
+        })?;
     }
     monitoring.call_method1("free_tool_id", (tool,))?;
     Ok(())
@@ -247,9 +252,10 @@ fn set_local(py: Python<'_>, code: &Arc<ProbedCode>, events: u32) -> PyResult<()
     };
     let arguments = (tool, code.original(py), events);
     let monitoring = interface(py)?.monitoring.bind(py);
-    monitoring
-        .call_method1("set_local_events", arguments)
-        .map(|_| ())
+    as_it_is(py, || {
+        monitoring.call_method1("set_local_events", arguments)
+    })?;
+    Ok(())
 }
 
 /// What a callback answers.

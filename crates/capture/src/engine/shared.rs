@@ -12,6 +12,7 @@ use pyo3::{Bound, PyAny, PyResult, Python};
 use super::monitoring::NAME;
 use crate::modules;
 use crate::probed::ProbedCode;
+use crate::whole::events::as_it_is;
 
 /// Identifiers that anybody can use; 6 and 7 are those of `sys.setprofile` and `sys.settrace`.
 const IDS: std::ops::RangeInclusive<u8> = 0..=5;
@@ -34,7 +35,9 @@ pub(super) fn set(
     let number = |name: &str| -> PyResult<u32> { events.getattr(name)?.extract() };
     let (instruction, start) = (number("INSTRUCTION")?, number("PY_START")?);
     let set_events = |id: u8, events: u32| -> PyResult<Bound<'_, PyAny>> {
-        monitoring.call_method1("set_local_events", (id, code, events))
+        as_it_is(py, || {
+            monitoring.call_method1("set_local_events", (id, code, events))
+        })
     };
     let (mut spare, mut others) = (None, Vec::new());
     for id in IDS.filter(|&id| Some(id) != own) {
@@ -42,9 +45,10 @@ pub(super) fn set(
             spare = Some(id);
             continue;
         }
-        let theirs: u32 = monitoring
-            .call_method1("get_local_events", (id, code))?
-            .extract()?;
+        let theirs = as_it_is(py, || {
+            monitoring.call_method1("get_local_events", (id, code))
+        })?;
+        let theirs: u32 = theirs.extract()?;
         if theirs & instruction != 0 {
             others.push((id, theirs));
         }

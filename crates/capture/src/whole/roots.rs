@@ -14,6 +14,7 @@ use pyo3::types::{
 };
 use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
+use super::table;
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::GilCell;
@@ -42,40 +43,12 @@ struct Originals {
 
 static ORIGINALS: GilCell<Option<Originals>> = GilCell::new(None);
 
-/// The table entry of a builtin function.
-fn entry(py: Python<'_>, name: &str, flags: c_int) -> PyResult<*mut ffi::PyMethodDef> {
-    let unknown = || {
-        PyRuntimeError::new_err(format!(
-            "debugop does not know this interpreter: the builtin {name} is not what it is in CPython 3.11"
-        ))
-    };
-    let builtins = modules::builtin(py, "builtins")?;
-    // In the module's table of methods, whatever the name stands for now.
-    // SAFETY: a module object made by CPython; its definition and the table in it are static data, which ends in a NULL name.
-    unsafe {
-        let definition = ffi::PyModule_GetDef(builtins.as_ptr());
-        if definition.is_null() {
-            return Err(unknown());
-        }
-        let mut entry = (*definition).m_methods;
-        while !entry.is_null() && !(*entry).ml_name.is_null() {
-            if std::ffi::CStr::from_ptr((*entry).ml_name).to_bytes() == name.as_bytes() {
-                if (*entry).ml_flags != flags {
-                    return Err(unknown());
-                }
-                return Ok(entry);
-            }
-            entry = entry.add(1);
-        }
-    }
-    Err(unknown())
-}
-
 /// The table entries of `exec` and `eval`.
 fn entries(py: Python<'_>) -> PyResult<(*mut ffi::PyMethodDef, *mut ffi::PyMethodDef)> {
+    let builtins = modules::builtin(py, "builtins")?;
     Ok((
-        entry(py, "exec", ffi::METH_FASTCALL | ffi::METH_KEYWORDS)?,
-        entry(py, "eval", ffi::METH_FASTCALL)?,
+        table::method(&builtins, "exec", ffi::METH_FASTCALL | ffi::METH_KEYWORDS)?,
+        table::method(&builtins, "eval", ffi::METH_FASTCALL)?,
     ))
 }
 
@@ -159,6 +132,7 @@ unsafe extern "C" fn exec(
         (originals.exec)(module, args, count, keywords)
     };
     drop(replaced);
+    super::sweep(py);
     result
 }
 
@@ -190,6 +164,7 @@ unsafe extern "C" fn eval(
         (originals.eval)(module, args, count)
     };
     drop(replaced);
+    super::sweep(py);
     result
 }
 

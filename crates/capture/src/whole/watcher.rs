@@ -11,6 +11,8 @@ use crate::gil::GilCell;
 
 /// `PyFunction_EVENT_CREATE` (`Include/cpython/funcobject.h`, 3.12-3.15).
 const CREATE: c_int = 0;
+/// `PyFunction_EVENT_DESTROY`.
+const DESTROY: c_int = 1;
 
 type Callback = unsafe extern "C" fn(c_int, *mut ffi::PyObject, *mut ffi::PyObject) -> c_int;
 
@@ -55,6 +57,10 @@ unsafe extern "C" fn on_event(
     function: *mut ffi::PyObject,
     _new_value: *mut ffi::PyObject,
 ) -> c_int {
+    if event == CREATE || event == DESTROY {
+        // SAFETY: the thread is attached, by CPython's calling convention.
+        super::sweep(unsafe { Python::assume_attached() });
+    }
     if event != CREATE {
         return 0;
     }
