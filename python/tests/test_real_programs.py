@@ -96,7 +96,7 @@ program("json.tool, bad input", ["-m", "json.tool"], 100, "json", stdin=b'{"a": 
 TIMEIT = ["-m", "timeit", "-n", "2000", "-r", "1", "-s", "x = list(range(9))", "sorted(x, key=lambda n: -n)"]
 TIMES = r"[\d.]+ (?:nsec|usec|msec|sec)"
 program("timeit", TIMEIT, 20, noise=TIMES)
-program("timeit and what it times", TIMEIT, 150_000, "*", noise=TIMES)
+program("timeit and what it times", TIMEIT, 72_000, "*", noise=TIMES)
 program("timeit, an error", ["-m", "timeit", "-n", "3", "1/0"], 20, "timeit", noise=TIMES)
 program("unittest", ["-m", "unittest", "-v"], 40, noise=SECONDS, files={"test_stack.py": HERE / "stack_suite.py"})
 program(
