@@ -255,7 +255,12 @@ pub(crate) mod heap {
 #[cfg(not(Py_3_12))]
 pub(crate) mod heap {
     use pyo3::types::{PyAnyMethods, PyList, PyListMethods};
-    use pyo3::{Python, ffi};
+    use pyo3::{PyResult, Python, ffi};
+
+    /// Imports `gc`, which is seen in `sys.modules`: the same whether it will be needed or not.
+    pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+        py.import("gc").map(drop)
+    }
 
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.

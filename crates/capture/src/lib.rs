@@ -48,9 +48,19 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use glance::Glance;
 pub use layout::VERSION;
-pub use names::prepare as prepare_names;
 pub use native::Native;
 pub use probed::{CodeFields, ProbeError, ProbedCode};
 pub use references::is_unshared;
 pub use ring::TopOfStack;
 pub use tracer::{Follow, Handler, Options, Tracer};
+
+/// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
+///
+/// # Errors
+/// `ImportError`, `MemoryError`.
+pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
+    names::prepare(py);
+    #[cfg(not(Py_3_12))]
+    function::heap::prepare(py)?;
+    Ok(())
+}
