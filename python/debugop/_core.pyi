@@ -132,7 +132,7 @@ class Step:
 
     @property
     def event(self) -> Literal["instruction", "unwind"]:
-        """`"unwind"`: the exception that the instruction raised is about to leave the frame."""
+        """`"unwind"`: the exception that the instruction raised first, as its traceback says, is about to leave the frame."""
 
     @property
     def instruction(self) -> Instruction: ...

@@ -125,9 +125,6 @@ def assert_same(ours, theirs):
 def by_thread(events):
     threads = {}
     for thread, *event in events:
-        if event[0] == "unwind":
-            # A re-raised exception leaves from where it was raised first here, from the RERAISE in CPython's events.
-            event[2] = None
         threads.setdefault(thread, []).append(event)
     return threads
 
