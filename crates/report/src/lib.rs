@@ -9,6 +9,7 @@ mod jsonl;
 mod none;
 mod sources;
 mod step;
+mod story;
 mod summary;
 mod text;
 
@@ -20,6 +21,7 @@ pub use jsonl::{FORMAT_VERSION, JsonlReport};
 pub use none::SummaryReport;
 pub use sources::Sources;
 pub use step::{Event, FrameEvent, Step};
+pub use story::{Happening, Story, What};
 pub use summary::{Counter, Summary};
 pub use text::{TextOptions, TextReport};
 

@@ -71,6 +71,17 @@ impl FrameEvent<'_> {
 }
 
 impl<'a> Step<'a> {
+    /// Of a call: what is called. `None` for other instructions.
+    pub fn callable(&self) -> Option<&'a Value> {
+        let depth = self.info()?.callable_depth? as usize;
+        let at = self.stack.len().checked_sub(depth)?;
+        match self.stack.get(at)? {
+            // Before 3.13 NULL, where there is one, stands below the callable.
+            Value::Null => self.stack.get(at + 1),
+            callable => Some(callable),
+        }
+    }
+
     /// The instruction's description; `None` if the index is not of this code object.
     pub fn info(&self) -> Option<&'a InstructionInfo> {
         self.code.instruction(self.instruction)
