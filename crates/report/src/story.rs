@@ -220,6 +220,7 @@ impl Story {
         };
         let fails = arrived.is_some() || step.event == Event::Unwind;
         let before = frame.last;
+        let op_before = before.and_then(|before| Some(step.code.instruction(before)?.op));
         let mut tell = |instruction, what| happenings.push(Happening { instruction, what });
 
         let mut from = None;
@@ -249,8 +250,9 @@ impl Story {
         }
         if let Some(exception) = arrived {
             let raiser = match step.event {
-                Event::Unwind => Some(step.instruction),
-                Event::Instruction => before,
+                // A `RERAISE` passes as the instruction that raised first.
+                Event::Unwind if op_before != Some(Op::Reraise) => Some(step.instruction),
+                _ => before,
             };
             let by = raiser.and_then(|raiser| step.code.instruction(raiser));
             let raised_again = by.is_some_and(|by| match by.op {
@@ -291,7 +293,7 @@ impl Story {
         }
         if step.event == Event::Instruction {
             frame.suspended = false;
-            if let Some((exception, replaced)) = frame.executes(info.op, step) {
+            if let Some((exception, replaced)) = frame.executes(op_before, info.op, step) {
                 tell(
                     Some(step.instruction),
                     What::Replace {

@@ -18,11 +18,19 @@ pub(super) struct Frame {
     /// The exceptions that have left frames that its last step called: one, or more where finalisers ran on the way.
     pub(super) left: Vec<Left>,
     /// The exceptions that it is handling, innermost last: those between `PUSH_EXC_INFO` and `POP_EXCEPT`.
-    handled: Vec<Value>,
+    handled: Vec<Handled>,
     /// The exception that has arrived at clean-up code, which is going to raise it again.
     in_flight: Option<Value>,
     /// The exception whose handling the last step ended.
     popped: Option<Value>,
+}
+
+/// An exception that is being handled.
+#[derive(Debug)]
+struct Handled {
+    exception: Value,
+    /// The part of it that the last clause of an `except*` has taken, which is what `sys.exception()` gives there.
+    part: Option<Value>,
 }
 
 /// A call whose outcome the frame's next step shows.
@@ -44,9 +52,11 @@ pub(super) struct Left {
 
 impl Frame {
     pub(super) fn handles(&self, exception: &Value) -> bool {
-        let in_flight = self.in_flight.iter();
-        let mut all = self.handled.iter().chain(in_flight);
-        all.any(|handled| is_same(handled, exception))
+        let is_it = |handled: &Value| is_same(handled, exception);
+        let is_handled = |handled: &Handled| {
+            is_it(&handled.exception) || handled.part.as_ref().is_some_and(is_it)
+        };
+        self.in_flight.as_ref().is_some_and(is_it) || self.handled.iter().any(is_handled)
     }
 
     /// An exception has arrived at a handler or leaves the frame, raised by `RERAISE` if it `reraises`. Returns the exception
@@ -59,24 +69,43 @@ impl Frame {
         let popped = self.popped.take();
         self.in_flight = Some(exception.clone());
         let before = if reraises {
-            before.or(popped).or_else(|| self.handled.last().cloned())
+            before
+                .or(popped)
+                .or_else(|| Some(self.handled.last()?.exception.clone()))
         } else {
             before
         };
         before.filter(|before| !is_same(before, exception))
     }
 
-    /// An instruction is about to be executed. If it ends the handling of an exception while another is on its way out of
+    /// An instruction is about to be executed after `before`. If it ends the handling of an exception while another is on its way out of
     /// the handler, returns that and the exception that it takes the place of.
-    pub(super) fn executes(&mut self, op: Op, step: &Step<'_>) -> Option<(Value, Value)> {
+    pub(super) fn executes(
+        &mut self,
+        before: Option<Op>,
+        op: Op,
+        step: &Step<'_>,
+    ) -> Option<(Value, Value)> {
+        if before == Some(Op::CheckEgMatch)
+            && let Some(handled) = self.handled.last_mut()
+            && let Some(part) = step.stack.last()
+            && *part != Value::None
+        {
+            handled.part = Some(part.clone());
+        }
         match op {
             Op::PushExcInfo => {
                 self.in_flight = None;
-                self.handled.extend(step.stack.last().cloned());
+                let exception = step.stack.last().cloned();
+                self.handled.extend(exception.map(|exception| Handled {
+                    exception,
+                    part: None,
+                }));
             }
-            Op::EndAsyncFor | Op::CleanupThrow => self.in_flight = None,
+            // The first ends a clause of an `except*`: what was raised there waits in a list until the end of it.
+            Op::ListAppend | Op::EndAsyncFor | Op::CleanupThrow => self.in_flight = None,
             Op::PopExcept => {
-                let popped = self.handled.pop();
+                let popped = self.handled.pop().map(|handled| handled.exception);
                 match (&self.in_flight, popped) {
                     (Some(exception), Some(popped)) => {
                         return (!is_same(exception, &popped)).then(|| (exception.clone(), popped));

@@ -1,0 +1,313 @@
+"""Events between steps: what jsonl reports of exceptions and calls is what CPython itself tells."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ORACLE = Path(__file__).resolve().parent / "oracle" / "events.py"
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
+ENGINES = ["inject", "settrace"] + ["monitoring"] * (sys.version_info >= (3, 12))
+# Instructions that CPython tells RERAISE of.
+RERAISES = ("RERAISE", "RAISE_VARARGS", "END_ASYNC_FOR", "CLEANUP_THROW")
+
+
+def run(*command):
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.run([sys.executable, *map(str, command)], env=environment, capture_output=True, text=True)
+    assert "Traceback" not in process.stderr or "debugop" not in process.stderr, process.stderr
+    return process
+
+
+def oracle(script, folder):
+    output = folder / "oracle.json"
+    run(ORACLE, output, script)
+    return json.loads(output.read_text())
+
+
+def reported(script, folder, engine="inject"):
+    output = folder / f"{engine}.jsonl"
+    run("-m", "debugop", "run", "--engine", engine, "--format", "jsonl", "-o", output, script)
+    return [json.loads(line) for line in output.read_text().splitlines()]
+
+
+def kind(value):
+    """What oracle/events.py says of a value."""
+    if value["type"] == "class":
+        return value["name"].rpartition(".")[2]
+    if value["type"] == "builtin":
+        return "builtin_function_or_method"
+    return value["class"].rpartition(".")[2]
+
+
+def as_told(lines, folder):
+    """The events of a report in the form of oracle/events.py."""
+    codes, threads, told = {}, {}, []
+    prefix = os.path.join(os.path.realpath(folder), "")
+    for line in lines:
+        if line["kind"] == "code":
+            file = os.path.realpath(line["filename"]).removeprefix(prefix)
+            name = f"{file}:{line['first_line']}:{line['qualname']}"
+            codes[line["code"]] = name, {one["offset"]: one["opname"] for one in line["instructions"]}
+        if line["kind"] not in ("event", "step"):
+            continue
+        name, opnames = codes.get(line["code"], (None, {}))
+        thread = threads.setdefault(line["thread"], len(threads))
+        if line["kind"] == "step":
+            if line.get("frame_event") == "handle":
+                told.append([thread, "handle", name, line["offset"], kind(line["exception"])])
+            if line.get("frame_event") == "unwind":
+                told.append([thread, "unwind", name, None, kind(line["exception"])])
+            continue
+        event, offset = line["event"], line["offset"]
+        if event in ("raise", "propagate", "reraise"):
+            again = event == "reraise" and opnames[offset] in RERAISES
+            told.append([thread, "reraise" if again else "raise", name, offset, kind(line["exception"])])
+        elif event == "throw":
+            told.append([thread, "throw", name, None, kind(line["exception"])])
+        elif event == "catch":
+            told.append([thread, "catch", name, line["handler"], kind(line["exception"])])
+        elif event == "replace":
+            told.append([thread, "replace", name, offset, kind(line["exception"]), kind(line["replaced"])])
+        elif event == "swallow":
+            told.append([thread, "swallow", name, None, kind(line["exception"])])
+        elif event in ("c_call", "c_return", "c_exception"):
+            told.append([thread, event, name, offset, kind(line["callable"])])
+    return told
+
+
+def by_thread(told):
+    """The events of each thread; in which order threads begin is by chance."""
+    threads = {}
+    for thread, *event in told:
+        threads.setdefault(thread, []).append(event)
+    return sorted(threads.values(), key=lambda events: (-len(events), events))
+
+
+def compare(script, folder):
+    """What debugop reports of a script is what CPython tells of it."""
+    ours = by_thread(as_told(reported(script, folder), script.parent))
+    theirs = by_thread(oracle(script, folder))
+    if sys.version_info < (3, 12):
+        ours = [[event for event in events if is_told_on_3_11(event)] for events in ours]
+    for one, other in zip(ours, theirs, strict=True):
+        common = list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        at = len(common)
+        assert (common[-5:], one[at : at + 1]) == (common[-5:], other[at : at + 1])
+
+
+def is_told_on_3_11(event):
+    """The trace function is told of no RERAISE, the profile function of no call of anything but builtin functions and methods."""
+    return event[0] == "raise" or (event[0].startswith("c_") and event[3] in PROFILED)
+
+
+PROFILED = ("builtin_function_or_method", "method_descriptor")
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_cpython_tells_the_same_of_the_examples(example, tmp_path):
+    compare(ROOT / "examples" / f"{example}.py", tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------- generated programs
+
+PRELUDE = """
+import contextlib, functools
+
+class A(Exception): pass
+class B(A): pass
+class C(Exception): pass
+
+class Quiet:
+    def __enter__(self): return self
+    def __exit__(self, *error): return True
+
+class Loud:
+    def __enter__(self): return self
+    def __exit__(self, *error): raise C(len(error))
+
+class Plain:
+    def __enter__(self): return self
+    def __exit__(self, *error): return None
+    def __getattr__(self, name): raise AttributeError(name)
+    def __call__(self, n): return [n]
+    def __add__(self, other): raise B(other)
+
+class Steps:
+    def __init__(self, n): self.n = n
+    def __iter__(self): return self
+    def __next__(self):
+        if not self.n: raise StopIteration
+        self.n -= 1
+        return self.n
+
+def counting(n):
+    try:
+        for i in range(n):
+            try: yield i
+            except A as caught: yield caught
+    finally:
+        len("")
+
+def delegating(n):
+    got = yield from counting(n)
+    return got
+
+def again(error): raise error
+
+def bare(): raise
+
+class Wait:
+    def __await__(self): return (yield 1)
+
+async def waiting(n):
+    try: await Wait()
+    except B: raise C(n)
+
+async def produce(n):
+    for i in range(n): yield i
+
+async def consume(n):
+    async for i in produce(n): len([i])
+    async with contextlib.AsyncExitStack(): await waiting(n)
+
+def drive(work, error=None):
+    try:
+        work.send(None)
+        work.throw(error) if error else work.send(None)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        work.close()
+
+error = A("outer")
+thing = Plain()
+"""
+
+ATOMS = [
+    "raise A(1)",
+    "raise B(2)",
+    "raise C from A(3)",
+    "raise KeyError",
+    "raise ExceptionGroup('g', [A(1), B(2), KeyError(3)])",
+    "raise",
+    "raise error",
+    "again(error)",
+    "bare()",
+    "int('x')",
+    "int('7')",
+    "[][1]",
+    "{}['k']",
+    "len([1])",
+    "print(len(()), end='')",
+    "print(*'ab', sep='', end='')",
+    "missing",
+    "assert not thing, 'x'",
+    "thing.attribute",
+    "hasattr(thing, 'a')",
+    "getattr(thing, 'a', 1)",
+    "thing(1)",
+    "thing + 1",
+    "sorted([2, 1], key=thing)",
+    "sorted([2, 1], key=lambda n: 1 // (n - 1))",
+    "for i in Steps(2): len([i])",
+    "for i in counting(2): pass",
+    "list(delegating(2))",
+    "list(Steps(1))",
+    "next(iter([]))",
+    "next(counting(0))",
+    "g = delegating(3); next(g); g.throw(A(5)); g.close()",
+    "g = delegating(3); next(g); g.throw(KeyError)",
+    "g = counting(3); next(g); del g",
+    "drive(consume(1))",
+    "drive(consume(1), B(1))",
+    "drive(consume(1), A(1))",
+    "[1 // n for n in (1, 0)]",
+    "any(1 // n for n in (0, 1))",
+    "functools.reduce(lambda a, b: a / b, [1, 0])",
+    "return 1",
+    "error = A('own')",
+    "with contextlib.suppress(A): raise B(4)",
+]
+TYPES = ["A", "B", "C", "KeyError", "(A, C)", "Exception", "missing"]
+
+
+def indented(block):
+    return ["    " + line for line in block]
+
+
+def blocks(children):
+    body = st.lists(children, min_size=1, max_size=3).map(lambda all: [line for one in all for line in one])
+    types = st.sampled_from(TYPES)
+
+    def caught(type, handled, name):
+        head = f"except {type} as error:" if name else f"except {type}:"
+        return [head, *indented(handled)]
+
+    clause = st.builds(caught, types, body, st.booleans())
+    clauses = st.lists(clause, min_size=1, max_size=2).map(lambda all: [line for one in all for line in one])
+
+    def tried(tried, handlers, last, other):
+        lines = ["try:", *indented(tried), *handlers]
+        if handlers and other:
+            lines += ["else:", *indented(other)]
+        if last or not handlers:
+            lines += ["finally:", *indented(last or ["len('')"])]
+        return lines
+
+    def starred(tried, types, handled, name):
+        # `return` is not allowed in an `except*`.
+        handled = ["pass" if line.strip() == "return 1" else line for line in handled]
+        lines = ["try:", *indented(tried)]
+        for type in types:
+            lines += [f"except* {type} as error:" if name else f"except* {type}:", *indented(handled)]
+        return lines
+
+    return st.one_of(
+        st.builds(tried, body, clauses | st.just([]), body | st.none(), body | st.none()),
+        st.builds(tried, body, clauses, st.none(), st.none()),
+        st.builds(starred, body, st.lists(st.sampled_from(TYPES[:4]), min_size=1, max_size=2), body, st.booleans()),
+        st.builds(
+            lambda managers, body: [f"with {managers}:", *indented(body)],
+            st.sampled_from(["Quiet()", "Loud()", "Plain()", "Plain(), Loud()", "contextlib.suppress(A)"]),
+            body,
+        ),
+        st.builds(lambda body: ["for n in range(2):", *indented(body)], body),
+    )
+
+
+BODIES = st.recursive(st.sampled_from(ATOMS).map(lambda line: [line]), blocks, max_leaves=12)
+FUNCTIONS = st.lists(st.lists(BODIES, min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+def program(functions):
+    lines = [PRELUDE]
+    for number, bodies in enumerate(functions):
+        lines.append(f"def f{number}(error=error):")
+        for body in bodies:
+            lines += indented(body)
+        if number:
+            lines += indented([f"f{number - 1}()"])
+    for number in range(len(functions)):
+        lines += ["try:", f"    f{number}()", "except BaseException as error:", "    print(type(error).__name__)"]
+    return "\n".join(lines) + "\n"
+
+
+@settings(max_examples=int(os.environ.get("EVENTS_EXAMPLES", "15")))
+@given(FUNCTIONS)
+def test_cpython_tells_the_same_of_generated_programs(functions):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        script = folder / "source" / "generated.py"
+        script.parent.mkdir()
+        script.write_text(program(functions))
+        compile(script.read_text(), script, "exec")
+        compare(script, folder)
