@@ -17,7 +17,7 @@ ORACLE = Path(__file__).resolve().parent / "oracle" / "events.py"
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 ENGINES = ["inject", "settrace"] + ["monitoring"] * (sys.version_info >= (3, 12))
 # Instructions that CPython tells RERAISE of.
-RERAISES = ("RERAISE", "RAISE_VARARGS", "END_ASYNC_FOR", "CLEANUP_THROW")
+RERAISES = ("RERAISE", "RAISE_VARARGS 0", "END_ASYNC_FOR", "CLEANUP_THROW")
 
 
 def run(*command):
@@ -48,6 +48,11 @@ def kind(value):
     return value["class"].rpartition(".")[2]
 
 
+def named(instruction):
+    opname = instruction["opname"]
+    return f"{opname} {instruction['arg']}" if opname == "RAISE_VARARGS" else opname
+
+
 def as_told(lines, folder):
     """The events of a report in the form of oracle/events.py."""
     codes, threads, told = {}, {}, []
@@ -56,7 +61,7 @@ def as_told(lines, folder):
         if line["kind"] == "code":
             file = os.path.realpath(line["filename"]).removeprefix(prefix)
             name = f"{file}:{line['first_line']}:{line['qualname']}"
-            codes[line["code"]] = name, {one["offset"]: one["opname"] for one in line["instructions"]}
+            codes[line["code"]] = name, {one["offset"]: named(one) for one in line["instructions"]}
         if line["kind"] not in ("event", "step"):
             continue
         name, opnames = codes.get(line["code"], (None, {}))
@@ -265,7 +270,7 @@ def blocks(children):
 
     def starred(tried, types, handled, name):
         # `return` is not allowed in an `except*`.
-        handled = ["pass" if line.strip() == "return 1" else line for line in handled]
+        handled = [line.replace("return 1", "pass") for line in handled]
         lines = ["try:", *indented(tried)]
         for type in types:
             lines += [f"except* {type} as error:" if name else f"except* {type}:", *indented(handled)]
