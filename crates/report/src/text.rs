@@ -22,13 +22,13 @@ mod style;
 use std::io::{self, BufWriter, Write};
 
 use debugop_bytecode::Op;
-use debugop_value::{Id, Value};
 use rustc_hash::FxHashMap;
 
 use crate::Report;
 use crate::code::InstructionInfo;
 use crate::sources::Sources;
 use crate::step::{FrameEvent, Step};
+use crate::story::Story;
 use crate::summary::Summary;
 use layout::Layout;
 use row::Row;
@@ -65,6 +65,7 @@ pub struct TextReport<W: Write> {
     layouts: FxHashMap<u32, Layout>,
     frames: FxHashMap<u64, Frame>,
     threads: FxHashMap<u64, Thread>,
+    story: Story,
     /// The thread that the last line was about.
     thread: Option<u64>,
 }
@@ -97,8 +98,6 @@ struct Thread {
     number: usize,
     /// The frame whose box the last line was in, if that box is open.
     frame: Option<u64>,
-    /// The exception that left a frame at the last step of the thread. Only that long is its identity its own.
-    passing: Option<Id>,
 }
 
 /// Why a frame's box opens.
@@ -132,6 +131,7 @@ impl<W: Write + Send> TextReport<W> {
             layouts: FxHashMap::default(),
             frames: FxHashMap::default(),
             threads: FxHashMap::default(),
+            story: Story::default(),
             thread: None,
         }
     }
@@ -149,6 +149,7 @@ impl<W: Write + Send> TextReport<W> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
         let event = step.frame_event();
+        let told = self.story.step(step);
         let mut thread = self.switch_thread(step)?;
         let known = self.frames.get(&step.frame).copied();
         let opening = opening(known, &thread, step, event);
@@ -160,14 +161,7 @@ impl<W: Write + Send> TextReport<W> {
             self.open(step, line, opening)?;
         }
         let before = known.unwrap_or_else(|| Frame::at(info));
-        if let Some(FrameEvent::Handle(exception) | FrameEvent::Unwind(Some(exception))) = event {
-            let handler = matches!(event, Some(FrameEvent::Handle(_))).then_some(info);
-            self.exception(step, exception, handler, &before, &thread)?;
-        }
-        thread.passing = match event {
-            Some(FrameEvent::Unwind(exception)) => exception.and_then(identity),
-            _ => None,
-        };
+        self.exceptions(step, info, &told)?;
         if let Some(FrameEvent::Unwind(exception)) = event {
             self.close_raising(step, exception)?;
         } else {
@@ -181,7 +175,7 @@ impl<W: Write + Send> TextReport<W> {
                 Some(_) => true,
             };
             if let Some(line) = info.line().filter(|_| headed) {
-                self.heading(step, line, back)?;
+                self.heading(step, line, back, &told)?;
             }
             self.instruction(step, info)?;
         }
@@ -231,7 +225,6 @@ impl<W: Write + Send> TextReport<W> {
         let new = Thread {
             number,
             frame: None,
-            passing: None,
         };
         let thread = *self.threads.entry(step.thread).or_insert(new);
         if self.thread != Some(step.thread) && self.threads.len() > 1 {
@@ -288,13 +281,5 @@ fn opening(
         (_, Some(frame)) if frame.suspended => Some(Opening::Thrown),
         (_, Some(_)) => None,
         (_, None) => Some(Opening::Continued),
-    }
-}
-
-fn identity(exception: &Value) -> Option<Id> {
-    match exception {
-        Value::Exception(exception) => Some(exception.id),
-        Value::Object { id, .. } => Some(*id),
-        _ => None,
     }
 }
