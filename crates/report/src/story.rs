@@ -251,7 +251,9 @@ impl Story {
         if let Some(exception) = arrived {
             let raiser = match step.event {
                 // A `RERAISE` passes as the instruction that raised first.
-                Event::Unwind if op_before != Some(Op::Reraise) => Some(step.instruction),
+                Event::Unwind if !frame.suspended && op_before != Some(Op::Reraise) => {
+                    Some(step.instruction)
+                }
                 _ => before,
             };
             let by = raiser.and_then(|raiser| step.code.instruction(raiser));

@@ -21,6 +21,7 @@ import sys
 import threading
 import types
 
+METHODS = (type(str.join), type(dict.__dict__["fromkeys"]), type(int.__add__), type((1).__add__))
 told = []
 numbers = {}
 kept = []  # so that no identity is used again
@@ -86,15 +87,23 @@ def is_python(callable):
 
 
 def callee(callable):
-    return callable.__name__ if isinstance(callable, type) else kind(callable)
+    named = isinstance(callable, (type, types.BuiltinFunctionType, *METHODS))
+    return callable.__name__ if named else kind(callable)
+
+
+def suspension(code, offset):
+    """Where a delegation is suspended: what its subiterator raises when it is thrown into has the offset of the jump behind it."""
+    opnames = [instructions(code)[at][1] for at in (offset - 4, offset - 2, offset) if at >= 0]
+    return offset - 4 if opnames == ["YIELD_VALUE", "RESUME", "JUMP_BACKWARD_NO_INTERRUPT"] else offset
 
 
 def settrace(run):
     def trace(frame, event, arg):
         if name(frame.f_code) is None:
             return None
-        if event == "exception":
-            tell("raise", frame.f_code, frame.f_lasti, arg[0].__name__)
+        if event == "exception" and arg[2] is not None and arg[2].tb_frame is frame:
+            # Of a StopIteration that FOR_ITER or SEND swallows it is told without an entry in the traceback.
+            tell("raise", frame.f_code, suspension(frame.f_code, frame.f_lasti), arg[0].__name__)
         return trace
 
     def profile(frame, event, arg):
