@@ -320,3 +320,88 @@ def test_cpython_tells_the_same_of_generated_programs(functions):
         script.write_text(program(functions))
         compile(script.read_text(), script, "exec")
         compare(script, folder)
+
+
+# -------------------------------------------------------------------------------------------------------------- threads
+
+THREADS = """
+import sys, threading, time, _thread
+
+class Named(threading.Thread):
+    @property
+    def name(self): raise SystemExit("the program's code ran")
+    def __getattr__(self, name): raise SystemExit("the program's code ran")
+    def __eq__(self, other): raise SystemExit("the program's code ran")
+    def __hash__(self): return 1
+    def run(self): len("")
+
+class Property(threading.Thread):
+    @property
+    def _name(self): raise SystemExit("the program's code ran")
+    @_name.setter
+    def _name(self, name): pass
+    def run(self): len("")
+
+def work(): len("")
+
+def wait():
+    # A thread that has been joined may not be over for the operating system.
+    time.sleep(0.05)
+
+for thread in (threading.Thread(target=work, name="first"), Named(), Property()):
+    thread.start()
+    thread.join()
+    wait()
+done = _thread.allocate_lock()
+done.acquire()
+def bare(): done.release()
+_thread.start_new_thread(bare, ())
+done.acquire()
+wait()
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print(threading.get_native_id(), threading.get_ident())
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_begin_and_end(tmp_path, engine):
+    script = tmp_path / "prog.py"
+    script.write_text(THREADS)
+    lines = reported(script, tmp_path, engine)
+    threads = [line for line in lines if line["kind"] == "thread"]
+    starts = {line["thread"]: line for line in threads if line["event"] == "start"}
+    assert [line.get("name") for line in starts.values()] == ["MainThread", "first", "Thread-1", None, None]
+    assert list(starts) == list(dict.fromkeys(line["thread"] for line in lines if line["kind"] == "step"))
+    # All but the main thread have ended, each before the next began.
+    order = [(line["event"], line["thread"]) for line in threads[1:]]
+    assert order == [(event, thread) for thread in list(starts)[1:] for event in ("start", "end")]
+    numbers = [line["step"] for line in lines if line["kind"] in ("thread", "step")]
+    assert numbers == sorted(numbers)
+    assert all("ident" in line for line in starts.values())
+
+
+def test_threads_in_the_text_report(tmp_path):
+    script = tmp_path / "prog.py"
+    script.write_text(THREADS)
+    output = tmp_path / "text"
+    run("-m", "debugop", "run", "-o", output, script)
+    shown = [line.split(" (ident")[0] for line in output.read_text().splitlines() if line.startswith("═══")]
+    ended = [line for line in shown if line.endswith("ended")]
+    assert ended == [f"═══ thread {number} ended" for number in (2, 3, 4, 5)]
+    begun = ["thread 2 first", "thread 3 Thread-1", "thread 4", "thread 5"]
+    # Each goes on after the other, and back to the first.
+    assert [line[4:] for line in shown if line not in ended] == [
+        name for one in begun for name in (one, "thread 1")
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------------- engines
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("example", ["async_generators", "exceptions", "generators", "groups", "suppress", "threads"])
+def test_every_engine_tells_the_same(tmp_path, example, engine):
+    script = ROOT / "examples" / f"{example}.py"
+    ours = as_told(reported(script, tmp_path), script.parent)
+    assert as_told(reported(script, tmp_path, engine), script.parent) == ours
+    assert ours

@@ -57,6 +57,7 @@ def test_the_report_is_the_expected_one(example, folder, request):
     # What differs from place to place and from run to run.
     report = report.replace(f"{ROOT}/", "")
     report = re.sub(r"\(ident \d+\)", "(ident ...)", report)
+    report = re.sub(r"═══ thread \d+ ended\n", "", report)
     report = re.sub(r", [\d.]+ s$", "", report.rstrip("\n")) + "\n"
     expected = EXPECTED / f"{example}.txt"
     if request.config.getoption("--write-expected"):

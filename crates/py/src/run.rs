@@ -3,6 +3,7 @@
 mod count;
 mod output;
 mod reporter;
+mod threads;
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -361,6 +362,7 @@ impl Run {
         let Ok(mut sink) = self.sink.lock() else {
             return Ok(Some("the report failed and ends early".to_owned()));
         };
+        sink.end_threads(steps + 1);
         let summary = match &self.counts {
             Some(counts) => counts.summary(py),
             None => sink.counter.summary(),

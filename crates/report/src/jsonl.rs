@@ -12,6 +12,7 @@ use crate::code::{CodeInfo, InstructionInfo};
 use crate::step::{Event, FrameEvent, Step};
 use crate::story::{Happening, Story};
 use crate::summary::Summary;
+use crate::thread::{ThreadChange, ThreadEvent};
 
 /// The version that the header names. It grows when a reader of the old form would misread the new one;
 /// new keys and new values of `event` and `frame_event` do not count.
@@ -32,6 +33,7 @@ enum Line<'a> {
     Header(Header),
     Code(CodeLine<'a>),
     Event(EventLine<'a>),
+    Thread(ThreadLine<'a>),
     Step(StepLine<'a>),
     Summary(SummaryLine),
 }
@@ -91,6 +93,17 @@ struct EventLine<'a> {
     exception: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct ThreadLine<'a> {
+    event: &'static str,
+    step: u64,
+    thread: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ident: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -188,6 +201,26 @@ impl<W: Write + Send> Report for JsonlReport<W> {
             frame_event: frame_event.map(|event| event.name()),
             stack: step.stack,
             exception,
+        }))
+    }
+
+    fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
+        self.header()?;
+        let &ThreadEvent {
+            thread,
+            step,
+            change,
+        } = event;
+        let (event, ident, name) = match change {
+            ThreadChange::Start { ident, name } => ("start", Some(ident), name),
+            ThreadChange::End => ("end", None, None),
+        };
+        self.write(&Line::Thread(ThreadLine {
+            event,
+            step,
+            thread,
+            ident,
+            name,
         }))
     }
 

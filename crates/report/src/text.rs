@@ -30,6 +30,7 @@ use crate::sources::Sources;
 use crate::step::{FrameEvent, Step};
 use crate::story::Story;
 use crate::summary::Summary;
+use crate::thread::{ThreadChange, ThreadEvent};
 use layout::Layout;
 use row::Row;
 use style::Palette;
@@ -66,6 +67,10 @@ pub struct TextReport<W: Write> {
     frames: FxHashMap<u64, Frame>,
     threads: FxHashMap<u64, Thread>,
     story: Story,
+    /// How many threads there have been.
+    threads_seen: usize,
+    /// Names of threads that have not had a step yet.
+    names: FxHashMap<u64, String>,
     /// The thread that the last line was about.
     thread: Option<u64>,
 }
@@ -132,6 +137,8 @@ impl<W: Write + Send> TextReport<W> {
             frames: FxHashMap::default(),
             threads: FxHashMap::default(),
             story: Story::default(),
+            threads_seen: 0,
+            names: FxHashMap::default(),
             thread: None,
         }
     }
@@ -221,18 +228,25 @@ impl<W: Write + Send> TextReport<W> {
         if self.thread.is_none() {
             self.legend()?;
         }
-        let number = self.threads.len() + 1;
-        let new = Thread {
-            number,
-            frame: None,
-        };
-        let thread = *self.threads.entry(step.thread).or_insert(new);
-        if self.thread != Some(step.thread) && self.threads.len() > 1 {
+        let known = self.threads.get(&step.thread).copied();
+        let thread = known.unwrap_or_else(|| {
+            self.threads_seen += 1;
+            Thread {
+                number: self.threads_seen,
+                frame: None,
+            }
+        });
+        let name = self.names.remove(&step.thread);
+        let other = known.is_none() || self.thread != Some(step.thread);
+        if other && self.threads_seen > 1 {
             let quiet = self.palette.quiet;
             let mut row = Row::new(self.options.width);
             row.put(quiet, "═══ ")
                 .put(self.palette.function, &format!("thread {}", thread.number));
-            if number == thread.number {
+            if known.is_none() {
+                if let Some(name) = name {
+                    row.space(1).put(self.palette.function, &name);
+                }
                 row.put(quiet, &format!(" (ident {})", step.thread));
             }
             self.write(row)?;
@@ -247,6 +261,24 @@ impl<W: Write + Send> Report for TextReport<W> {
         self.show(step)?;
         if self.options.flush_each_step {
             self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
+        match event.change {
+            ThreadChange::Start { name, .. } => {
+                let name = name.map(|name| (event.thread, name.to_owned()));
+                self.names.extend(name);
+            }
+            ThreadChange::End => {
+                if let Some(thread) = self.threads.remove(&event.thread) {
+                    let mut row = Row::new(self.options.width);
+                    let ended = format!("═══ thread {} ended", thread.number);
+                    row.put(self.palette.quiet, &ended);
+                    self.write(row)?;
+                }
+            }
         }
         Ok(())
     }
