@@ -390,9 +390,7 @@ def test_threads_in_the_text_report(tmp_path):
     assert ended == [f"═══ thread {number} ended" for number in (2, 3, 4, 5)]
     begun = ["thread 2 first", "thread 3 Thread-1", "thread 4", "thread 5"]
     # Each goes on after the other, and back to the first.
-    assert [line[4:] for line in shown if line not in ended] == [
-        name for one in begun for name in (one, "thread 1")
-    ]
+    assert [line[4:] for line in shown if line not in ended] == [name for one in begun for name in (one, "thread 1")]
 
 
 # ------------------------------------------------------------------------------------------------------------- engines

@@ -49,14 +49,11 @@ fn is_descriptor_of_c(object: &Bound<'_, PyAny>) -> bool {
     };
     let bound_slot = BOUND_SLOT.get_or_init(py, find);
     let kind = object.get_type();
-    // SAFETY: only the addresses of the interpreter's own static types are taken.
-    let exported = unsafe {
-        [
-            &raw mut PyMethodDescr_Type,
-            &raw mut PyClassMethodDescr_Type,
-            &raw mut PyWrapperDescr_Type,
-        ]
-    };
+    let exported = [
+        &raw mut PyMethodDescr_Type,
+        &raw mut PyClassMethodDescr_Type,
+        &raw mut PyWrapperDescr_Type,
+    ];
     exported.contains(&kind.as_type_ptr()) || bound_slot.as_ref().is_some_and(|slot| kind.is(slot))
 }
 
