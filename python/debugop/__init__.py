@@ -16,6 +16,7 @@ from collections.abc import Sequence  # noqa: E402
 
 from debugop._core import (  # noqa: E402
     NULL,
+    Event,
     Instruction,
     Predicate,
     Record,
@@ -43,6 +44,7 @@ del Sequence
 
 __all__ = [
     "NULL",
+    "Event",
     "Follow",
     "Instruction",
     "Predicate",

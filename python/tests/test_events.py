@@ -1,5 +1,6 @@
 """Events between steps: what jsonl reports of exceptions and calls is what CPython itself tells."""
 
+import ast
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import debugop
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -391,6 +393,107 @@ def test_threads_in_the_text_report(tmp_path):
     begun = ["thread 2 first", "thread 3 Thread-1", "thread 4", "thread 5"]
     # Each goes on after the other, and back to the first.
     assert [line[4:] for line in shown if line not in ended] == [name for one in begun for name in (one, "thread 1")]
+
+
+# ------------------------------------------------------------------------------------------------------------- records
+
+
+def recorded(function, *arguments, **options):
+    with debugop.trace(function, **options) as trace:
+        try:
+            function(*arguments)
+        except Exception as error:
+            trace.error = type(error)
+    return list(trace)
+
+
+def handles(text):
+    try:
+        return int(text)
+    except ValueError as error:
+        raise KeyError(text) from error
+
+
+def test_records_have_events():
+    records = recorded(handles, "x")
+    told = [event for record in records for event in record.events]
+    assert [event.kind for event in told] == [
+        *("c_call", "c_exception", "raise", "catch"),
+        *("c_call", "c_return", "raise", "reraise", "replace", "reraise"),
+    ]
+    call, failed, raised, caught = told[:4]
+    assert str(call.callable) == "<class int>"
+    assert str(failed.exception) == str(raised.exception) == str(caught.exception)
+    assert raised.instruction.opname == "CALL"
+    assert call.instruction == raised.instruction
+    assert caught.handler.opname == "PUSH_EXC_INFO"
+    returned = told[5]
+    assert (str(returned.callable), str(returned.result)) == ("<class KeyError>", "KeyError('x')")
+    replace = told[8]
+    assert (str(replace.exception), str(replace.replaced)[:10]) == ("KeyError('x')", "ValueError")
+    assert replace.instruction.opname == "POP_EXCEPT"
+    assert replace.result is replace.callable is replace.handler is replace.from_frame is None
+    happens = [record.frame_event for record in records if record.frame_event]
+    assert happens == ["enter", "handle", "handle", "handle", "unwind"]
+    assert repr(call) == "<debugop.Event c_call <class int>>"
+
+
+def gives(n):
+    yield n
+
+
+def drains():
+    next(gives(1))
+    for _ in gives(2):
+        hasattr(gives, "x")
+
+
+def test_what_c_functions_return():
+    records = recorded(drains)
+    returned = [event for record in records for event in record.events if event.kind == "c_return"]
+    assert [(str(event.callable), str(event.result)) for event in returned] == [
+        ("<built-in next>", "1"),
+        ("<built-in hasattr>", "False"),
+    ]
+
+
+def caller(error):
+    ast.literal_eval("[1]")
+    try:
+        ast.literal_eval(error)
+    except SyntaxError:
+        return "caught"
+    return "not raised"
+
+
+def test_python_functions_that_are_not_followed():
+    records = recorded(caller, "(")
+    told = [event for record in records for event in record.events]
+    assert [event.kind for event in told] == ["unfollowed_return", "unfollowed_exception", "raise", "catch"]
+    assert [str(event.callable) for event in told[:2]] == ["<function literal_eval>"] * 2
+    assert str(told[0].result) == "[1]"
+
+
+def outer():
+    try:
+        handles("x")
+    except KeyError:
+        return "caught"
+    return "not raised"
+
+
+def test_the_frame_that_an_exception_left():
+    records = recorded(outer, follow=True)
+    (propagated,) = [event for record in records for event in record.events if event.kind == "propagate"]
+    (left,) = [record.frame for record in records if record.event == "unwind"]
+    assert propagated.from_frame == left != records[0].frame
+
+
+def test_a_record_of_a_step_has_none():
+    kept = []
+    with debugop.trace(handles, callback=lambda step: kept.append(step.record())):
+        handles("1")
+    assert (kept[0].events, kept[0].frame_event) == (None, None)
 
 
 # ------------------------------------------------------------------------------------------------------------- engines

@@ -18,6 +18,7 @@ use pyo3::types::{PyCode, PyList, PySlice, PySliceMethods, PyTuple};
 use rustc_hash::FxHashMap;
 
 use crate::convert;
+use crate::event::{EventRecord, Telling, Told};
 use crate::instruction::{Instruction, facts};
 use crate::predicate::Predicate;
 use crate::run::{describe, working_directory};
@@ -36,6 +37,9 @@ pub(crate) struct Snapshot {
     depth: u32,
     stack: Box<[Data]>,
     exception: Option<Data>,
+    /// What has happened before it; `None` in what [`Snapshot::of_live`] made.
+    told: Option<Box<[Told]>>,
+    frame_event: Option<&'static str>,
 }
 
 impl Snapshot {
@@ -67,6 +71,8 @@ impl Snapshot {
             exception: live
                 .exception(py)?
                 .map(|exception| capture(&exception, &limits)),
+            told: None,
+            frame_event: None,
         })
     }
 
@@ -95,7 +101,20 @@ impl Snapshot {
             exception: event
                 .exception(py)
                 .map(|exception| capture(&exception, &limits)),
+            told: None,
+            frame_event: None,
         }
+    }
+
+    /// Finds out what has happened before the step.
+    fn explained(mut self, py: Python<'_>, telling: &mut Telling) -> Self {
+        let code = telling.code(py, &self.code);
+        let step = self.shown(&code, 0);
+        let frame_event = step.frame_event().map(|event| event.name());
+        let told = telling.step(&step);
+        self.frame_event = frame_event;
+        self.told = Some(told);
+        self
     }
 }
 
@@ -163,6 +182,26 @@ impl Record {
     #[getter]
     fn event(&self) -> &'static str {
         event_name(self.step.kind)
+    }
+
+    /// What the step means for its frame: `"enter"`, `"resume"`, `"handle"`, `"return"`, `"yield"` or `"unwind"`; None for most steps, and
+    /// in a record that `Step.record` made.
+    #[getter]
+    fn frame_event(&self) -> Option<&'static str> {
+        self.step.frame_event
+    }
+
+    /// What has happened in the frame before the step, and which call the step is about to make: a tuple of `Event`; None in a record
+    /// that `Step.record` made.
+    #[getter]
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(told) = &self.step.told else {
+            return Ok(None);
+        };
+        let events = told
+            .iter()
+            .map(|told| EventRecord::new(&self.step.code, told));
+        PyTuple::new(py, events.collect::<Vec<_>>()).map(Some)
     }
 
     /// The code object as the program knows it, without probes.
@@ -273,6 +312,7 @@ pub(crate) struct Records {
 struct Shared {
     steps: GilCell<Vec<Arc<Snapshot>>>,
     activations: GilCell<Activations>,
+    telling: GilCell<Telling>,
 }
 
 impl Records {
@@ -444,7 +484,10 @@ impl Handler for Collector {
         let mut activations = self.records.shared.activations.take(py);
         let activation = activations.of(py, tracer, event);
         self.records.shared.activations.set(py, activations);
-        let step = Arc::new(Snapshot::take(py, tracer, event, activation));
+        let mut telling = self.records.shared.telling.take(py);
+        let step = Snapshot::take(py, tracer, event, activation).explained(py, &mut telling);
+        self.records.shared.telling.set(py, telling);
+        let step = Arc::new(step);
         self.records.with(py, |steps| steps.push(step));
         Ok(())
     }

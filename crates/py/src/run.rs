@@ -24,7 +24,7 @@ use pyo3::types::{PyCode, PyDict, PyTuple};
 use crate::convert;
 use count::{Counting, Counts};
 use output::Output;
-pub(crate) use reporter::describe;
+pub(crate) use reporter::{Codes, code_info, describe};
 use reporter::{Reporter, Sink};
 
 /// Columns of a report that does not go to a terminal.

@@ -32,7 +32,7 @@ pub(super) struct Sink {
     /// What went wrong with the output.
     pub(super) failure: Option<io::Error>,
     activations: Activations,
-    codes: FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>,
+    codes: Codes,
     /// The threads that have reported and not ended.
     threads: FxHashSet<u64>,
     flushed: Option<Instant>,
@@ -195,10 +195,13 @@ impl Handler for Reporter {
     }
 }
 
+/// Descriptions of code objects, by address. Each entry keeps its code alive.
+pub(crate) type Codes = FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>;
+
 /// The description of `code`, made at its first step.
-fn code_info(
+pub(crate) fn code_info(
     py: Python<'_>,
-    known: &mut FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>,
+    known: &mut Codes,
     code: &Arc<ProbedCode>,
 ) -> Arc<CodeInfo> {
     let next = known.len() as u32;
