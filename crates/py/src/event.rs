@@ -29,15 +29,19 @@ pub(crate) struct Told {
 impl From<Happening<'_>> for Told {
     fn from(happening: Happening<'_>) -> Self {
         let what = &happening.what;
-        Self {
+        let told = Self {
             kind: what.name(),
             instruction: happening.instruction,
             handler: what.handler(),
             from_frame: what.from(),
             exception: what.exception().cloned(),
             replaced: what.replaced().cloned(),
-            callable: what.callable().cloned(),
+            callable: None,
             result: what.result().cloned(),
+        };
+        Self {
+            callable: happening.what.into_callable(),
+            ..told
         }
     }
 }

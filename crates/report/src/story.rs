@@ -163,6 +163,18 @@ impl What<'_> {
         }
     }
 
+    /// What is or was called, to keep.
+    pub fn into_callable(self) -> Option<Value> {
+        match self {
+            What::CCall(callable) => Some(callable.into_owned()),
+            What::CReturn { callable, .. }
+            | What::CException { callable, .. }
+            | What::UnfollowedReturn { callable, .. }
+            | What::UnfollowedException { callable, .. } => Some(callable),
+            _ => None,
+        }
+    }
+
     /// What the call returned.
     pub fn result(&self) -> Option<&Value> {
         match self {
@@ -193,7 +205,17 @@ impl What<'_> {
 pub struct Story {
     /// The frames of each thread's stack that are in the stream, outermost first.
     threads: FxHashMap<u64, Vec<u64>>,
-    frames: FxHashMap<u64, Frame>,
+    frames: FxHashMap<u64, Box<Frame>>,
+    /// The frame of the last step, which the next step is most often of: it is in `threads` and not in `frames`.
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    thread: u64,
+    depth: u32,
+    id: u64,
+    frame: Box<Frame>,
 }
 
 impl Story {
@@ -204,15 +226,7 @@ impl Story {
             return happenings;
         };
         let event = step.frame_event();
-        let entered = event == Some(FrameEvent::Enter);
-        if entered {
-            self.frames.remove(&step.frame);
-        }
-        if self.frames.len() >= MOST_FRAMES && !self.frames.contains_key(&step.frame) {
-            self.frames.clear();
-        }
-        self.place(step, entered);
-        let mut frame = self.frames.remove(&step.frame).unwrap_or_default();
+        let mut frame = self.frame(step, event == Some(FrameEvent::Enter));
         let arrived = match event {
             Some(FrameEvent::Handle(exception)) => Some(exception),
             Some(FrameEvent::Unwind(exception)) => exception,
@@ -321,6 +335,24 @@ impl Story {
         happenings
     }
 
+    /// What is known of the step's frame, which becomes the top of its thread's stack.
+    fn frame(&mut self, step: &Step<'_>, entered: bool) -> Box<Frame> {
+        if let Some(current) = self.current.take() {
+            let is_same = (current.thread, current.depth, current.id)
+                == (step.thread, step.depth, step.frame);
+            if is_same && !entered {
+                return current.frame;
+            }
+            self.frames.insert(current.id, current.frame);
+        }
+        if self.frames.len() >= MOST_FRAMES && !self.frames.contains_key(&step.frame) {
+            self.frames.clear();
+        }
+        self.place(step, entered);
+        let known = self.frames.remove(&step.frame);
+        known.filter(|_| !entered).unwrap_or_default()
+    }
+
     /// Puts the step's frame on top of its thread's stack.
     fn place(&mut self, step: &Step<'_>, entered: bool) {
         let stack = self.threads.entry(step.thread).or_default();
@@ -343,12 +375,17 @@ impl Story {
     }
 
     /// Remembers the frame, or that it is over.
-    fn leave(&mut self, step: &Step<'_>, event: Option<FrameEvent<'_>>, mut frame: Frame) {
+    fn leave(&mut self, step: &Step<'_>, event: Option<FrameEvent<'_>>, mut frame: Box<Frame>) {
         match event {
             Some(FrameEvent::Yield(_)) => frame.suspended = true,
             Some(FrameEvent::Return(_) | FrameEvent::Unwind(_)) => {}
             _ => {
-                self.frames.insert(step.frame, frame);
+                self.current = Some(Current {
+                    thread: step.thread,
+                    depth: step.depth,
+                    id: step.frame,
+                    frame,
+                });
                 return;
             }
         }
