@@ -60,7 +60,7 @@ impl Telling {
     }
 
     /// What has happened before `step`.
-    pub(crate) fn step(&mut self, step: &Step<'_>) -> Box<[Told]> {
+    pub(crate) fn step(&mut self, step: &Step<'_>) -> Vec<Told> {
         self.story.step(step).into_iter().map(Told::from).collect()
     }
 }

@@ -10,7 +10,9 @@ use debugop_capture::collector::Pause;
 use debugop_capture::stack::{LiveStack, StackError};
 use debugop_capture::value::{Limits, capture, capture_slot};
 use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer};
-use debugop_report::{CodeInfo, Counter, Report, Sources, Step, TextOptions, TextReport};
+use debugop_report::{
+    CodeInfo, Counter, FrameEventKind, Report, Sources, Step, TextOptions, TextReport,
+};
 use debugop_value::Value as Data;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -37,9 +39,13 @@ pub(crate) struct Snapshot {
     depth: u32,
     stack: Box<[Data]>,
     exception: Option<Data>,
-    /// What has happened before it; `None` in what [`Snapshot::of_live`] made.
-    told: Option<Box<[Told]>>,
-    frame_event: Option<&'static str>,
+    /// What has happened before it, if anything has. Boxed, for most steps have none.
+    #[expect(
+        clippy::box_collection,
+        reason = "a thin pointer: there are many snapshots"
+    )]
+    told: Option<Box<Vec<Told>>>,
+    frame_event: Option<FrameEventKind>,
 }
 
 impl Snapshot {
@@ -110,10 +116,10 @@ impl Snapshot {
     fn explained(mut self, py: Python<'_>, telling: &mut Telling) -> Self {
         let code = telling.code(py, &self.code);
         let step = self.shown(&code, 0);
-        let frame_event = step.frame_event().map(|event| event.name());
+        let frame_event = step.frame_event().map(|event| event.kind());
         let told = telling.step(&step);
         self.frame_event = frame_event;
-        self.told = Some(told);
+        self.told = (!told.is_empty()).then(|| Box::new(told));
         self
     }
 }
@@ -188,19 +194,18 @@ impl Record {
     /// in a record that `Step.record` made.
     #[getter]
     fn frame_event(&self) -> Option<&'static str> {
-        self.step.frame_event
+        self.step.frame_event.map(FrameEventKind::name)
     }
 
     /// What has happened in the frame before the step, and which call the step is about to make: a tuple of `Event`; None in a record
     /// that `Step.record` made.
     #[getter]
     fn events<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let Some(told) = &self.step.told else {
+        if self.step.frame.is_none() {
             return Ok(None);
-        };
-        let events = told
-            .iter()
-            .map(|told| EventRecord::new(&self.step.code, told));
+        }
+        let told = self.step.told.iter().flat_map(|told| told.iter());
+        let events = told.map(|told| EventRecord::new(&self.step.code, told));
         PyTuple::new(py, events.collect::<Vec<_>>()).map(Some)
     }
 

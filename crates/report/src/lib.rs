@@ -21,7 +21,7 @@ pub use code::{CodeInfo, CodeNames, InstructionInfo};
 pub use jsonl::{FORMAT_VERSION, JsonlReport};
 pub use none::SummaryReport;
 pub use sources::Sources;
-pub use step::{Event, FrameEvent, Step};
+pub use step::{Event, FrameEvent, FrameEventKind, Step};
 pub use story::{Happening, Story, What};
 pub use summary::{Counter, Summary};
 pub use text::{TextOptions, TextReport};

@@ -56,17 +56,54 @@ pub enum FrameEvent<'a> {
     Unwind(Option<&'a Value>),
 }
 
+/// Which [`FrameEvent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameEventKind {
+    /// [`FrameEvent::Enter`].
+    Enter,
+    /// [`FrameEvent::Resume`].
+    Resume,
+    /// [`FrameEvent::Handle`].
+    Handle,
+    /// [`FrameEvent::Return`].
+    Return,
+    /// [`FrameEvent::Yield`].
+    Yield,
+    /// [`FrameEvent::Unwind`].
+    Unwind,
+}
+
+impl FrameEventKind {
+    /// Its name in `jsonl`.
+    pub fn name(self) -> &'static str {
+        match self {
+            FrameEventKind::Enter => "enter",
+            FrameEventKind::Resume => "resume",
+            FrameEventKind::Handle => "handle",
+            FrameEventKind::Return => "return",
+            FrameEventKind::Yield => "yield",
+            FrameEventKind::Unwind => "unwind",
+        }
+    }
+}
+
 impl FrameEvent<'_> {
+    /// Which it is.
+    pub fn kind(&self) -> FrameEventKind {
+        match self {
+            FrameEvent::Enter => FrameEventKind::Enter,
+            FrameEvent::Resume => FrameEventKind::Resume,
+            FrameEvent::Handle(_) => FrameEventKind::Handle,
+            FrameEvent::Return(_) => FrameEventKind::Return,
+            FrameEvent::Yield(_) => FrameEventKind::Yield,
+            FrameEvent::Unwind(_) => FrameEventKind::Unwind,
+        }
+    }
+
     /// Its name in `jsonl`.
     pub fn name(&self) -> &'static str {
-        match self {
-            FrameEvent::Enter => "enter",
-            FrameEvent::Resume => "resume",
-            FrameEvent::Handle(_) => "handle",
-            FrameEvent::Return(_) => "return",
-            FrameEvent::Yield(_) => "yield",
-            FrameEvent::Unwind(_) => "unwind",
-        }
+        self.kind().name()
     }
 }
 
