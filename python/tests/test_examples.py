@@ -64,6 +64,7 @@ def test_the_report_is_the_expected_one(example, folder, request):
     report = re.sub(r"\(ident \d+\)", "(ident ...)", report)
     # A message with the path of a module, cut somewhere in it.
     report = re.sub(r"(from 'shop' \()[^\")]*", r"\1...", report)
+    report = re.sub(r"═══ thread \d+ ended\n", "", report)
     report = re.sub(r", [\d.]+ s$", "", report.rstrip("\n")) + "\n"
     assert_expected(example, report, request)
 

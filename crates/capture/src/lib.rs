@@ -38,6 +38,7 @@ mod replace;
 mod ring;
 pub mod site;
 pub mod stack;
+mod thread;
 pub mod toplevel;
 mod tracer;
 pub mod value;
@@ -56,6 +57,7 @@ pub use native::Native;
 pub use probed::{ProbeError, ProbedCode};
 pub use references::is_unshared;
 pub use ring::TopOfStack;
+pub use thread::thread_name;
 pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 
 /// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.

@@ -2,6 +2,7 @@
 
 mod article;
 mod convert;
+mod event;
 mod instruction;
 mod predicate;
 mod record;
@@ -23,6 +24,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
+    #[pymodule_export]
+    use crate::event::EventRecord;
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
