@@ -63,4 +63,5 @@ pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 /// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
 pub fn prepare(py: pyo3::Python<'_>) {
     names::prepare(py);
+    value::bound_slot(py);
 }
