@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN
 
-.PHONY: help demo test test-rust test-python test-corpus test-cpython bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-corpus test-cpython examples bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -32,6 +32,9 @@ test-corpus: ## the bytecode crate over every code object of every standard libr
 
 test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files
 	@$(DEV) test-cpython
+
+examples: ## write what debugop reports of examples/*.py to examples/expected, for every version found
+	@$(DEV) examples
 
 bench: ## what tracing costs: ten programs of pyperformance, QUICK=1 for a first impression
 	@$(DEV) bench

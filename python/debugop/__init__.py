@@ -7,12 +7,19 @@
     trace.print()
 """
 
+import sys
+
 from debugop import _supported
 
 _supported.check(__name__, __path__[0])
 
+# `python -m debugop` has put the current directory in front: modules of the program that are called as the library's are not for
+# debugop. Until `-m` has found its module `sys.argv` is as it is here (`Modules/main.c`, `Lib/runpy.py`).
+_first = sys.path[:1] if sys.argv[:1] == ["-m"] and not sys.flags.safe_path else []
+del sys.path[: len(_first)]
+
 # An unsupported interpreter must not load the module.
-from collections.abc import Sequence  # noqa: E402
+from _collections_abc import Sequence  # noqa: E402 - `collections` need not be imported for it
 
 from debugop._core import (  # noqa: E402
     NULL,
@@ -34,8 +41,14 @@ from debugop._core import (  # noqa: E402
     opcode,
 )
 from debugop._core import VERSION as __version__  # noqa: E402
-from debugop._trace import Follow, Trace, trace  # noqa: E402
-from debugop._whole import start, stop  # noqa: E402
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this
+if TYPE_CHECKING:
+    from debugop._trace import Follow, Trace, trace
+    from debugop._whole import start, stop
+
+sys.path[:0] = _first
+del _first, sys
 
 # It has every method of the interface. It is not a MutableSequence: its length cannot be changed.
 Sequence.register(Stack)
@@ -66,3 +79,19 @@ __all__ = [
     "stop",
     "trace",
 ]
+
+# Imported when they are asked for: the command `debugop` needs none of them, and they import much of the standard library.
+_LATER = {"Follow": "_trace", "Trace": "_trace", "trace": "_trace", "start": "_whole", "stop": "_whole"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -96,16 +96,26 @@ def finish(report, _launcher) -> None:
 def forget_imports() -> None:
     """Take out of `sys.modules` what was imported for debugop, so that the program's imports find what they would find.
 
-    Extension modules stay, because not every one can be loaded twice, and so does `threading`, which keeps the state of
-    the whole process.
+    That is what comes after `site`, the last module that the interpreter loads before a program: a module takes its place
+    in the order when it has been loaded. Extension modules stay, because not every one can be loaded twice, and so does
+    `threading`, which keeps the state of the whole process.
     """
     names = list(sys.modules)
-    for name in names[names.index("debugop") :]:
+    last = "site" if "site" in sys.modules else "__main__"
+    for name in names[names.index(last) + 1 :]:
         spec = getattr(sys.modules[name], "__spec__", None)
         written_in_python = isinstance(getattr(spec, "loader", None), _bootstrap_external.SourceFileLoader)
         written_in_python |= getattr(spec, "loader", None) is _bootstrap.FrozenImporter
-        if written_in_python and name.partition(".")[0] not in ("debugop", "threading", "__main__"):
+        if written_in_python and package(name) not in ("debugop", "threading", "__main__"):
             del sys.modules[name]
+    for name in names:
+        if package(name) not in sys.modules:
+            sys.modules.pop(name, None)
+
+
+def package(name: str) -> str:
+    """The outermost package of a module, or the module itself."""
+    return name.partition(".")[0]
 
 
 def main_module():
@@ -268,8 +278,11 @@ def compile_by_interpreter(data: bytes, filename: str):
     There is no function for this alone, so it also runs the code, and an audit hook stops it there. A hook cannot be
     removed, but a program that comes here is one with errors, and ends.
     """
+    # The program's directory stands first, and may have a module of this name.
+    path, sys.path = sys.path, sys.path[1:]
     import tempfile
 
+    sys.path = path
     compiled = []
 
     class Compiled(BaseException):

@@ -9,6 +9,7 @@ import shutil
 import sys
 import threading
 import types
+import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal, TypeVar, overload
@@ -244,6 +245,15 @@ class Trace:
         if core is not None:
             self._earlier += core.steps
             core.stop()
+            _warn_of_left_out(*core.left_out)
+
+
+def _warn_of_left_out(count: int, named: list[str]) -> None:
+    """One warning for all the code that was to be traced and is not, where the trace ends."""
+    if count:
+        further = f"\n  and {count - len(named)} more" if count > len(named) else ""
+        text = "debugop has not traced\n  " + "\n  ".join(named) + further
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def _is_callable(value: object) -> bool:

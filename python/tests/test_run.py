@@ -119,6 +119,7 @@ case("empty file", {"prog.py": ""}, ["prog.py"])
 
 script("syntax error", "x = 1\nprint('not run')\ndef f(:\n    pass\n")
 script("syntax error on a long line", "x = " + "1 + " * 50 + "= 2\n")
+script("syntax error beside a tempfile.py", "x = 1\nreturn x\n", files={"tempfile.py": "print('mine')"})
 script("error of the compiler", "x = 1\nreturn x\n")
 script("indentation error", "if 1:\nprint(1)\n")
 script("tabs and blanks", "if 1:\n\tx = 1\n        y = 2\n")

@@ -1,6 +1,7 @@
 """`step.stack`: the value stack as a sequence."""
 
 import collections.abc
+import dis
 import threading
 
 import debugop
@@ -109,9 +110,11 @@ def test_objects_are_the_programs_own():
 
 def test_a_stale_stack_says_so():
     kept = at("BINARY_OP", add, lambda stack: stack, 1, 2)
+    empty = at("RESUME", add, lambda stack: stack, 1, 2)
     for use in (len, list, reversed, lambda stack: stack[0], lambda stack: stack[:], lambda stack: stack.copy()):
-        with pytest.raises(debugop.StaleStep, match="this step is over"):
-            use(kept)
+        for stack in (kept, empty):
+            with pytest.raises(debugop.StaleStep, match="this step is over"):
+                use(stack)
     assert repr(kept) == "<debugop.Stack (over)>"
 
 
@@ -141,3 +144,39 @@ def test_a_deep_stack():
     exec(source, namespace)
     seen = at("BINARY_OP", namespace["deep"], lambda stack: (len(stack), stack.copy(), stack[81]), 7)
     assert seen == (82, [7] * 82, 7)
+
+
+def raises_in_with(manager, function):
+    with manager:
+        return function(1)
+
+
+class Suppresses:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return True
+
+
+def test_lasti_is_the_originals_and_cannot_be_written():
+    """Below an exception stands the code unit that raised it; the copy that runs has others."""
+    found = []
+
+    def callback(step):
+        if step.instruction.opname == "PUSH_EXC_INFO":
+            lasti = step.stack[-2]
+            with pytest.raises(TypeError, match="cannot write"):
+                step.stack[-2] = lasti
+            found.append((lasti, step.record().stack[-2].value))
+
+    def fails(x):
+        return x + "1"
+
+    debugop.trace(raises_in_with, callback)(Suppresses(), fails)
+    [(lasti, recorded)] = found
+    assert lasti == recorded
+    raised = max(
+        (one for one in dis.get_instructions(raises_in_with) if one.offset <= 2 * lasti), key=lambda one: one.offset
+    )
+    assert raised.opname == "CALL"

@@ -6,6 +6,7 @@ import time
 
 import debugop
 import pytest
+from oracle.running import running_code
 
 
 def work(n):
@@ -85,9 +86,10 @@ def test_started_here_and_stopped_there():
     original = work.__code__
     trace = debugop.trace(work)
     trace.start()
-    assert work.__code__ is not original
-    in_threads(1, lambda number: trace.stop())
+    assert running_code(work) is not original
     assert work.__code__ is original
+    in_threads(1, lambda number: trace.stop())
+    assert running_code(work) is work.__code__ is original
     assert not trace.active
     work(3)
     assert len(trace) == 0
@@ -121,7 +123,7 @@ def test_traces_of_the_same_function_started_and_stopped_by_many_threads():
         return counts
 
     assert in_threads(4, run) == [{True}] * 4
-    assert work.__code__ is original
+    assert running_code(work) is work.__code__ is original
 
 
 def test_one_trace_entered_by_many_threads():
@@ -135,7 +137,7 @@ def test_one_trace_entered_by_many_threads():
 
     assert in_threads(4, run) == [True] * 4
     assert not trace.active
-    assert work.__code__ is original
+    assert running_code(work) is work.__code__ is original
     # Whoever came last before it was ended saw a whole call.
     assert len(trace) >= 200 * len(alone(4)) * 0.5
 

@@ -30,18 +30,13 @@ def traced(handler):
 
 def decoded(records):
     """(instruction, kind, payload) of each record."""
-    at, found = 0, []
-    while at < len(records):
-        head, instruction = struct.unpack_from("<BI", records, at)
-        at += 5
-        kind, payload = head & 7, None
-        if kind >= 2:
-            (payload,) = struct.unpack_from({2: "<q", 3: "<d", 4: "<Q"}[kind], records, at)
-            at += 8
-        if head & 8:
-            assert struct.unpack_from("<Q", records, at) != (0,)
-            at += 8
-        found.append((instruction, kind, payload))
+    found = []
+    for kind, instruction, payload in struct.iter_unpack("<II8s", records):
+        if kind == 5:
+            assert payload != bytes(8)
+        else:
+            form = {2: "<q", 3: "<d", 4: "<Q"}.get(kind)
+            found.append((instruction, kind, struct.unpack(form, payload)[0] if form else None))
     return found
 
 

@@ -13,6 +13,7 @@ import types
 
 import debugop
 import pytest
+from oracle.running import running_code
 
 
 def double(x):
@@ -26,7 +27,7 @@ def fails(x):
 
 
 def sites_in(function):
-    return [constant for constant in function.__code__.co_consts if type(constant) is debugop.Site]
+    return [constant for constant in running_code(function).co_consts if type(constant) is debugop.Site]
 
 
 def offsets(records):

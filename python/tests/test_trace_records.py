@@ -11,6 +11,7 @@ import debugop
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle.running import running_code
 
 
 def identity(x):
@@ -298,7 +299,7 @@ def test_printing_shows_lines_of_code_without_a_file():
 
 
 def site_of(function):
-    return next(constant for constant in function.__code__.co_consts if type(constant) is debugop.Site)
+    return next(constant for constant in running_code(function).co_consts if type(constant) is debugop.Site)
 
 
 def test_a_probed_function_can_be_pickled_by_value():
@@ -315,7 +316,7 @@ def test_a_probed_function_can_be_pickled_by_value():
         site = site_of(function)
         assert pickle.loads(pickle.dumps(site)) == 0
         assert "RESUME in" in repr(site)
-        copy = types.FunctionType(reduced(function.__code__), globals())
+        copy = types.FunctionType(reduced(running_code(function)), globals())
         assert copy(3) == [4, 4]
         assert len(trace) == 0
         function(1)

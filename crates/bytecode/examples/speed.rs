@@ -1,7 +1,8 @@
 //! How fast code objects are analysed and probes inserted everywhere. Run by `cargo xtask bench-bytecode`.
 //!
-//! `speed corpus VERSION FILE…`: the code objects of these files of the dump; `speed linear VERSION`: one code object
-//! of growing size. Prints one JSON object per line. Times are CPU times: the best of several rounds.
+//! `speed corpus VERSION FILE…`: the code objects of these files of the dump; `speed phases VERSION`: every code object of
+//! the dump, each step of probing for itself; `speed linear VERSION`: one code object of growing size. Prints one JSON
+//! object per line. Times are the best of several rounds, CPU times but for `phases`, whose clock has to be cheap.
 
 #![allow(clippy::print_stdout, reason = "prints its results")]
 
@@ -9,12 +10,14 @@
 #[allow(dead_code, reason = "shared with the corpus tests")]
 mod reader;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 use debugop_bytecode::location_table::{self, Location, LocationEntry};
 use debugop_bytecode::opcode::{Op, Opcode};
-use debugop_bytecode::{Analysis, CodeView, Insertion, Version, insert, sites};
+use debugop_bytecode::{
+    Analysis, CodeView, Inserted, Insertion, Sites, Unwind, Version, callable_depth, insert, sites,
+};
 use reader::Corpus;
 
 const ROUNDS: usize = 7;
@@ -31,7 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let version = Version::from_minor(minor).ok_or("the version is unknown")?;
     match mode.as_str() {
         "corpus" => corpus(version, files),
-        "linear" => linear(version),
+        "phases" => phases(version),
+        "linear" => linear(version, files),
         _ => Err(format!("unknown mode {mode}").into()),
     }
 }
@@ -59,20 +63,7 @@ impl Owned {
 }
 
 fn corpus(version: Version, files: &[String]) -> Result<(), Box<dyn std::error::Error>> {
-    let corpus = Corpus::open(version).ok_or("there is no dump")?;
-    let mut codes = Vec::new();
-    corpus.for_each(
-        |file| files.iter().any(|wanted| wanted == file),
-        |code| {
-            codes.push(Owned {
-                code: code.view.code.to_vec(),
-                exceptions: code.view.exception_table.to_vec(),
-                locations: code.view.location_table.to_vec(),
-                first_line: code.view.first_line,
-                stack_size: code.view.stack_size,
-            });
-        },
-    );
+    let codes = codes(version, |file| files.iter().any(|wanted| wanted == file))?;
     let mut instructions = 0;
     let best = best_of_rounds(|| {
         instructions = 0;
@@ -89,8 +80,78 @@ fn corpus(version: Version, files: &[String]) -> Result<(), Box<dyn std::error::
     Ok(())
 }
 
-fn linear(version: Version) -> Result<(), Box<dyn std::error::Error>> {
-    for size in [1_000, 10_000, 100_000, 1_000_000] {
+/// The code objects of some of the dump's files.
+fn codes(
+    version: Version,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Owned>, Box<dyn std::error::Error>> {
+    let corpus = Corpus::open(version).ok_or("there is no dump")?;
+    let mut codes = Vec::new();
+    corpus.for_each(wanted, |code| {
+        codes.push(Owned {
+            code: code.view.code.to_vec(),
+            exceptions: code.view.exception_table.to_vec(),
+            locations: code.view.location_table.to_vec(),
+            first_line: code.view.first_line,
+            stack_size: code.view.stack_size,
+        });
+    });
+    Ok(codes)
+}
+
+/// What is done to a code object that gets probes, in this order.
+const PHASES: [&str; 5] = ["analysis", "sites", "insertion", "callables", "freeing"];
+
+fn phases(version: Version) -> Result<(), Box<dyn std::error::Error>> {
+    let codes = codes(version, |_| true)?;
+    let mut best = [Duration::MAX; PHASES.len()];
+    let mut instructions = 0;
+    for _ in 0..ROUNDS {
+        let mut round = [Duration::ZERO; PHASES.len()];
+        instructions = 0;
+        for code in &codes {
+            let view = code.view(version);
+            let mut lap = Instant::now();
+            let mut phase = round.iter_mut();
+            let mut end_phase = || {
+                let now = Instant::now();
+                if let Some(phase) = phase.next() {
+                    *phase += now - std::mem::replace(&mut lap, now);
+                }
+            };
+            let analysis = Analysis::new(&view)?;
+            end_phase();
+            let sites = sites(&analysis);
+            end_phase();
+            let inserted = everywhere(&view, &analysis, &sites)?;
+            end_phase();
+            let callables: Vec<_> = analysis
+                .instructions()
+                .iter()
+                .map(|instruction| callable_depth(version, instruction))
+                .collect();
+            end_phase();
+            instructions += analysis.instructions().len();
+            std::hint::black_box((inserted, callables, sites, analysis));
+            end_phase();
+        }
+        for (best, round) in best.iter_mut().zip(round) {
+            *best = round.min(*best);
+        }
+    }
+    for (phase, best) in PHASES.iter().zip(best) {
+        println!(
+            "{{\"phase\": \"{phase}\", \"codes\": {}, \"instructions\": {instructions}, \"seconds\": {}}}",
+            codes.len(),
+            best.as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+fn linear(version: Version, sizes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    for size in sizes {
+        let size = size.parse()?;
         let code = synthetic(version, size)?;
         let mut instructions = 0;
         let best = best_of_rounds(|| {
@@ -119,14 +180,24 @@ fn best_of_rounds(
 
 /// Decodes, analyses, plans the sites, inserts and assembles; returns the number of original instructions.
 fn insert_everywhere(view: &CodeView<'_>) -> Result<u64, Box<dyn std::error::Error>> {
+    let analysis = Analysis::new(view)?;
+    let sites = sites(&analysis);
+    std::hint::black_box(everywhere(view, &analysis, &sites)?);
+    Ok(analysis.instructions().len() as u64)
+}
+
+/// Inserts the same probe at every site.
+fn everywhere(
+    view: &CodeView<'_>,
+    analysis: &Analysis,
+    sites: &Sites,
+) -> Result<Inserted, Box<dyn std::error::Error>> {
     let opcode = |op: Op| op.opcode(view.version).ok_or("every version has it");
     let sequence = [
         (opcode(Op::LoadConst)?, 0),
         (opcode(Op::UnaryInvert)?, 0),
         (opcode(Op::PopTop)?, 0),
     ];
-    let analysis = Analysis::new(view)?;
-    let sites = sites(&analysis);
     let insertions: Vec<_> = sites
         .sites
         .iter()
@@ -135,8 +206,10 @@ fn insert_everywhere(view: &CodeView<'_>) -> Result<u64, Box<dyn std::error::Err
             sequence: &sequence,
         })
         .collect();
-    std::hint::black_box(insert(view, &analysis, &insertions, None)?);
-    Ok(analysis.instructions().len() as u64)
+    let unwind = Unwind {
+        sequence: &sequence,
+    };
+    Ok(insert(view, analysis, &insertions, Some(unwind))?)
 }
 
 /// A function body of about `size` instructions: branches of different lengths, most of which need an EXTENDED_ARG once

@@ -4,10 +4,11 @@ use crate::cfg::{self, Block};
 use crate::depth;
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::{Instruction, decode_units, reference, start_at};
+use crate::instruction::{Decoded, Instruction};
 use crate::location_table::{Location, LocationEntry};
 use crate::locations::Locations;
 use crate::opcode::{JumpKind, Op, OpcodeInfo};
+use crate::starts::Starts;
 use crate::version::Version;
 
 /// The parts of a code object that hold its instructions.
@@ -48,6 +49,8 @@ pub(crate) mod flag {
     pub(crate) const HANDLER_ONLY: u8 = 4;
     /// Some jump other than `JUMP_BACKWARD_NO_INTERRUPT` lands on it.
     pub(crate) const INTERRUPTIBLE_TARGET: u8 = 8;
+    /// Places at it and right after it are out of the ordinary.
+    pub(crate) const NEIGHBOUR: u8 = 16;
 }
 
 /// Instructions, tables, control flow and stack depths of one code object.
@@ -55,11 +58,12 @@ pub(crate) mod flag {
 pub struct Analysis {
     pub(crate) version: Version,
     pub(crate) instructions: Vec<Instruction>,
-    /// For every code unit, the index of its instruction.
-    pub(crate) owners: Vec<u32>,
+    pub(crate) starts: Starts,
     /// Instructions whose argument names another one, with that one's index, in order.
     pub(crate) references: Vec<(u32, u32)>,
     pub(crate) entries: Vec<ExceptionEntry>,
+    /// Whether writing the entries gives the same bytes.
+    pub(crate) canonical_entries: bool,
     pub(crate) locations: Locations,
     pub(crate) depths: Vec<u32>,
     pub(crate) flags: Vec<u8>,
@@ -74,62 +78,67 @@ impl Analysis {
     /// Every variant of [`Error`] that speaks of bytecode, tables or stack depth.
     pub fn new(view: &CodeView<'_>) -> Result<Self, Error> {
         let version = view.version;
-        let (instructions, owners) = decode_units(version, view.code)?;
-        let entries = exception_table::parse(view.exception_table)?;
-        let locations = Locations::new(view.location_table, view.first_line, owners.len())?;
+        let mut decoded = Decoded::new(version, view.code)?;
+        let (entries, canonical_entries) = exception_table::read(view.exception_table)?;
+        let units = decoded.starts.units();
+        let locations = Locations::new(view.location_table, view.first_line, units as usize)?;
+        decoded.resolve(version)?;
+        let flags = decoded.neighbours.iter().map(
+            |&is_neighbour| {
+                if is_neighbour { flag::NEIGHBOUR } else { 0 }
+            },
+        );
         let mut analysis = Self {
             version,
-            flags: vec![0; instructions.len()],
+            flags: flags.collect(),
             depths: Vec::new(),
-            references: Vec::new(),
+            references: decoded.references,
             entry: None,
-            instructions,
-            owners,
+            instructions: decoded.instructions,
+            starts: decoded.starts,
             entries,
+            canonical_entries,
             locations,
         };
-        analysis.resolve()?;
+        analysis.mark_targets();
+        analysis.find_entry();
         analysis.check_entries()?;
         depth::compute(&mut analysis, view.stack_size)?;
         Ok(analysis)
     }
 
-    fn resolve(&mut self) -> Result<(), Error> {
-        for (index, instruction) in self.instructions.iter().enumerate() {
-            let Some(info) = instruction.opcode.info(self.version) else {
-                continue;
-            };
-            if self.entry.is_none() && is_entry(self.version, info.op, instruction.arg) {
-                self.entry = Some(index as u32);
+    fn mark_targets(&mut self) {
+        let facts = self.version.facts();
+        for &(from, to) in &self.references {
+            let opcode = self.instructions[from as usize].opcode;
+            let facts = &facts[usize::from(opcode.0)];
+            let flags = &mut self.flags[to as usize];
+            if facts.jumps() {
+                *flags |= flag::JUMP_TARGET;
             }
-            let Some(target) = reference(instruction, info) else {
-                continue;
-            };
-            let to =
-                start_at(&self.instructions, &self.owners, target).ok_or(Error::JumpTarget {
-                    offset: instruction.offset,
-                    target,
-                })?;
-            if info.jump != JumpKind::None {
-                self.flags[to as usize] |= flag::JUMP_TARGET;
+            if facts.op != Op::JumpBackwardNoInterrupt {
+                *flags |= flag::INTERRUPTIBLE_TARGET;
             }
-            if info.op != Op::JumpBackwardNoInterrupt {
-                self.flags[to as usize] |= flag::INTERRUPTIBLE_TARGET;
-            }
-            self.references.push((index as u32, to));
         }
-        Ok(())
+    }
+
+    fn find_entry(&mut self) {
+        let facts = self.version.facts();
+        let entry = self.instructions.iter().position(|instruction| {
+            let op = facts[usize::from(instruction.opcode.0)].op;
+            is_entry(self.version, op, instruction.arg)
+        });
+        self.entry = entry.map(|index| index as u32);
     }
 
     fn check_entries(&mut self) -> Result<(), Error> {
-        let length = self.owners.len() as u32 * 2;
+        let length = self.starts.units() * 2;
         let mut free = 0;
         for entry in &self.entries {
             let &ExceptionEntry {
                 start, end, target, ..
             } = entry;
-            let is_start =
-                |offset: u32| start_at(&self.instructions, &self.owners, i64::from(offset));
+            let is_start = |offset: u32| self.starts.at_byte(i64::from(offset));
             if is_start(start).is_none() || (end != length && is_start(end).is_none()) {
                 return Err(Error::ExceptionRange { start, end });
             }
@@ -178,13 +187,13 @@ impl Analysis {
 
     /// The instruction whose opcode unit is at this byte offset.
     pub fn at_offset(&self, offset: u32) -> Option<InstrIdx> {
-        let index = *self.owners.get(offset as usize / 2)?;
+        let index = self.starts.covering(offset / 2)?;
         (self.instructions[index as usize].offset == offset).then_some(InstrIdx(index))
     }
 
     /// The instruction whose first unit, prefix or not, is at this byte offset.
     pub fn at_start(&self, offset: u32) -> Option<InstrIdx> {
-        start_at(&self.instructions, &self.owners, i64::from(offset)).map(InstrIdx)
+        self.starts.at_byte(i64::from(offset)).map(InstrIdx)
     }
 
     /// The instruction an instruction's jump lands on.
@@ -205,6 +214,19 @@ impl Analysis {
             .get(index.usize())
             .copied()
             .filter(|&depth| depth != NONE)
+    }
+
+    /// Whether neither an instruction nor the one before it asks for anything special of the place between them, which is
+    /// behind the first `RESUME`.
+    #[inline]
+    pub(crate) fn is_plain(&self, index: u32) -> bool {
+        let Some(before) = index.checked_sub(1) else {
+            return false;
+        };
+        self.entry.is_some_and(|entry| entry <= before)
+            && (before as usize + 1 < self.flags.len())
+            && (self.flags[before as usize] | self.flags[before as usize + 1]) & flag::NEIGHBOUR
+                == 0
     }
 
     /// Whether some jump lands on it.

@@ -3,9 +3,12 @@
 //! Abstract interpretation: from the first instruction along fall-through and jumps, then from each handler that covers something
 //! reached (`Python/flowgraph.c`, `calculate_stackdepth`, goes the same ways). Each instruction is visited once.
 
+use smallvec::SmallVec;
+
 use crate::analysis::{Analysis, NONE, flag};
 use crate::error::Error;
-use crate::opcode::Flow;
+use crate::instruction::{Instruction, distance_end};
+use crate::opcode::{Facts, Flow};
 
 /// Fills `depths` and the handler-only flags.
 pub(crate) fn compute(analysis: &mut Analysis, stack_size: u32) -> Result<(), Error> {
@@ -13,139 +16,197 @@ pub(crate) fn compute(analysis: &mut Analysis, stack_size: u32) -> Result<(), Er
     if count == 0 {
         return Err(Error::Empty);
     }
+    let mut flags = std::mem::take(&mut analysis.flags);
     let mut walk = Walk {
         depths: vec![NONE; count],
-        entry_of: entries_by_instruction(analysis),
+        flags: &mut flags,
+        mark: 0,
+        facts: analysis.version.facts(),
+        covered: Covered {
+            from: 0,
+            to: 0,
+            entry: None,
+        },
         entered: vec![false; analysis.entries.len()],
         handlers: Vec::new(),
-        pending: Vec::new(),
-        targets: targets(analysis),
+        pending: SmallVec::new(),
         stack_size,
         analysis,
     };
-    walk.reach(0, 0)?;
-    walk.drain()?;
-    let by_flow = walk.depths.clone();
+    walk.visit(0, 0)?;
+    walk.mark = flag::HANDLER_ONLY;
     while let Some(entry) = walk.handlers.pop() {
         let entry = walk.analysis.entries[entry as usize];
-        let handler = walk.analysis.owners[entry.target as usize / 2];
-        walk.reach(handler, entry.handler_depth())?;
-        walk.drain()?;
-    }
-    let depths = walk.depths;
-    for (flags, (&all, &flow)) in analysis.flags.iter_mut().zip(depths.iter().zip(&by_flow)) {
-        if all != NONE && flow == NONE {
-            *flags |= flag::HANDLER_ONLY;
+        if let Some(handler) = walk.analysis.starts.at_byte(i64::from(entry.target)) {
+            walk.visit(handler, entry.handler_depth())?;
         }
     }
-    analysis.depths = depths;
+    analysis.depths = walk.depths;
+    analysis.flags = flags;
     Ok(())
 }
 
 struct Walk<'a> {
     analysis: &'a Analysis,
+    facts: &'static [Facts; 256],
     depths: Vec<u32>,
-    /// For every instruction, the exception-table entry that covers it.
-    entry_of: Vec<u32>,
+    flags: &'a mut [u8],
+    /// The flag of what is reached now.
+    mark: u8,
+    /// The exception-table entry around the instruction that was looked at last.
+    covered: Covered,
+    /// The exception-table entries that cover a reached instruction.
     entered: Vec<bool>,
-    /// Entries that cover a reached instruction and whose handlers are still to be visited.
+    /// Those whose handlers are still to be visited.
     handlers: Vec<u32>,
-    pending: Vec<u32>,
-    targets: Vec<u32>,
+    /// Reached by a jump, to be gone on from.
+    pending: SmallVec<[u32; 16]>,
     stack_size: u32,
 }
 
+/// Byte offsets between which all instructions are covered by the same exception-table entry, or by none.
+struct Covered {
+    from: u32,
+    to: u32,
+    entry: Option<u32>,
+}
+
+impl Covered {
+    /// Entries are sorted and do not overlap.
+    fn around(analysis: &Analysis, start: u32) -> Self {
+        let entries = &analysis.entries;
+        let after = entries.partition_point(|entry| entry.start <= start);
+        let next = entries.get(after).map_or(u32::MAX, |entry| entry.start);
+        match after.checked_sub(1).map(|last| (last, &entries[last])) {
+            Some((last, entry)) if start < entry.end => Self {
+                from: entry.start,
+                to: entry.end,
+                entry: Some(last as u32),
+            },
+            last => Self {
+                from: last.map_or(0, |(_, entry)| entry.end),
+                to: next,
+                entry: None,
+            },
+        }
+    }
+}
+
 impl Walk<'_> {
-    fn reach(&mut self, index: u32, depth: u32) -> Result<(), Error> {
+    /// Whether this is the first way to the instruction.
+    #[inline]
+    fn reach(&mut self, index: u32, depth: u32) -> Result<bool, Error> {
         let known = &mut self.depths[index as usize];
         if *known == depth {
-            return Ok(());
+            return Ok(false);
         }
+        if *known != NONE || depth > self.stack_size {
+            return Err(self.refuse(index, depth));
+        }
+        *known = depth;
+        self.flags[index as usize] |= self.mark;
+        Ok(true)
+    }
+
+    #[cold]
+    fn refuse(&self, index: u32, depth: u32) -> Error {
         let offset = self.analysis.instructions[index as usize].offset;
-        if *known != NONE {
-            return Err(Error::StackMismatch {
-                offset,
-                first: *known,
-                second: depth,
-            });
-        }
-        if depth > self.stack_size {
-            return Err(Error::StackOverflow {
+        let first = self.depths[index as usize];
+        if first == NONE {
+            Error::StackOverflow {
                 offset,
                 depth,
                 stack_size: self.stack_size,
-            });
-        }
-        *known = depth;
-        self.pending.push(index);
-        let entry = self.entry_of[index as usize];
-        if entry != NONE && !std::mem::replace(&mut self.entered[entry as usize], true) {
-            self.handlers.push(entry);
-        }
-        Ok(())
-    }
-
-    fn drain(&mut self) -> Result<(), Error> {
-        while let Some(mut index) = self.pending.pop() {
-            // Follows the fall-through in place; `pending` holds only what jumps lead to.
-            loop {
-                let instruction = self.analysis.instructions[index as usize];
-                let depth = self.depths[index as usize];
-                let Some(info) = instruction.opcode.info(self.analysis.version) else {
-                    break;
-                };
-                let after = |effect: i32| {
-                    u32::try_from(i64::from(depth) + i64::from(effect)).map_err(|_| {
-                        Error::StackUnderflow {
-                            offset: instruction.offset,
-                            depth,
-                        }
-                    })
-                };
-                if matches!(info.flow, Flow::Jump | Flow::Conditional) {
-                    let target = self.targets[index as usize];
-                    self.reach(target, after(info.effect.jump.of(instruction.arg))?)?;
-                }
-                let next = after(info.effect.next.of(instruction.arg))?;
-                if !matches!(info.flow, Flow::Next | Flow::Conditional | Flow::Yield) {
-                    break;
-                }
-                if index as usize + 1 == self.depths.len() {
-                    return Err(Error::FallsOffEnd {
-                        offset: instruction.offset,
-                    });
-                }
-                index += 1;
-                let before = self.pending.len();
-                self.reach(index, next)?;
-                if self.pending.len() == before {
-                    break;
-                }
-                self.pending.pop();
+            }
+        } else {
+            Error::StackMismatch {
+                offset,
+                first,
+                second: depth,
             }
         }
+    }
+
+    /// Notes the handler of what is executed.
+    #[inline]
+    fn enter(&mut self, start: u32) {
+        if self.covered.from <= start && start < self.covered.to {
+            return;
+        }
+        self.covered = Covered::around(self.analysis, start);
+        if let Some(entry) = self.covered.entry
+            && !std::mem::replace(&mut self.entered[entry as usize], true)
+        {
+            self.handlers.push(entry);
+        }
+    }
+
+    /// Goes every way that leads on from an instruction, handlers aside.
+    fn visit(&mut self, index: u32, depth: u32) -> Result<(), Error> {
+        if self.reach(index, depth)? {
+            self.pending.push(index);
+        }
+        while let Some(index) = self.pending.pop() {
+            self.go_on(index)?;
+        }
         Ok(())
     }
-}
 
-fn targets(analysis: &Analysis) -> Vec<u32> {
-    let mut targets = vec![NONE; analysis.instructions.len()];
-    for &(from, to) in &analysis.references {
-        targets[from as usize] = to;
-    }
-    targets
-}
-
-/// Entries are sorted and do not overlap, so one pass over both lists suffices.
-fn entries_by_instruction(analysis: &Analysis) -> Vec<u32> {
-    let mut entry_of = vec![NONE; analysis.instructions.len()];
-    for (number, entry) in analysis.entries.iter().enumerate() {
-        if entry.start == entry.end {
-            continue;
+    /// Goes on from a reached instruction until the way ends or meets another.
+    fn go_on(&mut self, mut index: u32) -> Result<(), Error> {
+        loop {
+            let instruction = &self.analysis.instructions[index as usize];
+            let depth = self.depths[index as usize];
+            self.enter(instruction.start);
+            let facts = &self.facts[usize::from(instruction.opcode.0)];
+            let (next, jump) = match facts.effects() {
+                Some(effects) => effects,
+                None => self.effects(instruction),
+            };
+            if facts.jumps() {
+                let target = distance_end(instruction, facts.reference)
+                    .and_then(|target| self.analysis.starts.at_byte(target));
+                if let Some(target) = target
+                    && self.reach(target, after(instruction, depth, jump)?)?
+                {
+                    self.pending.push(target);
+                }
+            }
+            let next = after(instruction, depth, next)?;
+            if !matches!(facts.flow, Flow::Next | Flow::Conditional | Flow::Yield) {
+                return Ok(());
+            }
+            index += 1;
+            if index as usize == self.depths.len() {
+                return Err(Error::FallsOffEnd {
+                    offset: instruction.offset,
+                });
+            }
+            if !self.reach(index, next)? {
+                return Ok(());
+            }
         }
-        let first = analysis.owners[entry.start as usize / 2] as usize;
-        let last = analysis.owners[entry.end as usize / 2 - 1] as usize;
-        entry_of[first..=last].fill(number as u32);
     }
-    entry_of
+
+    /// Of going on and of jumping.
+    fn effects(&self, instruction: &Instruction) -> (i32, i32) {
+        let info = instruction.opcode.info(self.analysis.version);
+        info.map_or((0, 0), |info| {
+            let effect = info.effect;
+            (
+                effect.next.of(instruction.arg),
+                effect.jump.of(instruction.arg),
+            )
+        })
+    }
+}
+
+#[inline]
+fn after(instruction: &Instruction, depth: u32, effect: i32) -> Result<u32, Error> {
+    depth
+        .checked_add_signed(effect)
+        .ok_or(Error::StackUnderflow {
+            offset: instruction.offset,
+            depth,
+        })
 }

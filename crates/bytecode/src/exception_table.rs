@@ -36,8 +36,14 @@ impl ExceptionEntry {
 /// [`Error::EntryStart`], [`Error::Varint`], [`Error::TableTruncated`]; [`Error::ExceptionRange`] when a range's end exceeds
 /// 32 bits.
 pub fn parse(table: &[u8]) -> Result<Vec<ExceptionEntry>, Error> {
+    Ok(read(table)?.0)
+}
+
+/// [`parse`], and whether [`write`] gives the same bytes.
+pub(crate) fn read(table: &[u8]) -> Result<(Vec<ExceptionEntry>, bool), Error> {
     let mut cursor = Cursor::new(table, Table::Exception);
-    let mut entries = Vec::new();
+    let mut entries = Vec::with_capacity(table.len() / 5);
+    let mut canonical = true;
     while let Some(first) = cursor.peek() {
         if first & FIRST_BYTE == 0 {
             return Err(Error::EntryStart {
@@ -45,12 +51,20 @@ pub fn parse(table: &[u8]) -> Result<Vec<ExceptionEntry>, Error> {
                 position: cursor.position(),
             });
         }
-        let start = cursor.big_endian()? * 2;
-        let [length, target, rest] = [
-            unmarked(&mut cursor)?,
-            unmarked(&mut cursor)?,
-            unmarked(&mut cursor)?,
-        ];
+        let mut next = |may_be_first: bool| {
+            if !may_be_first && let Some(FIRST_BYTE..) = cursor.peek() {
+                // Bit 7 belongs to the first byte of an entry only: the lookup's bisection steps back to it.
+                return Err(Error::Varint {
+                    table: Table::Exception,
+                    position: cursor.position(),
+                });
+            }
+            let (value, shortest) = cursor.big_endian()?;
+            canonical &= shortest;
+            Ok(value)
+        };
+        let start = next(true)? * 2;
+        let [length, target, rest] = [next(false)?, next(false)?, next(false)?];
         let end = start.checked_add(length * 2).ok_or(Error::ExceptionRange {
             start,
             end: u32::MAX,
@@ -63,36 +77,31 @@ pub fn parse(table: &[u8]) -> Result<Vec<ExceptionEntry>, Error> {
             lasti: rest & 1 != 0,
         });
     }
-    Ok(entries)
-}
-
-/// Bit 7 belongs to the first byte of an entry only: the lookup's bisection steps back to it.
-fn unmarked(cursor: &mut Cursor<'_>) -> Result<u32, Error> {
-    match cursor.peek() {
-        Some(byte) if byte & FIRST_BYTE != 0 => Err(Error::Varint {
-            table: Table::Exception,
-            position: cursor.position(),
-        }),
-        _ => cursor.big_endian(),
-    }
+    Ok((entries, canonical))
 }
 
 /// Writes entries as CPython's assembler does; the inverse of [`parse`].
 pub fn write(entries: &[ExceptionEntry]) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * 6);
     for entry in entries {
-        push_big_endian(&mut out, entry.start / 2, FIRST_BYTE);
-        push_big_endian(&mut out, (entry.end - entry.start) / 2, 0);
-        push_big_endian(&mut out, entry.target / 2, 0);
-        push_big_endian(&mut out, entry.depth << 1 | u32::from(entry.lasti), 0);
+        push(&mut out, entry);
     }
     out
+}
+
+/// Appends one entry.
+pub(crate) fn push(out: &mut Vec<u8>, entry: &ExceptionEntry) {
+    push_big_endian(out, entry.start / 2, FIRST_BYTE);
+    push_big_endian(out, (entry.end - entry.start) / 2, 0);
+    push_big_endian(out, entry.target / 2, 0);
+    push_big_endian(out, entry.depth << 1 | u32::from(entry.lasti), 0);
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed test panics")]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// `def f():\n try: g()\n except E: pass` on 3.11.
     const TRY_EXCEPT: &[u8] = b"\x81\x0e\x11\x00\x91\x0a\x1f\x03\x9e\x01\x1f\x03";
@@ -123,6 +132,15 @@ mod tests {
         );
         assert_eq!(entries[1].handler_depth(), 3);
         assert_eq!(write(&entries), TRY_EXCEPT);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_canonical_is_written_again(table in prop::collection::vec(prop_oneof![0u8..4, 0x40u8..0x43, 0x80u8..0x84, 0xc0u8..0xc2], 0..14)) {
+            if let Ok((entries, canonical)) = read(&table) {
+                prop_assert_eq!(write(&entries) == table, canonical);
+            }
+        }
     }
 
     #[test]

@@ -10,20 +10,18 @@
 //!   `FOR_ITER` from being specialised, and only the specialised one reports it.
 
 use std::fmt;
-use std::ops::Range;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::push;
+use crate::instruction::{Instruction, put};
 use crate::layout::Layout;
 use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Op, Opcode};
-use crate::sequence::Shapes;
+use crate::sequence::{Shapes, put_sequence};
 #[cfg(doc)]
 use crate::sites::Forbidden;
-use crate::sites::{forbidden, reads_unit_before};
 use crate::version::Version;
 
 /// A gap between instructions.
@@ -37,7 +35,7 @@ pub enum Place {
 
 impl Place {
     /// Position in insertion order: after an instruction comes just before before-the-next.
-    fn order(self) -> u64 {
+    pub(crate) fn order(self) -> u64 {
         match self {
             Self::Before(index) => u64::from(index.0) * 2,
             Self::After(index) => u64::from(index.0) * 2 + 1,
@@ -125,26 +123,33 @@ pub fn insert(
     insertions: &[Insertion<'_>],
     unwind: Option<Unwind<'_>>,
 ) -> Result<Inserted, Error> {
-    let stack_size = stack_size(view, analysis, insertions, unwind)?;
     let layout = Layout::new(analysis, insertions)?;
-    let (mut code, starts) = emit(analysis, insertions, &layout)?;
-    let body = code.len() as u32;
-    let unwind = match unwind {
-        Some(unwind) => {
-            Shapes::new(analysis.version).push(&mut code, unwind.sequence)?;
-            if let Some(reraise) = Op::Reraise.opcode(analysis.version) {
-                push(&mut code, analysis.version, reraise, 1, 0, 0);
-            }
-            Some(body)
+    let mut stack_size = view.stack_size.max(layout.depth);
+    let body = layout.length();
+    let mut handler_units = 0;
+    if let Some(unwind) = unwind {
+        let (height, units) = Shapes::new(analysis.version).measure(unwind.sequence)?;
+        stack_size = stack_size.max(height.saturating_add(2));
+        handler_units = units + 1;
+    }
+    let mut code = vec![0; (body as usize + handler_units as usize) * 2];
+    let (units, _) = code.as_chunks_mut::<2>();
+    put_instructions(units, analysis, &layout);
+    let insertions_at = put_insertions(units, analysis, insertions, &layout)?;
+    if let Some(unwind) = unwind {
+        let end = put_sequence(units, body as usize, analysis.version, unwind.sequence);
+        if let Some(reraise) = Op::Reraise.opcode(analysis.version) {
+            put(units, end, analysis.version, reraise, 1, 0);
         }
-        None => None,
-    };
-    let handler_units = (code.len() as u32 - body) / 2;
+    }
+    let body = body * 2;
+    let unwind = unwind.map(|_| body);
+    let (location_table, location_units) = locations(analysis, &layout, handler_units);
     Ok(Inserted {
         exception_table: exceptions(analysis, &layout, unwind),
-        location_table: locations(analysis, insertions, &layout, handler_units),
+        location_table,
         stack_size,
-        insertions: starts,
+        insertions: insertions_at,
         unwind,
         version: analysis.version,
         first_line: view.first_line,
@@ -152,72 +157,63 @@ pub fn insert(
             stack_size: view.stack_size,
             length: view.code.len() as u32,
             grown: layout.grown(analysis),
-            location_units: analysis
-                .locations
-                .entries()
-                .map(|entry| entry.units)
-                .collect(),
+            location_units,
             location_table: (!analysis.locations.is_canonical())
                 .then(|| analysis.locations.table().to_vec()),
-            exception_table: (exception_table::write(&analysis.entries) != view.exception_table)
-                .then(|| view.exception_table.to_vec()),
+            exception_table: (!analysis.canonical_entries).then(|| view.exception_table.to_vec()),
         },
         map: layout.into_map(analysis, body),
         code,
     })
 }
 
-/// Checks places and sequences; the depth of the stack with all of them.
-fn stack_size(
-    view: &CodeView<'_>,
-    analysis: &Analysis,
-    insertions: &[Insertion<'_>],
-    unwind: Option<Unwind<'_>>,
-) -> Result<u32, Error> {
-    let mut stack_size = view.stack_size;
-    let mut earliest = 0;
-    let mut shapes = Shapes::new(analysis.version);
-    for insertion in insertions {
-        let place = insertion.place;
-        if place.order() < earliest {
-            return Err(Error::InsertionOrder { place });
-        }
-        earliest = place.order() + 1;
-        if let Some(reason) = forbidden(analysis, place) {
-            return Err(Error::Forbidden { place, reason });
-        }
-        let depth = depth_at(analysis, place);
-        stack_size = stack_size.max(depth.saturating_add(shapes.height(insertion.sequence)?));
+/// Writes the original instructions to zeroed units.
+fn put_instructions(units: &mut [[u8; 2]], analysis: &Analysis, layout: &Layout) {
+    let version = analysis.version;
+    for (instruction, &at) in analysis.instructions.iter().zip(layout.opcodes()) {
+        let &Instruction { opcode, arg, .. } = instruction;
+        let prefixes = instruction.prefixes();
+        put(units, at as usize, version, opcode, arg, prefixes);
     }
-    if let Some(unwind) = unwind {
-        stack_size = stack_size.max(2 + shapes.height(unwind.sequence)?);
+    for (&(from, _), reference) in analysis.references.iter().zip(layout.settled()) {
+        let instruction = &analysis.instructions[from as usize];
+        let at = layout.opcode(from) as usize;
+        let prefixes = instruction.prefixes() + u32::from(reference.grown);
+        let opcode = instruction.opcode;
+        put(units, at, version, opcode, reference.value, prefixes);
     }
-    Ok(stack_size)
 }
 
-/// Only asked about places that are allowed, thus reachable.
-fn depth_at(analysis: &Analysis, place: Place) -> u32 {
-    let (Place::Before(index) | Place::After(index)) = place;
-    let depth = analysis.depths[index.usize()];
-    match place {
-        Place::Before(_) => depth,
-        Place::After(_) => {
-            let arg = analysis.instructions[index.usize()].arg;
-            let effect = analysis
-                .info(index.0)
-                .map_or(0, |info| info.effect.next.of(arg));
-            depth.saturating_add_signed(effect)
-        }
+/// Writes what is inserted to zeroed units; returns the byte offsets.
+fn put_insertions(
+    units: &mut [[u8; 2]],
+    analysis: &Analysis,
+    insertions: &[Insertion<'_>],
+    layout: &Layout,
+) -> Result<Vec<u32>, Error> {
+    let mut starts = Vec::with_capacity(insertions.len());
+    for insertion in insertions {
+        let at = match insertion.place {
+            Place::Before(index) => layout.lands(index.0),
+            Place::After(index) => layout.end(analysis, index.0),
+        };
+        starts.push(at * 2);
+        put_sequence(units, at as usize, analysis.version, insertion.sequence);
     }
+    for &index in layout.decoys() {
+        put_decoy(units, analysis, layout, index)?;
+    }
+    Ok(starts)
 }
 
 /// Repeats the unit before an instruction that the interpreter expects there, and jumps over it.
-fn push_decoy(
-    code: &mut Vec<u8>,
+fn put_decoy(
+    units: &mut [[u8; 2]],
     analysis: &Analysis,
     layout: &Layout,
     index: u32,
 ) -> Result<(), Error> {
+    let at = layout.decoy(analysis, index) as usize;
     let before = InstrIdx(index - 1);
     let unit = analysis.instructions[before.usize()];
     let arg = match analysis.target(before) {
@@ -225,52 +221,11 @@ fn push_decoy(
         None => unit.arg as u8,
     };
     if let Some(jump) = Op::JumpForward.opcode(analysis.version) {
-        push(code, analysis.version, jump, 1, 0, 0);
+        put(units, at, analysis.version, jump, 1, 0);
     }
-    push(code, analysis.version, unit.opcode, u32::from(arg), 0, 0);
+    let arg = u32::from(arg);
+    put(units, at + 1, analysis.version, unit.opcode, arg, 0);
     Ok(())
-}
-
-/// The new code, and where each insertion starts in it.
-fn emit(
-    analysis: &Analysis,
-    insertions: &[Insertion<'_>],
-    layout: &Layout,
-) -> Result<(Vec<u8>, Vec<u32>), Error> {
-    let version = analysis.version;
-    let mut code = Vec::with_capacity(layout.length() as usize * 2 + 16);
-    let mut starts = Vec::with_capacity(insertions.len());
-    let mut shapes = Shapes::new(version);
-    let mut rest = insertions.iter().peekable();
-    let mut references = analysis.references.iter().peekable();
-    for (index, instruction) in (0u32..).zip(&analysis.instructions) {
-        let here = Place::Before(InstrIdx(index)).order();
-        while let Some(insertion) = rest.next_if(|insertion| insertion.place.order() <= here) {
-            starts.push(code.len() as u32);
-            shapes.push(&mut code, insertion.sequence)?;
-            if insertion.place.order() == here && reads_unit_before(analysis, index) {
-                push_decoy(&mut code, analysis, layout, index)?;
-            }
-        }
-        let arg = match references.next_if(|reference| reference.0 == index) {
-            Some(&(_, to)) => layout.distance(analysis, index, to).unwrap_or(0),
-            None => instruction.arg,
-        };
-        let prefixes = u32::from(layout.prefixes[index as usize]);
-        push(
-            &mut code,
-            version,
-            instruction.opcode,
-            arg,
-            prefixes,
-            instruction.caches,
-        );
-    }
-    for insertion in rest {
-        starts.push(code.len() as u32);
-        shapes.push(&mut code, insertion.sequence)?;
-    }
-    Ok((code, starts))
 }
 
 /// The original ranges, moved; and between them, from the end of the first `RESUME` on, the ranges of the unwinding handler.
@@ -281,8 +236,10 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
         target: layout.landing(analysis, entry.target),
         ..*entry
     });
+    let mut table = Vec::with_capacity(analysis.entries.len() * 12 + 8);
     let (Some(target), Some(resume)) = (unwind, analysis.entry) else {
-        return exception_table::write(&moved.collect::<Vec<_>>());
+        moved.for_each(|entry| exception_table::push(&mut table, &entry));
+        return table;
     };
     let gap = |start, end| ExceptionEntry {
         start,
@@ -291,58 +248,69 @@ fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<
         depth: 0,
         lasti: true,
     };
-    let mut entries = Vec::with_capacity(analysis.entries.len() * 2 + 1);
     let mut covered = layout.end(analysis, resume) * 2;
     for entry in moved {
         if covered < entry.start {
-            entries.push(gap(covered, entry.start));
+            exception_table::push(&mut table, &gap(covered, entry.start));
         }
         covered = covered.max(entry.end);
-        entries.push(entry);
+        exception_table::push(&mut table, &entry);
     }
     if covered < target {
-        entries.push(gap(covered, target));
+        exception_table::push(&mut table, &gap(covered, target));
     }
-    exception_table::write(&entries)
+    table
 }
 
-fn locations(
-    analysis: &Analysis,
-    insertions: &[Insertion<'_>],
-    layout: &Layout,
-    handler_units: u32,
-) -> Vec<u8> {
-    let mut writer = Writer::new(
-        analysis.locations.first_line(),
-        analysis.locations.table().len() * 3,
-    );
-    let mut blanks = insertions
-        .iter()
-        .filter_map(|insertion| blank(analysis, layout, insertion.place))
-        .peekable();
-    let mut unit = 0;
-    let mut start = 0;
-    for entry in analysis.locations.entries() {
+/// The new table, and the code units of the original one's entries.
+fn locations(analysis: &Analysis, layout: &Layout, handler_units: u32) -> (Vec<u8>, Vec<u8>) {
+    let table = analysis.locations.table();
+    let mut writer = Writer::new(analysis.locations.first_line(), table.len() * 2);
+    let mut original = Vec::with_capacity(table.len() / 2);
+    let mut blanks = layout.blanks(analysis).peekable();
+    let mut units = NewUnits {
+        analysis,
+        layout,
+        index: 0,
+    };
+    let mut reader = analysis.locations.reader();
+    let (mut unit, mut start) = (0, 0);
+    // The table has been read before, so none is an error.
+    while let Ok(Some(entry)) = reader.next_raw() {
+        original.push(entry.units);
         unit += u32::from(entry.units);
-        let end = layout.unit(analysis, unit);
+        let end = units.after(unit);
         while let Some(blank) = blanks.next_if(|blank| blank.start < end) {
-            writer.push_run(blank.start - start, &entry.location);
+            writer.push_raw(blank.start - start, entry, &reader);
             writer.push_run(blank.end - blank.start, &Location::default());
             start = blank.end;
         }
-        writer.push_run(end - start, &entry.location);
+        writer.push_raw(end - start, entry, &reader);
         start = end;
     }
     writer.push_run(handler_units, &Location::default());
-    writer.finish()
+    (writer.finish(), original)
 }
 
-/// The units of an insertion that must not have a location: from 3.12 on, `END_ASYNC_FOR` never starts a line
-/// (`initialize_lines` in `Python/instrumentation.c`), but what stands before it would.
-fn blank(analysis: &Analysis, layout: &Layout, place: Place) -> Option<Range<u32>> {
-    let Place::Before(index) = place else {
-        return None;
-    };
-    let blank = analysis.version >= Version::V3_12 && analysis.op(index.0) == Some(Op::EndAsyncFor);
-    blank.then(|| layout.inserted_before(index.0))
+/// New positions of original code units, asked for in order.
+struct NewUnits<'a> {
+    analysis: &'a Analysis,
+    layout: &'a Layout,
+    /// The instruction of the unit asked for last.
+    index: usize,
+}
+
+impl NewUnits<'_> {
+    /// Where an original unit, or the end of all, is now.
+    fn after(&mut self, unit: u32) -> u32 {
+        let instructions = &self.analysis.instructions;
+        while let Some(instruction) = instructions.get(self.index) {
+            if unit * 2 < instruction.end() {
+                let within = unit - instruction.start / 2;
+                return self.layout.unit(self.analysis, self.index as u32, within);
+            }
+            self.index += 1;
+        }
+        self.layout.length()
+    }
 }

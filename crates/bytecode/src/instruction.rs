@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::opcode::{ArgKind, JumpKind, Op, Opcode, OpcodeInfo};
+use crate::starts::Starts;
 use crate::version::Version;
 
 /// The longest `co_code` that is read, in bytes. Offsets and grown offsets stay within 32 bits.
@@ -69,89 +70,126 @@ pub(crate) fn reference(instruction: &Instruction, info: &OpcodeInfo) -> Option<
 /// [`Error::OddLength`], [`Error::TooLong`], [`Error::UndefinedOpcode`], [`Error::Cache`], [`Error::DanglingPrefix`],
 /// [`Error::TooManyPrefixes`], [`Error::JumpTarget`].
 pub fn decode(version: Version, code: &[u8]) -> Result<Vec<Instruction>, Error> {
-    let (instructions, owners) = decode_units(version, code)?;
-    for instruction in &instructions {
-        if let Some(info) = instruction.opcode.info(version)
-            && let Some(target) = reference(instruction, info)
-        {
-            start_at(&instructions, &owners, target).ok_or(Error::JumpTarget {
-                offset: instruction.offset,
-                target,
-            })?;
-        }
-    }
-    Ok(instructions)
+    let mut decoded = Decoded::new(version, code)?;
+    decoded.resolve(version)?;
+    Ok(decoded.instructions)
 }
 
-/// Index of the instruction that starts at byte `target`. `owners` holds the index of each code unit's instruction.
-pub(crate) fn start_at(instructions: &[Instruction], owners: &[u32], target: i64) -> Option<u32> {
-    let index = *owners.get(usize::try_from(target).ok()? / 2)?;
-    (i64::from(instructions[index as usize].start) == target).then_some(index)
+/// The instructions of a code object, and what is seen on the way to them.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) instructions: Vec<Instruction>,
+    /// Of each instruction, whether its surroundings matter ([`Facts::is_neighbour`](crate::opcode::Facts::is_neighbour)).
+    pub(crate) neighbours: Vec<bool>,
+    pub(crate) starts: Starts,
+    /// Pairs of indices: instructions whose argument names another one, in order, and that one.
+    pub(crate) references: Vec<(u32, u32)>,
 }
 
-/// The instructions, and for every code unit the index of its instruction. Jumps are not looked at.
-pub(crate) fn decode_units(
-    version: Version,
-    code: &[u8],
-) -> Result<(Vec<Instruction>, Vec<u32>), Error> {
-    if !code.len().is_multiple_of(2) {
-        return Err(Error::OddLength { length: code.len() });
-    }
-    if code.len() > MAX_CODE {
-        return Err(Error::TooLong { length: code.len() });
-    }
-    let extended = Op::ExtendedArg
-        .opcode(version)
-        .map_or(Opcode::CACHE, |opcode| opcode);
-    let mut instructions = Vec::with_capacity(code.len() / 4);
-    let mut owners = vec![0; code.len() / 2];
-    let (units, _) = code.as_chunks::<2>();
-    let mut unit = 0;
-    while unit < units.len() {
-        let start = unit;
-        let mut arg = 0;
-        while units[unit][0] == extended.0 {
-            if unit - start == 3 {
-                return Err(Error::TooManyPrefixes {
-                    offset: start as u32 * 2,
-                });
-            }
-            arg = arg << 8 | u32::from(units[unit][1]);
-            unit += 1;
-            if unit == units.len() {
-                return Err(Error::DanglingPrefix {
-                    offset: start as u32 * 2,
-                });
-            }
+impl Decoded {
+    /// Decodes everything; what arguments refer to is [resolved](Self::resolve) afterwards.
+    pub(crate) fn new(version: Version, code: &[u8]) -> Result<Self, Error> {
+        let (units, rest) = code.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(Error::OddLength { length: code.len() });
         }
-        let [opcode, low] = units[unit];
-        let offset = unit as u32 * 2;
-        let info = Opcode(opcode).info(version).ok_or(Error::UndefinedOpcode {
-            offset,
-            opcode,
-            version,
-        })?;
-        let end = unit + 1 + usize::from(info.caches);
-        if units
-            .get(unit + 1..end)
-            .is_none_or(|caches| caches.iter().any(|cache| *cache != [0, 0]))
-        {
-            return Err(Error::Cache {
+        if code.len() > MAX_CODE {
+            return Err(Error::TooLong { length: code.len() });
+        }
+        let facts = version.facts();
+        let mut instructions = Vec::with_capacity(units.len());
+        let mut neighbours = Vec::with_capacity(units.len());
+        let mut references = Vec::new();
+        let mut start = 0;
+        while let Some(&[opcode, low]) = units.get(start) {
+            let mut unit = start;
+            let mut arg = u32::from(low);
+            let mut opcode = Opcode(opcode);
+            let mut known = &facts[usize::from(opcode.0)];
+            if known.is_prefix() {
+                (unit, opcode, arg) = prefixed(units, start, opcode)?;
+                known = &facts[usize::from(opcode.0)];
+            }
+            let offset = unit as u32 * 2;
+            if !known.is_defined() {
+                return Err(Error::UndefinedOpcode {
+                    offset,
+                    opcode: opcode.0,
+                    version,
+                });
+            }
+            let end = unit + 1 + usize::from(known.caches);
+            if units
+                .get(unit + 1..end)
+                .is_none_or(|caches| caches.iter().any(|cache| *cache != [0, 0]))
+            {
+                return Err(Error::Cache {
+                    offset,
+                    expected: known.caches,
+                });
+            }
+            if known.reference != JumpKind::None {
+                references.push((instructions.len() as u32, 0));
+            }
+            neighbours.push(known.is_neighbour());
+            instructions.push(Instruction {
+                start: start as u32 * 2,
                 offset,
-                expected: info.caches,
+                arg,
+                opcode,
+                caches: known.caches,
             });
+            start = end;
         }
-        owners[start..end].fill(instructions.len() as u32);
-        instructions.push(Instruction {
-            start: start as u32 * 2,
-            offset,
-            arg: arg << 8 | u32::from(low),
-            opcode: Opcode(opcode),
-            caches: info.caches,
-        });
-        unit = end;
+        instructions.shrink_to_fit();
+        let firsts = instructions.iter().map(|instruction| instruction.start / 2);
+        Ok(Self {
+            starts: Starts::new(units.len() as u32, firsts),
+            instructions,
+            neighbours,
+            references,
+        })
     }
-    Ok((instructions, owners))
+
+    /// Finds what the arguments refer to.
+    ///
+    /// # Errors
+    /// [`Error::JumpTarget`].
+    pub(crate) fn resolve(&mut self, version: Version) -> Result<(), Error> {
+        let facts = version.facts();
+        for (from, to) in &mut self.references {
+            let instruction = &self.instructions[*from as usize];
+            let kind = facts[usize::from(instruction.opcode.0)].reference;
+            if let Some(target) = distance_end(instruction, kind) {
+                *to = self.starts.at_byte(target).ok_or(Error::JumpTarget {
+                    offset: instruction.offset,
+                    target,
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The unit, the opcode and the argument of the instruction whose `EXTENDED_ARG` prefixes start at a unit.
+#[cold]
+fn prefixed(
+    units: &[[u8; 2]],
+    start: usize,
+    extended: Opcode,
+) -> Result<(usize, Opcode, u32), Error> {
+    let offset = start as u32 * 2;
+    let mut arg = 0;
+    for (unit, &[opcode, low]) in units.iter().enumerate().skip(start) {
+        arg = arg << 8 | u32::from(low);
+        if opcode != extended.0 {
+            return Ok((unit, Opcode(opcode), arg));
+        }
+        if unit - start == 3 {
+            return Err(Error::TooManyPrefixes { offset });
+        }
+    }
+    Err(Error::DanglingPrefix { offset })
 }
 
 /// Writes instructions one after the other with exactly their [`prefixes`](Instruction::prefixes), caches zeroed.
@@ -182,9 +220,7 @@ pub(crate) fn push(
     caches: u8,
 ) {
     if prefixes > 0 {
-        let extended = Op::ExtendedArg
-            .opcode(version)
-            .map_or(Opcode::CACHE, |opcode| opcode);
+        let extended = extended_arg(version);
         for shift in (1..=prefixes).rev() {
             code.extend([extended.0, (arg >> (8 * shift)) as u8]);
         }
@@ -195,15 +231,34 @@ pub(crate) fn push(
     }
 }
 
+/// Writes one instruction, whose opcode comes to stand at unit `at`, without its caches.
+#[inline]
+pub(crate) fn put(
+    units: &mut [[u8; 2]],
+    at: usize,
+    version: Version,
+    opcode: Opcode,
+    arg: u32,
+    prefixes: u32,
+) {
+    if prefixes > 0 {
+        let extended = extended_arg(version);
+        for number in 1..=prefixes {
+            units[at - number as usize] = [extended.0, (arg >> (8 * number)) as u8];
+        }
+    }
+    units[at] = [opcode.0, arg as u8];
+}
+
+/// `EXTENDED_ARG`, which every version has.
+fn extended_arg(version: Version) -> Opcode {
+    Op::ExtendedArg.opcode(version).unwrap_or(Opcode::CACHE)
+}
+
 /// Prefixes an argument needs.
 #[inline]
 pub(crate) fn needed_prefixes(arg: u32) -> u32 {
-    match arg {
-        0..=0xff => 0,
-        0x100..=0xffff => 1,
-        0x1_0000..=0xff_ffff => 2,
-        _ => 3,
-    }
+    (arg | 1).ilog2() / 8
 }
 
 #[cfg(test)]

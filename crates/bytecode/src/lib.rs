@@ -23,6 +23,7 @@ pub mod operands;
 mod remove;
 mod sequence;
 pub mod sites;
+mod starts;
 mod varint;
 mod varying;
 pub mod version;

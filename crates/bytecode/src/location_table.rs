@@ -70,6 +70,8 @@ pub fn write(entries: &[LocationEntry], first_line: i32) -> Vec<u8> {
 pub(crate) struct Reader<'a> {
     cursor: Cursor<'a>,
     line: i32,
+    /// What the [`Form::Long`] read last says.
+    long: Location,
 }
 
 impl<'a> Reader<'a> {
@@ -77,6 +79,7 @@ impl<'a> Reader<'a> {
         Self {
             cursor: Cursor::new(table, Table::Location),
             line: first_line,
+            long: Location::default(),
         }
     }
 
@@ -90,11 +93,35 @@ impl<'a> Reader<'a> {
         Self {
             cursor: Cursor::at(table, Table::Location, position),
             line,
+            long: Location::default(),
         }
     }
 
-    /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
     pub(crate) fn next_entry(&mut self) -> Result<Option<LocationEntry>, Error> {
+        let raw = self.next_raw()?;
+        Ok(raw.map(|raw| LocationEntry {
+            units: raw.units,
+            location: self.location(&raw),
+        }))
+    }
+
+    /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
+    #[inline]
+    pub(crate) fn next_raw(&mut self) -> Result<Option<RawEntry>, Error> {
+        if let Some([head, columns]) = self.cursor.pair()
+            && let code = (head & 0x7f) >> 3
+            && code < ONE_LINE
+            && head >= 0x80
+        {
+            self.cursor.skip_pair();
+            let units = (head & 7) + 1;
+            let form = Form::Short { code, columns };
+            return Ok(Some(RawEntry { units, form }));
+        }
+        self.next_other()
+    }
+
+    fn next_other(&mut self) -> Result<Option<RawEntry>, Error> {
         if self.cursor.is_at_end() {
             return Ok(None);
         }
@@ -106,46 +133,57 @@ impl<'a> Reader<'a> {
                 position,
             });
         }
-        let units = (head & 7) + 1;
-        let location = match head >> 3 & 15 {
-            NONE => Location::default(),
-            LONG => {
-                self.line = self.line.wrapping_add(self.cursor.signed()?);
-                let lines = self.cursor.little_endian()?;
-                let column = self.cursor.little_endian()?;
-                let end_column = self.cursor.little_endian()?;
-                Location {
-                    line: Some(self.line),
-                    end_line: Some(self.line.wrapping_add_unsigned(lines)),
-                    column: column.checked_sub(1),
-                    end_column: end_column.checked_sub(1),
-                }
-            }
-            NO_COLUMNS => {
-                self.line = self.line.wrapping_add(self.cursor.signed()?);
-                Location {
-                    line: Some(self.line),
-                    end_line: Some(self.line),
-                    column: None,
-                    end_column: None,
-                }
+        let form = match head >> 3 & 15 {
+            NONE => Form::Nothing,
+            code @ (LONG | NO_COLUMNS) => {
+                self.long(code)?;
+                Form::Long
             }
             code @ ONE_LINE..NO_COLUMNS => {
-                self.line = self.line.wrapping_add(i32::from(code - ONE_LINE));
-                let column = u32::from(self.cursor.byte()?);
-                let end_column = u32::from(self.cursor.byte()?);
-                self.one_line(column, end_column)
+                let delta = code - ONE_LINE;
+                self.line = self.line.wrapping_add(i32::from(delta));
+                let columns = [self.cursor.byte()?, self.cursor.byte()?];
+                Form::OneLine { delta, columns }
             }
-            code => {
-                let byte = self.cursor.byte()?;
-                let column = u32::from(code) << 3 | u32::from(byte >> 4);
-                self.one_line(column, column + u32::from(byte & 15))
-            }
+            code => Form::Short {
+                code,
+                columns: self.cursor.byte()?,
+            },
         };
-        Ok(Some(LocationEntry { units, location }))
+        let units = (head & 7) + 1;
+        Ok(Some(RawEntry { units, form }))
     }
 
-    fn one_line(&self, column: u32, end_column: u32) -> Location {
+    /// Reads what follows the head of a [`Form::Long`].
+    fn long(&mut self, code: u8) -> Result<(), Error> {
+        self.line = self.line.wrapping_add(self.cursor.signed()?);
+        let line = Some(self.line);
+        self.long = Location {
+            line,
+            end_line: line,
+            column: None,
+            end_column: None,
+        };
+        if code == LONG {
+            let lines = self.cursor.little_endian()?;
+            self.long.end_line = Some(self.line.wrapping_add_unsigned(lines));
+            self.long.column = self.cursor.little_endian()?.checked_sub(1);
+            self.long.end_column = self.cursor.little_endian()?.checked_sub(1);
+        }
+        Ok(())
+    }
+
+    /// What the entry read last says.
+    pub(crate) fn location(&self, last: &RawEntry) -> Location {
+        let (column, end_column) = match last.form {
+            Form::Nothing => return Location::default(),
+            Form::Long => return self.long,
+            Form::OneLine { columns, .. } => (u32::from(columns[0]), u32::from(columns[1])),
+            Form::Short { code, columns } => {
+                let column = u32::from(code) << 3 | u32::from(columns >> 4);
+                (column, column + u32::from(columns & 15))
+            }
+        };
         Location {
             line: Some(self.line),
             end_line: Some(self.line),
@@ -153,6 +191,51 @@ impl<'a> Reader<'a> {
             end_column: Some(end_column),
         }
     }
+
+    /// Whether [`Writer`] writes the entry read last with these bytes, given the line before it.
+    #[inline]
+    pub(crate) fn is_canonical(&self, last: &RawEntry, bytes: &[u8], before: i32) -> bool {
+        match last.form {
+            Form::Nothing => true,
+            Form::Short { columns, .. } => columns < 0x80,
+            Form::OneLine { delta, columns } => {
+                columns[0] < 0x80
+                    && columns[1] < 0x80
+                    && !(delta == 0 && short_form(columns[0].into(), columns[1].into()))
+            }
+            Form::Long => {
+                let mut writer = Writer::new(before, bytes.len());
+                writer.push(last.units, &self.long);
+                writer.out == bytes
+            }
+        }
+    }
+}
+
+/// An entry as it is written: enough to write it again, together with the [`Reader`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawEntry {
+    /// Code units, 1 to 8.
+    pub(crate) units: u8,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// 15.
+    Nothing,
+    /// 0-9, on the line of the entry before.
+    Short { code: u8, columns: u8 },
+    /// 10-12.
+    OneLine { delta: u8, columns: [u8; 2] },
+    /// 13, 14: in [`Reader::long`].
+    Long,
+}
+
+/// Whether columns on the line of the entry before have a form of one byte.
+#[inline]
+fn short_form(column: u32, end_column: u32) -> bool {
+    column < 80 && end_column >= column && end_column - column < 16
 }
 
 /// Appends entries one by one.
@@ -185,6 +268,24 @@ impl Writer {
         }
     }
 
+    /// Appends the entry that `reader` has read last, for as many code units as it has now. Gives the bytes that
+    /// [`push_run`](Self::push_run) gives, if the entry [is canonical](Reader::is_canonical).
+    #[inline]
+    pub(crate) fn push_raw(&mut self, units: u32, entry: RawEntry, reader: &Reader<'_>) {
+        match entry.form {
+            Form::Short { code, columns } if self.line == reader.line => {
+                let mut left = units;
+                while left > 0 {
+                    let some = left.min(u32::from(MAX_UNITS));
+                    let head = 0x80 | code << 3 | (some - 1) as u8;
+                    self.out.extend_from_slice(&[head, columns]);
+                    left -= some;
+                }
+            }
+            _ => self.push_run(units, &reader.location(&entry)),
+        }
+    }
+
     fn head(&mut self, code: u8, units: u8) {
         debug_assert!((1..=MAX_UNITS).contains(&units));
         self.out.push(0x80 | code << 3 | (units - 1) & 7);
@@ -199,12 +300,7 @@ impl Writer {
         let same_line = location.end_line == Some(line);
         self.line = line;
         if let (Some(column), Some(end_column)) = (location.column, location.end_column) {
-            if same_line
-                && delta == 0
-                && column < 80
-                && end_column >= column
-                && end_column - column < 16
-            {
+            if same_line && delta == 0 && short_form(column, end_column) {
                 self.head((column >> 3) as u8, units);
                 self.out
                     .push((column as u8 & 7) << 4 | (end_column - column) as u8);

@@ -4,7 +4,7 @@
 //! the reader's state at every sixteenth entry.
 
 use crate::error::Error;
-use crate::location_table::{Location, LocationEntry, Reader, Writer};
+use crate::location_table::{Location, LocationEntry, Reader};
 
 const STRIDE: usize = 16;
 
@@ -13,7 +13,7 @@ const STRIDE: usize = 16;
 pub(crate) struct Locations {
     table: Vec<u8>,
     first_line: i32,
-    /// Where to begin reading, by code unit.
+    /// Where to begin reading, by code unit, if not at the start.
     checkpoints: Vec<Checkpoint>,
     /// Whether writing the entries gives the same bytes.
     canonical: bool,
@@ -30,23 +30,23 @@ impl Locations {
     /// Reads a table that must cover exactly `units` code units.
     pub(crate) fn new(table: &[u8], first_line: i32, units: usize) -> Result<Self, Error> {
         let mut reader = Reader::new(table, first_line);
-        let mut writer = Writer::new(first_line, table.len());
-        let mut checkpoints = Vec::with_capacity(table.len() / (3 * STRIDE) + 1);
+        let mut canonical = true;
+        let mut checkpoints = Vec::new();
         let mut covered = 0u64;
         let mut count = 0;
         loop {
             let (position, line) = reader.state();
-            let Some(entry) = reader.next_entry()? else {
+            let Some(entry) = reader.next_raw()? else {
                 break;
             };
-            if count % STRIDE == 0 && covered < units as u64 {
+            if count % STRIDE == 0 && count > 0 && covered < units as u64 {
                 checkpoints.push(Checkpoint {
                     unit: covered as u32,
                     position: position as u32,
                     line,
                 });
             }
-            writer.push(entry.units, &entry.location);
+            canonical &= reader.is_canonical(&entry, &table[position..reader.state().0], line);
             covered += u64::from(entry.units);
             count += 1;
         }
@@ -56,7 +56,6 @@ impl Locations {
                 units: units as u64,
             });
         }
-        let canonical = writer.finish() == table;
         Ok(Self {
             table: table.to_vec(),
             first_line,
@@ -70,9 +69,14 @@ impl Locations {
         let after = self
             .checkpoints
             .partition_point(|checkpoint| checkpoint.unit <= unit);
-        let Some(from) = after.checked_sub(1).map(|index| self.checkpoints[index]) else {
-            return Location::default();
+        let start = Checkpoint {
+            unit: 0,
+            position: 0,
+            line: self.first_line,
         };
+        let from = after
+            .checked_sub(1)
+            .map_or(start, |index| self.checkpoints[index]);
         let mut covered = from.unit;
         let mut reader = Reader::resume(&self.table, from.position as usize, from.line);
         while let Ok(Some(entry)) = reader.next_entry() {
@@ -86,8 +90,13 @@ impl Locations {
 
     /// All entries, in order. `new` has read them once, so none is an error.
     pub(crate) fn entries(&self) -> impl Iterator<Item = LocationEntry> {
-        let mut reader = Reader::new(&self.table, self.first_line);
+        let mut reader = self.reader();
         std::iter::from_fn(move || reader.next_entry().ok().flatten())
+    }
+
+    /// From the first entry on.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.table, self.first_line)
     }
 
     pub(crate) fn first_line(&self) -> i32 {

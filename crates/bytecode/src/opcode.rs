@@ -8,6 +8,7 @@
 //! An opcode *number* ([`Opcode`]) means something only together with a [`Version`]; a *name*
 //! ([`Op`]) means the same in every version that has it, so analyses match on [`OpcodeInfo::op`].
 
+mod facts;
 mod op;
 mod table;
 mod v3_11;
@@ -16,6 +17,7 @@ mod v3_13;
 mod v3_14;
 mod v3_15;
 
+pub(crate) use facts::Facts;
 pub use op::Op;
 use table::Table;
 

@@ -3,15 +3,14 @@
 use smallvec::SmallVec;
 
 use crate::error::Error;
-use crate::instruction::{needed_prefixes, push};
+use crate::instruction::{needed_prefixes, put};
 use crate::opcode::{Flow, JumpKind, Op, Opcode};
 use crate::version::Version;
 
 /// What is known of a sequence from its opcodes.
 #[derive(Clone, Debug)]
 struct Shape {
-    /// Each instruction's opcode and inline caches.
-    opcodes: SmallVec<[(Opcode, u8); 4]>,
+    opcodes: SmallVec<[Opcode; 8]>,
     /// The most values on the stack, above those it found there.
     height: u32,
     /// Units without prefixes.
@@ -47,42 +46,41 @@ impl Shapes {
         }
     }
 
-    /// The most values a sequence has on the stack.
+    /// The most values a sequence has on the stack, and the code units it takes, prefixes and caches included.
     ///
     /// # Errors
     /// [`Error::Sequence`], [`Error::UnbalancedSequence`].
-    pub(crate) fn height(&mut self, sequence: &[(Opcode, u32)]) -> Result<u32, Error> {
-        Ok(self.shape(sequence)?.height)
-    }
-
-    /// Code units a sequence takes, prefixes and caches included. Errors as [`height`](Self::height).
-    pub(crate) fn units(&mut self, sequence: &[(Opcode, u32)]) -> Result<u32, Error> {
-        let prefixes: u32 = sequence.iter().map(|&(_, arg)| needed_prefixes(arg)).sum();
-        Ok(self.shape(sequence)?.units + prefixes)
-    }
-
-    /// Appends a sequence. Errors as [`height`](Self::height).
-    pub(crate) fn push(
-        &mut self,
-        code: &mut Vec<u8>,
-        sequence: &[(Opcode, u32)],
-    ) -> Result<(), Error> {
-        let version = self.version;
-        let shape = self.shape(sequence)?;
-        for (&(opcode, arg), &(_, caches)) in sequence.iter().zip(&shape.opcodes) {
-            push(code, version, opcode, arg, needed_prefixes(arg), caches);
+    #[inline]
+    pub(crate) fn measure(&mut self, sequence: &[(Opcode, u32)]) -> Result<(u32, u32), Error> {
+        let mut known = self.last.for_any_args && self.last.opcodes.len() == sequence.len();
+        let mut prefixes = 0;
+        for (&last, &(opcode, arg)) in self.last.opcodes.iter().zip(sequence) {
+            known &= last == opcode;
+            prefixes += needed_prefixes(arg);
         }
-        Ok(())
-    }
-
-    fn shape(&mut self, sequence: &[(Opcode, u32)]) -> Result<&Shape, Error> {
-        let opcodes = self.last.opcodes.iter().map(|opcode| opcode.0);
-        let known = opcodes.eq(sequence.iter().map(|instruction| instruction.0));
-        if !known || !self.last.for_any_args {
+        if !known {
             self.last = examine(self.version, sequence)?;
+            prefixes = sequence.iter().map(|&(_, arg)| needed_prefixes(arg)).sum();
         }
-        Ok(&self.last)
+        Ok((self.last.height, self.last.units + prefixes))
     }
+}
+
+/// Writes a sequence that was measured to zeroed units, from `at` on; returns the unit after it.
+#[inline]
+pub(crate) fn put_sequence(
+    units: &mut [[u8; 2]],
+    mut at: usize,
+    version: Version,
+    sequence: &[(Opcode, u32)],
+) -> usize {
+    let facts = version.facts();
+    for &(opcode, arg) in sequence {
+        at += needed_prefixes(arg) as usize;
+        put(units, at, version, opcode, arg, needed_prefixes(arg));
+        at += 1 + usize::from(facts[usize::from(opcode.0)].caches);
+    }
+    at
 }
 
 fn examine(version: Version, sequence: &[(Opcode, u32)]) -> Result<Shape, Error> {
@@ -109,7 +107,7 @@ fn examine(version: Version, sequence: &[(Opcode, u32)]) -> Result<Shape, Error>
             return Err(Error::UnbalancedSequence { change: depth });
         }
         height = height.max(depth);
-        shape.opcodes.push((opcode, info.caches));
+        shape.opcodes.push(opcode);
         shape.units += 1 + u32::from(info.caches);
         shape.for_any_args &= info.effect.next.terms.is_empty();
     }
@@ -131,11 +129,9 @@ mod tests {
             .iter()
             .map(|&(op, arg)| (opcode(op), arg))
             .collect();
-        let mut shapes = Shapes::new(version);
-        let measured = (shapes.height(&sequence)?, shapes.units(&sequence)?);
-        let mut code = Vec::new();
-        shapes.push(&mut code, &sequence)?;
-        assert_eq!(code.len() as u32, 2 * measured.1);
+        let measured = Shapes::new(version).measure(&sequence)?;
+        let mut units = vec![[0; 2]; measured.1 as usize];
+        assert_eq!(put_sequence(&mut units, 0, version, &sequence), units.len());
         Ok(measured)
     }
 
@@ -180,9 +176,9 @@ mod tests {
             ]
         };
         let mut shapes = Shapes::new(version);
-        assert_eq!(shapes.height(&tuple(2)), Ok(2));
+        assert_eq!(shapes.measure(&tuple(2)), Ok((2, 4)));
         assert_eq!(
-            shapes.height(&tuple(1)),
+            shapes.measure(&tuple(1)),
             Err(Error::UnbalancedSequence { change: 1 })
         );
     }

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use crate::analysis::{Analysis, InstrIdx, flag};
+use crate::analysis::{Analysis, InstrIdx, NONE, flag};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
 use crate::version::Version;
@@ -108,6 +108,17 @@ pub fn sites(analysis: &Analysis) -> Sites {
     while (index as usize) < analysis.instructions.len() {
         let here = InstrIdx(index);
         index += 1;
+        if pending.is_empty() && analysis.is_plain(here.0) {
+            if analysis.depths[here.usize()] == NONE {
+                found.silent.push((here, Silent::Unreachable));
+            } else {
+                let mut reports = SmallVec::new();
+                reports.push(here);
+                let place = Place::Before(here);
+                found.sites.push(Site { place, reports });
+            }
+            continue;
+        }
         let Some(op) = analysis.op(here.0) else {
             continue;
         };
@@ -219,6 +230,11 @@ fn next_reports(analysis: &Analysis, here: InstrIdx) -> bool {
 
 /// Why nothing may be inserted at `place`, or `None` where it may.
 pub fn forbidden(analysis: &Analysis, place: Place) -> Option<Forbidden> {
+    if let Place::Before(here) = place
+        && analysis.is_plain(here.0)
+    {
+        return (analysis.depths[here.usize()] == NONE).then_some(Forbidden::Unreachable);
+    }
     let here = match place {
         Place::Before(here) | Place::After(here) => here,
     };

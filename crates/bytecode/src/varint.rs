@@ -47,6 +47,18 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.position).copied()
     }
 
+    /// The next two bytes, if there are two.
+    #[inline]
+    pub(crate) fn pair(&self) -> Option<[u8; 2]> {
+        self.bytes.get(self.position..)?.first_chunk().copied()
+    }
+
+    /// Goes on behind the next two bytes, which must be there.
+    #[inline]
+    pub(crate) fn skip_pair(&mut self) {
+        self.position += 2;
+    }
+
     pub(crate) fn byte(&mut self) -> Result<u8, Error> {
         let byte = self.peek().ok_or(Error::TableTruncated {
             table: self.table,
@@ -56,11 +68,13 @@ impl<'a> Cursor<'a> {
         Ok(byte)
     }
 
-    /// Most significant group first; at most 30 bits, the bound that CPython's assembler asserts.
-    pub(crate) fn big_endian(&mut self) -> Result<u32, Error> {
+    /// Most significant group first; at most 30 bits, the bound that CPython's assembler asserts. And whether it has no
+    /// group too many.
+    pub(crate) fn big_endian(&mut self) -> Result<(u32, bool), Error> {
         let start = self.position;
         let mut byte = self.byte()?;
         let mut value = u32::from(byte & GROUP);
+        let shortest = value != 0 || byte & MORE == 0;
         while byte & MORE != 0 {
             byte = self.byte()?;
             if byte & 0x80 != 0 || value >= 1 << 24 {
@@ -71,7 +85,7 @@ impl<'a> Cursor<'a> {
             }
             value = value << 6 | u32::from(byte & GROUP);
         }
-        Ok(value)
+        Ok((value, shortest))
     }
 
     /// Least significant group first; at most 32 bits.
@@ -145,7 +159,7 @@ mod tests {
             push_big_endian(&mut bytes, value, 0x80);
             prop_assert_eq!(bytes[0] & 0x80, 0x80);
             let mut cursor = Cursor::new(&bytes, Table::Exception);
-            prop_assert_eq!(cursor.big_endian().unwrap(), value);
+            prop_assert_eq!(cursor.big_endian().unwrap(), (value, true));
             prop_assert!(cursor.is_at_end());
         }
 

@@ -206,20 +206,25 @@ fn ended(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
 pub(crate) use running::{generators, running_frames};
 
 /// Tells those who watch the original of `probed` without a copy that `copy` will run from now on.
-pub(crate) fn share(py: Python<'_>, probed: &Arc<ProbedCode>, copy: &Bound<'_, PyCode>) {
+pub(crate) fn share(
+    py: Python<'_>,
+    probed: &Arc<ProbedCode>,
+    copy: &Bound<'_, PyCode>,
+) -> PyResult<()> {
     let address = probed.original(py).as_ptr() as usize;
     for engine in [Engine::Monitoring, Engine::Settrace] {
         if let Some(entry) = observed::find(py, engine, address) {
             for tracer in entry.tracers(py) {
-                tracer.adopt(py, probed, copy);
+                tracer.adopt(py, probed, copy)?;
             }
         }
     }
     for nested in probed.nested() {
         if let Some(copy) = nested.probed(py) {
-            share(py, nested, &copy);
+            share(py, nested, &copy)?;
         }
     }
+    Ok(())
 }
 
 /// Exceptions that are leaving observed frames, each while its event is delivered: frame, exception.

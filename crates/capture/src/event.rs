@@ -65,17 +65,18 @@ impl<'py> Event<'_, 'py> {
         (index < self.depth).then(|| self.slot(py, index))
     }
 
-    /// Slot `index`, which is below [`Event::stack_len`], as the instruction finds it.
-    #[cfg(not(Py_3_12))]
-    pub(crate) fn slot(&self, py: Python<'py>, index: u32) -> SlotValue<'py> {
-        crate::precall::read(py, self, index)
-    }
-
-    /// Slot `index`, which is below [`Event::stack_len`], as the instruction finds it.
-    #[cfg(Py_3_12)]
+    /// Slot `index`, which is below [`Event::stack_len`], as the instruction would find it in the original.
     #[inline]
     pub(crate) fn slot(&self, py: Python<'py>, index: u32) -> SlotValue<'py> {
-        self.raw(py, index)
+        #[cfg(not(Py_3_12))]
+        let found = crate::precall::read(py, self, index);
+        #[cfg(Py_3_12)]
+        let found = self.raw(py, index);
+        if self.code.holds_lasti(self.instruction, index) {
+            self.code.original_lasti(py, found)
+        } else {
+            found
+        }
     }
 
     /// Slot `index`, which is below [`Event::stack_len`], as it is now.

@@ -4,6 +4,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyCFunction, PyFunction, PyType, PyTypeMethods};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+use crate::modules;
+use crate::names;
+use crate::value::PyMethod_Type;
+
 unsafe extern "C" {
     /// Looks a name up along the MRO without running code; a borrowed reference (`Objects/typeobject.c`, 3.11-3.15).
     fn _PyType_Lookup(this: *mut ffi::PyTypeObject, name: *mut ffi::PyObject)
@@ -52,11 +56,7 @@ pub(crate) fn functions<'py>(
             return constructors(py, class, found);
         }
         let Some(inner) = unwrap(py, &callable)? else {
-            let call = lookup(
-                py,
-                &callable.get_type(),
-                pyo3::intern!(py, "__call__").as_any(),
-            );
+            let call = lookup(py, &callable.get_type(), names::call(py).as_any());
             return match call {
                 Some(call) => match call.cast_exact::<PyFunction>() {
                     Ok(function) => found(function),
@@ -75,13 +75,9 @@ fn constructors<'py>(
     class: &Bound<'py, PyType>,
     found: &mut dyn FnMut(&Bound<'py, PyFunction>) -> PyResult<()>,
 ) -> PyResult<()> {
-    let metaclass_call = lookup(
-        py,
-        &class.get_type(),
-        pyo3::intern!(py, "__call__").as_any(),
-    );
-    let new = lookup(py, class, pyo3::intern!(py, "__new__").as_any());
-    let init = lookup(py, class, pyo3::intern!(py, "__init__").as_any());
+    let metaclass_call = lookup(py, &class.get_type(), names::call(py).as_any());
+    let new = lookup(py, class, names::new(py).as_any());
+    let init = lookup(py, class, names::init(py).as_any());
     for method in [metaclass_call, new, init].into_iter().flatten() {
         if let Ok(function) = method.cast_exact::<PyFunction>() {
             found(function)?;
@@ -126,18 +122,17 @@ fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
     static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();
     let wrappers = WRAPPERS.get_or_try_init(py, || -> PyResult<_> {
         let named = |module: &str, name: &str| -> PyResult<Py<PyType>> {
-            Ok(py
-                .import(module)?
-                .getattr(name)?
-                .cast_into::<PyType>()?
-                .unbind())
+            let named = modules::builtin(py, module)?.getattr(name)?;
+            Ok(named.cast_into::<PyType>()?.unbind())
         };
+        // SAFETY: a type that lives as long as the interpreter.
+        let method = unsafe { PyType::from_borrowed_type_ptr(py, &raw mut PyMethod_Type) };
         Ok(vec![
-            (named("types", "MethodType")?, "__func__"),
-            (named("functools", "partial")?, "func"),
+            (method.unbind(), "__func__"),
+            (named("_functools", "partial")?, "func"),
             (named("builtins", "staticmethod")?, "__func__"),
             (named("builtins", "classmethod")?, "__func__"),
-            (named("functools", "_lru_cache_wrapper")?, "__wrapped__"),
+            (named("_functools", "_lru_cache_wrapper")?, "__wrapped__"),
         ])
     })?;
     Ok(wrappers)

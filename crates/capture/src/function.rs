@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use debugop_filter::{CodeFilter, CodeNames};
 use debugop_value::Value;
-use pyo3::exceptions::PyTypeError;
 use pyo3::types::{
-    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyString,
-    PyTuple, PyTupleMethods,
+    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyFunction, PyModule, PyModuleMethods,
+    PyString, PyTuple, PyTupleMethods,
 };
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::layout::FunctionObject;
+use crate::modules;
+use crate::names;
 use crate::probed::ProbedCode;
 use crate::value::{Limits, capture, string};
 
@@ -25,19 +26,12 @@ pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode>
     }
 }
 
-/// The code object that a frame object runs, whatever `f_code` shows to programs ([`crate::whole`]).
-pub(crate) fn code_of_frame<'py>(frame: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCode>> {
-    // SAFETY: compares a type.
-    if unsafe { ffi::Py_TYPE(frame.as_ptr()) != &raw mut ffi::PyFrame_Type } {
-        return Err(PyTypeError::new_err("not a frame"));
-    }
-    // SAFETY: a live frame object; the result is a new reference, never NULL.
+/// The code object that `frame` really runs, where `f_code` shows the original ([`crate::disguise`]).
+pub(crate) fn code_of_frame<'py>(frame: &Bound<'py, PyFrame>) -> Bound<'py, PyCode> {
+    // SAFETY: PyFrame_GetCode returns a new reference, never NULL.
     unsafe {
-        let code = Bound::from_owned_ptr_or_err(
-            frame.py(),
-            ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast(),
-        )?;
-        Ok(code.cast_into_unchecked())
+        let code = ffi::PyFrame_GetCode(frame.as_ptr().cast());
+        Bound::from_owned_ptr(frame.py(), code.cast()).cast_into_unchecked()
     }
 }
 
@@ -64,8 +58,8 @@ pub(crate) fn module_name(globals: &Bound<'_, PyAny>) -> String {
 
 /// Whether `filter` allows `code`, which runs in the module `module`.
 pub(crate) fn allowed(filter: &CodeFilter, code: &Bound<'_, PyCode>, module: &str) -> bool {
-    let qualname = code_text(code, "co_qualname");
-    let file = code_text(code, "co_filename");
+    let qualname = text(code, names::co_qualname(code.py()));
+    let file = text(code, names::co_filename(code.py()));
     let names = CodeNames {
         module,
         qualname: &qualname,
@@ -79,7 +73,7 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
     if module.is_empty() {
         return Some(String::new());
     }
-    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
+    let modules = modules::sys(py, c"modules").ok()?;
     let module = modules
         .cast_exact::<PyDict>()
         .ok()?
@@ -96,6 +90,11 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
 /// A text attribute of a code object; lossy where it has surrogates.
 #[must_use]
 pub fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
+    text(code, &PyString::new(code.py(), attribute))
+}
+
+/// The same, by a name that exists already.
+pub(crate) fn text(code: &Bound<'_, PyCode>, attribute: &Bound<'_, PyString>) -> String {
     let text = code
         .getattr(attribute)
         .ok()
@@ -152,7 +151,7 @@ pub fn code_constants(code: &Bound<'_, PyCode>, limits: &Limits) -> Vec<Value> {
 /// # Errors
 /// What an audit hook raises.
 pub(crate) fn set_code(function: &Bound<'_, PyFunction>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    function.setattr(pyo3::intern!(function.py(), "__code__"), code)
+    function.setattr(names::code(function.py()), code)
 }
 
 /// Makes `function`, which has never been called, run `code`, which has the same signature and free variables. Nobody is told,
@@ -272,14 +271,14 @@ pub(crate) mod heap {
 #[cfg(not(Py_3_12))]
 pub(crate) mod heap {
     use pyo3::types::{PyAnyMethods, PyList, PyListMethods};
+
+    use crate::modules;
     use pyo3::{Python, ffi};
 
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.
     pub(crate) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
-        let objects = py
-            .import("gc")
-            .and_then(|gc| gc.call_method0("get_objects"));
+        let objects = modules::builtin(py, "gc").and_then(|gc| gc.call_method0("get_objects"));
         if let Some(objects) = objects
             .ok()
             .and_then(|objects| objects.cast_into::<PyList>().ok())

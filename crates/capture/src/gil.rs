@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use pyo3::{Python, ffi};
+use pyo3::Python;
 
 /// A value that is only read and written by a thread that holds the GIL.
 ///
@@ -67,16 +67,6 @@ impl<T> GilCell<T> {
         // reference is unique while it lives. Crate-private so that every caller can be read.
         f(unsafe { &mut *self.0.as_ptr() })
     }
-}
-
-/// Whether the attached thread runs in the main interpreter, which is the only one that is traced.
-///
-/// What is replaced in tables of the interpreter is called in sub-interpreters too, which may have a GIL of their own (3.12+). There it
-/// may do no more than call what it stands for: no other [`GilCell`] than the one that names that, which is not written meanwhile.
-#[inline]
-pub(crate) fn in_main_interpreter(_py: Python<'_>) -> bool {
-    // SAFETY: the thread is attached; both only read pointers.
-    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
 }
 
 /// Drops what holds references to Python objects now.

@@ -3,7 +3,7 @@
 use pyo3::types::{PyFloat, PyInt};
 use pyo3::{Python, ffi};
 
-use crate::event::Event;
+use crate::frame::{CodeShape, Frame};
 use crate::layout::LongObject;
 use crate::layout::slot::Content;
 
@@ -21,20 +21,18 @@ pub enum Glance {
     Object(u64),
 }
 
-impl Event<'_, '_> {
-    /// The top of the value stack; `None` if it is empty.
+impl Frame<'_> {
+    /// Value-stack slot `index`, bottom first.
     #[inline]
-    #[must_use]
-    pub fn glance_at_top(&self, py: Python<'_>) -> Option<Glance> {
-        let index = self.stack_len().checked_sub(1)?;
-        Some(match self.frame.content(self.shape, index) {
+    pub(crate) fn glance(self, py: Python<'_>, shape: &CodeShape, index: u32) -> Glance {
+        match self.content(shape, index) {
             Content::Null => Glance::Null,
             Content::Object(object) => glance(py, object),
             #[cfg(Py_3_14)]
             Content::Tagged(value) => Glance::Int(value as i64),
             #[cfg(Py_3_14)]
             Content::Opaque => Glance::Null,
-        })
+        }
     }
 }
 

@@ -2,18 +2,24 @@
 
 use pyo3::exceptions::PyImportError;
 use pyo3::types::PyAnyMethods;
-use pyo3::{PyResult, Python};
+use pyo3::{PyResult, Python, ffi};
 
 use crate::frame::Frame;
 use crate::function;
 use crate::layout;
+use crate::modules;
 
 /// Refuses every interpreter that this build was not made for.
 ///
 /// # Errors
-/// `ImportError` with one sentence: another minor version, a free-threaded or stack-reference-debug build, or structs that are
-/// laid out otherwise than in the release that this was checked against.
+/// `ImportError` with one sentence: a sub-interpreter, another minor version, a free-threaded or stack-reference-debug build, or
+/// structs that are laid out otherwise than in the release that this was checked against.
 pub fn check(py: Python<'_>) -> PyResult<()> {
+    if !is_main(py) {
+        return Err(PyImportError::new_err(
+            "debugop works in the main interpreter only, and this is a sub-interpreter",
+        ));
+    }
     let running = py.version_info();
     let built = layout::VERSION;
     if (running.major, running.minor) != (3, built.minor()) {
@@ -24,6 +30,16 @@ pub fn check(py: Python<'_>) -> PyResult<()> {
     }
     check_debug_offsets()?;
     check_running_frame(py)
+}
+
+/// Whether the calling thread is in the main interpreter, the only one that debugop works in.
+///
+/// Builtin types and functions are shared with sub-interpreters, which from 3.12 on may have a GIL of their own: whatever of ours
+/// stands in their tables has to ask this before it touches anything.
+#[inline]
+pub(crate) fn is_main(_attached: Python<'_>) -> bool {
+    // SAFETY: the thread is attached; both return addresses of interpreters that are alive, 3.11-3.15.
+    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
 }
 
 /// Compares the compiled layouts with what the interpreter itself publishes for debuggers.
@@ -71,8 +87,8 @@ fn check_debug_offsets() -> PyResult<()> {
 /// Finds the running frame through the compiled layouts and compares it with what `sys._getframe` says. This refuses builds
 /// whose stack references are table indices (`Py_STACKREF_DEBUG`) without following one.
 fn check_running_frame(py: Python<'_>) -> PyResult<()> {
-    let frame = py.import("sys")?.call_method0("_getframe")?;
-    let expected = function::code_of_frame(&frame)?;
+    let frame = modules::sys(py, c"_getframe")?.call0()?;
+    let expected = function::code_of_frame(frame.cast()?);
     let found = Frame::current(py).map(Frame::code_address);
     if found == Some(expected.as_ptr() as usize) {
         return Ok(());

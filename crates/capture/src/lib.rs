@@ -12,7 +12,9 @@
 )]
 
 pub mod activation;
+mod code_object;
 pub mod collector;
+mod disguise;
 mod engine;
 mod event;
 mod extra;
@@ -24,6 +26,8 @@ mod glance;
 mod handled;
 pub mod interpreter;
 pub mod layout;
+mod modules;
+mod names;
 mod native;
 pub mod op_target;
 #[cfg(not(Py_3_12))]
@@ -31,6 +35,7 @@ mod precall;
 mod probed;
 mod references;
 mod registry;
+mod replace;
 mod ring;
 pub mod site;
 pub mod stack;
@@ -39,6 +44,7 @@ mod tracer;
 pub mod value;
 mod whole;
 
+pub use code_object::CodeFields;
 pub use engine::Engine;
 pub use event::{Event, EventKind};
 pub use follow::python_functions;
@@ -47,8 +53,9 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use glance::Glance;
 pub use layout::VERSION;
+pub use names::prepare as prepare_names;
 pub use native::Native;
-pub use probed::{CodeFields, ProbeError, ProbedCode};
+pub use probed::{ProbeError, ProbedCode};
 pub use references::is_unshared;
 pub use ring::TopOfStack;
-pub use tracer::{Follow, Handler, Options, Tracer};
+pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};

@@ -10,12 +10,9 @@ use pyo3::{Bound, Python, ffi};
 use crate::event::Event;
 use crate::frame::SlotValue;
 use crate::layout::VERSION;
+use crate::value::{PyMethod_Function, PyMethod_Type};
 
 unsafe extern "C" {
-    /// The type of bound methods (`Include/cpython/classobject.h`).
-    static mut PyMethod_Type: ffi::PyTypeObject;
-    /// The function of a bound method, borrowed (`Objects/classobject.c`).
-    fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
     /// The instance of a bound method, borrowed.
     fn PyMethod_Self(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
 }

@@ -1,30 +1,30 @@
 //! A code object with DEBUG_OP before its instructions, and who watches it.
 
+mod lasti;
+
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{
-    Analysis, CodeParts, CodeView, Inserted, InstrIdx, OffsetMap, Op, Opcode, Place,
-};
+use debugop_bytecode::{Analysis, InstrIdx, OffsetMap, Op, Opcode, Place};
 use debugop_filter::CodeNames;
-use pyo3::types::{
-    PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyDictMethods, PyTuple, PyTupleMethods,
-};
+use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
+use crate::code_object::{CodeFields, parts, with_parts};
 use crate::engine::Engine;
 use crate::event::{Event, EventKind, Raised};
-use crate::frame::{CodeShape, Frame, SlotValue};
+use crate::extra;
+use crate::frame::{CodeShape, Frame};
+use crate::function;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::names;
 use crate::native::Native;
 use crate::registry;
 use crate::ring::TopOfStack;
 use crate::site;
 use crate::tracer::{Hook, Tracer};
-
-mod positions;
 
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
@@ -65,9 +65,13 @@ pub struct ProbedCode {
     /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
     reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
+    /// Whether code that is nested in it was left as it is.
+    has_refused: bool,
     callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
     further: Vec<InstrIdx>,
+    /// The slots, each with its instruction, that hold a `lasti`, in order.
+    lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
     copy: GilCell<usize>,
@@ -80,44 +84,6 @@ pub struct ProbedCode {
 
 /// Which of the code objects in the constants of code that is probed are probed with it.
 pub(crate) type WantsNested<'a> = &'a dyn Fn(&Bound<'_, PyCode>) -> bool;
-
-/// A code object's fields as bytes, read from Python.
-pub struct CodeFields<'py> {
-    code: Bound<'py, PyBytes>,
-    exception_table: Bound<'py, PyBytes>,
-    location_table: Bound<'py, PyBytes>,
-    first_line: i32,
-    stack_size: u32,
-}
-
-impl<'py> CodeFields<'py> {
-    /// Reads the fields of `code`. `co_code` is the base form: without specialisation and instrumentation.
-    ///
-    /// # Errors
-    /// `MemoryError`.
-    pub fn read(code: &Bound<'py, PyCode>) -> PyResult<Self> {
-        Ok(Self {
-            code: code.getattr("co_code")?.cast_into()?,
-            exception_table: code.getattr("co_exceptiontable")?.cast_into()?,
-            location_table: code.getattr("co_linetable")?.cast_into()?,
-            first_line: code.getattr("co_firstlineno")?.extract()?,
-            stack_size: code.getattr("co_stacksize")?.extract()?,
-        })
-    }
-
-    /// The same as the bytecode crate's view.
-    #[must_use]
-    pub fn view(&self) -> CodeView<'_> {
-        CodeView {
-            version: VERSION,
-            code: self.code.as_bytes(),
-            exception_table: self.exception_table.as_bytes(),
-            location_table: self.location_table.as_bytes(),
-            first_line: self.first_line,
-            stack_size: self.stack_size,
-        }
-    }
-}
 
 /// Why a code object is left without probes.
 #[derive(Debug, thiserror::Error)]
@@ -133,35 +99,102 @@ pub enum ProbeError {
         /// What is wrong.
         source: debugop_bytecode::Error,
     },
+    /// Probing it would take more time and memory than tracing may cost.
+    #[error("{qualname} in {file}: {size} bytes of bytecode, where at most {MAX_SIZE} are probed")]
+    TooLarge {
+        /// `co_qualname`.
+        qualname: String,
+        /// `co_filename`.
+        file: String,
+        /// Length of `co_code`.
+        size: usize,
+    },
+    /// It is nested in too many others.
+    #[error(
+        "{qualname} in {file} with the code around it: they are nested in {MAX_NESTING} code objects"
+    )]
+    TooDeep {
+        /// `co_qualname`.
+        qualname: String,
+        /// `co_filename`.
+        file: String,
+    },
     /// Python raised while the copy was made.
     #[error(transparent)]
     Python(#[from] PyErr),
+}
+
+impl ProbeError {
+    /// Whether the code object is such that it is left as it is; otherwise something went wrong while it was probed.
+    pub(crate) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Python(_))
+    }
+
+    /// `code` is nested in too many others.
+    pub(crate) fn too_deep(code: &Bound<'_, PyCode>) -> Self {
+        let (qualname, file) = names_of(code);
+        Self::TooDeep { qualname, file }
+    }
+}
+
+/// Larger code is left as it is. A probed copy takes about 150 bytes an instruction: this bounds it to some 100 MB, made
+/// in a quarter of a second. No compiler writes such code but from generated sources.
+pub(crate) const MAX_SIZE: usize = 1 << 20;
+
+/// Code objects in each other's constants are probed with the outermost, which takes C stack, down to this depth. The tokenizer
+/// allows 100 levels of indentation (`MAXINDENT`, `Parser/tokenizer.h`); only hand-made code is nested deeper.
+pub(crate) const MAX_NESTING: u32 = 128;
+
+/// The code object as [`Analysis`] has it, with its qualified name and file; or why it is left as it is.
+fn analyse(
+    original: &Bound<'_, PyCode>,
+    fields: &CodeFields<'_>,
+) -> Result<(Analysis, String, String), ProbeError> {
+    let (qualname, file) = names_of(original);
+    let size = fields.view().code.len();
+    if size > MAX_SIZE {
+        return Err(ProbeError::TooLarge {
+            qualname,
+            file,
+            size,
+        });
+    }
+    match Analysis::new(&fields.view()) {
+        Ok(analysis) => Ok((analysis, qualname, file)),
+        Err(source) => Err(ProbeError::Bytecode {
+            qualname,
+            file,
+            source,
+        }),
+    }
 }
 
 impl ProbedCode {
     /// Probes `original` and those code objects in its constants that `wants` names. Returns the probed copy too, which the
     /// caller has to keep alive.
     ///
-    /// `module` is `__name__` of the globals it runs in. Nested code that cannot be probed stays as it is.
+    /// `module` is `__name__` of the globals it runs in, `nesting` how many code objects it is nested in. Nested code that
+    /// cannot be probed stays as it is.
     pub(crate) fn make<'py>(
         original: &Bound<'py, PyCode>,
         module: &str,
         wants: WantsNested<'_>,
+        nesting: u32,
     ) -> Result<(Arc<Self>, Bound<'py, PyCode>), ProbeError> {
         let py = original.py();
+        if nesting >= MAX_NESTING {
+            return Err(ProbeError::too_deep(original));
+        }
         let fields = CodeFields::read(original)?;
         let view = fields.view();
-        let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
-        let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
+        let (analysis, qualname, file) = analyse(original, &fields)?;
         let bad = |source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
         };
-
-        let analysis = Analysis::new(&view).map_err(bad)?;
         let constants: Bound<'_, PyTuple> = original
-            .getattr("co_consts")?
+            .getattr(names::co_consts(py))?
             .cast_into()
             .map_err(PyErr::from)?;
         let mut layout = ProbeLayout::plan(&analysis, constants.len());
@@ -175,7 +208,8 @@ impl ProbedCode {
             )
         };
 
-        let (mut consts, nested) = probe_constants(&constants, module, wants)?;
+        let (mut consts, nested, has_refused) =
+            probe_constants(&constants, module, wants, nesting)?;
         let callables = analysis
             .instructions()
             .iter()
@@ -191,8 +225,10 @@ impl ProbedCode {
             map: Some(map),
             reported: Box::default(),
             nested,
+            has_refused,
             callables,
             further: std::mem::take(&mut layout.further),
+            lastis: OnceLock::new(),
             shape: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -235,18 +271,7 @@ impl ProbedCode {
         module: &str,
     ) -> Result<Arc<Self>, ProbeError> {
         let fields = CodeFields::read(original)?;
-        let text = |name: &str| -> PyResult<String> { original.getattr(name)?.extract() };
-        let (qualname, file) = (text("co_qualname")?, text("co_filename")?);
-        let analysis = match Analysis::new(&fields.view()) {
-            Ok(analysis) => analysis,
-            Err(source) => {
-                return Err(ProbeError::Bytecode {
-                    qualname,
-                    file,
-                    source,
-                });
-            }
-        };
+        let (analysis, qualname, file) = analyse(original, &fields)?;
         let mut reported = vec![false; analysis.instructions().len()].into_boxed_slice();
         for site in debugop_bytecode::sites(&analysis).sites {
             for instruction in site.reports {
@@ -270,8 +295,10 @@ impl ProbedCode {
             map: None,
             reported,
             nested: Vec::new(),
+            has_refused: false,
             callables,
             further: Vec::new(),
+            lastis: OnceLock::new(),
             shape,
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -328,6 +355,14 @@ impl ProbedCode {
         }
     }
 
+    /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
+    pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
+        match &self.map {
+            Some(map) => map.covering(new),
+            None => Some(new),
+        }
+    }
+
     /// Probed code objects among its constants, in their order.
     #[must_use]
     pub fn nested(&self) -> &[Arc<Self>] {
@@ -351,38 +386,29 @@ impl ProbedCode {
                     tracer.count(py, site.steps);
                     true
                 }
-                Some(Native::TopOfStack(ring)) => {
-                    let steps = self.native_steps(py, site, ring);
-                    tracer.count(py, steps);
-                    steps > 0
-                }
+                Some(Native::TopOfStack(ring)) => self.encode(py, site, tracer, ring),
             }
         })
     }
 
-    /// Hands the steps of `site` to `ring`; returns how many they were.
+    /// Hands the steps of `site` to `ring`; false if there is none.
     #[inline]
-    fn native_steps(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo, ring: &TopOfStack) -> u32 {
-        let Some((frame, shape)) = self.running(py) else {
-            return 0;
+    fn encode(&self, py: Python<'_>, site: &SiteInfo, tracer: &Tracer, ring: &TopOfStack) -> bool {
+        let (Some((frame, shape)), Some(depth)) = (self.running(py), site.depth) else {
+            return false;
         };
-        let Some(depth) = site.depth else { return 0 };
-        let mut event = Event {
-            kind: EventKind::Instruction,
-            code: self,
-            instruction: site.first,
-            frame,
-            shape,
-            depth: depth.get() - 1,
-        };
-        ring.step(py, &event);
-        for &instruction in self.further(site) {
-            if let Some(depth) = self.analysis.depth(instruction) {
-                (event.instruction, event.depth) = (instruction, depth);
-                ring.step(py, &event);
+        let top = |depth: u32| Some(frame.glance(py, shape, depth.checked_sub(1)?));
+        let code = self.original.as_ptr() as u64;
+        ring.step(py, code, site.first, top(depth.get() - 1));
+        if site.further.1 > 0 {
+            for &instruction in self.further(site) {
+                if let Some(depth) = self.analysis.depth(instruction) {
+                    ring.step(py, code, instruction, top(depth));
+                }
             }
         }
-        site.steps
+        tracer.count(py, site.steps);
+        true
     }
 
     /// Whether anybody watches.
@@ -552,21 +578,25 @@ impl ProbedCode {
         self.further.get(start..start + count).unwrap_or_default()
     }
 
-    /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.
-    fn raising_instruction<'py>(
+    /// The code objects nested in it that are left as they are, each with its name, file and the reason.
+    pub(crate) fn refused<'py>(
         &self,
         py: Python<'py>,
-        frame: Frame<'py>,
-        shape: &CodeShape,
-    ) -> Option<InstrIdx> {
-        let units: i64 = match frame.read(py, shape, 0) {
-            SlotValue::Object(lasti) => lasti.extract().ok()?,
-            SlotValue::Tagged(lasti) => i64::try_from(lasti).ok()?,
-            _ => return None,
-        };
-        // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
-        let offset = self.original_offset(u32::try_from(units.checked_mul(2)?).ok()?)?;
-        self.analysis.at_offset(offset)
+    ) -> PyResult<Vec<(Bound<'py, PyCode>, Rc<str>)>> {
+        if !self.has_refused {
+            return Ok(Vec::new());
+        }
+        let constants = self.original(py).getattr(names::co_consts(py))?;
+        let mut refused = Vec::new();
+        for constant in constants.try_iter()? {
+            let Ok(code) = constant?.cast_into_exact::<PyCode>() else {
+                continue;
+            };
+            if let Some(Some(reason)) = extra::peek(&code, |extra| extra.refused.cloned(py)) {
+                refused.push((code, reason));
+            }
+        }
+        Ok(refused)
     }
 
     /// Adds or replaces the hooks.
@@ -717,46 +747,13 @@ impl ProbeLayout {
     }
 }
 
-/// What a code object is made of that has the insertions, and where they are.
-pub(crate) fn parts(inserted: Inserted) -> (CodeParts, OffsetMap) {
-    let Inserted {
-        code,
-        exception_table,
-        location_table,
-        stack_size,
-        map,
-        ..
-    } = inserted;
+/// `co_qualname` and `co_filename`.
+fn names_of(code: &Bound<'_, PyCode>) -> (String, String) {
+    let text = |name| function::text(code, name);
     (
-        CodeParts {
-            code,
-            exception_table,
-            location_table,
-            stack_size,
-        },
-        map,
+        text(names::co_qualname(code.py())),
+        text(names::co_filename(code.py())),
     )
-}
-
-/// A copy of `original` that has these parts and constants.
-pub(crate) fn with_parts<'py>(
-    original: &Bound<'py, PyCode>,
-    parts: &CodeParts,
-    consts: Vec<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyCode>> {
-    let py = original.py();
-    let changes = PyDict::new(py);
-    changes.set_item("co_code", PyBytes::new(py, &parts.code))?;
-    changes.set_item(
-        "co_exceptiontable",
-        PyBytes::new(py, &parts.exception_table),
-    )?;
-    changes.set_item("co_linetable", PyBytes::new(py, &parts.location_table))?;
-    changes.set_item("co_stacksize", parts.stack_size)?;
-    changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-    Ok(original
-        .call_method("replace", (), Some(&changes))?
-        .cast_into()?)
 }
 
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
@@ -769,16 +766,17 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     ]
 }
 
-/// Constants, and the probed code objects among them.
-type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>);
+/// Constants, the probed code objects among them, and whether others were left as they are.
+type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>, bool);
 
 /// The constants with the nested code objects that `wants` names replaced by their probed copies, and those.
 fn probe_constants<'py>(
     constants: &Bound<'py, PyTuple>,
     module: &str,
     wants: WantsNested<'_>,
+    nesting: u32,
 ) -> PyResult<ProbedConstants<'py>> {
-    let mut nested = Vec::new();
+    let (mut nested, mut has_refused) = (Vec::new(), false);
     let mut consts = Vec::with_capacity(constants.len());
     for constant in constants.iter() {
         let wanted = constant
@@ -789,14 +787,17 @@ fn probe_constants<'py>(
             consts.push(constant);
             continue;
         };
-        match registry::obtain(code, module, wants) {
+        match registry::obtain_nested(code, module, wants, nesting + 1) {
             Ok((probed, copy)) => {
                 consts.push(copy.into_any());
                 nested.push(probed);
             }
-            Err(ProbeError::Bytecode { .. }) => consts.push(constant),
             Err(ProbeError::Python(error)) => return Err(error),
+            Err(_) => {
+                has_refused = true;
+                consts.push(constant);
+            }
         }
     }
-    Ok((consts, nested))
+    Ok((consts, nested, has_refused))
 }

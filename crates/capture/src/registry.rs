@@ -5,9 +5,11 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
+use crate::disguise;
 use crate::extra;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode, WantsNested};
+use crate::replace;
 
 /// Every entry that may be alive. What names an entry is kept in the code objects ([`crate::extra`]), so that it dies with
 /// them.
@@ -74,10 +76,28 @@ pub(crate) fn obtain<'py>(
     module: &str,
     wants: WantsNested<'_>,
 ) -> Result<(Arc<ProbedCode>, Bound<'py, PyCode>), ProbeError> {
+    obtain_nested(code, module, wants, 0)
+}
+
+/// The same for code that is nested in `nesting` code objects.
+pub(crate) fn obtain_nested<'py>(
+    code: &Bound<'py, PyCode>,
+    module: &str,
+    wants: WantsNested<'_>,
+    nesting: u32,
+) -> Result<(Arc<ProbedCode>, Bound<'py, PyCode>), ProbeError> {
     if let Some(existing) = find(code) {
         return Ok(existing);
     }
-    let (made, copy) = ProbedCode::make(code, module, wants)?;
+    replace::watch(code.py())?;
+    disguise::put_on(code.py())?;
+    let (made, copy) = match ProbedCode::make(code, module, wants, nesting) {
+        Ok(made) => made,
+        Err(error) => {
+            refuse(code, &error)?;
+            return Err(error);
+        }
+    };
     // Making it ran Python (allocation can collect garbage), which may have probed the same code meanwhile.
     if let Some(existing) = find(code) {
         return Ok(existing);
@@ -85,6 +105,17 @@ pub(crate) fn obtain<'py>(
     link(code, &copy, &made)?;
     remember(code.py(), &made);
     Ok((made, copy))
+}
+
+/// Notes down in `code` why it is left as it is.
+pub(crate) fn refuse(code: &Bound<'_, PyCode>, error: &ProbeError) -> PyResult<()> {
+    if !error.is_refusal() {
+        return Ok(());
+    }
+    let reason = error.to_string().into();
+    extra::with(code, |extra| {
+        extra.refused.set(code.py(), Some(reason));
+    })
 }
 
 fn link(

@@ -3,17 +3,18 @@
 //! This is what the hot path of a recorder has to do and nothing else, so it tells what recording costs at least.
 //!
 //! ```text
-//! record   head  instruction  [payload]  [code]
-//! head     one byte: bits 0-2 the kind; bit 3: `code` is present, because it is not that of the record before
+//! record   kind  instruction  payload, 16 bytes together
+//! kind     4 bytes: 0 empty stack   1 NULL   2 int   3 float   4 object   5 code
 //! instruction  index in its code object, 4 bytes
-//! payload  0 empty stack: none   1 NULL: none   2 int: 8 bytes, signed   3 float: 8 bytes   4 object: its address, 8 bytes
-//! code     address of the original code object, 8 bytes
+//! payload  8 bytes. 2: signed   3: the float   4: the object's address
+//!          5: the address of the original code object that the records after this are of
 //! ```
 //!
-//! Everything is little-endian. The sizes are fixed because bytes cost less than branches here.
+//! Everything is little-endian. All records have one size because bytes cost less than branches here.
 
 use std::sync::Arc;
 
+use debugop_bytecode::InstrIdx;
 use pyo3::{PyResult, Python};
 
 use crate::event::Event;
@@ -23,9 +24,12 @@ use crate::glance::Glance;
 use crate::native::Native;
 use crate::tracer::{Handler, Tracer};
 
-/// No record is longer.
-const LONGEST: usize = 1 + 4 + 8 + 8;
-const CODE_FOLLOWS: u8 = 8;
+/// Bytes of a record.
+const RECORD: usize = 16;
+
+type Record = [u8; RECORD];
+
+const CODE: u32 = 5;
 
 /// A handler that encodes the top of the value stack of every step.
 pub struct TopOfStack {
@@ -33,56 +37,62 @@ pub struct TopOfStack {
 }
 
 struct Ring {
-    bytes: Box<[u8]>,
+    records: Box<[Record]>,
     at: usize,
     code: u64,
-    /// Bytes written in earlier rounds.
-    before: u64,
+    /// Records written in earlier rounds.
+    before: usize,
 }
 
 impl TopOfStack {
-    /// Keeps the last records, in `capacity` bytes (at least one record's worth).
+    /// Keeps the last records, in `capacity` bytes (at least two records' worth).
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let bytes = vec![0; capacity.max(LONGEST)].into();
         Self {
-            ring: GilCell::new(Ring {
-                bytes,
-                at: 0,
-                code: 0,
-                before: 0,
-            }),
+            ring: GilCell::new(Ring::new(capacity)),
         }
     }
 
+    /// Encodes the step at `instruction` of `code` (the address of the original).
     #[inline]
-    pub(crate) fn step(&self, py: Python<'_>, event: &Event<'_, '_>) {
-        let code = event.code.original(py).as_ptr() as u64;
-        let top = event.glance_at_top(py);
+    pub(crate) fn step(
+        &self,
+        py: Python<'_>,
+        code: u64,
+        instruction: InstrIdx,
+        top: Option<Glance>,
+    ) {
         self.ring
-            .with(py, |ring| ring.push(code, event.instruction.0, top));
+            .with(py, |ring| ring.push(code, instruction.0, top));
     }
 
     /// Bytes written so far, those that were overwritten included.
     #[must_use]
-    pub fn written(&self, py: Python<'_>) -> u64 {
-        self.ring.with(py, |ring| ring.before + ring.at as u64)
+    pub fn written(&self, py: Python<'_>) -> usize {
+        self.ring.with(py, |ring| (ring.before + ring.at) * RECORD)
     }
 
     /// The records since the ring last started over, which makes the first of them name its code.
     #[must_use]
     pub fn records(&self, py: Python<'_>) -> Vec<u8> {
-        self.ring.with(py, |ring| ring.bytes[..ring.at].to_vec())
+        self.ring.with(py, |ring| ring.records[..ring.at].concat())
     }
 }
 
 impl Ring {
+    fn new(capacity: usize) -> Self {
+        Self {
+            records: vec![[0; RECORD]; (capacity / RECORD).max(2)].into(),
+            at: 0,
+            code: 0,
+            before: 0,
+        }
+    }
+
     #[inline]
     fn push(&mut self, code: u64, instruction: u32, top: Option<Glance>) {
-        if self.bytes.len() - self.at < LONGEST {
-            self.before += self.at as u64;
-            self.at = 0;
-            self.code = 0;
+        if code != self.code || self.at == self.records.len() {
+            self.name(code);
         }
         let (kind, payload) = match top {
             None => (0, 0),
@@ -91,21 +101,28 @@ impl Ring {
             Some(Glance::Float(value)) => (3, value.to_bits()),
             Some(Glance::Object(address)) => (4, address),
         };
-        let Some(room) = self.bytes[self.at..].first_chunk_mut::<LONGEST>() else {
-            return;
-        };
-        room[0] = kind;
-        room[1..5].copy_from_slice(&instruction.to_le_bytes());
-        // Written in any case, and overwritten by what follows a record without payload.
-        room[5..13].copy_from_slice(&payload.to_le_bytes());
-        let mut length = if kind < 2 { 5 } else { 13 };
-        if code != self.code {
-            room[0] |= CODE_FOLLOWS;
-            room[length..length + 8].copy_from_slice(&code.to_le_bytes());
-            length += 8;
-            self.code = code;
+        self.write(kind, instruction, payload);
+    }
+
+    /// Says which code the records after this are of, and starts over if there is no room for it and one more.
+    #[cold]
+    fn name(&mut self, code: u64) {
+        if self.records.len() - self.at < 2 {
+            self.before += self.at;
+            self.at = 0;
         }
-        self.at += length;
+        self.code = code;
+        self.write(CODE, 0, code);
+    }
+
+    #[inline]
+    fn write(&mut self, kind: u32, instruction: u32, payload: u64) {
+        let head = u64::from(kind) | u64::from(instruction) << 32;
+        let record = u128::from(head) | u128::from(payload) << 64;
+        if let Some(room) = self.records.get_mut(self.at) {
+            *room = record.to_le_bytes();
+            self.at += 1;
+        }
     }
 }
 
@@ -125,7 +142,10 @@ impl Handler for Arc<TopOfStack> {
         event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
-        TopOfStack::step(self, py, event);
+        let code = event.code.original(py).as_ptr() as u64;
+        let top = event.stack_len().checked_sub(1);
+        let top = top.map(|index| event.frame.glance(py, event.shape, index));
+        TopOfStack::step(self, py, code, event.instruction, top);
         Ok(())
     }
 }
@@ -134,49 +154,48 @@ impl Handler for Arc<TopOfStack> {
 mod tests {
     use super::*;
 
-    fn ring(capacity: usize) -> Ring {
-        Ring {
-            bytes: vec![0; capacity].into(),
-            at: 0,
-            code: 0,
-            before: 0,
-        }
+    fn record(kind: u32, instruction: u32, payload: i64) -> Vec<u8> {
+        [
+            &kind.to_le_bytes()[..],
+            &instruction.to_le_bytes(),
+            &payload.to_le_bytes(),
+        ]
+        .concat()
     }
 
     #[test]
     fn code_is_named_once() {
-        let mut ring = ring(256);
+        let mut ring = Ring::new(256);
         ring.push(0x0102, 5, Some(Glance::Int(-2)));
         ring.push(0x0102, 200, Some(Glance::Int(64)));
         ring.push(0x0102, 6, None);
-        let minus_two = [0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
         let records = [
-            &[2 | CODE_FOLLOWS, 5, 0, 0, 0][..],
-            &minus_two,
-            &[2, 1, 0, 0, 0, 0, 0, 0],
-            &[2, 200, 0, 0, 0],
-            &[64, 0, 0, 0, 0, 0, 0, 0],
-            &[0, 6, 0, 0, 0],
+            record(CODE, 0, 0x0102),
+            record(2, 5, -2),
+            record(2, 200, 64),
+            record(0, 6, 0),
         ];
-        assert_eq!(ring.bytes[..ring.at], records.concat());
-    }
-
-    #[test]
-    fn the_longest_record_fits() {
-        let mut ring = ring(LONGEST);
-        for _ in 0..3 {
-            ring.push(u64::MAX, u32::MAX, Some(Glance::Int(i64::MIN)));
-            assert_eq!(ring.at, LONGEST);
-        }
-        assert_eq!(ring.before, 2 * LONGEST as u64);
+        assert_eq!(ring.records[..ring.at].concat(), records.concat());
     }
 
     #[test]
     fn starting_over_names_the_code_again() {
-        let mut ring = ring(2 * LONGEST);
-        for _ in 0..100 {
+        let mut ring = Ring::new(3 * RECORD);
+        for _ in 0..4 {
             ring.push(7, 0, Some(Glance::Float(0.5)));
-            assert!(ring.bytes[0] & CODE_FOLLOWS != 0);
+            assert_eq!(ring.records[0], *record(CODE, 0, 7));
+        }
+        assert_eq!((ring.before, ring.at), (3, 3));
+        ring.push(8, 0, None);
+        assert_eq!((ring.before, ring.at), (6, 2));
+    }
+
+    #[test]
+    fn there_is_always_room_for_a_step() {
+        let mut ring = Ring::new(0);
+        for number in 0..5 {
+            ring.push(number % 2, 0, None);
+            assert_eq!(ring.at, 2);
         }
     }
 }

@@ -167,6 +167,7 @@ impl LiveStack {
     pub fn get<'py>(&self, py: Python<'py>, index: u32) -> Result<SlotValue<'py>, StackError> {
         let depth = self.len(py);
         if index >= depth {
+            self.live_frame(py).get(py).ok_or(StackError::Stale)?;
             return Err(StackError::OutOfRange { depth });
         }
         self.with_event(py, |event| event.slot(py, index))
@@ -264,6 +265,11 @@ impl LiveStack {
                 ));
             }
             _ => {}
+        }
+        if code.holds_lasti(at.instruction, index) {
+            return Err(forbidden(
+                "the slot holds the code unit that an exception was raised in".to_owned(),
+            ));
         }
         permitted(&code, &policy, &old, &value).map_err(forbidden)?;
         // The old value is kept alive until the new one is in place and the frame is no longer looked at.

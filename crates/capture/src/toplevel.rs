@@ -55,7 +55,7 @@ impl Drop for Callers {
 fn instrument_callers(py: Python<'_>) -> PyResult<()> {
     use pyo3::types::PyAnyMethods;
 
-    let monitoring = py.import("sys")?.getattr("monitoring")?;
+    let monitoring = crate::modules::sys(py, c"monitoring")?;
     let event = monitoring.getattr("events")?.getattr("PY_UNWIND")?;
     for id in 0..=5_u8 {
         if monitoring.call_method1("get_tool", (id,))?.is_none() {

@@ -10,6 +10,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python};
 
 use crate::engine::{self, Engine};
 use crate::event::{Event, EventKind, Raised};
+use crate::extra;
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
 use crate::function;
@@ -32,6 +33,12 @@ pub trait Handler: Send + Sync {
     /// What may be done in place of [`Handler::step`] where every step is wanted, with the same effect and at less cost.
     fn native(&self) -> Option<Native> {
         None
+    }
+
+    /// A code object is left as it is, because it is not what a compiler writes or is too large: `what` names it and says why. Once
+    /// for each. Must not run Python code.
+    fn left_out(&self, py: Python<'_>, what: &str) {
+        let _ = (py, what);
     }
 
     /// One step.
@@ -87,6 +94,21 @@ pub struct Tracer {
     /// The engines that it has entered.
     entered: GilCell<Vec<Engine>>,
     observing: Observing,
+    left_out: GilCell<LeftOut>,
+}
+
+/// Code objects that a tracer was to watch and that are left as they are.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    /// How many.
+    pub count: usize,
+    /// Name, file and reason of the first [`LeftOut::NAMED`].
+    pub named: Vec<String>,
+}
+
+impl LeftOut {
+    /// As many are named; a program can make others without end.
+    pub const NAMED: usize = 20;
 }
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -115,6 +137,7 @@ impl Tracer {
             functions: GilCell::default(),
             entered: GilCell::default(),
             observing: Observing::default(),
+            left_out: GilCell::default(),
         })
     }
 
@@ -128,6 +151,53 @@ impl Tracer {
     #[must_use]
     pub fn steps(&self, py: Python<'_>) -> u64 {
         self.steps.get(py)
+    }
+
+    /// Code objects that it was to watch and that are left as they are.
+    #[must_use]
+    pub fn left_out(&self, py: Python<'_>) -> LeftOut {
+        self.left_out.cloned(py)
+    }
+
+    /// Notes down, once for each code object, that `code` is left as it is.
+    pub(crate) fn tell_left_out(&self, code: &Bound<'_, PyCode>, reason: &str) -> PyResult<()> {
+        let py = code.py();
+        let new = extra::with(code, |extra| {
+            extra.told.with(py, |told| {
+                let new = !told.contains(&self.serial);
+                if new {
+                    told.push(self.serial);
+                }
+                new
+            })
+        })?;
+        if !new {
+            return Ok(());
+        }
+        let is_named = self.left_out.with(py, |left_out| {
+            left_out.count += 1;
+            let is_named = left_out.named.len() < LeftOut::NAMED;
+            if is_named {
+                left_out.named.push(reason.to_owned());
+            }
+            is_named
+        });
+        if is_named {
+            self.handler.left_out(py, reason);
+        }
+        Ok(())
+    }
+
+    /// What became of an attempt to watch `code`: a refusal is told, an error passed on.
+    fn watched(&self, code: &Bound<'_, PyCode>, outcome: Result<(), ProbeError>) -> PyResult<bool> {
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(ProbeError::Python(error)) => Err(error),
+            Err(refusal) => {
+                self.tell_left_out(code, &refusal.to_string())?;
+                Ok(false)
+            }
+        }
     }
 
     /// Whether steps are still reported: not stopped, and the limit not reached.
@@ -170,7 +240,7 @@ impl Tracer {
         module: &str,
     ) -> Result<Bound<'py, PyCode>, ProbeError> {
         if self.options.engine != Engine::Inject {
-            self.observe(py, code, module, true)?;
+            self.observe(py, code, module, Some(0))?;
             return Ok(code.clone());
         }
         let everywhere = self.everywhere();
@@ -178,9 +248,29 @@ impl Tracer {
             everywhere.is_none_or(|filter| function::allowed(filter, nested, module))
         };
         let (probed, copy) = registry::obtain(code, module, &wants)?;
-        self.adopt(py, &probed, &copy);
-        engine::share(py, &probed, &copy);
+        self.adopt(py, &probed, &copy)?;
+        engine::share(py, &probed, &copy)?;
         Ok(copy)
+    }
+
+    /// The same; code that cannot be probed is returned as it is, and told to the handler.
+    ///
+    /// # Errors
+    /// What CPython raises, such as `MemoryError`.
+    pub fn watch_or_leave<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        module: &str,
+    ) -> PyResult<Bound<'py, PyCode>> {
+        match self.watch(py, code, module) {
+            Ok(copy) => Ok(copy),
+            Err(ProbeError::Python(error)) => Err(error),
+            Err(refusal) => {
+                self.tell_left_out(code, &refusal.to_string())?;
+                Ok(code.clone())
+            }
+        }
     }
 
     /// Watches the code of `function` and makes it run the probed copy until [`Tracer::stop`].
@@ -248,17 +338,21 @@ impl Tracer {
         py: Python<'py>,
         code: &Arc<ProbedCode>,
         copy: &Bound<'py, PyCode>,
-    ) {
+    ) -> PyResult<()> {
         if !self.attach(py, code) {
-            return;
+            return Ok(());
+        }
+        for (refused, reason) in code.refused(py)? {
+            self.tell_left_out(&refused, &reason)?;
         }
         let kept = (Arc::clone(code), copy.clone().unbind());
         self.codes.with(py, |codes| codes.push(kept));
         for nested in code.nested() {
             if let Some(copy) = nested.probed(py) {
-                self.adopt(py, nested, &copy);
+                self.adopt(py, nested, &copy)?;
             }
         }
+        Ok(())
     }
 
     /// Reports what `code` alone executes from now on; false if it did already.
@@ -349,11 +443,8 @@ impl Tracer {
             {
                 return Ok(());
             }
-            match self.probe_function(py, function) {
-                // Hand-made code that cannot be analysed runs as it is.
-                Ok(()) | Err(ProbeError::Bytecode { .. }) => Ok(()),
-                Err(ProbeError::Python(error)) => Err(error),
-            }
+            let outcome = self.probe_function(py, function);
+            self.watched(&code, outcome).map(|_| ())
         })
     }
 

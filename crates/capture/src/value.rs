@@ -20,9 +20,9 @@ use crate::frame::SlotValue;
 
 unsafe extern "C" {
     /// The type of bound methods (`Include/cpython/classobject.h`).
-    static mut PyMethod_Type: ffi::PyTypeObject;
-    /// The function of a bound method, borrowed.
-    fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    pub(crate) static mut PyMethod_Type: ffi::PyTypeObject;
+    /// The function of a bound method, borrowed (`Objects/classobject.c`).
+    pub(crate) fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
 }
 
 /// How much of a value is captured.
@@ -160,6 +160,10 @@ fn head_of(text: &Bound<'_, PyString>, limit: usize) -> Text {
     let mut wtf8 = Vec::new();
     // SAFETY: the data is copied while we hold the object, and strings are immutable.
     let length = match unsafe { text.data() } {
+        Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
+            wtf8.extend_from_slice(&units[..units.len().min(limit)]);
+            units.len()
+        }
         Ok(PyStringData::Ucs1(units)) => {
             push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
         }
@@ -386,7 +390,7 @@ pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
         .and_then(|name| name.cast_into::<PyString>().ok())
         .map(|name| string(&name))
         .unwrap_or_default();
-    let module = lookup(py, class, pyo3::intern!(py, "__module__").as_any());
+    let module = lookup(py, class, crate::names::module(py).as_any());
     let module = module
         .and_then(|module| module.cast_into_exact::<PyString>().ok())
         .map(|module| string(&module));

@@ -8,33 +8,27 @@
 //! - 3.11: the few ways by which code comes to run that is not made by probed code ([`roots`]).
 //! - Assignment to `__code__` ([`setter`]).
 //! - The functions that exist already are found by a walk over the heap.
-//!
-//! The program is shown the originals all the same ([`shown`]).
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_filter::CodeFilter;
-use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::types::{PyCode, PyFunction};
-use pyo3::{Bound, Py, PyErr, PyResult, Python, ffi};
+use pyo3::{Bound, Py, PyResult, Python, ffi};
 
 use crate::engine;
 use crate::extra;
 use crate::function;
-use crate::gil::{GilCell, in_main_interpreter};
+use crate::gil::GilCell;
+use crate::interpreter::is_main;
 use crate::probed::{ProbeError, ProbedCode};
 use crate::registry;
 use crate::tracer::Tracer;
 
-#[cfg(Py_3_12)]
-pub(crate) mod events;
 #[cfg(not(Py_3_12))]
 mod roots;
 mod setter;
-mod shown;
-mod table;
 #[cfg(Py_3_12)]
 mod watcher;
 
@@ -99,9 +93,6 @@ fn weight(code: &ProbedCode) -> usize {
 pub(crate) fn join(py: Python<'_>, tracer: &Arc<Tracer>, filter: CodeFilter) -> PyResult<()> {
     births::watch(py)?;
     setter::watch(py)?;
-    shown::watch(py)?;
-    #[cfg(Py_3_12)]
-    events::watch(py)?;
     change_members(py, |members| {
         members.push(Member {
             tracer: Arc::clone(tracer),
@@ -128,9 +119,6 @@ pub(crate) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) {
     if MEMBERS.cloned(py).is_none() {
         births::unwatch(py);
         setter::unwatch(py);
-        shown::unwatch(py);
-        #[cfg(Py_3_12)]
-        events::unwatch(py);
         let copies = RECENT.with(py, |recent| {
             recent.weight = 0;
             std::mem::take(&mut recent.copies)
@@ -183,9 +171,6 @@ pub(crate) fn replacement<'py>(
     module: impl FnOnce() -> String,
 ) -> PyResult<Option<Bound<'py, PyCode>>> {
     let py = code.py();
-    if !in_main_interpreter(py) {
-        return Ok(None);
-    }
     let generation = GENERATION.get(py);
     let known = extra::peek(code, |extra| {
         extra.unwanted.get(py) == generation || extra.copy_of.with(py, |code| code.is_some())
@@ -212,26 +197,36 @@ pub(crate) fn replacement<'py>(
     };
     match outcome {
         Ok((entry, copy)) => {
-            attach_all(py, &entry);
-            engine::share(py, &entry, &copy);
+            attach_all(py, &entry)?;
+            engine::share(py, &entry, &copy)?;
             keep(py, &entry, &copy);
             Ok(Some(copy))
         }
         Err(ProbeError::Python(error)) => Err(error),
-        Err(error @ ProbeError::Bytecode { .. }) => {
+        Err(error) => {
             extra::with(code, |extra| extra.unwanted.set(py, generation))?;
-            warn(py, &error)?;
+            let reason = error.to_string();
+            for member in members.iter().filter(|member| member.wants(code, &module)) {
+                member.tracer.tell_left_out(code, &reason)?;
+            }
             Ok(None)
         }
     }
 }
 
-/// [`attach`] for `code` and what is nested in it.
-fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) {
+/// [`attach`] for `code` and what is nested in it; whoever wants what is nested and left as it is is told.
+fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     attach(py, code);
-    for nested in code.nested() {
-        attach_all(py, nested);
+    for (refused, reason) in code.refused(py)? {
+        for member in MEMBERS.cloned(py).iter().flat_map(|members| members.iter()) {
+            if member.wants(&refused, code.names().module) {
+                member.tracer.tell_left_out(&refused, &reason)?;
+            }
+        }
     }
+    code.nested()
+        .iter()
+        .try_for_each(|nested| attach_all(py, nested))
 }
 
 /// Keeps the copy for a while.
@@ -259,8 +254,8 @@ fn keep(py: Python<'_>, entry: &ProbedCode, copy: &Bound<'_, PyCode>) {
 
 /// Lets go of the last copies whose original nobody has any more: what has been run once from a text. Code objects die when they would
 /// without debugop, at least as long as functions come and go.
-pub(crate) fn sweep(py: Python<'_>) {
-    if !in_main_interpreter(py) {
+fn sweep(py: Python<'_>) {
+    if !is_main(py) {
         return;
     }
     let copies = RECENT.with(py, |recent| {
@@ -279,16 +274,6 @@ pub(crate) fn sweep(py: Python<'_>) {
     });
     for copy in copies {
         copy.drop_ref(py);
-    }
-}
-
-/// Says once for each code object that it is left as it is.
-fn warn(py: Python<'_>, error: &ProbeError) -> PyResult<()> {
-    let text = std::ffi::CString::new(format!("debugop does not trace {error}").replace('\0', "?"));
-    let category = py.get_type::<PyRuntimeWarning>();
-    match text {
-        Ok(text) => PyErr::warn(py, &category, &text, 1),
-        Err(_) => Ok(()),
     }
 }
 

@@ -42,6 +42,10 @@ pub(crate) struct SelfcheckArguments {
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<OsString>,
 
+    /// Follow everything: the standard library and installed packages too
+    #[arg(short, long)]
+    all: bool,
+
     /// Follow calls only N deep; 1 reports no calls at all
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
     depth: Option<u32>,
@@ -103,6 +107,9 @@ impl SelfcheckArguments {
             for value in values {
                 options.extend([OsString::from(name), value]);
             }
+        }
+        if self.all {
+            options.push("--all".into());
         }
         if let Some(depth) = self.depth {
             options.extend(["--depth".into(), depth.to_string().into()]);

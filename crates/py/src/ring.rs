@@ -24,7 +24,7 @@ impl TopOfStack {
 
     /// Bytes written so far, those that were overwritten included.
     #[getter]
-    fn written(&self, py: Python<'_>) -> u64 {
+    fn written(&self, py: Python<'_>) -> usize {
         self.ring.written(py)
     }
 

@@ -20,9 +20,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
-use crate::convert;
 use count::{Counting, Counts};
-use output::Output;
+use output::{Notes, Output};
 pub(crate) use reporter::describe;
 use reporter::{Reporter, Sink};
 
@@ -150,7 +149,10 @@ impl RunRequest {
         let sink = Arc::new(Mutex::new(Sink::default()));
         let counts = (options.format == Format::None).then(Counts::new);
         let handler: Box<dyn Handler> = match &counts {
-            Some(counts) => Box::new(Counting(Arc::clone(counts))),
+            Some(counts) => Box::new(Counting {
+                counts: Arc::clone(counts),
+                notes: Notes::open(),
+            }),
             None => Box::new(Reporter::new(Arc::clone(&sink))),
         };
         let make_report = Mutex::new(Some(make_report(options, output)));
@@ -291,12 +293,9 @@ impl Run {
         sink.report = Some(make(sources));
         drop(sink);
         self.core.enter(py)?;
-        let probed = self
-            .core
-            .watch(py, code, "__main__")
-            .map_err(convert::probe_error)?;
+        let watched = self.core.watch_or_leave(py, code, "__main__")?;
         self.began.get_or_init(Instant::now);
-        Ok(probed)
+        Ok(watched)
     }
 
     /// Runs code in `globals` as if nothing had called it. Returns None, or the exception that the program raised.

@@ -170,6 +170,13 @@ impl Tracer {
         self.core.stop(py)
     }
 
+    /// Code objects that were to be watched and are left as they are: how many, and name, file and reason of the first of them.
+    #[getter]
+    fn left_out(&self, py: Python<'_>) -> (usize, Vec<String>) {
+        let left_out = self.core.left_out(py);
+        (left_out.count, left_out.named)
+    }
+
     /// Whether steps are still reported: not stopped, and the limit not reached.
     #[getter]
     fn running(&self, py: Python<'_>) -> bool {

@@ -3,8 +3,8 @@
 //!     THREAD FRAME DEPTH HAPPENS NAME:LINE:QUALNAME OFFSET OPNAME | SLOT | SLOT … ! EXCEPTION
 //!
 //! Threads are numbered in the order of their first steps, frames within the thread that entered them. Scalars are written in
-//! full, of everything else the type; addresses and times never. A slot that depends on how the interpreter runs the
-//! code ([`Varying`]) is written as `lasti:N` or `super:…`. The last line is `end STEPS FRAMES`.
+//! full, of everything else the type; addresses and times never. A slot that depends on whether an
+//! instruction is specialised ([`Varying::Super`]) is written as `super:…`. The last line is `end STEPS FRAMES`.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
@@ -84,14 +84,10 @@ impl<W: Write + Send> Report for CheckReport<W> {
             let _ = write!(self.line, " {} {}", info.offset, info.opcode.name(version));
             for (slot, value) in (0..).zip(step.stack) {
                 self.line.push_str(" | ");
-                match info.varying.iter().find(|varying| varying.0 == slot) {
-                    Some((_, Varying::Lasti)) => lasti(&mut self.line, value),
-                    Some((_, Varying::Super)) => {
-                        self.line.push_str("super:");
-                        text(&mut self.line, value);
-                    }
-                    None => text(&mut self.line, value),
+                if info.varying.contains(&(slot, Varying::Super)) {
+                    self.line.push_str("super:");
                 }
+                text(&mut self.line, value);
             }
         }
         if let Some(exception) = step.exception {
@@ -110,13 +106,6 @@ impl<W: Write + Send> Report for CheckReport<W> {
         writeln!(self.out, "end {} {}", summary.steps, summary.frames)?;
         self.out.flush()
     }
-}
-
-fn lasti(line: &mut String, value: &Value) {
-    let _ = match value {
-        Value::Int(units) | Value::TaggedInt(units) => write!(line, "lasti:{units}"),
-        other => write!(line, "lasti? {other:?}"),
-    };
 }
 
 fn text(line: &mut String, value: &Value) {

@@ -13,6 +13,7 @@ Runs the script and writes, as JSON, a list of [thread, event, code, offset, val
 
 import dis
 import functools
+import itertools
 import json
 import os
 import sys
@@ -22,7 +23,9 @@ import types
 import slots
 
 told = []
-numbers = {}
+# Of threads, in the order of their first events: identifiers of ended threads are used again.
+numbers = itertools.count()
+this_thread = threading.local()
 
 
 @functools.cache
@@ -55,12 +58,30 @@ def quiet(code):
 
 
 def tell(event, code, offset, value=None):
-    number = numbers.setdefault(threading.get_ident(), len(numbers))
-    told.append([number, event, name(code), offset, value])
+    if not hasattr(this_thread, "number"):
+        this_thread.number = next(numbers)
+    told.append([this_thread.number, event, name(code), offset, value])
+
+
+@functools.cache
+def prefixed(code):
+    """For the first prefix of an instruction of 3.11 that instruction's own offset.
+
+    EXTENDED_ARG goes on to what it belongs to without looking for a trace function (`TARGET(EXTENDED_ARG)` in
+    `Python/ceval.c`), so that the first prefix has the only event. Later versions have one for each unit.
+    """
+    found, first = {}, None
+    for one in dis.get_instructions(code) if slots.V == (3, 11) else ():
+        if one.opname == "EXTENDED_ARG":
+            first = one.offset if first is None else first
+        elif first is not None:
+            found[first], first = one.offset, None
+    return found
 
 
 def step(frame, offset):
     code = frame.f_code
+    offset = prefixed(code).get(offset, offset)
     if offset not in quiet(code):
         saved = slots.saved_depth(frame)
         depth = slots.depths(code)[offset] if saved is None else saved

@@ -1,5 +1,6 @@
 //! How the generated tables are written, and indexed at compile time.
 
+use super::facts::Facts;
 use super::{Op, Opcode, OpcodeInfo};
 
 /// One version's instruction set.
@@ -7,6 +8,7 @@ pub(super) struct Table {
     pub(super) opcodes: &'static [OpcodeInfo],
     pub(super) by_number: [Option<&'static OpcodeInfo>; 256],
     pub(super) by_op: [Option<Opcode>; Op::ALL.len()],
+    pub(super) facts: [Facts; 256],
     pub(super) binary_ops: &'static [&'static str],
     pub(super) intrinsics_1: &'static [&'static str],
     pub(super) intrinsics_2: &'static [&'static str],
@@ -70,6 +72,7 @@ macro_rules! table {
             opcodes: OPCODES,
             by_number: crate::opcode::table::by_number(OPCODES),
             by_op: crate::opcode::table::by_op(OPCODES),
+            facts: crate::opcode::facts::by_number(OPCODES),
             $($list: &[$($text),*],)*
         };
     };

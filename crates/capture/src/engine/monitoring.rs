@@ -14,12 +14,13 @@ use pyo3::types::{PyAnyMethods, PyCode};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
 use super::{Engine, discover, ended, observed, shared, while_leaving};
+use crate::disguise::monitoring::as_it_is;
 use crate::event::Raised;
 use crate::frame::Frame;
 use crate::gil::GilCell;
+use crate::modules;
 use crate::probed::ProbedCode;
 use crate::tracer::Tracer;
-use crate::whole::events::as_it_is;
 
 /// The tool's name, which others see.
 pub(super) const NAME: &str = "debugop";
@@ -71,7 +72,7 @@ fn state<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
 fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
     static INTERFACE: PyOnceLock<Interface> = PyOnceLock::new();
     INTERFACE.get_or_try_init(py, || {
-        let monitoring = py.import("sys")?.getattr("monitoring")?;
+        let monitoring = modules::sys(py, c"monitoring")?;
         let numbers = monitoring.getattr("events")?;
         let number = |name: &str| -> PyResult<u32> { numbers.getattr(name)?.extract() };
         let events = Events {

@@ -4,6 +4,7 @@ use pyo3::types::{PyAnyMethods, PyDict, PyDictMethods};
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
 use crate::function::heap;
+use crate::modules;
 
 /// The frames on the stacks of all threads, and those of `generators` (generators, coroutines, asynchronous generators) that are
 /// suspended.
@@ -12,9 +13,8 @@ pub(crate) fn running_frames<'py>(
     generators: &[Bound<'py, PyAny>],
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let mut frames = Vec::new();
-    let innermost = py
-        .import("sys")?
-        .call_method0("_current_frames")?
+    let innermost = modules::sys(py, c"_current_frames")?
+        .call0()?
         .cast_into::<PyDict>()?;
     for (_, frame) in innermost.iter() {
         let mut next = Some(frame);

@@ -10,8 +10,9 @@ use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyAny, PyResult, Python};
 
 use super::monitoring::NAME;
+use crate::disguise::monitoring::as_it_is;
+use crate::modules;
 use crate::probed::ProbedCode;
-use crate::whole::events::as_it_is;
 
 /// Identifiers that anybody can use; 6 and 7 are those of `sys.setprofile` and `sys.settrace`.
 const IDS: std::ops::RangeInclusive<u8> = 0..=5;
@@ -29,7 +30,7 @@ pub(super) fn set(
     set: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
     let code = code.original(py);
-    let monitoring = py.import("sys")?.getattr("monitoring")?;
+    let monitoring = modules::sys(py, c"monitoring")?;
     let events = monitoring.getattr("events")?;
     let number = |name: &str| -> PyResult<u32> { events.getattr(name)?.extract() };
     let (instruction, start) = (number("INSTRUCTION")?, number("PY_START")?);

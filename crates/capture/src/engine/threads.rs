@@ -9,6 +9,8 @@ use pyo3::{PyResult, Python, ffi};
 
 use super::settrace;
 use crate::gil::GilCell;
+use crate::interpreter::is_main;
+use crate::modules;
 
 type Plain = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
 type WithKeywords = unsafe extern "C" fn(
@@ -30,7 +32,7 @@ static STARTERS: GilCell<[Option<Starter>; 3]> = GilCell::new([None; 3]);
 
 /// Begins to watch.
 pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
-    let module = py.import("_thread")?;
+    let module = modules::builtin(py, "_thread")?;
     let replacements: [(Plain, WithKeywords); 3] = [
         (plain::<0>, with_keywords::<0>),
         (plain::<1>, with_keywords::<1>),
@@ -96,6 +98,7 @@ pub(super) fn forget(py: Python<'_>) {
 /// What the function called; the new thread, if there is one, gets the trace function.
 fn started(py: Python<'_>, result: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if !result.is_null()
+        && is_main(py)
         && let Err(error) = settrace::install(py)
     {
         error.restore(py);

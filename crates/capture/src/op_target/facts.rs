@@ -6,10 +6,10 @@ use debugop_bytecode::{Analysis, Error, InstrIdx, Instruction, OffsetMap, Op};
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, Py, PyResult, Python};
 
+use crate::code_object::CodeFields;
 use crate::extra;
 use crate::frame::CodeShape;
 use crate::layout::VERSION;
-use crate::probed::CodeFields;
 
 /// Where the value stack of a code object's frames is, and what is known of the places where DEBUG_OP can execute.
 pub(crate) struct Facts {

@@ -6,8 +6,9 @@ use pyo3::{Bound, PyAny, PyErr, PyResult, Python};
 
 use super::code_name;
 use super::facts::{self, Origin};
+use crate::code_object::{CodeFields, parts, with_parts};
 use crate::layout::VERSION;
-use crate::probed::{self, CodeFields};
+use crate::probed;
 
 /// Why DEBUG_OP cannot be inserted.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +99,8 @@ pub fn insert_debug_op<'py>(
         })
         .collect();
     let (parts, map) =
-        probed::parts(debugop_bytecode::insert(&view, &analysis, &insertions, None).map_err(bad)?);
-    let copy = probed::with_parts(code, &parts, consts)?;
+        parts(debugop_bytecode::insert(&view, &analysis, &insertions, None).map_err(bad)?);
+    let copy = with_parts(code, &parts, consts)?;
     facts::set_origin(
         py,
         &copy,

@@ -5,8 +5,8 @@ use pyo3::types::{PyCode, PyFrame};
 use pyo3::{Bound, PyResult};
 
 use super::{code_name, facts, position, unreadable};
+use crate::code_object::CodeFields;
 use crate::layout::VERSION;
-use crate::probed::CodeFields;
 use crate::registry;
 
 /// The instruction that `frame` executes, or, while it executes DEBUG_OP, the one that is about to be executed: the code object

@@ -10,7 +10,7 @@ use crate::engine::{self, Engine};
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::{GilCell, release};
-use crate::probed::{ProbeError, ProbedCode};
+use crate::probed::{MAX_NESTING, ProbeError, ProbedCode};
 use crate::references::is_unshared;
 use crate::registry;
 
@@ -70,7 +70,7 @@ impl Tracer {
     }
 
     fn attach_frame(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyAny>) -> PyResult<()> {
-        let code = function::code_of_frame(frame)?;
+        let code = function::code_of_frame(frame.cast()?);
         let own = self.options.engine;
         if own == Engine::Inject {
             let known = registry::find(&code);
@@ -93,11 +93,11 @@ impl Tracer {
             };
             let fallback = Engine::FALLBACK;
             self.enter_engine(py, fallback)?;
-            match self.observe_with(py, fallback, &code, &module) {
-                Ok(()) => fallback.count_frame(py, &code),
-                Err(ProbeError::Bytecode { .. }) => return Ok(()),
-                Err(ProbeError::Python(error)) => return Err(error),
+            let outcome = self.observe_with(py, fallback, &code, &module);
+            if !self.watched(&code, outcome)? {
+                return Ok(());
             }
+            fallback.count_frame(py, &code);
             fallback.arm(frame);
             return Ok(());
         }
@@ -158,22 +158,24 @@ impl Tracer {
         outcome
     }
 
-    /// Watches `code`, and the code nested in it if it `is_whole`, without a copy.
+    /// Watches `code` without a copy, and the code nested in it with `nesting`: in how many code objects it is nested itself.
     pub(super) fn observe(
         self: &Arc<Self>,
         py: Python<'_>,
         code: &Bound<'_, PyCode>,
         module: &str,
-        is_whole: bool,
+        nesting: Option<u32>,
     ) -> Result<(), ProbeError> {
+        if nesting.is_some_and(|nesting| nesting >= MAX_NESTING) {
+            return Err(ProbeError::too_deep(code));
+        }
         self.enter(py)?;
         if let Some(probed) = registry::of_copy(code) {
             // Another tracer has put DEBUG_OPs into it, which report to all.
-            self.adopt(py, &probed, code);
-            return Ok(());
+            return Ok(self.adopt(py, &probed, code)?);
         }
         self.observe_with(py, self.options.engine, code, module)?;
-        if !is_whole {
+        if nesting.is_none() {
             return Ok(());
         }
         let constants = code.getattr("co_consts")?;
@@ -181,11 +183,8 @@ impl Tracer {
             let Ok(nested) = constant?.cast_into_exact::<PyCode>() else {
                 continue;
             };
-            match self.observe(py, &nested, module, true) {
-                // Hand-made code that cannot be analysed is left alone.
-                Ok(()) | Err(ProbeError::Bytecode { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            let outcome = self.observe(py, &nested, module, nesting.map(|nesting| nesting + 1));
+            self.watched(&nested, outcome)?;
         }
         Ok(())
     }
@@ -241,11 +240,11 @@ impl Tracer {
         if !function::allowed(filter, code, &module) {
             return Ok(false);
         }
-        match self.observe(py, code, &module, false) {
-            Ok(()) => self.sweep(py).map(|()| true),
-            Err(ProbeError::Bytecode { .. }) => Ok(false),
-            Err(ProbeError::Python(error)) => Err(error),
+        let outcome = self.observe(py, code, &module, None);
+        if !self.watched(code, outcome)? {
+            return Ok(false);
         }
+        self.sweep(py).map(|()| true)
     }
 
     /// Whether it looks for code that nobody has named when it begins to run; with [`Engine::Inject`] that happens when functions are

@@ -14,10 +14,11 @@ use pyo3::types::{
 };
 use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
-use super::table;
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::GilCell;
+use crate::interpreter::is_main;
+use crate::modules;
 
 type Fast = unsafe extern "C" fn(
     *mut ffi::PyObject,
@@ -43,10 +44,10 @@ static ORIGINALS: GilCell<Option<Originals>> = GilCell::new(None);
 
 /// The table entries of `exec` and `eval`.
 fn entries(py: Python<'_>) -> PyResult<(*mut ffi::PyMethodDef, *mut ffi::PyMethodDef)> {
-    let builtins = py.import("builtins")?;
+    let builtins = modules::builtin(py, "builtins")?;
     Ok((
-        table::method(&builtins, "exec", ffi::METH_FASTCALL | ffi::METH_KEYWORDS)?,
-        table::method(&builtins, "eval", ffi::METH_FASTCALL)?,
+        modules::method(&builtins, "exec", ffi::METH_FASTCALL | ffi::METH_KEYWORDS)?,
+        modules::method(&builtins, "eval", ffi::METH_FASTCALL)?,
     ))
 }
 
@@ -186,7 +187,9 @@ unsafe extern "C" fn new_function(
     let Some(made) = made else {
         return std::ptr::null_mut();
     };
-    if let Ok(function) = made.cast_exact::<PyFunction>() {
+    if let Ok(function) = made.cast_exact::<PyFunction>()
+        && is_main(py)
+    {
         let outcome = catch_unwind(AssertUnwindSafe(|| super::adopt_new(function)));
         if let Ok(Err(error)) = outcome {
             error.write_unraisable(py, Some(function.as_any()));
@@ -218,7 +221,7 @@ unsafe fn with_probed_code<'py>(
         std::slice::from_raw_parts(args, length.cast_unsigned())
     };
     let mut all = all.to_vec();
-    if all.is_empty() {
+    if all.is_empty() || !is_main(py) {
         return (all, None);
     }
     // SAFETY: an argument is alive during the call.

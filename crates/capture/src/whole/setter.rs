@@ -5,28 +5,25 @@
 
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, PyResult, Python, ffi};
 
+use crate::disguise::GetSetDescriptor;
 use crate::function;
-use crate::gil::{GilCell, in_main_interpreter};
-
-/// `PyGetSetDescrObject` (`Include/cpython/descrobject.h`, the same in 3.11-3.15).
-#[repr(C)]
-pub(super) struct GetSetDescriptor {
-    ob_base: ffi::PyObject,
-    d_type: *mut ffi::PyTypeObject,
-    d_name: *mut ffi::PyObject,
-    d_qualname: *mut ffi::PyObject,
-    pub(super) d_getset: *mut ffi::PyGetSetDef,
-}
+use crate::gil::GilCell;
+use crate::interpreter::is_main;
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
 
-/// The setter that CPython has, while ours stands in its place.
-static ORIGINAL: GilCell<Option<Setter>> = GilCell::new(None);
+/// The setter that CPython has, once ours has stood in its place. Not under the GIL: sub-interpreters with a GIL of their own call
+/// the setter too.
+static ORIGINAL: OnceLock<Setter> = OnceLock::new();
+
+/// Whether ours stands there now.
+static IN_PLACE: GilCell<bool> = GilCell::new(false);
 
 /// The table entry of `types.FunctionType.__code__`.
 fn entry(py: Python<'_>) -> PyResult<*mut ffi::PyGetSetDef> {
@@ -50,26 +47,34 @@ fn entry(py: Python<'_>) -> PyResult<*mut ffi::PyGetSetDef> {
 /// # Errors
 /// The interpreter is not as it should be.
 pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
-    if ORIGINAL.get(py).is_some() {
+    if IN_PLACE.get(py) {
         return Ok(());
     }
     let entry = entry(py)?;
     // SAFETY: the table is writable static data of the interpreter (it is not declared const in 3.11-3.15) that lives as long
     // as it does; the GIL is held, and both setters have the same signature.
     unsafe {
-        ORIGINAL.set(py, (*entry).set);
+        let Some(setter) = (*entry).set else {
+            return Err(PyRuntimeError::new_err(
+                "debugop does not know this interpreter: FunctionType.__code__ cannot be set",
+            ));
+        };
+        ORIGINAL.get_or_init(|| setter);
         (*entry).set = Some(set);
     }
+    IN_PLACE.set(py, true);
     Ok(())
 }
 
 /// Puts CPython's setter back.
 pub(super) fn unwatch(py: Python<'_>) {
-    let (Some(original), Ok(entry)) = (ORIGINAL.take(py), entry(py)) else {
+    if !IN_PLACE.replace(py, false) {
         return;
-    };
-    // SAFETY: as in `watch`.
-    unsafe { (*entry).set = Some(original) };
+    }
+    if let (Some(original), Ok(entry)) = (ORIGINAL.get(), entry(py)) {
+        // SAFETY: as in `watch`.
+        unsafe { (*entry).set = Some(*original) };
+    }
 }
 
 /// # Safety
@@ -85,15 +90,16 @@ unsafe extern "C" fn set(
         let function = Bound::from_borrowed_ptr(py, object).cast_into_unchecked::<PyFunction>();
         (py, function, Bound::from_borrowed_ptr_or_opt(py, value))
     };
-    let Some(original) = ORIGINAL.get(py) else {
-        return 0;
+    let Some(original) = ORIGINAL.get() else {
+        // Cannot be reached: `watch` sets it first.
+        PyRuntimeError::new_err("debugop lost the setter of __code__").restore(py);
+        return -1;
     };
-    if !in_main_interpreter(py) {
-        // SAFETY: CPython's own setter with the arguments that it expects.
-        return unsafe { original(object, value, closure) };
-    }
     let replaced = catch_unwind(AssertUnwindSafe(|| {
         let code = code.as_ref()?.cast_exact::<PyCode>().ok()?;
+        if !is_main(py) {
+            return None;
+        }
         match super::replacement(code, || function::module(&function)) {
             Ok(copy) => copy,
             Err(error) => {

@@ -10,6 +10,8 @@ use debugop_report::Summary;
 use pyo3::prelude::*;
 use rustc_hash::FxHashSet;
 
+use super::output::Notes;
+
 /// Counts steps, frames, functions and threads.
 pub(super) struct Counts {
     resume: Option<Opcode>,
@@ -57,11 +59,18 @@ impl Counts {
 }
 
 /// Feeds [`Counts`].
-pub(super) struct Counting(pub(super) Arc<Counts>);
+pub(super) struct Counting {
+    pub(super) counts: Arc<Counts>,
+    pub(super) notes: Notes,
+}
 
 impl Handler for Counting {
     fn runs_python(&self) -> bool {
         false
+    }
+
+    fn left_out(&self, _: Python<'_>, what: &str) {
+        self.notes.left_out(what);
     }
 
     fn step<'py>(
@@ -71,7 +80,7 @@ impl Handler for Counting {
         event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
-        let counts = &*self.0;
+        let counts = &*self.counts;
         if event.kind == EventKind::Instruction {
             counts.steps.set(py, counts.steps.get(py) + 1);
             let instruction = event.instruction();

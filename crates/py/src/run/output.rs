@@ -52,6 +52,32 @@ pub(super) fn open(path: Option<&Path>, program: Option<&Path>) -> io::Result<Ou
     })
 }
 
+/// What else there is to say while the program runs: on the standard error that the process started with, wherever the program's
+/// own goes meanwhile.
+pub(super) struct Notes(Option<File>);
+
+impl Notes {
+    /// To standard error, or nowhere if it is closed.
+    pub(super) fn open() -> Self {
+        Self(out_of_the_way(io::stderr()).ok().map(File::from))
+    }
+
+    /// A code object is not traced.
+    pub(super) fn left_out(&self, what: &str) {
+        self.say(&format!("not traced: {what}"));
+    }
+
+    /// One line. That nobody reads it is no reason to fail.
+    pub(super) fn say(&self, text: &str) {
+        if let Some(file) = &self.0 {
+            let mut line = format!("debugop: {text}").replace(['\n', '\r'], " ");
+            line.push('\n');
+            // In one piece, so that threads' lines do not mix.
+            (&*file).write_all(line.as_bytes()).unwrap_or_default();
+        }
+    }
+}
+
 fn out_of_the_way(file: impl AsFd) -> io::Result<OwnedFd> {
     let duplicate = |least| fcntl_dupfd_cloexec(&file, least);
     // EINVAL: the limit is lower.

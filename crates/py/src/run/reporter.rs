@@ -14,6 +14,8 @@ use debugop_value::Value;
 use pyo3::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::output::Notes;
+
 /// What was reported is handed to the operating system at the latest with the first step after this time.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
@@ -62,6 +64,7 @@ impl Sink {
 /// Feeds a report.
 pub(super) struct Reporter {
     sink: Arc<Mutex<Sink>>,
+    notes: Notes,
     limits: Limits,
 }
 
@@ -69,6 +72,7 @@ impl Reporter {
     pub(super) fn new(sink: Arc<Mutex<Sink>>) -> Self {
         Self {
             sink,
+            notes: Notes::open(),
             limits: Limits::default(),
         }
     }
@@ -108,6 +112,10 @@ fn leaves_traced_code(
 impl Handler for Reporter {
     fn runs_python(&self) -> bool {
         false
+    }
+
+    fn left_out(&self, _: Python<'_>, what: &str) {
+        self.notes.left_out(what);
     }
 
     fn step<'py>(

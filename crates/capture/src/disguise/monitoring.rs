@@ -1,18 +1,20 @@
-//! 3.12+: what tools of `sys.monitoring` are shown.
+//! What tools of `sys.monitoring` see of code that is probed (3.12+).
 //!
-//! A tool names code objects as the program sees them, the originals ([`super::shown`]), so its local events go to the copy that
+//! A tool names code objects as the program sees them, the originals, so its local events go to the copy that
 //! runs; and its callbacks are called with the original and offsets in it, and not at all for what is only in the copy. The functions behind
 //! `register_callback`, `set_local_events` and `get_local_events` are replaced in the module's table.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python, ffi};
 
-use super::table;
 use crate::frame::Frame;
-use crate::gil::{GilCell, in_main_interpreter};
+use crate::gil::GilCell;
+use crate::interpreter::is_main;
+use crate::modules;
 use crate::probed::ProbedCode;
 use crate::registry;
 
@@ -29,10 +31,8 @@ static FUNCTIONS: [(&str, Fast); 3] = [
     ("get_local_events", get_local_events),
 ];
 
-/// CPython's, in the same order; what has been found stays, because a call of ours may end after [`unwatch`].
-static THEIRS: GilCell<[Option<Fast>; 3]> = GilCell::new([None; 3]);
-
-static WATCHING: GilCell<bool> = GilCell::new(false);
+/// CPython's, in the same order, once ours have stood in their place. Sub-interpreters with a GIL of their own come here too.
+static THEIRS: OnceLock<[Fast; 3]> = OnceLock::new();
 
 /// Calls of our own, which mean what they say.
 static OWN_CALLS: GilCell<u32> = GilCell::new(0);
@@ -45,51 +45,28 @@ pub(crate) fn as_it_is<R>(py: Python<'_>, f: impl FnOnce() -> R) -> R {
     result
 }
 
-fn entries(py: Python<'_>) -> PyResult<[*mut ffi::PyMethodDef; 3]> {
-    let monitoring = py.import("sys")?.getattr("monitoring")?;
-    let mut entries = [std::ptr::null_mut(); 3];
-    for (entry, (name, _)) in entries.iter_mut().zip(&FUNCTIONS) {
-        *entry = table::method(&monitoring, name, ffi::METH_FASTCALL)?;
-    }
-    Ok(entries)
-}
-
-/// Puts our functions in place.
+/// Puts our functions in place, the first time.
 ///
 /// # Errors
-/// The interpreter is not as it should be.
-pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
-    if WATCHING.get(py) {
+/// `RuntimeError`: the interpreter is not as it should be.
+pub(super) fn put_on(py: Python<'_>) -> PyResult<()> {
+    if THEIRS.get().is_some() {
         return Ok(());
     }
-    let entries = entries(py)?;
-    let mut theirs = [None; 3];
-    for ((entry, theirs), (_, ours)) in entries.iter().zip(&mut theirs).zip(&FUNCTIONS) {
-        // SAFETY: the table is writable static data of the interpreter (Python/instrumentation.c, 3.12-3.15) that lives as long as
-        // it does; the GIL is held. The flags, which were compared, say which member of the union is set.
-        unsafe {
-            *theirs = Some((**entry).ml_meth.PyCFunctionFast);
+    let monitoring = modules::sys(py, c"monitoring")?;
+    let mut entries = [std::ptr::null_mut::<ffi::PyMethodDef>(); 3];
+    for (entry, (name, _)) in entries.iter_mut().zip(&FUNCTIONS) {
+        *entry = modules::method(&monitoring, name, ffi::METH_FASTCALL)?;
+    }
+    // SAFETY: the table is writable static data of the interpreter (Python/instrumentation.c, 3.12-3.15) that lives as long as
+    // it does; the GIL is held. The flags, which were compared, say which member of the union is set.
+    unsafe {
+        THEIRS.get_or_init(|| entries.map(|entry| (*entry).ml_meth.PyCFunctionFast));
+        for (entry, (_, ours)) in entries.iter().zip(&FUNCTIONS) {
             (**entry).ml_meth.PyCFunctionFast = *ours;
         }
     }
-    THEIRS.set(py, theirs);
-    WATCHING.set(py, true);
     Ok(())
-}
-
-/// Puts CPython's functions back.
-pub(super) fn unwatch(py: Python<'_>) {
-    if !WATCHING.get(py) {
-        return;
-    }
-    WATCHING.set(py, false);
-    let Ok(entries) = entries(py) else { return };
-    for (entry, theirs) in entries.iter().zip(THEIRS.get(py)) {
-        if let Some(theirs) = theirs {
-            // SAFETY: as in `watch`.
-            unsafe { (**entry).ml_meth.PyCFunctionFast = theirs };
-        }
-    }
 }
 
 /// CPython's function; NULL with an exception if it was never found.
@@ -103,9 +80,9 @@ unsafe fn call(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    match THEIRS.get(py)[which] {
+    match THEIRS.get() {
         // SAFETY: CPython's own function with the arguments that it expects.
-        Some(theirs) => unsafe { theirs(module, args, count) },
+        Some(theirs) => unsafe { theirs[which](module, args, count) },
         None => {
             PyRuntimeError::new_err("debugop's function stands where it was never put").restore(py);
             std::ptr::null_mut()
@@ -148,7 +125,7 @@ unsafe fn with_copy(
     // SAFETY: as the caller says; the arguments are alive for the call, and `copy` until it returns.
     unsafe {
         let py = Python::assume_attached();
-        if !in_main_interpreter(py) || OWN_CALLS.get(py) > 0 || !(2..=3).contains(&count) {
+        if !is_main(py) || OWN_CALLS.get(py) > 0 || !(2..=3).contains(&count) {
             return call(py, which, module, args, count);
         }
         let copy = catch_unwind(AssertUnwindSafe(|| {
@@ -176,7 +153,7 @@ unsafe extern "C" fn register_callback(
     // SAFETY: by CPython's calling convention; the arguments are alive for the call, and `wrapped` until it returns.
     unsafe {
         let py = Python::assume_attached();
-        if !in_main_interpreter(py) || OWN_CALLS.get(py) > 0 || count != 3 {
+        if !is_main(py) || OWN_CALLS.get(py) > 0 || count != 3 {
             return call(py, 0, module, args, count);
         }
         let mut changed = [*args, *args.add(1), *args.add(2)];
@@ -271,7 +248,7 @@ enum Kind {
 impl Kind {
     fn of(event: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = event.py();
-        let numbers = py.import("sys")?.getattr("monitoring")?.getattr("events")?;
+        let numbers = modules::sys(py, c"monitoring")?.getattr("events")?;
         let is = |name: &str| -> PyResult<bool> {
             numbers
                 .getattr_opt(name)?
@@ -312,26 +289,17 @@ impl Kind {
         arguments: &[Option<u32>; 2],
     ) -> Option<[Option<u32>; 2]> {
         let [first, second] = *arguments;
+        let offset = |copied: u32| Some(2 * entry.original_unit(copied / 2)?);
         Some(match self {
             Kind::Line => [None, None],
-            Kind::Instruction => [Some(entry.original_unit(first?)?), None],
-            Kind::Jump => [
-                Some(entry.shown_offset(first?)?),
-                Some(entry.original_offset(second?)?),
-            ],
+            Kind::Instruction => [Some(entry.own_offset(first?)?), None],
+            Kind::Jump => [Some(offset(first?)?), Some(offset(second?)?)],
             // The last handler, which is ours, has set the frame back to where the exception was raised.
             Kind::Unwind => {
-                let raised = entry.shown_offset(first?);
-                let frame = || Frame::current(py)?.instruction_offset();
-                [
-                    Some(match raised {
-                        Some(raised) => raised,
-                        None => entry.shown_offset(frame()?)?,
-                    }),
-                    None,
-                ]
+                let raised = || offset(Frame::current(py)?.instruction_offset()?);
+                [Some(offset(first?).or_else(raised)?), None]
             }
-            Kind::Other => [Some(entry.shown_offset(first?)?), None],
+            Kind::Other => [Some(offset(first?)?), None],
         })
     }
 }
@@ -356,7 +324,7 @@ unsafe extern "C" fn called(
         if !(2..=MOST).contains(&count) {
             return forward(args);
         }
-        if !in_main_interpreter(py) {
+        if !is_main(py) {
             return forward(args);
         }
         let shown = catch_unwind(AssertUnwindSafe(|| -> Option<_> {

@@ -1,0 +1,49 @@
+//! Names of attributes, made before anything is observed: whoever makes one gives up the GIL (`pyo3::intern!`), and a probe must not
+//! choose where another thread goes on.
+
+use pyo3::types::PyString;
+use pyo3::{Bound, Python};
+
+macro_rules! names {
+    ($($function:ident = $name:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`.")]
+            pub(crate) fn $function(py: Python<'_>) -> &Bound<'_, PyString> {
+                pyo3::intern!(py, $name)
+            }
+        )*
+
+        /// Makes them all; to be called when the module is imported.
+        pub fn prepare(py: Python<'_>) {
+            $($function(py);)*
+        }
+    };
+}
+
+names! {
+    call = "__call__";
+    co_argcount = "co_argcount";
+    co_cellvars = "co_cellvars";
+    co_code = "co_code";
+    co_consts = "co_consts";
+    co_exceptiontable = "co_exceptiontable";
+    co_filename = "co_filename";
+    co_firstlineno = "co_firstlineno";
+    co_flags = "co_flags";
+    co_freevars = "co_freevars";
+    co_kwonlyargcount = "co_kwonlyargcount";
+    co_linetable = "co_linetable";
+    co_name = "co_name";
+    co_names = "co_names";
+    co_nlocals = "co_nlocals";
+    co_posonlyargcount = "co_posonlyargcount";
+    co_qualname = "co_qualname";
+    co_stacksize = "co_stacksize";
+    co_varnames = "co_varnames";
+    code = "__code__";
+    init = "__init__";
+    module = "__module__";
+    new = "__new__";
+    op_target = "op_target";
+    tb_frame = "tb_frame";
+}
