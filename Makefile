@@ -30,11 +30,11 @@ test-python: ## the Python tests only
 test-corpus: ## the bytecode crate over every code object of every standard library found
 	@cargo xtask corpus
 
-test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files
-	@$(DEV) test-cpython
-
 examples: ## write what debugop reports of examples/*.py to examples/expected, for every version found
 	@$(DEV) examples
+
+test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files
+	@$(DEV) test-cpython
 
 bench: ## what tracing costs: ten programs of pyperformance, QUICK=1 for a first impression
 	@$(DEV) bench

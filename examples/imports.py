@@ -18,6 +18,6 @@ except ModuleNotFoundError as error:
     print(error)
 
 try:
-    from shop import cellar
+    from nowhere import cellar
 except ImportError as error:
     print(error.name)

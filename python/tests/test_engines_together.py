@@ -242,7 +242,7 @@ def monitored(run, tool=2, local=False):
 
 @MONITORING
 @pytest.mark.parametrize("local", [False, True], ids=["global", "local"])
-@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_another_monitoring_tool_inside(engine, local):
     alone, told = monitored(program, local=local), steps("inject")
     renew()
@@ -253,7 +253,7 @@ def test_another_monitoring_tool_inside(engine, local):
 
 @MONITORING
 @pytest.mark.parametrize("local", [False, True], ids=["global", "local"])
-@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_another_monitoring_tool_outside(engine, local):
     alone, told = monitored(program, local=local), steps("inject")
     renew()

@@ -13,6 +13,7 @@ from pathlib import Path
 import debugop
 import pytest
 from oracle import slots
+from oracle.running import running_code
 
 V = sys.version_info[:2]
 HERE = Path(__file__).resolve().parent
@@ -38,8 +39,9 @@ DIFFERENT = {"co_code", "co_consts", "co_exceptiontable", "co_linetable", "co_st
 def test_the_code_is_a_copy_with_sites():
     original = loop.__code__
     with debugop.trace(loop):
-        copy = loop.__code__
-        assert dis.Bytecode(loop).dis() != dis.Bytecode(original).dis()
+        copy = running_code(loop)
+        assert loop.__code__ is original
+        assert dis.Bytecode(copy).dis() != dis.Bytecode(original).dis()
     assert loop.__code__ is original
     attributes = {name for name in dir(original) if name.startswith("co_") and name != "co_lnotab"}
     data = {name for name in attributes if not callable(getattr(original, name))}
@@ -54,7 +56,7 @@ def test_the_code_is_a_copy_with_sites():
 
 def test_a_pickled_site_is_zero_and_harmless():
     with debugop.trace(loop):
-        copy = loop.__code__
+        copy = running_code(loop)
     consts = tuple(pickle.loads(pickle.dumps(one)) if isinstance(one, debugop.Site) else one for one in copy.co_consts)
     assert consts[-1] == 0
     namespace = {}
@@ -70,17 +72,11 @@ def raises():
         return frame.f_code, frame.f_lasti, error.__traceback__.tb_lasti, traceback.format_exc()
 
 
-def test_offsets_are_the_copys_and_lines_are_the_originals():
+def test_offsets_and_lines_are_the_originals():
     plain = raises()
     with debugop.trace(raises):
-        copy = raises.__code__
         traced = raises()
-    assert plain[0] is raises.__code__
-    assert traced[0] is copy
-    assert traced[1] > plain[1]
-    assert traced[2] > plain[2]
-    # With its columns, from 3.11 on.
-    assert traced[3] == plain[3]
+    assert traced == plain
 
 
 def caught(manager):
@@ -134,17 +130,13 @@ def opcode_events(function, *arguments):
     return names
 
 
-PROBE = ["LOAD_CONST", "UNARY_INVERT", "POP_TOP"]
-
-
 def test_trace_functions_see_the_probes():
     plain = opcode_events(loop, [1])
     with debugop.trace(loop):
         traced = opcode_events(loop, [1])
-    assert "UNARY_INVERT" not in plain
-    probes = [index for index, name in enumerate(traced) if name == "UNARY_INVERT"]
-    assert len(probes) >= len(plain) - 3
-    assert all(traced[index - 1 : index + 2] == PROBE for index in probes)
+    # With the offset of the instruction that the probe stands before.
+    assert list(dict.fromkeys(traced)) == list(dict.fromkeys(plain))
+    assert len(traced) >= 3 * len(plain)
 
 
 needs_monitoring = pytest.mark.skipif(V < (3, 12), reason="sys.monitoring came with 3.12")
@@ -158,7 +150,7 @@ def monitored(function, *arguments, events=("INSTRUCTION",)):
     def callback(event):
         def call(of, offset, *_):
             if of is code:
-                told.append((event, dis.opname[of.co_code[offset]]))
+                told.append((event, offset if event == "LINE" else dis.opname[of.co_code[offset]]))
 
         return call
 
@@ -182,26 +174,19 @@ def lets_go(x):
 
 
 @needs_monitoring
-def test_monitoring_tools_see_the_probes_and_the_watching_handler():
+def test_monitoring_tools_see_neither_probes_nor_the_watching_handler():
     plain = monitored(loop, [1])
-    events = ("PY_START", "RAISE", "EXCEPTION_HANDLED", "RERAISE", "PY_UNWIND")
+    events = ("PY_START", "RAISE", "EXCEPTION_HANDLED", "RERAISE", "PY_UNWIND", "CALL", "JUMP", "BRANCH", "LINE")
     plain_leaving = monitored(lets_go, 1, events=events)
     with debugop.trace(loop), debugop.trace(lets_go):
-        traced = monitored(loop, [1])
-        traced_leaving = monitored(lets_go, 1, events=events)
-    assert ("INSTRUCTION", "UNARY_INVERT") not in plain
-    assert traced.count(("INSTRUCTION", "UNARY_INVERT")) >= len(plain) - 3
-
-    def names(told):
-        return [event for event, _ in told]
-
-    assert names(plain_leaving) == ["PY_START", "RAISE", "PY_UNWIND", "raised"]
-    assert names(traced_leaving) == ["PY_START", "RAISE", "EXCEPTION_HANDLED", "RERAISE", "PY_UNWIND", "raised"]
+        assert monitored(loop, [1]) == plain
+        assert monitored(lets_go, 1, events=events) == plain_leaving
 
 
 AUDITED = """
 import sys, debugop
 def f(): return 1
+debugop.trace  # imports what it needs
 told = []
 armed = False
 sys.addaudithook(lambda event, arguments: armed and told.append((event, arguments[1] if event == "object.__setattr__" else None)))
@@ -216,7 +201,7 @@ print(told)
 def test_replacing_code_is_audited():
     done = subprocess.run([sys.executable, "-c", AUDITED], capture_output=True, text=True, check=True)
     told = ast.literal_eval(done.stdout)
-    assert set(told) == {("code.__new__", None), ("object.__setattr__", "__code__")}
+    assert set(told) == {("object.__setattr__", "__code__")}
 
 
 def concatenate(count):
@@ -289,8 +274,7 @@ def test_a_program_has_modules_of_its_own(programs):
     needed = set(ast.literal_eval(done.stdout)) - set(ast.literal_eval(listed.stdout))
     library = Path(ast.__file__).parent
     names = sorted(name for name in needed if (library / f"{name}.py").exists() and not _imp.is_frozen(name))
-    names.remove("threading")
-    assert len(names) > 15
+    assert len(names) > 5
     files = {f"{name}.py": "mine = True" for name in names}
     files["prog.py"] = f"print([name for name in {names} if not hasattr(__import__(name), 'mine')])"
     plain, traced = both(programs, files)

@@ -1,8 +1,9 @@
 //! How fast code objects are analysed and probes inserted everywhere. Run by `cargo xtask bench-bytecode`.
 //!
 //! `speed corpus VERSION FILE…`: the code objects of these files of the dump; `speed phases VERSION`: every code object of
-//! the dump, each step of probing for itself; `speed linear VERSION`: one code object of growing size. Prints one JSON
-//! object per line. Times are the best of several rounds, CPU times but for `phases`, whose clock has to be cheap.
+//! the dump, each step of probing for itself; `speed linear VERSION SIZE…`: code objects of so many instructions each, as
+//! many as have [`TOTAL`] together, so that only the size differs. Prints one JSON object per line. Times are the best of
+//! several rounds, CPU times but for `phases`, whose clock has to be cheap.
 
 #![allow(clippy::print_stdout, reason = "prints its results")]
 
@@ -104,19 +105,19 @@ const PHASES: [&str; 5] = ["analysis", "sites", "insertion", "callables", "freei
 
 fn phases(version: Version) -> Result<(), Box<dyn std::error::Error>> {
     let codes = codes(version, |_| true)?;
-    let mut best = [Duration::MAX; PHASES.len()];
+    // Of each code object for itself: something else runs in some part of every round.
+    let mut best = vec![[Duration::MAX; PHASES.len()]; codes.len()];
     let mut instructions = 0;
     for _ in 0..ROUNDS {
-        let mut round = [Duration::ZERO; PHASES.len()];
         instructions = 0;
-        for code in &codes {
+        for (code, best) in codes.iter().zip(&mut best) {
             let view = code.view(version);
             let mut lap = Instant::now();
-            let mut phase = round.iter_mut();
+            let mut phase = best.iter_mut();
             let mut end_phase = || {
                 let now = Instant::now();
-                if let Some(phase) = phase.next() {
-                    *phase += now - std::mem::replace(&mut lap, now);
+                if let Some(best) = phase.next() {
+                    *best = (*best).min(now - std::mem::replace(&mut lap, now));
                 }
             };
             let analysis = Analysis::new(&view)?;
@@ -135,11 +136,9 @@ fn phases(version: Version) -> Result<(), Box<dyn std::error::Error>> {
             std::hint::black_box((inserted, callables, sites, analysis));
             end_phase();
         }
-        for (best, round) in best.iter_mut().zip(round) {
-            *best = round.min(*best);
-        }
     }
-    for (phase, best) in PHASES.iter().zip(best) {
+    for (number, phase) in PHASES.iter().enumerate() {
+        let best: Duration = best.iter().map(|best| best[number]).sum();
         println!(
             "{{\"phase\": \"{phase}\", \"codes\": {}, \"instructions\": {instructions}, \"seconds\": {}}}",
             codes.len(),
@@ -149,31 +148,48 @@ fn phases(version: Version) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Instructions of all code objects of one size together.
+const TOTAL: usize = 1_000_000;
+
 fn linear(version: Version, sizes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     for size in sizes {
-        let size = size.parse()?;
-        let code = synthetic(version, size)?;
+        let size: usize = size.parse()?;
+        let codes = (0..TOTAL / size)
+            .map(|seed| synthetic(version, size, seed))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut instructions = 0;
+        // What comes out is kept, as by a program all of whose code gets probes: every size needs the same memory.
         let best = best_of_rounds(|| {
-            instructions = insert_everywhere(&code.view(version))?;
-            Ok(())
+            instructions = 0;
+            let mut kept = Vec::with_capacity(codes.len());
+            for code in &codes {
+                let view = code.view(version);
+                let analysis = Analysis::new(&view)?;
+                let inserted = everywhere(&view, &analysis, &sites(&analysis))?;
+                instructions += analysis.instructions().len();
+                kept.push((analysis, inserted));
+            }
+            Ok(kept)
         })?;
         println!(
-            "{{\"codes\": 1, \"instructions\": {instructions}, \"seconds\": {}}}",
+            "{{\"codes\": {}, \"instructions\": {instructions}, \"seconds\": {}}}",
+            codes.len(),
             best.as_secs_f64()
         );
     }
     Ok(())
 }
 
-fn best_of_rounds(
-    mut round: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+/// Freeing what a round returns is not measured.
+fn best_of_rounds<T>(
+    mut round: impl FnMut() -> Result<T, Box<dyn std::error::Error>>,
 ) -> Result<Duration, Box<dyn std::error::Error>> {
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
         let started = ProcessTime::now();
-        round()?;
+        let kept = round()?;
         best = best.min(started.elapsed());
+        drop(kept);
     }
     Ok(best)
 }
@@ -198,23 +214,23 @@ fn everywhere(
         (opcode(Op::UnaryInvert)?, 0),
         (opcode(Op::PopTop)?, 0),
     ];
-    let insertions: Vec<_> = sites
-        .sites
-        .iter()
-        .map(|site| Insertion {
-            place: site.place,
-            sequence: &sequence,
-        })
-        .collect();
+    let insertions = sites.sites.iter().map(|site| Insertion {
+        place: site.place,
+        sequence: &sequence,
+    });
     let unwind = Unwind {
         sequence: &sequence,
     };
-    Ok(insert(view, analysis, &insertions, Some(unwind))?)
+    Ok(insert(view, analysis, insertions, Some(unwind))?)
 }
 
 /// A function body of about `size` instructions: branches of different lengths, most of which need an EXTENDED_ARG once
-/// probes stand in them.
-fn synthetic(version: Version, size: usize) -> Result<Owned, Box<dyn std::error::Error>> {
+/// probes stand in them. Their order depends on the seed.
+fn synthetic(
+    version: Version,
+    size: usize,
+    seed: usize,
+) -> Result<Owned, Box<dyn std::error::Error>> {
     let opcode = |op: Op| op.opcode(version).ok_or("every version has it");
     let branch = if version == Version::V3_11 {
         Op::PopJumpForwardIfNone
@@ -232,7 +248,7 @@ fn synthetic(version: Version, size: usize) -> Result<Owned, Box<dyn std::error:
     emit(version, &mut code, resume, 0);
     let mut count = 1;
     while count + 70 < size {
-        let statements = 5 + count % 13;
+        let statements = 5 + (count + seed) % 13;
         let mut body = Vec::new();
         for _ in 0..statements {
             for (opcode, arg) in [(load, 1), (load, 2), (binary, 0), (pop, 0)] {

@@ -2,9 +2,9 @@
 
 use crate::cfg::{self, Block};
 use crate::depth;
-use crate::error::Error;
+use crate::error::{Error, Table};
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::{Decoded, Instruction};
+use crate::instruction::{Decoded, Instruction, MAX_CODE, MAX_STACK};
 use crate::location_table::{Location, LocationEntry};
 use crate::locations::Locations;
 use crate::opcode::{JumpKind, Op, OpcodeInfo};
@@ -78,19 +78,15 @@ impl Analysis {
     /// Every variant of [`Error`] that speaks of bytecode, tables or stack depth.
     pub fn new(view: &CodeView<'_>) -> Result<Self, Error> {
         let version = view.version;
+        check_bounds(view)?;
         let mut decoded = Decoded::new(version, view.code)?;
         let (entries, canonical_entries) = exception_table::read(view.exception_table)?;
         let units = decoded.starts.units();
         let locations = Locations::new(view.location_table, view.first_line, units as usize)?;
         decoded.resolve(version)?;
-        let flags = decoded.neighbours.iter().map(
-            |&is_neighbour| {
-                if is_neighbour { flag::NEIGHBOUR } else { 0 }
-            },
-        );
         let mut analysis = Self {
             version,
-            flags: flags.collect(),
+            flags: decoded.flags,
             depths: Vec::new(),
             references: decoded.references,
             entry: None,
@@ -124,10 +120,14 @@ impl Analysis {
 
     fn find_entry(&mut self) {
         let facts = self.version.facts();
-        let entry = self.instructions.iter().position(|instruction| {
-            let op = facts[usize::from(instruction.opcode.0)].op;
-            is_entry(self.version, op, instruction.arg)
-        });
+        let entry = self
+            .flags
+            .iter()
+            .zip(&self.instructions)
+            .position(|(flags, instruction)| {
+                let op = || facts[usize::from(instruction.opcode.0)].op;
+                flags & flag::NEIGHBOUR != 0 && is_entry(self.version, op(), instruction.arg)
+            });
         self.entry = entry.map(|index| index as u32);
     }
 
@@ -288,6 +288,29 @@ impl Analysis {
     pub fn blocks(&self) -> Vec<Block> {
         cfg::blocks(self)
     }
+}
+
+/// Refuses tables and stacks that no compiler makes, before memory is taken for them.
+fn check_bounds(view: &CodeView<'_>) -> Result<(), Error> {
+    for (table, bytes) in [
+        (Table::Exception, view.exception_table),
+        (Table::Location, view.location_table),
+    ] {
+        if bytes.len() > MAX_CODE {
+            return Err(Error::TableTooLong {
+                table,
+                length: bytes.len(),
+                most: MAX_CODE,
+            });
+        }
+    }
+    if view.stack_size > MAX_STACK {
+        return Err(Error::StackTooLarge {
+            stack_size: view.stack_size,
+            most: MAX_STACK,
+        });
+    }
+    Ok(())
 }
 
 /// Whether a frame is complete from this instruction on, if it is the first of its kind.

@@ -17,11 +17,16 @@ const ADDITIONS: [u32; 2] = [0, 13];
 /// the local's value at the next site.
 pub fn keep_concatenation(analysis: &Analysis, sites: &mut Sites) {
     let Sites { sites, silent } = sites;
+    let mut pushes = Pushes::default();
     sites.retain_mut(|site| {
         let Place::Before(store) = site.place else {
             return true;
         };
         if !stores_sum(analysis, store) || site.reports.len() != 1 {
+            return true;
+        }
+        let add = InstrIdx(store.0 - 1);
+        if pushes.left_operand(analysis, add) != Some(analysis.get(store).arg) {
             return true;
         }
         silent.push((store, Silent::Concatenation));
@@ -30,32 +35,49 @@ pub fn keep_concatenation(analysis: &Analysis, sites: &mut Sites) {
     silent.sort_unstable_by_key(|silent| silent.0);
 }
 
+/// Whether an instruction stores to a local what the one before it has added.
 fn stores_sum(analysis: &Analysis, store: InstrIdx) -> bool {
     let Some(add) = store.0.checked_sub(1).map(InstrIdx) else {
         return false;
     };
-    let target = analysis.get(store);
     analysis.op(store.0) == Some(Op::StoreFast)
         && analysis.op(add.0) == Some(Op::BinaryOp)
         && ADDITIONS.contains(&analysis.get(add).arg)
-        && target.prefixes() == 0
+        && analysis.get(store).prefixes() == 0
         && !analysis.is_jump_target(store)
-        && left_operand(analysis, add) == Some(target.arg)
 }
 
-/// The local that was pushed as the left operand: by the last instruction that began with two values less on the stack.
-fn left_operand(analysis: &Analysis, add: InstrIdx) -> Option<u32> {
-    let below = analysis.depth(add)?.checked_sub(2)?;
-    let load = (0..add.0)
-        .rev()
-        .map(InstrIdx)
-        .take_while(|&index| analysis.depth(index).is_some_and(|depth| depth >= below))
-        .find(|&index| analysis.depth(index) == Some(below))?;
-    let arg = analysis.get(load).arg;
-    match analysis.op(load.0)? {
-        Op::LoadFast | Op::LoadFastBorrow | Op::LoadFastCheck => Some(arg),
-        Op::LoadFastLoadFast | Op::LoadFastBorrowLoadFastBorrow => Some(arg >> 4),
-        _ => None,
+/// What pushed the values on the stack, found by going through the instructions once, in their order.
+#[derive(Default)]
+struct Pushes {
+    /// Depths, rising, each with the last instruction that began with so many values; since then there were never fewer.
+    since: Vec<(u32, InstrIdx)>,
+    next: u32,
+}
+
+impl Pushes {
+    /// The local that was pushed as the left operand: by the last instruction that began with two values less on the stack.
+    /// Asked for later and later instructions.
+    fn left_operand(&mut self, analysis: &Analysis, add: InstrIdx) -> Option<u32> {
+        while self.next < add.0 {
+            let index = InstrIdx(self.next);
+            self.next += 1;
+            let Some(depth) = analysis.depth(index) else {
+                self.since.clear();
+                continue;
+            };
+            while self.since.pop_if(|last| last.0 >= depth).is_some() {}
+            self.since.push((depth, index));
+        }
+        let below = analysis.depth(add)?.checked_sub(2)?;
+        let found = self.since.binary_search_by_key(&below, |entry| entry.0);
+        let load = self.since[found.ok()?].1;
+        let arg = analysis.get(load).arg;
+        match analysis.op(load.0)? {
+            Op::LoadFast | Op::LoadFastBorrow | Op::LoadFastCheck => Some(arg),
+            Op::LoadFastLoadFast | Op::LoadFastBorrowLoadFastBorrow => Some(arg >> 4),
+            _ => None,
+        }
     }
 }
 

@@ -159,7 +159,7 @@ impl Walk<'_> {
             let depth = self.depths[index as usize];
             self.enter(instruction.start);
             let facts = &self.facts[usize::from(instruction.opcode.0)];
-            let (next, jump) = match facts.effects() {
+            let (next, jump) = match facts.effects(instruction.arg) {
                 Some(effects) => effects,
                 None => self.effects(instruction),
             };
@@ -189,24 +189,24 @@ impl Walk<'_> {
     }
 
     /// Of going on and of jumping.
-    fn effects(&self, instruction: &Instruction) -> (i32, i32) {
+    fn effects(&self, instruction: &Instruction) -> (i64, i64) {
         let info = instruction.opcode.info(self.analysis.version);
         info.map_or((0, 0), |info| {
             let effect = info.effect;
             (
-                effect.next.of(instruction.arg),
-                effect.jump.of(instruction.arg),
+                effect.next.of(instruction.arg).into(),
+                effect.jump.of(instruction.arg).into(),
             )
         })
     }
 }
 
+/// A depth that is beyond all bounds is for [`Walk::reach`] to refuse.
 #[inline]
-fn after(instruction: &Instruction, depth: u32, effect: i32) -> Result<u32, Error> {
-    depth
-        .checked_add_signed(effect)
-        .ok_or(Error::StackUnderflow {
-            offset: instruction.offset,
-            depth,
-        })
+fn after(instruction: &Instruction, depth: u32, effect: i64) -> Result<u32, Error> {
+    let after = (i64::from(depth) + effect).min(i64::from(NONE - 1));
+    u32::try_from(after).map_err(|_| Error::StackUnderflow {
+        offset: instruction.offset,
+        depth,
+    })
 }

@@ -34,11 +34,31 @@ pub enum Error {
         /// Length in bytes.
         length: usize,
     },
-    /// Offsets are kept in 32 bits.
-    #[error("the bytecode has {length} bytes; at most 2^30 are supported")]
+    /// The bytecode, or what it would grow to, is too large to be worth probing.
+    #[error("the bytecode has, or would have, {length} bytes; at most {most} are supported")]
     TooLong {
         /// Length in bytes.
         length: usize,
+        /// [`MAX_CODE`](crate::instruction::MAX_CODE) or [`MAX_GROWN`](crate::instruction::MAX_GROWN).
+        most: usize,
+    },
+    /// No compiler writes such a table.
+    #[error("the {table} has {length} bytes; at most {most} are supported")]
+    TableTooLong {
+        /// Which table.
+        table: Table,
+        /// Length in bytes.
+        length: usize,
+        /// [`MAX_CODE`](crate::instruction::MAX_CODE).
+        most: usize,
+    },
+    /// No compiler asks for such a stack.
+    #[error("co_stacksize is {stack_size}; at most {most} is supported")]
+    StackTooLarge {
+        /// As declared.
+        stack_size: u32,
+        /// [`MAX_STACK`](crate::instruction::MAX_STACK).
+        most: u32,
     },
     /// A code object executes at least one instruction.
     #[error("the bytecode is empty")]
@@ -134,7 +154,7 @@ pub enum Error {
     /// The location table must cover the bytecode exactly.
     #[error("the location table covers {covered} code units, the bytecode has {units}")]
     LocationLength {
-        /// Units covered by the table.
+        /// Units covered by the table, as far as it was read.
         covered: u64,
         /// Units in the bytecode.
         units: u64,

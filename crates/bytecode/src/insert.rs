@@ -6,9 +6,11 @@
 //! - `co_code`, the tables, `f_lasti`; `sys.monitoring`'s offsets and its `INSTRUCTION` events of inserted units;
 //! - a `JUMP` event where the unit before an instruction had to be repeated ([`Forbidden::UnitBefore`]);
 //! - `EXCEPTION_HANDLED` and `RERAISE` events of an [`Unwind`] handler;
-//! - from 3.13 on, a trace function may see `StopIteration` when a `for` over a generator ends: a line event no longer keeps
-//!   `FOR_ITER` from being specialised, and only the specialised one reports it.
+//! - from 3.13 on, a trace function may see `StopIteration` when a `for` over a generator ends (observed). Only `END_FOR` after a
+//!   specialised `FOR_ITER` reports it (gh-116090), and what `INSTRUMENTED_LINE` stands for is not specialised: it pauses the
+//!   counter in the cache (`Python/bytecodes.c`). The line event of a loop's head is now at the insertion before `FOR_ITER`.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
@@ -110,20 +112,24 @@ pub(crate) struct Original {
     pub(crate) exception_table: Option<Vec<u8>>,
 }
 
-/// Inserts sequences, which must come in instruction order, at most one a place.
+/// Inserts sequences, which must come in instruction order, at most one a place. They are gone through twice.
 ///
 /// Inserted units have the location of the instruction they stand before ([`Place::After`]: after), so line events and
 /// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::JumpTooFar`].
-pub fn insert(
+pub fn insert<'a, I>(
     view: &CodeView<'_>,
     analysis: &Analysis,
-    insertions: &[Insertion<'_>],
+    insertions: I,
     unwind: Option<Unwind<'_>>,
-) -> Result<Inserted, Error> {
-    let layout = Layout::new(analysis, insertions)?;
+) -> Result<Inserted, Error>
+where
+    I: IntoIterator<IntoIter: Clone, Item: Borrow<Insertion<'a>>>,
+{
+    let insertions = insertions.into_iter();
+    let layout = Layout::new(analysis, insertions.clone())?;
     let mut stack_size = view.stack_size.max(layout.depth);
     let body = layout.length();
     let mut handler_units = 0;
@@ -162,7 +168,7 @@ pub fn insert(
                 .then(|| analysis.locations.table().to_vec()),
             exception_table: (!analysis.canonical_entries).then(|| view.exception_table.to_vec()),
         },
-        map: layout.into_map(analysis, body),
+        map: layout.into_map(body),
         code,
     })
 }
@@ -185,14 +191,15 @@ fn put_instructions(units: &mut [[u8; 2]], analysis: &Analysis, layout: &Layout)
 }
 
 /// Writes what is inserted to zeroed units; returns the byte offsets.
-fn put_insertions(
+fn put_insertions<'a>(
     units: &mut [[u8; 2]],
     analysis: &Analysis,
-    insertions: &[Insertion<'_>],
+    insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
     layout: &Layout,
 ) -> Result<Vec<u32>, Error> {
-    let mut starts = Vec::with_capacity(insertions.len());
+    let mut starts = Vec::with_capacity(layout.insertions as usize);
     for insertion in insertions {
+        let insertion = insertion.borrow();
         let at = match insertion.place {
             Place::Before(index) => layout.lands(index.0),
             Place::After(index) => layout.end(analysis, index.0),
@@ -276,7 +283,10 @@ fn locations(analysis: &Analysis, layout: &Layout, handler_units: u32) -> (Vec<u
     let mut reader = analysis.locations.reader();
     let (mut unit, mut start) = (0, 0);
     // The table has been read before, so none is an error.
-    while let Ok(Some(entry)) = reader.next_raw() {
+    while let Some(entry) = reader
+        .next_short()
+        .or_else(|| reader.next_other().ok().flatten())
+    {
         original.push(entry.units);
         unit += u32::from(entry.units);
         let end = units.after(unit);

@@ -1,12 +1,20 @@
 //! Instructions: code units with their `EXTENDED_ARG` prefixes and inline caches folded in.
 
+use crate::analysis::flag;
 use crate::error::Error;
 use crate::opcode::{ArgKind, JumpKind, Op, Opcode, OpcodeInfo};
 use crate::starts::Starts;
 use crate::version::Version;
 
-/// The longest `co_code` that is read, in bytes. Offsets and grown offsets stay within 32 bits.
-pub const MAX_CODE: usize = 1 << 30;
+/// The longest `co_code` and the longest tables that are read, in bytes: four times a million instructions' code. What is
+/// kept of a code object takes about ten times its bytes.
+pub const MAX_CODE: usize = 1 << 24;
+
+/// The longest code that insertions may lead to, in bytes. Offsets stay within 32 bits with every prefix that they may need.
+pub const MAX_GROWN: usize = 1 << 28;
+
+/// The largest `co_stacksize` that is taken for meant, in slots.
+pub const MAX_STACK: u32 = 1 << 20;
 
 /// One instruction. Offsets are byte offsets in `co_code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +87,8 @@ pub fn decode(version: Version, code: &[u8]) -> Result<Vec<Instruction>, Error> 
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) instructions: Vec<Instruction>,
-    /// Of each instruction, whether its surroundings matter ([`Facts::is_neighbour`](crate::opcode::Facts::is_neighbour)).
-    pub(crate) neighbours: Vec<bool>,
+    /// Of each instruction; only [`flag::NEIGHBOUR`] is known so far.
+    pub(crate) flags: Vec<u8>,
     pub(crate) starts: Starts,
     /// Pairs of indices: instructions whose argument names another one, in order, and that one.
     pub(crate) references: Vec<(u32, u32)>,
@@ -94,12 +102,16 @@ impl Decoded {
             return Err(Error::OddLength { length: code.len() });
         }
         if code.len() > MAX_CODE {
-            return Err(Error::TooLong { length: code.len() });
+            return Err(Error::TooLong {
+                length: code.len(),
+                most: MAX_CODE,
+            });
         }
         let facts = version.facts();
         let mut instructions = Vec::with_capacity(units.len());
-        let mut neighbours = Vec::with_capacity(units.len());
-        let mut references = Vec::new();
+        let mut flags = Vec::with_capacity(units.len());
+        let mut starts = Starts::new(units.len() as u32);
+        let mut references = Vec::with_capacity(units.len() / 16);
         let mut start = 0;
         while let Some(&[opcode, low]) = units.get(start) {
             let mut unit = start;
@@ -119,10 +131,7 @@ impl Decoded {
                 });
             }
             let end = unit + 1 + usize::from(known.caches);
-            if units
-                .get(unit + 1..end)
-                .is_none_or(|caches| caches.iter().any(|cache| *cache != [0, 0]))
-            {
+            if !has_caches(units, unit + 1, known.caches) {
                 return Err(Error::Cache {
                     offset,
                     expected: known.caches,
@@ -131,7 +140,12 @@ impl Decoded {
             if known.reference != JumpKind::None {
                 references.push((instructions.len() as u32, 0));
             }
-            neighbours.push(known.is_neighbour());
+            flags.push(if known.is_neighbour() {
+                flag::NEIGHBOUR
+            } else {
+                0
+            });
+            starts.push(start as u32, instructions.len() as u32);
             instructions.push(Instruction {
                 start: start as u32 * 2,
                 offset,
@@ -142,11 +156,11 @@ impl Decoded {
             start = end;
         }
         instructions.shrink_to_fit();
-        let firsts = instructions.iter().map(|instruction| instruction.start / 2);
+        flags.shrink_to_fit();
         Ok(Self {
-            starts: Starts::new(units.len() as u32, firsts),
+            starts,
             instructions,
-            neighbours,
+            flags,
             references,
         })
     }
@@ -169,6 +183,24 @@ impl Decoded {
         }
         Ok(())
     }
+}
+
+/// Whether so many zeroed units stand at `at`.
+#[inline]
+fn has_caches(units: &[[u8; 2]], at: usize, count: u8) -> bool {
+    /// As many as are looked at together.
+    const WINDOW: usize = 8;
+    let from = units.get(at..).unwrap_or_default();
+    if usize::from(count) <= WINDOW
+        && let Some(window) = from.first_chunk::<WINDOW>()
+    {
+        // Without a loop, whose length the processor would have to guess.
+        let window = u128::from_le_bytes(*window.as_flattened().first_chunk().unwrap_or(&[0; 16]));
+        let beyond = u128::MAX.checked_shl(16 * u32::from(count)).unwrap_or(0);
+        return window & !beyond == 0;
+    }
+    from.get(..usize::from(count))
+        .is_some_and(|caches| caches.iter().all(|cache| *cache == [0, 0]))
 }
 
 /// The unit, the opcode and the argument of the instruction whose `EXTENDED_ARG` prefixes start at a unit.

@@ -1,11 +1,12 @@
 //! Where everything comes to stand: positions of the original instructions among the insertions, in code units.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use crate::analysis::{Analysis, NONE};
 use crate::error::Error;
 use crate::insert::{Insertion, Place};
-use crate::instruction::{MAX_CODE, needed_prefixes};
+use crate::instruction::{MAX_GROWN, needed_prefixes};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{JumpKind, Op};
 use crate::sequence::Shapes;
@@ -15,6 +16,12 @@ use crate::version::Version;
 /// A jump and the unit it jumps over.
 const DECOY_UNITS: u32 = 2;
 
+/// How often prefixes are added one by one.
+const MAX_ROUNDS: u32 = 16;
+
+/// `EXTENDED_ARG` units before one instruction.
+const MAX_PREFIXES: u32 = 3;
+
 /// Positions of one code object's instructions. Prefixes only ever grow.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -22,10 +29,14 @@ pub(crate) struct Layout {
     landings: Vec<u32>,
     /// The unit of each instruction's opcode.
     opcodes: Vec<u32>,
+    /// Its byte offset in the original.
+    original: Vec<u32>,
     /// The analysis' references, in their order.
     references: Vec<Reference>,
     /// The deepest stack of the insertions.
     pub(crate) depth: u32,
+    /// How many insertions there are.
+    pub(crate) insertions: u32,
     /// Instructions that the unit before them is repeated for, after what is inserted.
     decoys: Vec<u32>,
     /// Instructions before which what is inserted has no location.
@@ -52,55 +63,66 @@ pub(crate) struct Reference {
 
 impl Layout {
     /// Checks the insertions and finds room for them.
-    pub(crate) fn new(analysis: &Analysis, insertions: &[Insertion<'_>]) -> Result<Self, Error> {
+    pub(crate) fn new<'a>(
+        analysis: &Analysis,
+        mut insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
+    ) -> Result<Self, Error> {
         let count = analysis.instructions.len();
         let mut layout = Self {
             landings: Vec::with_capacity(count + 1),
             opcodes: Vec::with_capacity(count),
+            original: Vec::with_capacity(count),
             references: Vec::new(),
             depth: 0,
+            insertions: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
         };
         let mut gaps = Gaps {
             analysis,
-            rest: insertions.iter(),
+            count: 0,
             shapes: Shapes::new(analysis.version),
             depth: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
         };
-        let mut next = gaps.next();
+        let mut next = insertions.next();
+        let order = |next: &Option<_>| next.as_ref().map_or(u64::MAX, order);
+        let mut place = order(&next);
         let mut position = 0u64;
         for (index, instruction) in (0u64..).zip(&analysis.instructions) {
             layout.landings.push(position as u32);
-            if let Some((place, insertion)) = next
-                && place == index * 2
+            if place == index * 2
+                && let Some(insertion) = next
             {
-                position += gaps.units(insertion)?;
-                next = gaps.next();
+                position += gaps.units(insertion.borrow())?;
+                next = insertions.next();
+                place = order(&next);
             }
             position += u64::from(instruction.prefixes());
             layout.opcodes.push(position as u32);
+            layout.original.push(instruction.offset);
             position += u64::from(1 + u32::from(instruction.caches));
-            if let Some((place, insertion)) = next
-                && place == index * 2 + 1
+            if place == index * 2 + 1
+                && let Some(insertion) = next
             {
-                position += gaps.units(insertion)?;
-                next = gaps.next();
+                position += gaps.units(insertion.borrow())?;
+                next = insertions.next();
+                place = order(&next);
             }
         }
-        if let Some((_, insertion)) = next {
-            return Err(gaps.misplaced(insertion));
+        if let Some(insertion) = next {
+            return Err(gaps.misplaced(insertion.borrow()));
         }
-        // Three units more a jump at worst; beyond that offsets could leave 32 bits.
-        if position > MAX_CODE as u64 {
-            return Err(Error::TooLong {
-                length: usize::try_from(position * 2).unwrap_or(usize::MAX),
-            });
+        // Three units more a jump at worst, which keeps within 32 bits.
+        let length = usize::try_from(position * 2).unwrap_or(usize::MAX);
+        if length > MAX_GROWN {
+            let most = MAX_GROWN;
+            return Err(Error::TooLong { length, most });
         }
         layout.landings.push(position as u32);
         layout.depth = gaps.depth;
+        layout.insertions = gaps.count;
         layout.decoys = gaps.decoys;
         layout.blanks = gaps.blanks;
         layout.settle(analysis)?;
@@ -109,33 +131,16 @@ impl Layout {
 
     /// Positions move jumps apart, distances that outgrow a byte need a prefix, prefixes move jumps apart: until nothing grows.
     /// Each round but the last adds a prefix, of which a jump has three at most; real code settles in three or four. A round
-    /// looks at the jumps only: how far a distance has grown is the difference of two running sums.
+    /// looks at the jumps only: how far a distance has grown is the difference of two running sums. In code made for it one
+    /// jump's growth makes the next one grow, and so on; there jumps may get more prefixes than they need.
     fn settle(&mut self, analysis: &Analysis) -> Result<(), Error> {
         let mut references = self.references(analysis);
         let mut total = 0;
-        loop {
-            let mut settled = true;
-            for number in 0..references.len() {
-                let reference = references[number];
-                let there = references
-                    .get(reference.before_target as usize)
-                    .map_or(total, |before| before.added);
-                let here = reference.added + u32::from(reference.grown);
-                let moved = i64::from(there) - i64::from(here);
-                let distance = reference.distance + if reference.forward { moved } else { -moved };
-                let value = u32::try_from(distance).map_err(|_| {
-                    let from = analysis.references[number].0;
-                    let offset = analysis.instructions[from as usize].offset;
-                    Error::JumpTooFar { offset }
-                })?;
-                let prefixes = reference.prefixes + reference.grown;
-                let missing = (needed_prefixes(value) as u8).saturating_sub(prefixes);
-                settled &= missing == 0;
-                references[number].value = value;
-                references[number].grown += missing;
-            }
-            if settled {
-                break;
+        let mut rounds = 0;
+        while !round(analysis, &mut references, total)? {
+            rounds += 1;
+            if rounds == MAX_ROUNDS {
+                grow_for_good(&mut references);
             }
             total = 0;
             for reference in &mut references {
@@ -298,14 +303,17 @@ impl Layout {
 
     /// The instructions that got prefixes.
     pub(crate) fn grown(&self, analysis: &Analysis) -> Vec<(u32, u8)> {
-        let pairs = analysis.references.iter().zip(&self.references);
-        pairs
-            .filter(|(_, reference)| reference.grown > 0)
-            .map(|(&(from, _), reference)| (from, reference.grown))
-            .collect()
+        let is_grown = |reference: &&Reference| reference.grown > 0;
+        let mut grown = Vec::with_capacity(self.references.iter().filter(is_grown).count());
+        for (&(from, _), reference) in analysis.references.iter().zip(&self.references) {
+            if reference.grown > 0 {
+                grown.push((from, reference.grown));
+            }
+        }
+        grown
     }
 
-    pub(crate) fn into_map(mut self, analysis: &Analysis, body: u32) -> OffsetMap {
+    pub(crate) fn into_map(mut self, body: u32) -> OffsetMap {
         self.landings.pop();
         let bytes = |mut units: Vec<u32>| {
             for unit in &mut units {
@@ -314,15 +322,47 @@ impl Layout {
             units
         };
         OffsetMap {
-            original: analysis
-                .instructions
-                .iter()
-                .map(|instruction| instruction.offset)
-                .collect(),
+            original: self.original,
             new: bytes(self.opcodes),
             landing: bytes(self.landings),
             body,
         }
+    }
+}
+
+/// Computes the arguments with the prefixes known so far; whether they all have room, and more prefixes where not.
+fn round(analysis: &Analysis, references: &mut [Reference], total: u32) -> Result<bool, Error> {
+    let mut settled = true;
+    for number in 0..references.len() {
+        let reference = references[number];
+        let there = references
+            .get(reference.before_target as usize)
+            .map_or(total, |before| before.added);
+        let here = reference.added + u32::from(reference.grown);
+        let moved = i64::from(there) - i64::from(here);
+        let distance = reference.distance + if reference.forward { moved } else { -moved };
+        let value = u32::try_from(distance).map_err(|_| {
+            let from = analysis.references[number].0;
+            let offset = analysis.instructions[from as usize].offset;
+            Error::JumpTooFar { offset }
+        })?;
+        let prefixes = reference.prefixes + reference.grown;
+        let missing = (needed_prefixes(value) as u8).saturating_sub(prefixes);
+        settled &= missing == 0;
+        references[number].value = value;
+        references[number].grown += missing;
+    }
+    Ok(settled)
+}
+
+/// Gives each reference as many prefixes as it needs if all that it passes get as many as there can be.
+fn grow_for_good(references: &mut [Reference]) {
+    for (number, reference) in (1u32..).zip(references) {
+        let passed = reference.before_target.abs_diff(number);
+        let distance = reference.distance + i64::from(passed) * i64::from(MAX_PREFIXES);
+        let needed = needed_prefixes(u32::try_from(distance).unwrap_or(u32::MAX)) as u8;
+        let grown = needed.saturating_sub(reference.prefixes);
+        reference.grown = reference.grown.max(grown);
     }
 }
 
@@ -348,10 +388,16 @@ fn references_before(references: &[(u32, u32)], number: usize, to: u32) -> u32 {
     (low + references[low..high].partition_point(is_before)) as u32
 }
 
-/// The insertions in their order, checked.
+/// Position in the order of insertions.
+fn order<'a>(insertion: &impl Borrow<Insertion<'a>>) -> u64 {
+    insertion.borrow().place.order()
+}
+
+/// Checks and measures the insertions, in their order.
 struct Gaps<'a> {
     analysis: &'a Analysis,
-    rest: std::slice::Iter<'a, Insertion<'a>>,
+    /// How many there were.
+    count: u32,
     shapes: Shapes,
     /// As in [`Layout`], so far.
     depth: u32,
@@ -359,13 +405,7 @@ struct Gaps<'a> {
     blanks: Vec<u32>,
 }
 
-impl<'a> Gaps<'a> {
-    /// The next insertion, after its position in the order.
-    fn next(&mut self) -> Option<(u64, &'a Insertion<'a>)> {
-        let insertion = self.rest.next()?;
-        Some((insertion.place.order(), insertion))
-    }
-
+impl Gaps<'_> {
     /// The units that an insertion takes.
     #[inline]
     fn units(&mut self, insertion: &Insertion<'_>) -> Result<u64, Error> {
@@ -383,6 +423,7 @@ impl<'a> Gaps<'a> {
             }
         };
         self.depth = self.depth.max(depth.saturating_add(height));
+        self.count += 1;
         Ok(u64::from(units))
     }
 

@@ -108,20 +108,28 @@ impl<'a> Reader<'a> {
     /// Lines wrap as CPython's `int` arithmetic does, so no table is too far off to be read.
     #[inline]
     pub(crate) fn next_raw(&mut self) -> Result<Option<RawEntry>, Error> {
-        if let Some([head, columns]) = self.cursor.pair()
-            && let code = (head & 0x7f) >> 3
-            && code < ONE_LINE
-            && head >= 0x80
-        {
-            self.cursor.skip_pair();
-            let units = (head & 7) + 1;
-            let form = Form::Short { code, columns };
-            return Ok(Some(RawEntry { units, form }));
+        match self.next_short() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.next_other(),
         }
-        self.next_other()
     }
 
-    fn next_other(&mut self) -> Result<Option<RawEntry>, Error> {
+    /// The next entry if it has the commonest form.
+    #[inline]
+    pub(crate) fn next_short(&mut self) -> Option<RawEntry> {
+        let [head, columns] = self.cursor.pair()?;
+        let code = (head & 0x7f) >> 3;
+        if head < 0x80 || code >= ONE_LINE {
+            return None;
+        }
+        self.cursor.skip_pair();
+        let units = (head & 7) + 1;
+        let form = Form::Short { code, columns };
+        Some(RawEntry { units, form })
+    }
+
+    /// The next entry, whatever its form.
+    pub(crate) fn next_other(&mut self) -> Result<Option<RawEntry>, Error> {
         if self.cursor.is_at_end() {
             return Ok(None);
         }
@@ -192,9 +200,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether [`Writer`] writes the entry read last with these bytes, given the line before it.
+    /// Whether [`Writer`] writes the entry read last with these bytes, given the line before it. `scratch` is written to.
     #[inline]
-    pub(crate) fn is_canonical(&self, last: &RawEntry, bytes: &[u8], before: i32) -> bool {
+    pub(crate) fn is_canonical(
+        &self,
+        last: &RawEntry,
+        bytes: &[u8],
+        before: i32,
+        scratch: &mut Writer,
+    ) -> bool {
         match last.form {
             Form::Nothing => true,
             Form::Short { columns, .. } => columns < 0x80,
@@ -204,9 +218,10 @@ impl<'a> Reader<'a> {
                     && !(delta == 0 && short_form(columns[0].into(), columns[1].into()))
             }
             Form::Long => {
-                let mut writer = Writer::new(before, bytes.len());
-                writer.push(last.units, &self.long);
-                writer.out == bytes
+                scratch.out.clear();
+                scratch.line = before;
+                scratch.push(last.units, &self.long);
+                scratch.out == bytes
             }
         }
     }
@@ -274,15 +289,49 @@ impl Writer {
     pub(crate) fn push_raw(&mut self, units: u32, entry: RawEntry, reader: &Reader<'_>) {
         match entry.form {
             Form::Short { code, columns } if self.line == reader.line => {
-                let mut left = units;
-                while left > 0 {
-                    let some = left.min(u32::from(MAX_UNITS));
-                    let head = 0x80 | code << 3 | (some - 1) as u8;
-                    self.out.extend_from_slice(&[head, columns]);
-                    left -= some;
-                }
+                self.short_run(units, code, columns);
+            }
+            Form::OneLine { columns, .. } if columns[0] < 0x80 && columns[1] < 0x80 => {
+                self.one_line_run(units, columns, reader.line);
             }
             _ => self.push_run(units, &reader.location(&entry)),
+        }
+    }
+
+    #[inline]
+    fn short_run(&mut self, mut units: u32, code: u8, columns: u8) {
+        while units > 0 {
+            let some = units.min(u32::from(MAX_UNITS));
+            let head = 0x80 | code << 3 | (some - 1) as u8;
+            self.out.extend_from_slice(&[head, columns]);
+            units -= some;
+        }
+    }
+
+    fn one_line_run(&mut self, mut units: u32, columns: [u8; 2], line: i32) {
+        let (column, end_column) = (u32::from(columns[0]), u32::from(columns[1]));
+        while units > 0 {
+            let delta = line.wrapping_sub(self.line);
+            if delta == 0 && short_form(column, end_column) {
+                let width = (end_column - column) as u8;
+                self.short_run(units, columns[0] >> 3, (columns[0] & 7) << 4 | width);
+                return;
+            }
+            let some = units.min(u32::from(MAX_UNITS)) as u8;
+            let location = Location {
+                line: Some(line),
+                end_line: Some(line),
+                column: Some(column),
+                end_column: Some(end_column),
+            };
+            if !(0..3).contains(&delta) {
+                self.push_run(units, &location);
+                return;
+            }
+            self.line = line;
+            self.head(ONE_LINE + delta as u8, some);
+            self.out.extend_from_slice(&columns);
+            units -= u32::from(some);
         }
     }
 
@@ -350,6 +399,12 @@ mod tests {
         prop_oneof![some, Just(Location::default())]
     }
 
+    fn each_unit(table: &[u8], first_line: i32) -> Vec<Location> {
+        let entries = parse(table, first_line).unwrap();
+        let units = |entry: &LocationEntry| vec![entry.location; usize::from(entry.units)];
+        entries.iter().flat_map(units).collect()
+    }
+
     proptest! {
         #[test]
         fn round_trips(
@@ -359,6 +414,39 @@ mod tests {
             let entries: Vec<_> = entries.into_iter().map(|(units, location)| LocationEntry { units, location }).collect();
             let table = write(&entries, first_line);
             prop_assert_eq!(parse(&table, first_line).unwrap(), entries);
+        }
+
+        #[test]
+        fn copying_entries_is_writing_them(
+            entries in prop::collection::vec((1u8..=8, location(), 0u32..30), 0..40),
+            bytes: Vec<u8>,
+            first_line in 0i32..100_000,
+        ) {
+            let written: Vec<_> = entries.iter().map(|&(units, location, _)| LocationEntry { units, location }).collect();
+            for table in [write(&written, first_line), bytes] {
+                let mut runs = entries.iter().map(|entry| entry.2).cycle();
+                let (mut reader, mut parsed) = (Reader::new(&table, first_line), Reader::new(&table, first_line));
+                let mut copied = Writer::new(first_line, 0);
+                let mut rewritten = Writer::new(first_line, 0);
+                let mut canonical = true;
+                let (mut before, mut raw) = (reader.state(), reader.next_raw());
+                while let Ok(Some(entry)) = raw {
+                    let location = parsed.next_entry().unwrap().unwrap().location;
+                    let units = runs.next().unwrap_or(3);
+                    canonical &= reader.is_canonical(&entry, &table[before.0..reader.state().0], before.1, &mut Writer::new(7, 0));
+                    copied.push_raw(units, entry, &reader);
+                    rewritten.push_run(units, &location);
+                    (before, raw) = (reader.state(), reader.next_raw());
+                }
+                if raw.is_ok() {
+                    prop_assert_eq!(write(&parse(&table, first_line).unwrap(), first_line) == table, canonical);
+                }
+                let (copied, rewritten) = (copied.finish(), rewritten.finish());
+                if canonical {
+                    prop_assert_eq!(&copied, &rewritten);
+                }
+                prop_assert_eq!(each_unit(&copied, first_line), each_unit(&rewritten, first_line));
+            }
         }
 
         #[test]

@@ -4,7 +4,7 @@
 //! the reader's state at every sixteenth entry.
 
 use crate::error::Error;
-use crate::location_table::{Location, LocationEntry, Reader};
+use crate::location_table::{Location, LocationEntry, Reader, Writer};
 
 const STRIDE: usize = 16;
 
@@ -30,14 +30,19 @@ impl Locations {
     /// Reads a table that must cover exactly `units` code units.
     pub(crate) fn new(table: &[u8], first_line: i32, units: usize) -> Result<Self, Error> {
         let mut reader = Reader::new(table, first_line);
+        let mut scratch = Writer::new(first_line, 0);
         let mut canonical = true;
         let mut checkpoints = Vec::new();
         let mut covered = 0u64;
         let mut count = 0;
         loop {
             let (position, line) = reader.state();
-            let Some(entry) = reader.next_raw()? else {
-                break;
+            let entry = match reader.next_short() {
+                Some(entry) => entry,
+                None => match reader.next_other()? {
+                    Some(entry) => entry,
+                    None => break,
+                },
             };
             if count % STRIDE == 0 && count > 0 && covered < units as u64 {
                 checkpoints.push(Checkpoint {
@@ -46,8 +51,16 @@ impl Locations {
                     line,
                 });
             }
-            canonical &= reader.is_canonical(&entry, &table[position..reader.state().0], line);
+            canonical &= reader.is_canonical(
+                &entry,
+                &table[position..reader.state().0],
+                line,
+                &mut scratch,
+            );
             covered += u64::from(entry.units);
+            if covered > units as u64 {
+                break;
+            }
             count += 1;
         }
         if covered != units as u64 {

@@ -13,26 +13,29 @@ pub(crate) struct Starts {
 struct Word {
     /// Bit `n`: an instruction starts at this word's unit `n`.
     bits: u64,
-    /// Instructions that start before this word.
+    /// Instructions that start before this word; 0 if none starts in it.
     before: u32,
 }
 
 const BITS: u32 = u64::BITS;
 
 impl Starts {
-    /// From the first unit of each instruction, in order, all below `units`.
-    pub(crate) fn new(units: u32, starts: impl Iterator<Item = u32>) -> Self {
-        let mut words: SmallVec<[Word; 2]> =
-            smallvec![Word::default(); units.div_ceil(BITS) as usize];
-        for unit in starts {
-            words[(unit / BITS) as usize].bits |= 1 << (unit % BITS);
+    /// Of so many code units, none of which starts an instruction yet.
+    pub(crate) fn new(units: u32) -> Self {
+        Self {
+            words: smallvec![Word::default(); units.div_ceil(BITS) as usize],
+            units,
         }
-        let mut before = 0;
-        for word in &mut words {
-            word.before = before;
-            before += word.bits.count_ones();
+    }
+
+    /// Notes the first unit of the next instruction, which is the one with this index.
+    #[inline]
+    pub(crate) fn push(&mut self, unit: u32, index: u32) {
+        let word = &mut self.words[(unit / BITS) as usize];
+        if word.bits == 0 {
+            word.before = index;
         }
-        Self { words, units }
+        word.bits |= 1 << (unit % BITS);
     }
 
     /// Code units in total.
@@ -65,9 +68,19 @@ impl Starts {
         if unit >= self.units {
             return None;
         }
-        let word = self.words[(unit / BITS) as usize];
         let through = u64::MAX >> (BITS - 1 - unit % BITS);
-        (word.before + (word.bits & through).count_ones()).checked_sub(1)
+        let number = (unit / BITS) as usize;
+        let word = self.words[number];
+        let bits = word.bits & through;
+        if bits != 0 {
+            return Some(word.before + bits.count_ones() - 1);
+        }
+        // It starts in an earlier word, of which no instruction skips more than one.
+        let before = self.words[..number].iter().rev();
+        let mut before = before.skip_while(|word| word.bits == 0);
+        before
+            .next()
+            .map(|word| word.before + word.bits.count_ones() - 1)
     }
 }
 
@@ -82,7 +95,10 @@ mod tests {
             let mut firsts = vec![0];
             firsts.extend(lengths.iter().scan(0, |end, length| { *end += length; Some(*end) }));
             let units = firsts.pop().unwrap_or(0);
-            let starts = Starts::new(units, firsts.iter().copied());
+            let mut starts = Starts::new(units);
+            for (index, &first) in (0..).zip(&firsts) {
+                starts.push(first, index);
+            }
             prop_assert_eq!(starts.units(), units);
             for unit in 0..units {
                 let after = firsts.partition_point(|&first| first <= unit);

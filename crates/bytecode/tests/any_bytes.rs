@@ -47,7 +47,7 @@ proptest! {
         exception_table: Vec<u8>,
         location_table: Vec<u8>,
         first_line: i32,
-        stack_size: u32,
+        stack_size in prop_oneof![4 => 0u32..64, 1 => any::<u32>()],
     ) {
         let view = CodeView {
             version,

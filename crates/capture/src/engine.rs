@@ -25,6 +25,9 @@ use crate::probed::{ProbeError, ProbedCode};
 use crate::tracer::Tracer;
 use crate::whole;
 
+#[cfg(Py_3_12)]
+pub(crate) use monitoring::NAME as TOOL_NAME;
+
 /// Which engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {

@@ -26,7 +26,7 @@ pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode>
     }
 }
 
-/// The code object that `frame` really runs, where `f_code` shows the original ([`crate::disguise`]).
+/// The code object that `frame` really runs, whatever `f_code` shows to programs ([`crate::whole`]).
 pub(crate) fn code_of_frame<'py>(frame: &Bound<'py, PyFrame>) -> Bound<'py, PyCode> {
     // SAFETY: PyFrame_GetCode returns a new reference, never NULL.
     unsafe {

@@ -14,7 +14,6 @@
 pub mod activation;
 mod code_object;
 pub mod collector;
-mod disguise;
 mod engine;
 mod event;
 mod extra;

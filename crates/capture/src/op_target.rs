@@ -16,7 +16,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
 use crate::event::Raised;
 use crate::frame::{Frame, SlotValue};
-use crate::function::code_text;
+use crate::function::{code_of_frame, code_text};
 use crate::site::{self, InvertType};
 
 pub(crate) use facts::{Facts, Origin};
@@ -193,16 +193,9 @@ fn stack<'py>(
 
 /// The code object that a frame runs and the byte offset of the instruction that it executes.
 fn position<'py>(frame: &Bound<'py, PyFrame>) -> PyResult<(Bound<'py, PyCode>, u32)> {
-    let py = frame.py();
-    // SAFETY: a live frame object; PyFrame_GetCode returns a new reference, never NULL.
-    let (code, lasti) = unsafe {
-        let code =
-            Bound::from_owned_ptr_or_err(py, ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast())?;
-        (
-            code.cast_into_unchecked::<PyCode>(),
-            ffi::PyFrame_GetLasti(frame.as_ptr().cast()),
-        )
-    };
+    let code = code_of_frame(frame);
+    // SAFETY: a live frame object.
+    let lasti = unsafe { ffi::PyFrame_GetLasti(frame.as_ptr().cast()) };
     let offset = u32::try_from(lasti).map_err(|_| not_started())?;
     Ok((code, offset))
 }

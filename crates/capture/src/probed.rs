@@ -26,6 +26,8 @@ use crate::ring::TopOfStack;
 use crate::site;
 use crate::tracer::{Hook, Tracer};
 
+mod positions;
+
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SiteInfo {
@@ -352,14 +354,6 @@ impl ProbedCode {
             module: &self.module,
             qualname: &self.qualname,
             file: &self.file,
-        }
-    }
-
-    /// The offset in the original of what the probed copy has at byte offset `new` ([`OffsetMap::covering`]).
-    pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
-        match &self.map {
-            Some(map) => map.covering(new),
-            None => Some(new),
         }
     }
 

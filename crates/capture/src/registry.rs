@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
-use crate::disguise;
 use crate::extra;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode, WantsNested};
 use crate::replace;
+use crate::whole;
 
 /// Every entry that may be alive. What names an entry is kept in the code objects ([`crate::extra`]), so that it dies with
 /// them.
@@ -90,7 +90,7 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     replace::watch(code.py())?;
-    disguise::put_on(code.py())?;
+    whole::hide_copies(code.py())?;
     let (made, copy) = match ProbedCode::make(code, module, wants, nesting) {
         Ok(made) => made,
         Err(error) => {
@@ -103,6 +103,7 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     link(code, &copy, &made)?;
+    whole::hand_on_events(code, &copy)?;
     remember(code.py(), &made);
     Ok((made, copy))
 }

@@ -14,7 +14,7 @@ use crate::extra;
 use crate::follow;
 use crate::frame::{Frame, LiveFrame, Scope, SlotValue};
 use crate::function;
-use crate::gil::GilCell;
+use crate::gil::{GilCell, release};
 use crate::handled;
 use crate::layout::VERSION;
 use crate::native::Native;
@@ -469,7 +469,10 @@ impl Tracer {
             }
         }
         drop(self.codes.take(py));
-        outcome.and(function::restore(py, &self.functions.take(py), &retired))
+        outcome = outcome.and(function::restore(py, &self.functions.take(py), &retired));
+        release(retired);
+        crate::whole::hide_nothing(py);
+        outcome
     }
 
     /// Reports what `code` executes no more; false if it did not.

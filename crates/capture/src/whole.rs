@@ -8,6 +8,8 @@
 //! - 3.11: the few ways by which code comes to run that is not made by probed code ([`roots`]).
 //! - Assignment to `__code__` ([`setter`]).
 //! - The functions that exist already are found by a walk over the heap.
+//!
+//! The program is shown the originals all the same ([`shown`]).
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -26,9 +28,13 @@ use crate::probed::{ProbeError, ProbedCode};
 use crate::registry;
 use crate::tracer::Tracer;
 
+#[cfg(Py_3_12)]
+pub(crate) mod events;
 #[cfg(not(Py_3_12))]
 mod roots;
 mod setter;
+mod shown;
+mod table;
 #[cfg(Py_3_12)]
 mod watcher;
 
@@ -84,6 +90,43 @@ const RECENT_LIMIT: usize = 1 << 17;
 /// How much memory a probed copy takes, in probed instructions of about 150 bytes: its own, and as many as the rest takes.
 fn weight(code: &ProbedCode) -> usize {
     code.analysis().instructions().len() + 32
+}
+
+/// From now on the program is shown originals in place of copies: there is going to be one.
+///
+/// # Errors
+/// The interpreter is not as it should be.
+pub(crate) fn hide_copies(py: Python<'_>) -> PyResult<()> {
+    shown::watch(py)?;
+    #[cfg(Py_3_12)]
+    events::watch(py)?;
+    Ok(())
+}
+
+/// `copy` of `original` is new: what tools have asked for the one is asked for the other.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn hand_on_events(
+    original: &Bound<'_, PyCode>,
+    copy: &Bound<'_, PyCode>,
+) -> PyResult<()> {
+    #[cfg(Py_3_12)]
+    return events::hand_on(original, copy);
+    #[cfg(not(Py_3_12))]
+    {
+        let _ = (original, copy);
+        Ok(())
+    }
+}
+
+/// Ends that, if there is no copy any more.
+pub(crate) fn hide_nothing(py: Python<'_>) {
+    if registry::all(py).is_empty() {
+        shown::unwatch(py);
+        #[cfg(Py_3_12)]
+        events::unwatch(py);
+    }
 }
 
 /// `tracer` watches every function whose code `filter` allows.
@@ -171,6 +214,9 @@ pub(crate) fn replacement<'py>(
     module: impl FnOnce() -> String,
 ) -> PyResult<Option<Bound<'py, PyCode>>> {
     let py = code.py();
+    if !is_main(py) {
+        return Ok(None);
+    }
     let generation = GENERATION.get(py);
     let known = extra::peek(code, |extra| {
         extra.unwanted.get(py) == generation || extra.copy_of.with(py, |code| code.is_some())
@@ -254,7 +300,7 @@ fn keep(py: Python<'_>, entry: &ProbedCode, copy: &Bound<'_, PyCode>) {
 
 /// Lets go of the last copies whose original nobody has any more: what has been run once from a text. Code objects die when they would
 /// without debugop, at least as long as functions come and go.
-fn sweep(py: Python<'_>) {
+pub(crate) fn sweep(py: Python<'_>) {
     if !is_main(py) {
         return;
     }

@@ -1,6 +1,6 @@
-//! What loops over whole code objects ask of an opcode: eight bytes each, so that an instruction set stays in the cache.
+//! What loops over whole code objects ask of an opcode: sixteen bytes each, so that an instruction set stays in the cache.
 
-use super::{ArgKind, Flow, JumpKind, Op, OpcodeInfo};
+use super::{ArgKind, Flow, JumpKind, Op, OpcodeInfo, Term};
 use crate::version::Version;
 
 /// The part of an [`OpcodeInfo`] that is needed for every instruction.
@@ -16,6 +16,10 @@ pub(crate) struct Facts {
     next: i8,
     jump: i8,
     bits: u8,
+    /// The only term of the effect of going on, a [`Term::Bits`].
+    shift: u8,
+    scale: i8,
+    mask: u32,
 }
 
 const DEFINED: u8 = 1;
@@ -33,6 +37,9 @@ impl Facts {
         next: 0,
         jump: 0,
         bits: 0,
+        shift: 0,
+        scale: 0,
+        mask: 0,
     };
 
     const fn of(info: &OpcodeInfo) -> Self {
@@ -44,8 +51,19 @@ impl Facts {
             bits |= JUMP;
         }
         let (next, jump) = (info.effect.next, info.effect.jump);
-        if !next.terms.is_empty() || !jump.terms.is_empty() {
-            bits |= BY_ARG;
+        let (mut shift, mut scale, mut mask) = (0, 0, 0);
+        match *next.terms {
+            [] if jump.terms.is_empty() => {}
+            [
+                Term::Bits {
+                    shift: one,
+                    mask: two,
+                    scale: three @ -128..128,
+                },
+            ] if matches!(info.jump, JumpKind::None) => {
+                (shift, mask, scale) = (one, two, three as i8);
+            }
+            _ => bits |= BY_ARG,
         }
         if is_neighbour(info.op) {
             bits |= NEIGHBOUR;
@@ -62,6 +80,9 @@ impl Facts {
             next: next.base as i8,
             jump: jump.base as i8,
             bits,
+            shift,
+            scale,
+            mask,
         }
     }
 
@@ -87,10 +108,17 @@ impl Facts {
         self.bits & NEIGHBOUR != 0
     }
 
-    /// The stack effects of going on and of jumping; `None` where they depend on the argument.
+    /// The stack effects of going on and, if it [jumps](Self::jumps), of jumping; `None` where that is not simple.
     #[inline]
-    pub(crate) fn effects(&self) -> Option<(i32, i32)> {
-        (self.bits & BY_ARG == 0).then_some((i32::from(self.next), i32::from(self.jump)))
+    pub(crate) fn effects(&self, arg: u32) -> Option<(i64, i64)> {
+        if self.bits & BY_ARG != 0 {
+            return None;
+        }
+        let field = i64::from((arg >> self.shift) & self.mask);
+        Some((
+            i64::from(self.next) + field * i64::from(self.scale),
+            i64::from(self.jump),
+        ))
     }
 }
 
@@ -150,9 +178,15 @@ mod tests {
                 );
                 assert_eq!(facts.jumps(), info.jump != JumpKind::None);
                 assert_eq!(facts.is_prefix(), info.op == Op::ExtendedArg);
-                for arg in [0, 1, 2, 3, 77] {
-                    let effects = (info.effect.next.of(arg), info.effect.jump.of(arg));
-                    assert_eq!(facts.effects().unwrap_or(effects), effects);
+                for arg in [0, 1, 2, 3, 77, 0x1_0203] {
+                    let (next, jump) = (info.effect.next.of(arg), info.effect.jump.of(arg));
+                    let effects = facts.effects(arg);
+                    let [simple_next, simple_jump] =
+                        effects.map_or([None; 2], |effects| [Some(effects.0), Some(effects.1)]);
+                    assert_eq!(simple_next.unwrap_or(next.into()), next.into());
+                    if facts.jumps() {
+                        assert_eq!(simple_jump.unwrap_or(jump.into()), jump.into());
+                    }
                 }
             }
         }

@@ -14,16 +14,16 @@ use pyo3::types::{PyAnyMethods, PyCode};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
 use super::{Engine, discover, ended, observed, shared, while_leaving};
-use crate::disguise::monitoring::as_it_is;
 use crate::event::Raised;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::modules;
 use crate::probed::ProbedCode;
 use crate::tracer::Tracer;
+use crate::whole::events::as_it_is;
 
 /// The tool's name, which others see.
-pub(super) const NAME: &str = "debugop";
+pub(crate) const NAME: &str = "debugop";
 
 /// Tool identifiers that PEP 669 does not set aside for a kind of tool, in the order in which they are tried.
 const IDS: [u8; 2] = [4, 3];

@@ -10,9 +10,9 @@ use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyAny, PyResult, Python};
 
 use super::monitoring::NAME;
-use crate::disguise::monitoring::as_it_is;
 use crate::modules;
 use crate::probed::ProbedCode;
+use crate::whole::events::as_it_is;
 
 /// Identifiers that anybody can use; 6 and 7 are those of `sys.setprofile` and `sys.settrace`.
 const IDS: std::ops::RangeInclusive<u8> = 0..=5;

@@ -48,7 +48,7 @@ impl ProbedCode {
             SlotValue::Tagged(units) => u32::try_from(*units).ok(),
             _ => None,
         };
-        match (units.and_then(|units| self.original_unit(units)), found) {
+        match (units.and_then(|units| self.shown_unit(units)), found) {
             (Some(units), SlotValue::Object(_)) => {
                 let Ok(int) = units.into_pyobject(py);
                 SlotValue::Object(int.into_any())
@@ -60,27 +60,8 @@ impl ProbedCode {
 
     /// The code unit of the original that corresponds to unit `new` of the copy. A probe stands for the instruction before or
     /// behind which it is; an inline cache (3.11 and 3.12 leave a frame there that calls) keeps its place.
-    pub(crate) fn original_unit(&self, new: u32) -> Option<u32> {
-        let map = self.map.as_ref()?;
-        let new = new.checked_mul(2)?;
-        let offset = map.covering(new)?;
-        let caches = u32::from(self.analysis.get(self.analysis.at_offset(offset)?).caches) * 2;
-        let behind = map
-            .to_new(offset)
-            .and_then(|start| new.checked_sub(start))
-            .filter(|behind| *behind <= caches);
-        Some((offset + behind.unwrap_or(0)) / 2)
-    }
-
-    /// The offset in the original of the unit at offset `new` of the copy, if that is an instruction's own, or one of its
-    /// `EXTENDED_ARG`s; `None` for what has been inserted.
-    #[cfg(Py_3_12)]
-    pub(crate) fn own_offset(&self, new: u32) -> Option<u32> {
-        let map = self.map.as_ref()?;
-        let offset = map.covering(new)?;
-        let before = map.to_new(offset)?.checked_sub(new)?;
-        let instruction = self.analysis.get(self.analysis.at_offset(offset)?);
-        (before <= offset - instruction.start).then(|| offset - before)
+    fn shown_unit(&self, new: u32) -> Option<u32> {
+        Some(self.shown_offset(new.checked_mul(2)?)? / 2)
     }
 
     /// The instruction that raised, from the `lasti` that the interpreter left at the bottom of the handler's stack.

@@ -1,16 +1,16 @@
-//! What tools of `sys.monitoring` see of code that is probed (3.12+).
+//! 3.12+: what tools of `sys.monitoring` are shown.
 //!
-//! A tool names code objects as the program sees them, the originals, so its local events go to the copy that
-//! runs; and its callbacks are called with the original and offsets in it, and not at all for what is only in the copy. The functions behind
-//! `register_callback`, `set_local_events` and `get_local_events` are replaced in the module's table.
+//! A tool names code objects as the program sees them, the originals ([`super::shown`]), so its local events go to the copy that
+//! runs too; and its callbacks are called with the original and offsets in it, and not at all for what is only in the copy. The functions behind
+//! `register_callback` and `set_local_events` are replaced in the module's table.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python, ffi};
 
+use super::table;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::interpreter::is_main;
@@ -25,14 +25,24 @@ type Fast = unsafe extern "C" fn(
 ) -> *mut ffi::PyObject;
 
 /// Names and our functions.
-static FUNCTIONS: [(&str, Fast); 3] = [
+static FUNCTIONS: [(&str, Fast); 2] = [
     ("register_callback", register_callback),
     ("set_local_events", set_local_events),
-    ("get_local_events", get_local_events),
 ];
 
-/// CPython's, in the same order, once ours have stood in their place. Sub-interpreters with a GIL of their own come here too.
-static THEIRS: OnceLock<[Fast; 3]> = OnceLock::new();
+/// CPython's, in the same order; what has been found stays, because a call of ours may end after [`unwatch`].
+static THEIRS: GilCell<[Option<Fast>; 2]> = GilCell::new([None; 2]);
+
+static WATCHING: GilCell<bool> = GilCell::new(false);
+
+/// Whether a tool may have asked for events of one code object.
+static LOCAL_EVENTS: GilCell<bool> = GilCell::new(false);
+
+/// Tool identifiers that programs can use.
+const TOOLS: std::ops::RangeInclusive<u8> = 0..=5;
+
+/// Bits of an event set that events have, with room for more.
+const EVENTS: u32 = 24;
 
 /// Calls of our own, which mean what they say.
 static OWN_CALLS: GilCell<u32> = GilCell::new(0);
@@ -45,28 +55,99 @@ pub(crate) fn as_it_is<R>(py: Python<'_>, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Puts our functions in place, the first time.
+fn entries(py: Python<'_>) -> PyResult<[*mut ffi::PyMethodDef; 2]> {
+    let monitoring = modules::sys(py, c"monitoring")?;
+    let mut entries = [std::ptr::null_mut(); 2];
+    for (entry, (name, _)) in entries.iter_mut().zip(&FUNCTIONS) {
+        *entry = table::method(&monitoring, name, ffi::METH_FASTCALL)?;
+    }
+    Ok(entries)
+}
+
+/// Puts our functions in place.
 ///
 /// # Errors
-/// `RuntimeError`: the interpreter is not as it should be.
-pub(super) fn put_on(py: Python<'_>) -> PyResult<()> {
-    if THEIRS.get().is_some() {
+/// The interpreter is not as it should be.
+pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
+    if WATCHING.get(py) {
         return Ok(());
     }
-    let monitoring = modules::sys(py, c"monitoring")?;
-    let mut entries = [std::ptr::null_mut::<ffi::PyMethodDef>(); 3];
-    for (entry, (name, _)) in entries.iter_mut().zip(&FUNCTIONS) {
-        *entry = modules::method(&monitoring, name, ffi::METH_FASTCALL)?;
-    }
-    // SAFETY: the table is writable static data of the interpreter (Python/instrumentation.c, 3.12-3.15) that lives as long as
-    // it does; the GIL is held. The flags, which were compared, say which member of the union is set.
-    unsafe {
-        THEIRS.get_or_init(|| entries.map(|entry| (*entry).ml_meth.PyCFunctionFast));
-        for (entry, (_, ours)) in entries.iter().zip(&FUNCTIONS) {
+    let entries = entries(py)?;
+    let mut theirs = [None; 2];
+    for ((entry, theirs), (_, ours)) in entries.iter().zip(&mut theirs).zip(&FUNCTIONS) {
+        // SAFETY: the table is writable static data of the interpreter (Python/instrumentation.c, 3.12-3.15) that lives as long as
+        // it does; the GIL is held. The flags, which were compared, say which member of the union is set.
+        unsafe {
+            *theirs = Some((**entry).ml_meth.PyCFunctionFast);
             (**entry).ml_meth.PyCFunctionFast = *ours;
         }
     }
+    THEIRS.set(py, theirs);
+    WATCHING.set(py, true);
+    wrap_registered(py)
+}
+
+/// Wraps the callbacks that tools have registered before.
+fn wrap_registered(py: Python<'_>) -> PyResult<()> {
+    let monitoring = modules::sys(py, c"monitoring")?;
+    for tool in TOOLS {
+        let name = monitoring.call_method1("get_tool", (tool,))?;
+        if name.is_none() || name.eq(crate::engine::TOOL_NAME)? {
+            continue;
+        }
+        LOCAL_EVENTS.set(py, true);
+        for event in (0..EVENTS).map(|bit| 1_u32 << bit) {
+            let register =
+                |callback| monitoring.call_method1("register_callback", (tool, event, callback));
+            // CPython says ValueError for a bit that is no event.
+            if let Ok(callback) = register(py.None().into_bound(py))
+                && !callback.is_none()
+            {
+                register(callback)?;
+            }
+        }
+    }
     Ok(())
+}
+
+/// What tools have asked for `original` is asked for its copy, which is new.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn hand_on(original: &Bound<'_, PyCode>, copy: &Bound<'_, PyCode>) -> PyResult<()> {
+    let py = original.py();
+    if !LOCAL_EVENTS.get(py) {
+        return Ok(());
+    }
+    let monitoring = modules::sys(py, c"monitoring")?;
+    for tool in TOOLS {
+        let name = monitoring.call_method1("get_tool", (tool,))?;
+        if name.is_none() || name.eq(crate::engine::TOOL_NAME)? {
+            continue;
+        }
+        let events = monitoring.call_method1("get_local_events", (tool, original))?;
+        if events.is_truthy()? {
+            as_it_is(py, || {
+                monitoring.call_method1("set_local_events", (tool, copy, events))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts CPython's functions back.
+pub(super) fn unwatch(py: Python<'_>) {
+    if !WATCHING.get(py) {
+        return;
+    }
+    WATCHING.set(py, false);
+    let Ok(entries) = entries(py) else { return };
+    for (entry, theirs) in entries.iter().zip(THEIRS.get(py)) {
+        if let Some(theirs) = theirs {
+            // SAFETY: as in `watch`.
+            unsafe { (**entry).ml_meth.PyCFunctionFast = theirs };
+        }
+    }
 }
 
 /// CPython's function; NULL with an exception if it was never found.
@@ -80,9 +161,9 @@ unsafe fn call(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    match THEIRS.get() {
+    match THEIRS.get(py)[which] {
         // SAFETY: CPython's own function with the arguments that it expects.
-        Some(theirs) => unsafe { theirs[which](module, args, count) },
+        Some(theirs) => unsafe { theirs(module, args, count) },
         None => {
             PyRuntimeError::new_err("debugop's function stands where it was never put").restore(py);
             std::ptr::null_mut()
@@ -97,49 +178,23 @@ unsafe extern "C" fn set_local_events(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by CPython's calling convention.
-    unsafe { with_copy(1, module, args, count) }
-}
-
-/// # Safety
-/// Called by CPython as `sys.monitoring.get_local_events(tool_id, code)`.
-unsafe extern "C" fn get_local_events(
-    module: *mut ffi::PyObject,
-    args: *mut *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-) -> *mut ffi::PyObject {
-    // SAFETY: by CPython's calling convention.
-    unsafe { with_copy(2, module, args, count) }
-}
-
-/// Calls CPython's function with the copy in place of the original.
-///
-/// # Safety
-/// The thread is attached, and `args` are `count` objects.
-unsafe fn with_copy(
-    which: usize,
-    module: *mut ffi::PyObject,
-    args: *mut *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-) -> *mut ffi::PyObject {
-    // SAFETY: as the caller says; the arguments are alive for the call, and `copy` until it returns.
+    // SAFETY: by CPython's calling convention; the arguments are alive for the call, and `copy` until it returns.
     unsafe {
         let py = Python::assume_attached();
-        if !is_main(py) || OWN_CALLS.get(py) > 0 || !(2..=3).contains(&count) {
-            return call(py, which, module, args, count);
+        let result = call(py, 1, module, args, count);
+        if result.is_null() || !is_main(py) || OWN_CALLS.get(py) > 0 || count != 3 {
+            return result;
         }
+        LOCAL_EVENTS.set(py, true);
         let copy = catch_unwind(AssertUnwindSafe(|| {
             let code = Bound::from_borrowed_ptr(py, *args.add(1));
             let (_, copy) = registry::find(code.cast_exact::<PyCode>().ok()?)?;
             Some(copy)
         }));
-        let Ok(Some(copy)) = copy else {
-            return call(py, which, module, args, count);
-        };
-        let mut changed = [std::ptr::null_mut(); 3];
-        std::ptr::copy_nonoverlapping(args, changed.as_mut_ptr(), count.unsigned_abs());
-        changed[1] = copy.as_ptr();
-        call(py, which, module, changed.as_mut_ptr(), count)
+        let Ok(Some(copy)) = copy else { return result };
+        ffi::Py_DECREF(result);
+        let mut changed = [*args, copy.as_ptr(), *args.add(2)];
+        call(py, 1, module, changed.as_mut_ptr(), count)
     }
 }
 
@@ -289,17 +344,26 @@ impl Kind {
         arguments: &[Option<u32>; 2],
     ) -> Option<[Option<u32>; 2]> {
         let [first, second] = *arguments;
-        let offset = |copied: u32| Some(2 * entry.original_unit(copied / 2)?);
         Some(match self {
             Kind::Line => [None, None],
-            Kind::Instruction => [Some(entry.own_offset(first?)?), None],
-            Kind::Jump => [Some(offset(first?)?), Some(offset(second?)?)],
+            Kind::Instruction => [Some(entry.original_unit(first?)?), None],
+            Kind::Jump => [
+                Some(entry.shown_offset(first?)?),
+                Some(entry.original_offset(second?)?),
+            ],
             // The last handler, which is ours, has set the frame back to where the exception was raised.
             Kind::Unwind => {
-                let raised = || offset(Frame::current(py)?.instruction_offset()?);
-                [Some(offset(first?).or_else(raised)?), None]
+                let raised = entry.shown_offset(first?);
+                let frame = || Frame::current(py)?.instruction_offset();
+                [
+                    Some(match raised {
+                        Some(raised) => raised,
+                        None => entry.shown_offset(frame()?)?,
+                    }),
+                    None,
+                ]
             }
-            Kind::Other => [Some(offset(first?)?), None],
+            Kind::Other => [Some(entry.shown_offset(first?)?), None],
         })
     }
 }

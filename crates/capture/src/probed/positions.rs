@@ -1,0 +1,56 @@
+//! Offsets in the probed copy and in the original, one from the other.
+
+use super::ProbedCode;
+
+impl ProbedCode {
+    /// The offset in the original of what the probed copy has at byte offset `new`
+    /// ([`OffsetMap::covering`](debugop_bytecode::OffsetMap::covering)).
+    pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
+        match &self.map {
+            Some(map) => map.covering(new),
+            None => Some(new),
+        }
+    }
+
+    /// What `f_lasti` and `tb_lasti` would say without probes where they say `new`: as
+    /// [`original_offset`](Self::original_offset), and within an instruction's caches the same unit of them. `None` in what is appended to the
+    /// copy.
+    pub(crate) fn shown_offset(&self, new: u32) -> Option<u32> {
+        let original = self.original_offset(new)?;
+        let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
+        let copied = self.copied_opcode(original)?;
+        let within = new.saturating_sub(copied);
+        Some(if within < instruction.end() - original {
+            original + within
+        } else {
+            original
+        })
+    }
+
+    /// The way back: where the unit at `original` is in the probed copy; `None` past the end.
+    pub(crate) fn copied_offset(&self, original: u32) -> Option<u32> {
+        let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
+        if original >= instruction.end() {
+            return None;
+        }
+        let copied = self.copied_opcode(instruction.offset)?;
+        Some(copied + original.saturating_sub(instruction.offset))
+    }
+
+    /// The offset in the original of the unit at `new`, an opcode's or that of one of its `EXTENDED_ARG`s; `None` for what has been inserted.
+    #[cfg(Py_3_12)]
+    pub(crate) fn original_unit(&self, new: u32) -> Option<u32> {
+        let original = self.original_offset(new)?;
+        let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
+        let before = self.copied_opcode(original)?.checked_sub(new)?;
+        (before <= original - instruction.start).then(|| original - before)
+    }
+
+    /// Where the opcode at `original` is in the probed copy.
+    fn copied_opcode(&self, original: u32) -> Option<u32> {
+        match &self.map {
+            Some(map) => map.to_new(original),
+            None => Some(original),
+        }
+    }
+}
