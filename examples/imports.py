@@ -18,6 +18,6 @@ except ModuleNotFoundError as error:
     print(error)
 
 try:
-    from nowhere import cellar
+    from shop import cellar
 except ImportError as error:
     print(error.name)

@@ -23,6 +23,7 @@ from _collections_abc import Sequence  # noqa: E402 - `collections` need not be 
 
 from debugop._core import (  # noqa: E402
     NULL,
+    Event,
     Instruction,
     Predicate,
     Record,
@@ -56,6 +57,7 @@ del Sequence
 
 __all__ = [
     "NULL",
+    "Event",
     "Follow",
     "Instruction",
     "Predicate",

@@ -132,7 +132,7 @@ class Step:
 
     @property
     def event(self) -> Literal["instruction", "unwind"]:
-        """`"unwind"`: the exception that the instruction raised is about to leave the frame."""
+        """`"unwind"`: the exception that the instruction raised first, as its traceback says, is about to leave the frame."""
 
     @property
     def instruction(self) -> Instruction: ...
@@ -223,8 +223,63 @@ class Record:
 
     @property
     def exception(self) -> Value | None: ...
+    @property
+    def frame_event(self) -> Literal["enter", "resume", "handle", "return", "yield", "unwind"] | None:
+        """What the step means for its frame; None for most, and in what `Step.record` made."""
+
+    @property
+    def events(self) -> tuple[Event, ...] | None:
+        """What has happened in the frame before the step; None in what `Step.record` made."""
+
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+
+@final
+class Event:
+    """Something that has happened before a step: an exception was raised or caught, a C function was called or has returned."""
+
+    @property
+    def kind(
+        self,
+    ) -> Literal[
+        "raise",
+        "reraise",
+        "propagate",
+        "throw",
+        "catch",
+        "replace",
+        "swallow",
+        "c_call",
+        "c_return",
+        "c_exception",
+        "unfollowed_return",
+        "unfollowed_exception",
+    ]: ...
+    @property
+    def instruction(self) -> Instruction | None:
+        """What raised, called or swallowed; None if the step of the frame before is not known."""
+
+    @property
+    def handler(self) -> Instruction | None:
+        """Of `catch`: where the exception has arrived."""
+
+    @property
+    def from_frame(self) -> int | None:
+        """Of `propagate` and `swallow`: the `Record.frame` that the exception left."""
+
+    @property
+    def exception(self) -> Value | None: ...
+    @property
+    def replaced(self) -> Value | None:
+        """Of `replace`: the exception that was being handled."""
+
+    @property
+    def callable(self) -> Value | None:
+        """Of calls: what is or was called."""
+
+    @property
+    def result(self) -> Value | None:
+        """Of `c_return` and `unfollowed_return`."""
 
 @final
 class Records:

@@ -117,7 +117,7 @@ def test_every_line_conforms_to_the_schema(programs, validator, name):
     lines, _ = report(programs, PROGRAMS[name])
     for line in lines:
         validator.validate(line)
-    assert [line["kind"] for line in lines[:2]] == ["header", "code"]
+    assert [line["kind"] for line in lines[:3]] == ["header", "thread", "code"]
     assert [lines.index(line) for line in of_kind("summary", lines)] == [len(lines) - 1]
     known = set()
     for line in lines:

@@ -93,10 +93,10 @@ program("json.tool", JSON_TOOL, 200, files=JSON)
 program("json.tool and json", JSON_TOOL, 500_000, "json", files=JSON)
 program("json.tool, its input from stdin", ["-m", "json.tool", "--json-lines"], 200, stdin=b'{"a": [1]}\n"b"\n')
 program("json.tool, bad input", ["-m", "json.tool"], 100, "json", stdin=b'{"a": [1,, ]}')
-TIMEIT = ["-m", "timeit", "-n", "2000", "-r", "3", "-s", "x = list(range(9))", "sorted(x, key=lambda n: -n)"]
-TIMES = r"[\d.]+ (?:nsec|usec|msec|sec)|:\d+: UserWarning.*\n.*\n.*"
+TIMEIT = ["-m", "timeit", "-n", "2000", "-r", "1", "-s", "x = list(range(9))", "sorted(x, key=lambda n: -n)"]
+TIMES = r"[\d.]+ (?:nsec|usec|msec|sec)"
 program("timeit", TIMEIT, 20, noise=TIMES)
-program("timeit and what it times", TIMEIT, 200_000, "*", noise=TIMES)
+program("timeit and what it times", TIMEIT, 72_000, "*", noise=TIMES)
 program("timeit, an error", ["-m", "timeit", "-n", "3", "1/0"], 20, "timeit", noise=TIMES)
 program("unittest", ["-m", "unittest", "-v"], 40, noise=SECONDS, files={"test_stack.py": HERE / "stack_suite.py"})
 program(

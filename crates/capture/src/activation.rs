@@ -25,7 +25,15 @@ pub struct Activation {
 #[derive(Debug, Default)]
 pub struct Activations {
     count: u64,
-    by_frame: FxHashMap<usize, Activation>,
+    by_frame: FxHashMap<usize, Active>,
+}
+
+/// An activation that is not over.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    activation: Activation,
+    /// Whether its last step suspended it: whatever comes next, it is called anew.
+    suspended: bool,
 }
 
 impl Activations {
@@ -48,10 +56,10 @@ impl Activations {
             self.by_frame.get(&frame).copied()
         };
         let activation = match known {
-            Some(activation) if !resumes => activation,
-            Some(activation) => Activation {
+            Some(known) if !resumes && !known.suspended => known.activation,
+            Some(known) => Activation {
                 depth: tracer.call_depth(py, event.frame),
-                ..activation
+                ..known.activation
             },
             None => {
                 self.count += 1;
@@ -64,11 +72,19 @@ impl Activations {
         if event.kind == EventKind::Unwind || matches!(op, Some(Op::ReturnValue | Op::ReturnConst))
         {
             self.by_frame.remove(&frame);
-        } else if known != Some(activation) {
+            return activation;
+        }
+        let suspended = op == Some(Op::YieldValue);
+        if known.is_none_or(|known| known.activation != activation || known.suspended != suspended)
+        {
             if self.by_frame.len() >= MOST {
                 self.by_frame.clear();
             }
-            self.by_frame.insert(frame, activation);
+            let active = Active {
+                activation,
+                suspended,
+            };
+            self.by_frame.insert(frame, active);
         }
         activation
     }

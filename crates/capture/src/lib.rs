@@ -38,6 +38,7 @@ mod replace;
 mod ring;
 pub mod site;
 pub mod stack;
+mod thread;
 pub mod toplevel;
 mod tracer;
 pub mod value;
@@ -52,9 +53,14 @@ pub use function::{code_constants, code_text, code_texts, localsplus_names};
 pub use gil::GilCell;
 pub use glance::Glance;
 pub use layout::VERSION;
-pub use names::prepare as prepare_names;
 pub use native::Native;
 pub use probed::{ProbeError, ProbedCode};
 pub use references::is_unshared;
 pub use ring::TopOfStack;
+pub use thread::thread_name;
 pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
+
+/// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
+pub fn prepare(py: pyo3::Python<'_>) {
+    names::prepare(py);
+}

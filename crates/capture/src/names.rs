@@ -13,8 +13,8 @@ macro_rules! names {
             }
         )*
 
-        /// Makes them all; to be called when the module is imported.
-        pub fn prepare(py: Python<'_>) {
+        /// Makes them all.
+        pub(crate) fn prepare(py: Python<'_>) {
             $($function(py);)*
         }
     };

@@ -5,6 +5,7 @@
 
 use debugop_value::{BigInt, Bytes, Exception, Items, Pairs, Text, Value};
 use pyo3::exceptions::PyBaseException;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::string::PyStringData;
 use pyo3::types::{
     PyAnyMethods, PyBool, PyByteArray, PyByteArrayMethods, PyBytes, PyBytesMethods, PyCFunction,
@@ -13,7 +14,7 @@ use pyo3::types::{
     PySet, PySetMethods, PySlice, PyString, PyStringMethods, PyTuple, PyTupleMethods, PyType,
     PyTypeMethods,
 };
-use pyo3::{Bound, PyAny, PyResult, Python, ffi};
+use pyo3::{Bound, IntoPyObject, Py, PyAny, PyResult, Python, ffi};
 
 use crate::follow::lookup;
 use crate::frame::SlotValue;
@@ -23,6 +24,48 @@ unsafe extern "C" {
     pub(crate) static mut PyMethod_Type: ffi::PyTypeObject;
     /// The function of a bound method, borrowed (`Objects/classobject.c`).
     pub(crate) fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    /// The types of methods of classes written in C: `str.join`, `dict.fromkeys` in the class's own dictionary, and `int.__add__`
+    /// (`Include/descrobject.h`).
+    static mut PyMethodDescr_Type: ffi::PyTypeObject;
+    static mut PyClassMethodDescr_Type: ffi::PyTypeObject;
+    static mut PyWrapperDescr_Type: ffi::PyTypeObject;
+}
+
+/// Whether it is a method of a class written in C that is not bound to anything, or a slot of such a class.
+fn is_descriptor_of_c(object: &Bound<'_, PyAny>) -> bool {
+    /// The type of `(1).__add__`, which is not exported.
+    static BOUND_SLOT: PyOnceLock<Option<Py<PyType>>> = PyOnceLock::new();
+    let py = object.py();
+    let find = || {
+        Some(
+            0_i32
+                .into_pyobject(py)
+                .ok()?
+                .getattr("__add__")
+                .ok()?
+                .get_type()
+                .unbind(),
+        )
+    };
+    let bound_slot = BOUND_SLOT.get_or_init(py, find);
+    let kind = object.get_type();
+    let exported = [
+        &raw mut PyMethodDescr_Type,
+        &raw mut PyClassMethodDescr_Type,
+        &raw mut PyWrapperDescr_Type,
+    ];
+    exported.contains(&kind.as_type_ptr()) || bound_slot.as_ref().is_some_and(|slot| kind.is(slot))
+}
+
+/// `Type.name`. All attributes read are members and getters of exactly known types.
+fn descriptor_name(descriptor: &Bound<'_, PyAny>, name: &str) -> String {
+    match descriptor.getattr("__objclass__") {
+        Ok(class) => match class.cast::<PyType>() {
+            Ok(class) => format!("{}.{name}", type_name(class)),
+            Err(_) => name.to_owned(),
+        },
+        Err(_) => name.to_owned(),
+    }
 }
 
 /// How much of a value is captured.
@@ -273,6 +316,12 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     if object.is_exact_instance_of::<PyCFunction>() {
         return Some(Value::Builtin {
             name: builtin_name(object, &text("__name__")?).into(),
+            id,
+        });
+    }
+    if is_descriptor_of_c(object) {
+        return Some(Value::Builtin {
+            name: descriptor_name(object, &text("__name__")?).into(),
             id,
         });
     }

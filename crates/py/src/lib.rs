@@ -2,6 +2,7 @@
 
 mod article;
 mod convert;
+mod event;
 mod instruction;
 mod predicate;
 mod record;
@@ -23,6 +24,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
+    #[pymodule_export]
+    use crate::event::EventRecord;
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
@@ -51,7 +54,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         debugop_capture::interpreter::check(py)?;
-        debugop_capture::prepare_names(py);
+        debugop_capture::prepare(py);
         module.add("Site", debugop_capture::site::site_type(py)?)?;
         module.add("DebugOp", debugop_capture::op_target::debug_op_type(py)?)?;
         module.add("DEBUG_OP", debugop_capture::op_target::debug_op(py)?)?;

@@ -10,7 +10,9 @@ use debugop_capture::collector::Pause;
 use debugop_capture::stack::{LiveStack, StackError};
 use debugop_capture::value::{Limits, capture, capture_slot};
 use debugop_capture::{Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer};
-use debugop_report::{CodeInfo, Counter, Report, Sources, Step, TextOptions, TextReport};
+use debugop_report::{
+    CodeInfo, Counter, FrameEventKind, Report, Sources, Step, TextOptions, TextReport,
+};
 use debugop_value::Value as Data;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -18,6 +20,7 @@ use pyo3::types::{PyCode, PyList, PySlice, PySliceMethods, PyTuple};
 use rustc_hash::FxHashMap;
 
 use crate::convert;
+use crate::event::{EventRecord, Telling, Told};
 use crate::instruction::{Instruction, facts};
 use crate::predicate::Predicate;
 use crate::run::{describe, working_directory};
@@ -36,6 +39,13 @@ pub(crate) struct Snapshot {
     depth: u32,
     stack: Box<[Data]>,
     exception: Option<Data>,
+    /// What has happened before it, if anything has. Boxed, for most steps have none.
+    #[expect(
+        clippy::box_collection,
+        reason = "a thin pointer: there are many snapshots"
+    )]
+    told: Option<Box<Vec<Told>>>,
+    frame_event: Option<FrameEventKind>,
 }
 
 impl Snapshot {
@@ -67,6 +77,8 @@ impl Snapshot {
             exception: live
                 .exception(py)?
                 .map(|exception| capture(&exception, &limits)),
+            told: None,
+            frame_event: None,
         })
     }
 
@@ -95,7 +107,20 @@ impl Snapshot {
             exception: event
                 .exception(py)
                 .map(|exception| capture(&exception, &limits)),
+            told: None,
+            frame_event: None,
         }
+    }
+
+    /// Finds out what has happened before the step.
+    fn explained(mut self, py: Python<'_>, telling: &mut Telling) -> Self {
+        let code = telling.code(py, &self.code);
+        let step = self.shown(&code, 0);
+        let frame_event = step.frame_event().map(|event| event.kind());
+        let told = telling.step(&step);
+        self.frame_event = frame_event;
+        self.told = (!told.is_empty()).then(|| Box::new(told));
+        self
     }
 }
 
@@ -163,6 +188,25 @@ impl Record {
     #[getter]
     fn event(&self) -> &'static str {
         event_name(self.step.kind)
+    }
+
+    /// What the step means for its frame: `"enter"`, `"resume"`, `"handle"`, `"return"`, `"yield"` or `"unwind"`; None for most steps, and
+    /// in a record that `Step.record` made.
+    #[getter]
+    fn frame_event(&self) -> Option<&'static str> {
+        self.step.frame_event.map(FrameEventKind::name)
+    }
+
+    /// What has happened in the frame before the step, and which call the step is about to make: a tuple of `Event`; None in a record
+    /// that `Step.record` made.
+    #[getter]
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        if self.step.frame.is_none() {
+            return Ok(None);
+        }
+        let told = self.step.told.iter().flat_map(|told| told.iter());
+        let events = told.map(|told| EventRecord::new(&self.step.code, told));
+        PyTuple::new(py, events.collect::<Vec<_>>()).map(Some)
     }
 
     /// The code object as the program knows it, without probes.
@@ -273,6 +317,7 @@ pub(crate) struct Records {
 struct Shared {
     steps: GilCell<Vec<Arc<Snapshot>>>,
     activations: GilCell<Activations>,
+    telling: GilCell<Telling>,
 }
 
 impl Records {
@@ -444,7 +489,10 @@ impl Handler for Collector {
         let mut activations = self.records.shared.activations.take(py);
         let activation = activations.of(py, tracer, event);
         self.records.shared.activations.set(py, activations);
-        let step = Arc::new(Snapshot::take(py, tracer, event, activation));
+        let mut telling = self.records.shared.telling.take(py);
+        let step = Snapshot::take(py, tracer, event, activation).explained(py, &mut telling);
+        self.records.shared.telling.set(py, telling);
+        let step = Arc::new(step);
         self.records.with(py, |steps| steps.push(step));
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod count;
 mod output;
 mod reporter;
+mod threads;
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -22,7 +23,7 @@ use pyo3::types::{PyCode, PyDict, PyTuple};
 
 use count::{Counting, Counts};
 use output::{Notes, Output};
-pub(crate) use reporter::describe;
+pub(crate) use reporter::{Codes, code_info, describe};
 use reporter::{Reporter, Sink};
 
 /// Columns of a report that does not go to a terminal.
@@ -360,6 +361,7 @@ impl Run {
         let Ok(mut sink) = self.sink.lock() else {
             return Ok(Some("the report failed and ends early".to_owned()));
         };
+        sink.end_threads(steps + 1);
         let summary = match &self.counts {
             Some(counts) => counts.summary(py),
             None => sink.counter.summary(),

@@ -1,6 +1,8 @@
 //! The report that `debugop selfcheck` compares: a line a step, the same from every engine and in every process.
 //!
-//!     THREAD FRAME DEPTH HAPPENS NAME:LINE:QUALNAME OFFSET OPNAME | SLOT | SLOT … ! EXCEPTION
+//! ```text
+//! THREAD FRAME DEPTH HAPPENS NAME:LINE:QUALNAME OFFSET OPNAME | SLOT | SLOT … ! EXCEPTION
+//! ```
 //!
 //! Threads are numbered in the order of their first steps, frames within the thread that entered them. Scalars are written in
 //! full, of everything else the type; addresses and times never. A slot that depends on whether an

@@ -3,6 +3,7 @@
 use debugop_bytecode::argument::{Argument, Resolve};
 use debugop_bytecode::{
     Analysis, ArgKind, InstrIdx, Instruction, Location, Op, Opcode, Varying, Version,
+    callable_depth,
 };
 use debugop_value::{Value, escaped};
 
@@ -62,6 +63,8 @@ pub struct InstructionInfo {
     pub location: Location,
     /// Whether exceptions land here: it is a target of the exception table.
     pub is_handler: bool,
+    /// Of a call: how far below the top of the stack the callable stands, as [`debugop_bytecode::callable_depth`] tells.
+    pub callable_depth: Option<u32>,
     /// Stack slots, 0 = bottom, that depend on how the interpreter runs the code.
     pub varying: Box<[(u32, Varying)]>,
 }
@@ -113,6 +116,7 @@ impl CodeInfo {
                 argrepr: argument.repr(version, &Names(&names)).into(),
                 location: analysis.location(index),
                 is_handler: analysis.is_handler(index),
+                callable_depth: callable_depth(version, instruction),
                 varying: varying[index.0 as usize].as_slice().into(),
             })
         };

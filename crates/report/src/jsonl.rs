@@ -10,18 +10,21 @@ use serde::Serialize;
 use crate::Report;
 use crate::code::{CodeInfo, InstructionInfo};
 use crate::step::{Event, FrameEvent, Step};
+use crate::story::{Happening, Story};
 use crate::summary::Summary;
+use crate::thread::{ThreadChange, ThreadEvent};
 
 /// The version that the header names. It grows when a reader of the old form would misread the new one;
 /// new keys and new values of `event` and `frame_event` do not count.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Writes a header, each code object before its first step, the steps, and a summary.
+/// Writes a header, each code object before its first step, the steps, before each the events that it shows, and a summary.
 #[derive(Debug)]
 pub struct JsonlReport<W: Write> {
     out: BufWriter<W>,
     announced: FxHashSet<u32>,
     started: bool,
+    story: Story,
 }
 
 #[derive(Serialize)]
@@ -29,6 +32,8 @@ pub struct JsonlReport<W: Write> {
 enum Line<'a> {
     Header(Header),
     Code(CodeLine<'a>),
+    Event(EventLine<'a>),
+    Thread(ThreadLine<'a>),
     Step(StepLine<'a>),
     Summary(SummaryLine),
 }
@@ -65,6 +70,40 @@ struct InstructionLine<'a> {
     handler: bool,
     /// Line, end line, column, end column.
     position: [Option<i64>; 4],
+}
+
+#[derive(Serialize)]
+struct EventLine<'a> {
+    event: &'static str,
+    step: u64,
+    thread: u64,
+    frame: u64,
+    code: u32,
+    offset: Option<u32>,
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handler: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callable: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct ThreadLine<'a> {
+    event: &'static str,
+    step: u64,
+    thread: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ident: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -105,6 +144,7 @@ impl<W: Write + Send> JsonlReport<W> {
             out: BufWriter::with_capacity(1 << 16, out),
             announced: FxHashSet::default(),
             started: false,
+            story: Story::default(),
         }
     }
 
@@ -135,6 +175,9 @@ impl<W: Write + Send> Report for JsonlReport<W> {
             let message = "a step names an instruction that its code object does not have";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
+        for happening in self.story.step(step) {
+            self.write(&Line::Event(event_line(step, &happening)))?;
+        }
         let frame_event = step.frame_event();
         let exception = match frame_event {
             Some(FrameEvent::Handle(exception)) => Some(exception),
@@ -161,6 +204,26 @@ impl<W: Write + Send> Report for JsonlReport<W> {
         }))
     }
 
+    fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
+        self.header()?;
+        let &ThreadEvent {
+            thread,
+            step,
+            change,
+        } = event;
+        let (event, ident, name) = match change {
+            ThreadChange::Start { ident, name } => ("start", Some(ident), name),
+            ThreadChange::End => ("end", None, None),
+        };
+        self.write(&Line::Thread(ThreadLine {
+            event,
+            step,
+            thread,
+            ident,
+            name,
+        }))
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
@@ -184,6 +247,27 @@ impl<W: Write + Send> Report for JsonlReport<W> {
             elapsed: elapsed.map(|elapsed| elapsed.as_secs_f64()),
         }))?;
         self.out.flush()
+    }
+}
+
+fn event_line<'a>(step: &Step<'_>, happening: &'a Happening<'_>) -> EventLine<'a> {
+    let info = |instruction| step.code.instruction(instruction);
+    let by = happening.instruction.and_then(info);
+    let what = &happening.what;
+    EventLine {
+        event: what.name(),
+        step: step.number,
+        thread: step.thread,
+        frame: step.frame,
+        code: step.code.id,
+        offset: by.map(|by| by.offset),
+        line: by.and_then(InstructionInfo::line),
+        handler: what.handler().and_then(info).map(|info| info.offset),
+        from: what.from(),
+        callable: what.callable(),
+        result: what.result(),
+        exception: what.exception(),
+        replaced: what.replaced(),
     }
 }
 

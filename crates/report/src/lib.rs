@@ -9,8 +9,10 @@ mod jsonl;
 mod none;
 mod sources;
 mod step;
+mod story;
 mod summary;
 mod text;
+mod thread;
 
 use std::io;
 
@@ -19,9 +21,11 @@ pub use code::{CodeInfo, CodeNames, InstructionInfo};
 pub use jsonl::{FORMAT_VERSION, JsonlReport};
 pub use none::SummaryReport;
 pub use sources::Sources;
-pub use step::{Event, FrameEvent, Step};
+pub use step::{Event, FrameEvent, FrameEventKind, Step};
+pub use story::{Happening, Story, What};
 pub use summary::{Counter, Summary};
 pub use text::{TextOptions, TextReport};
+pub use thread::{ThreadChange, ThreadEvent};
 
 /// Something that shows steps in the order in which they were executed.
 ///
@@ -33,6 +37,15 @@ pub trait Report: Send {
     /// # Errors
     /// What the underlying writer returns.
     fn step(&mut self, step: &Step<'_>) -> io::Result<()>;
+
+    /// Shows that a thread begins, before its first step, or has ended. Where the source of the steps cannot tell, this is not called.
+    ///
+    /// # Errors
+    /// What the underlying writer returns.
+    fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
+        let _ = event;
+        Ok(())
+    }
 
     /// Hands everything that was shown so far to the underlying writer: before a fork, or when the program may end
     /// without [`Report::finish`].

@@ -56,21 +56,69 @@ pub enum FrameEvent<'a> {
     Unwind(Option<&'a Value>),
 }
 
-impl FrameEvent<'_> {
+/// Which [`FrameEvent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameEventKind {
+    /// [`FrameEvent::Enter`].
+    Enter,
+    /// [`FrameEvent::Resume`].
+    Resume,
+    /// [`FrameEvent::Handle`].
+    Handle,
+    /// [`FrameEvent::Return`].
+    Return,
+    /// [`FrameEvent::Yield`].
+    Yield,
+    /// [`FrameEvent::Unwind`].
+    Unwind,
+}
+
+impl FrameEventKind {
     /// Its name in `jsonl`.
-    pub fn name(&self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            FrameEvent::Enter => "enter",
-            FrameEvent::Resume => "resume",
-            FrameEvent::Handle(_) => "handle",
-            FrameEvent::Return(_) => "return",
-            FrameEvent::Yield(_) => "yield",
-            FrameEvent::Unwind(_) => "unwind",
+            FrameEventKind::Enter => "enter",
+            FrameEventKind::Resume => "resume",
+            FrameEventKind::Handle => "handle",
+            FrameEventKind::Return => "return",
+            FrameEventKind::Yield => "yield",
+            FrameEventKind::Unwind => "unwind",
         }
     }
 }
 
+impl FrameEvent<'_> {
+    /// Which it is.
+    pub fn kind(&self) -> FrameEventKind {
+        match self {
+            FrameEvent::Enter => FrameEventKind::Enter,
+            FrameEvent::Resume => FrameEventKind::Resume,
+            FrameEvent::Handle(_) => FrameEventKind::Handle,
+            FrameEvent::Return(_) => FrameEventKind::Return,
+            FrameEvent::Yield(_) => FrameEventKind::Yield,
+            FrameEvent::Unwind(_) => FrameEventKind::Unwind,
+        }
+    }
+
+    /// Its name in `jsonl`.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+}
+
 impl<'a> Step<'a> {
+    /// Of a call: what is called. `None` for other instructions.
+    pub fn callable(&self) -> Option<&'a Value> {
+        let depth = self.info()?.callable_depth? as usize;
+        let at = self.stack.len().checked_sub(depth)?;
+        match self.stack.get(at)? {
+            // Before 3.13 NULL, where there is one, stands below the callable.
+            Value::Null => self.stack.get(at + 1),
+            callable => Some(callable),
+        }
+    }
+
     /// The instruction's description; `None` if the index is not of this code object.
     pub fn info(&self) -> Option<&'a InstructionInfo> {
         self.code.instruction(self.instruction)

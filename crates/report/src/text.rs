@@ -22,14 +22,15 @@ mod style;
 use std::io::{self, BufWriter, Write};
 
 use debugop_bytecode::Op;
-use debugop_value::{Id, Value};
 use rustc_hash::FxHashMap;
 
 use crate::Report;
 use crate::code::InstructionInfo;
 use crate::sources::Sources;
 use crate::step::{FrameEvent, Step};
+use crate::story::Story;
 use crate::summary::Summary;
+use crate::thread::{ThreadChange, ThreadEvent};
 use layout::Layout;
 use row::Row;
 use style::Palette;
@@ -65,6 +66,11 @@ pub struct TextReport<W: Write> {
     layouts: FxHashMap<u32, Layout>,
     frames: FxHashMap<u64, Frame>,
     threads: FxHashMap<u64, Thread>,
+    story: Story,
+    /// How many threads there have been.
+    threads_seen: usize,
+    /// Names of threads that have not had a step yet.
+    names: FxHashMap<u64, String>,
     /// The thread that the last line was about.
     thread: Option<u64>,
 }
@@ -97,8 +103,6 @@ struct Thread {
     number: usize,
     /// The frame whose box the last line was in, if that box is open.
     frame: Option<u64>,
-    /// The exception that left a frame at the last step of the thread. Only that long is its identity its own.
-    passing: Option<Id>,
 }
 
 /// Why a frame's box opens.
@@ -132,6 +136,9 @@ impl<W: Write + Send> TextReport<W> {
             layouts: FxHashMap::default(),
             frames: FxHashMap::default(),
             threads: FxHashMap::default(),
+            story: Story::default(),
+            threads_seen: 0,
+            names: FxHashMap::default(),
             thread: None,
         }
     }
@@ -149,6 +156,7 @@ impl<W: Write + Send> TextReport<W> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
         let event = step.frame_event();
+        let told = self.story.step(step);
         let mut thread = self.switch_thread(step)?;
         let known = self.frames.get(&step.frame).copied();
         let opening = opening(known, &thread, step, event);
@@ -160,14 +168,7 @@ impl<W: Write + Send> TextReport<W> {
             self.open(step, line, opening)?;
         }
         let before = known.unwrap_or_else(|| Frame::at(info));
-        if let Some(FrameEvent::Handle(exception) | FrameEvent::Unwind(Some(exception))) = event {
-            let handler = matches!(event, Some(FrameEvent::Handle(_))).then_some(info);
-            self.exception(step, exception, handler, &before, &thread)?;
-        }
-        thread.passing = match event {
-            Some(FrameEvent::Unwind(exception)) => exception.and_then(identity),
-            _ => None,
-        };
+        self.exceptions(step, info, &told)?;
         if let Some(FrameEvent::Unwind(exception)) = event {
             self.close_raising(step, exception)?;
         } else {
@@ -181,7 +182,7 @@ impl<W: Write + Send> TextReport<W> {
                 Some(_) => true,
             };
             if let Some(line) = info.line().filter(|_| headed) {
-                self.heading(step, line, back)?;
+                self.heading(step, line, back, &told)?;
             }
             self.instruction(step, info)?;
         }
@@ -227,19 +228,25 @@ impl<W: Write + Send> TextReport<W> {
         if self.thread.is_none() {
             self.legend()?;
         }
-        let number = self.threads.len() + 1;
-        let new = Thread {
-            number,
-            frame: None,
-            passing: None,
-        };
-        let thread = *self.threads.entry(step.thread).or_insert(new);
-        if self.thread != Some(step.thread) && self.threads.len() > 1 {
+        let known = self.threads.get(&step.thread).copied();
+        let thread = known.unwrap_or_else(|| {
+            self.threads_seen += 1;
+            Thread {
+                number: self.threads_seen,
+                frame: None,
+            }
+        });
+        let name = self.names.remove(&step.thread);
+        let other = known.is_none() || self.thread != Some(step.thread);
+        if other && self.threads_seen > 1 {
             let quiet = self.palette.quiet;
             let mut row = Row::new(self.options.width);
             row.put(quiet, "═══ ")
                 .put(self.palette.function, &format!("thread {}", thread.number));
-            if number == thread.number {
+            if known.is_none() {
+                if let Some(name) = name {
+                    row.space(1).put(self.palette.function, &name);
+                }
                 row.put(quiet, &format!(" (ident {})", step.thread));
             }
             self.write(row)?;
@@ -254,6 +261,24 @@ impl<W: Write + Send> Report for TextReport<W> {
         self.show(step)?;
         if self.options.flush_each_step {
             self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
+        match event.change {
+            ThreadChange::Start { name, .. } => {
+                let name = name.map(|name| (event.thread, name.to_owned()));
+                self.names.extend(name);
+            }
+            ThreadChange::End => {
+                if let Some(thread) = self.threads.remove(&event.thread) {
+                    let mut row = Row::new(self.options.width);
+                    let ended = format!("═══ thread {} ended", thread.number);
+                    row.put(self.palette.quiet, &ended);
+                    self.write(row)?;
+                }
+            }
         }
         Ok(())
     }
@@ -288,13 +313,5 @@ fn opening(
         (_, Some(frame)) if frame.suspended => Some(Opening::Thrown),
         (_, Some(_)) => None,
         (_, None) => Some(Opening::Continued),
-    }
-}
-
-fn identity(exception: &Value) -> Option<Id> {
-    match exception {
-        Value::Exception(exception) => Some(exception.id),
-        Value::Object { id, .. } => Some(*id),
-        _ => None,
     }
 }

@@ -52,6 +52,9 @@ def slot(bits):
     return label(ctypes.cast(bits, ctypes.py_object).value)
 
 
+METHODS = (type(str.join), type(dict.__dict__["fromkeys"]), type(int.__add__), type((1).__add__))
+
+
 def label(value, deep=2):
     """What is compared of a value: its type, and its contents where reading them runs no code of the program."""
     kind = type(value)
@@ -66,6 +69,8 @@ def label(value, deep=2):
         return ["dict", [[label(key, deep - 1), label(item, deep - 1)] for key, item in value.items()]]
     if isinstance(value, type):
         return ["class", value.__name__]
+    if kind in METHODS:
+        return ["builtin_function_or_method"]
     return [kind.__name__]
 
 

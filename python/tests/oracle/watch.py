@@ -57,6 +57,11 @@ def quiet(code):
     }
 
 
+def instruction_at(code, offset):
+    """The instruction at an offset, which may be that of one of its caches."""
+    return max((one for one in dis.get_instructions(code) if one.offset <= offset), key=lambda one: one.offset)
+
+
 def tell(event, code, offset, value=None):
     if not hasattr(this_thread, "number"):
         this_thread.number = next(numbers)
@@ -136,9 +141,12 @@ def monitoring(run):
 
     def unwind(code, offset, error):
         if name(code) is not None:
-            # An error may be reported with the offset of one of the instruction's caches.
-            raised = max(one.offset for one in dis.get_instructions(code) if one.offset <= offset)
-            tell("unwind", code, raised, slots.label(error))
+            # The event of an exception that was raised again has the offset of RERAISE; where it was raised first is what
+            # RERAISE has put back into the frame, and what tracebacks have.
+            raised = instruction_at(code, sys._getframe(1).f_lasti)
+            told_of = instruction_at(code, offset)
+            assert raised.offset == told_of.offset or told_of.opname == "RERAISE", (raised, told_of)
+            tell("unwind", code, raised.offset, slots.label(error))
 
     callbacks = {
         events.INSTRUCTION: instruction,

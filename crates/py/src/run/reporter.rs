@@ -8,11 +8,17 @@ use debugop_bytecode::Op;
 use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::value::{Limits, capture, capture_slot};
-use debugop_capture::{Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core};
-use debugop_report::{CodeInfo, CodeNames, Counter, FrameEvent, Report, Step};
+use debugop_capture::{
+    Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, thread_name,
+};
+use debugop_report::{
+    CodeInfo, CodeNames, Counter, FrameEvent, Report, Step, ThreadChange, ThreadEvent,
+};
 use debugop_value::Value;
 use pyo3::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::threads;
 
 use super::output::Notes;
 
@@ -28,7 +34,9 @@ pub(super) struct Sink {
     /// What went wrong with the output.
     pub(super) failure: Option<io::Error>,
     activations: Activations,
-    codes: FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>,
+    codes: Codes,
+    /// The threads that have reported and not ended.
+    threads: FxHashSet<u64>,
     flushed: Option<Instant>,
 }
 
@@ -41,6 +49,22 @@ impl Sink {
         if let Err(error) = action(&mut **report) {
             self.failure = Some(error);
             self.report = None;
+        }
+    }
+
+    /// Tells of threads that have ended; `step` is the number of the step that comes next.
+    pub(super) fn end_threads(&mut self, step: u64) {
+        for thread in threads::ended() {
+            if self.threads.remove(&thread) {
+                let change = ThreadChange::End;
+                self.attempt(|report| {
+                    report.thread(&ThreadEvent {
+                        thread,
+                        step,
+                        change,
+                    })
+                });
+            }
         }
     }
 
@@ -76,14 +100,6 @@ impl Reporter {
             limits: Limits::default(),
         }
     }
-}
-
-/// What `threading.get_native_id` returns, asked for once in each thread.
-fn native_thread() -> u64 {
-    thread_local! {
-        static ID: u64 = u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs());
-    }
-    ID.with(|id| *id)
 }
 
 /// Whether code that is not traced may run next, for as long as it likes.
@@ -145,11 +161,29 @@ impl Handler for Reporter {
         if sink.report.is_none() {
             return Ok(());
         }
+        let number = tracer.steps(py);
+        let thread = threads::present();
+        sink.end_threads(number);
+        if sink.threads.insert(thread) {
+            let ident = event.frame.thread_ident();
+            let name = thread_name(py, ident);
+            let change = ThreadChange::Start {
+                ident,
+                name: name.as_deref(),
+            };
+            sink.attempt(|report| {
+                report.thread(&ThreadEvent {
+                    thread,
+                    step: number,
+                    change,
+                })
+            });
+        }
         let Activation { id: frame, depth } = sink.activations.of(py, tracer, event);
         let code = code_info(py, &mut sink.codes, event.code);
         let step = Step {
-            number: tracer.steps(py),
-            thread: native_thread(),
+            number,
+            thread,
             frame,
             depth,
             code: &code,
@@ -169,10 +203,13 @@ impl Handler for Reporter {
     }
 }
 
+/// Descriptions of code objects, by address. Each entry keeps its code alive.
+pub(crate) type Codes = FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>;
+
 /// The description of `code`, made at its first step.
-fn code_info(
+pub(crate) fn code_info(
     py: Python<'_>,
-    known: &mut FxHashMap<usize, (Arc<ProbedCode>, Arc<CodeInfo>)>,
+    known: &mut Codes,
     code: &Arc<ProbedCode>,
 ) -> Arc<CodeInfo> {
     let next = known.len() as u32;

@@ -2,14 +2,17 @@
 
 use std::io::{self, Write};
 
-use debugop_bytecode::Op;
 use debugop_value::{Value, escaped, width};
 
 use super::layout::{Layout, argument, below, fitting, shortened};
 use super::row::{Align, Row};
-use super::{Frame, Opening, TextReport, Thread, identity, stack};
+use super::{Opening, TextReport, stack};
 use crate::code::InstructionInfo;
-use crate::step::Step;
+use crate::step::{Event, Step};
+use crate::story::{Happening, What};
+
+/// Columns of the name of a callable that has no name of its own.
+const CALLEE_WIDTH: usize = 40;
 
 impl<W: Write + Send> TextReport<W> {
     /// Explains the columns, once, at the top.
@@ -74,15 +77,25 @@ impl<W: Write + Send> TextReport<W> {
     /// The source line that the instructions below belong to.
     ///
     /// Instructions without a line, which clean up, have none and stay below what was shown last.
-    pub(super) fn heading(&mut self, step: &Step<'_>, line: u32, back: bool) -> io::Result<()> {
+    pub(super) fn heading(
+        &mut self,
+        step: &Step<'_>,
+        line: u32,
+        back: bool,
+        told: &[Happening<'_>],
+    ) -> io::Result<()> {
         let palette = self.palette;
         let names = &step.code.names;
         let mut row = self.row(step, "│ ");
-        let note = if back {
-            format!("← back in {}", names.qualname)
-        } else {
-            String::new()
-        };
+        let mut note = String::new();
+        if back {
+            note = format!("← back in {}", names.qualname);
+            // Elsewhere the row of the call and that of the next instruction stand together and show both.
+            if let Some((callable, result)) = told.iter().find_map(|one| returned(&one.what)) {
+                let result = result.short(self.options.width / 4);
+                note = format!("{note}: {} → {result}", callee(callable));
+            }
+        }
         row.put(palette.line, &line.to_string()).space(2);
         let source = self.sources.line(&names.filename, line).unwrap_or_default();
         let source = escaped(source.trim());
@@ -144,37 +157,76 @@ impl<W: Write + Send> TextReport<W> {
         self.write(row)
     }
 
-    /// What happened just before: an exception was raised here, or came out of a frame that was called.
-    pub(super) fn exception(
+    /// What exceptions did just before: one was raised here, or came out of a frame that was called.
+    pub(super) fn exceptions(
         &mut self,
         step: &Step<'_>,
-        exception: &Value,
-        handler: Option<&InstructionInfo>,
-        frame: &Frame,
-        thread: &Thread,
+        info: &InstructionInfo,
+        told: &[Happening<'_>],
     ) -> io::Result<()> {
-        let palette = self.palette;
-        let passing = thread.passing.is_some() && thread.passing == identity(exception);
-        let from_callee = passing && !frame.suspended;
-        let raised = match frame.op {
-            _ if frame.suspended => "thrown in",
-            Op::Reraise => "raised again",
-            _ => "raised",
+        let function = &step.code.names.qualname;
+        let caught = told
+            .iter()
+            .any(|one| matches!(one.what, What::Catch { .. }));
+        let arrives = match step.event {
+            Event::Unwind => String::new(),
+            Event::Instruction if caught => format!("caught at {}", info.offset),
+            Event::Instruction => format!("clean-up at {}", info.offset),
         };
-        let happened = match handler {
-            None if from_callee => return Ok(()),
-            None => raised.to_owned(),
-            Some(info) if from_callee => {
-                format!("caught in {} at {}", step.code.names.qualname, info.offset)
+        let callable = told.iter().find_map(|one| match &one.what {
+            What::CException { callable, .. } | What::UnfollowedException { callable, .. } => {
+                Some(callee(callable))
             }
-            Some(info) => format!("{raised}, caught at {}", info.offset),
-        };
+            _ => None,
+        });
+        for Happening { instruction, what } in told {
+            let raised = |how: String| match arrives.as_str() {
+                "" => how,
+                arrives => format!("{how}, {arrives}"),
+            };
+            let (exception, happened) = match what {
+                What::Raise(exception) => {
+                    let by = callable.as_deref();
+                    let how = by.map_or("raised".into(), |by| format!("raised by {by}"));
+                    (*exception, raised(how))
+                }
+                What::Reraise(exception) => (*exception, raised("raised again".into())),
+                What::Throw(exception) => (*exception, raised("thrown in".into())),
+                // The box of the frame that it leaves says so.
+                What::Propagate { .. } if step.event == Event::Unwind => continue,
+                What::Propagate { exception, .. } => {
+                    let at = format!("in {function} at {}", info.offset);
+                    let verb = if caught { "caught" } else { "clean-up" };
+                    (*exception, format!("{verb} {at}"))
+                }
+                What::Replace {
+                    exception,
+                    replaced,
+                } => {
+                    let room = self.options.width / 3;
+                    let replaced = replaced.short(room);
+                    (exception, format!("takes the place of {replaced}"))
+                }
+                What::Swallow { exception, .. } => {
+                    let by = instruction.and_then(|at| step.code.instruction(at));
+                    let by = by.map_or("C code", |by| by.op.name());
+                    (exception, format!("swallowed by {by}"))
+                }
+                _ => continue,
+            };
+            self.exception(step, exception, &happened)?;
+        }
+        Ok(())
+    }
+
+    fn exception(&mut self, step: &Step<'_>, exception: &Value, happened: &str) -> io::Result<()> {
+        let palette = self.palette;
         let mut row = self.row(step, "│ ");
-        let room = row.room().saturating_sub(width(&happened) + 3).max(8);
+        let room = row.room().saturating_sub(width(happened) + 3).max(8);
         row.put(palette.exception, "! ")
             .put(palette.exception, &exception.short(room).to_string())
             .space(1)
-            .put(palette.quiet, &happened);
+            .put(palette.quiet, happened);
         self.write(row)
     }
 
@@ -215,5 +267,21 @@ impl<W: Write + Send> TextReport<W> {
             .space(1)
             .put(palette.quiet, &leaves);
         self.write(row)
+    }
+}
+
+/// What was called, and what it returned.
+fn returned<'a>(what: &'a What<'_>) -> Option<(&'a Value, &'a Value)> {
+    Some((what.callable()?, what.result()?))
+}
+
+/// The name of what was called.
+fn callee(callable: &Value) -> String {
+    match callable {
+        Value::Builtin { name, .. } | Value::Class { name, .. } => escaped(name).into_owned(),
+        Value::Function { qualname, .. } | Value::Method { qualname, .. } => {
+            escaped(qualname).into_owned()
+        }
+        other => other.short(CALLEE_WIDTH).to_string(),
     }
 }

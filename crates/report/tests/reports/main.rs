@@ -1,6 +1,7 @@
 //! What reports look like, on streams that were recorded from real programs.
 
 mod jsonl;
+mod story;
 mod stream;
 mod support;
 mod text;

@@ -82,6 +82,22 @@ pub(crate) struct RecordedStep {
     pub(crate) exception: Option<Value>,
 }
 
+impl RecordedStep {
+    pub(crate) fn step<'a>(&'a self, number: u64, codes: &'a [CodeInfo]) -> Step<'a> {
+        Step {
+            number,
+            thread: self.thread,
+            frame: self.frame,
+            depth: self.depth,
+            code: &codes[self.code],
+            instruction: self.instruction,
+            event: self.event,
+            stack: &self.stack,
+            exception: self.exception.as_ref(),
+        }
+    }
+}
+
 impl Stream {
     pub(crate) fn load(program: &str, version: &str) -> Self {
         let path = data(&format!("streams/{program}-{version}.json"));
@@ -104,17 +120,7 @@ impl Stream {
     pub(crate) fn play(&self, mut report: Box<dyn Report>) -> io::Result<()> {
         let mut counter = Counter::default();
         for (number, recorded) in (1..).zip(&self.steps) {
-            let step = Step {
-                number,
-                thread: recorded.thread,
-                frame: recorded.frame,
-                depth: recorded.depth,
-                code: &self.codes[recorded.code],
-                instruction: recorded.instruction,
-                event: recorded.event,
-                stack: &recorded.stack,
-                exception: recorded.exception.as_ref(),
-            };
+            let step = recorded.step(number, &self.codes);
             counter.step(&step);
             report.step(&step)?;
         }
