@@ -6,7 +6,43 @@ a test's id as `fnmatch` does. What no reason covers is a finding, and `make tes
 
 import fnmatch
 
-REASONS = ()
+SPECIALISED = (
+    "Looks for specialised instructions in a code object that has run. The copy with probes has run, and is specialised; "
+    "programs are shown the original, which is not."
+)
+C_API = "Compares what a frame says with what the C functions `PyFrame_GetCode`, `PyFrame_GetLasti` say of it: those read the copy."
+MARSHAL = (
+    "Compares the bytes that `marshal` writes of one code object before and after it has run. They tell which of its strings "
+    "have exactly one reference; a code object that is traced shares them with its copy."
+)
+FRAME_SIZE = "Expects the exact `sys.getsizeof` of a frame, which has room for one more value on its stack."
+STOP_ITERATION = (
+    "A trace function is told `exception` when a generator ends a `for` loop whose `FOR_ITER` is specialised, and not "
+    "otherwise (CPython 3.12+). Where a line begins at `FOR_ITER`, the line's event keeps it from being specialised; with a probe "
+    "before it that has the line's event, it is specialised."
+)
+OPCODE_EVENTS = (
+    "`opcode` events of a trace function are delivered for probes too, and a probe before `END_ASYNC_FOR` has no line, so that "
+    "no `line` event comes there."
+)
+INTERPRETERS = "C code of `_interpreters` takes the code that a function runs, with probes, and cannot send it to another interpreter."
+
+REASONS = (
+    ("", "test.test_dis.*specialize*", SPECIALISED),
+    ("", "test.test_dis.*.test_loop_quicken", SPECIALISED),
+    ("", "test.test_dis.*.test_super_instructions", SPECIALISED),
+    ("", "test.test_dis.*.test_extended_arg_quick", SPECIALISED),
+    ("", "test.test_opcache.TestCallCache.*", SPECIALISED),
+    ("", "test.test_opcache.TestRacesDoNotCrash.*", SPECIALISED),
+    ("", "test.test_opcache.TestSpecializer.*", SPECIALISED),
+    ("", "test.test_monitoring.ExceptionMonitoringTest.test_no_unwind_for_shim_frame", SPECIALISED),
+    ("", "test.test_frame.TestCAPI.test_frame_getters", C_API),
+    ("", "test.test_importlib.test_abc.*_SourceLoaderBytecodeTests.*", MARSHAL),
+    ("", "test.test_sys.SizeofTest.test_objecttypes", FRAME_SIZE),
+    ("3.12 3.13 3.14 3.15", "test.test_sys_settrace.*.test_no_line_event_after_creating_generator", STOP_ITERATION),
+    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_20_async_for_loop", OPCODE_EVENTS),
+    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_async_for_backwards_jump_has_no_line", OPCODE_EVENTS),
+)
 
 
 def reason(minor, name):

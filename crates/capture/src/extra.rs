@@ -13,6 +13,7 @@ use pyo3::types::PyCode;
 use pyo3::{Bound, PyErr, PyResult, Python, ffi};
 
 use crate::gil::GilCell;
+use crate::layout::CodeObject;
 use crate::op_target::{Facts, Origin};
 use crate::probed::ProbedCode;
 
@@ -95,11 +96,19 @@ pub(crate) fn with<R>(code: &Bound<'_, PyCode>, f: impl FnOnce(&Extra) -> R) -> 
     let mut extra = find(code)?;
     if extra.is_null() {
         extra = Box::into_raw(Box::new(Extra::default())).cast();
-        // SAFETY: as in `find`. Nothing has run since the slot was found empty, so nothing is overwritten.
+        // SAFETY: as in `find`. Nothing has run since the slot was found empty, so nothing is overwritten. The array is the code object's
+        // own; those of its slots that are cut off are empty, because it has just been made, and whoever uses one has it made longer.
         unsafe {
+            let array = &raw const (*code.as_ptr().cast::<CodeObject>()).co_extra;
+            let is_new = (*array).is_null();
             if ffi::PyUnstable_Code_SetExtra(code.as_ptr(), index(py)?, extra) < 0 {
                 drop(Box::from_raw(extra.cast::<Extra>()));
                 return Err(PyErr::fetch(py));
+            }
+            if is_new && !(*array).is_null() {
+                // CPython makes room for every user there is, and when the code object dies calls the `free` of each, with NULL
+                // where it has put nothing. Without us there would be no array, and nobody would be called.
+                (**array).size = index(py)? + 1;
             }
         }
     }

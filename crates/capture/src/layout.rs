@@ -54,6 +54,14 @@ pub(crate) struct FrameObject {
     pub f_trace_opcodes: i8,
 }
 
+/// `_PyCodeObjectExtra` (`Objects/codeobject.c`, the same in 3.11-3.15).
+#[repr(C)]
+pub(crate) struct CodeExtra {
+    /// How many there are.
+    pub size: isize,
+    values: [*mut std::ffi::c_void; 1],
+}
+
 /// Byte offsets of every field that this build relies on, by CPython's own names, for comparison with the headers.
 #[must_use]
 pub fn offsets() -> Vec<(&'static str, usize)> {
@@ -81,6 +89,7 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             "PyCodeObject.co_nlocalsplus",
             offset_of!(CodeObject, co_nlocalsplus),
         ),
+        ("PyCodeObject.co_extra", offset_of!(CodeObject, co_extra)),
         (
             "PyCodeObject.co_code_adaptive",
             offset_of!(CodeObject, co_code_adaptive),

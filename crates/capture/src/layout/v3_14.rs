@@ -6,6 +6,7 @@ use std::mem::offset_of;
 use debugop_bytecode::Version;
 use pyo3::ffi::{PyObject, PyVarObject};
 
+use super::CodeExtra;
 use super::slot::Slot;
 
 /// The version that this build reads.
@@ -68,7 +69,9 @@ pub(crate) struct CodeObject {
     pub co_stacksize: i32,
     middle: [u8; 4],
     pub co_nlocalsplus: i32,
-    tail: [u8; 132],
+    tail: [u8; 124],
+    /// `_PyCodeObjectExtra`; NULL as long as nobody has put anything there.
+    pub co_extra: *mut CodeExtra,
     /// The first code unit.
     pub co_code_adaptive: [u16; 1],
 }
