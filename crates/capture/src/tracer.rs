@@ -153,6 +153,12 @@ impl Tracer {
         self.steps.get(py)
     }
 
+    /// Counts from nothing: a forked child goes on with a report of its own.
+    pub fn restart(&self, py: Python<'_>) {
+        self.steps.set(py, 0);
+        self.left_out.take(py);
+    }
+
     /// Code objects that it was to watch and that are left as they are.
     #[must_use]
     pub fn left_out(&self, py: Python<'_>) -> LeftOut {

@@ -1,5 +1,6 @@
 //! The handler that feeds a report.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use debugop_bytecode::Op;
 use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::value::{Limits, capture, capture_slot};
-use debugop_capture::{Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core};
+use debugop_capture::{Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, fork};
 use debugop_report::{CodeInfo, CodeNames, Counter, FrameEvent, Report, Step};
 use debugop_value::Value;
 use pyo3::prelude::*;
@@ -78,12 +79,31 @@ impl Reporter {
     }
 }
 
+thread_local! {
+    /// 0 if it has not been asked for.
+    static NATIVE_THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
 /// What `threading.get_native_id` returns, asked for once in each thread.
 fn native_thread() -> u64 {
-    thread_local! {
-        static ID: u64 = u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs());
+    match NATIVE_THREAD.get() {
+        0 => {
+            let id = u64::from(
+                rustix::thread::gettid()
+                    .as_raw_nonzero()
+                    .get()
+                    .unsigned_abs(),
+            );
+            NATIVE_THREAD.set(id);
+            id
+        }
+        id => id,
     }
-    ID.with(|id| *id)
+}
+
+/// The calling thread has another number: it is that of a forked child.
+pub(super) fn forget_thread() {
+    NATIVE_THREAD.set(0);
 }
 
 /// Whether code that is not traced may run next, for as long as it likes.
@@ -125,6 +145,9 @@ impl Handler for Reporter {
         event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
+        if fork::is_unnoticed() {
+            return Ok(());
+        }
         let _pause = Pause::new(py);
         let stack: Vec<Value> = (0..event.stack_len())
             .map(|index| {
