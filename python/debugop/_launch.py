@@ -88,7 +88,7 @@ def run(request) -> int:
         report = request.open(library_directories(), own_directories())
     except OSError as error:
         raise CannotRun(f"cannot write the report to {error.filename!r}: {error.strerror}", 2) from None
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise CannotRun(str(error), 2) from None
     if kind == "command" and sys.version_info >= (3, 14):
         import textwrap

@@ -314,6 +314,38 @@ impl Tracer {
         self.enter_engine(py, self.options.engine)
     }
 
+    /// Whether the engine can be entered, which is left at once again.
+    ///
+    /// # Errors
+    /// RuntimeError: another tool is in the way; names it.
+    pub fn try_engine(engine: Engine, py: Python<'_>) -> PyResult<()> {
+        struct Nobody;
+        impl Handler for Nobody {
+            fn runs_python(&self) -> bool {
+                false
+            }
+            fn step<'py>(
+                &self,
+                _: Python<'py>,
+                _: &Arc<Tracer>,
+                _: &Event<'_, 'py>,
+                _: Option<LiveFrame>,
+            ) -> PyResult<()> {
+                Ok(())
+            }
+        }
+        let options = Options {
+            wanted: Predicate::Always,
+            follow: None,
+            limit: None,
+            engine,
+            everywhere: None,
+        };
+        let tracer = Self::new(Box::new(Nobody), options);
+        tracer.enter(py)?;
+        tracer.stop(py)
+    }
+
     fn enter_engine(self: &Arc<Self>, py: Python<'_>, engine: Engine) -> PyResult<()> {
         let known = self.entered.with(py, |entered| {
             let known = entered.contains(&engine);

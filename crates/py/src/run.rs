@@ -144,10 +144,12 @@ impl RunRequest {
     /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own, `own` those of
     /// debugop itself.
     ///
-    /// Raises OSError if the output cannot be opened, ValueError if this interpreter does not have the engine.
-    fn open(&self, libraries: Vec<String>, own: Vec<String>) -> PyResult<Run> {
+    /// Raises OSError if the output cannot be opened, ValueError if this interpreter does not have the engine, RuntimeError if another
+    /// tool is in the engine's way.
+    fn open(&self, py: Python<'_>, libraries: Vec<String>, own: Vec<String>) -> PyResult<Run> {
         let options = &self.options;
         let engine = Engine::named(options.engine.name()).map_err(PyValueError::new_err)?;
+        Core::try_engine(engine, py)?;
         let script = match &options.target {
             Target::Script(path) => Some(path.as_path()),
             _ => None,
