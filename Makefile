@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK
 
-.PHONY: help demo test test-rust test-python test-corpus bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-corpus test-packages test-memory bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -29,6 +29,12 @@ test-python: ## the Python tests only
 
 test-corpus: ## the bytecode crate over every code object of every standard library found
 	@cargo xtask corpus
+
+test-packages: ## the test suites of other people's packages, with and without debugop; ARGS="attrs" chooses
+	@$(DEV) test-packages
+
+test-memory: ## a program of many kinds under valgrind
+	@$(DEV) test-memory
 
 bench: ## what tracing costs: ten programs of pyperformance, QUICK=1 for a first impression
 	@$(DEV) bench
