@@ -272,7 +272,7 @@ unsafe extern "C" fn arguments<const WHICH: usize>(
             Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>(),
         )
     };
-    let given: Vec<_> = args.iter_borrowed().map(|one| one.as_ptr()).collect();
+    let given: Vec<_> = args.iter_borrowed().map(pyo3::Borrowed::as_ptr).collect();
     let Ok((all, kept)) = prepared(py, WHICH, &given) else {
         return std::ptr::null_mut();
     };
