@@ -1,5 +1,6 @@
 //! The handler that feeds a report.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::value::{Limits, capture, capture_slot};
 use debugop_capture::{
-    Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, thread_name,
+    Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, fork, thread_name,
 };
 use debugop_report::{
     CodeInfo, CodeNames, Counter, FrameEvent, Report, Step, ThreadChange, ThreadEvent,
@@ -141,6 +142,9 @@ impl Handler for Reporter {
         event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
+        if fork::is_unnoticed() {
+            return Ok(());
+        }
         let _pause = Pause::new(py);
         let stack: Vec<Value> = (0..event.stack_len())
             .map(|index| {
