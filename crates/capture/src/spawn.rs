@@ -15,7 +15,7 @@ use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyList, PyTuple, PyTupl
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
 use crate::interpreter::is_main;
-use crate::modules::builtin;
+use crate::modules;
 
 /// Who is asked.
 pub trait Spawn: Send + Sync {
@@ -116,7 +116,7 @@ pub fn watch(py: Python<'_>, spawn: Box<dyn Spawn>) -> PyResult<()> {
 
 fn place<const WHICH: usize>(py: Python<'_>) -> PyResult<()> {
     let builtin = &BUILTINS[WHICH];
-    let Some(function) = builtin(py, builtin.module)?.getattr_opt(builtin.name)? else {
+    let Some(function) = modules::builtin(py, builtin.module)?.getattr_opt(builtin.name)? else {
         // posix_spawn is not there on every system.
         return Ok(());
     };
