@@ -1,6 +1,5 @@
 //! The handler that feeds a report.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -170,7 +169,7 @@ impl Handler for Reporter {
         sink.end_threads(number);
         if sink.threads.insert(thread) {
             let ident = event.frame.thread_ident();
-            let name = thread_name(py, ident);
+            let name = thread_name(py, ident).or_else(|| threads::main_name(thread));
             let change = ThreadChange::Start {
                 ident,
                 name: name.as_deref(),

@@ -45,6 +45,12 @@ pub(super) fn present() -> u64 {
     known.unwrap_or_else(|_| native_thread())
 }
 
+/// The name that `threading` gives the main thread when it is imported, if `thread` is that: the process's first.
+pub(super) fn main_name(thread: u64) -> Option<String> {
+    let process = rustix::process::getpid().as_raw_nonzero().get();
+    (thread == u64::from(process.unsigned_abs())).then(|| "MainThread".to_owned())
+}
+
 /// The calling thread has another number, and has reported nothing: it is that of a forked child.
 pub(super) fn forget_thread() {
     // Where the thread's own destructors run there is nothing to forget.
