@@ -47,8 +47,7 @@ pub(super) fn present() -> u64 {
 
 /// The name that `threading` gives the main thread when it is imported, if `thread` is that: the process's first.
 pub(super) fn main_name(thread: u64) -> Option<String> {
-    let process = rustix::process::getpid().as_raw_nonzero().get();
-    (thread == u64::from(process.unsigned_abs())).then(|| "MainThread".to_owned())
+    (thread == u64::from(std::process::id())).then(|| "MainThread".to_owned())
 }
 
 /// The calling thread has another number, and has reported nothing: it is that of a forked child.
