@@ -3,7 +3,9 @@
 import dis
 import subprocess
 import sys
+import traceback
 import weakref
+from xml.parsers import expat
 
 import debugop
 import pytest
@@ -113,3 +115,20 @@ print(called)
     for command in (["-c"], ["-m", "debugop", "run", "--all", "--format", "none", "-c"]):
         done = subprocess.run([sys.executable, *command, program], capture_output=True, text=True, timeout=60)
         assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_frames_that_c_code_puts_into_a_traceback(everything):
+    def start(*_):
+        raise KeyError
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    with pytest.raises(KeyError) as caught:
+        parser.Parse(b"<a/>", True)
+    entries = traceback.extract_tb(caught.tb)
+    assert [entry.name for entry in entries] == [
+        "test_frames_that_c_code_puts_into_a_traceback",
+        "StartElement",
+        "start",
+    ]
+    assert all(entry.lineno for entry in entries)
