@@ -33,6 +33,13 @@ REFERRERS = (
 )
 
 REASONS = (
+    ("", "test__interpreters", INTERPRETERS),
+    ("", "test.test__interpreters.RunFuncTests.*", INTERPRETERS),
+    ("", "test.test_interpreters.test_api.LowLevelTests.test_call", INTERPRETERS),
+    ("", "test.test_interpreters.test_api.TestInterpreterCall.*", INTERPRETERS),
+    ("", "test.test_crossinterp.*", INTERPRETERS),
+    ("", "test.test_type_cache.TypeCacheWithSpecializationTests.*", SPECIALISED),
+    ("", "test.test_dis.*quickened", SPECIALISED),
     ("", "test.test_dis.*specialize*", SPECIALISED),
     ("", "test.test_dis.*.test_loop_quicken", SPECIALISED),
     ("", "test.test_dis.*.test_super_instructions", SPECIALISED),
