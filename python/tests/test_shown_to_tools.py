@@ -1,9 +1,10 @@
 """What a tool of sys.monitoring and other users of code objects see while everything is traced."""
 
-import dis
 import subprocess
 import sys
+import traceback
 import weakref
+from xml.parsers import expat
 
 import debugop
 import pytest
@@ -88,9 +89,9 @@ def test_rewritten_bytecode_runs(everything):
     def function():
         pass
 
-    units = [dis.opmap["RESUME"], 0, dis.opmap["LOAD_CONST"], 0, dis.opmap["RETURN_VALUE"], 0]
-    old = function.__code__
-    function.__code__ = old.replace(co_code=bytes(units), co_consts=(7,))
+    # The exception table stays as it is.
+    other, old = (lambda: 7).__code__, function.__code__
+    function.__code__ = old.replace(co_code=other.co_code, co_consts=other.co_consts, co_linetable=other.co_linetable)
     assert function() == 7
 
 
@@ -113,3 +114,20 @@ print(called)
     for command in (["-c"], ["-m", "debugop", "run", "--all", "--format", "none", "-c"]):
         done = subprocess.run([sys.executable, *command, program], capture_output=True, text=True, timeout=60)
         assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_frames_that_c_code_puts_into_a_traceback(everything):
+    def start(*_):
+        raise KeyError
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    with pytest.raises(KeyError) as caught:
+        parser.Parse(b"<a/>", True)
+    entries = traceback.extract_tb(caught.tb)
+    assert [entry.name for entry in entries] == [
+        "test_frames_that_c_code_puts_into_a_traceback",
+        "StartElement",
+        "start",
+    ]
+    assert all(entry.lineno for entry in entries)

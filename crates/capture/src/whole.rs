@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_filter::CodeFilter;
-use pyo3::types::{PyCode, PyFunction};
+use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyResult, Python, ffi};
 
 use crate::engine;
@@ -204,6 +204,20 @@ fn attach(py: Python<'_>, code: &Arc<ProbedCode>) {
     }
 }
 
+/// Whether `code` was made by `PyCode_NewEmpty` (`Objects/codeobject.c`), for C code that puts frames of its own into tracebacks, as
+/// pyexpat and every module of Cython's does. It raises `AssertionError` and is never run.
+///
+/// `PyFrame_New` makes a function of such code, and then lets the frame point into the code that it was given. If the function had
+/// another one by then, the frame's instruction would be anywhere.
+fn is_placeholder(code: &Bound<'_, PyCode>) -> PyResult<bool> {
+    /// `PY_CODE_LOCATION_INFO_NO_COLUMNS` in the head of an entry of the location table.
+    const ONE_LINE: u8 = 0x80 | 13 << 3;
+    let consts = code.getattr("co_consts")?;
+    let lines = code.getattr("co_linetable")?;
+    let lines: &[u8] = lines.extract()?;
+    Ok(consts.len()? == 0 && matches!(lines, [head, 0] if head & 0xf8 == ONE_LINE))
+}
+
 /// The probed copy that is to run in place of `code` in the module `module`; `None` if nobody wants it, if it is one already, or
 /// if it cannot be probed.
 ///
@@ -232,6 +246,10 @@ pub(crate) fn replacement<'py>(
     let Some(members) = MEMBERS.cloned(py) else {
         return Ok(None);
     };
+    if is_placeholder(code)? {
+        extra::with(code, |extra| extra.unwanted.set(py, generation))?;
+        return Ok(None);
+    }
     let module = module();
     let wanted =
         |code: &Bound<'_, PyCode>| members.iter().any(|member| member.wants(code, &module));
