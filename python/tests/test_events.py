@@ -12,7 +12,7 @@ from pathlib import Path
 
 import debugop
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -315,6 +315,13 @@ def program(functions):
     return "\n".join(lines) + "\n"
 
 
+# A handler whose last instruction stands right before the end of a `finally`.
+NESTED = [
+    ["try:", "    raise A(1)", "finally:", "    try:", "        raise A(1)", "    except* A:", "        len([1])"]
+]
+
+
+@example([NESTED])
 @settings(max_examples=int(os.environ.get("EVENTS_EXAMPLES", "15")))
 @given(FUNCTIONS)
 def test_cpython_tells_the_same_of_generated_programs(functions):
