@@ -107,8 +107,8 @@ impl EventRecord {
     }
 
     /// Of `"propagate"` and `"swallow"`: the `Record.frame` that the exception left.
-    #[getter]
-    fn from_frame(&self) -> Option<u64> {
+    #[getter(from_frame)]
+    fn origin(&self) -> Option<u64> {
         self.told.from_frame
     }
 
