@@ -10,6 +10,7 @@ __all__ = [
     "NULL",
     "VERSION",
     "DebugOp",
+    "Event",
     "Follow",
     "Instruction",
     "Predicate",

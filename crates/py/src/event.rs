@@ -108,7 +108,7 @@ impl EventRecord {
 
     /// Of `"propagate"` and `"swallow"`: the `Record.frame` that the exception left.
     #[getter(from_frame)]
-    fn frame_it_came_from(&self) -> Option<u64> {
+    fn origin(&self) -> Option<u64> {
         self.told.from_frame
     }
 

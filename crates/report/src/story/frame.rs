@@ -68,12 +68,13 @@ impl Frame {
         let before = self.in_flight.take();
         let popped = self.popped.take();
         self.in_flight = Some(exception.clone());
-        let before = if reraises {
-            before
-                .or(popped)
-                .or_else(|| Some(self.handled.last()?.exception.clone()))
-        } else {
-            before
+        let innermost = self.handled.last().map(|handled| &handled.exception);
+        let before = match (before, innermost) {
+            (before, _) if !reraises => before,
+            (Some(before), _) => Some(before),
+            // The end of a `finally`, which may stand right behind that of a handler in it.
+            (None, Some(handled)) if is_same(handled, exception) => None,
+            (None, innermost) => popped.or_else(|| innermost.cloned()),
         };
         before.filter(|before| !is_same(before, exception))
     }
