@@ -4,6 +4,7 @@ The source distributions come from the package index, pinned by tools/requiremen
 ways; one that differs from itself, or passes both ways then, is flaky and no difference.
 """
 
+import json
 import os
 import re
 import shlex
@@ -37,7 +38,7 @@ def run_all(minors, found):
     """Compare every package on every version; rewrite the report; Failure for a difference without a reason."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     chosen = shlex.split(os.environ.get("ARGS", "")) or list(PACKAGES)
-    rows, unexplained = [], []
+    unexplained = []
     for minor in minors:
         environments.build(minor, found)
         try:
@@ -46,17 +47,22 @@ def run_all(minors, found):
             )
         except Failure as failure:
             print("CPython %s is left out: a requirement cannot be installed there.\n%s" % (minor, failure), flush=True)
-            rows.append((minor, "all", None))
+            remember(minor, "all", None)
             continue
         environments.install_wheel(minor, here)
         for package in chosen:
             outcome = compare(package, minor, here)
-            rows.append((minor, package, outcome))
+            remember(minor, package, outcome)
             unexplained += ["%s %s: %s" % (minor, package, text) for text in outcome["unexplained"]]
-    if chosen == list(PACKAGES):
-        REPORT.write_text(document(rows))
+    rows = [json.loads(path.read_text()) for path in FOLDER.glob("*.json")]
+    REPORT.write_text(document(sorted(rows, key=lambda row: (int(row[0].split(".")[1]), row[1]))))
     if unexplained:
         raise Failure("Tests that differ without a reason:\n  " + "\n  ".join(unexplained))
+
+
+def remember(minor, package, outcome):
+    """Keep the outcome: the report is about the last run on each version, be they run together or not."""
+    (FOLDER / ("%s.%s.json" % (minor, package))).write_text(json.dumps([minor, package, outcome]))
 
 
 def source(package, here):
