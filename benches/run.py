@@ -112,6 +112,35 @@ def summary(results):
     return rows
 
 
+IMPORTS = "import asyncio, email, http.client, unittest"
+START_UP = 2.5
+"""The most that importing should cost with a native no-op at every instruction, as a multiple of plain."""
+
+
+def start_up(turns):
+    """What starting a program that imports much costs: {name: times of plain}, medians over paired processes."""
+    filters = "libraries=l.library_directories(), own=l.own_directories(), all=True"
+    prelude = "from debugop import _core as c, _libraries as l; t = c.Tracer(None, engine={!r}, everywhere=c.Follow({})); t.enter(); {}"
+    commands = {"plain": ["-c", IMPORTS]}
+    for engine in ("inject", "monitoring", "settrace"):
+        if engine != "monitoring" or hasattr(sys, "monitoring"):
+            commands[f"--all, {engine}, native no-op"] = ["-c", prelude.format(engine, filters, IMPORTS)]
+    commands["debugop run --all --format none"] = ["-m", "debugop", "run", "--all", "--format", "none", "-c", IMPORTS]
+    commands["debugop run --format none"] = ["-m", "debugop", "run", "--format", "none", "-c", IMPORTS]
+    ratios = {name: [] for name in commands}
+    for turn in range(-1, turns):
+        seconds = {}
+        for name, command in commands.items():
+            before = os.times()
+            subprocess.run([sys.executable, *command], check=True, stderr=subprocess.DEVNULL)
+            after = os.times()
+            seconds[name] = after.children_user + after.children_system - before.children_user - before.children_system
+        if turn >= 0:
+            for name, ratio in ratios.items():
+                ratio.append(seconds[name] / seconds["plain"])
+    return {name: statistics.median(ratio) for name, ratio in ratios.items() if name != "plain"}
+
+
 def target(limit, value, text):
     """`text` and whether `value` keeps to the limit; nothing where there is none."""
     return "" if limit is None else f"{text} {'reached' if value <= limit else 'MISSED'}"
@@ -161,13 +190,20 @@ def main():
             print(f"\r{len(results)} of {len(programs.PROGRAMS)} programs", end="", file=sys.stderr, flush=True)
     rows = summary(results)
     print("\r" + table(results, rows))
+    started = start_up(3 * turns[0])
+    print(f"\nstarting `{IMPORTS}`, processor time of the process")
+    for name, ratio in started.items():
+        aim = target(START_UP if name.startswith("--all, inject") else None, ratio, f"<= {START_UP}x")
+        print(f"{name:<{max(map(len, rows))}} {ratio:>8.2f}x  {aim}".rstrip())
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
     if load > len(os.sched_getaffinity(0)) / 2:
         print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         facts = {"python": platform.python_version(), "platform": platform.platform(), "turns": turns, "load": load}
-        arguments.out.write_text(json.dumps({**facts, "summary": rows, "programs": results}, indent=1) + "\n")
+        arguments.out.write_text(
+            json.dumps({**facts, "summary": rows, "start_up": started, "programs": results}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

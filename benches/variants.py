@@ -56,6 +56,41 @@ class DebugOp(Plain):
         return self.tracer.steps
 
 
+class Whole(Plain):
+    """The whole program, libraries included, with nothing but counting done at each instruction."""
+
+    def __init__(self, engine, **filters):
+        from debugop import _core, _libraries
+
+        if engine == "monitoring" and not hasattr(sys, "monitoring"):
+            raise UnsupportedError("sys.monitoring came with 3.12")
+        everywhere = _core.Follow(
+            libraries=_libraries.library_directories(), own=_libraries.own_directories(), **filters
+        )
+        self.make = lambda: _core.Tracer(None, engine=engine, everywhere=everywhere)
+
+    def arm(self, code):
+        """Watch every function."""
+        self.tracer = self.make()
+        self.tracer.enter()
+
+    def disarm(self):
+        """And no more."""
+        self.tracer.stop()
+
+
+class Stopped(Whole):
+    """The same, ended before the program runs."""
+
+    def arm(self, code):
+        """Watch every function, and no more."""
+        super().arm(code)
+        self.tracer.stop()
+
+    def disarm(self):
+        """It is over."""
+
+
 def untouched(step):
     """A callback that looks at nothing."""
 
@@ -214,6 +249,11 @@ VARIANTS = (
     Variant("DEBUG_OP, step.stack[:], step.frame", lambda: DebugOp(lambda core: slice_and_frame), True, ns=150),
     Variant("DEBUG_OP, op_target(stack, frame)", Article, True, ns=150),
     Variant("DEBUG_OP, list(step.stack), step.frame", lambda: DebugOp(lambda core: list_and_frame), True, ns=150),
+    Variant("--all, inject, native no-op", lambda: Whole("inject", all=True), slowdown=3.0),
+    Variant("--all, monitoring, native no-op", lambda: Whole("monitoring", all=True)),
+    Variant("--all, settrace, native no-op", lambda: Whole("settrace", all=True), True),
+    Variant("nothing followed", lambda: Whole("inject", exclude=["*"]), slowdown=1.05),
+    Variant("after stop", lambda: Stopped("inject", all=True), slowdown=1.02),
     # A builtin of two arguments that makes no object and cannot be mistaken for DISABLE.
     Variant("INSTRUCTION, C no-op", lambda: Monitoring(operator.is_)),
     Variant("INSTRUCTION, Python no-op", lambda: Monitoring(instruction_noop)),

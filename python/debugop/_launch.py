@@ -30,7 +30,27 @@ def main(argv=None) -> int:
     """The command line's entry point; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     color = is_terminal(sys.stdout) and is_terminal(sys.stderr) and not os.environ.get("NO_COLOR")
-    parsed = _core.parse_command_line(["debugop", *arguments], color)
+    return carry_out(_core.parse_command_line(["debugop", *arguments], color))
+
+
+def child(first: list) -> None:
+    """The entry point of a Python that a traced program has started (`debugop_cli::under_debugop`).
+
+    `first` is what the interpreter has put in front of `sys.path`; debugop's own directory is its last.
+    """
+    del sys.path[-1]
+    sys.path[:0] = first
+    own = len(sys.argv) + 2  # -c, the text, the directory, and what is in sys.argv after its first
+    parsed = _core.parse_command_line(["debugop", *sys.argv[1:]], False)
+    if isinstance(parsed, _core.RunRequest):
+        kind, text = parsed.target
+        option = {"module": ["-m"], "command": ["-c"]}.get(kind, [])
+        sys.orig_argv[-own:] = [*option, text, *parsed.args]
+    sys.exit(carry_out(parsed))
+
+
+def carry_out(parsed) -> int:
+    """Do what a parsed command line asks for; returns the exit status."""
     if isinstance(parsed, tuple):
         text, to_stderr, status = parsed
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
@@ -68,7 +88,7 @@ def run(request) -> int:
         report = request.open(library_directories(), own_directories())
     except OSError as error:
         raise CannotRun(f"cannot write the report to {error.filename!r}: {error.strerror}", 2) from None
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise CannotRun(str(error), 2) from None
     if kind == "command" and sys.version_info >= (3, 14):
         import textwrap
@@ -77,7 +97,9 @@ def run(request) -> int:
     # The first callback to be registered is the last to run: what the program does at its exit is traced too. The
     # launcher's own module is kept because functions of it still run.
     atexit.register(finish, report, sys.modules["__main__"])
-    os.register_at_fork(before=report.flush, after_in_child=report.detach)
+    os.register_at_fork(before=report.flush, after_in_child=report.restart if request.children else report.detach)
+    if request.children:
+        report.follow_children(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     forget_imports()
     sys.modules["__main__"] = main_module()
     failure = RUNNERS[kind](report, text, request.args)

@@ -18,6 +18,7 @@ mod engine;
 mod event;
 mod extra;
 mod follow;
+pub mod fork;
 mod frame;
 mod function;
 mod gil;
@@ -37,6 +38,7 @@ mod registry;
 mod replace;
 mod ring;
 pub mod site;
+pub mod spawn;
 pub mod stack;
 mod thread;
 pub mod toplevel;
@@ -63,4 +65,5 @@ pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 /// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
 pub fn prepare(py: pyo3::Python<'_>) {
     names::prepare(py);
+    value::bound_slot(py);
 }

@@ -41,7 +41,9 @@ names! {
     co_stacksize = "co_stacksize";
     co_varnames = "co_varnames";
     code = "__code__";
+    get = "__get__";
     init = "__init__";
+    private_name = "_name";
     module = "__module__";
     new = "__new__";
     op_target = "op_target";

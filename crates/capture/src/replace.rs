@@ -11,9 +11,10 @@ use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode};
-use pyo3::{Bound, PyResult, Python, ffi, intern};
+use pyo3::{Bound, PyResult, Python, ffi};
 
 use crate::interpreter::is_main;
+use crate::names;
 use crate::registry;
 
 /// `code_replace`. The second and third argument are an array of objects and its length (`METH_FASTCALL`).
@@ -80,7 +81,7 @@ unsafe extern "C" fn replace(
     };
     // SAFETY: CPython passes NULL or a tuple of exact strings, which the caller keeps alive.
     let keeps_code = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) }
-        .is_none_or(|names| !names.contains(intern!(py, "co_code")).unwrap_or(true));
+        .is_none_or(|names| !names.contains(names::co_code(py)).unwrap_or(true));
     let entry = if keeps_code && is_main(py) {
         registry::of_copy(&code)
     } else {

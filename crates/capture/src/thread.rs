@@ -6,6 +6,7 @@ use pyo3::types::{
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use crate::follow::lookup;
+use crate::names;
 use crate::value::string;
 
 /// The name of the `threading.Thread` of the thread with this `threading.get_ident()`; `None` if `threading` does not know the
@@ -23,7 +24,7 @@ pub fn thread_name(py: Python<'_>, ident: u64) -> Option<String> {
     // Every key is looked at, instead of looking one up, so that no `__eq__` or `__hash__` of the program's runs.
     let mut entries = active.cast_exact::<PyDict>().ok()?.iter();
     let (_, thread) = entries.find(|(key, _)| is_it(key))?;
-    let attribute = pyo3::intern!(py, "_name");
+    let attribute = names::private_name(py);
     if lookup(py, &thread.get_type(), attribute.as_any()).is_some() {
         // A property or descriptor, perhaps.
         return None;

@@ -153,6 +153,12 @@ impl Tracer {
         self.steps.get(py)
     }
 
+    /// Counts from nothing: a forked child goes on with a report of its own.
+    pub fn restart(&self, py: Python<'_>) {
+        self.steps.set(py, 0);
+        self.left_out.take(py);
+    }
+
     /// Code objects that it was to watch and that are left as they are.
     #[must_use]
     pub fn left_out(&self, py: Python<'_>) -> LeftOut {
@@ -306,6 +312,38 @@ impl Tracer {
     /// RuntimeError: another tool is in the way; names it.
     pub fn enter(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         self.enter_engine(py, self.options.engine)
+    }
+
+    /// Whether the engine can be entered, which is left at once again.
+    ///
+    /// # Errors
+    /// RuntimeError: another tool is in the way; names it.
+    pub fn try_engine(engine: Engine, py: Python<'_>) -> PyResult<()> {
+        struct Nobody;
+        impl Handler for Nobody {
+            fn runs_python(&self) -> bool {
+                false
+            }
+            fn step<'py>(
+                &self,
+                _: Python<'py>,
+                _: &Arc<Tracer>,
+                _: &Event<'_, 'py>,
+                _: Option<LiveFrame>,
+            ) -> PyResult<()> {
+                Ok(())
+            }
+        }
+        let options = Options {
+            wanted: Predicate::Always,
+            follow: None,
+            limit: None,
+            engine,
+            everywhere: None,
+        };
+        let tracer = Self::new(Box::new(Nobody), options);
+        tracer.enter(py)?;
+        tracer.stop(py)
     }
 
     fn enter_engine(self: &Arc<Self>, py: Python<'_>, engine: Engine) -> PyResult<()> {

@@ -31,30 +31,26 @@ unsafe extern "C" {
     static mut PyWrapperDescr_Type: ffi::PyTypeObject;
 }
 
+/// The type of `(1).__add__`, which is not exported. To be asked for once when the module is imported: the first time gives up the GIL.
+pub(crate) fn bound_slot(py: Python<'_>) -> Option<&Py<PyType>> {
+    static BOUND_SLOT: PyOnceLock<Option<Py<PyType>>> = PyOnceLock::new();
+    let find = || {
+        let Ok(zero) = 0_i32.into_pyobject(py);
+        Some(zero.getattr("__add__").ok()?.get_type().unbind())
+    };
+    BOUND_SLOT.get_or_init(py, find).as_ref()
+}
+
 /// Whether it is a method of a class written in C that is not bound to anything, or a slot of such a class.
 fn is_descriptor_of_c(object: &Bound<'_, PyAny>) -> bool {
-    /// The type of `(1).__add__`, which is not exported.
-    static BOUND_SLOT: PyOnceLock<Option<Py<PyType>>> = PyOnceLock::new();
-    let py = object.py();
-    let find = || {
-        Some(
-            0_i32
-                .into_pyobject(py)
-                .ok()?
-                .getattr("__add__")
-                .ok()?
-                .get_type()
-                .unbind(),
-        )
-    };
-    let bound_slot = BOUND_SLOT.get_or_init(py, find);
+    let bound_slot = bound_slot(object.py());
     let kind = object.get_type();
     let exported = [
         &raw mut PyMethodDescr_Type,
         &raw mut PyClassMethodDescr_Type,
         &raw mut PyWrapperDescr_Type,
     ];
-    exported.contains(&kind.as_type_ptr()) || bound_slot.as_ref().is_some_and(|slot| kind.is(slot))
+    exported.contains(&kind.as_type_ptr()) || bound_slot.is_some_and(|slot| kind.is(slot))
 }
 
 /// `Type.name`. All attributes read are members and getters of exactly known types.

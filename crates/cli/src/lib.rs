@@ -5,6 +5,7 @@
 
 mod completions;
 mod program;
+mod python_command;
 mod run;
 mod selfcheck;
 
@@ -14,6 +15,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
 pub use debugop_filter::{Pattern, PatternError};
+pub use python_command::under_debugop;
 pub use run::{Color, Engine, Format, RunOptions, Target};
 pub use selfcheck::SelfcheckOptions;
 
@@ -100,7 +102,7 @@ fn parse_for(
         Err(error) => return refused(&with_advice(error, &own), color),
     };
     match arguments.command {
-        Subcommands::Run(run) => match run.into_options(program) {
+        Subcommands::Run(run) => match run.into_options(program, own[2..].to_vec()) {
             Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
             Err(error) => refused(&about("run", error, &mut command), color),
         },

@@ -1,7 +1,8 @@
 //! `debugop run`: trace a program.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
@@ -32,8 +33,12 @@ pub struct RunOptions {
     pub format: Format,
     /// Where the report goes; stderr if `None`.
     pub output: Option<PathBuf>,
+    /// Whether child processes are traced too, each with a report of its own.
+    pub children: bool,
     /// Whether the text report is coloured.
     pub color: Color,
+    /// The words of the command line before the program, without the command's name.
+    pub own: Vec<OsString>,
     /// What is run.
     pub target: Target,
     /// The program's own arguments: `sys.argv[1:]`.
@@ -52,6 +57,73 @@ pub enum Target {
     Command(String),
     /// `-`: the program is read from stdin.
     Stdin,
+}
+
+/// What stands in the name of a report for the number of the process that writes it.
+const PID: &str = "{pid}";
+
+impl RunOptions {
+    /// Where the process with the number `pid` writes its report; stderr if `None`.
+    #[must_use]
+    pub fn output_of(&self, pid: u32) -> Option<PathBuf> {
+        let output = self.output.as_ref()?;
+        Some(if self.children {
+            expanded(output, pid)
+        } else {
+            output.clone()
+        })
+    }
+
+    /// The same for a child that this process has forked, for which `output_of` would be its parent's.
+    #[must_use]
+    pub fn output_of_child(&self, pid: u32) -> Option<PathBuf> {
+        Some(expanded(&self.template()?, pid))
+    }
+
+    /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
+    #[must_use]
+    pub fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
+        let mut options = self.own.clone();
+        if let Some(template) = self.template() {
+            let mut template = directory.join(template).into_os_string();
+            if replaces {
+                // It has the number of the report that ends here.
+                template.push(".exec");
+            }
+            options.extend(["-o".into(), template]);
+        }
+        options
+    }
+
+    fn template(&self) -> Option<PathBuf> {
+        let output = self.output.as_ref()?;
+        let has_place = output
+            .as_os_str()
+            .as_encoded_bytes()
+            .windows(PID.len())
+            .any(|part| part == PID.as_bytes());
+        let mut template = output.clone().into_os_string();
+        if !has_place {
+            template.push(".");
+            template.push(PID);
+        }
+        Some(template.into())
+    }
+}
+
+/// `path` with the number in place of `{pid}`, wherever that stands.
+fn expanded(path: &Path, pid: u32) -> PathBuf {
+    let (mut rest, mut made) = (path.as_os_str().as_bytes(), Vec::new());
+    while let Some(at) = rest
+        .windows(PID.len())
+        .position(|part| part == PID.as_bytes())
+    {
+        made.extend_from_slice(&rest[..at]);
+        made.extend_from_slice(pid.to_string().as_bytes());
+        rest = &rest[at + PID.len()..];
+    }
+    made.extend_from_slice(rest);
+    OsString::from_vec(made).into()
 }
 
 impl Target {
@@ -167,9 +239,16 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, default_value_t = Format::Text, hide_default_value = true)]
     format: Format,
 
-    /// Write the report to FILE instead of stderr
-    #[arg(long, short, value_name = "FILE")]
+    /// Write the report to FILE instead of stderr; the last one counts
+    #[arg(long, short, value_name = "FILE", overrides_with = "output")]
     output: Option<PathBuf>,
+
+    /// Trace child processes too, into FILE.<pid>
+    ///
+    /// What os.fork, multiprocessing and subprocess start, if it is the same Python. Each process writes a report of its own:
+    /// FILE.<pid>, or FILE with its number in place of {pid}, if -o names that.
+    #[arg(long)]
+    children: bool,
 
     /// When to colour the report
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_default_value = true)]
@@ -211,11 +290,16 @@ Examples:
   debugop run --include json script.py    follow calls into the json package too
   debugop run --limit 1000 -o trace.txt script.py
   debugop run --format jsonl -o trace.jsonl script.py
+  debugop run --children -o trace.txt script.py
   debugop run --format none script.py     only count what is executed";
 
 impl RunArguments {
     /// `program` is what was split off before parsing; clap itself never sees a program.
-    pub(crate) fn into_options(self, program: Option<Program>) -> Result<RunOptions, Error> {
+    pub(crate) fn into_options(
+        self,
+        program: Option<Program>,
+        own: Vec<OsString>,
+    ) -> Result<RunOptions, Error> {
         let Some(Program { target, args }) = program else {
             return Err(Error::raw(
                 ErrorKind::MissingRequiredArgument,
@@ -225,6 +309,12 @@ impl RunArguments {
   debugop run -c 'print(1 + 2)'",
             ));
         };
+        if self.children && self.output.is_none() {
+            return Err(Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                "--children needs -o FILE: every process writes a report of its own, FILE.<pid>",
+            ));
+        }
         Ok(RunOptions {
             functions: patterns("--function", &self.functions)?,
             include: patterns("--include", &self.include)?,
@@ -235,7 +325,9 @@ impl RunArguments {
             engine: self.engine,
             format: self.format,
             output: self.output,
+            children: self.children,
             color: self.color,
+            own,
             target,
             args,
         })

@@ -1,5 +1,6 @@
 //! `debugop run`: the parsed command line, and the run of a program under a report.
 
+mod children;
 mod count;
 mod output;
 mod reporter;
@@ -8,10 +9,10 @@ mod threads;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use debugop_capture::{Engine, Handler, Options, Tracer as Core, toplevel};
+use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
 use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
@@ -32,11 +33,11 @@ const FILE_WIDTH: usize = 100;
 /// A parsed `debugop run`.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct RunRequest {
-    options: RunOptions,
+    options: Arc<RunOptions>,
 }
 
 /// Makes the report, given the texts of code that has no file, by file name.
-type MakeReport = Box<dyn FnOnce(Vec<(String, String)>) -> Box<dyn Report> + Send>;
+type MakeReport = Box<dyn FnOnce(&[(String, String)]) -> Box<dyn Report> + Send>;
 
 /// A report, and the tracer that feeds it.
 #[pyclass(frozen, module = "debugop._core")]
@@ -45,11 +46,13 @@ pub(crate) struct Run {
     sink: Arc<Mutex<Sink>>,
     /// With `--format none`, which needs no steps in its sink.
     counts: Option<Arc<Counts>>,
-    limit: Option<u64>,
+    options: Arc<RunOptions>,
+    /// Texts of code that has no file.
+    texts: Mutex<Vec<(String, String)>>,
     make_report: Mutex<Option<MakeReport>>,
     /// The namespace in which `exec` is replaced.
     replaced: Mutex<Option<Py<PyDict>>>,
-    began: OnceLock<Instant>,
+    began: GilCell<Option<Instant>>,
 }
 
 /// Parses the command line; `argv[0]` is the command's own name.
@@ -62,9 +65,13 @@ pub(crate) fn parse_command_line<'py>(
     color: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     match debugop_cli::parse(argv, color) {
-        Outcome::Command(Command::Run(options)) => {
-            Ok(Bound::new(py, RunRequest { options: *options })?.into_any())
-        }
+        Outcome::Command(Command::Run(options)) => Ok(Bound::new(
+            py,
+            RunRequest {
+                options: Arc::new(*options),
+            },
+        )?
+        .into_any()),
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
@@ -129,20 +136,28 @@ impl RunRequest {
         self.options.args.clone()
     }
 
+    /// Whether child processes are traced too.
+    #[getter]
+    fn children(&self) -> bool {
+        self.options.children
+    }
+
     /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own, `own` those of
     /// debugop itself.
     ///
-    /// Raises OSError if the output cannot be opened, ValueError if this interpreter does not have the engine.
-    fn open(&self, libraries: Vec<String>, own: Vec<String>) -> PyResult<Run> {
+    /// Raises OSError if the output cannot be opened, ValueError if this interpreter does not have the engine, RuntimeError if another
+    /// tool is in the engine's way.
+    fn open(&self, py: Python<'_>, libraries: Vec<String>, own: Vec<String>) -> PyResult<Run> {
         let options = &self.options;
         let engine = Engine::named(options.engine.name()).map_err(PyValueError::new_err)?;
+        Core::try_engine(engine, py)?;
         let script = match &options.target {
             Target::Script(path) => Some(path.as_path()),
             _ => None,
         };
-        let output = output::open(options.output.as_deref(), script).map_err(|error| {
-            let name = options
-                .output
+        let path = options.output_of(std::process::id());
+        let output = output::open(path.as_deref(), script).map_err(|error| {
+            let name = path
                 .clone()
                 .map_or("<stderr>".into(), std::path::PathBuf::into_os_string);
             PyOSError::new_err((error.raw_os_error(), error_text(&error), name))
@@ -164,10 +179,11 @@ impl RunRequest {
             core,
             sink,
             counts,
-            limit: options.limit,
+            options: Arc::clone(options),
+            texts: Mutex::default(),
             make_report,
             replaced: Mutex::default(),
-            began: OnceLock::new(),
+            began: GilCell::default(),
         })
     }
 }
@@ -232,7 +248,7 @@ fn make_report(options: &RunOptions, output: Output) -> MakeReport {
             Box::new(move |texts| {
                 let mut sources = Sources::new();
                 for (file, text) in texts {
-                    sources.register(&file, text);
+                    sources.register(file, text.clone());
                 }
                 let report = TextReport::new(writer, options, sources);
                 Box::new(match directory {
@@ -291,11 +307,15 @@ impl Run {
         let (Some(make), Ok(mut sink)) = (make, self.sink.lock()) else {
             return Err(PyRuntimeError::new_err("this run has begun already"));
         };
-        sink.report = Some(make(sources));
+        sink.report = Some(make(&sources));
         drop(sink);
+        if let Ok(mut texts) = self.texts.lock() {
+            *texts = sources;
+        }
+        fork::watch();
         self.core.enter(py)?;
         let watched = self.core.watch_or_leave(py, code, "__main__")?;
-        self.began.get_or_init(Instant::now);
+        self.began.set(py, Some(Instant::now()));
         Ok(watched)
     }
 
@@ -340,11 +360,43 @@ impl Run {
 
     /// Ends tracing in a forked child: the report is the parent's.
     fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        fork::acknowledge();
         if let Ok(mut sink) = self.sink.lock() {
             // Dropping the report would write its buffer a second time.
             std::mem::forget(sink.report.take());
         }
         self.core.stop(py)
+    }
+
+    /// Goes on in a forked child with a report of its own.
+    fn restart(&self, py: Python<'_>) {
+        let path = self.options.output_of_child(std::process::id());
+        fork::acknowledge();
+        threads::forget_thread();
+        self.core.restart(py);
+        if let Some(counts) = &self.counts {
+            counts.restart(py);
+        }
+        let (Ok(mut sink), Ok(texts)) = (self.sink.lock(), self.texts.lock()) else {
+            return;
+        };
+        let began = sink.report.is_some();
+        // Dropping the report would write its buffer a second time.
+        std::mem::forget(std::mem::take(&mut *sink).report);
+        if !began {
+            return;
+        }
+        match output::open(path.as_deref(), None) {
+            Ok(output) => sink.report = Some(make_report(&self.options, output)(&texts)),
+            Err(error) => sink.failure = Some(error),
+        }
+        drop(sink);
+        self.began.set(py, Some(Instant::now()));
+    }
+
+    /// Traces the Pythons that this process starts, too. `directory` is where the package `debugop` is.
+    fn follow_children(slf: Py<Self>, py: Python<'_>, directory: OsString) -> PyResult<()> {
+        children::follow(py, slf, directory)
     }
 
     /// Hands what was reported so far to the operating system.
@@ -367,8 +419,8 @@ impl Run {
             None => sink.counter.summary(),
         };
         let summary = Summary {
-            elapsed: self.began.get().map(Instant::elapsed),
-            limit_reached: self.limit.is_some_and(|limit| steps >= limit),
+            elapsed: self.began.get(py).map(|began| began.elapsed()),
+            limit_reached: self.options.limit.is_some_and(|limit| steps >= limit),
             ..summary
         };
         let ended = sink

@@ -256,7 +256,7 @@ unsafe extern "C" fn get<const N: usize>(
                 Theirs::Getter(_, getter) => getter(object.as_ptr(), closure),
                 Theirs::Member(descriptor) => ffi::PyObject_CallMethodObjArgs(
                     descriptor,
-                    pyo3::intern!(py, "__get__").as_ptr(),
+                    crate::names::get(py).as_ptr(),
                     object.as_ptr(),
                     std::ptr::null_mut::<ffi::PyObject>(),
                 ),

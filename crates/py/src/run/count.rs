@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use debugop_bytecode::{Op, Opcode};
 use debugop_capture::{
-    Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer as Core, VERSION,
+    Event, EventKind, GilCell, Handler, LiveFrame, ProbedCode, Tracer as Core, VERSION, fork,
 };
 use debugop_report::Summary;
 use pyo3::prelude::*;
@@ -48,6 +48,16 @@ impl Counts {
         }
     }
 
+    /// Counts from nothing.
+    pub(super) fn restart(&self, py: Python<'_>) {
+        self.steps.set(py, 0);
+        self.frames.set(py, 0);
+        self.last.set(py, (0, 0));
+        if let Ok(mut places) = self.places.lock() {
+            *places = <_>::default();
+        }
+    }
+
     #[cold]
     fn visit(&self, py: Python<'_>, place: (usize, u64)) {
         self.last.set(py, place);
@@ -80,6 +90,9 @@ impl Handler for Counting {
         event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
+        if fork::is_unnoticed() {
+            return Ok(());
+        }
         let counts = &*self.counts;
         if event.kind == EventKind::Instruction {
             counts.steps.set(py, counts.steps.get(py) + 1);

@@ -9,7 +9,7 @@ use debugop_capture::activation::{Activation, Activations};
 use debugop_capture::collector::Pause;
 use debugop_capture::value::{Limits, capture, capture_slot};
 use debugop_capture::{
-    Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, thread_name,
+    Event, EventKind, Handler, LiveFrame, ProbedCode, Tracer as Core, fork, thread_name,
 };
 use debugop_report::{
     CodeInfo, CodeNames, Counter, FrameEvent, Report, Step, ThreadChange, ThreadEvent,
@@ -141,6 +141,9 @@ impl Handler for Reporter {
         event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
+        if fork::is_unnoticed() {
+            return Ok(());
+        }
         let _pause = Pause::new(py);
         let stack: Vec<Value> = (0..event.stack_len())
             .map(|index| {
@@ -166,7 +169,7 @@ impl Handler for Reporter {
         sink.end_threads(number);
         if sink.threads.insert(thread) {
             let ident = event.frame.thread_ident();
-            let name = thread_name(py, ident);
+            let name = thread_name(py, ident).or_else(|| threads::main_name(thread));
             let change = ThreadChange::Start {
                 ident,
                 name: name.as_deref(),

@@ -12,7 +12,7 @@ static SOME_ENDED: AtomicBool = AtomicBool::new(false);
 
 /// A thread. Dropped when the operating system's thread ends, long after its last frame, without the GIL.
 struct Presence {
-    id: u64,
+    id: Cell<u64>,
     /// Whether it has reported a step.
     reported: Cell<bool>,
 }
@@ -22,7 +22,7 @@ impl Drop for Presence {
         if self.reported.get() {
             // A push cannot leave the vector damaged.
             let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.push(self.id);
+            ended.push(self.id.get());
             SOME_ENDED.store(true, Ordering::Release);
         }
     }
@@ -30,7 +30,7 @@ impl Drop for Presence {
 
 thread_local! {
     static PRESENCE: Presence = Presence {
-        id: native_thread(),
+        id: Cell::new(native_thread()),
         reported: Cell::new(false),
     };
 }
@@ -39,10 +39,24 @@ thread_local! {
 pub(super) fn present() -> u64 {
     let known = PRESENCE.try_with(|presence| {
         presence.reported.set(true);
-        presence.id
+        presence.id.get()
     });
     // The thread's own destructors run, and one of them has called Python.
     known.unwrap_or_else(|_| native_thread())
+}
+
+/// The name that `threading` gives the main thread when it is imported, if `thread` is that: the process's first.
+pub(super) fn main_name(thread: u64) -> Option<String> {
+    (thread == u64::from(std::process::id())).then(|| "MainThread".to_owned())
+}
+
+/// The calling thread has another number, and has reported nothing: it is that of a forked child.
+pub(super) fn forget_thread() {
+    // Where the thread's own destructors run there is nothing to forget.
+    let _ = PRESENCE.try_with(|presence| {
+        presence.id.set(native_thread());
+        presence.reported.set(false);
+    });
 }
 
 fn native_thread() -> u64 {

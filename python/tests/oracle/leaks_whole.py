@@ -1,0 +1,169 @@
+"""A program that runs one feature thousands of times while the whole program is traced, and prints by how much it grew.
+
+Run with the name of a feature and that of an engine; the output is that of leaks.py.
+"""
+
+import contextlib
+import functools
+import gc
+import json
+import sys
+import warnings
+import weakref
+
+import debugop
+import leaks
+
+# The callback of what counts only: records would accumulate, as they should.
+START = functools.partial(debugop.start, lambda step: None, include=["__main__", "<*"])
+
+
+def functions(x):
+    def made(y):
+        return [lambda: (x, y), y]
+
+    made(1)[0]()
+
+
+def classes(x):
+    class Made:
+        one = x
+
+        def method(self):
+            return self.one
+
+    Made().method()
+
+
+def texts(x):
+    exec("def f(): return [n for n in range(2)]\nf()", {})
+    eval("[x for x in (1, 2)]")
+    exec(compile("class A:\n def f(self): return 1\nA().f()", "<made>", "exec"), {})
+
+
+TURNS = iter(range(10**9))
+
+
+def different_texts(x):
+    exec(f"def f(): return {next(TURNS)}\nf()", {})
+
+
+def generators(x):
+    def numbers():
+        try:
+            yield x
+            yield 2
+        finally:
+            pass
+
+    list(numbers())
+    abandoned = numbers()
+    next(abandoned)
+    del abandoned
+
+
+def exceptions(x):
+    def fails():
+        try:
+            raise KeyError(x)
+        finally:
+            [x][0]
+
+    with contextlib.suppress(KeyError):
+        fails()
+
+
+def replaced(x):
+    def one():
+        return 1
+
+    def two():
+        return 2
+
+    one.__code__ = two.__code__
+    one()
+    two.__code__ = two.__code__.replace(co_name="three")
+    two()
+
+
+def left_out(x):
+    def one():
+        return 1
+
+    made = type(one)(one.__code__.replace(co_linetable=b""), {})
+    made()
+
+
+def cycles(x):
+    class Node:
+        def __del__(self):
+            return None
+
+    node = Node()
+    node.self = node
+    weak = weakref.ref(node, lambda _: None)
+    node.weak = weak
+
+
+CONTINUED = [functions, classes, texts, different_texts, generators, exceptions, replaced, left_out, cycles]
+
+
+def started_and_stopped(x):
+    START(engine=sys.argv[2])
+    functions(x)
+    texts(x)
+    debugop.stop()
+
+
+def started_in_the_middle(x):
+    def numbers():
+        yield 1
+        START(engine=sys.argv[2])
+        yield 2
+        debugop.stop()
+
+    suspended = generators_before()
+    next(suspended)
+    list(numbers())
+    list(suspended)
+
+
+def generators_before():
+    yield 1
+    yield 2
+
+
+def growth(feature, rounds=400, times=32):
+    """The most there is at any time of the second half, less that of the first: engines let go of code now and then."""
+    argument = object()
+    measured = []
+    for _ in range(times):
+        for _ in range(rounds):
+            feature(argument)
+        measured.append(leaks.measure(argument))
+    halves = measured[: times // 2], measured[times // 2 :]
+    grown = {}
+    for name in ("objects", "blocks", "resident"):
+        first, second = ([one[name] for one in half] for half in halves)
+        grown[name] = None if first[0] is None else max(second) - max(first)
+    return grown | {"references": any(one["references"] != measured[0]["references"] for one in measured)}
+
+
+if __name__ == "__main__":
+    name, engine = sys.argv[1:]
+    feature = globals()[name]
+    if feature in CONTINUED:
+        trace = START(engine=engine)
+        try:
+            # What is kept of recent code is bounded; it has to be full first.
+            for turn in range(8000):
+                feature(turn)
+            grown = growth(feature)
+        finally:
+            # It warns of the code that was left out.
+            warnings.simplefilter("ignore")
+            trace.stop()
+    else:
+        grown = leaks.growth(feature, rounds=50)
+    gc.collect()
+    print(json.dumps(grown))

@@ -1,0 +1,97 @@
+"""What a program can see of itself is the same with and without debugop: docs/visible.md lists the rest."""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = sorted((Path(__file__).resolve().parent / "invisible").glob("*.py"))
+ENGINES = ["inject", "settrace"] if sys.version_info < (3, 12) else ["inject", "monitoring", "settrace"]
+RUN = ["run", "--all", "--format", "none"]
+SUMMARY = r"[\d,]+ instructions, [^\n]*\n"
+
+
+def both(programs, source, *options):
+    programs.write({"program.py": textwrap.dedent(source)})
+    plain = programs.run(["program.py"])
+    assert plain.status == 0, plain.stderr
+    # Once more, so that a program that differs from itself is not taken for a difference.
+    again = programs.run(["program.py"])
+    assert (again.stdout, again.stderr) == (plain.stdout, plain.stderr)
+    traced = programs.debugop(*RUN, *options, "program.py")
+    return plain, traced
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_a_program_says_the_same(programs, program, engine):
+    plain, traced = both(programs, program.read_text(), "--engine", engine)
+    assert len(plain.stdout.splitlines()) > 5
+    assert traced.stdout == plain.stdout
+    assert traced.status == 0
+    assert traced.stderr.startswith(plain.stderr)
+    assert re.fullmatch(SUMMARY, traced.stderr[len(plain.stderr) :])
+
+
+DEEP_IN_A_THREAD = """
+    import sys, threading
+    threading.stack_size(256 * 1024)
+    sys.setrecursionlimit(2000)
+    class Deep:
+        def __eq__(self, other): return self == other
+        def __repr__(self): return repr([self])
+    def by_sort(n): return sorted([1, 2], key=lambda x: by_sort(n + 1))
+    def python(n): return python(n + 1)
+    results = []
+    def work():
+        for function in (python, repr) if {small} else (python,):
+            try:
+                function(Deep()) if function is repr else function(0)
+            except RecursionError as error:
+                results.append(type(error).__name__)
+    for _ in range(3):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    print(results)
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_deep_recursion_in_a_thread_with_a_small_stack(programs, engine):
+    """3.14+ knows the end of the C stack, so that recursion through C is safe there; before only Python's own is."""
+    plain, traced = both(programs, DEEP_IN_A_THREAD.format(small=sys.version_info >= (3, 14)), "--engine", engine)
+    assert (traced.stdout, traced.status) == (plain.stdout, plain.status)
+
+
+DEPTHS = """
+    import sys
+    def depth(n=1):
+        try:
+            return depth(n + 1)
+        except RecursionError:
+            return n
+    class Deep:
+        depth = 0
+        def __getattr__(self, name):
+            Deep.depth += 1
+            return getattr(self, name + "x")
+    def through_c():
+        Deep.depth = 0
+        try:
+            Deep().a
+        except RecursionError:
+            return Deep.depth
+    print(depth(), through_c())
+    sys.setrecursionlimit(5000)
+    print(depth())
+"""
+
+
+def test_the_recursion_limit_is_as_far_away_as_without(programs):
+    """Not a frame earlier: what a probe executes is no call of Python's."""
+    plain, traced = both(programs, DEPTHS)
+    assert traced.stdout == plain.stdout
+    assert [int(word) > 100 for word in plain.stdout.split()] == [True] * 3

@@ -1,0 +1,204 @@
+"""`make test-packages`: the test suites of other people's packages, with and without debugop, compared test by test.
+
+The source distributions come from the package index, pinned by tools/requirements/packages.txt. Tests whose outcome differs are run once more both
+ways; one that differs from itself, or passes both ways then, is flaky and no difference.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tarfile
+import time
+import xml.etree.ElementTree as ElementTree
+
+import environments
+from environments import ROOT, Failure
+
+FOLDER = ROOT / "target" / "packages"
+REPORT = ROOT / "docs" / "compatibility-packages.md"
+
+# What a package is there for, and what pytest is given besides.
+PACKAGES = {
+    "anyio": (
+        "asyncio, threads, subprocesses; without tests/test_sockets.py, which needs IPv6",
+        ["--timeout", "120", "--ignore", "tests/test_sockets.py"],
+    ),
+    "attrs": ("code that is made at run time, slots, hypothesis", []),
+    "jinja2": ("compiled templates, generators, asyncio", []),
+}
+
+# Tests that may differ: (package, pattern of the test's name, reason).
+REASONS = ()
+
+
+def run_all(minors, found):
+    """Compare every package on every version; rewrite the report; Failure for a difference without a reason."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    chosen = shlex.split(os.environ.get("ARGS", "")) or list(PACKAGES)
+    rows, unexplained = [], []
+    for minor in minors:
+        environments.build(minor, found)
+        try:
+            here = environments.environment(
+                "packages-" + minor, found[minor], environments.REQUIREMENTS / "packages.txt"
+            )
+        except Failure as failure:
+            print("CPython %s is left out: a requirement cannot be installed there.\n%s" % (minor, failure), flush=True)
+            rows.append((minor, "all", None))
+            continue
+        environments.install_wheel(minor, here)
+        for package in chosen:
+            outcome = compare(package, minor, here)
+            rows.append((minor, package, outcome))
+            unexplained += ["%s %s: %s" % (minor, package, text) for text in outcome["unexplained"]]
+    if chosen == list(PACKAGES):
+        REPORT.write_text(document(rows))
+    if unexplained:
+        raise Failure("Tests that differ without a reason:\n  " + "\n  ".join(unexplained))
+
+
+def source(package, here):
+    """The directory of the package's unpacked source distribution."""
+    pins = (environments.REQUIREMENTS / "packages.txt").read_text()
+    version = re.search(r"^%s==(\S+)$" % package, pins, re.MULTILINE).group(1)
+    folder = FOLDER / ("%s-%s" % (package, version))
+    if not folder.exists():
+        command = [here / "python", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        environments.run_quietly([*command, "--dest", FOLDER, "%s==%s" % (package, version)])
+        with tarfile.open(str(folder) + ".tar.gz") as archive:
+            archive.extractall(str(FOLDER), filter="data")
+    return folder
+
+
+def compare(package, minor, here):
+    """Run the tests of `package` both ways."""
+    folder = source(package, here)
+    options = PACKAGES[package][1]
+    plain, plain_time = outcomes(folder, here, minor, "plain", options)
+    traced, traced_time = outcomes(folder, here, minor, "traced", options)
+    names = sorted(name for name in plain.keys() | traced.keys() if plain.get(name) != traced.get(name))
+    differing, flaky = [], []
+    if names:
+        again_plain, _ = outcomes(folder, here, minor, "plain-again", options)
+        again_traced, _ = outcomes(folder, here, minor, "traced-again", options)
+        for name in names:
+            is_stable = again_plain.get(name) == plain.get(name) and again_traced.get(name) == traced.get(name)
+            (differing if is_stable else flaky).append(name)
+    reasons = {name: reason(package, name) for name in differing}
+    described = {name: "%s: %s plain, %s traced" % (name, plain.get(name), traced.get(name)) for name in differing}
+    print(
+        "CPython %s, %s: %d tests, %d differ, %d flaky; %.0f s plain, %.0f s traced"
+        % (minor, folder.name, len(plain), len(differing), len(flaky), plain_time, traced_time),
+        flush=True,
+    )
+    return {
+        "name": folder.name,
+        "tests": len(plain),
+        "passed": sum(outcome == "passed" for outcome in plain.values()),
+        "flaky": flaky,
+        "explained": [(described[name], reasons[name]) for name in differing if reasons[name]],
+        "unexplained": [described[name] for name in differing if not reasons[name]],
+        "times": (plain_time, traced_time),
+    }
+
+
+def reason(package, name):
+    """Why this test may differ; None if it may not."""
+    found = (why for of, pattern, why in REASONS if of == package and re.search(pattern, name))
+    return next(found, None)
+
+
+def outcomes(folder, here, minor, way, options):
+    """The outcome of every test by name, and how long it took."""
+    results = FOLDER / ("%s.%s.%s.xml" % (folder.name, minor, way))
+    log = FOLDER / ("%s.%s.%s.log" % (folder.name, minor, way))
+    if results.exists():
+        results.unlink()
+    debugop = ["-m", "debugop", "run", "--all", "--format", "none"] if way.startswith("traced") else []
+    command = [
+        here / "python",
+        *debugop,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--junitxml",
+        results,
+        *options,
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["PYTHONHASHSEED"] = "0"
+    shutil.rmtree(str(folder / ".hypothesis"), ignore_errors=True)
+    began = time.monotonic()
+    with open(str(log), "wb") as output:
+        status = subprocess.call(
+            [str(word) for word in command],
+            cwd=str(folder),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=3600,
+        )
+    # 1: some tests failed. Anything else, a crash above all, is a finding.
+    if status not in (0, 1) or not results.exists():
+        raise Failure(
+            "%s, CPython %s, %s: pytest ended with status %s; see %s" % (folder.name, minor, way, status, log)
+        )
+    return read(results), time.monotonic() - began
+
+
+def read(results):
+    """The outcomes in a JUnit file."""
+    found = {}
+    for case in ElementTree.parse(str(results)).getroot().iter("testcase"):
+        name = "%s.%s" % (case.get("classname"), case.get("name"))
+        kinds = {child.tag for child in case}
+        outcome = next((kind for kind in ("failure", "error", "skipped") if kind in kinds), "passed")
+        # A test that fails in its teardown is there twice.
+        found[name] = outcome if found.get(name, "passed") == "passed" else found[name]
+    return found
+
+
+def document(rows):
+    """docs/compatibility-packages.md."""
+    lines = [
+        "# Other people's packages under debugop",
+        "",
+        "`make test-packages` runs the test suites of these packages plain and under `debugop run --all -m pytest`, and compares the",
+        "outcome of each test. It wrote this page.",
+        "",
+    ]
+    lines += ["- %s: %s" % (package, what) for package, (what, _) in PACKAGES.items()]
+    lines += [
+        "",
+        "| CPython | package | tests | passed plain | same | different | flaky |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for minor, package, outcome in rows:
+        if outcome is None:
+            lines.append("| %s | %s | a requirement cannot be installed | | | | |" % (minor, package))
+            continue
+        different = len(outcome["explained"]) + len(outcome["unexplained"])
+        numbers = (outcome["tests"], outcome["passed"], outcome["tests"] - different, different, len(outcome["flaky"]))
+        lines.append("| %s | %s | %d | %d | %d | %d | %d |" % (minor, outcome["name"], *numbers))
+    lines += [
+        "",
+        "Flaky: differed in one run and not in the next, or differs from itself without debugop.",
+        "",
+        "## Differences",
+        "",
+    ]
+    found = False
+    for minor, _, outcome in rows:
+        for text, why in (outcome or {}).get("explained", []) + [
+            (t, "NOT EXPLAINED") for t in (outcome or {}).get("unexplained", [])
+        ]:
+            found = True
+            lines.append("- %s, %s, %s: %s" % (minor, outcome["name"], text, why))
+    if not found:
+        lines.append("None.")
+    return "\n".join(lines) + "\n"
