@@ -10,7 +10,10 @@ SPECIALISED = (
     "Looks for specialised instructions in a code object that has run. The copy with probes has run, and is specialised; "
     "programs are shown the original, which is not."
 )
-C_API = "Compares what a frame says with what the C functions `PyFrame_GetCode`, `PyFrame_GetLasti` say of it: those read the copy."
+C_API = (
+    "Compares what a function, frame or generator says with what C functions (`PyFunction_GetCode`, `PyFrame_GetCode`, "
+    "`PyFrame_GetLasti`, function watchers) say of it: those see the copy with probes."
+)
 MARSHAL = (
     "Compares the bytes that `marshal` writes of one code object before and after it has run. They tell which of its strings "
     "have exactly one reference; a code object that is traced shares them with its copy."
@@ -22,8 +25,8 @@ STOP_ITERATION = (
     "before it that has the line's event, it is specialised."
 )
 OPCODE_EVENTS = (
-    "`opcode` events of a trace function are delivered for probes too, and a probe before `END_ASYNC_FOR` has no line, so that "
-    "no `line` event comes there."
+    "`opcode` events of a trace function are delivered for probes too. The test checks at each event that the frame's line is that of "
+    "its offset; a probe before `END_ASYNC_FOR` has no line, nor has an offset those in the handler for exceptions that leave."
 )
 INTERPRETERS = "C code of `_interpreters` takes the code that a function runs, with probes, and cannot send it to another interpreter."
 
@@ -64,6 +67,8 @@ REASONS = (
     ("", "test.test_importlib.test_abc.*_SourceLoaderBytecodeTests.*", MARSHAL),
     ("", "test.test_sys.SizeofTest.test_objecttypes", FRAME_SIZE),
     ("3.12 3.13 3.14 3.15", "test.test_sys_settrace.*.test_no_line_event_after_creating_generator", STOP_ITERATION),
+    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_07_raise", OPCODE_EVENTS),
+    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_13_genexp", OPCODE_EVENTS),
     ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_20_async_for_loop", OPCODE_EVENTS),
     ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_async_for_backwards_jump_has_no_line", OPCODE_EVENTS),
 )
