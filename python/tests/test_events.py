@@ -321,6 +321,8 @@ NESTED = [
 ]
 
 
+# Hypothesis takes what it happened to draw for all that `blocks` can make.
+@pytest.mark.filterwarnings("ignore:extend=:hypothesis.errors.HypothesisDeprecationWarning")
 @example([NESTED])
 @settings(max_examples=int(os.environ.get("EVENTS_EXAMPLES", "15")))
 @given(FUNCTIONS)
