@@ -194,7 +194,7 @@ mod tests {
     fn there_is_always_room_for_a_step() {
         let mut ring = Ring::new(0);
         for number in 0..5 {
-            ring.push(number % 2, 0, None);
+            ring.push(1 + number % 2, 0, None);
             assert_eq!(ring.at, 2);
         }
     }
