@@ -104,9 +104,13 @@ def test_a_traceback_outlives_the_trace():
 def test_code_that_is_taken_apart_and_put_together():
     def run():
         changed = function.__code__.replace(co_name="other", co_consts=(*function.__code__.co_consts, "more"))
+        # From 3.15 on RESUME has an inline cache.
+        resume = bytes([dis.opmap["RESUME"], 0, *[0, 0] * (sys.version_info >= (3, 15))])
+        returning = bytes([dis.opmap["LOAD_CONST"], 0, dis.opmap["RETURN_VALUE"], 0])
+        # One entry of the location table without a location, for so many code units.
+        nowhere = bytes([0xF8 | len(resume + returning) // 2 - 1])
         code = types.CodeType(
-            0, 0, 0, 0, 1, 3, bytes([dis.opmap["RESUME"], 0, dis.opmap["LOAD_CONST"], 0, dis.opmap["RETURN_VALUE"], 0]),
-            (7,), (), (), "file.py", "made", "made", 1, b"\xfa", b"",
+            0, 0, 0, 0, 1, 3, resume + returning, (7,), (), (), "file.py", "made", "made", 1, nowhere, b""
         )  # fmt: skip
         return types.FunctionType(changed, globals())(1)[0], types.FunctionType(code, {})(), changed.co_consts[-1]
 

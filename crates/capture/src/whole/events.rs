@@ -90,13 +90,20 @@ pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
 /// Wraps the callbacks that tools have registered before.
 fn wrap_registered(py: Python<'_>) -> PyResult<()> {
     let monitoring = modules::sys(py, c"monitoring")?;
+    let events = monitoring.getattr("events")?;
+    // From 3.14 on BRANCH stands for two events, and what is registered for it takes the place of both callbacks.
+    let both = match events.getattr_opt("BRANCH_LEFT")? {
+        Some(_) => events.getattr("BRANCH")?.extract()?,
+        None => 0_u32,
+    };
     for tool in TOOLS {
         let name = monitoring.call_method1("get_tool", (tool,))?;
         if name.is_none() || name.eq(crate::engine::TOOL_NAME)? {
             continue;
         }
         LOCAL_EVENTS.set(py, true);
-        for event in (0..EVENTS).map(|bit| 1_u32 << bit) {
+        let all = (0..EVENTS).map(|bit| 1 << bit);
+        for event in all.filter(|event| *event != both) {
             let register =
                 |callback| monitoring.call_method1("register_callback", (tool, event, callback));
             // CPython says ValueError for a bit that is no event.
