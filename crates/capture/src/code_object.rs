@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use debugop_bytecode::{CodeParts, CodeView, Inserted, OffsetMap};
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyString, PyTuple};
-use pyo3::{Bound, PyAny, PyResult, ffi};
+use pyo3::{Bound, PyResult, ffi};
 
 use crate::layout::VERSION;
 use crate::names;
@@ -102,7 +102,7 @@ unsafe extern "C" {
 pub(crate) fn with_parts<'py>(
     original: &Bound<'py, PyCode>,
     parts: &CodeParts,
-    consts: Vec<Bound<'py, PyAny>>,
+    consts: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyCode>> {
     let py = original.py();
     let number = |name: &Bound<'py, PyString>| original.getattr(name)?.extract::<c_int>();
@@ -114,7 +114,6 @@ pub(crate) fn with_parts<'py>(
     };
     let stack_size = c_int::try_from(parts.stack_size)?;
     let code = PyBytes::new(py, &parts.code);
-    let consts = PyTuple::new(py, consts)?;
     let (names, varnames) = (tuple(names::co_names(py))?, tuple(names::co_varnames(py))?);
     let (freevars, cellvars) = (
         tuple(names::co_freevars(py))?,

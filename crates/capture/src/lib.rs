@@ -14,6 +14,7 @@
 pub mod activation;
 mod code_object;
 pub mod collector;
+mod constants;
 mod engine;
 mod event;
 mod extra;

@@ -7,7 +7,6 @@ mod make;
 mod positions;
 mod watchers;
 
-use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +21,7 @@ use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::names;
+use crate::site::Block;
 use crate::tracer::{Hook, Tracer};
 
 pub(crate) use error::MAX_NESTING;
@@ -31,23 +31,30 @@ pub(crate) use make::probe;
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SiteInfo {
-    kind: SiteKind,
     /// The first instruction that it speaks for.
     first: InstrIdx,
-    /// The others, in the order of their execution: where they start in [`ProbedCode::further`], and how many they are.
-    further: (u32, u32),
-    /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
-    depth: Option<NonZeroU32>,
-    /// How many of them control reaches; an exception that leaves is one.
-    steps: u32,
+    /// The others, in the order of their execution: where they start in [`ProbedCode::further`],
+    further: u32,
+    /// and how many they are.
+    count: u32,
+    /// The value-stack depth before the first of them, or [`SiteInfo::UNWIND`].
+    depth: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SiteKind {
-    /// Stands before instructions.
-    Step,
-    /// Stands in the handler of exceptions that leave the frame.
-    Unwind,
+impl SiteInfo {
+    /// In place of a depth: it stands in the handler of exceptions that leave the frame.
+    const UNWIND: u32 = u32::MAX;
+
+    /// How many steps it tells of; an exception that leaves is one.
+    #[inline]
+    fn steps(self) -> u32 {
+        self.count + 1
+    }
+
+    #[inline]
+    fn is_unwind(self) -> bool {
+        self.depth == Self::UNWIND
+    }
 }
 
 /// One code object under observation: the original, its analysis, and the copy with probes in it.
@@ -71,7 +78,9 @@ pub struct ProbedCode {
     has_refused: bool,
     callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
-    further: Vec<InstrIdx>,
+    further: Box<[InstrIdx]>,
+    /// The sites in the copy.
+    sites: GilCell<Block>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
@@ -102,6 +111,12 @@ impl ProbedCode {
     /// The probed copy is about to die.
     pub(crate) fn lose_copy(&self, py: Python<'_>) {
         self.copy.set(py, 0);
+    }
+
+    /// The memory of its sites.
+    #[inline]
+    pub(crate) fn sites(&self) -> &GilCell<Block> {
+        &self.sites
     }
 
     /// Whether the original itself runs and another engine than DEBUG_OP reports it.
@@ -187,16 +202,12 @@ impl ProbedCode {
 
     /// `<debugop.Site …>`: which instruction of which code a site stands for.
     pub(crate) fn describe_site(&self, site: SiteInfo) -> String {
-        let place = match site.kind {
-            SiteKind::Step => {
-                let instruction = self.analysis.get(site.first);
-                format!(
-                    "before {} {}",
-                    instruction.offset,
-                    instruction.opcode.name(VERSION)
-                )
-            }
-            SiteKind::Unwind => "for exceptions that leave".to_owned(),
+        let place = if site.is_unwind() {
+            "for exceptions that leave".to_owned()
+        } else {
+            let instruction = self.analysis.get(site.first);
+            let name = instruction.opcode.name(VERSION);
+            format!("before {} {name}", instruction.offset)
         };
         format!("<debugop.Site {place} in {}>", self.qualname)
     }

@@ -1,15 +1,15 @@
 //! How a code object gets its probes: the copy with sites in its constants.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, InstrIdx, Op, Opcode, Place};
+use debugop_bytecode::{Analysis, Insertion, InstrIdx, Op, Opcode, Place, SiteVisitor};
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
-use pyo3::{Bound, PyAny, PyErr, PyResult};
+use pyo3::{Bound, PyErr, PyResult};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
-use super::{ProbedCode, SiteInfo, SiteKind, WantsNested};
+use super::{ProbedCode, SiteInfo, WantsNested};
 use crate::code_object::{CodeFields, parts, with_parts};
+use crate::constants::Constants;
 use crate::engine::Engine;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
@@ -46,19 +46,25 @@ impl ProbedCode {
             .getattr(names::co_consts(py))?
             .cast_into()
             .map_err(PyErr::from)?;
-        let mut layout = ProbeLayout::plan(&analysis, constants.len());
-        let unwind = layout.unwind_sequence();
+        let mut plan = Plan::of(&analysis);
         let (parts, map) = {
-            let insertions = layout.insertions();
+            let sequence = probe(constants.len());
+            let unwind = probe(constants.len() + plan.places.len());
             let unwind = debugop_bytecode::Unwind { sequence: &unwind };
+            let insertions = (0..).zip(&plan.places).map(|(first, &place)| Insertion {
+                place,
+                sequence: &sequence,
+                first,
+            });
             parts(
-                debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind))
+                debugop_bytecode::insert(&view, &analysis, insertions, Some(unwind))
                     .map_err(bad)?,
             )
         };
 
-        let (mut consts, nested, has_refused) =
-            probe_constants(&constants, module, wants, nesting)?;
+        let mut consts = Constants::new(py, constants.len() + plan.sites.len())?;
+        let (nested, has_refused) =
+            probe_constants(&constants, module, wants, nesting, &mut consts)?;
         let callables = analysis
             .instructions()
             .iter()
@@ -76,7 +82,8 @@ impl ProbedCode {
             nested,
             has_refused,
             callables,
-            further: std::mem::take(&mut layout.further),
+            further: std::mem::take(&mut plan.further).into(),
+            sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
             copy: GilCell::default(),
@@ -84,10 +91,8 @@ impl ProbedCode {
             native: GilCell::default(),
             watchers: GilCell::default(),
         });
-        for &info in &layout.sites {
-            consts.push(site::new_site(py, &probed_code, info)?);
-        }
-        let copy = with_parts(original, &parts, consts)?;
+        site::new_sites(py, &probed_code, &plan.sites, |site| consts.push(site))?;
+        let copy = with_parts(original, &parts, &consts.finish())?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.copy.set(py, copy.as_ptr() as usize);
         Ok((probed_code, copy))
@@ -130,7 +135,8 @@ impl ProbedCode {
             nested: Vec::new(),
             has_refused: false,
             callables,
-            further: Vec::new(),
+            further: Box::default(),
+            sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape,
             copy: GilCell::default(),
@@ -141,65 +147,60 @@ impl ProbedCode {
     }
 }
 
-/// Sites and the instruction sequences that enter them.
-struct ProbeLayout {
+/// A probe at every place that reports something, and one for exceptions that leave.
+struct Plan {
+    /// Of all but the last of the sites.
+    places: Vec<Place>,
     sites: Vec<SiteInfo>,
     further: Vec<InstrIdx>,
-    places: Vec<Place>,
-    sequences: Vec<[(Opcode, u32); 3]>,
-    unwind: [(Opcode, u32); 3],
 }
 
-impl ProbeLayout {
-    /// A probe at every place that reports something, and one for exceptions that leave. Site `n` becomes constant
-    /// `constants + n`.
-    fn plan(analysis: &Analysis, constants: usize) -> Self {
-        let plan = debugop_bytecode::sites(analysis);
-        let mut layout = Self {
-            sites: Vec::new(),
-            further: Vec::new(),
-            places: Vec::new(),
-            sequences: Vec::new(),
-            unwind: probe(0),
+impl Plan {
+    fn of(analysis: &Analysis) -> Self {
+        let most = analysis.instructions().len();
+        let mut found = Planned {
+            analysis,
+            plan: Self {
+                places: Vec::with_capacity(most),
+                sites: Vec::with_capacity(most + 1),
+                further: Vec::new(),
+            },
         };
-        for site in plan.sites {
-            let Some(&first) = site.reports.first() else {
-                continue;
-            };
-            layout.sequences.push(probe(constants + layout.sites.len()));
-            layout.places.push(site.place);
-            let reached = |one: &&InstrIdx| analysis.depth(**one).is_some();
-            layout.sites.push(SiteInfo {
-                kind: SiteKind::Step,
-                first,
-                further: (layout.further.len() as u32, site.reports.len() as u32 - 1),
-                depth: analysis
-                    .depth(first)
-                    .and_then(|depth| NonZeroU32::new(depth + 1)),
-                steps: site.reports.iter().filter(reached).count() as u32,
-            });
-            layout.further.extend_from_slice(&site.reports[1..]);
-        }
-        layout.unwind = probe(constants + layout.sites.len());
-        layout.sites.push(SiteInfo {
-            kind: SiteKind::Unwind,
+        debugop_bytecode::visit_sites(analysis, &mut found);
+        let mut plan = found.plan;
+        plan.sites.push(SiteInfo {
             first: InstrIdx(0),
-            further: (0, 0),
-            depth: None,
-            steps: 1,
+            further: 0,
+            count: 0,
+            depth: SiteInfo::UNWIND,
         });
-        layout
+        plan
     }
+}
 
-    fn unwind_sequence(&self) -> [(Opcode, u32); 3] {
-        self.unwind
-    }
+/// A [`Plan`] that is being made.
+struct Planned<'a> {
+    analysis: &'a Analysis,
+    plan: Plan,
+}
 
-    fn insertions(&self) -> Vec<debugop_bytecode::Insertion<'_>> {
-        let pairs = self.places.iter().zip(&self.sequences);
-        pairs
-            .map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence })
-            .collect()
+impl SiteVisitor for Planned<'_> {
+    #[inline]
+    fn site(&mut self, place: Place, reports: &[InstrIdx]) {
+        let plan = &mut self.plan;
+        // Whatever a site reports is reached, because all of it executes together.
+        if let Some((&first, others)) = reports.split_first()
+            && let Some(depth) = self.analysis.depth(first)
+        {
+            plan.places.push(place);
+            plan.sites.push(SiteInfo {
+                first,
+                further: plan.further.len() as u32,
+                count: others.len() as u32,
+                depth,
+            });
+            plan.further.extend_from_slice(others);
+        }
     }
 }
 
@@ -213,18 +214,16 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     ]
 }
 
-/// Constants, the probed code objects among them, and whether others were left as they are.
-type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>, bool);
-
-/// The constants with the nested code objects that `wants` names replaced by their probed copies, and those.
+/// Puts the constants to `consts`, the nested code objects that `wants` names replaced by their probed copies; returns those, and whether
+/// others were left as they are.
 fn probe_constants<'py>(
     constants: &Bound<'py, PyTuple>,
     module: &str,
     wants: WantsNested<'_>,
     nesting: u32,
-) -> PyResult<ProbedConstants<'py>> {
+    consts: &mut Constants<'py>,
+) -> PyResult<(Vec<Arc<ProbedCode>>, bool)> {
     let (mut nested, mut has_refused) = (Vec::new(), false);
-    let mut consts = Vec::with_capacity(constants.len());
     for constant in constants.iter() {
         let wanted = constant
             .cast_exact::<PyCode>()
@@ -246,5 +245,5 @@ fn probe_constants<'py>(
             }
         }
     }
-    Ok((consts, nested, has_refused))
+    Ok((nested, has_refused))
 }
