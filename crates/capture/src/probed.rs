@@ -12,15 +12,15 @@ use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{Analysis, InstrIdx, OffsetMap};
 use debugop_filter::CodeNames;
-use pyo3::types::{PyAnyMethods, PyCode};
-use pyo3::{Bound, Py, PyResult, Python};
+use pyo3::types::{PyCode, PyTupleMethods};
+use pyo3::{Bound, Py, Python};
 
+use crate::code_object;
 use crate::engine::Engine;
 use crate::extra;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
-use crate::names;
 use crate::site::Block;
 use crate::tracer::{Hook, Tracer};
 
@@ -180,24 +180,20 @@ impl ProbedCode {
     }
 
     /// The code objects nested in it that are left as they are, each with its name, file and the reason.
-    pub(crate) fn refused<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Vec<(Bound<'py, PyCode>, Rc<str>)>> {
+    pub(crate) fn refused<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyCode>, Rc<str>)> {
         if !self.has_refused {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let constants = self.original(py).getattr(names::co_consts(py))?;
         let mut refused = Vec::new();
-        for constant in constants.try_iter()? {
-            let Ok(code) = constant?.cast_into_exact::<PyCode>() else {
+        for constant in code_object::consts(self.original(py)).iter() {
+            let Ok(code) = constant.cast_into_exact::<PyCode>() else {
                 continue;
             };
             if let Some(Some(reason)) = extra::peek(&code, |extra| extra.refused.cloned(py)) {
                 refused.push((code, reason));
             }
         }
-        Ok(refused)
+        refused
     }
 
     /// `<debugop.Site …>`: which instruction of which code a site stands for.

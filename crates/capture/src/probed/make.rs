@@ -3,18 +3,17 @@
 use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{Analysis, Insertion, InstrIdx, Op, Opcode, Place, SiteVisitor};
-use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
-use pyo3::{Bound, PyErr, PyResult};
+use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
+use pyo3::{Borrowed, Bound, PyResult};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
 use super::{ProbedCode, SiteInfo, WantsNested};
-use crate::code_object::{CodeFields, parts, with_parts};
+use crate::code_object::{self, CodeFields, parts, with_parts};
 use crate::constants::Constants;
 use crate::engine::Engine;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
-use crate::names;
 use crate::registry;
 use crate::site;
 
@@ -42,10 +41,7 @@ impl ProbedCode {
             file: file.clone(),
             source,
         };
-        let constants: Bound<'_, PyTuple> = original
-            .getattr(names::co_consts(py))?
-            .cast_into()
-            .map_err(PyErr::from)?;
+        let constants = code_object::consts(original);
         let mut plan = Plan::of(&analysis);
         let (parts, map) = {
             let sequence = probe(constants.len());
@@ -64,7 +60,7 @@ impl ProbedCode {
 
         let mut consts = Constants::new(py, constants.len() + plan.sites.len())?;
         let (nested, has_refused) =
-            probe_constants(&constants, module, wants, nesting, &mut consts)?;
+            probe_constants(constants, module, wants, nesting, &mut consts)?;
         let callables = analysis
             .instructions()
             .iter()
@@ -217,7 +213,7 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
 /// Puts the constants to `consts`, the nested code objects that `wants` names replaced by their probed copies; returns those, and whether
 /// others were left as they are.
 fn probe_constants<'py>(
-    constants: &Bound<'py, PyTuple>,
+    constants: Borrowed<'_, 'py, PyTuple>,
     module: &str,
     wants: WantsNested<'_>,
     nesting: u32,
