@@ -15,7 +15,7 @@ use debugop_filter::CodeNames;
 use pyo3::types::{PyCode, PyTupleMethods};
 use pyo3::{Bound, Py, Python};
 
-use crate::code_object;
+use crate::code_object::{self, CodeFields};
 use crate::engine::Engine;
 use crate::extra;
 use crate::frame::CodeShape;
@@ -66,17 +66,19 @@ pub struct ProbedCode {
     module: Box<str>,
     qualname: Box<str>,
     file: Box<str>,
-    analysis: Analysis,
+    /// [`ProbedCode::analysis`].
+    analysis: OnceLock<Analysis>,
+    /// How many instructions there are.
+    length: usize,
     /// Who reports it.
     engine: Engine,
-    /// From the copy's offsets to the original's; `None` where the original itself runs.
-    map: Option<OffsetMap>,
+    /// [`ProbedCode::map`].
+    map: OnceLock<OffsetMap>,
     /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
     reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
     has_refused: bool,
-    callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
     further: Box<[InstrIdx]>,
     /// The sites in the copy.
@@ -145,10 +147,51 @@ impl ProbedCode {
         unsafe { Some(Bound::from_borrowed_ptr_or_opt(py, copy)?.cast_into_unchecked()) }
     }
 
-    /// What the original's bytecode says.
+    /// What the original's bytecode says. Made anew when it is first asked for: most code that is probed is never run.
+    ///
+    /// # Panics
+    /// No memory.
+    #[inline]
     #[must_use]
     pub fn analysis(&self) -> &Analysis {
-        &self.analysis
+        match self.analysis.get() {
+            Some(analysis) => analysis,
+            None => self.analyse_again(),
+        }
+    }
+
+    #[cold]
+    fn analyse_again(&self) -> &Analysis {
+        // Not within `get_or_init`: a thread that waits for its end would hold the GIL, which this one may have to give up.
+        let analysis = Python::attach(|py| {
+            let fields = CodeFields::read(self.original(py)).expect("it was read before");
+            Analysis::new(&fields.view()).expect("it was analysed before")
+        });
+        self.analysis.get_or_init(|| analysis)
+    }
+
+    /// From the copy's offsets to the original's; `None` where the original itself runs.
+    fn map(&self) -> Option<&OffsetMap> {
+        if self.is_observed() {
+            return None;
+        }
+        if let Some(map) = self.map.get() {
+            return Some(map);
+        }
+        // As `analyse_again`.
+        let map = Python::attach(|py| {
+            let original = self.original(py);
+            let fields = CodeFields::read(original).expect("it was read before");
+            let constants = code_object::consts(original).len();
+            let inserted = make::insert_probes(&fields, self.analysis(), constants);
+            inserted.expect("they were inserted before").1
+        });
+        Some(self.map.get_or_init(|| map))
+    }
+
+    /// How many instructions the original has.
+    pub(crate) fn length(&self) -> usize {
+        self.length
     }
 
     /// The sizes of the probed copy, which place the value stack in its frames.
@@ -176,7 +219,7 @@ impl ProbedCode {
     /// Where the callable stands below the top of the stack when `instruction` is a call, in slots (1: the top).
     #[inline]
     pub(crate) fn callable_depth(&self, instruction: InstrIdx) -> Option<u32> {
-        self.callables[instruction.0 as usize]
+        debugop_bytecode::callable_depth(VERSION, self.analysis().get(instruction))
     }
 
     /// The code objects nested in it that are left as they are, each with its name, file and the reason.
@@ -201,7 +244,7 @@ impl ProbedCode {
         let place = if site.is_unwind() {
             "for exceptions that leave".to_owned()
         } else {
-            let instruction = self.analysis.get(site.first);
+            let instruction = self.analysis().get(site.first);
             let name = instruction.opcode.name(VERSION);
             format!("before {} {name}", instruction.offset)
         };

@@ -90,7 +90,7 @@ const RECENT_LIMIT: usize = 1 << 17;
 
 /// How much memory a probed copy takes, in probed instructions of about 150 bytes: its own, and as many as the rest takes.
 fn weight(code: &ProbedCode) -> usize {
-    code.analysis().instructions().len() + 32
+    code.length() + 32
 }
 
 /// From now on the program is shown originals in place of copies: there is going to be one.

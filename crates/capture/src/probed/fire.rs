@@ -43,9 +43,7 @@ impl ProbedCode {
         ring.step(py, code, site.first, top(site.depth));
         if site.count > 0 {
             for &instruction in self.further(site) {
-                if let Some(depth) = self.analysis.depth(instruction) {
-                    ring.step(py, code, instruction, top(depth));
-                }
+                ring.step(py, code, instruction, top(site.depth));
             }
         }
         tracer.count(py, site.steps());
@@ -98,9 +96,7 @@ impl ProbedCode {
         }
         fire(EventKind::Instruction, site.first, site.depth)?;
         for &instruction in self.further(site) {
-            if let Some(depth) = self.analysis.depth(instruction) {
-                fire(EventKind::Instruction, instruction, depth)?;
-            }
+            fire(EventKind::Instruction, instruction, site.depth)?;
         }
         Ok(())
     }
@@ -116,7 +112,7 @@ impl ProbedCode {
         if self.reported.get(instruction.0 as usize) != Some(&true) {
             return Ok(());
         }
-        let depth = self.analysis.depth(instruction).unwrap_or_default();
+        let depth = self.analysis().depth(instruction).unwrap_or_default();
         self.fire_observed(py, frame, EventKind::Instruction, instruction, depth)
     }
 
@@ -129,7 +125,7 @@ impl ProbedCode {
     ) -> Result<(), Raised> {
         // A generator that never started has no step, and no DEBUG_OP sees an exception that is thrown into it.
         if self
-            .analysis
+            .analysis()
             .first_resume()
             .is_none_or(|first| instruction < first)
         {

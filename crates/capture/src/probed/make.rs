@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, Insertion, InstrIdx, Op, Opcode, Place, SiteVisitor};
+use debugop_bytecode::{
+    Analysis, CodeParts, Insertion, InstrIdx, OffsetMap, Op, Opcode, Place, SiteVisitor, Unwind,
+};
 use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyResult};
 
@@ -33,52 +35,34 @@ impl ProbedCode {
         if nesting >= MAX_NESTING {
             return Err(ProbeError::too_deep(original));
         }
+        let constants = code_object::consts(original);
         let fields = CodeFields::read(original)?;
-        let view = fields.view();
         let (analysis, qualname, file) = analyse(original, &fields)?;
-        let bad = |source| ProbeError::Bytecode {
+        let inserted = insert_probes(&fields, &analysis, constants.len());
+        let (parts, _, plan) = inserted.map_err(|source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
-        };
-        let constants = code_object::consts(original);
-        let mut plan = Plan::of(&analysis);
-        let (parts, map) = {
-            let sequence = probe(constants.len());
-            let unwind = probe(constants.len() + plan.places.len());
-            let unwind = debugop_bytecode::Unwind { sequence: &unwind };
-            let insertions = (0..).zip(&plan.places).map(|(first, &place)| Insertion {
-                place,
-                sequence: &sequence,
-                first,
-            });
-            parts(
-                debugop_bytecode::insert(&view, &analysis, insertions, Some(unwind))
-                    .map_err(bad)?,
-            )
-        };
-
+        })?;
+        let length = analysis.instructions().len();
+        // Before what is nested needs the memory.
+        drop(analysis);
         let mut consts = Constants::new(py, constants.len() + plan.sites.len())?;
         let (nested, has_refused) =
             probe_constants(constants, module, wants, nesting, &mut consts)?;
-        let callables = analysis
-            .instructions()
-            .iter()
-            .map(|one| debugop_bytecode::callable_depth(VERSION, one))
-            .collect();
         let probed_code = Arc::new(Self {
             original: original.clone().unbind(),
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
-            analysis,
+            analysis: OnceLock::new(),
+            length,
             engine: Engine::Inject,
-            map: Some(map),
+            map: OnceLock::new(),
             reported: Box::default(),
             nested,
             has_refused,
-            callables,
-            further: std::mem::take(&mut plan.further).into(),
+            further: plan.further.into(),
             sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
@@ -112,11 +96,6 @@ impl ProbedCode {
                 reported[instruction.0 as usize] = analysis.depth(instruction).is_some();
             }
         }
-        let callables = analysis
-            .instructions()
-            .iter()
-            .map(|one| debugop_bytecode::callable_depth(VERSION, one))
-            .collect();
         let shape = OnceLock::new();
         shape.get_or_init(|| CodeShape::of(original));
         Ok(Arc::new(Self {
@@ -124,13 +103,13 @@ impl ProbedCode {
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
-            analysis,
+            length: analysis.instructions().len(),
+            analysis: analysis.into(),
             engine,
-            map: None,
+            map: OnceLock::new(),
             reported,
             nested: Vec::new(),
             has_refused: false,
-            callables,
             further: Box::default(),
             sites: GilCell::default(),
             lastis: OnceLock::new(),
@@ -143,8 +122,29 @@ impl ProbedCode {
     }
 }
 
+/// `fields` with a probe at every place that reports something, where the instructions are then, and the sites. The code object has
+/// so many `constants`, behind which those of the sites stand.
+pub(super) fn insert_probes(
+    fields: &CodeFields<'_>,
+    analysis: &Analysis,
+    constants: usize,
+) -> Result<(CodeParts, OffsetMap, Plan), debugop_bytecode::Error> {
+    let plan = Plan::of(analysis);
+    let sequence = probe(constants);
+    let unwind = probe(constants + plan.places.len());
+    let insertions = (0..).zip(&plan.places).map(|(first, &place)| Insertion {
+        place,
+        sequence: &sequence,
+        first,
+    });
+    let unwind = Unwind { sequence: &unwind };
+    let inserted = debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let (parts, map) = parts(inserted);
+    Ok((parts, map, plan))
+}
+
 /// A probe at every place that reports something, and one for exceptions that leave.
-struct Plan {
+pub(super) struct Plan {
     /// Of all but the last of the sites.
     places: Vec<Place>,
     sites: Vec<SiteInfo>,
