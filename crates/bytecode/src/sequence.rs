@@ -130,7 +130,11 @@ impl<'a> Sequences<'a> {
         let at = at + prefixes as usize;
         put(units, at, self.version, opcode, arg, prefixes);
         let end = at + 1 + self.rest.len();
-        units[at + 1..end].copy_from_slice(&self.rest);
+        match (&mut units[at + 1..end], self.rest.as_slice()) {
+            // As a probe has it: not worth a call of `memcpy`.
+            ([one, two], &[first, second]) => (*one, *two) = (first, second),
+            (units, rest) => units.copy_from_slice(rest),
+        }
         end
     }
 
