@@ -14,6 +14,7 @@ import argparse
 import concurrent.futures
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,9 @@ def main():
     parser.add_argument("here")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
+    # A shell's background job ignores it, and so would the tests, some of which then wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     suite = Suite(options.minor, options.here, options.again)
     listed = suite.tests()
     wanted = options.tests or ([test for test in listed if test in files.FAST] if options.fast else listed)

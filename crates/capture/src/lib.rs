@@ -12,8 +12,11 @@
 )]
 
 pub mod activation;
+mod builtin;
 mod code_object;
 pub mod collector;
+#[cfg(Py_3_13)]
+mod crossinterp;
 mod engine;
 mod event;
 mod extra;
