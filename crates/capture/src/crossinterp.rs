@@ -13,7 +13,7 @@ use pyo3::exceptions::PySystemError;
 use pyo3::types::{
     PyCode, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods, PyStringMethods,
 };
-use pyo3::{Bound, PyAny, PyResult, Python, ffi};
+use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
 use crate::builtin::{self, Arguments, Function, Watched};
 use crate::code_object;
@@ -35,9 +35,6 @@ enum Role {
     /// The same for any object; tuples are sent item by item.
     #[cfg(Py_3_14)]
     Object,
-    /// The same for each value of a dict.
-    #[cfg(Py_3_14)]
-    Namespace,
 }
 
 /// A function that sends objects.
@@ -71,29 +68,22 @@ const SENDERS: [Sender; 3] = [
     sender::<2>("run_func", &[(1, "func", Role::Script)]),
 ];
 
+/// The values of namespaces (`shared`, `updates`) must be shareable without any of this, which functions are not.
 #[cfg(Py_3_14)]
-const SENDERS: [Sender; 7] = [
+const SENDERS: [Sender; 5] = [
     sender::<0>(
         "call",
         &[(1, "callable", Role::Callable), (2, "args", Role::Object)],
     ),
-    sender::<1>(
-        "exec",
-        &[(1, "code", Role::Script), (2, "shared", Role::Namespace)],
-    ),
-    sender::<2>(
-        "run_func",
-        &[(1, "func", Role::Script), (2, "shared", Role::Namespace)],
-    ),
-    sender::<3>("run_string", &[(2, "shared", Role::Namespace)]),
-    sender::<4>("set___main___attrs", &[(1, "updates", Role::Namespace)]),
+    sender::<1>("exec", &[(1, "code", Role::Script)]),
+    sender::<2>("run_func", &[(1, "func", Role::Script)]),
     Sender {
         module: "_interpqueues",
-        ..sender::<5>("put", &[(1, "obj", Role::Object)])
+        ..sender::<3>("put", &[(1, "obj", Role::Object)])
     },
     Sender {
         module: "_interpchannels",
-        ..sender::<6>("send", &[(1, "obj", Role::Object)])
+        ..sender::<4>("send", &[(1, "obj", Role::Object)])
     },
 ];
 
@@ -225,8 +215,6 @@ fn sent_as<'py>(given: &Bound<'py, PyAny>, role: Role) -> PyResult<Option<Bound<
         Role::Callable => stateless::function(given),
         #[cfg(Py_3_14)]
         Role::Object => stateless::object(given),
-        #[cfg(Py_3_14)]
-        Role::Namespace => stateless::namespace(given),
     }
 }
 
@@ -242,24 +230,25 @@ fn as_new<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bound<'py, PyCode>>
     .map(Some)
 }
 
-/// A function of the same namespace that runs what `function` shows as its code; `None` if it runs that itself, or has a closure, which
-/// cannot be sent. It has no default values.
+/// A function of the same namespace that runs what `function` shows as its code; `None` if it runs that itself. It has the closure, and no
+/// default values.
 fn stand_in<'py>(function: &Bound<'py, PyFunction>) -> PyResult<Option<Bound<'py, PyFunction>>> {
     let py = function.py();
     let code = function::code(function);
-    // SAFETY: a function; a borrowed reference or NULL without an exception.
-    if unsafe { !ffi::PyFunction_GetClosure(function.as_ptr()).is_null() } {
-        return Ok(None);
-    }
     let Some(new) = as_new(&code)? else {
         return Ok(None);
     };
-    // SAFETY: a function's globals are never NULL. A new reference or NULL with an exception. It is made of the code that is known to
-    // whoever is told of new functions.
+    // SAFETY: a function's globals are never NULL, its closure is NULL or a tuple that fits its code. A new reference or NULL with an
+    // exception. It is made of the code that is known to whoever is told of new functions.
     let made: Bound<'_, PyFunction> = unsafe {
         let globals = ffi::PyFunction_GetGlobals(function.as_ptr());
         let made = ffi::PyFunction_New(code.as_ptr(), globals);
-        Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked()
+        let made = Bound::from_owned_ptr_or_err(py, made)?;
+        let closure = ffi::PyFunction_GetClosure(function.as_ptr());
+        if !closure.is_null() && ffi::PyFunction_SetClosure(made.as_ptr(), closure) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        made.cast_into_unchecked()
     };
     function::set_code_of_new(&made, &new);
     Ok(Some(made))
@@ -268,14 +257,14 @@ fn stand_in<'py>(function: &Bound<'py, PyFunction>) -> PyResult<Option<Bound<'py
 /// 3.14+ sends stateless functions by their code, and pickles the others, which takes the very function that its module has.
 #[cfg(Py_3_14)]
 mod stateless {
+    use std::borrow::Cow;
     use std::ffi::c_int;
 
-    use pyo3::types::{
-        PyAnyMethods, PyDict, PyDictMethods, PyFunction, PyListMethods, PyTuple, PyTupleMethods,
-    };
-    use pyo3::{Bound, PyAny, PyResult, ffi};
+    use pyo3::types::{PyAnyMethods, PyFunction, PyTuple, PyTupleMethods};
+    use pyo3::{Bound, PyAny, PyErr, PyResult, ffi};
 
     use super::stand_in;
+    use crate::names;
 
     unsafe extern "C" {
         /// Whether all that a function needs is its code: 0, or -1 with an exception (`Objects/funcobject.c`). Exported for the
@@ -310,13 +299,21 @@ mod stateless {
             return Ok(None);
         };
         // SAFETY: the thread is attached, and it is a function. An exception is taken away again.
-        unsafe {
-            if _PyFunction_VerifyStateless(ffi::PyThreadState_Get(), made.as_ptr()) < 0 {
-                ffi::PyErr_Clear();
-                return Ok(None);
-            }
+        let is_stateless = unsafe {
+            let outcome = _PyFunction_VerifyStateless(ffi::PyThreadState_Get(), made.as_ptr());
+            ffi::PyErr_Clear();
+            outcome == 0
+        };
+        // What has no name to be pickled by is refused, and it is said why its code cannot be sent.
+        let is_nameless = || {
+            let qualname = function.getattr(names::qualname(function.py()))?;
+            Ok::<_, PyErr>(qualname.extract::<Cow<'_, str>>()?.contains('<'))
+        };
+        if is_stateless || is_nameless()? {
+            Ok(Some(made.into_any()))
+        } else {
+            Ok(None)
         }
-        Ok(Some(made.into_any()))
     }
 
     pub(super) fn object<'py>(given: &Bound<'py, PyAny>) -> Sent<'py> {
@@ -343,23 +340,5 @@ mod stateless {
             return Ok(None);
         }
         Ok(Some(PyTuple::new(given.py(), items)?.into_any()))
-    }
-
-    pub(super) fn namespace<'py>(given: &Bound<'py, PyAny>) -> Sent<'py> {
-        let Ok(dict) = given.cast_exact::<PyDict>() else {
-            return Ok(None);
-        };
-        let mut changed = None;
-        for item in dict.items().iter() {
-            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            if let Some(sent) = object(&value)? {
-                let changed = match &mut changed {
-                    Some(changed) => changed,
-                    None => changed.insert(dict.copy()?),
-                };
-                changed.set_item(name, sent)?;
-            }
-        }
-        Ok(changed.map(Bound::into_any))
     }
 }

@@ -47,5 +47,6 @@ names! {
     module = "__module__";
     new = "__new__";
     op_target = "op_target";
+    qualname = "__qualname__";
     tb_frame = "tb_frame";
 }
