@@ -2,7 +2,7 @@
 //!
 //! The modules `_interpreters`, `_interpqueues` and `_interpchannels` take the code that a function runs in C and marshal it
 //! (`Python/crossinterp.c`). That would be a probed copy, whose sites cannot be marshalled; and they refuse code with a `co_extra`, where we
-//! note down what we know. So their functions are given others in place of such arguments, with the same code as new. These
+//! note down what we know, and on 3.13 code that somebody monitors. So their functions are given others in place of such arguments, with the same code as new. These
 //! cannot be told from the given ones: all that gets across is the code.
 //!
 //! The modules are watched from when they are loaded: `_imp.exec_dynamic` and `exec_builtin` run their initialisation.
@@ -17,6 +17,7 @@ use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
 use crate::builtin::{self, Arguments, Function, Watched};
 use crate::code_object;
+use crate::engine::Engine;
 use crate::extra;
 use crate::function;
 use crate::gil::GilCell;
@@ -220,11 +221,17 @@ fn sent_as<'py>(given: &Bound<'py, PyAny>, role: Role) -> PyResult<Option<Bound<
 
 /// What the program has written of `code`, with nothing of ours; `None` if there is nothing of ours.
 fn as_new<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bound<'py, PyCode>>> {
-    if extra::peek(code, |_| ()).is_none() {
+    let py = code.py();
+    let is_observed = || {
+        [Engine::Monitoring, Engine::Settrace]
+            .iter()
+            .any(|engine| engine.find(py, code.as_ptr() as usize).is_some())
+    };
+    if extra::peek(code, |_| ()).is_none() && !is_observed() {
         return Ok(None);
     }
     match registry::of_copy(code) {
-        Some(entry) => code_object::duplicate(entry.original(code.py())),
+        Some(entry) => code_object::duplicate(entry.original(py)),
         None => code_object::duplicate(code),
     }
     .map(Some)
