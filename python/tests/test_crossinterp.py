@@ -7,7 +7,9 @@ import textwrap
 import pytest
 
 SUMMARY = r"[\d,]+ instructions, [^\n]*\n"
-needs_3_13 = pytest.mark.skipif(sys.version_info < (3, 13), reason="3.12 and older send nothing but text to an interpreter")
+needs_3_13 = pytest.mark.skipif(
+    sys.version_info < (3, 13), reason="3.12 and older send nothing but text to an interpreter"
+)
 needs_3_14 = pytest.mark.skipif(sys.version_info < (3, 14), reason="3.13 sends nothing but scripts to an interpreter")
 
 # What all versions from 3.13 on do: run the code of a function, or a code object.

@@ -287,9 +287,7 @@ unsafe extern "C" fn tuple_and_dict<W: Watched>(
             return std::ptr::null_mut();
         }
     };
-    let named = named
-        .as_ref()
-        .map_or(std::ptr::null_mut(), |named| named.as_ptr());
+    let named = named.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr);
     // SAFETY: CPython's own function with arguments of the kinds that it expects.
     unsafe { original(module, args.as_ptr(), named) }
 }

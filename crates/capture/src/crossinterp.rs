@@ -1,9 +1,9 @@
 //! Functions and code objects that are sent to other interpreters (3.13+): they get what the program has written.
 //!
 //! The modules `_interpreters`, `_interpqueues` and `_interpchannels` take the code that a function runs in C and marshal it
-//! (`Python/crossinterp.c`). That would be a probed copy, whose sites cannot be marshalled; and they refuse code with a `co_extra`, where we
-//! note down what we know, and on 3.13 code that somebody monitors. So their functions are given others in place of such arguments, with the same code as new. These
-//! cannot be told from the given ones: all that gets across is the code.
+//! (`Python/crossinterp.c`). That would be a probed copy, whose sites cannot be marshalled; and they refuse code with a `co_extra`,
+//! where we note down what we know, and on 3.13 code that somebody monitors. So their functions are given others in place of such
+//! arguments, with the same code as new. These cannot be told from the given ones: all that gets across is the code.
 //!
 //! The modules are watched from when they are loaded: `_imp.exec_dynamic` and `exec_builtin` run their initialisation.
 
