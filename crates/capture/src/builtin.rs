@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyRuntimeError, PySystemError};
-use pyo3::types::{PyDict, PyDictMethods, PyString, PyStringMethods, PyTuple, PyTupleMethods};
+use pyo3::types::{PyDict, PyDictMethods, PyString, PyTuple, PyTupleMethods};
 use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
 use crate::interpreter::is_main;
@@ -71,20 +71,18 @@ impl<'py> Arguments<'py> {
         self.values[..self.values.len() - self.names.len()].get(place)
     }
 
-    /// The argument that is passed at `place` or by `name`.
+    /// The argument that is passed at `place` or by `name`, and its number for [`Self::set`].
+    #[cfg(Py_3_13)]
     pub(crate) fn get(&self, place: usize, name: &str) -> Option<(usize, &Bound<'py, PyAny>)> {
         if let Some(value) = self.positional(place) {
             return Some((place, value));
         }
-        let named = self
-            .names
-            .iter()
-            .position(|given| given.to_str().is_ok_and(|given| given == name))?;
+        let named = self.names.iter().position(|given| *given == name)?;
         let index = self.values.len() - self.names.len() + named;
         Some((index, &self.values[index]))
     }
 
-    /// Replaces an argument, by the number that [`Self::get`] gave, or by its place.
+    /// Replaces an argument; the number of a positional one is its place.
     pub(crate) fn set(&mut self, index: usize, value: Bound<'py, PyAny>) {
         self.values[index] = value;
         self.changed = true;
