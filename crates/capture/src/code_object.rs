@@ -188,3 +188,27 @@ pub(crate) fn with_parts<'py>(
         Ok(Bound::from_owned_ptr_or_err(py, copy)?.cast_into_unchecked())
     }
 }
+
+/// A code object that is made of the same parts as `original`, and of which nobody has noted down anything yet.
+///
+/// # Errors
+/// `MemoryError`.
+#[cfg(Py_3_13)]
+pub(crate) fn duplicate<'py>(original: &Bound<'py, PyCode>) -> PyResult<Bound<'py, PyCode>> {
+    let fields = CodeFields::read(original)?;
+    let view = fields.view();
+    let parts = CodeParts {
+        code: view.code.to_vec(),
+        exception_table: view.exception_table.to_vec(),
+        location_table: view.location_table.to_vec(),
+        stack_size: view.stack_size,
+    };
+    let consts: Bound<'py, PyTuple> = original
+        .getattr(names::co_consts(original.py()))?
+        .cast_into()?;
+    with_parts(
+        original,
+        &parts,
+        consts.try_iter()?.collect::<PyResult<_>>()?,
+    )
+}

@@ -33,4 +33,5 @@ names! {
     module = "__module__";
     new = "__new__";
     op_target = "op_target";
+    qualname = "__qualname__";
 }

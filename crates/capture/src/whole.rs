@@ -35,7 +35,6 @@ pub(crate) mod events;
 mod roots;
 mod setter;
 mod shown;
-mod table;
 #[cfg(Py_3_12)]
 mod watcher;
 
