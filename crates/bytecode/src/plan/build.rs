@@ -15,7 +15,7 @@ use crate::analysis::{Analysis, InstrIdx, flag};
 use crate::effect::{Class, Effect, Nature, Output, effect, nature};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
-use crate::sites::{forbidden, is_call_part};
+use crate::sites::{Forbidden, forbidden, is_call_part};
 use crate::version::Version;
 
 /// More origins than this are replaced by a site where ways meet.
@@ -55,8 +55,7 @@ impl State {
 
     fn set(&mut self, slot: Slot, symbol: Option<Symbol>) {
         self.pending.retain(|pending| pending.0 != slot);
-        self.pending
-            .extend(symbol.map(|symbol| (slot, symbol)));
+        self.pending.extend(symbol.map(|symbol| (slot, symbol)));
     }
 
     fn is_outstanding(&self) -> bool {
@@ -166,7 +165,9 @@ impl Builder<'_> {
             loop {
                 self.block_labels[index as usize] = label;
                 if index <= end
-                    || self.analysis.has(InstrIdx(index), flag::JUMP_TARGET | flag::HANDLER)
+                    || self
+                        .analysis
+                        .has(InstrIdx(index), flag::JUMP_TARGET | flag::HANDLER)
                     || self.flow(index - 1) != Flow::Next
                 {
                     break;
@@ -178,12 +179,19 @@ impl Builder<'_> {
     }
 
     fn flow(&self, index: u32) -> Flow {
-        self.analysis.info(index).map_or(Flow::Next, |info| info.flow)
+        self.analysis
+            .info(index)
+            .map_or(Flow::Next, |info| info.flow)
     }
 
     fn effect(&self, index: u32, jump: bool) -> Effect {
         let instruction = &self.analysis.instructions[index as usize];
-        let found = effect(self.analysis.version, instruction.opcode, instruction.arg, jump);
+        let found = effect(
+            self.analysis.version,
+            instruction.opcode,
+            instruction.arg,
+            jump,
+        );
         found.unwrap_or_else(|| unreachable!("decoding has made sure that the opcode is defined"))
     }
 
@@ -322,7 +330,9 @@ impl Builder<'_> {
             (Some(state), None) | (None, Some(state)) => Some(state),
             (None, None) => None,
             (Some(_), Some(_)) => {
-                unreachable!("what falls to an instruction that is reached in other ways is joined to them")
+                unreachable!(
+                    "what falls to an instruction that is reached in other ways is joined to them"
+                )
             }
         };
         if self.analysis.is_handler(here) {
@@ -388,7 +398,9 @@ impl Builder<'_> {
         if touches.count == 0 && !self.is_needed(last, state) {
             return Ok(());
         }
-        let place = self.place_before(index).ok_or_else(|| self.no_place(index))?;
+        let place = self
+            .place_before(index)
+            .ok_or_else(|| self.no_place(index))?;
         self.put(place, SiteKind::Step, state);
         let lowest = self.below(last, touches.below);
         if let Some(site) = self.sites.get_mut(&place.order()) {
@@ -437,7 +449,15 @@ impl Builder<'_> {
             return state.is_outstanding() || state.origins[..] != [label];
         }
         // Beyond a jump that depends on a value there is no place for a site of its own.
-        self.conflicts(target.0, state)
+        self.conflicts(target.0, state) || self.is_closed(target.0)
+    }
+
+    /// Whether control falls to an instruction that jumps lead to as well, with no place for a site on the way: at the end of a `for`
+    /// loop. Then the others have one.
+    fn is_closed(&self, target: u32) -> bool {
+        let before = InstrIdx(target - 1);
+        let reason = forbidden(self.analysis, Place::After(before));
+        reason == Some(Forbidden::ExhaustedFor)
     }
 
     /// The class of an instruction. On 3.11 and 3.12 jumps call what makes a bool of their operand, on 3.11 a local may be unbound.
@@ -553,6 +573,7 @@ impl Builder<'_> {
             self.apply(index, true, &mut jumped, Some(&mut next_symbol));
             self.next_symbol = next_symbol;
             self.join(target.0, jumped);
+            next_symbol = self.next_symbol;
         }
         if !matches!(flow, Flow::Next | Flow::Conditional | Flow::Yield) {
             return Ok(None);
@@ -565,7 +586,9 @@ impl Builder<'_> {
     /// Goes on to the next instruction, with a site on the way where one is needed.
     fn fall(&mut self, index: u32, mut state: State) -> Result<Option<State>, PlanError> {
         let next = index + 1;
-        let shared = self.analysis.has(InstrIdx(next), flag::JUMP_TARGET | flag::HANDLER);
+        let shared = self
+            .analysis
+            .has(InstrIdx(next), flag::JUMP_TARGET | flag::HANDLER);
         let needed = state.pending.len() > MANY_PENDING || shared && self.conflicts(next, &state);
         if needed {
             let place =

@@ -30,7 +30,9 @@ pub enum Violation {
         site: u32,
     },
     /// A frame starts, goes on or handles an exception unseen.
-    #[error("there is no site at instruction {at}, where a frame begins, goes on or handles an exception")]
+    #[error(
+        "there is no site at instruction {at}, where a frame begins, goes on or handles an exception"
+    )]
     Missing {
         /// Index of the instruction.
         at: u32,
@@ -60,7 +62,9 @@ pub enum Violation {
         at: u32,
     },
     /// An object may have been changed by another instruction than the one behind a site.
-    #[error("instruction {at} may change an object, and no site that says so is before it (from site {site})")]
+    #[error(
+        "instruction {at} may change an object, and no site that says so is before it (from site {site})"
+    )]
     Untouched {
         /// Index of the site.
         site: u32,
@@ -149,7 +153,13 @@ impl Checker<'_> {
     }
 
     fn op(&self, at: InstrIdx) -> Option<Op> {
-        Some(self.analysis.get(at).opcode.info(self.analysis.version())?.op)
+        Some(
+            self.analysis
+                .get(at)
+                .opcode
+                .info(self.analysis.version())?
+                .op,
+        )
     }
 
     fn flow(&self, at: InstrIdx) -> Flow {
@@ -183,7 +193,9 @@ impl Checker<'_> {
             if !reached.insert(at) {
                 return Err(Violation::Ambiguous { site, at: at.0 });
             }
-            if matches!(self.flow(at), Flow::Return | Flow::Yield) && std::mem::replace(&mut left, true) {
+            if matches!(self.flow(at), Flow::Return | Flow::Yield)
+                && std::mem::replace(&mut left, true)
+            {
                 return Err(Violation::TwoExits { site, at: at.0 });
             }
             let told = self.before(site, &way)?;
@@ -237,7 +249,13 @@ impl Checker<'_> {
     }
 
     /// The values not looked at after an instruction.
-    fn execute(&self, site: u32, way: &Way, jump: bool, told: Option<u32>) -> Result<Symbols, Violation> {
+    fn execute(
+        &self,
+        site: u32,
+        way: &Way,
+        jump: bool,
+        told: Option<u32>,
+    ) -> Result<Symbols, Violation> {
         let (version, at) = (self.analysis.version(), way.at);
         let instruction = self.analysis.get(at);
         let Some(effect) = effect(version, instruction.opcode, instruction.arg, jump) else {
@@ -250,7 +268,9 @@ impl Checker<'_> {
         let before = symbols.clone();
         let mut made = at.0 * 2 * (MOST_PUSHES + 1);
         let mut value = |output: Output| match output {
-            Output::Below(below) | Output::Next(below) => before.get(&(base + depth - below)).copied(),
+            Output::Below(below) | Output::Next(below) => {
+                before.get(&(base + depth - below)).copied()
+            }
             Output::Local(local) => before.get(&local).copied(),
             Output::Bool | Output::Produced => {
                 made += 2;
