@@ -242,7 +242,10 @@ impl Machine {
 
     fn known_frame(&mut self, frame: &stream::Frame) -> Result<Frame, Error> {
         let object = self.code(frame.code)?;
-        let at = self.unit(&object, frame.unit)?;
+        let at = match frame.executing {
+            true => self.unit(&object, frame.unit)?,
+            false => self.instruction(&object, frame.unit)?,
+        };
         let mut slots: Vec<Value> = frame.slots.iter().map(|&value| value.into()).collect();
         slots.truncate(self.most_slots(&object));
         self.count_slots(slots.len())?;
@@ -275,8 +278,12 @@ impl Machine {
 
     /// The instruction at a code unit; of a call's parts, the call.
     fn unit(&self, code: &Code, unit: u32) -> Result<InstrIdx, Error> {
+        Ok(call_of(code, self.instruction(code, unit)?))
+    }
+
+    fn instruction(&self, code: &Code, unit: u32) -> Result<InstrIdx, Error> {
         let missing = || self.error(ErrorKind::Unit(code.data().number, unit));
-        Ok(call_of(code, code.at_unit(unit).ok_or_else(missing)?))
+        code.at_unit(unit).ok_or_else(missing)
     }
 
     /// Stores definitions, changes of the last instruction or all others.
