@@ -203,12 +203,5 @@ pub(crate) fn duplicate<'py>(original: &Bound<'py, PyCode>) -> PyResult<Bound<'p
         location_table: view.location_table.to_vec(),
         stack_size: view.stack_size,
     };
-    let consts: Bound<'py, PyTuple> = original
-        .getattr(names::co_consts(original.py()))?
-        .cast_into()?;
-    with_parts(
-        original,
-        &parts,
-        consts.try_iter()?.collect::<PyResult<_>>()?,
-    )
+    with_parts(original, &parts, &consts(original))
 }
