@@ -218,9 +218,9 @@ impl Transcript {
                 self.current = thread.number.0;
                 self.stacks.insert(self.current, Vec::new());
             }
-            Prefix::ThreadEnd => {
-                self.put(0, |encoder, _| encoder.thread_end());
-                self.stack().clear();
+            &Prefix::ThreadEnd(number) => {
+                self.put(0, |encoder, _| encoder.thread_end(number));
+                self.stacks.insert(number.0, Vec::new());
             }
             &Prefix::Pop(frames) => {
                 self.put(0, |encoder, _| encoder.pop(frames));

@@ -273,8 +273,11 @@ impl Maker<'_> {
             }
             2 => record.prefixes.push(Prefix::Lost(Reason(self.number()))),
             3 => {
-                record.prefixes.push(Prefix::ThreadEnd);
-                self.stack().clear();
+                let number = self.below(self.stacks.len() as u64) as u32;
+                record
+                    .prefixes
+                    .push(Prefix::ThreadEnd(ThreadNumber(number)));
+                self.stacks.insert(number, Vec::new());
             }
             _ => {}
         }
