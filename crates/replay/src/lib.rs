@@ -8,15 +8,22 @@
 
 mod chunk;
 mod code;
+mod describe;
 mod error;
+mod index;
 mod machine;
+mod moment;
+mod recording;
 pub mod segment;
 mod state;
 mod value;
 
 pub use chunk::Chunk;
 pub use code::{Code, CodeData, Codes};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, OpenError};
+pub use index::{ChunkEntry, Index};
 pub use machine::{Machine, Step};
+pub use moment::Moment;
+pub use recording::Recording;
 pub use state::{Frame, Object, State, Thread};
 pub use value::Value;
