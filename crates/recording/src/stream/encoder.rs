@@ -343,9 +343,9 @@ impl Encoder<'_> {
         self.varint(below);
     }
 
-    /// The current thread has ended.
-    pub fn thread_end(&mut self) {
-        self.tag(tag::THREAD_END);
+    /// A thread has ended, which may be another one than the current one.
+    pub fn thread_end(&mut self, number: super::ThreadNumber) {
+        self.tagged(tag::THREAD_END, u64::from(number.0));
     }
 
     /// So many frames of the current thread have ended or been suspended; nothing for 0.

@@ -119,8 +119,8 @@ pub struct Frame {
 pub enum Prefix {
     /// The current thread, of which so many bottom frames are not in this chunk, is introduced.
     Thread(Box<Thread>),
-    /// The current thread has ended.
-    ThreadEnd,
+    /// This thread has ended, and its frames with it.
+    ThreadEnd(ThreadNumber),
     /// So many frames of the current thread, at least 1, have ended or been suspended.
     Pop(u32),
     /// This new frame starts.

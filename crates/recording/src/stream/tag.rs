@@ -62,7 +62,7 @@ pub const SITE: u8 = 0x61;
 pub const THREAD: u8 = 0x62;
 /// From here on this thread, first seen in this chunk: number, native id, name.
 pub const THREAD_NEW: u8 = 0x63;
-/// The current thread has ended.
+/// A thread has ended: varint, its number. The current one may be another.
 pub const THREAD_END: u8 = 0x64;
 /// One frame of the current thread has ended or been suspended.
 pub const POP_1: u8 = 0x65;
