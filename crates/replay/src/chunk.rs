@@ -177,23 +177,6 @@ impl Chunk {
         })
     }
 
-    /// How things were when it began.
-    pub fn keyframe(&self) -> &Keyframe {
-        &self.keyframe
-    }
-
-    /// The sites that fire in it, in order.
-    pub(crate) fn sites(&self) -> Box<[u32]> {
-        let mut sites: Vec<u32> = self
-            .records
-            .iter()
-            .filter_map(|record| Some(record.site?.0))
-            .collect();
-        sites.sort_unstable();
-        sites.dedup();
-        sites.into()
-    }
-
     /// Number of records.
     pub(crate) fn len(&self) -> usize {
         self.records.len() - 1

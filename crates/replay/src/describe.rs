@@ -1,60 +1,21 @@
 //! What a recording says of code objects and values, as data that can be shown.
 
-use debugop_bytecode::{Locals, Version};
-use debugop_recording::file::{CodeRecord, Constant};
+use debugop_recording::file::Constant;
 use debugop_recording::stream::{Arguments, BigInt, Contents, Kind, Type};
 use debugop_value::{self as data, Bytes, Exception, Text};
 
 use crate::chunk::Chunk;
-use crate::code::{CodeData, Codes};
+use crate::code::Codes;
 use crate::state::{Object, State};
 use crate::value::Value;
-
-/// `CO_VARARGS` and `CO_VARKEYWORDS` (`Include/cpython/code.h`).
-const VARIADIC: [u32; 2] = [0x04, 0x08];
 
 /// A name as text: WTF-8 whose surrogates, which no compiler lets into a name, are shown as U+FFFD.
 pub(crate) fn name(wtf8: &[u8]) -> String {
     String::from_utf8_lossy(wtf8).into_owned()
 }
 
-/// A code object of a recording of this version.
-pub(crate) fn code_data(record: &CodeRecord, version: Version) -> CodeData {
-    let locals = record.locals.iter().filter(|local| local.kind.is_local());
-    let variadic = VARIADIC.iter().filter(|&flag| record.flags & flag != 0);
-    let arguments = record
-        .argument_count
-        .saturating_add(record.keyword_only_count)
-        .saturating_add(variadic.count() as u32);
-    let locals = locals.count() as u32;
-    CodeData {
-        number: record.number,
-        site_base: record.site_base,
-        version,
-        code: record.code.clone(),
-        exception_table: record.exception_table.clone(),
-        location_table: record.location_table.clone(),
-        first_line: record.first_line,
-        stack_size: record.stack_size,
-        locals: Locals {
-            locals,
-            slots: record.locals.len() as u32,
-            arguments: arguments.min(locals),
-        },
-        local_names: record
-            .locals
-            .iter()
-            .map(|local| name(&local.name))
-            .collect(),
-        names: record.names.iter().map(|wtf8| name(wtf8)).collect(),
-        constants: record.constants.iter().map(constant).collect(),
-        filename: name(&record.filename),
-        qualname: name(&record.qualname),
-    }
-}
-
 fn text(wtf8: &[u8]) -> Text {
-    let length = data::Text::from_wtf8(wtf8, 0).code_points().count() as u64;
+    let length = Text::from_wtf8(wtf8, 0).code_points().count() as u64;
     Text::from_wtf8(wtf8, length)
 }
 
@@ -65,7 +26,7 @@ fn bytes(head: &[u8], length: u64) -> Bytes {
     }
 }
 
-fn constant(constant: &Constant) -> data::Value {
+pub(crate) fn constant(constant: &Constant) -> data::Value {
     let all = |items: &[Constant]| -> data::Items {
         data::Items::whole(0, items.iter().map(self::constant).collect::<Vec<_>>())
     };
@@ -133,7 +94,7 @@ impl Describer<'_> {
             Value::Constant(code, index) => {
                 let code = self.codes.get(code);
                 code.and_then(|code| code.data().constants.get(index as usize))
-                    .cloned()
+                    .map(constant)
                     .unwrap_or_else(|| data::Value::Unknown("damaged".into()))
             }
             Value::Unknown(reason) => data::Value::Unknown(why(reason).into()),

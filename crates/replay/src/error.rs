@@ -31,6 +31,12 @@ pub enum ErrorKind {
     /// A code object that has no plan, so it cannot have been recorded.
     #[error("code object {0}: {1}")]
     Plan(u32, PlanError),
+    /// Plans have changed since it was recorded.
+    #[error("code object {0} was recorded by plans of version {1}, which are not known here")]
+    PlanVersion(u32, u16),
+    /// The plan is not the one by which it was recorded.
+    #[error("code object {0} was recorded by another plan")]
+    Captures(u32),
     /// Sites of two code objects overlap, or are too many.
     #[error("code object {0} claims sites that another one has")]
     Sites(u32),
@@ -65,35 +71,4 @@ pub enum ErrorKind {
     /// There is no such step.
     #[error("there is no step {0}")]
     NoStep(u64),
-}
-
-impl Error {
-    /// Of no chunk in particular.
-    pub(crate) fn at_start(kind: ErrorKind) -> Self {
-        Self {
-            chunk: 0,
-            offset: 0,
-            kind,
-        }
-    }
-}
-
-/// Why a recording cannot be replayed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    File(#[from] debugop_recording::file::Error),
-    /// What it holds does not fit together.
-    #[error(transparent)]
-    Replay(#[from] Error),
-    /// It was recorded on an interpreter whose bytecode is not known.
-    #[error(
-        "it was recorded on Python {0}.{1}, and this debugop knows the bytecode of 3.11 to 3.15"
-    )]
-    Interpreter(u32, u32),
-    /// It was recorded with plans of another version.
-    #[error("its probe plans have version {0}; this debugop knows version {known}", known = debugop_bytecode::plan::PLAN_VERSION)]
-    Plan(u16),
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, SiteKind};
+use debugop_recording::file::Constant;
 use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
 use rustc_hash::FxHashMap;
 
@@ -30,6 +31,17 @@ pub struct Step {
     pub code: u32,
     /// The instruction.
     pub at: InstrIdx,
+}
+
+/// A state between two records, to which a machine can go back.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint {
+    /// Index of the record that comes next.
+    pub(crate) record: usize,
+    /// The step that comes next.
+    pub(crate) number: u64,
+    state: State,
+    slots: usize,
 }
 
 /// What follows a way.
@@ -192,7 +204,32 @@ impl Machine {
 
     /// Whether no record has been begun and not ended.
     pub(crate) fn is_between_records(&self) -> bool {
-        self.run.is_none() && matches!(self.phase, Phase::End)
+        self.run.is_none()
+            && matches!(self.phase, Phase::End)
+            && matches!(self.after, After::Nothing)
+    }
+
+    /// The state now; `None` within a record.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.is_between_records().then(|| Checkpoint {
+            record: self.next_record,
+            number: self.number,
+            state: self.state.clone(),
+            slots: self.slots,
+        })
+    }
+
+    /// Goes back to a state of the same chunk.
+    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) {
+        self.state.clone_from(&checkpoint.state);
+        self.number = checkpoint.number;
+        self.next_record = checkpoint.record;
+        self.slots = checkpoint.slots;
+        self.phase = Phase::End;
+        self.run = None;
+        self.after = After::Nothing;
+        self.raised = None;
+        self.presented = false;
     }
 
     /// Index of the record that comes next.
@@ -263,7 +300,7 @@ impl Machine {
     }
 
     fn most_slots(&self, code: &Code) -> usize {
-        code.data().locals.slots as usize + code.data().stack_size as usize
+        code.locals().slots as usize + code.data().stack_size as usize
     }
 
     fn count_slots(&mut self, slots: usize) -> Result<(), Error> {
@@ -375,9 +412,8 @@ impl Machine {
                 self.thread(thread)?;
                 self.state.current = thread.number;
             }
-            Prefix::ThreadEnd => {
-                let current = self.state.current;
-                if let Some(thread) = self.state.threads.get_mut(&current) {
+            Prefix::ThreadEnd(number) => {
+                if let Some(thread) = self.state.threads.get_mut(number) {
                     thread.frames.clear();
                 }
             }
@@ -456,11 +492,11 @@ impl Machine {
         let Some(at) = object.analysis().first_resume() else {
             return Err(self.error(ErrorKind::Code(code)));
         };
-        self.count_slots(object.data().locals.slots as usize)?;
+        self.count_slots(object.locals().slots as usize)?;
         let mut frame = Frame {
             number,
             code,
-            slots: vec![Value::Null; object.data().locals.slots as usize],
+            slots: vec![Value::Null; object.locals().slots as usize],
             object,
             at,
             caller,
@@ -713,13 +749,12 @@ fn read(frame: &Frame, chunk: &Chunk, values: usize, source: Source) -> Value {
 }
 
 fn constant(frame: &Frame, index: u32) -> Value {
-    use debugop_value::Value as Data;
     match frame.object.data().constants.get(index as usize) {
-        Some(Data::None) => Value::None,
-        Some(Data::Bool(bool)) => Value::Bool(*bool),
-        Some(Data::Ellipsis) => Value::Ellipsis,
-        Some(Data::Int(int)) => Value::Int(*int),
-        Some(Data::Float(float)) => Value::Float(float.to_bits()),
+        Some(Constant::None) => Value::None,
+        Some(Constant::Bool(bool)) => Value::Bool(*bool),
+        Some(Constant::Ellipsis) => Value::Ellipsis,
+        Some(Constant::Int(int)) => Value::Int(*int),
+        Some(Constant::Float(bits)) => Value::Float(*bits),
         _ => Value::Constant(frame.code, index),
     }
 }

@@ -311,7 +311,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     let mut compiler = Compiler {
         code,
         version,
-        base: code.data().locals.slots,
+        base: code.locals().slots,
         ops: Vec::new(),
         symbols: FxHashMap::default(),
         next: 0,

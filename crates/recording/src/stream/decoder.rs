@@ -367,7 +367,10 @@ impl<'a> Decoder<'a> {
                 Prefix::Time(self.time)
             }
             tag::OUTPUT => {
-                let stream = cursor.byte()?;
+                let stream = match cursor.byte()? {
+                    stream @ (1 | 2) => stream,
+                    _ => return Err(ErrorKind::Number.at(at + 1)),
+                };
                 let bytes = cursor.bytes()?.into();
                 Prefix::Output(Box::new(Output { stream, bytes }))
             }

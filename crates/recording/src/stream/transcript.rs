@@ -253,7 +253,9 @@ impl Transcript {
                 self.time += since;
             }
             Prefix::Output(output) => {
-                self.put(0, |encoder, _| encoder.output(output.stream, &output.bytes));
+                self.put(output.bytes.len(), |encoder, _| {
+                    encoder.output(output.stream, &output.bytes)
+                });
             }
             &Prefix::Lost(reason) => self.put(0, |encoder, _| encoder.lost(reason)),
         }
@@ -320,7 +322,7 @@ impl Transcript {
             return self.put(0, |encoder, _| encoder.type_of(index));
         }
         self.put(class.name.len(), |encoder, _| {
-            encoder.new_type(index, class.number, class.kind, &class.name)
+            encoder.new_type(index, class.number, class.kind, &class.name);
         });
         self.types.push(Arc::clone(class));
     }
@@ -354,15 +356,17 @@ impl Transcript {
             (Kind::Cell, Some(&Contents::Cell(value))) => self.value(value, pending),
             (Kind::Cell, _) => self.put(0, |encoder, _| encoder.null()),
             (Kind::Function | Kind::Code, Some(Contents::Code { qualname, code })) => {
-                self.put(0, |encoder, _| encoder.code(qualname, *code));
+                self.put(qualname.len(), |encoder, _| encoder.code(qualname, *code));
             }
             (Kind::Function | Kind::Code, _) => self.put(0, |encoder, _| encoder.code(b"", None)),
             (Kind::Generator, Some(Contents::Generator { qualname, frame })) => {
-                self.put(0, |encoder, _| encoder.generator(qualname, *frame));
+                self.put(qualname.len(), |encoder, _| {
+                    encoder.generator(qualname, *frame)
+                });
             }
             (Kind::Generator, _) => self.put(0, |encoder, _| encoder.generator(b"", None)),
             (Kind::Builtin | Kind::Type | Kind::Module, Some(Contents::Name(name))) => {
-                self.put(0, |encoder, _| encoder.bytes(name));
+                self.put(name.len(), |encoder, _| encoder.bytes(name));
             }
             (Kind::Builtin | Kind::Type | Kind::Module, _) => {
                 self.put(0, |encoder, _| encoder.bytes(b""));

@@ -128,7 +128,10 @@ impl Maker<'_> {
     }
 
     fn text(&mut self) -> Box<[u8]> {
-        let length = self.below(12);
+        let length = match self.below(12) {
+            11 => 150,
+            length => length,
+        };
         (0..length).map(|_| self.next() as u8).collect()
     }
 
@@ -475,6 +478,10 @@ pub fn check_any(bytes: &[u8], captures: &[u32]) {
     }
     let (mut again, _) = Decoder::new(transcript.bytes(), captures).expect("just written");
     for record in &records {
+        // A change of threads to the same one, with nothing behind it.
+        if record.site.is_none() && record.prefixes.is_empty() && record.objects.is_empty() {
+            continue;
+        }
         let mut found = Record::default();
         assert_eq!(again.next(&mut found), Ok(true));
         assert_eq!(
