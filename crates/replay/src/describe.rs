@@ -1,7 +1,7 @@
 //! What a recording says of code objects and values, as data that can be shown.
 
 use debugop_recording::file::Constant;
-use debugop_recording::stream::{Arguments, BigInt, Contents, Kind, Type};
+use debugop_recording::stream::{Arguments, BigInt, Contents, Kind, Reason};
 use debugop_value::{self as data, Bytes, Exception, Text};
 
 use crate::chunk::Chunk;
@@ -258,8 +258,7 @@ impl Describer<'_> {
     }
 }
 
-fn why(reason: debugop_recording::stream::Reason) -> &'static str {
-    use debugop_recording::stream::Reason;
+fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::LIMIT => "beyond the recording's limits",
         Reason::UNREADABLE => "cannot be read without running code of the program",
@@ -268,9 +267,4 @@ fn why(reason: debugop_recording::stream::Reason) -> &'static str {
         Reason::DROPPED => "dropped",
         _ => "not recorded",
     }
-}
-
-/// The name of a type.
-pub(crate) fn type_name(class: &Type) -> String {
-    name(&class.name)
 }

@@ -20,7 +20,7 @@ mod value;
 pub use chunk::Chunk;
 pub use code::{Code, Codes, locals};
 pub use error::{Error, ErrorKind};
-pub use machine::{Machine, Step};
+pub use machine::{Machine, Step, Unwound};
 pub use moment::Moment;
 pub use recording::{Cursor, OpenError, Recording};
 pub use state::{Frame, Object, State, Thread};

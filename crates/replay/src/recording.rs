@@ -9,7 +9,8 @@ use debugop_recording::file::{self, Reader};
 use crate::chunk::Chunk;
 use crate::code::Codes;
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Checkpoint, Machine, Step};
+use crate::machine::{Checkpoint, Machine, Step, Unwound};
+use crate::moment::Moment;
 use crate::state::State;
 
 /// Why a recording cannot be read.
@@ -146,6 +147,7 @@ impl Recording {
             recording: Arc::clone(self),
             place: None,
             next: 0,
+            unwound: Vec::new(),
         }
     }
 }
@@ -162,6 +164,7 @@ pub struct Cursor {
     place: Option<InChunk>,
     /// The chunk to go on with, when there is no place.
     next: usize,
+    unwound: Vec<Unwound>,
 }
 
 /// Where a cursor is.
@@ -189,6 +192,19 @@ impl Cursor {
         Some(self.place.as_ref()?.machine.state())
     }
 
+    /// The world before the step that the cursor is at, to keep.
+    pub fn moment(&self) -> Option<Moment> {
+        let place = self.place.as_ref()?;
+        let codes = Arc::clone(&self.recording.codes);
+        Some(Moment::new(place.at?, place.machine.state().clone(), codes))
+    }
+
+    /// The exceptions that have left frames between the step before and the one that [`Cursor::next`] has gone to; at the recording's end,
+    /// those after its last step.
+    pub fn unwound(&self) -> &[Unwound] {
+        &self.unwound
+    }
+
     /// The step that the cursor is at.
     pub fn step(&self) -> Option<Step> {
         self.place.as_ref()?.at
@@ -200,10 +216,13 @@ impl Cursor {
     /// [`OpenError`].
     #[expect(clippy::should_implement_trait, reason = "it borrows and fails")]
     pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
+        self.unwound.clear();
         loop {
             if let Some(place) = &mut self.place {
-                if let Some(step) = place.next()? {
-                    return Ok(Some(step));
+                let step = place.next()?;
+                self.unwound.extend_from_slice(place.machine.unwound());
+                if step.is_some() {
+                    return Ok(step);
                 }
                 self.next = place.index + 1;
             }
