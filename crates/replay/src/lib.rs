@@ -12,6 +12,7 @@ mod describe;
 mod error;
 mod machine;
 mod moment;
+pub mod query;
 mod recording;
 pub mod segment;
 mod state;

@@ -7,7 +7,7 @@ use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
 
 use crate::chunk::Chunk;
-use crate::code::Codes;
+use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Checkpoint, Machine, Step, Unwound};
 use crate::moment::Moment;
@@ -80,6 +80,20 @@ impl Recording {
         &self.codes
     }
 
+    /// The code objects with this qualified name, or with this name at its end: of `method`, also `Class.method`.
+    pub fn functions(&self, name: &str) -> impl Iterator<Item = &Arc<Code>> {
+        self.codes
+            .iter()
+            .filter(move |code| ends_with(&code.qualname(), name, &['.']))
+    }
+
+    /// The code objects of a file: its path as recorded, or the end of it.
+    pub fn code_of_file(&self, file: &str) -> impl Iterator<Item = &Arc<Code>> {
+        self.codes
+            .iter()
+            .filter(move |code| ends_with(&code.filename(), file, &['/', '\\']))
+    }
+
     /// Reads and decodes a chunk.
     ///
     /// # Errors
@@ -149,6 +163,15 @@ impl Recording {
             next: 0,
             unwound: Vec::new(),
         }
+    }
+}
+
+/// Whether a name is `end`, or ends with it after one of the separators.
+fn ends_with(name: &str, end: &str, separators: &[char]) -> bool {
+    match name.strip_suffix(end) {
+        Some("") => true,
+        Some(before) => before.ends_with(separators),
+        None => false,
     }
 }
 
