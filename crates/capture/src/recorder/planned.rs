@@ -1,0 +1,169 @@
+//! The planned sites of a code object: what a site needs when it fires, laid out to be found quickly.
+
+use std::cell::{Cell, OnceCell};
+
+use debugop_bytecode::plan::{Plan, SiteKind};
+use debugop_bytecode::{Analysis, InstrIdx, Op, Place, operands};
+use smallvec::SmallVec;
+
+use crate::layout::VERSION;
+use crate::probed::ProbedCode;
+
+/// What a planned site is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A frame starts.
+    Start,
+    /// A suspended frame goes on.
+    Resume,
+    Step,
+    /// An exception has arrived at a handler of the code object.
+    Handler,
+    /// An exception is about to leave the frame.
+    Unwind,
+}
+
+/// The planned sites of one probed code object.
+///
+/// Belongs to a [`ProbedCode`], which the sites' objects keep alive.
+pub(crate) struct PlannedCode {
+    pub(super) sites: Box<[PlannedSite]>,
+    probed: *const ProbedCode,
+    /// Its number in the recording; meaningless until its sites have numbers.
+    pub(super) number: Cell<u32>,
+    /// Offsets of instructions in the original, by code unit of the probed copy.
+    units: OnceCell<Box<[u32]>>,
+}
+
+// SAFETY: everything in it is used with the GIL held only; see `GilCell`.
+unsafe impl Send for PlannedCode {}
+// SAFETY: as above.
+unsafe impl Sync for PlannedCode {}
+
+/// One planned site.
+pub(crate) struct PlannedSite {
+    /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
+    pub(super) number: Cell<u32>,
+    pub(super) kind: Kind,
+    /// Whether the next instruction raises again what has been raised before.
+    pub(super) reraises: bool,
+    /// The instruction that is executed next.
+    pub(super) next: InstrIdx,
+    /// Depth of the value stack before it.
+    pub(super) depth: u32,
+    /// Indices into localsplus, the value stack behind it included.
+    pub(super) captures: SmallVec<[u32; 4]>,
+    pub(super) touches: SmallVec<[u32; 4]>,
+    code: Cell<*const PlannedCode>,
+}
+
+/// The code object has not been met in this recording yet.
+pub(super) const UNKNOWN: u32 = u32::MAX;
+/// The code object is not to be recorded.
+pub(super) const IGNORED: u32 = u32::MAX - 1;
+
+/// How many slots an instruction takes whose frame is in the middle of it.
+pub(super) fn taken(analysis: &Analysis, at: InstrIdx) -> u32 {
+    let instruction = analysis.get(at);
+    let operands = operands::operands(VERSION, instruction.opcode, instruction.arg);
+    operands.map_or(0, |operands| operands.pops() as u32)
+}
+
+fn reraises(op: Op, arg: u32) -> bool {
+    match op {
+        Op::Reraise | Op::EndAsyncFor | Op::CleanupThrow => true,
+        Op::RaiseVarargs => arg == 0,
+        _ => false,
+    }
+}
+
+impl PlannedSite {
+    /// Whose site it is.
+    #[inline]
+    pub(super) fn code(&self) -> &PlannedCode {
+        // SAFETY: set right after it was made, and the box that holds both is never moved out of.
+        unsafe { &*self.code.get() }
+    }
+}
+
+impl PlannedCode {
+    /// The sites of `plan` in the copy that `probed` describes.
+    pub(crate) fn new(plan: &Plan, probed: &ProbedCode) -> Box<Self> {
+        let analysis = probed.analysis();
+        let slots = probed.localsplus();
+        let sites = plan.sites.iter().map(|site| {
+            let next = match site.place {
+                Place::Before(at) => at,
+                Place::After(at) => InstrIdx(at.0 + 1),
+            };
+            let op = |at: InstrIdx| analysis.get(at).opcode.info(VERSION).map(|info| info.op);
+            let is_first = match site.place {
+                Place::After(at) => Some(at) == analysis.first_resume(),
+                Place::Before(_) => false,
+            };
+            let kind = match site.kind {
+                SiteKind::Entry if is_first => Kind::Start,
+                SiteKind::Entry => Kind::Resume,
+                SiteKind::Step => Kind::Step,
+                SiteKind::Handler => Kind::Handler,
+                SiteKind::Unwind => Kind::Unwind,
+            };
+            let is_unwind = kind == Kind::Unwind;
+            PlannedSite {
+                number: Cell::new(UNKNOWN),
+                kind,
+                reraises: !is_unwind
+                    && op(next).is_some_and(|op| reraises(op, analysis.get(next).arg)),
+                next,
+                depth: if is_unwind {
+                    0
+                } else {
+                    analysis.depth(next).unwrap_or_default()
+                },
+                captures: site.captures.iter().map(|slot| slot.0).collect(),
+                touches: site.touches.iter().map(|slot| slot.0).collect(),
+                code: Cell::new(std::ptr::null()),
+            }
+        });
+        let _ = slots;
+        let made = Box::new(Self {
+            sites: sites.collect(),
+            probed,
+            number: Cell::new(0),
+            units: OnceCell::new(),
+        });
+        for site in &made.sites {
+            site.code.set(&raw const *made);
+        }
+        made
+    }
+
+    /// The code object that it belongs to.
+    #[inline]
+    pub(super) fn probed(&self) -> &ProbedCode {
+        // SAFETY: it owns this.
+        unsafe { &*self.probed }
+    }
+
+    /// The instruction of the original at byte `offset` of the copy: its offset in code units.
+    #[inline]
+    pub(super) fn unit(&self, offset: u32) -> Option<u32> {
+        let units = self.units.get_or_init(|| self.make_units());
+        units
+            .get(offset as usize / 2)
+            .copied()
+            .filter(|unit| *unit != u32::MAX)
+    }
+
+    #[cold]
+    fn make_units(&self) -> Box<[u32]> {
+        let probed = self.probed();
+        let count = probed.shape().map_or(0, |shape| shape.units);
+        (0..count as u32)
+            .map(|unit| {
+                let original = probed.original_offset(unit * 2);
+                original.map_or(u32::MAX, |offset| offset / 2)
+            })
+            .collect()
+    }
+}
