@@ -1,0 +1,178 @@
+//! Objects, their types and contents.
+
+use std::sync::Arc;
+
+use super::{FrameNumber, ObjectId, Value};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// What kind of contents the objects of a type have. The number is what stands in a type's definition.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &[Kind] = &[$(Kind::$name),*];
+
+            /// The kind with this number.
+            #[must_use]
+            pub fn from_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Kind::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Nothing: the type and the identity are all.
+    Opaque = 0,
+    /// Code points: [`Contents::Bytes`] in WTF-8.
+    Str = 1,
+    /// [`Contents::Bytes`].
+    Bytes = 2,
+    /// [`Contents::Bytes`].
+    ByteArray = 3,
+    /// [`Contents::Items`].
+    List = 4,
+    /// [`Contents::Items`].
+    Tuple = 5,
+    /// [`Contents::Items`] in iteration order.
+    Set = 6,
+    /// [`Contents::Items`] in iteration order.
+    FrozenSet = 7,
+    /// [`Contents::Pairs`] in insertion order.
+    Dict = 8,
+    /// Attributes: [`Contents::Pairs`] of name and value.
+    Instance = 9,
+    /// [`Contents::Cell`].
+    Cell = 10,
+    /// [`Contents::Code`]: `__qualname__` and code.
+    Function = 11,
+    /// [`Contents::Name`]: `__name__`, or `Type.name`.
+    Builtin = 12,
+    /// [`Contents::Method`].
+    Method = 13,
+    /// [`Contents::Name`]: `module.qualname`; without the module for built-in types.
+    Type = 14,
+    /// [`Contents::Name`].
+    Module = 15,
+    /// [`Contents::Exception`].
+    Exception = 16,
+    /// [`Contents::Parts`]: start, stop, step.
+    Range = 17,
+    /// [`Contents::Parts`]: start, stop, step.
+    Slice = 18,
+    /// [`Contents::Code`]: `co_qualname` and itself.
+    Code = 19,
+    /// A generator, coroutine or asynchronous generator: [`Contents::Generator`].
+    Generator = 20,
+}
+
+/// A type, as its definition in a chunk gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Type {
+    /// Its number in the recording: the same in every chunk.
+    pub number: u64,
+    /// What its objects' contents look like.
+    pub kind: Kind,
+    /// `module.qualname` in WTF-8; without the module for built-in types.
+    pub name: Box<[u8]>,
+}
+
+/// The first items, and how many there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Items {
+    /// The true number.
+    pub length: u64,
+    /// The first of them.
+    pub items: Box<[Value]>,
+}
+
+/// The first pairs, and how many there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pairs {
+    /// The true number.
+    pub length: u64,
+    /// The first of them.
+    pub pairs: Box<[(Value, Value)]>,
+}
+
+/// The arguments of an exception.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arguments {
+    /// They could not be read without running code of the program.
+    Unknown,
+    /// `args`.
+    Known(Items),
+}
+
+/// What is in an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contents {
+    /// Not captured, or none.
+    Opaque,
+    /// A string's or byte string's head.
+    Bytes {
+        /// `len()`: for `str` in code points.
+        length: u64,
+        /// The first of them; for `str` in WTF-8.
+        head: Box<[u8]>,
+    },
+    /// A sequence's or set's items.
+    Items(Items),
+    /// A mapping's items or an instance's attributes.
+    Pairs(Pairs),
+    /// What a cell holds; [`Value::Null`] if it is empty.
+    Cell(Value),
+    /// A function or code object.
+    Code {
+        /// The qualified name in WTF-8.
+        qualname: Box<[u8]>,
+        /// The number of its code object in the recording, if that is recorded.
+        code: Option<u32>,
+    },
+    /// Something that has a name only; in WTF-8.
+    Name(Box<[u8]>),
+    /// A bound method.
+    Method {
+        /// `__func__`.
+        function: Value,
+        /// `__self__`.
+        receiver: Value,
+    },
+    /// An exception.
+    Exception {
+        /// `args`.
+        arguments: Arguments,
+        /// Its attributes: pairs of name and value.
+        attributes: Pairs,
+    },
+    /// start, stop and step.
+    Parts([Value; 3]),
+    /// A generator or coroutine.
+    Generator {
+        /// The qualified name in WTF-8.
+        qualname: Box<[u8]>,
+        /// Its frame, if that has been recorded.
+        frame: Option<FrameNumber>,
+    },
+}
+
+/// An object becomes known, or its contents do, or have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The object.
+    pub id: ObjectId,
+    /// Its type.
+    pub class: Arc<Type>,
+    /// Its contents as of now; `None` if they were not captured.
+    pub contents: Option<Contents>,
+    /// Whether it was known in this chunk and the last instruction has changed it.
+    pub update: bool,
+}

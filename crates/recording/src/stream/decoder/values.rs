@@ -1,0 +1,329 @@
+//! Values, objects, their types and contents.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::at_most;
+use super::cursor::Cursor;
+use crate::stream::{
+    Arguments, BigInt, Contents, Definition, Error, ErrorKind, FrameNumber, Items, Kind, MAX_DEPTH,
+    ObjectId, Pairs, Reason, RecentObjects, Type, Value, tag,
+};
+
+/// What a chunk has defined so far.
+#[derive(Debug)]
+pub(super) struct Objects {
+    pub(super) recent: RecentObjects,
+    pub(super) big_ints: Vec<BigInt>,
+    pub(super) complexes: Vec<[u64; 2]>,
+    types: Vec<Arc<Type>>,
+    /// The type of each object that has been defined, as an index. Keyed by numbers from the file, so hashed safely.
+    defined: HashMap<u64, u32>,
+    depth: usize,
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+/// The index that the next item of a list gets.
+fn next_index<T>(list: &[T]) -> Result<u32, ErrorKind> {
+    u32::try_from(list.len()).map_err(|_| ErrorKind::Counter)
+}
+
+impl Objects {
+    pub(super) fn new() -> Self {
+        Objects {
+            recent: RecentObjects::new(ObjectId(0)),
+            big_ints: Vec::new(),
+            complexes: Vec::new(),
+            types: Vec::new(),
+            defined: HashMap::new(),
+            depth: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn value(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Value, Error> {
+        let at = cursor.at();
+        let tag = cursor.byte()?;
+        if tag >= tag::RECENT {
+            let slot = tag & 127;
+            return match self.recent.in_slot(slot) {
+                Some(id) => Ok(Value::Object(id)),
+                None => Err(ErrorKind::EmptySlot(slot).at(at)),
+            };
+        }
+        Ok(match tag {
+            tag::INT_0..tag::NULL => Value::Int(i64::from(tag - tag::INT_0)),
+            tag::NULL => Value::Null,
+            tag::NONE => Value::None,
+            tag::FALSE => Value::Bool(false),
+            tag::TRUE => Value::Bool(true),
+            tag::INT => Value::Int(unzigzag(cursor.varint()?)),
+            tag::FLOAT => Value::Float(u64::from_le_bytes(cursor.take()?)),
+            tag::TAGGED => Value::Tagged(unzigzag(cursor.varint()?)),
+            _ => return self.rare_value(tag, at, cursor, found),
+        })
+    }
+
+    fn rare_value(
+        &mut self,
+        tag: u8,
+        at: usize,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Value, Error> {
+        Ok(match tag {
+            tag::ELLIPSIS => Value::Ellipsis,
+            tag::NOT_IMPLEMENTED => Value::NotImplemented,
+            tag::BIG_INT => {
+                let negative = Self::sign(cursor)?;
+                let magnitude = cursor.bytes()?.into();
+                self.big_int(BigInt::Exact {
+                    negative,
+                    magnitude,
+                })
+                .map_err(|kind| kind.at(at))?
+            }
+            tag::HUGE_INT => {
+                let huge = BigInt::Huge {
+                    negative: Self::sign(cursor)?,
+                    bits: cursor.varint()?,
+                    leading: u64::from_le_bytes(cursor.take()?),
+                };
+                self.big_int(huge).map_err(|kind| kind.at(at))?
+            }
+            tag::COMPLEX => {
+                let parts = [cursor.take()?, cursor.take()?].map(u64::from_le_bytes);
+                let index = next_index(&self.complexes).map_err(|kind| kind.at(at))?;
+                self.complexes.push(parts);
+                Value::Complex(index)
+            }
+            tag::REF => {
+                let below = cursor.varint()?;
+                let newest = self.recent.newest().0;
+                let id = newest
+                    .checked_sub(below)
+                    .filter(|id| self.defined.contains_key(id))
+                    .ok_or(ErrorKind::UnknownObject(newest.wrapping_sub(below)).at(at))?;
+                self.recent.name(ObjectId(id));
+                Value::Object(ObjectId(id))
+            }
+            tag::DEF | tag::DEF_BARE | tag::DEF_AT | tag::DEF_AT_BARE => {
+                self.definition(tag, at, cursor, found)?
+            }
+            tag::UNKNOWN => Value::Unknown(Reason(cursor.varint()?)),
+            tag::REDACTED => Value::Redacted,
+            tag::HIT..tag::RECENT => return Err(ErrorKind::Misplaced(tag).at(at)),
+            _ => return Err(ErrorKind::Tag(tag).at(at)),
+        })
+    }
+
+    fn sign(cursor: &mut Cursor<'_>) -> Result<bool, Error> {
+        let at = cursor.at();
+        match cursor.varint()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(ErrorKind::Number.at(at)),
+        }
+    }
+
+    fn big_int(&mut self, int: BigInt) -> Result<Value, ErrorKind> {
+        let index = next_index(&self.big_ints)?;
+        self.big_ints.push(int);
+        Ok(Value::BigInt(index))
+    }
+
+    fn definition(
+        &mut self,
+        tag: u8,
+        at: usize,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Value, Error> {
+        let id = match tag {
+            tag::DEF | tag::DEF_BARE => self
+                .recent
+                .newest()
+                .0
+                .checked_add(1)
+                .ok_or(ErrorKind::Counter.at(at))?,
+            _ => match cursor.varint()? {
+                0 => return Err(ErrorKind::UnknownObject(0).at(at)),
+                id => id,
+            },
+        };
+        self.recent.name(ObjectId(id));
+        let (index, class) = self.class(cursor)?;
+        // Before the contents: an object may contain itself.
+        self.defined.insert(id, index);
+        let contents = match tag {
+            tag::DEF | tag::DEF_AT => Some(self.contents(at, class.kind, cursor, found)?),
+            _ => None,
+        };
+        found.push(Definition {
+            id: ObjectId(id),
+            class,
+            contents,
+            update: false,
+        });
+        Ok(Value::Object(ObjectId(id)))
+    }
+
+    fn class(&mut self, cursor: &mut Cursor<'_>) -> Result<(u32, Arc<Type>), Error> {
+        let at = cursor.at();
+        let number = cursor.varint()?;
+        let index = u32::try_from(number).map_err(|_| ErrorKind::UnknownType(number).at(at))?;
+        if let Some(class) = self.types.get(index as usize) {
+            return Ok((index, Arc::clone(class)));
+        }
+        if index as usize != self.types.len() {
+            return Err(ErrorKind::UnknownType(number).at(at));
+        }
+        let number = cursor.varint()?;
+        let at = cursor.at();
+        let kind = cursor.byte()?;
+        let class = Arc::new(Type {
+            number,
+            kind: Kind::from_number(kind).ok_or(ErrorKind::UnknownKind(kind).at(at))?,
+            name: cursor.bytes()?.into(),
+        });
+        self.types.push(Arc::clone(&class));
+        Ok((index, class))
+    }
+
+    /// After [`tag::UPDATE`].
+    pub(super) fn update(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<(), Error> {
+        let at = cursor.at();
+        match cursor.peek() {
+            Some(tag::REF | tag::RECENT..) => {}
+            Some(other) => return Err(ErrorKind::Misplaced(other).at(at)),
+            None => return Err(ErrorKind::Truncated.at(at)),
+        }
+        let Value::Object(id) = self.value(cursor, found)? else {
+            return Err(ErrorKind::Misplaced(tag::UPDATE).at(at));
+        };
+        let class = self
+            .defined
+            .get(&id.0)
+            .and_then(|&index| self.types.get(index as usize))
+            .map(Arc::clone)
+            .ok_or(ErrorKind::UnknownObject(id.0).at(at))?;
+        let contents = Some(self.contents(at, class.kind, cursor, found)?);
+        found.push(Definition {
+            id,
+            class,
+            contents,
+            update: true,
+        });
+        Ok(())
+    }
+
+    fn contents(
+        &mut self,
+        at: usize,
+        kind: Kind,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Contents, Error> {
+        if self.depth >= MAX_DEPTH {
+            return Err(ErrorKind::Deep.at(at));
+        }
+        self.depth += 1;
+        let contents = self.contents_inside(kind, cursor, found);
+        self.depth -= 1;
+        contents
+    }
+
+    fn contents_inside(
+        &mut self,
+        kind: Kind,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Contents, Error> {
+        Ok(match kind {
+            Kind::Opaque => Contents::Opaque,
+            Kind::Str | Kind::Bytes | Kind::ByteArray => Contents::Bytes {
+                length: cursor.varint()?,
+                head: cursor.bytes()?.into(),
+            },
+            Kind::List | Kind::Tuple | Kind::Set | Kind::FrozenSet => {
+                Contents::Items(self.items(cursor, found)?)
+            }
+            Kind::Dict | Kind::Instance => Contents::Pairs(self.pairs(cursor, found)?),
+            Kind::Cell => Contents::Cell(self.value(cursor, found)?),
+            Kind::Function | Kind::Code => Contents::Code {
+                qualname: cursor.bytes()?.into(),
+                code: cursor.optional_number()?,
+            },
+            Kind::Generator => Contents::Generator {
+                qualname: cursor.bytes()?.into(),
+                frame: cursor.varint()?.checked_sub(1).map(FrameNumber),
+            },
+            Kind::Builtin | Kind::Type | Kind::Module => Contents::Name(cursor.bytes()?.into()),
+            Kind::Method => Contents::Method {
+                function: self.value(cursor, found)?,
+                receiver: self.value(cursor, found)?,
+            },
+            Kind::Exception => {
+                let at = cursor.at();
+                Contents::Exception {
+                    arguments: match cursor.byte()? {
+                        0 => Arguments::Unknown,
+                        1 => Arguments::Known(self.items(cursor, found)?),
+                        _ => return Err(ErrorKind::Number.at(at)),
+                    },
+                    attributes: self.pairs(cursor, found)?,
+                }
+            }
+            Kind::Range | Kind::Slice => Contents::Parts([
+                self.value(cursor, found)?,
+                self.value(cursor, found)?,
+                self.value(cursor, found)?,
+            ]),
+        })
+    }
+
+    fn items(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Items, Error> {
+        let length = cursor.varint()?;
+        let count = cursor.count(1)?;
+        let mut items = at_most(count);
+        for _ in 0..count {
+            items.push(self.value(cursor, found)?);
+        }
+        Ok(Items {
+            length,
+            items: items.into(),
+        })
+    }
+
+    fn pairs(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<Pairs, Error> {
+        let length = cursor.varint()?;
+        let count = cursor.count(2)?;
+        let mut pairs = at_most(count);
+        for _ in 0..count {
+            pairs.push((self.value(cursor, found)?, self.value(cursor, found)?));
+        }
+        Ok(Pairs {
+            length,
+            pairs: pairs.into(),
+        })
+    }
+}

@@ -1,0 +1,476 @@
+//! Writes a stream into memory that is there already. For the recorder's hot path: no allocation, no panic.
+
+use super::{Kind, ObjectId, Reason, RecentObjects, SiteNumber, tag};
+
+/// How many bytes at the end of the memory stay unused: every write is done in a piece of this size, then cut.
+pub const RESERVE: usize = 16;
+
+/// A place in memory to write a stream to.
+///
+/// Nothing fails: what does not fit is not written and [`overflowed`](Self::overflowed) says so from then on. The caller
+/// then takes back the record, which is to say that it does not commit it, finishes the chunk and writes the record into a new one.
+#[derive(Debug)]
+pub struct Encoder<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+    overflowed: bool,
+}
+
+#[inline]
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+impl<'a> Encoder<'a> {
+    /// Writes from `at` on.
+    #[inline]
+    #[must_use]
+    pub fn new(bytes: &'a mut [u8], at: usize) -> Self {
+        Encoder {
+            bytes,
+            at,
+            overflowed: false,
+        }
+    }
+
+    /// Where the next byte goes; what is to be committed once a record is complete.
+    #[inline]
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether something has not fitted.
+    #[inline]
+    #[must_use]
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Whether `needed` more bytes fit for certain.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, needed: usize) -> bool {
+        self.bytes.len().saturating_sub(self.at) >= needed.saturating_add(RESERVE)
+    }
+
+    /// Takes back what was written behind `at`, an earlier [`at`](Self::at). What the recent objects and the predictor
+    /// have learned since cannot be taken back: only for the end of a chunk.
+    #[inline]
+    pub fn take_back(&mut self, at: usize) {
+        self.at = at.min(self.at);
+        self.overflowed = false;
+    }
+
+    /// The one place that writes: 16 bytes, of which `length` count.
+    #[inline]
+    fn put(&mut self, bytes: u128, length: usize) {
+        match self
+            .bytes
+            .get_mut(self.at..)
+            .and_then(<[u8]>::first_chunk_mut)
+        {
+            Some(place) => {
+                let place: &mut [u8; RESERVE] = place;
+                *place = bytes.to_le_bytes();
+                self.at += length;
+            }
+            None => self.overflowed = true,
+        }
+    }
+
+    #[inline]
+    fn tag(&mut self, tag: u8) {
+        self.put(u128::from(tag), 1);
+    }
+
+    /// A tag and a varint behind it: at most 11 bytes.
+    #[inline]
+    fn tagged(&mut self, tag: u8, value: u64) {
+        if value < 0x80 {
+            self.put(u128::from(tag) | u128::from(value) << 8, 2);
+        } else if value < 0x4000 {
+            let spread = value & 0x7f | 0x80 | (value & 0x3f80) << 1;
+            self.put(u128::from(tag) | u128::from(spread) << 8, 3);
+        } else {
+            let (spread, length) = spread(value);
+            self.put(u128::from(tag) | spread << 8, length + 1);
+        }
+    }
+
+    /// A bare varint.
+    #[inline]
+    pub fn varint(&mut self, value: u64) {
+        if value < 0x80 {
+            self.put(u128::from(value), 1);
+        } else {
+            let (spread, length) = spread(value);
+            self.put(spread, length);
+        }
+    }
+
+    /// A length and so many bytes: names, `str` heads in WTF-8, output.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len() as u64);
+        self.raw(bytes);
+    }
+
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        if !self.has_room(bytes.len()) {
+            self.overflowed = true;
+        } else if let Some(place) = self.bytes.get_mut(self.at..self.at + bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.at += bytes.len();
+        }
+    }
+}
+
+/// LEB128: seven bits a byte, least significant first, in at most 10 bytes.
+#[inline]
+fn spread(mut value: u64) -> (u128, usize) {
+    let mut spread = 0;
+    let mut length = 0;
+    loop {
+        spread |= u128::from(value & 0x7f) << (8 * length);
+        value >>= 7;
+        length += 1;
+        if value == 0 {
+            return (spread, length);
+        }
+        spread |= 0x80 << (8 * (length - 1));
+    }
+}
+
+/// Values.
+impl Encoder<'_> {
+    /// An empty slot.
+    #[inline]
+    pub fn null(&mut self) {
+        self.tag(tag::NULL);
+    }
+
+    /// `None`.
+    #[inline]
+    pub fn none(&mut self) {
+        self.tag(tag::NONE);
+    }
+
+    /// `True` or `False`.
+    #[inline]
+    pub fn bool(&mut self, value: bool) {
+        self.tag(tag::FALSE + u8::from(value));
+    }
+
+    /// `...`.
+    #[inline]
+    pub fn ellipsis(&mut self) {
+        self.tag(tag::ELLIPSIS);
+    }
+
+    /// `NotImplemented`.
+    #[inline]
+    pub fn not_implemented(&mut self) {
+        self.tag(tag::NOT_IMPLEMENTED);
+    }
+
+    /// An `int` that fits 64 bits.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        if (0..tag::SMALL_INTS).contains(&value) {
+            self.put(u128::from(value.cast_unsigned() + u64::from(tag::INT_0)), 1);
+        } else {
+            self.tagged(tag::INT, zigzag(value));
+        }
+    }
+
+    /// A larger `int`: sign and magnitude, least significant byte first.
+    pub fn big_int(&mut self, negative: bool, magnitude: &[u8]) {
+        self.tag(tag::BIG_INT);
+        self.varint(u64::from(negative));
+        self.bytes(magnitude);
+    }
+
+    /// An `int` beyond the limit: sign, `bit_length()` and the 64 highest bits.
+    pub fn huge_int(&mut self, negative: bool, bits: u64, leading: u64) {
+        self.tag(tag::HUGE_INT);
+        self.varint(u64::from(negative));
+        self.varint(bits);
+        self.raw(&leading.to_le_bytes());
+    }
+
+    /// A `float`, as its bits.
+    #[inline]
+    pub fn float(&mut self, bits: u64) {
+        self.put(u128::from(tag::FLOAT) | u128::from(bits) << 8, 9);
+    }
+
+    /// A `complex`, as the bits of its parts.
+    #[inline]
+    pub fn complex(&mut self, real: u64, imaginary: u64) {
+        self.put(u128::from(tag::COMPLEX) | u128::from(real) << 8, 9);
+        self.put(u128::from(imaginary), 8);
+    }
+
+    /// A machine integer in a stack slot.
+    #[inline]
+    pub fn tagged_int(&mut self, value: i64) {
+        self.tagged(tag::TAGGED, zigzag(value));
+    }
+
+    /// An object that has been defined in this chunk.
+    #[inline]
+    pub fn object(&mut self, recent: &mut RecentObjects, id: ObjectId) {
+        if let Some(slot) = recent.slot_of(id) {
+            self.tag(tag::RECENT | slot);
+        } else {
+            self.tagged(tag::REF, recent.newest().0.wrapping_sub(id.0));
+            recent.name(id);
+        }
+    }
+
+    /// An object that has not been defined in this chunk, or was defined bare. Its [type](Self::type_of) follows, then,
+    /// unless it is `bare`, its contents.
+    #[inline]
+    pub fn define(&mut self, recent: &mut RecentObjects, id: ObjectId, bare: bool) {
+        if id.0 == recent.newest().0.wrapping_add(1) {
+            self.tag(if bare { tag::DEF_BARE } else { tag::DEF });
+        } else {
+            let tag = if bare { tag::DEF_AT_BARE } else { tag::DEF_AT };
+            self.tagged(tag, id.0);
+        }
+        recent.name(id);
+    }
+
+    /// A type that has been defined in this chunk, by its number in the chunk: 0 for the first one.
+    #[inline]
+    pub fn type_of(&mut self, in_chunk: u32) {
+        self.varint(u64::from(in_chunk));
+    }
+
+    /// A type that is new in this chunk; its number in the chunk is that of the types before it. Then its number in the
+    /// recording, kind and name (`module.qualname` in WTF-8).
+    pub fn new_type(&mut self, in_chunk: u32, in_recording: u64, kind: Kind, name: &[u8]) {
+        self.varint(u64::from(in_chunk));
+        self.varint(in_recording);
+        self.varint(kind as u64);
+        self.bytes(name);
+    }
+
+    /// A value that is not known.
+    #[inline]
+    pub fn unknown(&mut self, reason: Reason) {
+        self.tagged(tag::UNKNOWN, reason.0);
+    }
+
+    /// A value that is not to be recorded.
+    #[inline]
+    pub fn redacted(&mut self) {
+        self.tag(tag::REDACTED);
+    }
+}
+
+/// Contents: what follows `DEF` and `UPDATE`, after the type. Values inside follow by the functions above.
+impl Encoder<'_> {
+    /// `str`: length in code points and the head in WTF-8; `bytes`, `bytearray`: length and head.
+    pub fn head(&mut self, length: u64, head: &[u8]) {
+        self.varint(length);
+        self.bytes(head);
+    }
+
+    /// Sequences, sets, mappings, instances: the true number, and how many follow (for mappings and instances pairs).
+    #[inline]
+    pub fn items(&mut self, length: u64, shown: u64) {
+        self.varint(length);
+        self.varint(shown);
+    }
+
+    /// Functions, code objects: the qualified name in WTF-8, and the code's number if it is recorded.
+    pub fn code(&mut self, qualname: &[u8], code: Option<u32>) {
+        self.bytes(qualname);
+        self.varint(code.map_or(0, |code| u64::from(code) + 1));
+    }
+
+    /// Generators, coroutines: the qualified name in WTF-8, and the frame's number if it has been recorded.
+    pub fn generator(&mut self, qualname: &[u8], frame: Option<super::FrameNumber>) {
+        self.bytes(qualname);
+        self.varint(frame.map_or(0, |frame| frame.0.wrapping_add(1)));
+    }
+
+    /// Exceptions: the true number of `args` and how many follow, or that they are not known. The attributes follow as
+    /// [`items`](Self::items) and pairs.
+    pub fn arguments(&mut self, known: Option<(u64, u64)>) {
+        match known {
+            Some((length, shown)) => {
+                self.varint(1);
+                self.items(length, shown);
+            }
+            None => self.varint(0),
+        }
+    }
+}
+
+/// Prefixes and bodies.
+impl Encoder<'_> {
+    /// The body of a site that captures nothing.
+    #[inline]
+    pub fn hit(&mut self) {
+        self.tag(tag::HIT);
+    }
+
+    /// The site, unless [`Predictor::follows`](super::Predictor::follows) says that it is predicted.
+    #[inline]
+    pub fn site(&mut self, site: SiteNumber) {
+        self.tagged(tag::SITE, u64::from(site.0));
+    }
+
+    /// Another thread runs from here on. Before any `pop` and frame of the record.
+    pub fn thread(&mut self, number: super::ThreadNumber) {
+        self.tagged(tag::THREAD, u64::from(number.0));
+    }
+
+    /// A thread that is not known in this chunk runs from here on.
+    pub fn new_thread(
+        &mut self,
+        number: super::ThreadNumber,
+        native: u64,
+        name: &[u8],
+        below: u64,
+    ) {
+        self.tagged(tag::THREAD_NEW, u64::from(number.0));
+        self.varint(native);
+        self.bytes(name);
+        self.varint(below);
+    }
+
+    /// The current thread has ended.
+    pub fn thread_end(&mut self) {
+        self.tag(tag::THREAD_END);
+    }
+
+    /// So many frames of the current thread have ended or been suspended; nothing for 0.
+    #[inline]
+    pub fn pop(&mut self, frames: u32) {
+        match frames {
+            0 => {}
+            1 => self.tag(tag::POP_1),
+            _ => self.tagged(tag::POP, u64::from(frames)),
+        }
+    }
+
+    /// A new frame, called by this unit of the recorded frame below.
+    #[inline]
+    pub fn enter(&mut self, unit: u32) {
+        self.tagged(tag::ENTER, u64::from(unit));
+    }
+
+    /// A new frame, called by something that is not recorded.
+    #[inline]
+    pub fn enter_foreign(&mut self, below: Option<u32>) {
+        self.tagged(
+            tag::ENTER_FOREIGN,
+            below.map_or(0, |unit| u64::from(unit) + 1),
+        );
+    }
+
+    /// A suspended frame goes on, called by this unit of the recorded frame below.
+    #[inline]
+    pub fn reenter(&mut self, frame: super::FrameNumber, unit: u32) {
+        self.tagged(tag::REENTER, frame.0);
+        self.varint(u64::from(unit));
+    }
+
+    /// A suspended frame goes on, called by something that is not recorded.
+    #[inline]
+    pub fn reenter_foreign(&mut self, frame: super::FrameNumber, below: Option<u32>) {
+        self.tagged(tag::REENTER_FOREIGN, frame.0);
+        self.varint(below.map_or(0, |unit| u64::from(unit) + 1));
+    }
+
+    /// The unit of this frame that raised.
+    #[inline]
+    pub fn raised(&mut self, unit: u32) {
+        self.tagged(tag::RAISED, u64::from(unit));
+    }
+
+    /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.
+    pub fn attach(&mut self) {
+        self.tag(tag::ATTACH);
+    }
+
+    /// A frame of a keyframe or behind [`attach`](Self::attach); so many slots follow as values.
+    pub fn frame(
+        &mut self,
+        number: super::FrameNumber,
+        code: u32,
+        unit: u32,
+        executing: bool,
+        slots: u64,
+    ) {
+        self.varint(number.0);
+        self.varint(u64::from(code));
+        self.varint(u64::from(unit) << 1 | u64::from(executing));
+        self.varint(slots);
+    }
+
+    /// New contents of an object that is defined in this chunk; they follow, without the type.
+    #[inline]
+    pub fn update(&mut self, recent: &mut RecentObjects, id: ObjectId) {
+        self.tag(tag::UPDATE);
+        self.object(recent, id);
+    }
+
+    /// Nanoseconds since the last time or the keyframe.
+    #[inline]
+    pub fn time(&mut self, nanoseconds: u64) {
+        self.tagged(tag::TIME, nanoseconds);
+    }
+
+    /// What the program wrote to stdout (1) or stderr (2).
+    pub fn output(&mut self, stream: u8, bytes: &[u8]) {
+        self.tagged(tag::OUTPUT, u64::from(stream));
+        self.bytes(bytes);
+    }
+
+    /// Something could not be recorded.
+    pub fn lost(&mut self, reason: Reason) {
+        self.tagged(tag::LOST, reason.0);
+    }
+}
+
+/// The keyframe, at the beginning of a chunk.
+impl Encoder<'_> {
+    /// Time since the recording began in nanoseconds, the newest object's id (0: none), the number of the next new
+    /// frame, how many threads follow, and which of them runs. Each thread follows as
+    /// [`keyframe_thread`](Self::keyframe_thread) and its frames.
+    pub fn keyframe(
+        &mut self,
+        time: u64,
+        newest: ObjectId,
+        next_frame: super::FrameNumber,
+        threads: u64,
+        current: super::ThreadNumber,
+    ) {
+        self.varint(time);
+        self.varint(newest.0);
+        self.varint(next_frame.0);
+        self.varint(threads);
+        self.varint(u64::from(current.0));
+    }
+
+    /// A thread; so many frames follow, bottom first, above `below` frames that are left out.
+    pub fn keyframe_thread(
+        &mut self,
+        number: super::ThreadNumber,
+        native: u64,
+        name: &[u8],
+        below: u64,
+        frames: u64,
+    ) {
+        self.varint(u64::from(number.0));
+        self.varint(native);
+        self.bytes(name);
+        self.varint(below);
+        self.varint(frames);
+    }
+}

@@ -1,0 +1,134 @@
+//! Which site comes next: so that a site that is where the last one led last time costs no byte.
+
+use super::SiteNumber;
+
+/// What came last in the frame that is on top after a record's `POP`s and before its `ENTER`, `REENTER` or `ATTACH`; the
+/// predictor's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Last(u32);
+
+impl Last {
+    /// There is no such frame, or no site of it has fired in this chunk.
+    pub const NOTHING: Last = Last(0);
+
+    /// The last site that fired in this frame; `popped`: the record has `POP`s, so the frame goes on after a call.
+    #[inline]
+    #[must_use]
+    pub fn site(site: SiteNumber, popped: bool) -> Self {
+        // Wraps for sites that `grow` refuses; they have no entry.
+        Last(
+            site.0
+                .wrapping_mul(2)
+                .wrapping_add(2)
+                .wrapping_add(u32::from(popped)),
+        )
+    }
+}
+
+/// For each site the site that followed it last time in this chunk; twice, with and without a call in between.
+///
+/// Both sides keep one a recording, [`clear`](Self::clear) it where a chunk begins and ask it once a record.
+#[derive(Debug)]
+pub struct Predictor {
+    /// The site, and above it the epoch in which it was written; index 2·site + 2 + popped, 0 for [`Last::NOTHING`].
+    following: Vec<u64>,
+    epoch: u32,
+}
+
+impl Default for Predictor {
+    fn default() -> Self {
+        Predictor {
+            following: vec![0; 2],
+            epoch: 1,
+        }
+    }
+}
+
+impl Predictor {
+    /// The largest number of sites a recording may have.
+    pub const MAX_SITES: usize = 1 << 30;
+
+    /// A predictor for `sites` sites.
+    #[must_use]
+    pub fn new(sites: usize) -> Self {
+        let mut new = Predictor::default();
+        new.grow(sites);
+        new
+    }
+
+    /// Makes room for sites up to this number of them (at most [`MAX_SITES`](Self::MAX_SITES)); a site that there is no room for is never predicted. Allocates.
+    pub fn grow(&mut self, sites: usize) {
+        let wanted = 2 * sites.min(Self::MAX_SITES) + 2;
+        if wanted > self.following.len() {
+            self.following.resize(wanted, 0);
+        }
+    }
+
+    /// A new chunk begins: nothing is predicted. Takes no time.
+    pub fn clear(&mut self) {
+        if let Some(next) = self.epoch.checked_add(1) {
+            self.epoch = next;
+        } else {
+            self.following.fill(0);
+            self.epoch = 1;
+        }
+    }
+
+    /// The writer's side: `site` follows `last`. Whether that was predicted, that is whether `SITE` is left out.
+    #[inline]
+    #[must_use]
+    pub fn follows(&mut self, last: Last, site: SiteNumber) -> bool {
+        let entry = u64::from(self.epoch) << 32 | u64::from(site.0);
+        match self.following.get_mut(last.0 as usize) {
+            Some(known) if *known == entry => true,
+            Some(known) => {
+                *known = entry;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// The reader's side: what follows `last`, if that is known.
+    #[inline]
+    #[must_use]
+    pub fn predicted(&self, last: Last) -> Option<SiteNumber> {
+        let &known = self.following.get(last.0 as usize)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the lower half is the site"
+        )]
+        (known >> 32 == u64::from(self.epoch)).then_some(SiteNumber(known as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_last_time_is_predicted_until_the_chunk_ends() {
+        let mut predictor = Predictor::new(3);
+        let last = Last::site(SiteNumber(1), false);
+        assert!(!predictor.follows(last, SiteNumber(2)));
+        assert!(predictor.follows(last, SiteNumber(2)));
+        assert_eq!(predictor.predicted(last), Some(SiteNumber(2)));
+        assert_eq!(predictor.predicted(Last::site(SiteNumber(1), true)), None);
+        assert_eq!(predictor.predicted(Last::NOTHING), None);
+        predictor.clear();
+        assert_eq!(predictor.predicted(last), None);
+        assert!(!predictor.follows(last, SiteNumber(2)));
+    }
+
+    #[test]
+    fn a_site_without_room_is_never_predicted() {
+        let mut predictor = Predictor::new(1);
+        for site in [1, 7, u32::MAX / 2, u32::MAX] {
+            let last = Last::site(SiteNumber(site), true);
+            if site < u32::MAX / 2 {
+                assert!(!predictor.follows(last, SiteNumber(0)));
+                assert!(!predictor.follows(last, SiteNumber(0)));
+            }
+        }
+    }
+}
