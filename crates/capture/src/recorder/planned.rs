@@ -9,20 +9,6 @@ use smallvec::SmallVec;
 use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 
-/// What a planned site is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A frame starts.
-    Start,
-    /// A suspended frame goes on.
-    Resume,
-    Step,
-    /// An exception has arrived at a handler of the code object.
-    Handler,
-    /// An exception is about to leave the frame.
-    Unwind,
-}
-
 /// The planned sites of one probed code object.
 ///
 /// Belongs to a [`ProbedCode`], which the sites' objects keep alive.
@@ -44,7 +30,7 @@ unsafe impl Sync for PlannedCode {}
 pub(crate) struct PlannedSite {
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
-    pub(super) kind: Kind,
+    pub(super) kind: SiteKind,
     /// Whether the next instruction raises again what has been raised before.
     pub(super) reraises: bool,
     /// The instruction that is executed next.
@@ -90,28 +76,16 @@ impl PlannedCode {
     /// The sites of `plan` in the copy that `probed` describes.
     pub(crate) fn new(plan: &Plan, probed: &ProbedCode) -> Box<Self> {
         let analysis = probed.analysis();
-        let slots = probed.localsplus();
         let sites = plan.sites.iter().map(|site| {
             let next = match site.place {
                 Place::Before(at) => at,
                 Place::After(at) => InstrIdx(at.0 + 1),
             };
             let op = |at: InstrIdx| analysis.get(at).opcode.info(VERSION).map(|info| info.op);
-            let is_first = match site.place {
-                Place::After(at) => Some(at) == analysis.first_resume(),
-                Place::Before(_) => false,
-            };
-            let kind = match site.kind {
-                SiteKind::Entry if is_first => Kind::Start,
-                SiteKind::Entry => Kind::Resume,
-                SiteKind::Step => Kind::Step,
-                SiteKind::Handler => Kind::Handler,
-                SiteKind::Unwind => Kind::Unwind,
-            };
-            let is_unwind = kind == Kind::Unwind;
+            let is_unwind = site.kind == SiteKind::Unwind;
             PlannedSite {
                 number: Cell::new(UNKNOWN),
-                kind,
+                kind: site.kind,
                 reraises: !is_unwind
                     && op(next).is_some_and(|op| reraises(op, analysis.get(next).arg)),
                 next,
@@ -120,12 +94,11 @@ impl PlannedCode {
                 } else {
                     analysis.depth(next).unwrap_or_default()
                 },
-                captures: site.captures.iter().map(|slot| slot.0).collect(),
-                touches: site.touches.iter().map(|slot| slot.0).collect(),
+                captures: site.captures.clone(),
+                touches: site.touches.clone(),
                 code: Cell::new(std::ptr::null()),
             }
         });
-        let _ = slots;
         let made = Box::new(Self {
             sites: sites.collect(),
             probed,
@@ -165,5 +138,48 @@ impl PlannedCode {
                 original.map_or(u32::MAX, |offset| offset / 2)
             })
             .collect()
+    }
+}
+
+impl PlannedCode {
+    /// The address of the probed copy, 0 when it has died.
+    #[inline]
+    pub(super) fn copy(&self, py: pyo3::Python<'_>) -> usize {
+        self.probed().copy_address(py)
+    }
+
+    /// Length of localsplus without the value stack.
+    #[inline]
+    pub(super) fn locals(&self) -> u32 {
+        let shape = self.probed().shape();
+        shape.map_or(0, |shape| shape.nlocalsplus.unsigned_abs())
+    }
+
+    /// Numbers its sites.
+    pub(super) fn set_numbers(&self, code: u32, base: u32) {
+        self.number.set(code);
+        for (site, number) in self.sites.iter().zip(base..) {
+            site.number.set(number);
+        }
+    }
+
+    /// Forgets the numbers of another recording.
+    pub(super) fn reset(&self) {
+        for site in &self.sites {
+            site.number.set(UNKNOWN);
+        }
+    }
+
+    /// Never records it.
+    pub(super) fn ignore(&self) {
+        for site in &self.sites {
+            site.number.set(IGNORED);
+        }
+    }
+}
+
+impl Drop for PlannedCode {
+    fn drop(&mut self) {
+        super::forget(self);
     }
 }
