@@ -22,6 +22,7 @@ use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::names;
+use crate::recorder::PlannedCode;
 use crate::tracer::{Hook, Tracer};
 
 pub(crate) use error::MAX_NESTING;
@@ -40,6 +41,14 @@ pub(crate) struct SiteInfo {
     depth: Option<NonZeroU32>,
     /// How many of them control reaches; an exception that leaves is one.
     steps: u32,
+}
+
+impl SiteInfo {
+    /// Whether it reports no step.
+    #[inline]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.steps == 0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +84,8 @@ pub struct ProbedCode {
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
+    /// What a recorder needs, if it has planned sites.
+    planned: OnceLock<Box<PlannedCode>>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
     copy: GilCell<usize>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
@@ -102,6 +113,14 @@ impl ProbedCode {
     /// The probed copy is about to die.
     pub(crate) fn lose_copy(&self, py: Python<'_>) {
         self.copy.set(py, 0);
+        if let Some(planned) = self.planned.get() {
+            planned.set_copy(0);
+        }
+    }
+
+    /// What a recorder needs, if it has planned sites.
+    pub(crate) fn planned(&self) -> Option<&PlannedCode> {
+        self.planned.get().map(|planned| &**planned)
     }
 
     /// Whether the original itself runs and another engine than DEBUG_OP reports it.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use debugop_bytecode::plan::SiteKind;
+use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, ThreadNumber,
 };
@@ -19,10 +19,11 @@ use pyo3::{Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
+use crate::gil::GilCell;
 use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use pen::Pen;
-use planned::{IGNORED, UNKNOWN};
+use planned::IGNORED;
 use threads::{Caller, Place, Shadow, Thread};
 
 mod contents;
@@ -88,6 +89,24 @@ struct Active(Cell<*mut Recorder>);
 // SAFETY: read and written with the GIL held only, and only in the main interpreter (see `GilCell`).
 unsafe impl Sync for Active {}
 
+/// Where the probes of new copies stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Density {
+    /// Before every step, for tracers.
+    Steps,
+    /// Where the plan wants them, for a recorder.
+    Planned,
+    /// Both.
+    Both,
+}
+
+static DENSITY: GilCell<Density> = GilCell::new(Density::Steps);
+
+/// Where the probes of new copies stand.
+pub(crate) fn density(py: Python<'_>) -> Density {
+    DENSITY.get(py)
+}
+
 /// Whether a recording is being made.
 pub(crate) fn is_active(_py: Python<'_>) -> bool {
     !ACTIVE.0.get().is_null()
@@ -106,6 +125,17 @@ pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
     // SAFETY: as in `with_active`.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
         recorder.fire(py, site);
+    }
+}
+
+/// The recorder has failed: nothing is recorded any more. What was written stays readable.
+#[cold]
+pub(crate) fn give_up(_py: Python<'_>) {
+    let recorder = ACTIVE.0.replace(std::ptr::null_mut());
+    if !recorder.is_null() {
+        // SAFETY: as in `Recorder::stop`.
+        let recorder = unsafe { Box::from_raw(recorder) };
+        recorder.fail("an error in debugop itself");
     }
 }
 
@@ -182,6 +212,11 @@ impl Recorder {
         }
     }
 
+    /// Ends early.
+    fn fail(self: Box<Self>, why: &str) {
+        self.store.fail(why);
+    }
+
     /// Where the chunks are.
     #[must_use]
     pub fn into_store(self) -> Store {
@@ -203,7 +238,7 @@ impl Recorder {
             return;
         };
         // `~site` outside of the code that it was made for.
-        if frame.code_address() != site.code().copy(py) {
+        if frame.code_address() != site.code().copy.get() {
             return;
         }
         self.record(py, site, frame);
@@ -270,7 +305,7 @@ impl Recorder {
             self.pen.slot(py, to, content);
         }
         self.values += site.captures.len() as u64;
-        top.last = number.0;
+        (top.last, top.reraises) = (number.0, site.reraises);
         if !site.touches.is_empty() {
             self.pen.touch(site, frame, top);
         }

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, InstrIdx, Op, Opcode, Place};
+use debugop_bytecode::{
+    Analysis, InstrIdx, Locals, Op, Opcode, Place, Plan, Site, SiteKind as PlanKind,
+};
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, PyAny, PyErr, PyResult};
 
@@ -15,6 +17,7 @@ use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::names;
+use crate::recorder::{self, Density, PlannedCode};
 use crate::registry;
 use crate::site;
 
@@ -46,7 +49,20 @@ impl ProbedCode {
             .getattr(names::co_consts(py))?
             .cast_into()
             .map_err(PyErr::from)?;
-        let mut layout = ProbeLayout::plan(&analysis, constants.len());
+        let density = recorder::density(py);
+        let plan = match density {
+            Density::Steps => None,
+            Density::Planned | Density::Both => {
+                let plan = Plan::new(&analysis, &locals(original)?);
+                Some(plan.map_err(|source| ProbeError::Plan {
+                    qualname: qualname.clone(),
+                    file: file.clone(),
+                    source,
+                })?)
+            }
+        };
+        let steps = density != Density::Planned;
+        let mut layout = ProbeLayout::plan(&analysis, steps, plan.as_ref(), constants.len());
         let unwind = layout.unwind_sequence();
         let (parts, map) = {
             let insertions = layout.insertions();
@@ -79,17 +95,27 @@ impl ProbedCode {
             further: std::mem::take(&mut layout.further),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
+            planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
             watchers: GilCell::default(),
         });
-        for &info in &layout.sites {
-            consts.push(site::new_site(py, &probed_code, info)?);
+        if let Some(plan) = &plan {
+            probed_code
+                .planned
+                .get_or_init(|| PlannedCode::new(plan, &probed_code));
+        }
+        for (&info, planned) in layout.sites.iter().zip(&layout.planned) {
+            let planned = planned.and_then(|index| probed_code.planned()?.site(index));
+            consts.push(site::new_site(py, &probed_code, info, planned)?);
         }
         let copy = with_parts(original, &parts, consts)?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.copy.set(py, copy.as_ptr() as usize);
+        if let Some(planned) = probed_code.planned() {
+            planned.set_copy(copy.as_ptr() as usize);
+        }
         Ok((probed_code, copy))
     }
 
@@ -133,6 +159,7 @@ impl ProbedCode {
             further: Vec::new(),
             lastis: OnceLock::new(),
             shape,
+            planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
@@ -144,41 +171,53 @@ impl ProbedCode {
 /// Sites and the instruction sequences that enter them.
 struct ProbeLayout {
     sites: Vec<SiteInfo>,
+    /// Which of the plan's sites each of them is, too.
+    planned: Vec<Option<u32>>,
     further: Vec<InstrIdx>,
     places: Vec<Place>,
     sequences: Vec<[(Opcode, u32); 3]>,
     unwind: [(Opcode, u32); 3],
 }
 
+/// The order in which insertion takes places.
+fn order(place: Place) -> u64 {
+    match place {
+        Place::Before(at) => u64::from(at.0) * 2,
+        Place::After(at) => u64::from(at.0) * 2 + 1,
+    }
+}
+
 impl ProbeLayout {
-    /// A probe at every place that reports something, and one for exceptions that leave. Site `n` becomes constant
-    /// `constants + n`.
-    fn plan(analysis: &Analysis, constants: usize) -> Self {
-        let plan = debugop_bytecode::sites(analysis);
+    /// A probe at every place that reports something, if `steps` are reported, and at every place of the plan, and one for
+    /// exceptions that leave. Site `n` becomes constant `constants + n`.
+    fn plan(analysis: &Analysis, steps: bool, plan: Option<&Plan>, constants: usize) -> Self {
         let mut layout = Self {
             sites: Vec::new(),
+            planned: Vec::new(),
             further: Vec::new(),
             places: Vec::new(),
             sequences: Vec::new(),
             unwind: probe(0),
         };
-        for site in plan.sites {
-            let Some(&first) = site.reports.first() else {
-                continue;
-            };
-            layout.sequences.push(probe(constants + layout.sites.len()));
-            layout.places.push(site.place);
-            let reached = |one: &&InstrIdx| analysis.depth(**one).is_some();
-            layout.sites.push(SiteInfo {
-                kind: SiteKind::Step,
-                first,
-                further: (layout.further.len() as u32, site.reports.len() as u32 - 1),
-                depth: analysis
-                    .depth(first)
-                    .and_then(|depth| NonZeroU32::new(depth + 1)),
-                steps: site.reports.iter().filter(reached).count() as u32,
-            });
-            layout.further.extend_from_slice(&site.reports[1..]);
+        let planned = plan.map_or(&[][..], |plan| &plan.sites);
+        let (unwind, planned) = match planned.split_last() {
+            Some((last, rest)) if last.kind == PlanKind::Unwind => (Some(rest.len() as u32), rest),
+            _ => (None, planned),
+        };
+        let mut planned = (0..).zip(planned).peekable();
+        if steps {
+            for site in debugop_bytecode::sites(analysis).sites {
+                while let Some((index, one)) =
+                    planned.next_if(|(_, one)| order(one.place) < order(site.place))
+                {
+                    layout.add_planned(one.place, index, constants);
+                }
+                let same = planned.next_if(|(_, one)| order(one.place) == order(site.place));
+                layout.add_steps(analysis, &site, same.map(|(index, _)| index), constants);
+            }
+        }
+        for (index, one) in planned {
+            layout.add_planned(one.place, index, constants);
         }
         layout.unwind = probe(constants + layout.sites.len());
         layout.sites.push(SiteInfo {
@@ -186,9 +225,55 @@ impl ProbeLayout {
             first: InstrIdx(0),
             further: (0, 0),
             depth: None,
-            steps: 1,
+            steps: u32::from(steps),
         });
+        layout.planned.push(unwind);
         layout
+    }
+
+    /// A site that reports steps, and is that of the plan with this index, if there is one.
+    fn add_steps(
+        &mut self,
+        analysis: &Analysis,
+        site: &Site,
+        planned: Option<u32>,
+        constants: usize,
+    ) {
+        let Some(&first) = site.reports.first() else {
+            return;
+        };
+        self.sequences.push(probe(constants + self.sites.len()));
+        self.places.push(site.place);
+        let reached = |one: &&InstrIdx| analysis.depth(**one).is_some();
+        self.sites.push(SiteInfo {
+            kind: SiteKind::Step,
+            first,
+            further: (self.further.len() as u32, site.reports.len() as u32 - 1),
+            depth: analysis
+                .depth(first)
+                .and_then(|depth| NonZeroU32::new(depth + 1)),
+            steps: site.reports.iter().filter(reached).count() as u32,
+        });
+        self.planned.push(planned);
+        self.further.extend_from_slice(&site.reports[1..]);
+    }
+
+    /// A site of the plan that reports no step.
+    fn add_planned(&mut self, place: Place, index: u32, constants: usize) {
+        let first = match place {
+            Place::Before(at) => at,
+            Place::After(at) => InstrIdx(at.0 + 1),
+        };
+        self.sequences.push(probe(constants + self.sites.len()));
+        self.places.push(place);
+        self.sites.push(SiteInfo {
+            kind: SiteKind::Step,
+            first,
+            further: (0, 0),
+            depth: None,
+            steps: 0,
+        });
+        self.planned.push(Some(index));
     }
 
     fn unwind_sequence(&self) -> [(Opcode, u32); 3] {
@@ -201,6 +286,19 @@ impl ProbeLayout {
             .map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence })
             .collect()
     }
+}
+
+/// How frames of `code` lay out their local variables.
+fn locals(code: &Bound<'_, PyCode>) -> PyResult<Locals> {
+    /// `CO_VARARGS`, `CO_VARKEYWORDS`.
+    const STARS: u32 = 4 | 8;
+    let number = |name: &str| code.getattr(name)?.extract::<u32>();
+    let stars = (number("co_flags")? & STARS).count_ones();
+    Ok(Locals {
+        locals: number("co_nlocals")?,
+        slots: CodeShape::of(code).nlocalsplus.unsigned_abs(),
+        arguments: number("co_argcount")? + number("co_kwonlyargcount")? + stars,
+    })
 }
 
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.

@@ -2,8 +2,8 @@
 
 use debugop_recording::stream::{Encoder, Kind};
 use pyo3::types::string::PyStringData;
-use pyo3::types::{PyAnyMethods, PyString};
-use pyo3::{Borrowed, Bound, PyAny, Python, ffi};
+use pyo3::types::{PyString, PyStringMethods};
+use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::Pen;
 use super::shadows::Digest;
@@ -118,8 +118,8 @@ impl Pen {
                 Kind::Opaque => {}
                 Kind::Str => self.text(py, to, object),
                 Kind::Bytes => {
-                    let length = ffi::PyBytes_GET_SIZE(object).unsigned_abs();
-                    let data = ffi::PyBytes_AS_STRING(object).cast();
+                    let length = ffi::PyBytes_Size(object).unsigned_abs();
+                    let data = ffi::PyBytes_AsString(object).cast();
                     let shown = length.min(self.limits.length);
                     to.head(length as u64, std::slice::from_raw_parts(data, shown));
                 }
@@ -284,7 +284,7 @@ impl Pen {
     #[cold]
     fn is_redacted(&self, py: Python<'_>, name: *mut ffi::PyObject) -> bool {
         // SAFETY: a live object.
-        let name = unsafe { Borrowed::<PyAny>::from_ptr(py, name) };
+        let name: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, name) };
         name.cast_exact::<PyString>()
             .is_ok_and(|name| self.redacts(&crate::value::string(&name)))
     }
@@ -293,10 +293,10 @@ impl Pen {
     fn text(&self, py: Python<'_>, to: &mut Encoder<'_>, object: *mut ffi::PyObject) {
         let limit = self.limits.length;
         // SAFETY: a live exact str, which is ready (3.11: whoever made it has made it so); its data are read while it is held.
-        let data = unsafe {
-            let text = Borrowed::<PyAny>::from_ptr(py, object);
-            text.cast_unchecked::<PyString>().data()
-        };
+        let text: Bound<'_, PyString> =
+            unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() };
+        // SAFETY: as above.
+        let data = unsafe { text.data() };
         match data {
             Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
                 to.head(units.len() as u64, &units[..units.len().min(limit)]);

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
+#[cfg(Py_3_14)]
+use debugop_recording::stream::Reason;
+use debugop_recording::stream::{Encoder, Kind, ObjectId, RecentObjects};
+use debugop_filter::Pattern;
 use pyo3::{Python, ffi};
 
 use super::identities::{Entry, Identities};
@@ -47,6 +50,8 @@ pub(super) const IS_TYPE: u32 = 1 << 31;
 /// The current chunk, as a number; in an entry's epoch, twice that, and one more if it is known with contents.
 pub(super) struct Pen {
     pub(super) limits: Limits,
+    /// Names whose values are left out.
+    pub(super) redact: Vec<Pattern>,
     pub(super) recent: RecentObjects,
     pub(super) identities: Identities,
     pub(super) shadows: Shadows,
@@ -57,9 +62,10 @@ pub(super) struct Pen {
 }
 
 impl Pen {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, redact: Vec<Pattern>) -> Self {
         Self {
             limits,
+            redact,
             recent: RecentObjects::new(ObjectId(0)),
             identities: Identities::default(),
             shadows: Shadows::default(),
@@ -67,6 +73,11 @@ impl Pen {
             chunk: 1,
             types_in_chunk: 0,
         }
+    }
+
+    /// Whether the values of this name are left out.
+    pub(super) fn redacts(&self, name: &str) -> bool {
+        self.redact.iter().any(|pattern| pattern.is(name))
     }
 
     /// A new chunk begins: everything is to be defined again.

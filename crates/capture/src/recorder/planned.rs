@@ -2,8 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use debugop_bytecode::plan::{Plan, SiteKind};
-use debugop_bytecode::{Analysis, InstrIdx, Op, Place, operands};
+use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
 use smallvec::SmallVec;
 
 use crate::layout::VERSION;
@@ -15,6 +14,8 @@ use crate::probed::ProbedCode;
 pub(crate) struct PlannedCode {
     pub(super) sites: Box<[PlannedSite]>,
     probed: *const ProbedCode,
+    /// Address of the probed copy, 0 when it has died.
+    pub(super) copy: Cell<usize>,
     /// Its number in the recording; meaningless until its sites have numbers.
     pub(super) number: Cell<u32>,
     /// Offsets of instructions in the original, by code unit of the probed copy.
@@ -31,8 +32,8 @@ pub(crate) struct PlannedSite {
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
     pub(super) kind: SiteKind,
-    /// Whether the next instruction raises again what has been raised before.
-    pub(super) reraises: bool,
+    /// The unit of the next instruction, if that raises again what has been raised before; else [`Self::NO_UNIT`].
+    pub(super) reraises: u32,
     /// The instruction that is executed next.
     pub(super) next: InstrIdx,
     /// Depth of the value stack before it.
@@ -51,7 +52,7 @@ pub(super) const IGNORED: u32 = u32::MAX - 1;
 /// How many slots an instruction takes whose frame is in the middle of it.
 pub(super) fn taken(analysis: &Analysis, at: InstrIdx) -> u32 {
     let instruction = analysis.get(at);
-    let operands = operands::operands(VERSION, instruction.opcode, instruction.arg);
+    let operands = operands(VERSION, instruction.opcode, instruction.arg);
     operands.map_or(0, |operands| operands.pops() as u32)
 }
 
@@ -64,6 +65,9 @@ fn reraises(op: Op, arg: u32) -> bool {
 }
 
 impl PlannedSite {
+    /// No instruction of such a kind follows.
+    pub(super) const NO_UNIT: u32 = u32::MAX;
+
     /// Whose site it is.
     #[inline]
     pub(super) fn code(&self) -> &PlannedCode {
@@ -81,13 +85,20 @@ impl PlannedCode {
                 Place::Before(at) => at,
                 Place::After(at) => InstrIdx(at.0 + 1),
             };
-            let op = |at: InstrIdx| analysis.get(at).opcode.info(VERSION).map(|info| info.op);
+            let op = |at: InstrIdx| {
+                let found = analysis.instructions().get(at.0 as usize)?;
+                Some(found.opcode.info(VERSION)?.op)
+            };
             let is_unwind = site.kind == SiteKind::Unwind;
             PlannedSite {
                 number: Cell::new(UNKNOWN),
                 kind: site.kind,
-                reraises: !is_unwind
-                    && op(next).is_some_and(|op| reraises(op, analysis.get(next).arg)),
+                reraises: match op(next) {
+                    Some(op) if !is_unwind && reraises(op, analysis.get(next).arg) => {
+                        analysis.get(next).offset / 2
+                    }
+                    _ => PlannedSite::NO_UNIT,
+                },
                 next,
                 depth: if is_unwind {
                     0
@@ -101,7 +112,8 @@ impl PlannedCode {
         });
         let made = Box::new(Self {
             sites: sites.collect(),
-            probed,
+            probed: std::ptr::from_ref(probed),
+            copy: Cell::new(0),
             number: Cell::new(0),
             units: OnceCell::new(),
         });
@@ -109,6 +121,11 @@ impl PlannedCode {
             site.code.set(&raw const *made);
         }
         made
+    }
+
+    /// The site with this index in the plan.
+    pub(crate) fn site(&self, index: u32) -> Option<&PlannedSite> {
+        self.sites.get(index as usize)
     }
 
     /// The code object that it belongs to.
@@ -142,10 +159,9 @@ impl PlannedCode {
 }
 
 impl PlannedCode {
-    /// The address of the probed copy, 0 when it has died.
-    #[inline]
-    pub(super) fn copy(&self, py: pyo3::Python<'_>) -> usize {
-        self.probed().copy_address(py)
+    /// The probed copy has been made (its address), or has died (0).
+    pub(crate) fn set_copy(&self, address: usize) {
+        self.copy.set(address);
     }
 
     /// Length of localsplus without the value stack.

@@ -1,7 +1,6 @@
 //! Which instruction of a frame raised the exception that has arrived at a handler.
 
-use debugop_bytecode::Op;
-use debugop_bytecode::plan::SiteKind;
+use debugop_bytecode::{Op, SiteKind};
 use pyo3::{Python, ffi};
 
 use super::planned::PlannedSite;
@@ -19,8 +18,10 @@ pub(super) fn unit(
     shadow: Option<&Shadow>,
 ) -> Option<u32> {
     // What raises again adds nothing to the traceback; a site stands right before it.
-    if let Some(unit) = shadow.and_then(|shadow| shadow.reraises) {
-        return Some(unit);
+    if let Some(shadow) = shadow
+        && shadow.reraises != PlannedSite::NO_UNIT
+    {
+        return Some(shadow.reraises);
     }
     let locals = site.code().locals();
     let slot = match site.kind {

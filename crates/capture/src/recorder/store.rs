@@ -40,6 +40,8 @@ impl Store {
 
     pub(super) fn add_code(&mut self, _py: Python<'_>, _code: &PlannedCode, _number: u32, _base: u32) {}
 
+    pub(super) fn fail(&self, _why: &str) {}
+
     /// Bytes of all chunks.
     #[must_use]
     pub fn size(&self) -> usize {

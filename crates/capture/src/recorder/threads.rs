@@ -21,8 +21,8 @@ pub(super) struct Shadow {
     pub(super) number: u64,
     /// The site that fired last in it, in this chunk; `u32::MAX` for none.
     pub(super) last: u32,
-    /// Whether that site stands before an instruction that raises again.
-    pub(super) reraises: Option<u32>,
+    /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`](super::PlannedSite).
+    pub(super) reraises: u32,
     touched: [(*mut ffi::PyObject, u64); TOUCHED],
     count: u8,
 }
@@ -35,7 +35,7 @@ impl Shadow {
             code: std::ptr::from_ref(code),
             number,
             last: u32::MAX,
-            reraises: None,
+            reraises: super::PlannedSite::NO_UNIT,
             touched: [(std::ptr::null_mut(), 0); TOUCHED],
             count: 0,
         }

@@ -60,6 +60,11 @@ impl Types {
     }
 
     #[inline]
+    pub(super) fn get_ref(&self, number: u32) -> &Type {
+        &self.all[number as usize]
+    }
+
+    #[inline]
     pub(super) fn get(&mut self, number: u32) -> &mut Type {
         &mut self.all[number as usize]
     }
