@@ -349,6 +349,26 @@ class Follow:
     ) -> Follow: ...
 
 @final
+class Identities:
+    """For tests: gives numbers to objects and follows their lives, as the recorder does. One at a time."""
+
+    def __new__(cls, limit: int = 1 << 20) -> Identities: ...
+    def see(self, object: object) -> tuple[int, str]:
+        """The object's number, and whether it is `"known"`, `"new"`, or `"perhaps"` new."""
+    def known(self, object: object) -> int | None:
+        """The object's number, if it has one."""
+    def forget(self, object: object) -> None:
+        """Forgets the object, as if it had died."""
+    def dead(self) -> list[int]:
+        """The numbers of those that have died or been forgotten since this was last called."""
+    def counts(self) -> tuple[int, int, int]:
+        """How many objects have numbers, have been forgotten for want of room, and how often all were lost."""
+    def time(self, objects: list[object], rounds: int) -> float:
+        """Nanoseconds that it takes to look one of `objects` up, over `rounds` rounds."""
+    def uninstall(self) -> None:
+        """Takes the hooks out of the interpreter."""
+
+@final
 class TopOfStack:
     """For benchmarks: encodes the top of the value stack of every step into a ring of `capacity` bytes, natively.
 

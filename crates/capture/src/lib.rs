@@ -24,6 +24,7 @@ mod function;
 mod gil;
 mod glance;
 mod handled;
+pub mod identity;
 pub mod interpreter;
 pub mod layout;
 mod modules;

@@ -3,6 +3,7 @@
 mod article;
 mod convert;
 mod event;
+mod identity;
 mod instruction;
 mod predicate;
 mod record;
@@ -26,6 +27,8 @@ mod _core {
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::event::EventRecord;
+    #[pymodule_export]
+    use crate::identity::PyIdentities;
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]

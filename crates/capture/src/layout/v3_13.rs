@@ -108,7 +108,9 @@ pub(crate) struct ThreadState {
     /// How many more calls may be nested, and how many in all.
     pub py_recursion_remaining: i32,
     pub py_recursion_limit: i32,
-    middle: [u8; 20],
+    /// How many more C calls may be nested.
+    pub c_recursion_remaining: i32,
+    middle: [u8; 16],
     current_frame: *mut InterpreterFrame,
     tail: [u8; 8],
     /// The trace function, as a C function; NULL for none.
@@ -170,6 +172,10 @@ pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
         (
             "PyThreadState.py_recursion_limit",
             offset_of!(ThreadState, py_recursion_limit),
+        ),
+        (
+            "PyThreadState.c_recursion_remaining",
+            offset_of!(ThreadState, c_recursion_remaining),
         ),
         (
             "PyThreadState.current_frame",
