@@ -22,7 +22,7 @@ use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::names;
-use crate::recorder::PlannedCode;
+use crate::recorder::{self, Density, PlannedCode};
 use crate::tracer::{Hook, Tracer};
 
 pub(crate) use error::MAX_NESTING;
@@ -84,6 +84,8 @@ pub struct ProbedCode {
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
+    /// Whether its sites report every step, or a recorder's only.
+    reports_steps: bool,
     /// What a recorder needs, if it has planned sites.
     planned: OnceLock<Box<PlannedCode>>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
@@ -115,6 +117,15 @@ impl ProbedCode {
         self.copy.set(py, 0);
         if let Some(planned) = self.planned.get() {
             planned.set_copy(0);
+        }
+    }
+
+    /// Whether its probes stand where those of new copies do.
+    pub(crate) fn suits(&self, py: Python<'_>) -> bool {
+        match recorder::density(py) {
+            Density::Steps => self.reports_steps,
+            Density::Planned => self.planned().is_some(),
+            Density::Both => self.reports_steps && self.planned().is_some(),
         }
     }
 

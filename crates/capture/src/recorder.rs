@@ -9,13 +9,14 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, ThreadNumber,
 };
-use pyo3::{Python, ffi};
+use debugop_filter::Pattern;
+use pyo3::{PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
@@ -26,18 +27,21 @@ use pen::Pen;
 use planned::IGNORED;
 use threads::{Caller, Place, Shadow, Thread};
 
+mod codes;
 mod contents;
 mod identities;
 mod keyframe;
 mod pen;
 mod planned;
 mod raised;
+mod session;
 mod shadows;
 mod store;
 mod threads;
 mod types;
 
 pub use pen::Limits;
+pub use session::{Plan, Session};
 pub(crate) use planned::{PlannedCode, PlannedSite};
 pub use store::Store;
 
@@ -79,6 +83,18 @@ pub struct Recorder {
     records: u64,
     /// Values captured.
     values: u64,
+}
+
+/// A recording that has come to its end.
+pub struct Finished {
+    /// What was written.
+    pub store: Store,
+    /// How many sites have fired.
+    pub records: u64,
+    /// How many values were captured.
+    pub values: u64,
+    /// How long it took.
+    pub elapsed: Duration,
 }
 
 /// The recorder that runs in this process.
@@ -130,13 +146,9 @@ pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
 
 /// The recorder has failed: nothing is recorded any more. What was written stays readable.
 #[cold]
-pub(crate) fn give_up(_py: Python<'_>) {
-    let recorder = ACTIVE.0.replace(std::ptr::null_mut());
-    if !recorder.is_null() {
-        // SAFETY: as in `Recorder::stop`.
-        let recorder = unsafe { Box::from_raw(recorder) };
-        recorder.fail("an error in debugop itself");
-    }
+pub(crate) fn give_up(py: Python<'_>) {
+    // The file stays as if the process had been killed here.
+    drop(Recorder::take(py));
 }
 
 /// A code object with planned sites is gone: no frame runs it.
@@ -156,9 +168,14 @@ pub(crate) fn forget(code: &PlannedCode) {
 impl Recorder {
     /// A recorder that writes to `store`.
     #[must_use]
-    pub fn new(store: Store, limits: Limits, redact: Vec<debugop_filter::Pattern>) -> Box<Self> {
-        Box::new(Self {
-            pen: Pen::new(limits, redact),
+    pub fn new(
+        py: Python<'_>,
+        store: Store,
+        limits: Limits,
+        redact: Vec<Pattern>,
+    ) -> PyResult<Box<Self>> {
+        Ok(Box::new(Self {
+            pen: Pen::new(py, limits, redact)?,
             predictor: Predictor::new(1 << 12),
             limit: Arc::new(AtomicUsize::new(store.capacity() - RESERVE)),
             store,
@@ -174,7 +191,7 @@ impl Recorder {
             time: 0,
             records: 0,
             values: 0,
-        })
+        }))
     }
 
     /// Begins to record what sites fire from now on.
@@ -196,37 +213,32 @@ impl Recorder {
     }
 
     /// Ends that; what was written is in the store.
-    pub fn stop(py: Python<'_>) -> Option<Box<Self>> {
+    pub fn stop(py: Python<'_>) -> Option<Finished> {
         with_active(py, |recorder| recorder.end(py))?;
+        Self::take(py)
+    }
+
+    fn take(py: Python<'_>) -> Option<Finished> {
         let recorder = ACTIVE.0.replace(std::ptr::null_mut());
+        if recorder.is_null() {
+            return None;
+        }
         // SAFETY: made by `Box::into_raw` in `start`, and taken out once.
-        Some(unsafe { Box::from_raw(recorder) })
+        let recorder = unsafe { Box::from_raw(recorder) };
+        recorder.pen.identities.uninstall(py);
+        Some(Finished {
+            store: recorder.store,
+            records: recorder.records,
+            values: recorder.values,
+            elapsed: recorder.began.elapsed(),
+        })
     }
 
     /// In the child of a fork: nothing is recorded any more, and nothing of what the parent's recorder holds is touched.
-    pub fn abandon(_py: Python<'_>) {
-        let recorder = ACTIVE.0.replace(std::ptr::null_mut());
-        if !recorder.is_null() {
-            // SAFETY: as in `stop`. Its memory is the parent's as well: it is never freed.
-            std::mem::forget(unsafe { Box::from_raw(recorder) });
+    pub fn abandon(py: Python<'_>) {
+        if let Some(finished) = Self::take(py) {
+            finished.store.forget();
         }
-    }
-
-    /// Ends early.
-    fn fail(self: Box<Self>, why: &str) {
-        self.store.fail(why);
-    }
-
-    /// Where the chunks are.
-    #[must_use]
-    pub fn into_store(self) -> Store {
-        self.store
-    }
-
-    /// How many records and values have been written.
-    #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        (self.records, self.values)
     }
 
     #[inline]
@@ -307,7 +319,7 @@ impl Recorder {
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
         if !site.touches.is_empty() {
-            self.pen.touch(site, frame, top);
+            self.pen.touch(py, site, frame, top);
         }
         if to.overflowed() {
             self.overflow(py, site, frame);
@@ -524,12 +536,12 @@ impl Recorder {
 impl Pen {
     /// Notes the objects that the instruction behind `site` may change.
     #[inline]
-    fn touch(&self, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
+    fn touch(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
         for &slot in &site.touches {
             // SAFETY: as in `record`.
             if let Content::Object(object) = unsafe { frame.local(slot) }
                 && can_change(object)
-                && let Some(entry) = self.identities.lookup(object)
+                && let Some(entry) = self.identities.lookup(py, object)
                 && entry.index < pen::IS_TYPE
             {
                 top.touch(object, entry.id.get());

@@ -311,14 +311,20 @@ impl Pen {
     }
 
     /// A digest of what [`Self::contents`] would write for an object that can change.
-    pub(super) fn digest(&mut self, object: *mut ffi::PyObject, number: u32, kind: Kind) -> u64 {
+    pub(super) fn digest(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+    ) -> u64 {
         // SAFETY: a live object whose type is of this kind.
         unsafe {
             let limit = self.limits.items;
             match kind {
                 Kind::Cell => {
                     let value = (*object.cast::<CellObject>()).ob_ref;
-                    self.word(Digest::new(0), value).value()
+                    self.word(py, Digest::new(0), value).value()
                 }
                 Kind::ByteArray => {
                     let length = ffi::PyByteArray_Size(object).unsigned_abs();
@@ -333,10 +339,10 @@ impl Pen {
                 Kind::Exception => {
                     let exception = object.cast::<BaseException>();
                     let dict = (*exception).dict;
-                    let mut digest = self.word(Digest::new(0), (*exception).args);
+                    let mut digest = self.word(py, Digest::new(0), (*exception).args);
                     if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
                         let length = each(&Parts::Dict(dict), limit, |key, value| {
-                            digest = self.word(self.word(digest, key), value);
+                            digest = self.word(py, self.word(py, digest, key), value);
                         });
                         digest = digest.and(length as u64);
                     }
@@ -346,15 +352,15 @@ impl Pen {
                     let parts = self.parts(object, kind);
                     let mut digest = Digest::new(0);
                     let length = each(&parts, limit, |key, value| {
-                        digest = self.word(digest, key);
+                        digest = self.word(py, digest, key);
                         if !value.is_null() {
-                            digest = self.word(digest, value);
+                            digest = self.word(py, digest, value);
                         }
                     });
                     let members = &self.types.get_ref(number).members;
                     for &(_, offset) in members {
                         let value = *object.cast::<u8>().offset(offset).cast();
-                        digest = self.word(digest, value);
+                        digest = self.word(py, digest, value);
                     }
                     digest.and(length as u64).value()
                 }
@@ -364,7 +370,7 @@ impl Pen {
 
     /// A value in a digest: by value where it is recorded by value, else by identity.
     #[inline]
-    unsafe fn word(&self, digest: Digest, object: *mut ffi::PyObject) -> Digest {
+    unsafe fn word(&self, py: Python<'_>, digest: Digest, object: *mut ffi::PyObject) -> Digest {
         if object.is_null() {
             return digest.and(1);
         }
@@ -390,7 +396,7 @@ impl Pen {
                 let value = (*object.cast::<ffi::PyComplexObject>()).cval;
                 digest.and(value.real.to_bits()).and(value.imag.to_bits())
             } else {
-                match self.identities.lookup(object) {
+                match self.identities.lookup(py, object) {
                     Some(entry) => digest.and(6).and(entry.id.get()),
                     None => digest.and(object as u64),
                 }

@@ -1,41 +1,60 @@
-//! Which objects are known by which id.
+//! Which objects are known by which id: [`crate::identity`], for objects by their addresses.
 
-use std::num::NonZeroU64;
+use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
-use pyo3::ffi;
-use rustc_hash::FxHashMap;
+pub(super) use crate::identity::Entry;
+use crate::identity::{self, NO_INDEX};
 
-/// What is known of an object.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) id: NonZeroU64,
-    /// Of the last definition; see [`super::objects`].
-    pub(super) epoch: u32,
-    /// Of its shadow; [`Entry::NONE`] for none.
-    pub(super) index: u32,
-}
+/// In the index of an entry: none.
+pub(super) const NONE: u32 = NO_INDEX;
 
-impl Entry {
-    pub(super) const NONE: u32 = u32::MAX;
-}
+/// As many objects are known at a time, in up to 64 bytes each.
+const LIMIT: usize = 1 << 19;
 
 /// Objects by address.
-#[derive(Default)]
-pub(super) struct Identities {
-    all: FxHashMap<usize, Entry>,
+pub(super) struct Identities(identity::Identities);
+
+/// # Safety
+/// `object` is alive as long as the borrow is used.
+#[inline]
+unsafe fn borrow<'a, 'py>(
+    py: Python<'py>,
+    object: *mut ffi::PyObject,
+) -> Borrowed<'a, 'py, PyAny> {
+    // SAFETY: by the contract.
+    unsafe { Borrowed::from_ptr(py, object) }
 }
 
 impl Identities {
+    pub(super) fn install(py: Python<'_>) -> PyResult<Self> {
+        Ok(Self(identity::Identities::install(py, LIMIT)?))
+    }
+
+    pub(super) fn uninstall(self, py: Python<'_>) {
+        self.0.uninstall(py);
+    }
+
+    /// The entry of `object`, which is alive.
     #[inline]
-    pub(super) fn lookup(&self, object: *mut ffi::PyObject) -> Option<Entry> {
-        self.all.get(&(object as usize)).copied()
+    pub(super) fn lookup(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
+        // SAFETY: nothing runs before the borrow ends.
+        self.0.lookup(py, unsafe { borrow(py, object) })
     }
 
-    pub(super) fn set(&mut self, object: *mut ffi::PyObject, entry: Entry) {
-        self.all.insert(object as usize, entry);
+    /// Adds `object`, which is alive and has no entry.
+    pub(super) fn insert(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
+        // SAFETY: as above.
+        self.0.insert(py, unsafe { borrow(py, object) }, entry);
     }
 
-    pub(super) fn forget(&mut self, object: *mut ffi::PyObject) {
-        self.all.remove(&(object as usize));
+    /// Changes the entry of `object`, which is alive and has one.
+    pub(super) fn update(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
+        // SAFETY: as above.
+        self.0.update(py, unsafe { borrow(py, object) }, entry);
+    }
+
+    /// The indices of the entries of objects that have died.
+    pub(super) fn each_dead(&self, py: Python<'_>, tell: impl FnMut(u32)) {
+        self.0.each_dead(py, tell);
     }
 }

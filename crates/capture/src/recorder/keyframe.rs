@@ -47,17 +47,16 @@ impl Recorder {
                 break;
             }
         }
-        self.store.end_chunk(self.at);
     }
 
     /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
     pub(super) fn next_chunk(&mut self, py: Python<'_>, running: Option<(&PlannedSite, Frame<'_>)>) {
-        self.store.end_chunk(self.at);
-        self.pen.begin_chunk();
+        self.time = self.now();
+        self.store.next(self.time);
+        self.pen.begin_chunk(py);
         self.predictor.clear();
         self.limit
             .store(self.store.capacity() - RESERVE, Ordering::Relaxed);
-        self.time = self.now();
         let chunk = self.pen.chunk;
         let mut to = Encoder::new(self.store.bytes(), 0);
         let to = &mut to;

@@ -6,9 +6,9 @@ use std::num::NonZeroU64;
 use debugop_recording::stream::Reason;
 use debugop_recording::stream::{Encoder, Kind, ObjectId, RecentObjects};
 use debugop_filter::Pattern;
-use pyo3::{Python, ffi};
+use pyo3::{PyResult, Python, ffi};
 
-use super::identities::{Entry, Identities};
+use super::identities::{Entry, Identities, NONE};
 use super::shadows::Shadows;
 use super::types::{Types, is_heap_type};
 use crate::layout::LongObject;
@@ -62,17 +62,17 @@ pub(super) struct Pen {
 }
 
 impl Pen {
-    pub(super) fn new(limits: Limits, redact: Vec<Pattern>) -> Self {
-        Self {
+    pub(super) fn new(py: Python<'_>, limits: Limits, redact: Vec<Pattern>) -> PyResult<Self> {
+        Ok(Self {
             limits,
             redact,
             recent: RecentObjects::new(ObjectId(0)),
-            identities: Identities::default(),
+            identities: Identities::install(py)?,
             shadows: Shadows::default(),
             types: Types::default(),
             chunk: 1,
             types_in_chunk: 0,
-        }
+        })
     }
 
     /// Whether the values of this name are left out.
@@ -81,7 +81,13 @@ impl Pen {
     }
 
     /// A new chunk begins: everything is to be defined again.
-    pub(super) fn begin_chunk(&mut self) {
+    pub(super) fn begin_chunk(&mut self, py: Python<'_>) {
+        let shadows = &mut self.shadows;
+        self.identities.each_dead(py, |index| {
+            if index & IS_TYPE == 0 {
+                shadows.free(index);
+            }
+        });
         self.chunk += 1;
         self.types_in_chunk = 0;
         self.recent = RecentObjects::new(self.recent.newest());
@@ -184,7 +190,7 @@ impl Pen {
         object: *mut ffi::PyObject,
         inside: u32,
     ) {
-        let known = self.identities.lookup(object);
+        let known = self.identities.lookup(py, object);
         if let Some(entry) = known
             && entry.epoch >> 1 == self.chunk
             && (entry.epoch & 1 == 1 || inside > self.limits.depth)
@@ -232,18 +238,22 @@ impl Pen {
         let mut entry = Entry {
             id,
             epoch: self.chunk << 1 | u32::from(!bare),
-            index: known.map_or(Entry::NONE, |entry| entry.index),
+            index: known.map_or(NONE, |entry| entry.index),
         };
-        if !bare && is_mutable(kind) && entry.index == Entry::NONE {
+        if !bare && is_mutable(kind) && entry.index == NONE {
             entry.index = self.shadows.add();
         }
-        self.identities.set(object, entry);
+        if known.is_some() {
+            self.identities.update(py, object, entry);
+        } else {
+            self.identities.insert(py, object, entry);
+        }
         to.define(&mut self.recent, ObjectId(id.get()), bare);
         self.put_type(to, number);
         if !bare {
             self.contents(py, to, object, number, kind, inside);
-            if entry.index != Entry::NONE {
-                let digest = self.digest(object, number, kind);
+            if entry.index != NONE {
+                let digest = self.digest(py, object, number, kind);
                 self.shadows.set(entry.index, digest);
             }
         }
@@ -259,23 +269,25 @@ impl Pen {
                 None => self.types.add(py, class),
             };
         }
-        let known = self.identities.lookup(class.cast());
+        let known = self.identities.lookup(py, class.cast());
         if let Some(entry) = known
-            && entry.index != Entry::NONE
+            && entry.index != NONE
         {
             return entry.index & !IS_TYPE;
         }
         let number = self.types.add(py, class);
         let index = number | IS_TYPE;
-        let entry = match known {
-            Some(entry) => Entry { index, ..entry },
-            None => Entry {
+        if let Some(entry) = known {
+            self.identities
+                .update(py, class.cast(), Entry { index, ..entry });
+        } else {
+            let entry = Entry {
                 id: UNNAMED,
                 epoch: 0,
                 index,
-            },
-        };
-        self.identities.set(class.cast(), entry);
+            };
+            self.identities.insert(py, class.cast(), entry);
+        }
         number
     }
 
@@ -299,7 +311,7 @@ impl Pen {
     /// Compares an object that may have changed with what is known of it, and writes its new contents if it has.
     #[inline]
     pub(super) fn update(&mut self, py: Python<'_>, to: &mut Encoder<'_>, object: *mut ffi::PyObject, id: u64) {
-        let Some(entry) = self.identities.lookup(object) else {
+        let Some(entry) = self.identities.lookup(py, object) else {
             return;
         };
         if entry.id.get() != id
@@ -310,14 +322,14 @@ impl Pen {
         }
         let number = self.type_number(py, object);
         let kind = self.types.get(number).kind;
-        let digest = self.digest(object, number, kind);
+        let digest = self.digest(py, object, number, kind);
         if self.shadows.get(entry.index) == digest || !to.has_room(CONTENTS_RESERVE) {
             return;
         }
         to.update(&mut self.recent, ObjectId(id));
         self.contents(py, to, object, number, kind, 0);
         // Afterwards: what is in it is known now.
-        let digest = self.digest(object, number, kind);
+        let digest = self.digest(py, object, number, kind);
         self.shadows.set(entry.index, digest);
     }
 }
