@@ -1,5 +1,6 @@
 //! Where chunks go: the slots of a recording's file, and, when writing has failed, nowhere.
 
+use std::ffi::CStr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,7 @@ use pyo3::{PyResult, Python};
 use super::codes;
 use super::pen::Limits;
 use super::planned::PlannedCode;
-use crate::interpreter;
+use crate::modules::sys;
 use crate::value::string;
 
 /// A recording that is being written.
@@ -161,15 +162,14 @@ impl Store {
 }
 
 fn header(py: Python<'_>, limits: &Limits) -> PyResult<Header> {
-    let sys = interpreter::module(py, "sys")?;
-    let text = |name: &str| -> String {
-        let value = sys.getattr(name).ok();
+    let text = |name: &CStr| -> String {
+        let value = sys(py, name).ok();
         let value = value.and_then(|value| value.cast_into::<PyString>().ok());
         value.map(|value| string(&value)).unwrap_or_default()
     };
-    let version = sys.getattr("version_info")?;
+    let version = sys(py, c"version_info")?;
     let part = |index: usize| version.get_item(index)?.extract::<u32>();
-    let command = sys.getattr("orig_argv")?.extract().unwrap_or_default();
+    let command = sys(py, c"orig_argv")?.extract().unwrap_or_default();
     let start = SystemTime::now().duration_since(UNIX_EPOCH);
     let number = |value: u64| serde_json::Value::from(value);
     let limits = [
@@ -183,10 +183,10 @@ fn header(py: Python<'_>, limits: &Limits) -> PyResult<Header> {
         interpreter: Interpreter {
             implementation: "CPython".to_owned(),
             version: [part(0)?, part(1)?, part(2)?],
-            build: text("version"),
-            executable: text("executable"),
+            build: text(c"version"),
+            executable: text(c"executable"),
         },
-        platform: format!("{}-{}", text("platform"), std::env::consts::ARCH),
+        platform: format!("{}-{}", text(c"platform"), std::env::consts::ARCH),
         command,
         directory: std::env::current_dir()
             .unwrap_or_default()
