@@ -1,6 +1,5 @@
 //! Reads a stream, whatever its bytes are: a typed error or a record, in time and memory linear in the chunk.
 
-mod cursor;
 mod values;
 
 use std::collections::HashMap;
@@ -10,7 +9,7 @@ use super::{
     Output, Predictor, Prefix, Reason, RecentObjects, Record, SiteNumber, Thread, ThreadNumber,
     tag,
 };
-use cursor::Cursor;
+use crate::cursor::Cursor;
 use values::Objects;
 
 /// Reads the records of one chunk.

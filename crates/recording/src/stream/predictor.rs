@@ -94,10 +94,6 @@ impl Predictor {
     #[must_use]
     pub fn predicted(&self, last: Last) -> Option<SiteNumber> {
         let &known = self.following.get(last.0 as usize)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the lower half is the site"
-        )]
         (known >> 32 == u64::from(self.epoch)).then_some(SiteNumber(known as u32))
     }
 }

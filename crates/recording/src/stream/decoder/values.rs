@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::at_most;
-use super::cursor::Cursor;
+use crate::cursor::Cursor;
 use crate::stream::{
     Arguments, BigInt, Contents, Definition, Error, ErrorKind, FrameNumber, Items, Kind, MAX_DEPTH,
     ObjectId, Pairs, Reason, RecentObjects, Type, Value, tag,

@@ -3,54 +3,54 @@
 use crate::stream::{Error, ErrorKind};
 
 impl ErrorKind {
-    pub(super) fn at(self, offset: usize) -> Error {
+    pub(crate) fn at(self, offset: usize) -> Error {
         Error { offset, kind: self }
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Cursor { bytes, at: 0 }
     }
 
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.at = self.bytes.len();
     }
 
     #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Past the byte that was peeked at.
     #[inline]
-    pub(super) fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         self.at += 1;
     }
 
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, Error> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Error> {
         let byte = self.peek().ok_or(ErrorKind::Truncated.at(self.at))?;
         self.at += 1;
         Ok(byte)
     }
 
     /// So many bytes.
-    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let &taken = rest.first_chunk().ok_or(ErrorKind::Truncated.at(self.at))?;
         self.at += N;
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
 
     /// A varint of up to 64 bits.
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(first.into());
@@ -85,13 +85,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// A varint of up to 32 bits.
-    pub(super) fn number(&mut self) -> Result<u32, Error> {
+    pub(crate) fn number(&mut self) -> Result<u32, Error> {
         let at = self.at;
         u32::try_from(self.varint()?).map_err(|_| ErrorKind::Number.at(at))
     }
 
     /// A varint of up to 32 bits, plus 1; 0 for `None`.
-    pub(super) fn optional_number(&mut self) -> Result<Option<u32>, Error> {
+    pub(crate) fn optional_number(&mut self) -> Result<Option<u32>, Error> {
         let at = self.at;
         match self.varint()?.checked_sub(1) {
             None => Ok(None),
@@ -102,7 +102,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number of things of which each takes at least `size` bytes of what follows.
-    pub(super) fn count(&mut self, size: usize) -> Result<usize, Error> {
+    pub(crate) fn count(&mut self, size: usize) -> Result<usize, Error> {
         let at = self.at;
         let count = self.varint()?;
         usize::try_from(count)
@@ -112,7 +112,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length and so many bytes.
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Error> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Error> {
         let length = self.count(1)?;
         let bytes = &self.bytes[self.at..self.at + length];
         self.at += length;

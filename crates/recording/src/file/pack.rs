@@ -1,0 +1,64 @@
+//! Makes a recording smaller, for keeping.
+
+use std::path::Path;
+
+use super::format::ChunkHeader;
+use super::reader::Reader;
+use super::recover::refuse_same;
+use super::writer::thread::Appender;
+use super::{ChunkInfo, ChunkKind, Compression, Error, Summary, UNKNOWN_STEP};
+
+/// What packing has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// Size of the old file in bytes, without its tail.
+    pub before: u64,
+    /// Size of the new file in bytes.
+    pub after: u64,
+}
+
+/// Zstandard's level. Higher ones take several times as long for a percent.
+const LEVEL: i32 = 19;
+
+/// Writes the recording at `from` anew, to `to`, as small as is sensible. It is the same recording: uuid, chunks, numbers.
+///
+/// # Errors
+///
+/// If `from` cannot be read or is damaged, or if `to` cannot be written or is `from`.
+pub fn pack(from: &Path, to: &Path) -> Result<Packed, Error> {
+    refuse_same(from, to)?;
+    let reader = Reader::open(from)?;
+    let mut appender = Appender::create(to, reader.uuid())?;
+    let mut compressor =
+        zstd::bulk::Compressor::new(LEVEL).map_err(Error::io("compress the recording"))?;
+    let mut append = |kind, info: Option<ChunkInfo>, contents: &[u8]| {
+        let stored = compressor
+            .compress(contents)
+            .map_err(Error::io("compress the recording"))?;
+        let header = ChunkHeader {
+            kind: Some(kind),
+            compression: Compression::Zstd,
+            stored: super::writer::thread::length(stored.len())?,
+            raw: super::writer::thread::length(contents.len())?,
+            sequence: info.map_or(0, |info| info.sequence),
+            first_step: info
+                .and_then(|info| info.first_step)
+                .unwrap_or(UNKNOWN_STEP),
+            time: info.map_or(0, |info| info.time),
+            checksum: crc32c::crc32c(&stored),
+        };
+        appender.append_stored(header, &stored)
+    };
+    let json = serde_json::to_vec(reader.header()).unwrap_or_default();
+    append(ChunkKind::Header, None, &json)?;
+    for (info, contents) in reader.contents_of_all() {
+        append(info.kind, Some(info), &contents?)?;
+    }
+    let summary = reader.summary().cloned().unwrap_or_else(Summary::default);
+    let json = serde_json::to_vec(&summary).unwrap_or_default();
+    let finished = appender.finish(&json)?;
+    Ok(Packed {
+        before: reader.size()?,
+        after: finished.size,
+    })
+}
