@@ -52,7 +52,8 @@ pub enum SiteKind {
     Resume,
     /// Any place between instructions.
     Step,
-    /// An exception handler begins. If control gets here without an exception, the site is a step.
+    /// An exception handler begins: captures the exception and, below it, `lasti` where the exception table asks for it. If control gets here
+    /// without an exception, the site is a step.
     Handler,
     /// The exception leaves the frame: the handler of [`Unwind`](crate::Unwind).
     Unwind,

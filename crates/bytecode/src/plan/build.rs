@@ -77,6 +77,8 @@ struct Builder<'a> {
     joined: FxHashSet<(u32, Label)>,
     /// From where a frame is left or suspended.
     leaving: FxHashSet<Label>,
+    /// Handlers that are given the code unit that raised.
+    lasti: FxHashSet<u32>,
     /// Locals that some instruction unbinds, of the first 64.
     unbinds: u64,
     next_label: Label,
@@ -96,11 +98,17 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
         block_labels: vec![u32::MAX; analysis.instructions.len()],
         joined: FxHashSet::default(),
         leaving: FxHashSet::default(),
+        lasti: FxHashSet::default(),
         unbinds: 0,
         next_label: 0,
         next_symbol: 0,
     };
     builder.check_locals()?;
+    let with_lasti = analysis.entries.iter().filter(|entry| entry.lasti);
+    builder.lasti = with_lasti
+        .filter_map(|entry| analysis.at_start(entry.target))
+        .map(|handler| handler.0)
+        .collect();
     builder.find_backward_jumps();
     builder.run(entry)?;
     let mut sites: Vec<PlanSite> = builder.sites.into_values().collect();
@@ -344,11 +352,15 @@ impl Builder<'_> {
                 return Err(self.no_place(index));
             }
             self.put(place, SiteKind::Handler, &mut state);
-            let top = self.below(index, 1);
+            // The exception, and below it where it was raised, if the table asks for that.
+            let slots = 1 + u32::from(self.lasti.contains(&index));
+            let lowest = self.below(index, slots);
             if let Some(site) = self.sites.get_mut(&place.order()) {
                 site.kind = SiteKind::Handler;
-                if !site.captures.contains(&top) {
-                    site.captures.push(top);
+                for slot in lowest..lowest + slots {
+                    if !site.captures.contains(&slot) {
+                        site.captures.push(slot);
+                    }
                 }
             }
             return Ok(Some(state));
