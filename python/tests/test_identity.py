@@ -20,6 +20,7 @@ import threading
 import types
 import weakref
 
+import debugop
 import pytest
 from debugop import _core
 
@@ -276,6 +277,34 @@ def test_futures_iterators(identities):
     loop.close()
     assert {birth for _, birth in numbers} == {"new"}
     assert len(set(numbers)) == 1000
+
+
+def test_wrapped_values_of_async_generators(identities):
+    """What an async generator yields is wrapped in an object that lives from one instruction to the next."""
+    seen = []
+
+    async def values():
+        for value in range(30):
+            yield value
+
+    def look(step):
+        if step.instruction.opname == "YIELD_VALUE":
+            wrapped = [one for one in gc.get_objects() if type(one).__name__ == "async_generator_wrapped_value"]
+            seen.extend((identities.see(one), id(one)) for one in wrapped)
+            wrapped.clear()
+
+    async def main():
+        return [value async for value in values()]
+
+    gc.collect()
+    with debugop.trace(values, callback=look):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(main()) == list(range(30))
+        loop.close()
+    births = [birth for (_, birth), _ in seen]
+    assert births == ["new"] * 30
+    assert len({number for (number, _), _ in seen}) == 30
+    assert len({address for _, address in seen}) < 30
 
 
 def test_a_changed_string_is_another(identities):
