@@ -298,10 +298,7 @@ impl Recorder {
             return;
         };
         if top.has_touched() {
-            let (touched, count) = top.take_touched();
-            for &(object, id) in &touched[..count] {
-                self.pen.update(py, to, object, id);
-            }
+            self.pen.look_again(py, to, top);
         }
         let number = SiteNumber(site.number.get());
         if !self.predictor.follows(last, number) {
@@ -310,7 +307,14 @@ impl Recorder {
         if site.captures.is_empty() {
             to.hit();
         }
-        for &slot in &site.captures {
+        let mut captures = &site.captures[..];
+        if let [lasti, _] = captures
+            && site.kind == SiteKind::Handler
+        {
+            Self::lasti(to, site, frame, *lasti);
+            captures = &captures[1..];
+        }
+        for &slot in captures {
             // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
             // plan was made for.
             let content = unsafe { frame.local(slot) };
@@ -406,11 +410,8 @@ impl Recorder {
         };
         let last = match known {
             Some(at) if !resumed => {
-                let frames = &mut self.threads[self.current].frames;
-                let pops = (frames.len() - 1 - at) as u32;
-                frames.truncate(at + 1);
-                to.pop(pops);
-                Self::last(frames[at].last, pops > 0)
+                let pops = self.pop_to(py, to, at + 1);
+                Self::last(self.threads[self.current].frames[at].last, pops > 0)
             }
             _ => {
                 let last = self.enter(py, to, site, frame);
@@ -422,6 +423,43 @@ impl Recorder {
         };
         self.say_raised(to, site, raised);
         last
+    }
+
+    /// Only so many frames of the current thread are left; returns how many were more.
+    fn pop_to(&mut self, py: Python<'_>, to: &mut Encoder<'_>, left: usize) -> u32 {
+        let frames = &mut self.threads[self.current].frames;
+        let pops = frames.len() - left;
+        for shadow in &mut frames[left..] {
+            if shadow.has_touched() {
+                self.pen.look_again(py, to, shadow);
+            }
+        }
+        frames.truncate(left);
+        to.pop(pops as u32);
+        pops as u32
+    }
+
+    /// Where the exception was raised, as the program would find it below an exception.
+    #[cold]
+    fn lasti(to: &mut Encoder<'_>, site: &PlannedSite, frame: Frame<'_>, slot: u32) {
+        let shown = |units: i64| {
+            let units = u32::try_from(units).ok()?;
+            site.code().probed().shown_unit(units).map(i64::from)
+        };
+        // SAFETY: as in `record`.
+        match unsafe { frame.local(slot) } {
+            // SAFETY: a live object; of an exact int a digit is read.
+            Content::Object(object) => match unsafe { pen::small_int(object) }.and_then(shown) {
+                Some(units) => to.int(units),
+                None => to.unknown(Reason::UNREADABLE),
+            },
+            #[cfg(Py_3_14)]
+            Content::Tagged(units) => match shown(units as i64) {
+                Some(units) => to.tagged_int(units),
+                None => to.unknown(Reason::UNREADABLE),
+            },
+            _ => to.null(),
+        }
     }
 
     fn say_raised(&self, to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
@@ -444,8 +482,8 @@ impl Recorder {
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
         let Place { pops, caller } = thread.place(frame);
         let below = thread.frames.len() - pops as usize;
-        thread.frames.truncate(below);
-        to.pop(pops);
+        self.pop_to(py, to, below);
+        let thread = &mut self.threads[self.current];
         let last = thread
             .frames
             .last()
@@ -534,6 +572,14 @@ impl Recorder {
 }
 
 impl Pen {
+    /// Looks again at what the last instruction of a frame may have changed.
+    fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
+        let (touched, count) = shadow.take_touched();
+        for &(object, id) in &touched[..count] {
+            self.update(py, to, object, id);
+        }
+    }
+
     /// Notes the objects that the instruction behind `site` may change.
     #[inline]
     fn touch(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {

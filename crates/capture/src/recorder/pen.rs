@@ -334,6 +334,20 @@ impl Pen {
     }
 }
 
+/// The value of an exact int of one digit.
+///
+/// # Safety
+/// A live object.
+pub(super) unsafe fn small_int(object: *mut ffi::PyObject) -> Option<i64> {
+    // SAFETY: by the contract; the fields of an exact int are read.
+    unsafe {
+        if ffi::Py_TYPE(object) != &raw mut ffi::PyLong_Type {
+            return None;
+        }
+        (*object.cast::<LongObject>()).compact()
+    }
+}
+
 /// Whether what is in objects of this kind can change.
 pub(super) fn is_mutable(kind: Kind) -> bool {
     matches!(
