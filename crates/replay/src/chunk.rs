@@ -1,10 +1,12 @@
 //! A chunk of the stream, decoded: what its records refer to lies side by side, so that any of them can be gone to.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use debugop_recording::stream::{
-    self, BigInt, Decoder, Definition, Keyframe, Prefix, Record, SiteNumber, ThreadNumber,
+    self, BigInt, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber, ThreadNumber,
 };
+use smallvec::{SmallVec, smallvec};
 
 /// A decoded chunk.
 #[derive(Debug)]
@@ -18,6 +20,42 @@ pub struct Chunk {
     values: Vec<stream::Value>,
     big_ints: Vec<BigInt>,
     complexes: Vec<[u64; 2]>,
+    histories: Histories,
+}
+
+/// What is told of an object: in which record, counted from 1 (0: the keyframe), and which definition.
+type History = SmallVec<[(u32, u32); 1]>;
+
+/// Objects by id: those that are new in the chunk have ids in a row.
+#[derive(Debug, Default)]
+struct Histories {
+    first: u64,
+    new: Vec<History>,
+    old: HashMap<u64, History>,
+}
+
+impl Histories {
+    fn get(&self, id: ObjectId) -> Option<&History> {
+        let index = id.0.checked_sub(self.first);
+        let new = index.and_then(|index| self.new.get(usize::try_from(index).ok()?));
+        new.or_else(|| self.old.get(&id.0))
+    }
+
+    fn add(&mut self, record: u32, number: u32, definition: &Definition) {
+        let id = definition.id.0;
+        let history = match id.checked_sub(self.first).map(usize::try_from) {
+            Some(Ok(index)) if index < self.new.len() => &mut self.new[index],
+            Some(Ok(index)) if index == self.new.len() => {
+                self.new.push(smallvec![(record, number)]);
+                return;
+            }
+            _ => self.old.entry(id).or_default(),
+        };
+        // Without contents, a known object is only named again.
+        if definition.contents.is_some() || history.is_empty() {
+            history.push((record, number));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -73,7 +111,10 @@ impl Chunk {
             values: Vec::new(),
             big_ints: Vec::new(),
             complexes: Vec::new(),
+            histories: Histories::default(),
         };
+        chunk.histories.first = chunk.keyframe.newest.0.saturating_add(1);
+        chunk.remember(0);
         chunk.records.push(Entry {
             offset: 0,
             site: None,
@@ -97,7 +138,9 @@ impl Chunk {
 
     fn push(&mut self, record: &mut Record) {
         self.prefixes.append(&mut record.prefixes);
+        let known = self.objects.len();
         self.objects.append(&mut record.objects);
+        self.remember(known);
         self.values.append(&mut record.values);
         // A chunk's contents are shorter than 4 GiB, and each of these takes a byte at least.
         self.records.push(Entry {
@@ -108,6 +151,30 @@ impl Chunk {
             objects: self.objects.len() as u32,
             values: self.values.len() as u32,
         });
+    }
+
+    /// Adds the definitions from this one on to the objects' histories.
+    fn remember(&mut self, from: usize) {
+        let record = self.records.len() as u32;
+        for (number, definition) in (0..).zip(&self.objects).skip(from) {
+            self.histories.add(record, number, definition);
+        }
+    }
+
+    /// The last that is told of an object up to a record (0: the keyframe), with that record's changes of objects or without them.
+    pub(crate) fn definition(
+        &self,
+        id: ObjectId,
+        record: usize,
+        updated: bool,
+    ) -> Option<(usize, &Definition)> {
+        let history = self.histories.get(id)?;
+        let end = history.partition_point(|known| known.0 as usize <= record);
+        history[..end].iter().rev().find_map(|&(told, number)| {
+            let definition = self.objects.get(number as usize)?;
+            let is_new = told as usize == record && definition.update;
+            (updated || !is_new).then_some((told as usize, definition))
+        })
     }
 
     /// Number of records.
@@ -129,18 +196,6 @@ impl Chunk {
 
     pub(crate) fn prefix(&self, index: usize) -> Option<&Prefix> {
         self.prefixes.get(index)
-    }
-
-    /// A definition, by the index that the state keeps.
-    pub(crate) fn definition(&self, index: u32) -> Option<&Definition> {
-        self.objects.get(index as usize)
-    }
-
-    /// How many definitions the keyframe has.
-    pub(crate) fn keyframe_objects(&self) -> usize {
-        self.records
-            .first()
-            .map_or(0, |entry| entry.objects as usize)
     }
 
     pub(crate) fn value(&self, index: usize) -> Option<stream::Value> {

@@ -11,7 +11,7 @@ use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, Op, Segment, Segments, Source, To, call_of, flow};
-use crate::state::{Frame, Known, Objects, State, Thread};
+use crate::state::{Frame, State, Thread};
 use crate::value::Value;
 
 /// Frames alive at once have at most so many slots.
@@ -78,8 +78,6 @@ pub struct Machine {
     phase: Phase,
     run: Option<Run>,
     after: After,
-    /// The record's changes of objects are still to be made.
-    updates: bool,
     raised: Option<u32>,
     /// In all frames of the chunk.
     slots: usize,
@@ -105,7 +103,9 @@ impl Machine {
             threads: HashMap::new(),
             current: chunk.keyframe.current,
             suspended: HashMap::new(),
-            objects: Objects::new(chunk.keyframe.newest),
+            cells: HashMap::new(),
+            record: 0,
+            updated: true,
             opaque: 0,
             time: chunk.keyframe.time,
             chunk,
@@ -120,7 +120,6 @@ impl Machine {
             phase: Phase::End,
             run: None,
             after: After::Nothing,
-            updates: false,
             raised: None,
             slots: 0,
             presented: false,
@@ -217,7 +216,6 @@ impl Machine {
 
     fn keyframe(&mut self) -> Result<(), Error> {
         let chunk = Arc::clone(&self.state.chunk);
-        self.define(0..chunk.keyframe_objects(), false);
         for thread in &chunk.keyframe.threads {
             self.thread(thread)?;
         }
@@ -286,30 +284,6 @@ impl Machine {
         code.at_unit(unit).ok_or_else(missing)
     }
 
-    /// Stores definitions, changes of the last instruction or all others.
-    fn define(&mut self, range: std::ops::Range<usize>, update: bool) {
-        let chunk = Arc::clone(&self.state.chunk);
-        for index in range {
-            let Some(definition) = chunk.definition(index as u32) else {
-                continue;
-            };
-            if definition.update != update {
-                continue;
-            }
-            let known = self.state.objects.get(definition.id);
-            if definition.contents.is_none() && known.is_some() {
-                continue; // It is only named again.
-            }
-            let known = Known {
-                definition: index as u32,
-                as_of: self.number,
-                record: self.next_record,
-            };
-            self.state.objects.set(definition.id, known);
-            self.state.objects.cells.remove(&definition.id);
-        }
-    }
-
     fn top(&mut self) -> Option<&mut Frame> {
         let current = self.state.current;
         self.state.threads.get_mut(&current)?.frames.last_mut()
@@ -320,10 +294,9 @@ impl Machine {
         let Some(record) = self.state.chunk.record(self.next_record) else {
             return false;
         };
-        self.update();
         self.next_record += 1;
-        self.define(record.objects.clone(), false);
-        self.updates = !record.objects.is_empty();
+        self.state.record = self.next_record;
+        self.state.updated = false;
         self.state.current = record.thread;
         self.raised = None;
         self.phase = Phase::Prefix(record.prefixes.start, 0);
@@ -629,7 +602,7 @@ impl Machine {
             self.execute(&run.segment, run.done..end);
             run.done = end;
             run.step += 1;
-            self.update();
+            self.state.updated = true;
         } else if run.done == 0 {
             let begin = run.segment.begin as usize;
             self.execute(&run.segment, 0..begin);
@@ -675,14 +648,7 @@ impl Machine {
             frame.at = at;
         }
         if matches!(self.phase, Phase::End) {
-            self.update();
-        }
-    }
-
-    /// Makes the record's changes of objects.
-    fn update(&mut self) {
-        if std::mem::take(&mut self.updates) {
-            self.define(self.record.objects.clone(), true);
+            self.state.updated = true;
         }
     }
 
@@ -694,8 +660,9 @@ impl Machine {
         let values = self.record.values.start;
         let State {
             threads,
-            objects,
+            cells,
             chunk,
+            record,
             ..
         } = &mut self.state;
         let Some(frame) = threads
@@ -718,7 +685,7 @@ impl Machine {
                 Op::SetCell(cell, source) => {
                     if let Value::Object(id) = frame.get(cell) {
                         let value = read(frame, chunk, values, source);
-                        objects.cells.insert(id, value);
+                        cells.insert(id, (*record, value));
                     }
                 }
             }

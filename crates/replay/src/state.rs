@@ -112,70 +112,6 @@ impl Thread {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
-    /// Index of the definition in the chunk.
-    pub(crate) definition: u32,
-    /// As of which step its contents are.
-    pub(crate) as_of: u64,
-    /// The record that told it, counted from 1; 0: the keyframe.
-    pub(crate) record: usize,
-}
-
-/// Objects by id: those that are new in the chunk have ids in a row.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Objects {
-    newest: u64,
-    new: Vec<Option<Known>>,
-    old: HashMap<u64, Known>,
-    /// What cells hold that have been stored to since.
-    pub(crate) cells: HashMap<ObjectId, Value>,
-}
-
-impl Objects {
-    pub(crate) fn new(newest: ObjectId) -> Self {
-        Self {
-            newest: newest.0,
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn get(&self, id: ObjectId) -> Option<Known> {
-        match id.0.checked_sub(self.newest + 1) {
-            Some(index) => self
-                .new
-                .get(usize::try_from(index).ok()?)
-                .copied()
-                .flatten()
-                .or_else(|| self.old.get(&id.0).copied()),
-            None => self.old.get(&id.0).copied(),
-        }
-    }
-
-    pub(crate) fn set(&mut self, id: ObjectId, known: Known) {
-        let index = id.0.checked_sub(self.newest.saturating_add(1));
-        match index.and_then(|index| usize::try_from(index).ok()) {
-            Some(index) if index < self.new.len() => self.new[index] = Some(known),
-            Some(index) if index == self.new.len() => self.new.push(Some(known)),
-            _ => {
-                self.old.insert(id.0, known);
-            }
-        }
-    }
-
-    /// The contents have been looked at again and were the same.
-    pub(crate) fn confirm(&mut self, id: ObjectId, as_of: u64, record: usize) {
-        if let Some(known) = self.get(id) {
-            let known = Known {
-                as_of,
-                record,
-                ..known
-            };
-            self.set(id, known);
-        }
-    }
-}
-
 /// What is known at a step.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -183,7 +119,12 @@ pub struct State {
     pub(crate) threads: HashMap<ThreadNumber, Thread>,
     pub(crate) current: ThreadNumber,
     pub(crate) suspended: HashMap<FrameNumber, Frame>,
-    pub(crate) objects: Objects,
+    /// What cells hold that have been stored to.
+    pub(crate) cells: HashMap<ObjectId, (usize, Value)>,
+    /// The record that is being executed, counted from 1; 0: the keyframe.
+    pub(crate) record: usize,
+    /// Whether its changes of objects have been made.
+    pub(crate) updated: bool,
     /// The last record in which code that changes objects may have run.
     pub(crate) opaque: usize,
     pub(crate) time: u64,
@@ -200,9 +141,7 @@ pub struct Object<'a> {
     pub contents: Option<&'a Contents>,
     /// Of a cell: what it holds.
     pub cell: Option<Value>,
-    /// As of which step the contents are.
-    pub as_of: u64,
-    /// Whether nothing can have changed them since.
+    /// Whether nothing can have changed them since they were looked at.
     pub certain: bool,
 }
 
@@ -241,28 +180,23 @@ impl State {
 
     /// An object.
     pub fn object(&self, id: ObjectId) -> Option<Object<'_>> {
-        let known = self.objects.get(id)?;
+        let (record, definition) = self.chunk.definition(id, self.record, self.updated)?;
         let Definition {
             class, contents, ..
-        } = self.chunk.definition(known.definition)?;
+        } = definition;
         let cell = match contents {
-            Some(Contents::Cell(value)) => Some(
-                self.objects
-                    .cells
-                    .get(&id)
-                    .copied()
-                    .unwrap_or_else(|| (*value).into()),
-            ),
+            Some(Contents::Cell(value)) => match self.cells.get(&id) {
+                Some((stored, value)) if *stored >= record => Some(*value),
+                _ => Some((*value).into()),
+            },
             _ => None,
         };
-        let changes = !is_immutable(class.kind);
         Some(Object {
             id,
             class,
             contents: contents.as_ref(),
             cell,
-            as_of: known.as_of,
-            certain: !changes || known.record >= self.opaque,
+            certain: is_immutable(class.kind) || record >= self.opaque,
         })
     }
 }

@@ -139,7 +139,11 @@ fn keyframe(next_frame: u64, frames: Vec<Frame>) -> Keyframe {
 
 impl World {
     pub(crate) fn new(codes: Arc<Codes>, seed: u64, chunk_records: u64, keep: bool) -> Self {
-        let transcript = Transcript::new(codes.captures(), &keyframe(0, Vec::new()), Numbers::default());
+        let transcript = Transcript::new(
+            codes.captures(),
+            &keyframe(0, Vec::new()),
+            Numbers::default(),
+        );
         World {
             codes,
             chance: Chance(seed | 1),
@@ -164,6 +168,14 @@ impl World {
     /// Runs so many steps, then ends.
     pub(crate) fn run(mut self, steps: u64) -> Self {
         while self.count < steps {
+            if self.frames.is_empty() {
+                self.call(0);
+            }
+            self.instruction();
+        }
+        // What no record follows would not be known.
+        let records = self.records;
+        while self.records == records {
             if self.frames.is_empty() {
                 self.call(0);
             }
@@ -206,7 +218,8 @@ impl World {
             stack: Vec::new(),
         });
         self.before_push();
-        self.prefixes.push(Prefix::Enter(FrameNumber(number), caller));
+        self.prefixes
+            .push(Prefix::Enter(FrameNumber(number), caller));
     }
 
     fn before_push(&mut self) {
@@ -425,7 +438,8 @@ impl World {
                 .site(site)
                 .is_some_and(|site| site.2.kind == SiteKind::Unwind)
         });
-        if self.records.is_multiple_of(self.chunk_records) && self.suspended.is_empty() && !unwinds {
+        if self.records.is_multiple_of(self.chunk_records) && self.suspended.is_empty() && !unwinds
+        {
             let frames = self.frames.iter().map(Activation::frame).collect();
             let keyframe = keyframe(self.next_frame, frames);
             let new = Transcript::new(self.codes.captures(), &keyframe, Numbers::default());
@@ -480,7 +494,10 @@ impl World {
             let handler = handler.expect("an instruction");
             frame.at = handler;
             frame.executing = false;
-            let site = frame.object.plan().at(debugop_bytecode::Place::Before(handler));
+            let site = frame
+                .object
+                .plan()
+                .at(debugop_bytecode::Place::Before(handler));
             self.fire(site.expect("handlers have sites"), Some(unit));
             return;
         }
