@@ -470,6 +470,8 @@ class SelfcheckRequest:
     @property
     def args(self) -> list[str]: ...
     @property
+    def record(self) -> bool: ...
+    @property
     def options(self) -> list[str]: ...
 
 @final
@@ -546,3 +548,6 @@ def start_recording(
     own: Sequence[str],
 ) -> Recording:
     """Open a recording, which `begin_here` begins. OSError if the file cannot be written, RuntimeError if something is in the way."""
+
+def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
+    """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""

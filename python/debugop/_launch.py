@@ -55,6 +55,10 @@ def carry_out(parsed) -> int:
         text, to_stderr, status = parsed
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
     if isinstance(parsed, _core.SelfcheckRequest):
+        if parsed.record:
+            from debugop import _recordcheck
+
+            return _recordcheck.main(parsed)
         from debugop import _selfcheck
 
         return _selfcheck.main(parsed)

@@ -39,11 +39,13 @@ mod shadows;
 mod store;
 mod threads;
 mod types;
+mod witness;
 
 pub use pen::Limits;
 pub use session::{Plan, Session};
 pub(crate) use planned::{PlannedCode, PlannedSite};
 pub use store::Store;
+pub use witness::Witness;
 
 /// A record that captures much is kept out of the last bytes of a chunk: a new one begins.
 const RESERVE: usize = 64 << 10;
@@ -620,7 +622,7 @@ impl Frame<'_> {
         self.thread_address() as *mut ThreadState
     }
 
-    fn native_thread(self) -> u64 {
+    pub(crate) fn native_thread(self) -> u64 {
         // SAFETY: the frame executes on this thread, so its state is alive.
         NonNull::new(self.thread_state()).map_or(0, |state| unsafe { state.as_ref() }.native_thread_id)
     }

@@ -29,6 +29,8 @@ pub struct RecordOptions {
     pub output: PathBuf,
     /// Whether child processes are recorded too, each in a file of its own.
     pub children: bool,
+    /// Where a witness of the run writes what it sees, for `debugop selfcheck --record`.
+    pub witness: Option<PathBuf>,
     /// The words of the command line before the program, without the command's name.
     pub own: Vec<OsString>,
     /// What is run.
@@ -143,6 +145,10 @@ pub(crate) struct RecordArguments {
     #[arg(long)]
     children: bool,
 
+    /// For `debugop selfcheck --record`: write every slot at every step to FILE
+    #[arg(long, value_name = "FILE", hide = true)]
+    witness: Option<PathBuf>,
+
     /// Run a library module as a script; ends the options
     #[arg(
         short,
@@ -236,6 +242,7 @@ impl RecordArguments {
             ring: self.ring,
             output: self.output.unwrap_or_else(|| default_output(&target)),
             children: self.children,
+            witness: self.witness,
             own,
             target,
             args,

@@ -1,15 +1,16 @@
 //! `debugop record`: the parsed command line, and a recording that is being made.
 
 use std::ffi::OsString;
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store};
+use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness};
 use debugop_capture::spawn::{self, Spawn};
-use debugop_capture::{fork, toplevel};
+use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
 use debugop_cli::RecordOptions;
-use debugop_filter::{CodeFilter, Libraries, Pattern};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
@@ -45,6 +46,9 @@ pub(crate) struct Recording {
     /// The namespace in which `exec` is replaced.
     replaced: Mutex<Option<Py<PyDict>>>,
     said: Mutex<Option<String>>,
+    /// Where a witness of the run writes to, and then the witness.
+    witnessed: Option<PathBuf>,
+    witness: Mutex<Option<(Arc<Tracer>, Arc<Witness>)>>,
 }
 
 #[pymethods]
@@ -94,10 +98,11 @@ impl RecordRequest {
             filter,
             limits,
             redact: options.redact.clone(),
-            with_tracers: false,
+            with_tracers: options.witness.is_some(),
         };
         let output = options.output_of(std::process::id());
-        Recording::open(py, output, plan, options.ring, Some(Arc::clone(options)))
+        let witness = options.witness.clone();
+        Recording::open(py, output, plan, options.ring, witness, Some(Arc::clone(options)))
     }
 }
 
@@ -107,6 +112,7 @@ impl Recording {
         output: PathBuf,
         plan: Plan,
         ring: Option<u64>,
+        witnessed: Option<PathBuf>,
         options: Option<Arc<RecordOptions>>,
     ) -> PyResult<Self> {
         Session::check(py)?;
@@ -120,6 +126,8 @@ impl Recording {
             store: Mutex::new(Some(store)),
             replaced: Mutex::default(),
             said: Mutex::default(),
+            witnessed,
+            witness: Mutex::default(),
         })
     }
 
@@ -175,7 +183,24 @@ impl Recording {
         sources: Vec<(String, String)>,
     ) -> PyResult<Bound<'py, PyCode>> {
         let _ = sources;
-        self.start(py)?.watch(py, code, "__main__")
+        let session = self.start(py)?;
+        if let Some(path) = &self.witnessed {
+            let witness = Witness::new(std::fs::File::create(path)?);
+            let options = Options {
+                wanted: Predicate::Always,
+                follow: None,
+                limit: None,
+                engine: Engine::Inject,
+                everywhere: Some(self.plan.filter.clone()),
+            };
+            let tracer = Tracer::new(Box::new(Arc::clone(&witness)), options);
+            tracer.enter(py)?;
+            tracer.watch_or_leave(py, code, "__main__")?;
+            if let Ok(mut own) = self.witness.lock() {
+                *own = Some((tracer, witness));
+            }
+        }
+        session.watch(py, code, "__main__")
     }
 
     /// Begins to record what is called from now on.
@@ -272,6 +297,13 @@ impl Recording {
         let Some(session) = self.take_session() else {
             return Ok(None);
         };
+        let witness = self.witness.lock().ok().and_then(|mut own| own.take());
+        if let Some((tracer, witness)) = witness {
+            tracer.stop(py)?;
+            if !witness.finish() {
+                return Ok(Some("the witness could not write".to_owned()));
+            }
+        }
         let Some(finished) = session.stop(py)? else {
             return Ok(Some("the recorder failed and ended early".to_owned()));
         };
@@ -367,5 +399,34 @@ pub(crate) fn start_recording(
         redact: patterns(&redact)?,
         with_tracers: false,
     };
-    Recording::open(py, path, plan, ring, None)
+    Recording::open(py, path, plan, ring, None, None)
+}
+
+/// Compares a recording with what its witness saw. Returns (steps, slots, unknown, bare, uncertain, uncertain_right, differences, told).
+///
+/// Raises OSError if one of them cannot be read.
+#[pyfunction]
+#[expect(clippy::type_complexity, reason = "what the annotation says")]
+pub(crate) fn compare_recording(
+    py: Python<'_>,
+    recording: PathBuf,
+    trace: PathBuf,
+) -> PyResult<(u64, u64, u64, u64, u64, u64, u64, Vec<String>)> {
+    let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
+    let found = py.detach(|| {
+        let reader =
+            debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
+        let mut trace = BufReader::new(std::fs::File::open(trace)?);
+        debugop_replay::witness::compare(&reader, &mut trace).map_err(|error| failed(&error))
+    })?;
+    Ok((
+        found.steps,
+        found.slots,
+        found.unknown,
+        found.bare,
+        found.uncertain,
+        found.uncertain_right,
+        found.differences,
+        found.told,
+    ))
 }

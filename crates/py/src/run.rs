@@ -110,6 +110,12 @@ impl SelfcheckRequest {
         self.options.args.clone()
     }
 
+    /// Whether a recording is compared with the run that it is of.
+    #[getter]
+    fn record(&self) -> bool {
+        self.options.record
+    }
+
     /// Options of `debugop run` for each engine's run.
     #[getter]
     fn options(&self) -> Vec<OsString> {

@@ -13,6 +13,7 @@ mod machine;
 pub mod segment;
 mod state;
 mod value;
+pub mod witness;
 
 pub use chunk::Chunk;
 pub use code::{Code, CodeData, Codes};

@@ -1,12 +1,12 @@
 //! What is in an object, read from its fields: no code of the program runs, nothing is allocated in the interpreter's heap.
 
-use debugop_recording::stream::{Encoder, Kind};
+use debugop_recording::digest::Digest;
+use debugop_recording::stream::{Encoder, Kind, tag};
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyString, PyStringMethods};
 use pyo3::{Bound, PyAny, Python, ffi};
 
-use super::pen::Pen;
-use super::shadows::Digest;
+use super::pen::{Long, Pen};
 use crate::layout::LongObject;
 use crate::layout::objects::{
     Attributes, BaseException, CellObject, ListObject, MethodObject, SetObject, SliceObject,
@@ -117,15 +117,8 @@ impl Pen {
             match kind {
                 Kind::Opaque => {}
                 Kind::Str => self.text(py, to, object),
-                Kind::Bytes => {
-                    let length = ffi::PyBytes_Size(object).unsigned_abs();
-                    let data = ffi::PyBytes_AsString(object).cast();
-                    let shown = length.min(self.limits.length);
-                    to.head(length as u64, std::slice::from_raw_parts(data, shown));
-                }
-                Kind::ByteArray => {
-                    let length = ffi::PyByteArray_Size(object).unsigned_abs();
-                    let data = ffi::PyByteArray_AsString(object).cast();
+                Kind::Bytes | Kind::ByteArray => {
+                    let (data, length) = bytes_of(object, kind);
                     let shown = length.min(self.limits.length);
                     to.head(length as u64, std::slice::from_raw_parts(data, shown));
                 }
@@ -310,97 +303,218 @@ impl Pen {
         }
     }
 
-    /// A digest of what [`Self::contents`] would write for an object that can change.
+    /// A digest of what [`Self::contents`] would write: [`debugop_recording::digest::of_contents`].
     pub(super) fn digest(
-        &mut self,
+        &self,
         py: Python<'_>,
         object: *mut ffi::PyObject,
         number: u32,
         kind: Kind,
     ) -> u64 {
+        let start = Digest::new(kind);
         // SAFETY: a live object whose type is of this kind.
         unsafe {
             let limit = self.limits.items;
-            match kind {
-                Kind::Cell => {
-                    let value = (*object.cast::<CellObject>()).ob_ref;
-                    self.word(py, Digest::new(0), value).value()
-                }
-                Kind::ByteArray => {
-                    let length = ffi::PyByteArray_Size(object).unsigned_abs();
-                    let data = ffi::PyByteArray_AsString(object).cast::<u8>();
-                    let shown = length.min(self.limits.length);
-                    let mut digest = Digest::new(length as u64);
-                    for &byte in std::slice::from_raw_parts(data, shown) {
-                        digest = digest.and(u64::from(byte));
+            let digest = match kind {
+                Kind::Opaque => start,
+                Kind::Str => {
+                    let (mut wtf8, mut length) = (Vec::new(), 0);
+                    let text: Bound<'_, PyString> =
+                        Bound::from_borrowed_ptr(py, object).cast_into_unchecked();
+                    if let Ok(data) = text.data() {
+                        length = crate::value::push_data(&mut wtf8, data, self.limits.length);
                     }
-                    digest.value()
+                    start.bytes(&wtf8).and(length as u64)
+                }
+                Kind::Bytes | Kind::ByteArray => {
+                    let (data, length) = bytes_of(object, kind);
+                    let shown = length.min(self.limits.length);
+                    let head = std::slice::from_raw_parts(data, shown);
+                    start.bytes(head).and(length as u64)
+                }
+                Kind::Cell => self.word(py, start, (*object.cast::<CellObject>()).ob_ref),
+                Kind::Method => {
+                    let method = object.cast::<MethodObject>();
+                    let digest = self.word(py, start, (*method).im_func);
+                    self.word(py, digest, (*method).im_self)
+                }
+                Kind::Range | Kind::Slice => {
+                    let parts = (*object.cast::<SliceObject>()).parts;
+                    parts
+                        .iter()
+                        .fold(start, |digest, &part| self.word(py, digest, part))
                 }
                 Kind::Exception => {
                     let exception = object.cast::<BaseException>();
-                    let dict = (*exception).dict;
-                    let mut digest = self.word(py, Digest::new(0), (*exception).args);
-                    if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
-                        let length = each(&Parts::Dict(dict), limit, |key, value| {
-                            digest = self.word(py, self.word(py, digest, key), value);
+                    let args = (*exception).args;
+                    let mut digest = start;
+                    if !args.is_null() && ffi::PyTuple_CheckExact(args) != 0 {
+                        let args = sequence(args, Kind::Tuple);
+                        let length = each(&args, limit, |item, _| {
+                            digest = self.word(py, digest, item);
                         });
                         digest = digest.and(length as u64);
                     }
-                    digest.value()
+                    let dict = (*exception).dict;
+                    let attributes = if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
+                        Parts::Dict(dict)
+                    } else {
+                        Parts::None
+                    };
+                    let length = each(&attributes, limit, |key, value| {
+                        digest = self.word(py, self.word(py, digest, key), value);
+                    });
+                    digest.and(length as u64)
                 }
-                _ => {
+                Kind::Function
+                | Kind::Code
+                | Kind::Generator
+                | Kind::Builtin
+                | Kind::Type
+                | Kind::Module => start.bytes(name_of(py, object).as_bytes()),
+                Kind::List
+                | Kind::Tuple
+                | Kind::Set
+                | Kind::FrozenSet
+                | Kind::Dict
+                | Kind::Instance => {
                     let parts = self.parts(object, kind);
-                    let mut digest = Digest::new(0);
-                    let length = each(&parts, limit, |key, value| {
+                    let mut digest = start;
+                    let mut length = each(&parts, limit, |key, value| {
                         digest = self.word(py, digest, key);
                         if !value.is_null() {
                             digest = self.word(py, digest, value);
                         }
                     });
-                    let members = &self.types.get_ref(number).members;
-                    for &(_, offset) in members {
-                        let value = *object.cast::<u8>().offset(offset).cast();
-                        digest = self.word(py, digest, value);
+                    for &(name, offset) in &self.types.get_ref(number).members {
+                        let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
+                        if !value.is_null() {
+                            if length < limit {
+                                digest = self.word(py, self.word(py, digest, name), value);
+                            }
+                            length += 1;
+                        }
                     }
-                    digest.and(length as u64).value()
+                    digest.and(length as u64)
                 }
-            }
+            };
+            digest.value()
         }
     }
 
     /// A value in a digest: by value where it is recorded by value, else by identity.
     #[inline]
-    unsafe fn word(&self, py: Python<'_>, digest: Digest, object: *mut ffi::PyObject) -> Digest {
+    pub(super) unsafe fn word(
+        &self,
+        py: Python<'_>,
+        digest: Digest,
+        object: *mut ffi::PyObject,
+    ) -> Digest {
         if object.is_null() {
-            return digest.and(1);
+            return digest.null();
         }
         // SAFETY: a live object; fields of exact types are read.
         unsafe {
             let class = ffi::Py_TYPE(object);
             if class == &raw mut ffi::PyLong_Type {
                 match (*object.cast::<LongObject>()).compact() {
-                    Some(value) => digest.and(2).and(value.cast_unsigned()),
-                    None => {
-                        let (negative, digits) = crate::layout::objects::digits(object);
-                        let digest = digest.and(3 + u64::from(negative));
-                        let mut digest = digest.and(digits.len() as u64);
-                        for &digit in &digits[digits.len().saturating_sub(256)..] {
-                            digest = digest.and(u64::from(digit));
+                    Some(value) => digest.int(value),
+                    None => match self.read_long(object) {
+                        Long::Small(value) => digest.int(value),
+                        Long::Big(negative, magnitude) => digest.big_int(negative, &magnitude),
+                        Long::Huge(negative, bits, leading) => {
+                            digest.huge_int(negative, bits, leading)
                         }
-                        digest
-                    }
+                    },
                 }
             } else if class == &raw mut ffi::PyFloat_Type {
-                digest.and(5).and(ffi::PyFloat_AS_DOUBLE(object).to_bits())
+                digest.float(ffi::PyFloat_AS_DOUBLE(object).to_bits())
+            } else if object == ffi::Py_None() {
+                digest.singleton(tag::NONE)
+            } else if object == ffi::Py_True() {
+                digest.singleton(tag::TRUE)
+            } else if object == ffi::Py_False() {
+                digest.singleton(tag::FALSE)
             } else if class == &raw mut ffi::PyComplex_Type {
                 let value = (*object.cast::<ffi::PyComplexObject>()).cval;
-                digest.and(value.real.to_bits()).and(value.imag.to_bits())
+                digest.complex(value.real.to_bits(), value.imag.to_bits())
+            } else if object == ffi::Py_Ellipsis() {
+                digest.singleton(tag::ELLIPSIS)
+            } else if object == ffi::Py_NotImplemented() {
+                digest.singleton(tag::NOT_IMPLEMENTED)
             } else {
                 match self.identities.lookup(py, object) {
-                    Some(entry) => digest.and(6).and(entry.id.get()),
+                    Some(entry) => digest.object(entry.id.get()),
+                    // It is new, and was not there when this was last asked.
                     None => digest.and(object as u64),
                 }
             }
+        }
+    }
+
+    /// Calls `see` with what an object refers to, as far as that is recorded.
+    pub(super) fn each_part(
+        &self,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        mut see: impl FnMut(*mut ffi::PyObject),
+    ) {
+        let mut both = |key: *mut ffi::PyObject, value: *mut ffi::PyObject| {
+            for one in [key, value] {
+                if !one.is_null() {
+                    see(one);
+                }
+            }
+        };
+        let none = std::ptr::null_mut();
+        // SAFETY: a live object whose type is of this kind.
+        unsafe {
+            match kind {
+                Kind::Cell => both((*object.cast::<CellObject>()).ob_ref, none),
+                Kind::Method => {
+                    let method = object.cast::<MethodObject>();
+                    both((*method).im_func, (*method).im_self);
+                }
+                Kind::Range | Kind::Slice => {
+                    for part in (*object.cast::<SliceObject>()).parts {
+                        both(part, none);
+                    }
+                }
+                Kind::Exception => {
+                    let exception = object.cast::<BaseException>();
+                    let (args, dict) = ((*exception).args, (*exception).dict);
+                    if !args.is_null() && ffi::PyTuple_CheckExact(args) != 0 {
+                        each(&sequence(args, Kind::Tuple), self.limits.items, &mut both);
+                    }
+                    if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
+                        each(&Parts::Dict(dict), self.limits.items, &mut both);
+                    }
+                }
+                _ => {
+                    each(&self.parts(object, kind), self.limits.items, &mut both);
+                    for &(name, offset) in &self.types.get_ref(number).members {
+                        both(name, *object.cast::<u8>().offset(offset).cast());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The bytes of a `bytes` or `bytearray`.
+///
+/// # Safety
+/// `object` is one of them, and alive.
+unsafe fn bytes_of(object: *mut ffi::PyObject, kind: Kind) -> (*const u8, usize) {
+    // SAFETY: by the contract; these only read.
+    unsafe {
+        if kind == Kind::Bytes {
+            let length = ffi::PyBytes_Size(object).unsigned_abs();
+            (ffi::PyBytes_AsString(object).cast(), length)
+        } else {
+            let length = ffi::PyByteArray_Size(object).unsigned_abs();
+            (ffi::PyByteArray_AsString(object).cast(), length)
         }
     }
 }

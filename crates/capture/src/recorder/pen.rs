@@ -2,9 +2,7 @@
 
 use std::num::NonZeroU64;
 
-#[cfg(Py_3_14)]
-use debugop_recording::stream::Reason;
-use debugop_recording::stream::{Encoder, Kind, ObjectId, RecentObjects};
+use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
 use debugop_filter::Pattern;
 use pyo3::{PyResult, Python, ffi};
 
@@ -39,6 +37,15 @@ impl Default for Limits {
     }
 }
 
+/// An int of several digits, as it is recorded.
+pub(super) enum Long {
+    Small(i64),
+    /// Whether it is negative, and its magnitude, the least significant byte first.
+    Big(bool, Vec<u8>),
+    /// Whether it is negative, its `bit_length()`, and its 64 highest bits.
+    Huge(bool, u64, u64),
+}
+
 /// Room in a chunk that values with contents leave alone.
 const CONTENTS_RESERVE: usize = 16 << 10;
 
@@ -59,6 +66,8 @@ pub(super) struct Pen {
     pub(super) chunk: u32,
     /// Types defined in this chunk.
     pub(super) types_in_chunk: u32,
+    /// Ids up to this one have been given to objects, recorded or not.
+    reserved: u64,
 }
 
 impl Pen {
@@ -72,6 +81,7 @@ impl Pen {
             types: Types::default(),
             chunk: 1,
             types_in_chunk: 0,
+            reserved: 0,
         })
     }
 
@@ -141,11 +151,22 @@ impl Pen {
     /// An int of several digits.
     #[cold]
     fn long(&mut self, to: &mut Encoder<'_>, object: *mut ffi::PyObject) {
-        // SAFETY: a live exact int.
+        match self.read_long(object) {
+            Long::Small(value) => to.int(value),
+            Long::Big(negative, magnitude) if to.has_room(magnitude.len() + 64) => {
+                to.big_int(negative, &magnitude);
+            }
+            Long::Big(..) => to.unknown(Reason::TOO_LARGE),
+            Long::Huge(negative, bits, leading) => to.huge_int(negative, bits, leading),
+        }
+    }
+
+    /// A live exact int of several digits.
+    pub(super) fn read_long(&self, object: *mut ffi::PyObject) -> Long {
+        // SAFETY: by the contract above.
         let (negative, digits) = unsafe { digits(object) };
         let Some(last) = digits.last() else {
-            to.int(0);
-            return;
+            return Long::Small(0);
         };
         let bits = (digits.len() as u64 - 1) * 30 + u64::from(u32::BITS - last.leading_zeros());
         let word = |from: u64| {
@@ -166,20 +187,18 @@ impl Pen {
                 i64::try_from(magnitude).ok()
             };
             if let Some(value) = signed {
-                to.int(value);
-                return;
+                return Long::Small(value);
             }
         }
-        if bits > self.limits.bits || !to.has_room(bits as usize / 8 + 64) {
-            to.huge_int(negative, bits, word(bits.saturating_sub(64)));
-            return;
+        if bits > self.limits.bits {
+            return Long::Huge(negative, bits, word(bits.saturating_sub(64)));
         }
         let mut magnitude = Vec::with_capacity(bits as usize / 8 + 8);
         for at in (0..bits).step_by(64) {
             magnitude.extend_from_slice(&word(at).to_le_bytes());
         }
         magnitude.truncate(bits.div_ceil(8) as usize);
-        to.big_int(negative, &magnitude);
+        Long::Big(negative, magnitude)
     }
 
     #[inline]
@@ -234,7 +253,7 @@ impl Pen {
         let is_leaf = matches!(kind, Kind::Str | Kind::Bytes | Kind::Type | Kind::Module | Kind::Builtin | Kind::Function | Kind::Code | Kind::Opaque);
         let bare = !to.has_room(CONTENTS_RESERVE) || (inside > self.limits.depth && !is_leaf);
         let id = known.map(|entry| entry.id).filter(|id| *id != UNNAMED);
-        let id = id.unwrap_or_else(|| NonZeroU64::MIN.saturating_add(self.recent.newest().0));
+        let id = id.unwrap_or_else(|| self.next_id());
         let mut entry = Entry {
             id,
             epoch: self.chunk << 1 | u32::from(!bare),
@@ -257,6 +276,35 @@ impl Pen {
                 self.shadows.set(entry.index, digest);
             }
         }
+    }
+
+    /// The id of an object that has none yet.
+    fn next_id(&self) -> NonZeroU64 {
+        NonZeroU64::MIN.saturating_add(self.recent.newest().0.max(self.reserved))
+    }
+
+    /// The id of an object, which it gets now if it has none. Only for a [witness](super::witness), who sees objects before they
+    /// are recorded.
+    pub(super) fn id_of(&mut self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
+        let known = self.identities.lookup(py, object);
+        if let Some(entry) = known
+            && entry.id != UNNAMED
+        {
+            return entry.id.get();
+        }
+        let id = self.next_id();
+        self.reserved = id.get();
+        if let Some(entry) = known {
+            self.identities.update(py, object, Entry { id, ..entry });
+        } else {
+            let entry = Entry {
+                id,
+                epoch: 0,
+                index: NONE,
+            };
+            self.identities.insert(py, object, entry);
+        }
+        id.get()
     }
 
     /// The number of the type of `object`.

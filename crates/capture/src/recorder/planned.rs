@@ -186,6 +186,12 @@ impl PlannedCode {
         }
     }
 
+    /// Whether it has been met in this recording.
+    pub(super) fn is_recorded(&self) -> bool {
+        let first = self.sites.first();
+        first.is_some_and(|site| site.number.get() < IGNORED)
+    }
+
     /// Never records it.
     pub(super) fn ignore(&self) {
         for site in &self.sites {

@@ -32,26 +32,3 @@ impl Shadows {
         self.digests[index as usize] = digest;
     }
 }
-
-/// Digests a sequence of words: 64 bits, so that two different sequences never come out the same in practice.
-#[derive(Clone, Copy)]
-pub(super) struct Digest(u64);
-
-impl Digest {
-    #[inline]
-    pub(super) fn new(first: u64) -> Self {
-        Self(0x9e37_79b9_7f4a_7c15).and(first)
-    }
-
-    #[inline]
-    #[must_use]
-    pub(super) fn and(self, word: u64) -> Self {
-        let product = u128::from(self.0 ^ word) * 0x2d35_8dcc_aa6c_78a5_8bb8_4b93_962e_acc9;
-        Self((product as u64).rotate_left(23) ^ (product >> 64) as u64)
-    }
-
-    #[inline]
-    pub(super) fn value(self) -> u64 {
-        self.0
-    }
-}
