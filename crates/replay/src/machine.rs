@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use debugop_bytecode::{Flow, InstrIdx, SiteKind};
+use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
 use debugop_recording::file::Constant;
 use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
 use rustc_hash::FxHashMap;
@@ -403,19 +403,28 @@ impl Machine {
                 self.after = After::Push(Box::new(frame));
             }
             Prefix::Attach(frame) => {
-                let frame = self.known_frame(frame)?;
+                let mut frame = self.known_frame(frame)?;
+                self.attached(&mut frame);
                 self.push(frame);
             }
+            Prefix::Inside(unit) => self.call(Caller::Unit(*unit))?,
             Prefix::Raised(unit) => self.raised = Some(*unit),
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
                 self.thread(thread)?;
                 self.state.current = thread.number;
             }
-            Prefix::ThreadEnd => {
-                let current = self.state.current;
-                if let Some(thread) = self.state.threads.get_mut(&current) {
-                    thread.frames.clear();
+            Prefix::ThreadEnd(number) => {
+                // Its frames have come to their end, unless the process ended them.
+                self.state.current = *number;
+                if self.top().is_none() {
+                    self.state.current = self.record.thread;
+                } else {
+                    self.phase = Phase::Prefix(index, 0);
+                    if self.pop().is_err() {
+                        self.popped();
+                        self.after = After::Nothing;
+                    }
                 }
             }
             Prefix::Output(_) | Prefix::Lost(_) => {}
@@ -508,6 +517,26 @@ impl Machine {
         Ok(frame)
     }
 
+    /// A frame is met where the record's site fires.
+    fn attached(&self, frame: &mut Frame) {
+        let site = self.record.site.and_then(|site| self.codes.site(site));
+        let Some((code, index, planned)) = site else {
+            return;
+        };
+        let next = match planned.place {
+            Place::Before(next) => next,
+            Place::After(at) => InstrIdx(at.0 + 1),
+        };
+        if frame.from != From::At(next) || frame.code != code {
+            return;
+        }
+        frame.from = match planned.kind {
+            // The RESUME has been executed.
+            SiteKind::Resume if next.0 > 0 => From::At(InstrIdx(next.0 - 1)),
+            _ => From::Fired(index),
+        };
+    }
+
     /// Puts the record's values into their slots.
     fn capture(&self, site: SiteNumber, frame: &mut Frame) {
         let Some((_, _, planned)) = self.codes.site(site) else {
@@ -539,6 +568,10 @@ impl Machine {
             return Err(self.error(ErrorKind::ForeignSite(site.0)));
         }
         match raised {
+            _ if frame.from == From::Fired(index) => {
+                frame.from = From::Site(index);
+                Ok(())
+            }
             Some(unit) if matches!(kind, SiteKind::Handler | SiteKind::Unwind) => {
                 let object = Arc::clone(&frame.object);
                 let at = self.unit(&object, unit)?;
@@ -560,9 +593,7 @@ impl Machine {
             .and_then(|entry| code.analysis().at_start(entry.target));
         let fits = match (planned.map(|site| (site.kind, site.place)), handler) {
             (Some((SiteKind::Unwind, _)), None) => true,
-            (Some((SiteKind::Handler, place)), Some(handler)) => {
-                place == debugop_bytecode::Place::Before(handler)
-            }
+            (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
             _ => false,
         };
         fits.then_some(())
