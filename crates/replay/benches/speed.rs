@@ -30,7 +30,9 @@ fn main() {
         let started = Instant::now();
         let chunks: Vec<_> = (0..)
             .zip(&world.chunks)
-            .map(|(index, bytes)| Arc::new(Chunk::decode(index, bytes, codes.captures()).expect("a chunk")))
+            .map(|(index, bytes)| {
+                Arc::new(Chunk::decode(index, bytes, codes.captures()).expect("a chunk"))
+            })
             .collect();
         let decoding = started.elapsed();
         let mut number = 0;

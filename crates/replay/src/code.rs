@@ -3,49 +3,41 @@
 use std::sync::Arc;
 
 use debugop_bytecode::{
-    Analysis, CodeView, InstrIdx, Locals, Place, Plan, PlanSite, SiteKind, Version, sites,
+    Analysis, CodeView, InstrIdx, Locals, PLAN_VERSION, Place, Plan, PlanSite, SiteKind, Version,
+    sites,
 };
+use debugop_recording::file::CodeRecord;
 use debugop_recording::stream::SiteNumber;
 
 use crate::error::ErrorKind;
 
-/// A code object as data.
-#[derive(Clone, Debug)]
-pub struct CodeData {
-    /// Its number in the recording.
-    pub number: u32,
-    /// The number of its first site.
-    pub site_base: u32,
-    /// The interpreter that it belongs to.
-    pub version: Version,
-    /// `co_code`.
-    pub code: Vec<u8>,
-    /// `co_exceptiontable`.
-    pub exception_table: Vec<u8>,
-    /// `co_linetable`.
-    pub location_table: Vec<u8>,
-    /// `co_firstlineno`.
-    pub first_line: i32,
-    /// `co_stacksize`.
-    pub stack_size: u32,
-    /// The layout of its frames' locals.
-    pub locals: Locals,
-    /// The names of localsplus.
-    pub local_names: Vec<String>,
-    /// `co_names`.
-    pub names: Vec<String>,
-    /// `co_consts`.
-    pub constants: Vec<debugop_value::Value>,
-    /// `co_filename`.
-    pub filename: String,
-    /// `co_qualname`.
-    pub qualname: String,
+/// `CO_VARARGS` and `CO_VARKEYWORDS`.
+const REST_OF_ARGUMENTS: [u32; 2] = [4, 8];
+
+/// The layout of a code object's locals.
+pub fn locals(record: &CodeRecord) -> Locals {
+    let locals = record.locals.iter().filter(|local| local.kind.is_local());
+    let rest = REST_OF_ARGUMENTS
+        .iter()
+        .filter(|&flag| record.flags & flag != 0);
+    let arguments = record
+        .argument_count
+        .saturating_add(record.keyword_only_count)
+        .saturating_add(rest.count() as u32);
+    let locals = locals.count() as u32;
+    Locals {
+        locals,
+        slots: record.locals.len() as u32,
+        arguments: arguments.min(locals),
+    }
 }
 
 /// An analysed code object.
 #[derive(Debug)]
 pub struct Code {
-    data: CodeData,
+    data: CodeRecord,
+    version: Version,
+    locals: Locals,
     analysis: Analysis,
     plan: Plan,
     /// Of each instruction, the sites before and after it; [`NO_SITE`] for none.
@@ -61,10 +53,14 @@ impl Code {
     ///
     /// # Errors
     /// [`ErrorKind::Bytecode`], [`ErrorKind::Plan`].
-    pub fn new(data: CodeData) -> Result<Self, ErrorKind> {
+    pub fn new(data: CodeRecord, version: Version) -> Result<Self, ErrorKind> {
         let number = data.number;
+        if data.plan_version != PLAN_VERSION {
+            return Err(ErrorKind::PlanVersion(number, data.plan_version));
+        }
+        let locals = locals(&data);
         let view = CodeView {
-            version: data.version,
+            version,
             code: &data.code,
             exception_table: &data.exception_table,
             location_table: &data.location_table,
@@ -72,8 +68,11 @@ impl Code {
             stack_size: data.stack_size,
         };
         let analysis = Analysis::new(&view).map_err(|error| ErrorKind::Bytecode(number, error))?;
-        let plan =
-            Plan::new(&analysis, &data.locals).map_err(|error| ErrorKind::Plan(number, error))?;
+        let plan = Plan::new(&analysis, &locals).map_err(|error| ErrorKind::Plan(number, error))?;
+        let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
+        if !captures.eq(data.captures.iter().copied()) {
+            return Err(ErrorKind::Captures(number));
+        }
         let count = analysis.instructions().len();
         let mut at = vec![[NO_SITE; 2]; count];
         for (index, site) in (0..).zip(&plan.sites) {
@@ -91,6 +90,8 @@ impl Code {
         }
         Ok(Self {
             data,
+            version,
+            locals,
             analysis,
             plan,
             sites: at,
@@ -99,8 +100,18 @@ impl Code {
     }
 
     /// The code object.
-    pub fn data(&self) -> &CodeData {
+    pub fn data(&self) -> &CodeRecord {
         &self.data
+    }
+
+    /// The interpreter that it belongs to.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The layout of its frames' locals.
+    pub fn locals(&self) -> Locals {
+        self.locals
     }
 
     /// Its instructions.
@@ -171,8 +182,8 @@ impl Codes {
     ///
     /// # Errors
     /// [`ErrorKind::Sites`], and what [`Code::new`] says.
-    pub fn add(&mut self, data: CodeData) -> Result<(), ErrorKind> {
-        let code = Code::new(data)?;
+    pub fn add(&mut self, data: CodeRecord, version: Version) -> Result<(), ErrorKind> {
+        let code = Code::new(data, version)?;
         let (number, base) = (code.data.number, code.data.site_base);
         let index = number as usize;
         let known = self.by_number.get(index).is_some_and(Option::is_some);

@@ -31,6 +31,12 @@ pub enum ErrorKind {
     /// A code object that has no plan, so it cannot have been recorded.
     #[error("code object {0}: {1}")]
     Plan(u32, PlanError),
+    /// Plans have changed since it was recorded.
+    #[error("code object {0} was recorded by plans of version {1}, which are not known here")]
+    PlanVersion(u32, u16),
+    /// The plan is not the one by which it was recorded.
+    #[error("code object {0} was recorded by another plan")]
+    Captures(u32),
     /// Sites of two code objects overlap, or are too many.
     #[error("code object {0} claims sites that another one has")]
     Sites(u32),

@@ -10,14 +10,16 @@ mod chunk;
 mod code;
 mod error;
 mod machine;
+mod recording;
 pub mod segment;
 mod state;
 mod value;
 pub mod witness;
 
 pub use chunk::Chunk;
-pub use code::{Code, CodeData, Codes};
+pub use code::{Code, Codes, locals};
 pub use error::{Error, ErrorKind};
 pub use machine::{Machine, Step};
+pub use recording::{Cursor, OpenError, Recording};
 pub use state::{Frame, Object, State, Thread};
 pub use value::Value;

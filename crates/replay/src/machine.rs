@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use debugop_bytecode::{Flow, InstrIdx, SiteKind};
+use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
+use debugop_recording::file::Constant;
 use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
 use rustc_hash::FxHashMap;
 
@@ -30,6 +31,17 @@ pub struct Step {
     pub code: u32,
     /// The instruction.
     pub at: InstrIdx,
+}
+
+/// A state between two records, to which a machine can go back.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint {
+    /// Index of the record that comes next.
+    pub(crate) record: usize,
+    /// The step that comes next.
+    pub(crate) number: u64,
+    state: State,
+    slots: usize,
 }
 
 /// What follows a way.
@@ -192,7 +204,32 @@ impl Machine {
 
     /// Whether no record has been begun and not ended.
     pub(crate) fn is_between_records(&self) -> bool {
-        self.run.is_none() && matches!(self.phase, Phase::End)
+        self.run.is_none()
+            && matches!(self.phase, Phase::End)
+            && matches!(self.after, After::Nothing)
+    }
+
+    /// The state now; `None` within a record.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.is_between_records().then(|| Checkpoint {
+            record: self.next_record,
+            number: self.number,
+            state: self.state.clone(),
+            slots: self.slots,
+        })
+    }
+
+    /// Goes back to a state of the same chunk.
+    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) {
+        self.state.clone_from(&checkpoint.state);
+        self.number = checkpoint.number;
+        self.next_record = checkpoint.record;
+        self.slots = checkpoint.slots;
+        self.phase = Phase::End;
+        self.run = None;
+        self.after = After::Nothing;
+        self.raised = None;
+        self.presented = false;
     }
 
     /// Index of the record that comes next.
@@ -263,7 +300,7 @@ impl Machine {
     }
 
     fn most_slots(&self, code: &Code) -> usize {
-        code.data().locals.slots as usize + code.data().stack_size as usize
+        code.locals().slots as usize + code.data().stack_size as usize
     }
 
     fn count_slots(&mut self, slots: usize) -> Result<(), Error> {
@@ -366,19 +403,28 @@ impl Machine {
                 self.after = After::Push(Box::new(frame));
             }
             Prefix::Attach(frame) => {
-                let frame = self.known_frame(frame)?;
+                let mut frame = self.known_frame(frame)?;
+                self.attached(&mut frame);
                 self.push(frame);
             }
+            Prefix::Inside(unit) => self.call(Caller::Unit(*unit))?,
             Prefix::Raised(unit) => self.raised = Some(*unit),
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
                 self.thread(thread)?;
                 self.state.current = thread.number;
             }
-            Prefix::ThreadEnd => {
-                let current = self.state.current;
-                if let Some(thread) = self.state.threads.get_mut(&current) {
-                    thread.frames.clear();
+            Prefix::ThreadEnd(number) => {
+                // Its frames have come to their end, unless the process ended them.
+                self.state.current = *number;
+                if self.top().is_none() {
+                    self.state.current = self.record.thread;
+                } else {
+                    self.phase = Phase::Prefix(index, 0);
+                    if self.pop().is_err() {
+                        self.popped();
+                        self.after = After::Nothing;
+                    }
                 }
             }
             Prefix::Output(_) | Prefix::Lost(_) => {}
@@ -456,11 +502,11 @@ impl Machine {
         let Some(at) = object.analysis().first_resume() else {
             return Err(self.error(ErrorKind::Code(code)));
         };
-        self.count_slots(object.data().locals.slots as usize)?;
+        self.count_slots(object.locals().slots as usize)?;
         let mut frame = Frame {
             number,
             code,
-            slots: vec![Value::Null; object.data().locals.slots as usize],
+            slots: vec![Value::Null; object.locals().slots as usize],
             object,
             at,
             caller,
@@ -469,6 +515,26 @@ impl Machine {
         };
         self.capture(site, &mut frame);
         Ok(frame)
+    }
+
+    /// A frame is met where the record's site fires.
+    fn attached(&self, frame: &mut Frame) {
+        let site = self.record.site.and_then(|site| self.codes.site(site));
+        let Some((code, index, planned)) = site else {
+            return;
+        };
+        let next = match planned.place {
+            Place::Before(next) => next,
+            Place::After(at) => InstrIdx(at.0 + 1),
+        };
+        if frame.from != From::At(next) || frame.code != code {
+            return;
+        }
+        frame.from = match planned.kind {
+            // The RESUME has been executed.
+            SiteKind::Resume if next.0 > 0 => From::At(InstrIdx(next.0 - 1)),
+            _ => From::Fired(index),
+        };
     }
 
     /// Puts the record's values into their slots.
@@ -502,6 +568,10 @@ impl Machine {
             return Err(self.error(ErrorKind::ForeignSite(site.0)));
         }
         match raised {
+            _ if frame.from == From::Fired(index) => {
+                frame.from = From::Site(index);
+                Ok(())
+            }
             Some(unit) if matches!(kind, SiteKind::Handler | SiteKind::Unwind) => {
                 let object = Arc::clone(&frame.object);
                 let at = self.unit(&object, unit)?;
@@ -523,9 +593,7 @@ impl Machine {
             .and_then(|entry| code.analysis().at_start(entry.target));
         let fits = match (planned.map(|site| (site.kind, site.place)), handler) {
             (Some((SiteKind::Unwind, _)), None) => true,
-            (Some((SiteKind::Handler, place)), Some(handler)) => {
-                place == debugop_bytecode::Place::Before(handler)
-            }
+            (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
             _ => false,
         };
         fits.then_some(())
@@ -713,13 +781,12 @@ fn read(frame: &Frame, chunk: &Chunk, values: usize, source: Source) -> Value {
 }
 
 fn constant(frame: &Frame, index: u32) -> Value {
-    use debugop_value::Value as Data;
     match frame.object.data().constants.get(index as usize) {
-        Some(Data::None) => Value::None,
-        Some(Data::Bool(bool)) => Value::Bool(*bool),
-        Some(Data::Ellipsis) => Value::Ellipsis,
-        Some(Data::Int(int)) => Value::Int(*int),
-        Some(Data::Float(float)) => Value::Float(float.to_bits()),
+        Some(Constant::None) => Value::None,
+        Some(Constant::Bool(bool)) => Value::Bool(*bool),
+        Some(Constant::Ellipsis) => Value::Ellipsis,
+        Some(Constant::Int(int)) => Value::Int(*int),
+        Some(Constant::Float(bits)) => Value::Float(*bits),
         _ => Value::Constant(frame.code, index),
     }
 }

@@ -15,6 +15,8 @@ pub enum From {
     Start,
     /// Just behind a site: index in the plan.
     Site(u32),
+    /// Where this site fires, which is just happening: index in the plan.
+    Fired(u32),
     /// About to execute this instruction.
     At(InstrIdx),
     /// In the middle of this instruction.
@@ -36,7 +38,7 @@ impl fmt::Display for From {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             From::Start => f.write_str("its start"),
-            From::Site(site) => write!(f, "site {site}"),
+            From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
             From::At(at) => write!(f, "before instruction {}", at.0),
             From::In(at) => write!(f, "instruction {}", at.0),
         }
@@ -204,7 +206,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             }
             pending.push((at, None));
         }
-        From::Site(site) => match code.plan().sites.get(site as usize)?.place {
+        From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
             Place::Before(at) => pending.push((at, None)),
             Place::After(at) => {
                 let at = InstrIdx(at.0 + 1);
@@ -311,7 +313,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     let mut compiler = Compiler {
         code,
         version,
-        base: code.data().locals.slots,
+        base: code.locals().slots,
         ops: Vec::new(),
         symbols: FxHashMap::default(),
         next: 0,

@@ -51,13 +51,13 @@ impl Frame {
 
     /// localsplus.
     pub fn locals(&self) -> impl ExactSizeIterator<Item = Value> {
-        self.slice(0, self.object.data().locals.slots)
+        self.slice(0, self.object.locals().slots)
     }
 
     /// The value stack before the instruction, bottom first.
     pub fn stack(&self) -> impl ExactSizeIterator<Item = Value> {
         let depth = self.object.analysis().depth(self.at).unwrap_or(0);
-        self.slice(self.object.data().locals.slots, depth)
+        self.slice(self.object.locals().slots, depth)
     }
 
     /// Slots that were never written are `NULL`.

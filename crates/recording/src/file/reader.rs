@@ -286,8 +286,7 @@ impl Reader {
     }
 
     fn json<T: serde::de::DeserializeOwned>(&self, entry: &Entry) -> Result<T, Error> {
-        serde_json::from_slice(&self.contents(entry)?)
-            .map_err(|error| Damage::Json(error.to_string()).at(entry.offset))
+        read_json(&self.file, entry)
     }
 
     fn contents_of(&self, place: &Place) -> Result<Vec<u8>, Error> {
@@ -380,6 +379,15 @@ pub(super) fn read_contents(
     let header = entry.header;
     decompress(header.compression, stored, header.raw as usize, dictionary)
         .map_err(|damage| damage.at(entry.offset))
+}
+
+/// Reads a chunk that holds JSON.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(
+    file: &File,
+    entry: &Entry,
+) -> Result<T, Error> {
+    serde_json::from_slice(&read_contents(file, entry, &[])?)
+        .map_err(|error| Damage::Json(error.to_string()).at(entry.offset))
 }
 
 /// Reads a chunk as it is stored. What the index says of it must be what stands there.

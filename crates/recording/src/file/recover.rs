@@ -6,10 +6,10 @@ use std::io;
 use std::path::Path;
 
 use super::format::{self, ChunkHeader, FILE_HEADER, MARKER};
-use super::reader::{read_stored, scan};
+use super::reader::{read_json, read_stored, scan};
 use super::writer::tail_path;
 use super::writer::thread::{Appender, Entry};
-use super::{ChunkKind, Damage, Error, Summary, UNKNOWN_STEP, Uuid, compression, os, tail};
+use super::{ChunkKind, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, compression, os, tail};
 
 /// What was recovered.
 #[derive(Debug)]
@@ -103,6 +103,13 @@ fn search(file: &File, found: &mut Found, damage: &mut Vec<Error>) -> Result<(),
             Ok(None) => Err(Damage::Truncated.at(at)),
             Err(error) => Err(error),
         };
+        let checked = checked.and_then(|entry| {
+            // What is not understood at the beginning would make all of the new file unreadable.
+            match entry.header.kind {
+                Some(ChunkKind::Header) => read_json::<Header>(file, &entry).map(|_| entry),
+                _ => Ok(entry),
+            }
+        });
         match checked {
             Ok(entry) => {
                 if let Some(kind) = entry.header.kind {
@@ -192,7 +199,7 @@ fn write(
     to: &Path,
     uuid: Option<Uuid>,
     found: Found,
-    damage: Vec<Error>,
+    mut damage: Vec<Error>,
 ) -> Result<Recovered, Error> {
     let uuid = match uuid {
         Some(uuid) => uuid,
@@ -209,17 +216,13 @@ fn write(
         let kind = intact.header.kind.map_or(0, |kind| kind as u8);
         match intact.header.kind {
             Some(ChunkKind::Summary) => {
-                let json = stored_of(file, &intact)?;
-                let contents = compression::decompress(
-                    intact.header.compression,
-                    json,
-                    intact.header.raw as usize,
-                    &[],
-                );
-                summary = contents
-                    .ok()
-                    .and_then(|contents| serde_json::from_slice(&contents).ok())
-                    .unwrap_or_default();
+                if let Place::File(offset) = intact.stored {
+                    let header = intact.header;
+                    match read_json(file, &Entry { header, offset }) {
+                        Ok(found) => summary = found,
+                        Err(error) => damage.push(error),
+                    }
+                }
                 continue;
             }
             Some(ChunkKind::Index | ChunkKind::End) | None => continue,

@@ -318,8 +318,15 @@ impl<'a> Decoder<'a> {
                 Prefix::Thread(Box::new(thread))
             }
             tag::THREAD_END => {
-                self.stack.clear();
-                Prefix::ThreadEnd
+                let number = ThreadNumber(cursor.number()?);
+                let stack = match self.current {
+                    Some(current) if current == number => Some(&mut self.stack),
+                    _ => self.stacks.get_mut(&number.0),
+                };
+                stack
+                    .ok_or(ErrorKind::UnknownThread(number.0.into()).at(at))?
+                    .clear();
+                Prefix::ThreadEnd(number)
             }
             tag::POP_1 => self.pop(1, at)?,
             tag::POP => {
@@ -349,6 +356,7 @@ impl<'a> Decoder<'a> {
                 self.stack.push(Top::at(frame.number));
                 Prefix::Attach(Box::new(frame))
             }
+            tag::INSIDE => Prefix::Inside(cursor.number()?),
             tag::RAISED => Prefix::Raised(cursor.number()?),
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
             tag::TIME => {
@@ -360,7 +368,10 @@ impl<'a> Decoder<'a> {
                 Prefix::Time(self.time)
             }
             tag::OUTPUT => {
-                let stream = cursor.byte()?;
+                let stream = match cursor.byte()? {
+                    stream @ (1 | 2) => stream,
+                    _ => return Err(ErrorKind::Number.at(at + 1)),
+                };
                 let bytes = cursor.bytes()?.into();
                 Prefix::Output(Box::new(Output { stream, bytes }))
             }

@@ -343,9 +343,9 @@ impl Encoder<'_> {
         self.varint(below);
     }
 
-    /// The current thread has ended.
-    pub fn thread_end(&mut self) {
-        self.tag(tag::THREAD_END);
+    /// A thread has ended, which may be another one than the current one.
+    pub fn thread_end(&mut self, number: super::ThreadNumber) {
+        self.tagged(tag::THREAD_END, u64::from(number.0));
     }
 
     /// So many frames of the current thread have ended or been suspended; nothing for 0.
@@ -391,6 +391,12 @@ impl Encoder<'_> {
     #[inline]
     pub fn raised(&mut self, unit: u32) {
         self.tagged(tag::RAISED, u64::from(unit));
+    }
+
+    /// The frame on top is in the middle of a unit of the original code: before [`attach`](Self::attach), as the caller in
+    /// [`enter`](Self::enter).
+    pub fn inside(&mut self, unit: u32) {
+        self.tagged(tag::INSIDE, u64::from(unit));
     }
 
     /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.

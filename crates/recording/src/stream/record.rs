@@ -119,14 +119,16 @@ pub struct Frame {
 pub enum Prefix {
     /// The current thread, of which so many bottom frames are not in this chunk, is introduced.
     Thread(Box<Thread>),
-    /// The current thread has ended.
-    ThreadEnd,
+    /// This thread has ended, and its frames with it.
+    ThreadEnd(ThreadNumber),
     /// So many frames of the current thread, at least 1, have ended or been suspended.
     Pop(u32),
     /// This new frame starts.
     Enter(FrameNumber, Caller),
     /// This suspended frame goes on.
     Reenter(FrameNumber, Caller),
+    /// The frame on top is in the middle of this unit of its original code, and calls the frame that is attached next.
+    Inside(u32),
     /// This frame is met in the middle.
     Attach(Box<Frame>),
     /// The instruction of the frame on top that raised: offset in the original code, in code units.

@@ -62,7 +62,7 @@ pub const SITE: u8 = 0x61;
 pub const THREAD: u8 = 0x62;
 /// From here on this thread, first seen in this chunk: number, native id, name.
 pub const THREAD_NEW: u8 = 0x63;
-/// The current thread has ended.
+/// A thread has ended: varint, its number. The current one may be another.
 pub const THREAD_END: u8 = 0x64;
 /// One frame of the current thread has ended or been suspended.
 pub const POP_1: u8 = 0x65;
@@ -88,6 +88,8 @@ pub const TIME: u8 = 0x6e;
 pub const OUTPUT: u8 = 0x6f;
 /// Something could not be recorded: varint, the [`Reason`](super::Reason).
 pub const LOST: u8 = 0x70;
+/// The frame on top, which calls one that is attached, is in the middle of this unit: varint.
+pub const INSIDE: u8 = 0x71;
 
 /// An object by its slot in the recent objects, added to the slot.
 pub const RECENT: u8 = 0x80;

@@ -218,9 +218,9 @@ impl Transcript {
                 self.current = thread.number.0;
                 self.stacks.insert(self.current, Vec::new());
             }
-            Prefix::ThreadEnd => {
-                self.put(0, |encoder, _| encoder.thread_end());
-                self.stack().clear();
+            &Prefix::ThreadEnd(number) => {
+                self.put(0, |encoder, _| encoder.thread_end(number));
+                self.stacks.insert(number.0, Vec::new());
             }
             &Prefix::Pop(frames) => {
                 self.put(0, |encoder, _| encoder.pop(frames));
@@ -246,6 +246,7 @@ impl Transcript {
                 self.frame(frame, pending);
                 self.stack().push(None);
             }
+            &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
             &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
             &Prefix::Time(time) => {
                 let since = time.saturating_sub(self.time);
@@ -253,7 +254,9 @@ impl Transcript {
                 self.time += since;
             }
             Prefix::Output(output) => {
-                self.put(0, |encoder, _| encoder.output(output.stream, &output.bytes));
+                self.put(output.bytes.len(), |encoder, _| {
+                    encoder.output(output.stream, &output.bytes)
+                });
             }
             &Prefix::Lost(reason) => self.put(0, |encoder, _| encoder.lost(reason)),
         }
@@ -320,7 +323,7 @@ impl Transcript {
             return self.put(0, |encoder, _| encoder.type_of(index));
         }
         self.put(class.name.len(), |encoder, _| {
-            encoder.new_type(index, class.number, class.kind, &class.name)
+            encoder.new_type(index, class.number, class.kind, &class.name);
         });
         self.types.push(Arc::clone(class));
     }
@@ -354,15 +357,17 @@ impl Transcript {
             (Kind::Cell, Some(&Contents::Cell(value))) => self.value(value, pending),
             (Kind::Cell, _) => self.put(0, |encoder, _| encoder.null()),
             (Kind::Function | Kind::Code, Some(Contents::Code { qualname, code })) => {
-                self.put(0, |encoder, _| encoder.code(qualname, *code));
+                self.put(qualname.len(), |encoder, _| encoder.code(qualname, *code));
             }
             (Kind::Function | Kind::Code, _) => self.put(0, |encoder, _| encoder.code(b"", None)),
             (Kind::Generator, Some(Contents::Generator { qualname, frame })) => {
-                self.put(0, |encoder, _| encoder.generator(qualname, *frame));
+                self.put(qualname.len(), |encoder, _| {
+                    encoder.generator(qualname, *frame)
+                });
             }
             (Kind::Generator, _) => self.put(0, |encoder, _| encoder.generator(b"", None)),
             (Kind::Builtin | Kind::Type | Kind::Module, Some(Contents::Name(name))) => {
-                self.put(0, |encoder, _| encoder.bytes(name));
+                self.put(name.len(), |encoder, _| encoder.bytes(name));
             }
             (Kind::Builtin | Kind::Type | Kind::Module, _) => {
                 self.put(0, |encoder, _| encoder.bytes(b""));

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::plan::SiteKind;
+use debugop_bytecode::plan::{PLAN_VERSION, Plan, SiteKind};
 use debugop_bytecode::{
-    ArgKind, Class, CodeView, Flow, InstrIdx, Locals, Op, Output, Version, effect, nature,
+    ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Version, effect, nature,
 };
+use debugop_recording::file::{CodeRecord, Local, LocalKind};
 use debugop_recording::stream::{
     Caller, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Prefix, Record, SiteNumber, Thread,
     ThreadNumber, Transcript, Value,
 };
-use debugop_replay::{Code, CodeData, Codes};
+use debugop_replay::{Code, Codes};
 
 /// A frame as it is seen at a step: number, code, instruction, localsplus, value stack.
 pub(crate) type Seen = (u64, u32, u32, Vec<Value>, Vec<Value>);
@@ -30,27 +31,29 @@ pub(crate) fn codes(views: &[CodeView<'_>]) -> Arc<Codes> {
             }
         };
         let slots = analysis.instructions().iter().map(of).max().unwrap_or(0);
-        let data = CodeData {
+        let mut data = CodeRecord {
             number,
             site_base: codes.captures().len() as u32,
-            version: view.version,
+            plan_version: PLAN_VERSION,
+            argument_count: slots,
+            stack_size: view.stack_size,
+            first_line: view.first_line,
             code: view.code.to_vec(),
             exception_table: view.exception_table.to_vec(),
             location_table: view.location_table.to_vec(),
-            first_line: view.first_line,
-            stack_size: view.stack_size,
-            locals: Locals {
-                locals: slots,
-                slots,
-                arguments: slots,
-            },
-            local_names: Vec::new(),
-            names: Vec::new(),
-            constants: Vec::new(),
-            filename: String::new(),
-            qualname: String::new(),
+            locals: vec![
+                Local {
+                    kind: LocalKind(0x20),
+                    ..Local::default()
+                };
+                slots as usize
+            ],
+            ..CodeRecord::default()
         };
-        codes.add(data).expect("planned");
+        let plan = Plan::new(&analysis, &debugop_replay::locals(&data)).expect("planned");
+        let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
+        data.captures = captures.collect();
+        codes.add(data, view.version).expect("planned");
     }
     Arc::new(codes)
 }
@@ -83,6 +86,8 @@ struct Activation {
     at: InstrIdx,
     /// In the middle of `at`.
     executing: bool,
+    /// Number of chunks before the one in which it was suspended.
+    chunk: usize,
     locals: Vec<Value>,
     stack: Vec<Value>,
 }
@@ -204,7 +209,7 @@ impl World {
             Some(caller) => Caller::Unit(caller.unit()),
             None => Caller::Foreign(None),
         };
-        let slots = object.data().locals.slots;
+        let slots = object.locals().slots;
         let locals = (0..slots).map(|_| self.value()).collect();
         let number = self.next_frame;
         self.next_frame += 1;
@@ -214,6 +219,7 @@ impl World {
             object,
             at,
             executing: false,
+            chunk: 0,
             locals,
             stack: Vec::new(),
         });
@@ -236,8 +242,16 @@ impl World {
         };
         let mut frame = self.suspended.swap_remove(index);
         self.before_push();
-        self.prefixes
-            .push(Prefix::Reenter(FrameNumber(frame.number), caller));
+        if frame.chunk == self.chunks.len() {
+            self.prefixes
+                .push(Prefix::Reenter(FrameNumber(frame.number), caller));
+        } else {
+            // The chunk does not know it.
+            if let Caller::Unit(unit) = caller {
+                self.prefixes.push(Prefix::Inside(unit));
+            }
+            self.prefixes.push(Prefix::Attach(Box::new(frame.frame())));
+        }
         frame.executing = false;
         let yielded = frame.at;
         self.frames.push(frame);
@@ -256,7 +270,7 @@ impl World {
     fn instruction(&mut self) {
         let frame = self.frames.last_mut().expect("one runs");
         let at = frame.at;
-        let version = frame.object.data().version;
+        let version = frame.object.version();
         let instruction = *frame.object.analysis().get(at);
         let depth = frame.object.analysis().depth(at);
         assert_eq!(depth, Some(frame.stack.len() as u32), "{instruction:?}");
@@ -339,7 +353,7 @@ impl World {
         let made: Vec<Value> = (0..300).map(|_| self.value()).collect();
         let coin = self.chance.one_in(2);
         let frame = self.frames.last_mut().expect("one runs");
-        let version = frame.object.data().version;
+        let version = frame.object.version();
         let at = frame.at;
         let instruction = *frame.object.analysis().get(at);
         let effect = effect(version, instruction.opcode, instruction.arg, jump).expect("defined");
@@ -405,7 +419,7 @@ impl World {
             .captures
             .iter()
             .map(|&slot| {
-                let slots = object.data().locals.slots;
+                let slots = object.locals().slots;
                 match slot.checked_sub(slots) {
                     None => frame.locals[slot as usize],
                     Some(slot) => frame.stack[slot as usize],
@@ -438,8 +452,7 @@ impl World {
                 .site(site)
                 .is_some_and(|site| site.2.kind == SiteKind::Unwind)
         });
-        if self.records.is_multiple_of(self.chunk_records) && self.suspended.is_empty() && !unwinds
-        {
+        if self.records.is_multiple_of(self.chunk_records) && !unwinds {
             let frames = self.frames.iter().map(Activation::frame).collect();
             let keyframe = keyframe(self.next_frame, frames);
             let new = Transcript::new(self.codes.captures(), &keyframe, Numbers::default());
@@ -449,9 +462,10 @@ impl World {
     }
 
     fn leave(&mut self) {
-        let frame = self.frames.pop().expect("one runs");
+        let mut frame = self.frames.pop().expect("one runs");
+        frame.chunk = self.chunks.len();
         self.popped += 1;
-        let version = frame.object.data().version;
+        let version = frame.object.version();
         let info = frame.object.analysis().get(frame.at).opcode.info(version);
         let yields = info.is_some_and(|info| info.flow == Flow::Yield);
         if yields && self.suspended.len() < 5 {
@@ -465,7 +479,7 @@ impl World {
     /// The instruction that called is over.
     fn finish_call(&mut self) {
         let frame = self.frames.last().expect("it called");
-        let version = frame.object.data().version;
+        let version = frame.object.version();
         let info = frame.object.analysis().get(frame.at).opcode.info(version);
         let conditional = info.is_some_and(|info| info.flow == Flow::Conditional);
         let jump = match info.map(|info| info.flow) {
@@ -484,7 +498,7 @@ impl World {
         if let Some(entry) = entry {
             frame.stack.truncate(entry.depth as usize);
             if entry.lasti {
-                frame.stack.push(match frame.object.data().version {
+                frame.stack.push(match frame.object.version() {
                     Version::V3_14 | Version::V3_15 => Value::Tagged(unit.into()),
                     _ => Value::Int(unit.into()),
                 });
