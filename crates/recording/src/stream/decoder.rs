@@ -356,6 +356,7 @@ impl<'a> Decoder<'a> {
                 self.stack.push(Top::at(frame.number));
                 Prefix::Attach(Box::new(frame))
             }
+            tag::INSIDE => Prefix::Inside(cursor.number()?),
             tag::RAISED => Prefix::Raised(cursor.number()?),
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
             tag::TIME => {

@@ -251,6 +251,7 @@ impl Transcript {
                 self.frame(frame, pending);
                 self.stack().push(None);
             }
+            &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
             &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
             &Prefix::Time(time) => {
                 let since = time.saturating_sub(self.time);

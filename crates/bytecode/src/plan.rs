@@ -1,0 +1,141 @@
+//! Probe plans: the few places from whose values every step of a run can be rebuilt.
+//!
+//! Most instructions only move values, so what they do follows from the code object ([`effect`](mod@crate::effect)). A plan is where a probe has to look:
+//!
+//! 1. after each `RESUME` that starts or resumes a frame;
+//! 2. before a value that the interpreter made would be lost, be covered up by the next instruction that may raise, or leave the
+//!    basic blocks that one pass can follow: as late as possible, so that one site looks at several values and at what the next
+//!    instruction may change;
+//! 3. before each instruction that may change an object which is in a slot ([`Nature::touches`](crate::Nature::touches)), and before
+//!    the next one after it that may run anything;
+//! 4. where else two ways would lead from one site to the same instruction, or to two instructions by which a frame is left or suspended:
+//!    so the sites that are passed say which way was taken;
+//! 5. at each exception handler, and where exceptions leave ([`SiteKind::Unwind`]).
+//!
+//! From a site every instruction is reached in at most one way without passing another site. So the next site of the frame, the instruction at
+//! which it calls another one, the one that raised, or that it ended or was suspended, each determine all that was executed in between.
+//! [`check`](mod@check) proves this of a plan by going all ways.
+//!
+//! A plan is a pure function of the code object: capture and replay compute it on their own. [`PLAN_VERSION`] changes with it.
+
+mod build;
+pub mod check;
+
+use smallvec::SmallVec;
+
+use crate::analysis::{Analysis, InstrIdx};
+use crate::insert::Place;
+
+/// Two parties may use a plan together only if they agree on this.
+pub const PLAN_VERSION: u16 = 1;
+
+/// Index of a slot of the frame: first localsplus, then the value stack from the bottom.
+pub type Slot = u32;
+
+/// The local variables of a code object, as its frames lay them out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Locals {
+    /// `co_nlocals`: local variables, arguments first. Behind them come the cells that are not arguments, and the free variables.
+    pub locals: u32,
+    /// Length of localsplus.
+    pub slots: u32,
+    /// How many of the locals are arguments, `*args` and `**kwargs` included.
+    pub arguments: u32,
+}
+
+/// Why a site is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SiteKind {
+    /// A frame starts: behind its first `RESUME`.
+    Start,
+    /// A frame goes on after a suspension: behind another `RESUME`.
+    Resume,
+    /// Any place between instructions.
+    Step,
+    /// An exception handler begins: captures the exception and, below it, `lasti` where the exception table asks for it. If control gets here
+    /// without an exception, the site is a step.
+    Handler,
+    /// The exception leaves the frame: the handler of [`Unwind`](crate::Unwind).
+    Unwind,
+}
+
+/// One place to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanSite {
+    /// Where the probe stands. Of [`SiteKind::Unwind`]: after the last instruction, for order only.
+    pub place: Place,
+    /// What it is for.
+    pub kind: SiteKind,
+    /// Slots whose values are recorded, in this order. A slot may be empty (`NULL`).
+    pub captures: SmallVec<[Slot; 4]>,
+    /// Slots with objects that the instruction behind the site may change.
+    pub touches: SmallVec<[Slot; 4]>,
+}
+
+/// The sites of a code object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In insertion order; no two have the same place. [`SiteKind::Unwind`] is the last. None for code without a `RESUME`, whose frames
+    /// are never complete.
+    pub sites: Vec<PlanSite>,
+}
+
+/// Why there is no plan. Only code that no compiler writes has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A site is needed where no probe may stand.
+    #[error("a site is needed at byte offset {offset}, where no probe may stand")]
+    NoPlace {
+        /// Of the instruction, in bytes.
+        offset: u32,
+    },
+    /// Too many ways meet at an instruction before which no probe may stand.
+    #[error("too many ways meet at byte offset {offset}, where no probe may stand")]
+    TooManyWays {
+        /// Of the instruction, in bytes.
+        offset: u32,
+    },
+    /// A local variable that the code object does not have.
+    #[error("the instruction at byte offset {offset} names local {local} of {slots}")]
+    Local {
+        /// Of the instruction, in bytes.
+        offset: u32,
+        /// Index into localsplus.
+        local: u32,
+        /// Length of localsplus.
+        slots: u32,
+    },
+}
+
+impl Plan {
+    /// Plans a code object. Linear in its size.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn new(analysis: &Analysis, locals: &Locals) -> Result<Self, PlanError> {
+        build::build(analysis, locals)
+    }
+
+    /// The index of the site at a place.
+    pub fn at(&self, place: Place) -> Option<u32> {
+        let sites = match self.sites.split_last() {
+            Some((last, sites)) if last.kind == SiteKind::Unwind => sites,
+            _ => &self.sites,
+        };
+        let found = sites.binary_search_by_key(&place.order(), |site| site.place.order());
+        found.ok().map(|index| index as u32)
+    }
+}
+
+/// The place on the way from an instruction to the next one. Before the next one if that is not reached in another way.
+pub(crate) fn place_between(analysis: &Analysis, from: InstrIdx) -> Option<Place> {
+    let next = InstrIdx(from.0 + 1);
+    let legal = |place| crate::sites::forbidden(analysis, place).is_none();
+    let only = !analysis.is_jump_target(next) && !analysis.is_handler(next);
+    let places = [Place::Before(next), Place::After(from)];
+    places
+        .into_iter()
+        .skip(usize::from(!only))
+        .find(|&place| legal(place))
+}

@@ -1,0 +1,694 @@
+//! Plans in one pass over the instructions, in their order.
+//!
+//! What is known on the way to an instruction ([`State`]): the sites from which it is reached without passing another one (*origins*),
+//! the slots whose values are still to be looked at (*pending*), and whether an object may have changed unseen. Where ways meet, origins
+//! must be disjoint, or a site is put on one of them; so from each site there is one way only. A backward jump has a site in its own
+//! basic block, whose name is known before the pass gets there: so what its target is reached from is complete when the pass comes to it.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::{SmallVec, smallvec};
+
+use super::{Locals, Plan, PlanError, PlanSite, SiteKind, Slot, place_between};
+use crate::analysis::{Analysis, InstrIdx, flag};
+use crate::effect::{Class, Effect, Nature, Output, effect, nature};
+use crate::insert::Place;
+use crate::opcode::{Flow, Op};
+use crate::sites::{Forbidden, forbidden, is_call_part};
+use crate::version::Version;
+
+/// More origins than this are replaced by a site where ways meet.
+const MANY_ORIGINS: usize = 8;
+/// Where no site may stand, more are followed, up to so many.
+const MOST_ORIGINS: usize = 64;
+/// More values than this are looked at as soon as they are there.
+const MANY_PENDING: usize = 8;
+
+/// Names a site, or all sites of a basic block that ends with a backward jump.
+type Label = u32;
+
+/// A value that is still to be looked at. Slots with the same name hold the same value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Symbol {
+    name: u32,
+    /// It is `True` or `False`.
+    bool: bool,
+}
+
+/// What is known on the way to an instruction.
+#[derive(Clone, Debug, Default)]
+struct State {
+    origins: SmallVec<[Label; 4]>,
+    pending: SmallVec<[(Slot, Symbol); 4]>,
+    /// Since the last site an instruction may have changed an object.
+    touched: bool,
+    /// Of the first 64 locals, those that may be unbound.
+    unbound: u64,
+}
+
+impl State {
+    fn symbol(&self, slot: Slot) -> Option<Symbol> {
+        let found = self.pending.iter().find(|pending| pending.0 == slot);
+        found.map(|pending| pending.1)
+    }
+
+    fn set(&mut self, slot: Slot, symbol: Option<Symbol>) {
+        self.pending.retain(|pending| pending.0 != slot);
+        self.pending.extend(symbol.map(|symbol| (slot, symbol)));
+    }
+
+    fn is_outstanding(&self) -> bool {
+        self.touched || !self.pending.is_empty()
+    }
+}
+
+struct Builder<'a> {
+    analysis: &'a Analysis,
+    locals: Locals,
+    sites: BTreeMap<u64, PlanSite>,
+    /// What leads to an instruction by jumps, and by falling through where it is reached in other ways too.
+    reached: FxHashMap<u32, State>,
+    /// Targets of backward jumps, with the labels that these have.
+    heads: FxHashMap<u32, SmallVec<[Label; 2]>>,
+    /// Of each instruction of a block that ends with a backward jump, the label of the block; else `u32::MAX`.
+    block_labels: Vec<Label>,
+    /// Instructions that are reached in several ways, each with every origin of the ways joined so far.
+    joined: FxHashSet<(u32, Label)>,
+    /// From where a frame is left or suspended.
+    leaving: FxHashSet<Label>,
+    /// Handlers that are given the code unit that raised.
+    lasti: FxHashSet<u32>,
+    /// Locals that some instruction unbinds, of the first 64.
+    unbinds: u64,
+    next_label: Label,
+    next_symbol: u32,
+}
+
+pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanError> {
+    let Some(entry) = analysis.entry else {
+        return Ok(Plan::default());
+    };
+    let mut builder = Builder {
+        analysis,
+        locals: *locals,
+        sites: BTreeMap::new(),
+        reached: FxHashMap::default(),
+        heads: FxHashMap::default(),
+        block_labels: vec![u32::MAX; analysis.instructions.len()],
+        joined: FxHashSet::default(),
+        leaving: FxHashSet::default(),
+        lasti: FxHashSet::default(),
+        unbinds: 0,
+        next_label: 0,
+        next_symbol: 0,
+    };
+    builder.check_locals()?;
+    let with_lasti = analysis.entries.iter().filter(|entry| entry.lasti);
+    builder.lasti = with_lasti
+        .filter_map(|entry| analysis.at_start(entry.target))
+        .map(|handler| handler.0)
+        .collect();
+    builder.find_backward_jumps();
+    builder.run(entry)?;
+    let mut sites: Vec<PlanSite> = builder.sites.into_values().collect();
+    for site in &mut sites {
+        site.captures.sort_unstable();
+    }
+    let last = InstrIdx(analysis.instructions.len() as u32 - 1);
+    sites.push(PlanSite {
+        place: Place::After(last),
+        kind: SiteKind::Unwind,
+        // The exception; the handler's stack is `[lasti, exception]`.
+        captures: smallvec![locals.slots + 1],
+        touches: SmallVec::new(),
+    });
+    Ok(Plan { sites })
+}
+
+impl Builder<'_> {
+    /// Refuses locals that are not there, and collects those that are unbound.
+    fn check_locals(&mut self) -> Result<(), PlanError> {
+        let slots = self.locals.slots;
+        for (index, instruction) in self.analysis.instructions.iter().enumerate() {
+            if self.analysis.depth(InstrIdx(index as u32)).is_none() {
+                continue;
+            }
+            let effect = self.effect(index as u32, false);
+            let read = effect.pushes.iter().filter_map(|output| match output {
+                Output::Local(local) => Some(*local),
+                _ => None,
+            });
+            let all = read.chain(effect.writes.iter().map(|write| write.0));
+            if let Some(local) = all.clone().find(|&local| local >= slots) {
+                return Err(PlanError::Local {
+                    offset: instruction.offset,
+                    local,
+                    slots,
+                });
+            }
+            for (local, output) in effect.writes {
+                if output == Output::Null {
+                    self.unbinds |= bit(local);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn find_backward_jumps(&mut self) {
+        let mut end = 0;
+        for &(from, to) in &self.analysis.references {
+            let jump = InstrIdx(from);
+            if to > from || self.analysis.target(jump).is_none() {
+                continue;
+            }
+            if self.analysis.depth(jump).is_none() {
+                continue;
+            }
+            let label = self.next_label;
+            self.next_label += 1;
+            self.heads.entry(to).or_default().push(label);
+            let mut index = from;
+            loop {
+                self.block_labels[index as usize] = label;
+                if index <= end
+                    || self
+                        .analysis
+                        .has(InstrIdx(index), flag::JUMP_TARGET | flag::HANDLER)
+                    || self.flow(index - 1) != Flow::Next
+                {
+                    break;
+                }
+                index -= 1;
+            }
+            end = from + 1;
+        }
+    }
+
+    fn flow(&self, index: u32) -> Flow {
+        self.analysis
+            .info(index)
+            .map_or(Flow::Next, |info| info.flow)
+    }
+
+    fn effect(&self, index: u32, jump: bool) -> Effect {
+        let instruction = &self.analysis.instructions[index as usize];
+        let found = effect(
+            self.analysis.version,
+            instruction.opcode,
+            instruction.arg,
+            jump,
+        );
+        found.unwrap_or_else(|| unreachable!("decoding has made sure that the opcode is defined"))
+    }
+
+    fn nature(&self, index: u32) -> Nature {
+        let instruction = &self.analysis.instructions[index as usize];
+        let found = nature(self.analysis.version, instruction.opcode, instruction.arg);
+        found.unwrap_or_else(|| unreachable!("decoding has made sure that the opcode is defined"))
+    }
+
+    fn offset(&self, index: u32) -> u32 {
+        self.analysis.instructions[index as usize].offset
+    }
+
+    fn no_place(&self, index: u32) -> PlanError {
+        PlanError::NoPlace {
+            offset: self.offset(index),
+        }
+    }
+
+    /// Slot of the stack so many below the top before an instruction.
+    fn below(&self, index: u32, below: u32) -> Slot {
+        let depth = self.analysis.depth(InstrIdx(index)).unwrap_or(0);
+        self.locals.slots + depth.saturating_sub(below)
+    }
+
+    /// Puts a site at a place, or uses the one that is there, and brings the state up to date.
+    fn put(&mut self, place: Place, kind: SiteKind, state: &mut State) {
+        let mut captures: SmallVec<[Slot; 4]> = SmallVec::new();
+        let mut seen: SmallVec<[Symbol; 4]> = SmallVec::new();
+        state.pending.sort_unstable_by_key(|pending| pending.0);
+        for &(slot, symbol) in &state.pending {
+            if !seen.contains(&symbol) {
+                seen.push(symbol);
+                captures.push(slot);
+            }
+        }
+        let site = self.sites.entry(place.order()).or_insert_with(|| PlanSite {
+            place,
+            kind,
+            captures: SmallVec::new(),
+            touches: SmallVec::new(),
+        });
+        for slot in captures {
+            if !site.captures.contains(&slot) {
+                site.captures.push(slot);
+            }
+        }
+        let label = match place {
+            // The way straight to the backward jump at the end of the block.
+            Place::Before(at) if self.block_labels[at.usize()] != u32::MAX => {
+                self.block_labels[at.usize()]
+            }
+            _ => {
+                self.next_label += 1;
+                self.next_label - 1
+            }
+        };
+        state.origins = smallvec![label];
+        state.pending.clear();
+        state.touched = false;
+    }
+
+    fn run(&mut self, entry: u32) -> Result<(), PlanError> {
+        let mut current: Option<State> = None;
+        let start = State {
+            unbound: !self.arguments(),
+            ..State::default()
+        };
+        self.reached.insert(entry, start);
+        for index in 0..self.analysis.instructions.len() as u32 {
+            let here = InstrIdx(index);
+            if self.analysis.depth(here).is_none() {
+                current = None;
+                continue;
+            }
+            if index < entry {
+                continue;
+            }
+            let Some(mut state) = self.arrive(index, current.take())? else {
+                continue;
+            };
+            if self.analysis.op(index) == Some(Op::Resume) {
+                self.resume(index, entry, &mut state)?;
+                current = self.fall(index, state)?;
+                continue;
+            }
+            self.site_before(index, &mut state)?;
+            current = self.leave(index, state)?;
+        }
+        Ok(())
+    }
+
+    fn arguments(&self) -> u64 {
+        match self.locals.arguments {
+            64.. => u64::MAX,
+            count => (1 << count) - 1,
+        }
+    }
+
+    /// The site behind a `RESUME`.
+    fn resume(&mut self, index: u32, entry: u32, state: &mut State) -> Result<(), PlanError> {
+        let here = InstrIdx(index);
+        let after_yield = index > 0 && self.flow(index - 1) == Flow::Yield;
+        let kind = match index == entry {
+            true => SiteKind::Start,
+            false if after_yield => SiteKind::Resume,
+            false => return Ok(()),
+        };
+        let place = place_between(self.analysis, here).ok_or_else(|| self.no_place(index))?;
+        self.put(place, kind, state);
+        let slots: SmallVec<[Slot; 8]> = if kind == SiteKind::Start {
+            let Locals {
+                locals,
+                slots,
+                arguments,
+            } = self.locals;
+            // A local variable of a module's comprehension may be a cell (3.12 and later).
+            let made = self.analysis.instructions[..entry as usize].iter();
+            let cells = made
+                .filter(|one| {
+                    one.opcode.info(self.analysis.version).map(|info| info.op) == Some(Op::MakeCell)
+                })
+                .map(|one| one.arg)
+                .filter(|cell| (arguments..locals).contains(cell));
+            let arguments_and_cells = (0..arguments.min(slots)).chain(cells);
+            arguments_and_cells
+                .chain(locals.max(arguments)..slots)
+                .collect()
+        } else {
+            smallvec![self.below(index, 1)]
+        };
+        if let Some(site) = self.sites.get_mut(&place.order()) {
+            for slot in slots {
+                if !site.captures.contains(&slot) {
+                    site.captures.push(slot);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state before an instruction, of all that leads to it.
+    fn arrive(&mut self, index: u32, fallen: Option<State>) -> Result<Option<State>, PlanError> {
+        let here = InstrIdx(index);
+        let mut state = match (self.reached.remove(&index), fallen) {
+            (Some(state), None) | (None, Some(state)) => Some(state),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                unreachable!(
+                    "what falls to an instruction that is reached in other ways is joined to them"
+                )
+            }
+        };
+        if self.analysis.is_handler(here) {
+            let mut state = state.unwrap_or_default();
+            // Whatever was bound where the exception was raised.
+            state.unbound |= !0;
+            let place = Place::Before(here);
+            if forbidden(self.analysis, place).is_some() {
+                return Err(self.no_place(index));
+            }
+            self.put(place, SiteKind::Handler, &mut state);
+            // The exception, and below it where it was raised, if the table asks for that.
+            let slots = 1 + u32::from(self.lasti.contains(&index));
+            let lowest = self.below(index, slots);
+            if let Some(site) = self.sites.get_mut(&place.order()) {
+                site.kind = SiteKind::Handler;
+                for slot in lowest..lowest + slots {
+                    if !site.captures.contains(&slot) {
+                        site.captures.push(slot);
+                    }
+                }
+            }
+            return Ok(Some(state));
+        }
+        let Some(labels) = self.heads.get(&index) else {
+            return self.few_origins(index, state);
+        };
+        let state = state.get_or_insert_default();
+        state.origins.extend_from_slice(labels);
+        state.unbound |= self.unbinds;
+        let state = std::mem::take(state);
+        self.few_origins(index, Some(state))
+    }
+
+    fn few_origins(
+        &mut self,
+        index: u32,
+        state: Option<State>,
+    ) -> Result<Option<State>, PlanError> {
+        let Some(mut state) = state else {
+            return Ok(None);
+        };
+        if state.origins.len() > MANY_ORIGINS {
+            let place = Place::Before(InstrIdx(index));
+            if forbidden(self.analysis, place).is_none() {
+                self.put(place, SiteKind::Step, &mut state);
+            } else if state.origins.len() > MOST_ORIGINS {
+                return Err(PlanError::TooManyWays {
+                    offset: self.offset(index),
+                });
+            }
+        }
+        Ok(Some(state))
+    }
+
+    /// Whether a site is needed before an instruction, and puts it there.
+    fn site_before(&mut self, index: u32, state: &mut State) -> Result<(), PlanError> {
+        // What belongs to a call is looked at before its first part.
+        if is_call_part(self.analysis, index) {
+            return Ok(());
+        }
+        let mut last = index;
+        while is_call_part(self.analysis, last + 1) {
+            last += 1;
+        }
+        let touches = self.nature(last).touches;
+        if touches.count == 0 && !self.is_needed(last, state) {
+            return Ok(());
+        }
+        let place = self
+            .place_before(index)
+            .ok_or_else(|| self.no_place(index))?;
+        self.put(place, SiteKind::Step, state);
+        let lowest = self.below(last, touches.below);
+        if let Some(site) = self.sites.get_mut(&place.order()) {
+            for slot in lowest..lowest + touches.count.min(8) {
+                site.touches.push(slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn place_before(&self, index: u32) -> Option<Place> {
+        let here = InstrIdx(index);
+        let place = Place::Before(here);
+        if forbidden(self.analysis, place).is_none() {
+            return Some(place);
+        }
+        let shared = self.analysis.has(here, flag::JUMP_TARGET | flag::HANDLER);
+        let before = InstrIdx(index.checked_sub(1).filter(|_| !shared)?);
+        place_between(self.analysis, before)
+    }
+
+    fn is_needed(&self, index: u32, state: &State) -> bool {
+        let here = InstrIdx(index);
+        let class = self.class(index, state);
+        if class >= Class::Raises && !state.pending.is_empty() {
+            return true;
+        }
+        if class == Class::Opaque && state.touched {
+            return true;
+        }
+        if self.reraises(index) {
+            return true;
+        }
+        let flow = self.flow(index);
+        if matches!(flow, Flow::Return | Flow::Yield) {
+            let known = |label| self.leaving.contains(label);
+            if !state.pending.is_empty() || state.origins.iter().any(known) {
+                return true;
+            }
+        }
+        if self.loses(index, state) {
+            return true;
+        }
+        let Some(target) = self.analysis.target(here) else {
+            return false;
+        };
+        if target <= here {
+            let label = self.block_labels[here.usize()];
+            return state.is_outstanding() || state.origins[..] != [label];
+        }
+        // Beyond a jump that depends on a value there is no place for a site of its own.
+        self.conflicts(target.0, state) || self.is_closed(target.0)
+    }
+
+    /// Whether an instruction raises again what has been raised before. That adds nothing to the traceback, so nobody could tell later
+    /// which instruction it was.
+    fn reraises(&self, index: u32) -> bool {
+        match self.analysis.op(index) {
+            Some(Op::Reraise | Op::EndAsyncFor | Op::CleanupThrow) => true,
+            Some(Op::RaiseVarargs) => self.analysis.instructions[index as usize].arg == 0,
+            _ => false,
+        }
+    }
+
+    /// Whether control falls to an instruction that jumps lead to as well, with no place for a site on the way: at the end of a `for`
+    /// loop. Then the others have one.
+    fn is_closed(&self, target: u32) -> bool {
+        let before = InstrIdx(target - 1);
+        let reason = forbidden(self.analysis, Place::After(before));
+        reason == Some(Forbidden::ExhaustedFor)
+    }
+
+    /// The class of an instruction. On 3.11 and 3.12 jumps call what makes a bool of their operand, on 3.11 a local may be unbound.
+    fn class(&self, index: u32, state: &State) -> Class {
+        let nature = self.nature(index);
+        let instruction = &self.analysis.instructions[index as usize];
+        let top = self.below(index, 1);
+        if nature.jumps_if.is_some() && state.symbol(top).is_some_and(|symbol| symbol.bool) {
+            return Class::Quiet;
+        }
+        let bound = |local| bit(local) & !state.unbound != 0;
+        match self.analysis.op(index) {
+            Some(Op::LoadFast | Op::DeleteFast) if bound(instruction.arg) => Class::Quiet,
+            _ => nature.class,
+        }
+    }
+
+    /// Whether an instruction, which does not need a site otherwise, would lose a value nobody has looked at.
+    fn loses(&self, index: u32, state: &State) -> bool {
+        if state.pending.is_empty() {
+            return false;
+        }
+        let mut after = state.clone();
+        self.apply(index, false, &mut after, None);
+        let kept = |symbol: &Symbol| after.pending.iter().any(|pending| pending.1 == *symbol);
+        let known = self.told(index, state);
+        let mut symbols = state.pending.iter().map(|pending| pending.1);
+        symbols.any(|symbol| !kept(&symbol) && Some(symbol) != known)
+    }
+
+    /// The bool that the direction of a jump tells.
+    fn told(&self, index: u32, state: &State) -> Option<Symbol> {
+        self.nature(index).jumps_if?;
+        let symbol = state.symbol(self.below(index, 1))?;
+        (symbol.bool || self.analysis.version >= Version::V3_13).then_some(symbol)
+    }
+
+    /// Moves the pending values as the instruction does; with `fresh`, what it makes is pending too.
+    fn apply(&self, index: u32, jump: bool, state: &mut State, mut fresh: Option<&mut u32>) {
+        let effect = self.effect(index, jump);
+        let depth = self.analysis.depth(InstrIdx(index)).unwrap_or(0);
+        let top = self.locals.slots + depth;
+        let at = |below: u32| top.saturating_sub(below);
+        let mut symbol = |state: &State, output: Output| match output {
+            Output::Below(below) | Output::Next(below) => state.symbol(at(below)),
+            Output::Local(local) => state.symbol(local),
+            Output::Bool | Output::Produced => fresh.as_deref_mut().map(|next| {
+                *next += 1;
+                Symbol {
+                    name: *next,
+                    bool: output == Output::Bool,
+                }
+            }),
+            Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
+        };
+        let pushes: SmallVec<[Option<Symbol>; 4]> = effect
+            .pushes
+            .iter()
+            .map(|&output| symbol(state, output))
+            .collect();
+        let writes: SmallVec<[(u32, Option<Symbol>); 2]> = effect
+            .writes
+            .iter()
+            .map(|&(local, output)| (local, symbol(state, output)))
+            .collect();
+        let left = at(effect.pops);
+        state
+            .pending
+            .retain(|pending| pending.0 < self.locals.slots || pending.0 < left);
+        for (local, symbol) in writes {
+            state.set(local, symbol);
+        }
+        if effect.swap > 1 {
+            let (one, other) = (at(1), at(effect.swap));
+            let (first, second) = (state.symbol(one), state.symbol(other));
+            state.set(one, second);
+            state.set(other, first);
+        }
+        for (slot, symbol) in (left..).zip(pushes) {
+            if symbol.is_some() {
+                state.pending.extend(symbol.map(|symbol| (slot, symbol)));
+            }
+        }
+    }
+
+    /// Goes on from an instruction: to its target, and to the next one.
+    fn leave(&mut self, index: u32, mut state: State) -> Result<Option<State>, PlanError> {
+        let flow = self.flow(index);
+        if matches!(flow, Flow::Return | Flow::Yield) {
+            self.leaving.extend(state.origins.iter().copied());
+        }
+        if let Some(told) = self.told(index, &state) {
+            state.pending.retain(|pending| pending.1 != told);
+        }
+        for (local, output) in self.effect(index, false).writes {
+            match output {
+                Output::Null => state.unbound |= bit(local),
+                _ => state.unbound &= !bit(local),
+            }
+        }
+        let instruction = &self.analysis.instructions[index as usize];
+        if self.analysis.op(index) == Some(Op::LoadFast) {
+            // It is bound, or an exception was raised.
+            state.unbound &= !bit(instruction.arg);
+        }
+        let touches = self.nature(index).touches.count > 0;
+        state.touched |= touches;
+        let mut next_symbol = self.next_symbol;
+        if let Some(target) = self.analysis.target(InstrIdx(index))
+            && target.0 > index
+        {
+            let mut jumped = state.clone();
+            self.apply(index, true, &mut jumped, Some(&mut next_symbol));
+            self.next_symbol = next_symbol;
+            self.join(target.0, jumped);
+            next_symbol = self.next_symbol;
+        }
+        if !matches!(flow, Flow::Next | Flow::Conditional | Flow::Yield) {
+            return Ok(None);
+        }
+        self.apply(index, false, &mut state, Some(&mut next_symbol));
+        self.next_symbol = next_symbol;
+        self.fall(index, state)
+    }
+
+    /// Goes on to the next instruction, with a site on the way where one is needed.
+    fn fall(&mut self, index: u32, mut state: State) -> Result<Option<State>, PlanError> {
+        let next = index + 1;
+        let shared = self
+            .analysis
+            .has(InstrIdx(next), flag::JUMP_TARGET | flag::HANDLER);
+        let needed = state.pending.len() > MANY_PENDING || shared && self.conflicts(next, &state);
+        if needed {
+            let place =
+                place_between(self.analysis, InstrIdx(index)).ok_or_else(|| self.no_place(next))?;
+            self.put(place, SiteKind::Step, &mut state);
+        }
+        if shared {
+            self.join(next, state);
+            return Ok(None);
+        }
+        Ok(Some(state))
+    }
+
+    /// Whether a way to an instruction that is reached in other ways too needs a site.
+    fn conflicts(&self, target: u32, state: &State) -> bool {
+        if self.heads.contains_key(&target) && state.is_outstanding() {
+            return true;
+        }
+        let Some(known) = self.reached.get(&target) else {
+            return false;
+        };
+        let joined = |label: &Label| self.joined.contains(&(target, *label));
+        known.pending.len() + state.pending.len() > 2 * MANY_PENDING
+            || state.origins.iter().any(joined)
+    }
+
+    /// Joins a way to the others that lead to an instruction.
+    fn join(&mut self, target: u32, state: State) {
+        let labels = state.origins.iter().map(|&label| (target, label));
+        self.joined.extend(labels);
+        let Some(mut known) = self.reached.remove(&target) else {
+            self.reached.insert(target, state);
+            return;
+        };
+        let pending = std::mem::take(&mut known.pending);
+        known.origins.extend(state.origins.iter().copied());
+        known.touched |= state.touched;
+        known.unbound |= state.unbound;
+        let mut pairs: FxHashMap<(Option<Symbol>, Option<Symbol>), Symbol> = FxHashMap::default();
+        for &(slot, _) in pending.iter().chain(&state.pending) {
+            if known.symbol(slot).is_some() {
+                continue;
+            }
+            let find = |pending: &[(Slot, Symbol)]| {
+                let found = pending.iter().find(|pending| pending.0 == slot);
+                found.map(|pending| pending.1)
+            };
+            let pair = (find(&pending), find(&state.pending));
+            let symbol = match pair {
+                (Some(one), Some(other)) if one == other => one,
+                (one, other) => *pairs.entry(pair).or_insert_with(|| {
+                    let is_bool = |symbol: Option<Symbol>| symbol.is_some_and(|symbol| symbol.bool);
+                    self.next_symbol += 1;
+                    Symbol {
+                        name: self.next_symbol,
+                        bool: is_bool(one) && is_bool(other),
+                    }
+                }),
+            };
+            known.pending.push((slot, symbol));
+        }
+        self.reached.insert(target, known);
+    }
+}
+
+fn bit(local: u32) -> u64 {
+    1u64.checked_shl(local).unwrap_or(0)
+}

@@ -1,0 +1,205 @@
+//! Probe plans: from every site each way is unique and every value gets looked at.
+
+#![allow(clippy::print_stdout, reason = "a test that reports figures")]
+
+mod common;
+#[allow(dead_code, reason = "what `dis` says is for the other tests")]
+#[path = "corpus/reader.rs"]
+mod reader;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::example::examples;
+use common::function::{Function, statements};
+use common::oracle::probe;
+use cpu_time::ThreadTime;
+use debugop_bytecode::plan::check;
+use debugop_bytecode::{
+    Analysis, ArgKind, CodeView, Insertion, InstrIdx, Locals, Plan, SiteKind, Unwind, Version,
+    insert, sites,
+};
+use proptest::prelude::*;
+use reader::Corpus;
+
+/// As many locals as the code names, every second an argument.
+fn locals(analysis: &Analysis) -> Locals {
+    let of = |instruction: &debugop_bytecode::Instruction| {
+        let info = instruction
+            .opcode
+            .info(analysis.version())
+            .expect("defined");
+        match info.arg {
+            ArgKind::Local | ArgKind::Free => instruction.arg.saturating_add(1),
+            ArgKind::LocalPair => (instruction.arg >> 4).max(instruction.arg & 15) + 1,
+            _ => 0,
+        }
+    };
+    let slots = analysis.instructions().iter().map(of).max().unwrap_or(0);
+    Locals {
+        locals: slots,
+        slots,
+        arguments: slots / 2,
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    codes: u64,
+    instructions: u64,
+    everywhere: u64,
+    sites: BTreeMap<&'static str, u64>,
+    captures: u64,
+    planning: Duration,
+}
+
+fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
+    let analysis = Analysis::new(view).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let locals = locals(&analysis);
+    let started = ThreadTime::now();
+    let plan = Plan::new(&analysis, &locals).unwrap_or_else(|error| {
+        panic!("{name}: {error}\n{}", listing(&analysis, &Plan::default()))
+    });
+    figures.planning += started.elapsed();
+    if let Err(violation) = check::check(&analysis, &locals, &plan) {
+        panic!("{name}: {violation}\n{}", listing(&analysis, &plan));
+    }
+    let sequence = probe(view.version, 300);
+    let places = plan
+        .sites
+        .iter()
+        .filter(|site| site.kind != SiteKind::Unwind);
+    let insertions: Vec<_> = places
+        .map(|site| Insertion {
+            place: site.place,
+            sequence: &sequence,
+        })
+        .collect();
+    let unwind = Unwind {
+        sequence: &sequence,
+    };
+    insert(view, &analysis, &insertions, Some(unwind))
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    figures.codes += 1;
+    let reached = (0..analysis.instructions().len() as u32)
+        .filter(|&index| analysis.depth(InstrIdx(index)).is_some());
+    figures.instructions += reached.count() as u64;
+    figures.everywhere += sites(&analysis).sites.len() as u64;
+    for site in &plan.sites {
+        let kind = match site.kind {
+            SiteKind::Start => "start",
+            SiteKind::Resume => "resume",
+            SiteKind::Handler => "handler",
+            SiteKind::Unwind => "unwind",
+            SiteKind::Step if !site.touches.is_empty() => "touch",
+            SiteKind::Step if !site.captures.is_empty() => "values",
+            SiteKind::Step => "way only",
+        };
+        *figures.sites.entry(kind).or_default() += 1;
+        figures.captures += site.captures.len() as u64;
+    }
+}
+
+/// The code with its sites, for whoever looks into a failure.
+fn listing(analysis: &Analysis, plan: &Plan) -> String {
+    let mut text = String::new();
+    for (index, instruction) in analysis.instructions().iter().enumerate() {
+        let index = InstrIdx(index as u32);
+        let mut site = |place| {
+            if let Some(number) = plan.at(place) {
+                text += &format!("      {number}: {:?}\n", plan.sites[number as usize]);
+            }
+        };
+        site(debugop_bytecode::Place::Before(index));
+        let name = instruction.opcode.name(analysis.version());
+        let after = debugop_bytecode::Place::After(index);
+        let (depth, target) = (analysis.depth(index), analysis.target(index));
+        text += &format!(
+            "{:4} {name} {} depth {depth:?} to {target:?}\n",
+            index.0, instruction.arg
+        );
+        let mut site = |place| {
+            if let Some(number) = plan.at(place) {
+                text += &format!("      {number}: {:?}\n", plan.sites[number as usize]);
+            }
+        };
+        site(after);
+    }
+    text
+}
+
+#[test]
+fn what_compilers_write_is_planned() {
+    for example in examples() {
+        let name = format!("{} {}", example.version, example.name);
+        check_plan(&name, &example.view(), &mut Figures::default());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_function_of_the_grammar_is_planned(
+        version in prop::sample::select(&Version::ALL[..]),
+        statements in statements(),
+    ) {
+        let function = Function::new(version, &statements);
+        check_plan("generated", &function.view(), &mut Figures::default());
+    }
+}
+
+/// Of so many files one is looked at.
+const STEP: u64 = if cfg!(debug_assertions) { 25 } else { 1 };
+
+fn check_version(version: Version) {
+    let Some(corpus) = Corpus::open(version) else {
+        println!("{version}: skipped, there is no dump; `cargo xtask corpus` makes one");
+        return;
+    };
+    let mut figures = Figures::default();
+    let files = Cell::new(0u64);
+    let keep = |_: &str| files.replace(files.get() + 1).is_multiple_of(STEP);
+    corpus.for_each(keep, |code| {
+        check_plan(&code.name, &code.view, &mut figures)
+    });
+    assert!(figures.codes > 0);
+    let sites: u64 = figures.sites.values().sum();
+    println!(
+        "{version}: {} code objects, {} reachable instructions, {} sites everywhere, {sites} planned ({:.1} %), {:.2} captures a site\n    \
+         {:?}\n    planning: {:.1} million instructions per second of CPU time",
+        figures.codes,
+        figures.instructions,
+        figures.everywhere,
+        100.0 * sites as f64 / figures.instructions as f64,
+        figures.captures as f64 / sites as f64,
+        figures.sites,
+        figures.instructions as f64 / figures.planning.as_secs_f64() / 1e6,
+    );
+}
+
+#[test]
+fn v3_11() {
+    check_version(Version::V3_11);
+}
+
+#[test]
+fn v3_12() {
+    check_version(Version::V3_12);
+}
+
+#[test]
+fn v3_13() {
+    check_version(Version::V3_13);
+}
+
+#[test]
+fn v3_14() {
+    check_version(Version::V3_14);
+}
+
+#[test]
+fn v3_15() {
+    check_version(Version::V3_15);
+}

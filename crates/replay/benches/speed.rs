@@ -1,0 +1,77 @@
+//! Steps per second, over a recording made by chance: `cargo bench -p debugop-replay`.
+
+#![allow(clippy::print_stdout, reason = "a benchmark that reports figures")]
+
+#[path = "../../bytecode/tests/common/example.rs"]
+#[allow(dead_code, reason = "shared with the tests of another crate")]
+mod example;
+#[path = "../tests/world/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod world;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use debugop_bytecode::Version;
+use debugop_replay::{Chunk, Machine};
+
+fn main() {
+    let examples = example::examples();
+    let steps = 5_000_000;
+    for version in Version::ALL {
+        let of = examples.iter().filter(|example| example.version == version);
+        let views: Vec<_> = of.map(example::Example::view).collect();
+        let codes = world::codes(&views);
+        let mut world = world::World::new(Arc::clone(&codes), 42, 200_000, false);
+        world.raises = 1000;
+        world.calls = 30;
+        let world = world.run(steps);
+        let bytes: usize = world.chunks.iter().map(Vec::len).sum();
+        let started = Instant::now();
+        let chunks: Vec<_> = (0..)
+            .zip(&world.chunks)
+            .map(|(index, bytes)| {
+                Arc::new(Chunk::decode(index, bytes, codes.captures()).expect("a chunk"))
+            })
+            .collect();
+        let decoding = started.elapsed();
+        let mut number = 0;
+        let started = Instant::now();
+        let mut machine: Option<Machine> = None;
+        for chunk in &chunks {
+            let machine = match &mut machine {
+                Some(machine) => {
+                    machine.enter(Arc::clone(chunk), number).expect("fits");
+                    machine
+                }
+                None => machine.insert(
+                    Machine::new(Arc::clone(&codes), Arc::clone(chunk), number).expect("fits"),
+                ),
+            };
+            while machine.next().expect("fits").is_some() {}
+            number = machine.position();
+        }
+        let stepping = started.elapsed();
+        let mut skipped = 0;
+        let started = Instant::now();
+        for chunk in &chunks {
+            if let Some(machine) = &mut machine {
+                machine.enter(Arc::clone(chunk), skipped).expect("fits");
+                while let Some(next) = machine.skip_record().expect("fits") {
+                    skipped = next;
+                }
+            }
+        }
+        let skipping = started.elapsed();
+        assert_eq!(number, skipped);
+        let rate = |elapsed: std::time::Duration| number as f64 / elapsed.as_secs_f64() / 1e6;
+        println!(
+            "{version}: {number} steps, {:.2} bytes a step, {} chunks; million steps a second: decoding {:.1}, each step {:.1}, record by record {:.1}",
+            bytes as f64 / number as f64,
+            chunks.len(),
+            rate(decoding),
+            rate(stepping),
+            rate(skipping),
+        );
+    }
+}

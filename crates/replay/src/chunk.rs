@@ -1,0 +1,214 @@
+//! A chunk of the stream, decoded: what its records refer to lies side by side, so that any of them can be gone to.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use debugop_recording::stream::{
+    self, BigInt, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber, ThreadNumber,
+};
+use smallvec::{SmallVec, smallvec};
+
+/// A decoded chunk.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Index among the chunks of the stream.
+    pub(crate) number: u64,
+    pub(crate) keyframe: Keyframe,
+    records: Vec<Entry>,
+    prefixes: Vec<Prefix>,
+    objects: Vec<Definition>,
+    values: Vec<stream::Value>,
+    big_ints: Vec<BigInt>,
+    complexes: Vec<[u64; 2]>,
+    histories: Histories,
+}
+
+/// What is told of an object: in which record, counted from 1 (0: the keyframe), and which definition.
+type History = SmallVec<[(u32, u32); 1]>;
+
+/// Objects by id: those that are new in the chunk have ids in a row.
+#[derive(Debug, Default)]
+struct Histories {
+    first: u64,
+    new: Vec<History>,
+    old: HashMap<u64, History>,
+}
+
+impl Histories {
+    fn get(&self, id: ObjectId) -> Option<&History> {
+        let index = id.0.checked_sub(self.first);
+        let new = index.and_then(|index| self.new.get(usize::try_from(index).ok()?));
+        new.or_else(|| self.old.get(&id.0))
+    }
+
+    fn add(&mut self, record: u32, number: u32, definition: &Definition) {
+        let id = definition.id.0;
+        let history = match id.checked_sub(self.first).map(usize::try_from) {
+            Some(Ok(index)) if index < self.new.len() => &mut self.new[index],
+            Some(Ok(index)) if index == self.new.len() => {
+                self.new.push(smallvec![(record, number)]);
+                return;
+            }
+            _ => self.old.entry(id).or_default(),
+        };
+        // Without contents, a known object is only named again.
+        if definition.contents.is_some() || history.is_empty() {
+            history.push((record, number));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    offset: u32,
+    site: Option<SiteNumber>,
+    thread: ThreadNumber,
+    /// Where its prefixes, objects and values end.
+    prefixes: u32,
+    objects: u32,
+    values: u32,
+}
+
+/// A record of a chunk: ranges of the chunk's prefixes, objects and values.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordRef {
+    pub(crate) offset: usize,
+    pub(crate) site: Option<SiteNumber>,
+    pub(crate) thread: ThreadNumber,
+    pub(crate) prefixes: Range<usize>,
+    pub(crate) objects: Range<usize>,
+    pub(crate) values: Range<usize>,
+}
+
+impl Chunk {
+    /// Decodes a chunk's uncompressed contents. The objects of the keyframe come first.
+    ///
+    /// # Errors
+    /// What the decoder says. Records before the error are lost with it; [`Chunk::decode_lossy`] keeps them.
+    pub fn decode(number: u64, bytes: &[u8], captures: &[u32]) -> Result<Self, stream::Error> {
+        match Self::decode_lossy(number, bytes, captures)? {
+            (chunk, None) => Ok(chunk),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// As [`Chunk::decode`], but an error after the keyframe ends the chunk.
+    ///
+    /// # Errors
+    /// When there is no keyframe.
+    pub fn decode_lossy(
+        number: u64,
+        bytes: &[u8],
+        captures: &[u32],
+    ) -> Result<(Self, Option<stream::Error>), stream::Error> {
+        let (mut decoder, mut keyframe) = Decoder::new(bytes, captures)?;
+        let mut chunk = Self {
+            number,
+            objects: std::mem::take(&mut keyframe.objects),
+            keyframe,
+            records: Vec::new(),
+            prefixes: Vec::new(),
+            values: Vec::new(),
+            big_ints: Vec::new(),
+            complexes: Vec::new(),
+            histories: Histories::default(),
+        };
+        chunk.histories.first = chunk.keyframe.newest.0.saturating_add(1);
+        chunk.remember(0);
+        chunk.records.push(Entry {
+            offset: 0,
+            site: None,
+            thread: chunk.keyframe.current,
+            prefixes: 0,
+            objects: chunk.objects.len() as u32,
+            values: 0,
+        });
+        let mut record = Record::default();
+        let error = loop {
+            match decoder.next(&mut record) {
+                Ok(true) => chunk.push(&mut record),
+                Ok(false) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        chunk.big_ints = decoder.big_ints().to_vec();
+        chunk.complexes = decoder.complexes().to_vec();
+        Ok((chunk, error))
+    }
+
+    fn push(&mut self, record: &mut Record) {
+        self.prefixes.append(&mut record.prefixes);
+        let known = self.objects.len();
+        self.objects.append(&mut record.objects);
+        self.remember(known);
+        self.values.append(&mut record.values);
+        // A chunk's contents are shorter than 4 GiB, and each of these takes a byte at least.
+        self.records.push(Entry {
+            offset: record.offset as u32,
+            site: record.site,
+            thread: record.thread,
+            prefixes: self.prefixes.len() as u32,
+            objects: self.objects.len() as u32,
+            values: self.values.len() as u32,
+        });
+    }
+
+    /// Adds the definitions from this one on to the objects' histories.
+    fn remember(&mut self, from: usize) {
+        let record = self.records.len() as u32;
+        for (number, definition) in (0..).zip(&self.objects).skip(from) {
+            self.histories.add(record, number, definition);
+        }
+    }
+
+    /// The last that is told of an object up to a record (0: the keyframe), with that record's changes of objects or without them.
+    pub(crate) fn definition(
+        &self,
+        id: ObjectId,
+        record: usize,
+        updated: bool,
+    ) -> Option<(usize, &Definition)> {
+        let history = self.histories.get(id)?;
+        let end = history.partition_point(|known| known.0 as usize <= record);
+        history[..end].iter().rev().find_map(|&(told, number)| {
+            let definition = self.objects.get(number as usize)?;
+            let is_new = told as usize == record && definition.update;
+            (updated || !is_new).then_some((told as usize, definition))
+        })
+    }
+
+    /// Number of records.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() - 1
+    }
+
+    pub(crate) fn record(&self, index: usize) -> Option<RecordRef> {
+        let (before, entry) = (self.records.get(index)?, self.records.get(index + 1)?);
+        Some(RecordRef {
+            offset: entry.offset as usize,
+            site: entry.site,
+            thread: entry.thread,
+            prefixes: before.prefixes as usize..entry.prefixes as usize,
+            objects: before.objects as usize..entry.objects as usize,
+            values: before.values as usize..entry.values as usize,
+        })
+    }
+
+    pub(crate) fn prefix(&self, index: usize) -> Option<&Prefix> {
+        self.prefixes.get(index)
+    }
+
+    pub(crate) fn value(&self, index: usize) -> Option<stream::Value> {
+        self.values.get(index).copied()
+    }
+
+    /// What [`Value::BigInt`](crate::Value::BigInt) is an index of.
+    pub fn big_ints(&self) -> &[BigInt] {
+        &self.big_ints
+    }
+
+    /// What [`Value::Complex`](crate::Value::Complex) is an index of.
+    pub fn complexes(&self) -> &[[u64; 2]] {
+        &self.complexes
+    }
+}

@@ -1,0 +1,231 @@
+//! Code objects, with what replay asks of them.
+
+use std::sync::Arc;
+
+use debugop_bytecode::{
+    Analysis, CodeView, InstrIdx, Locals, PLAN_VERSION, Place, Plan, PlanSite, SiteKind, Version,
+    sites,
+};
+use debugop_recording::file::CodeRecord;
+use debugop_recording::stream::SiteNumber;
+
+use crate::error::ErrorKind;
+
+/// `CO_VARARGS` and `CO_VARKEYWORDS`.
+const REST_OF_ARGUMENTS: [u32; 2] = [4, 8];
+
+/// The layout of a code object's locals.
+pub fn locals(record: &CodeRecord) -> Locals {
+    let locals = record.locals.iter().filter(|local| local.kind.is_local());
+    let rest = REST_OF_ARGUMENTS
+        .iter()
+        .filter(|&flag| record.flags & flag != 0);
+    let arguments = record
+        .argument_count
+        .saturating_add(record.keyword_only_count)
+        .saturating_add(rest.count() as u32);
+    let locals = locals.count() as u32;
+    Locals {
+        locals,
+        slots: record.locals.len() as u32,
+        arguments: arguments.min(locals),
+    }
+}
+
+/// An analysed code object.
+#[derive(Debug)]
+pub struct Code {
+    data: CodeRecord,
+    version: Version,
+    locals: Locals,
+    analysis: Analysis,
+    plan: Plan,
+    /// Of each instruction, the sites before and after it; [`NO_SITE`] for none.
+    sites: Vec<[u32; 2]>,
+    /// Of each instruction, whether it is a step.
+    steps: Vec<bool>,
+}
+
+pub(crate) const NO_SITE: u32 = u32::MAX;
+
+impl Code {
+    /// Analyses a code object.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bytecode`], [`ErrorKind::Plan`].
+    pub fn new(data: CodeRecord, version: Version) -> Result<Self, ErrorKind> {
+        let number = data.number;
+        if data.plan_version != PLAN_VERSION {
+            return Err(ErrorKind::PlanVersion(number, data.plan_version));
+        }
+        let locals = locals(&data);
+        let view = CodeView {
+            version,
+            code: &data.code,
+            exception_table: &data.exception_table,
+            location_table: &data.location_table,
+            first_line: data.first_line,
+            stack_size: data.stack_size,
+        };
+        let analysis = Analysis::new(&view).map_err(|error| ErrorKind::Bytecode(number, error))?;
+        let plan = Plan::new(&analysis, &locals).map_err(|error| ErrorKind::Plan(number, error))?;
+        let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
+        if !captures.eq(data.captures.iter().copied()) {
+            return Err(ErrorKind::Captures(number));
+        }
+        let count = analysis.instructions().len();
+        let mut at = vec![[NO_SITE; 2]; count];
+        for (index, site) in (0..).zip(&plan.sites) {
+            if site.kind == SiteKind::Unwind {
+                continue;
+            }
+            match site.place {
+                Place::Before(here) => at[here.0 as usize][0] = index,
+                Place::After(here) => at[here.0 as usize][1] = index,
+            }
+        }
+        let mut steps = vec![true; count];
+        for (index, _) in sites(&analysis).silent {
+            steps[index.0 as usize] = false;
+        }
+        Ok(Self {
+            data,
+            version,
+            locals,
+            analysis,
+            plan,
+            sites: at,
+            steps,
+        })
+    }
+
+    /// The code object.
+    pub fn data(&self) -> &CodeRecord {
+        &self.data
+    }
+
+    /// The interpreter that it belongs to.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The layout of its frames' locals.
+    pub fn locals(&self) -> Locals {
+        self.locals
+    }
+
+    /// Its instructions.
+    pub fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
+    /// Its sites.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether the execution of an instruction is a step.
+    pub fn is_step(&self, index: InstrIdx) -> bool {
+        self.steps.get(index.0 as usize).is_some_and(|step| *step)
+    }
+
+    /// Byte offset of an instruction.
+    pub fn offset(&self, index: InstrIdx) -> Option<u32> {
+        let found = self.analysis.instructions().get(index.0 as usize);
+        found.map(|instruction| instruction.offset)
+    }
+
+    /// Source line of an instruction.
+    pub fn line(&self, index: InstrIdx) -> Option<i32> {
+        self.offset(index)?;
+        self.analysis.location(index).line
+    }
+
+    pub(crate) fn site_before(&self, index: InstrIdx) -> Option<u32> {
+        self.site(index, 0)
+    }
+
+    pub(crate) fn site_after(&self, index: InstrIdx) -> Option<u32> {
+        self.site(index, 1)
+    }
+
+    fn site(&self, index: InstrIdx, which: usize) -> Option<u32> {
+        let site = self.sites.get(index.0 as usize)?[which];
+        (site != NO_SITE).then_some(site)
+    }
+
+    /// The instruction whose execution a code unit is part of.
+    pub(crate) fn at_unit(&self, unit: u32) -> Option<InstrIdx> {
+        let offset = unit.checked_mul(2)?;
+        let instructions = self.analysis.instructions();
+        let after = instructions.partition_point(|instruction| instruction.start <= offset);
+        let index = after.checked_sub(1)?;
+        (offset < instructions[index].end()).then_some(InstrIdx(index as u32))
+    }
+}
+
+/// All code objects of a recording.
+#[derive(Debug, Default)]
+pub struct Codes {
+    by_number: Vec<Option<Arc<Code>>>,
+    /// First site and code object, in order.
+    bases: Vec<(u32, u32)>,
+    /// Of each site of the recording the number of values that it captures.
+    captures: Vec<u32>,
+}
+
+/// More code objects than any program has.
+const MOST_CODES: usize = 1 << 22;
+
+impl Codes {
+    /// Adds a code object. Sites have to be given out in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Sites`], and what [`Code::new`] says.
+    pub fn add(&mut self, data: CodeRecord, version: Version) -> Result<(), ErrorKind> {
+        let code = Code::new(data, version)?;
+        let (number, base) = (code.data.number, code.data.site_base);
+        let index = number as usize;
+        let known = self.by_number.get(index).is_some_and(Option::is_some);
+        if base as usize != self.captures.len() || index >= MOST_CODES || known {
+            return Err(ErrorKind::Sites(number));
+        }
+        let captures = code
+            .plan
+            .sites
+            .iter()
+            .map(|site| site.captures.len() as u32);
+        self.captures.extend(captures);
+        if self.by_number.len() <= index {
+            self.by_number.resize(index + 1, None);
+        }
+        self.bases.push((base, number));
+        self.by_number[index] = Some(Arc::new(code));
+        Ok(())
+    }
+
+    /// A code object.
+    pub fn get(&self, number: u32) -> Option<&Arc<Code>> {
+        self.by_number.get(number as usize)?.as_ref()
+    }
+
+    /// All code objects.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Code>> {
+        self.by_number.iter().flatten()
+    }
+
+    /// Of each site of the recording the number of values that it captures.
+    pub fn captures(&self) -> &[u32] {
+        &self.captures
+    }
+
+    /// The code object that a site belongs to, and the site in its plan.
+    pub fn site(&self, site: SiteNumber) -> Option<(u32, u32, &PlanSite)> {
+        let after = self.bases.partition_point(|base| base.0 <= site.0);
+        // Code without sites has the same base as the next one.
+        let &(base, number) = self.bases.get(after.checked_sub(1)?)?;
+        let index = site.0 - base;
+        let planned = self.get(number)?.plan.sites.get(index as usize)?;
+        Some((number, index, planned))
+    }
+}

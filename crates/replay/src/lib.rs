@@ -1,0 +1,25 @@
+//! Rebuilds frames, stacks, locals and objects at any step of a recording. No Python, no unsafe.
+//!
+//! A recording says which sites of the probe plans fired, and the values there ([`debugop_recording::stream`]). Between two sites of a frame
+//! there is one way ([`debugop_bytecode::plan`]); what the instructions on it do to the frame's slots is compiled once ([`segment`])
+//! and executed for each record ([`Machine`]). A *step* is one executed original instruction; the machine stops before each.
+//!
+//! Recordings are data: whatever is in them, the result is a typed error or a state, in memory bounded by the chunk.
+
+mod chunk;
+mod code;
+mod error;
+mod machine;
+mod recording;
+pub mod segment;
+mod state;
+mod value;
+pub mod witness;
+
+pub use chunk::Chunk;
+pub use code::{Code, Codes, locals};
+pub use error::{Error, ErrorKind};
+pub use machine::{Machine, Step};
+pub use recording::{Cursor, OpenError, Recording};
+pub use state::{Frame, Object, State, Thread};
+pub use value::Value;

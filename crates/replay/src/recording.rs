@@ -1,0 +1,411 @@
+//! A recording as steps that can be gone to, forwards and backwards.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use debugop_bytecode::Version;
+use debugop_recording::file::{self, Reader};
+
+use crate::chunk::Chunk;
+use crate::code::Codes;
+use crate::error::{Error, ErrorKind};
+use crate::machine::{Checkpoint, Machine, Step};
+use crate::state::State;
+
+/// Why a recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] file::Error),
+    /// It is of an interpreter that is not known.
+    #[error("it was recorded under Python {0}.{1}, which is not known here")]
+    Version(u32, u32),
+    /// A code object is not what was recorded.
+    #[error(transparent)]
+    Code(#[from] ErrorKind),
+    /// A record does not fit.
+    #[error(transparent)]
+    Replay(#[from] Error),
+}
+
+/// A recording.
+#[derive(Debug)]
+pub struct Recording {
+    reader: Reader,
+    codes: Arc<Codes>,
+    /// The first step of each chunk and, at the end, the number of steps.
+    firsts: OnceLock<Vec<u64>>,
+}
+
+impl Recording {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::new(Reader::open(path)?)
+    }
+
+    /// The recording that a reader reads.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn new(reader: Reader) -> Result<Self, OpenError> {
+        let [major, minor, _] = reader.header().interpreter.version;
+        let found = Version::ALL
+            .into_iter()
+            .find(|version| version.to_string() == format!("{major}.{minor}"));
+        let version = found.ok_or(OpenError::Version(major, minor))?;
+        let mut codes = Codes::default();
+        for record in reader.codes()? {
+            codes.add(record, version)?;
+        }
+        Ok(Self {
+            reader,
+            codes: Arc::new(codes),
+            firsts: OnceLock::new(),
+        })
+    }
+
+    /// The file.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The code objects.
+    pub fn codes(&self) -> &Arc<Codes> {
+        &self.codes
+    }
+
+    /// Reads and decodes a chunk.
+    ///
+    /// # Errors
+    /// [`OpenError::File`], [`OpenError::Replay`].
+    pub fn chunk(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
+        let contents = self.reader.stream(index)?.contents;
+        let number = index as u64;
+        let decoded = Chunk::decode(number, &contents, self.codes.captures());
+        let chunk = decoded.map_err(|error| Error {
+            chunk: number,
+            offset: error.offset,
+            kind: ErrorKind::Stream(error),
+        })?;
+        Ok(Arc::new(chunk))
+    }
+
+    /// The number of the first step of each chunk and, at the end, the number of all steps. The first time everything is replayed
+    /// to count them, unless the file says it.
+    ///
+    /// # Errors
+    /// As [`Recording::chunk`], and what does not fit.
+    pub fn firsts(&self) -> Result<&[u64], OpenError> {
+        if let Some(firsts) = self.firsts.get() {
+            return Ok(firsts);
+        }
+        let mut firsts = vec![0];
+        let mut total = 0;
+        let mut machine: Option<Machine> = None;
+        for index in 0..self.reader.stream_len() {
+            let chunk = self.chunk(index)?;
+            let machine = match &mut machine {
+                Some(machine) => {
+                    machine.enter(chunk, total)?;
+                    machine
+                }
+                None => machine.insert(Machine::new(Arc::clone(&self.codes), chunk, total)?),
+            };
+            while let Some(next) = machine.skip_record()? {
+                total = next;
+            }
+            firsts.push(total);
+        }
+        Ok(self.firsts.get_or_init(|| firsts))
+    }
+
+    /// The number of steps.
+    ///
+    /// # Errors
+    /// As [`Recording::firsts`].
+    pub fn len(&self) -> Result<u64, OpenError> {
+        Ok(self.firsts()?.last().copied().unwrap_or(0))
+    }
+
+    /// Whether there is no step.
+    ///
+    /// # Errors
+    /// As [`Recording::firsts`].
+    pub fn is_empty(&self) -> Result<bool, OpenError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// A cursor before the first step.
+    pub fn cursor(self: &Arc<Self>) -> Cursor {
+        Cursor {
+            recording: Arc::clone(self),
+            place: None,
+            next: 0,
+        }
+    }
+}
+
+/// States of the chunk that a cursor is in are kept every so many records.
+const SPACING: usize = 4096;
+/// And, where a cursor goes backwards, every so many.
+const FINE_SPACING: usize = 32;
+
+/// Goes through the steps of a recording.
+#[derive(Debug)]
+pub struct Cursor {
+    recording: Arc<Recording>,
+    place: Option<InChunk>,
+    /// The chunk to go on with, when there is no place.
+    next: usize,
+}
+
+/// Where a cursor is.
+#[derive(Debug)]
+struct InChunk {
+    index: usize,
+    machine: Machine,
+    /// The number of the step after each record executed so far.
+    ends: Vec<u64>,
+    /// By record, rising.
+    checkpoints: Vec<Checkpoint>,
+    /// Near where the cursor is going backwards.
+    fine: Vec<Checkpoint>,
+    at: Option<Step>,
+}
+
+impl Cursor {
+    /// The recording.
+    pub fn recording(&self) -> &Arc<Recording> {
+        &self.recording
+    }
+
+    /// The world before the step that the cursor is at; `None` before the first one.
+    pub fn state(&self) -> Option<&State> {
+        Some(self.place.as_ref()?.machine.state())
+    }
+
+    /// The step that the cursor is at.
+    pub fn step(&self) -> Option<Step> {
+        self.place.as_ref()?.at
+    }
+
+    /// Goes to the next step. `None` at the end: the cursor stays at the last one.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    #[expect(clippy::should_implement_trait, reason = "it borrows and fails")]
+    pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
+        loop {
+            if let Some(place) = &mut self.place {
+                if let Some(step) = place.next()? {
+                    return Ok(Some(step));
+                }
+                self.next = place.index + 1;
+            }
+            if self.next >= self.recording.reader.stream_len() {
+                return Ok(None);
+            }
+            self.enter(self.next)?;
+        }
+    }
+
+    /// Goes to the step before. `None` at the first one, where the cursor stays.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn previous(&mut self) -> Result<Option<Step>, OpenError> {
+        let Some(step) = self.step() else {
+            return Ok(None);
+        };
+        let Some(before) = step.number.checked_sub(1) else {
+            return Ok(None);
+        };
+        if let Some(place) = &mut self.place
+            && place.back(before)?
+        {
+            return Ok(place.at);
+        }
+        self.seek(before).map(Some)
+    }
+
+    /// Goes to a step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoStep`] in [`OpenError::Replay`], and what does not fit.
+    pub fn seek(&mut self, step: u64) -> Result<Step, OpenError> {
+        let firsts = self.recording.firsts()?;
+        let missing = || {
+            OpenError::Replay(Error {
+                chunk: 0,
+                offset: 0,
+                kind: ErrorKind::NoStep(step),
+            })
+        };
+        let after = firsts.partition_point(|&first| first <= step);
+        if after == 0 || after >= firsts.len() {
+            return Err(missing());
+        }
+        let index = after - 1;
+        if self.place.as_ref().is_none_or(|place| place.index != index) {
+            self.enter(index)?;
+        }
+        let found = match &mut self.place {
+            Some(place) => place.seek(step)?,
+            None => None,
+        };
+        found.ok_or_else(missing)
+    }
+
+    fn enter(&mut self, index: usize) -> Result<(), OpenError> {
+        let first = match self.place.take() {
+            // Going on from the chunk before, whose steps have just been counted.
+            Some(mut place) if place.index + 1 == index && place.at.is_some() => {
+                while place.machine.next()?.is_some() {}
+                Some(place.machine.position())
+            }
+            _ => None,
+        };
+        let first = match (first, index) {
+            (Some(first), _) => first,
+            (None, 0) => 0,
+            (None, _) => self.recording.firsts()?[index],
+        };
+        let chunk = self.recording.chunk(index)?;
+        let machine = Machine::new(Arc::clone(&self.recording.codes), chunk, first)?;
+        let start = machine.checkpoint();
+        self.place = Some(InChunk {
+            index,
+            machine,
+            ends: Vec::new(),
+            checkpoints: start.into_iter().collect(),
+            fine: Vec::new(),
+            at: None,
+        });
+        Ok(())
+    }
+}
+
+impl InChunk {
+    fn next(&mut self) -> Result<Option<Step>, Error> {
+        let step = self.machine.next()?;
+        if step.is_some() {
+            self.at = step;
+        }
+        Ok(step)
+    }
+
+    /// Notes how far a record that has just been executed goes, and its state now and then.
+    fn note(&mut self) {
+        let record = self.machine.record_index();
+        if record == self.ends.len() + 1 {
+            self.ends.push(self.machine.position());
+        }
+        let last = self.checkpoints.last().map_or(0, |last| last.record);
+        if record >= last + SPACING {
+            self.checkpoints.extend(self.machine.checkpoint());
+        }
+    }
+
+    /// Goes to a step of the chunk.
+    fn seek(&mut self, step: u64) -> Result<Option<Step>, Error> {
+        // On from here if that is nearest.
+        let nearest = self
+            .checkpoints
+            .iter()
+            .rev()
+            .find(|checkpoint| checkpoint.number <= step);
+        let here = self.at.is_some_and(|at| at.number < step);
+        match nearest {
+            Some(nearest) if !here || nearest.number > self.machine.position() => {
+                self.machine.restore(nearest);
+            }
+            _ => {}
+        }
+        loop {
+            let record = self.machine.record_index();
+            let between = self.machine.is_between_records();
+            let known = self.ends.get(record).copied();
+            match known {
+                Some(end) if between && end <= step => {
+                    self.machine.skip_record()?;
+                    self.note();
+                }
+                None if between => {
+                    // How far the record goes is known only when it is executed.
+                    let before = self.machine.checkpoint();
+                    let Some(end) = self.machine.skip_record()? else {
+                        return Ok(None);
+                    };
+                    self.note();
+                    if end > step
+                        && let Some(before) = before
+                    {
+                        self.machine.restore(&before);
+                    }
+                }
+                _ => match self.next()? {
+                    Some(at) if at.number >= step => return Ok(Some(at)),
+                    Some(_) => {}
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// Goes back to a step, if it is in this chunk.
+    fn back(&mut self, step: u64) -> Result<bool, Error> {
+        if self
+            .checkpoints
+            .first()
+            .is_none_or(|first| first.number > step)
+        {
+            return Ok(false);
+        }
+        let usable = |fine: &[Checkpoint]| {
+            fine.first().is_some_and(|first| first.number <= step)
+                && fine.last().is_some_and(|last| step < last.number)
+        };
+        if !usable(&self.fine) {
+            self.fill(step)?;
+        }
+        let mut fine = self.fine.iter().rev();
+        let Some(nearest) = fine.find(|checkpoint| checkpoint.number <= step) else {
+            return Ok(false);
+        };
+        self.machine.restore(nearest);
+        while let Some(at) = self.next()? {
+            if at.number == step {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps the states on the way from the nearest checkpoint to a step and a little beyond.
+    fn fill(&mut self, step: u64) -> Result<(), Error> {
+        self.seek(step)?;
+        let mut checkpoints = self.checkpoints.iter().rev();
+        let Some(nearest) = checkpoints.find(|checkpoint| checkpoint.number <= step) else {
+            return Ok(());
+        };
+        self.machine.restore(nearest);
+        self.fine.clear();
+        let mut last = 0;
+        loop {
+            let record = self.machine.record_index();
+            let beyond = self.machine.position() > step;
+            if self.fine.is_empty() || beyond || record >= last + FINE_SPACING {
+                self.fine.extend(self.machine.checkpoint());
+                last = record;
+            }
+            if beyond || self.machine.skip_record()?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The one way from where a frame is to what it does next, compiled.
+
+use std::fmt;
+use std::sync::Arc;
+
+use debugop_bytecode::{Class, Flow, InstrIdx, Op as Name, Output, Place, Version, effect, nature};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::code::Code;
+
+/// Where a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum From {
+    /// Before the `RESUME` with which it starts.
+    Start,
+    /// Just behind a site: index in the plan.
+    Site(u32),
+    /// Where this site fires, which is just happening: index in the plan.
+    Fired(u32),
+    /// About to execute this instruction.
+    At(InstrIdx),
+    /// In the middle of this instruction.
+    In(InstrIdx),
+}
+
+/// What a frame does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum To {
+    /// A site fires: index in the plan.
+    Site(u32),
+    /// It is in the middle of this instruction.
+    In(InstrIdx),
+    /// It ends or is suspended.
+    Exit,
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            From::Start => f.write_str("its start"),
+            From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
+            From::At(at) => write!(f, "before instruction {}", at.0),
+            From::In(at) => write!(f, "instruction {}", at.0),
+        }
+    }
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            To::Site(site) => write!(f, "site {site}"),
+            To::In(at) => write!(f, "instruction {}", at.0),
+            To::Exit => f.write_str("an exit"),
+        }
+    }
+}
+
+/// What is put into a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// What is in another slot.
+    Slot(u32),
+    /// The tagged index in another slot plus one, or its `NULL`.
+    Next(u32),
+    /// A constant of the code object.
+    Constant(u32),
+    /// An `int`.
+    Int(u32),
+    /// Nothing.
+    Null,
+    /// A bool.
+    Bool(bool),
+    /// A value of the record with which the way ends.
+    Capture(u32),
+    /// What only a later record will tell.
+    Pending,
+}
+
+/// One change of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// A slot gets a value.
+    Set(u32, Source),
+    /// Two slots are exchanged.
+    Swap(u32, u32),
+    /// The cell in the first slot gets what is in the second one (`STORE_DEREF`).
+    SetCell(u32, Source),
+}
+
+/// A step of a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentStep {
+    /// The instruction.
+    pub at: InstrIdx,
+    /// It is done when the operations up to this one are.
+    pub end: u32,
+}
+
+/// A compiled way.
+#[derive(Debug, Default)]
+pub struct Segment {
+    /// What is done, in this order.
+    pub ops: Box<[Op]>,
+    /// So many operations come before the first step.
+    pub begin: u32,
+    /// The steps. What comes after the last one's end happens with the last record's arrival.
+    pub steps: Box<[SegmentStep]>,
+    /// The last instruction executed, step or not.
+    pub last: Option<InstrIdx>,
+    /// Where the site stands with which it ends: before this instruction.
+    pub next: Option<InstrIdx>,
+    /// Whether an instruction may have run code that changes objects.
+    pub opaque: bool,
+}
+
+/// Key of a compiled way: from where, up to which instruction it has been executed, where to.
+type Key = (From, Option<InstrIdx>, To);
+
+/// The ways of one code object compiled so far.
+#[derive(Debug)]
+pub struct Segments {
+    code: Arc<Code>,
+    compiled: FxHashMap<Key, Arc<Segment>>,
+    /// Operations and steps in `compiled`.
+    size: usize,
+}
+
+/// Compiled ways of a code object are forgotten beyond this many operations and steps.
+const MOST: usize = 1 << 20;
+
+impl Segments {
+    /// None yet.
+    pub fn new(code: Arc<Code>) -> Self {
+        Self {
+            code,
+            compiled: FxHashMap::default(),
+            size: 0,
+        }
+    }
+
+    /// The code object.
+    pub fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
+    /// The way from `from`, of which everything through `done` has been executed already, to `to`. `None` if there is no such way.
+    pub fn get(&mut self, from: From, done: Option<InstrIdx>, to: To) -> Option<&Arc<Segment>> {
+        let key = (from, done, to);
+        // Two look-ups instead of one, which the borrow checker would not let escape.
+        if !self.compiled.contains_key(&key) {
+            let segment = compile(&self.code, from, done, to)?;
+            if self.size > MOST {
+                self.compiled.clear();
+                self.size = 0;
+            }
+            self.size += segment.ops.len() + segment.steps.len() + 8;
+            self.compiled.insert(key, Arc::new(segment));
+        }
+        self.compiled.get(&key)
+    }
+}
+
+/// An executed instruction, and whether it jumped.
+type Executed = (InstrIdx, bool);
+
+/// Goes the ways from `from` until `to` is met. The instructions executed, in order; with [`To::In`] the last one is that.
+fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
+    let analysis = code.analysis();
+    let count = analysis.instructions().len() as u32;
+    // Index of the way's instruction before it, and whether that jumped.
+    let mut came: FxHashMap<u32, Option<Executed>> = FxHashMap::default();
+    let mut pending: Vec<(InstrIdx, Option<Executed>)> = Vec::new();
+    let back = |came: &FxHashMap<u32, Option<Executed>>, last: Option<Executed>| {
+        let mut way: Vec<Executed> = Vec::new();
+        let mut next = last;
+        while let Some(executed) = next {
+            way.push(executed);
+            next = came.get(&executed.0.0).copied().flatten();
+        }
+        way.reverse();
+        way
+    };
+    // Where control has come to; whether that ends the search, with the way.
+    let arrive = |at: InstrIdx, by: Option<Executed>| -> Result<Option<InstrIdx>, ()> {
+        let fell = by.filter(|by| !by.1).map(|by| by.0);
+        let met = fell
+            .and_then(|from| code.site_after(from))
+            .or_else(|| code.site_before(at));
+        match met {
+            Some(site) if To::Site(site) == to => Err(()),
+            Some(_) => Ok(None),
+            None => Ok((at.0 < count).then_some(at)),
+        }
+    };
+    match from {
+        From::Start => pending.push((analysis.first_resume()?, None)),
+        From::At(at) => {
+            // Behind a site before it, as a rule; but if there is one on the way to it too, that one has fired.
+            let both = at.0 > 0 && code.site_after(InstrIdx(at.0 - 1)).is_some();
+            if both
+                && code
+                    .site_before(at)
+                    .is_some_and(|site| To::Site(site) == to)
+            {
+                return Some(Vec::new());
+            }
+            pending.push((at, None));
+        }
+        From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
+            Place::Before(at) => pending.push((at, None)),
+            Place::After(at) => {
+                let at = InstrIdx(at.0 + 1);
+                match code.site_before(at) {
+                    Some(site) if To::Site(site) == to => return Some(Vec::new()),
+                    Some(_) => return None,
+                    None => pending.push((at, None)),
+                }
+            }
+        },
+        From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        From::In(at) => {
+            came.insert(at.0, None);
+            for (next, by) in successors(code, at) {
+                match arrive(next, Some(by)) {
+                    Err(()) => return Some(vec![by]),
+                    Ok(Some(next)) => pending.push((next, Some(by))),
+                    Ok(None) => {}
+                }
+            }
+        }
+    }
+    while let Some((at, by)) = pending.pop() {
+        if at.0 >= count || came.contains_key(&at.0) {
+            continue;
+        }
+        came.insert(at.0, by);
+        let leaves = matches!(flow(code, at), Flow::Return | Flow::Yield);
+        if to == To::In(at) || to == To::Exit && leaves {
+            return Some(back(&came, Some((at, false))));
+        }
+        if leaves {
+            continue;
+        }
+        for (next, by) in successors(code, at) {
+            match arrive(next, Some(by)) {
+                Err(()) => return Some(back(&came, Some(by))),
+                Ok(Some(next)) => pending.push((next, Some(by))),
+                Ok(None) => {}
+            }
+        }
+    }
+    None
+}
+
+pub(crate) fn flow(code: &Code, at: InstrIdx) -> Flow {
+    let analysis = code.analysis();
+    let instruction = analysis.instructions().get(at.0 as usize);
+    let info = instruction.and_then(|instruction| instruction.opcode.info(analysis.version()));
+    info.map_or(Flow::Raise, |info| info.flow)
+}
+
+/// Where control goes from an instruction, exceptions aside.
+fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Executed)> {
+    let flow = flow(code, at);
+    let next = matches!(flow, Flow::Next | Flow::Conditional | Flow::Yield)
+        .then_some((InstrIdx(at.0 + 1), (at, false)));
+    let jump = code
+        .analysis()
+        .target(at)
+        .map(|target| (target, (at, true)));
+    [next, jump].into_iter().flatten()
+}
+
+/// A value that is not known yet where it is made.
+type Symbol = u32;
+
+struct Compiler<'a> {
+    code: &'a Code,
+    version: Version,
+    /// Length of localsplus.
+    base: u32,
+    ops: Vec<RawOp>,
+    /// Slots that hold values not known yet.
+    symbols: FxHashMap<u32, Symbol>,
+    next: Symbol,
+    /// What they turned out to be.
+    known: FxHashMap<Symbol, Source>,
+}
+
+enum RawOp {
+    Known(Op),
+    Made(u32, Symbol),
+}
+
+/// Compiles a way.
+fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Segment> {
+    if let Some(done) = done
+        && to == To::In(done)
+    {
+        return Some(Segment {
+            last: Some(done),
+            ..Segment::default()
+        });
+    }
+    let way = find(code, from, to)?;
+    // What the frame is in the middle of has been a step already.
+    let skip = match (done, from) {
+        (Some(done), _) => way.iter().position(|executed| executed.0 == done)? + 1,
+        (None, From::In(_)) => way.len().min(1),
+        (None, _) => 0,
+    };
+    let version = code.analysis().version();
+    let mut compiler = Compiler {
+        code,
+        version,
+        base: code.locals().slots,
+        ops: Vec::new(),
+        symbols: FxHashMap::default(),
+        next: 0,
+        known: FxHashMap::default(),
+    };
+    let mut steps: Vec<SegmentStep> = Vec::new();
+    let mut begin = 0;
+    let mut opaque = false;
+    for (number, &(at, jumped)) in way.iter().enumerate() {
+        if number + 1 == skip && done.is_some() {
+            compiler.forget_known();
+        }
+        let is_last = number + 1 == way.len();
+        if !is_last || matches!(to, To::Site(_)) {
+            compiler.instruction(at, jumped)?;
+        }
+        let end = compiler.ops.len() as u32;
+        match steps.last_mut() {
+            _ if number < skip => begin = end,
+            _ if code.is_step(at) => steps.push(SegmentStep { at, end }),
+            Some(step) => step.end = end,
+            None => begin = end,
+        }
+        if number >= skip {
+            let instruction = code.analysis().get(at);
+            let nature = nature(version, instruction.opcode, instruction.arg)?;
+            opaque |= nature.class == Class::Opaque;
+        }
+    }
+    let mut next = None;
+    if let To::Site(site) = to {
+        compiler.captures(site);
+        next = code
+            .plan()
+            .sites
+            .get(site as usize)
+            .map(|site| match site.place {
+                Place::Before(at) => at,
+                Place::After(at) => InstrIdx(at.0 + 1),
+            });
+    }
+    let Compiler { ops, known, .. } = compiler;
+    let ops = ops.into_iter().map(|op| match op {
+        RawOp::Known(op) => op,
+        RawOp::Made(slot, symbol) => {
+            Op::Set(slot, known.get(&symbol).copied().unwrap_or(Source::Pending))
+        }
+    });
+    Some(Segment {
+        ops: ops.collect(),
+        begin,
+        steps: steps.into(),
+        last: way.last().map(|executed| executed.0),
+        next,
+        opaque,
+    })
+}
+
+/// The `CALL` that a part of a call belongs to (3.11, 3.12).
+pub(crate) fn call_of(code: &Code, mut at: InstrIdx) -> InstrIdx {
+    let analysis = code.analysis();
+    let op = |at: InstrIdx| {
+        let instruction = analysis.instructions().get(at.0 as usize)?;
+        Some(instruction.opcode.info(analysis.version())?.op)
+    };
+    while matches!(op(at), Some(Name::KwNames | Name::Precall)) && op(InstrIdx(at.0 + 1)).is_some()
+    {
+        at = InstrIdx(at.0 + 1);
+    }
+    at
+}
+
+impl Compiler<'_> {
+    /// Everything so far has been executed, but for the values that were not known.
+    fn forget_known(&mut self) {
+        let symbols = self.symbols.iter();
+        self.ops = symbols
+            .map(|(&slot, &symbol)| RawOp::Made(slot, symbol))
+            .collect();
+    }
+
+    fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {
+        let analysis = self.code.analysis();
+        let instruction = analysis.get(at);
+        let (opcode, arg) = (instruction.opcode, instruction.arg);
+        let effect = effect(self.version, opcode, arg, jumped)?;
+        let op = opcode.info(self.version)?.op;
+        let top = self.base.checked_add(analysis.depth(at)?)?;
+        self.told(at, jumped, top);
+        let left = top
+            .checked_sub(effect.pops)
+            .filter(|&left| left >= self.base)?;
+        if matches!(op, Name::StoreDeref | Name::DeleteDeref) {
+            let value = match op {
+                Name::StoreDeref => Source::Slot(top.checked_sub(1)?),
+                _ => Source::Null,
+            };
+            self.ops.push(RawOp::Known(Op::SetCell(arg, value)));
+        }
+        // Outputs are of the slots as they were: what would be overwritten is read first.
+        let reads_written = effect.pushes.iter().any(|output| {
+            matches!(output, Output::Local(local) if effect.writes.iter().any(|write| write.0 == *local))
+        });
+        let before = self.symbols.clone();
+        let writes: Vec<(u32, Output)> = effect.writes.iter().copied().collect();
+        let pushes: Vec<(u32, Output)> = (left..).zip(effect.pushes.iter().copied()).collect();
+        let pushes = pushes.into_iter().rev();
+        let all: Vec<(u32, Output)> = if reads_written {
+            pushes.chain(writes).collect()
+        } else {
+            writes.into_iter().chain(pushes).collect()
+        };
+        self.symbols
+            .retain(|&slot, _| slot < self.base || slot < left);
+        for (slot, output) in all {
+            let symbol = self.set(slot, output, top, &before)?;
+            match symbol {
+                Some(symbol) => self.symbols.insert(slot, symbol),
+                None => self.symbols.remove(&slot),
+            };
+        }
+        if effect.swap > 1 {
+            let (one, other) = (top.checked_sub(1)?, top.checked_sub(effect.swap)?);
+            self.ops.push(RawOp::Known(Op::Swap(one, other)));
+            for (slot, from) in [(one, other), (other, one)] {
+                match before.get(&from) {
+                    Some(&symbol) => self.symbols.insert(slot, symbol),
+                    None => self.symbols.remove(&slot),
+                };
+            }
+        }
+        Some(())
+    }
+
+    /// Emits what puts an output into a slot; the symbol that is there afterwards.
+    fn set(
+        &mut self,
+        slot: u32,
+        output: Output,
+        top: u32,
+        before: &FxHashMap<u32, Symbol>,
+    ) -> Option<Option<Symbol>> {
+        let (source, symbol) = match output {
+            Output::Below(below) => {
+                let from = top.checked_sub(below)?;
+                (Source::Slot(from), before.get(&from).copied())
+            }
+            Output::Next(below) => {
+                let from = top.checked_sub(below)?;
+                (Source::Next(from), before.get(&from).copied())
+            }
+            Output::Local(local) => (Source::Slot(local), before.get(&local).copied()),
+            Output::Constant(index) => (Source::Constant(index), None),
+            Output::SmallInt(int) => (Source::Int(int), None),
+            Output::Null => (Source::Null, None),
+            Output::Bool | Output::Produced => {
+                self.next += 1;
+                self.ops.push(RawOp::Made(slot, self.next));
+                return Some(Some(self.next));
+            }
+        };
+        self.ops.push(RawOp::Known(Op::Set(slot, source)));
+        Some(symbol)
+    }
+
+    /// The direction of a jump tells its condition.
+    fn told(&mut self, at: InstrIdx, jumped: bool, top: u32) {
+        let instruction = self.code.analysis().get(at);
+        let nature = nature(self.version, instruction.opcode, instruction.arg);
+        let Some(jumps_if) = nature.and_then(|nature| nature.jumps_if) else {
+            return;
+        };
+        if let Some(&symbol) = top.checked_sub(1).and_then(|slot| self.symbols.get(&slot)) {
+            self.known.insert(symbol, Source::Bool(jumps_if == jumped));
+        }
+    }
+
+    /// The way ends at a site, whose values tell what has been made.
+    fn captures(&mut self, site: u32) {
+        let Some(planned) = self.code.plan().sites.get(site as usize) else {
+            return;
+        };
+        let mut resolved: FxHashSet<u32> = FxHashSet::default();
+        for (index, slot) in (0..).zip(&planned.captures) {
+            if let Some(&symbol) = self.symbols.get(slot)
+                && !self.known.contains_key(&symbol)
+            {
+                self.known.insert(symbol, Source::Capture(index));
+                resolved.insert(*slot);
+            }
+        }
+        for (index, &slot) in (0..).zip(&planned.captures) {
+            if !resolved.contains(&slot) {
+                let op = Op::Set(slot, Source::Capture(index));
+                self.ops.push(RawOp::Known(op));
+            }
+        }
+    }
+}

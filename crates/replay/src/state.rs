@@ -1,0 +1,218 @@
+//! The recorded world at a step: threads, frames, objects.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use debugop_bytecode::InstrIdx;
+use debugop_recording::stream::{
+    Caller, Contents, Definition, FrameNumber, ObjectId, ThreadNumber, Type,
+};
+
+use crate::chunk::Chunk;
+use crate::code::Code;
+use crate::segment::From;
+use crate::value::Value;
+
+/// A frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub(crate) number: FrameNumber,
+    pub(crate) code: u32,
+    pub(crate) object: Arc<Code>,
+    pub(crate) slots: Vec<Value>,
+    pub(crate) at: InstrIdx,
+    pub(crate) caller: Caller,
+    /// Where its next way begins.
+    pub(crate) from: From,
+    /// Up to where that has been executed.
+    pub(crate) done: Option<InstrIdx>,
+}
+
+impl Frame {
+    /// Its number in the recording.
+    pub fn number(&self) -> FrameNumber {
+        self.number
+    }
+
+    /// Its code object.
+    pub fn code(&self) -> &Arc<Code> {
+        &self.object
+    }
+
+    /// The instruction that it is about to execute or, of a frame that has called another one, in the middle of.
+    pub fn at(&self) -> InstrIdx {
+        self.at
+    }
+
+    /// Which instruction called it.
+    pub fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// localsplus.
+    pub fn locals(&self) -> impl ExactSizeIterator<Item = Value> {
+        self.slice(0, self.object.locals().slots)
+    }
+
+    /// The value stack before the instruction, bottom first.
+    pub fn stack(&self) -> impl ExactSizeIterator<Item = Value> {
+        let depth = self.object.analysis().depth(self.at).unwrap_or(0);
+        self.slice(self.object.locals().slots, depth)
+    }
+
+    /// Slots that were never written are `NULL`.
+    fn slice(&self, first: u32, count: u32) -> impl ExactSizeIterator<Item = Value> {
+        (first as usize..first as usize + count as usize)
+            .map(|slot| self.slots.get(slot).copied().unwrap_or_default())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Value {
+        self.slots.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, slot: u32, value: Value) {
+        let slot = slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize(slot + 1, Value::Null);
+        }
+        self.slots[slot] = value;
+    }
+}
+
+/// A thread with recorded frames.
+#[derive(Clone, Debug, Default)]
+pub struct Thread {
+    pub(crate) native: u64,
+    pub(crate) name: Box<[u8]>,
+    pub(crate) below: u64,
+    pub(crate) frames: Vec<Frame>,
+}
+
+impl Thread {
+    /// The system's number for it.
+    pub fn native(&self) -> u64 {
+        self.native
+    }
+
+    /// Its name in WTF-8, as far as known.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Its recorded frames, outermost first.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// How many recorded frames lie below them that this part of the recording does not show.
+    pub fn below(&self) -> u64 {
+        self.below
+    }
+}
+
+/// What is known at a step.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(crate) chunk: Arc<Chunk>,
+    pub(crate) threads: HashMap<ThreadNumber, Thread>,
+    pub(crate) current: ThreadNumber,
+    pub(crate) suspended: HashMap<FrameNumber, Frame>,
+    /// What cells hold that have been stored to.
+    pub(crate) cells: HashMap<ObjectId, (usize, Value)>,
+    /// The record that is being executed, counted from 1; 0: the keyframe.
+    pub(crate) record: usize,
+    /// Whether its changes of objects have been made.
+    pub(crate) updated: bool,
+    /// The last record in which code that changes objects may have run.
+    pub(crate) opaque: usize,
+    pub(crate) time: u64,
+}
+
+/// An object as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// Its identity.
+    pub id: ObjectId,
+    /// Its type.
+    pub class: &'a Type,
+    /// Its contents; `None` if they were not captured. A cell's are in `cell`.
+    pub contents: Option<&'a Contents>,
+    /// Of a cell: what it holds.
+    pub cell: Option<Value>,
+    /// Whether nothing can have changed them since they were looked at.
+    pub certain: bool,
+}
+
+impl State {
+    /// The thread that runs.
+    pub fn thread(&self) -> Option<(ThreadNumber, &Thread)> {
+        Some((self.current, self.threads.get(&self.current)?))
+    }
+
+    /// All threads.
+    pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &Thread)> {
+        self.threads
+            .iter()
+            .map(|(number, thread)| (*number, thread))
+    }
+
+    /// The frame that runs.
+    pub fn frame(&self) -> Option<&Frame> {
+        self.thread()?.1.frames.last()
+    }
+
+    /// The suspended frames that this part of the recording has shown.
+    pub fn suspended(&self) -> impl Iterator<Item = &Frame> {
+        self.suspended.values()
+    }
+
+    /// Nanoseconds since the recording began, as of the last time that was noted.
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// The part of the recording that values refer to.
+    pub fn chunk(&self) -> &Arc<Chunk> {
+        &self.chunk
+    }
+
+    /// An object.
+    pub fn object(&self, id: ObjectId) -> Option<Object<'_>> {
+        let (record, definition) = self.chunk.definition(id, self.record, self.updated)?;
+        let Definition {
+            class, contents, ..
+        } = definition;
+        let cell = match contents {
+            Some(Contents::Cell(value)) => match self.cells.get(&id) {
+                Some((stored, value)) if *stored >= record => Some(*value),
+                _ => Some((*value).into()),
+            },
+            _ => None,
+        };
+        Some(Object {
+            id,
+            class,
+            contents: contents.as_ref(),
+            cell,
+            certain: is_immutable(class.kind) || record >= self.opaque,
+        })
+    }
+}
+
+fn is_immutable(kind: debugop_recording::stream::Kind) -> bool {
+    use debugop_recording::stream::Kind;
+    matches!(
+        kind,
+        Kind::Str
+            | Kind::Bytes
+            | Kind::Tuple
+            | Kind::FrozenSet
+            | Kind::Builtin
+            | Kind::Method
+            | Kind::Range
+            | Kind::Slice
+            | Kind::Code
+    )
+}
