@@ -324,6 +324,9 @@ impl Recorder {
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
+        if site.reraises != PlannedSite::NO_UNIT {
+            top.exception = raised::on_top(site, frame);
+        }
         if !site.touches.is_empty() {
             self.pen.touch(py, site, frame, top);
         }
@@ -353,6 +356,7 @@ impl Recorder {
     fn switch(&mut self, py: Python<'_>, to: &mut Encoder<'_>, frame: Frame<'_>) {
         let (state, native) = (frame.thread_state(), frame.native_thread());
         self.state = state;
+        self.end_threads(py, to);
         let known = self
             .threads
             .iter()
@@ -383,6 +387,22 @@ impl Recorder {
                 thread.name.as_bytes(),
                 below,
             );
+        }
+    }
+
+    /// Says which threads have ended.
+    fn end_threads(&mut self, py: Python<'_>, to: &mut Encoder<'_>) {
+        for thread in &mut self.threads {
+            if thread.frames.is_empty() || threads::is_alive(py, thread.state, thread.native) {
+                continue;
+            }
+            for shadow in &mut thread.frames {
+                self.pen.look_again(py, to, shadow);
+            }
+            thread.frames.clear();
+            if thread.chunk == self.pen.chunk {
+                to.thread_end(ThreadNumber(thread.number));
+            }
         }
     }
 
@@ -526,13 +546,13 @@ impl Recorder {
             Some(known) => {
                 known.chunk = chunk;
                 let number = known.number;
-                self.attach(py, to, site, frame, number);
+                self.attach(py, to, site, frame, number, &caller);
                 number
             }
             None => {
                 let number = self.next_frame;
                 self.next_frame += 1;
-                self.attach(py, to, site, frame, number);
+                self.attach(py, to, site, frame, number, &caller);
                 number
             }
         };

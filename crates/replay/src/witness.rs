@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use debugop_bytecode::Version;
 use debugop_recording::digest::{self, Digest};
-use debugop_recording::file::{CodeRecord, Constant, Reader};
+use debugop_recording::file::{Constant, Reader};
 use debugop_recording::stream::{BigInt, Kind};
 use debugop_recording::witness::{self, Seen};
-use debugop_value as value;
 
-use crate::{Chunk, CodeData, Codes, Machine, State, Value};
+use crate::{Chunk, Codes, Machine, State, Value};
 
 /// What the comparison has found.
 #[derive(Clone, Debug, Default)]
@@ -61,77 +60,6 @@ struct Snapshot {
     slots: Vec<Rebuilt>,
 }
 
-/// A code object of a file, for [`Codes::add`].
-#[must_use]
-pub fn code_data(version: Version, code: &CodeRecord) -> CodeData {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let is_local = |local: &&debugop_recording::file::Local| local.kind.is_local();
-    let stars = (code.flags & (4 | 8)).count_ones();
-    CodeData {
-        number: code.number,
-        site_base: code.site_base,
-        version,
-        code: code.code.clone(),
-        exception_table: code.exception_table.clone(),
-        location_table: code.location_table.clone(),
-        first_line: code.first_line,
-        stack_size: code.stack_size,
-        locals: debugop_bytecode::Locals {
-            locals: code.locals.iter().filter(is_local).count() as u32,
-            slots: code.locals.len() as u32,
-            arguments: code
-                .argument_count
-                .saturating_add(code.keyword_only_count)
-                .saturating_add(stars),
-        },
-        local_names: code.locals.iter().map(|local| text(&local.name)).collect(),
-        names: code.names.iter().map(|name| text(name)).collect(),
-        constants: code.constants.iter().map(constant).collect(),
-        filename: text(&code.filename),
-        qualname: text(&code.qualname),
-    }
-}
-
-fn constant(constant: &Constant) -> value::Value {
-    let items = |all: &[Constant]| value::Items {
-        id: 0,
-        items: all.iter().map(self::constant).collect(),
-        length: all.len() as u64,
-    };
-    match constant {
-        Constant::None => value::Value::None,
-        Constant::Bool(bool) => value::Value::Bool(*bool),
-        Constant::Ellipsis => value::Value::Ellipsis,
-        Constant::Int(int) => value::Value::Int(*int),
-        Constant::BigInt(negative, magnitude) => value::Value::BigInt(Box::new(
-            value::BigInt::from_bytes_le(*negative, magnitude),
-        )),
-        Constant::Float(bits) => value::Value::Float(f64::from_bits(*bits)),
-        Constant::Complex(real, imaginary) => value::Value::Complex {
-            real: f64::from_bits(*real),
-            imaginary: f64::from_bits(*imaginary),
-        },
-        Constant::Str(text) => {
-            let points = text.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-            value::Value::Str(value::Text::from_wtf8(text.clone(), points as u64))
-        }
-        Constant::Bytes(bytes) => value::Value::Bytes(value::Bytes {
-            head: bytes.clone().into(),
-            length: bytes.len() as u64,
-        }),
-        Constant::Tuple(all) => value::Value::Tuple(items(all)),
-        Constant::FrozenSet(all) => value::Value::FrozenSet(items(all)),
-        Constant::Slice(parts) => {
-            value::Value::Slice(Box::new([0, 1, 2].map(|part| self::constant(&parts[part]))))
-        }
-        Constant::Code(qualname, _) => value::Value::Code {
-            qualname: String::from_utf8_lossy(qualname).into(),
-            id: 0,
-        },
-        Constant::Other(_) => value::Value::Null,
-    }
-}
-
 /// What went wrong before anything could be compared.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -144,7 +72,7 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
     let version = version(major, minor).ok_or("recorded by an unknown interpreter")?;
     let mut codes = Codes::default();
     for code in recording.codes()? {
-        codes.add(code_data(version, &code))?;
+        codes.add(code, version)?;
     }
     let mut replay = Replay {
         recording,
@@ -216,7 +144,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn name(&self, code: u32) -> String {
         let code = self.codes.get(code);
-        code.map_or_else(String::new, |code| code.data().qualname.clone())
+        code.map_or_else(String::new, |code| text(&code.data().qualname))
     }
 
     /// The next step of a thread.
@@ -393,12 +321,12 @@ impl Comparison {
             if let Some(code) = code {
                 let instruction = code.analysis().get(debugop_bytecode::InstrIdx(step.at));
                 let data = code.data();
-                let locals = data.locals.slots as usize;
-                let name = instruction.opcode.name(data.version);
-                let _ = write!(text, "{} {} {name}: ", data.qualname, instruction.offset);
-                let _ = match data.local_names.get(slot) {
-                    Some(name) => write!(text, "local {name}"),
-                    None => write!(text, "stack {}", slot - locals),
+                let name = instruction.opcode.name(code.analysis().version());
+                let qualname = self::text(&data.qualname);
+                let _ = write!(text, "{qualname} {} {name}: ", instruction.offset);
+                let _ = match data.locals.get(slot) {
+                    Some(local) => write!(text, "local {}", self::text(&local.name)),
+                    None => write!(text, "stack {}", slot - data.locals.len()),
                 };
             }
             let _ = write!(text, ": seen {seen:?}, rebuilt {made:?}");
@@ -468,24 +396,25 @@ impl Comparison {
     }
 }
 
-fn constant_value(constant: &value::Value) -> Option<u64> {
+fn text(wtf8: &[u8]) -> String {
+    String::from_utf8_lossy(wtf8).into_owned()
+}
+
+fn constant_value(constant: &Constant) -> Option<u64> {
     use debugop_recording::stream;
     let start = Seen::start();
     let simple = |value| start.of(value, &[], &[]);
     let digest = match constant {
-        value::Value::None => simple(stream::Value::None),
-        value::Value::Bool(bool) => simple(stream::Value::Bool(*bool)),
-        value::Value::Ellipsis => simple(stream::Value::Ellipsis),
-        value::Value::Int(int) => simple(stream::Value::Int(*int)),
-        value::Value::Float(float) => simple(stream::Value::Float(float.to_bits())),
-        value::Value::Complex { real, imaginary } => {
-            Some(start.complex(real.to_bits(), imaginary.to_bits()))
-        }
-        value::Value::BigInt(int) => {
-            let (negative, magnitude) = int.to_bytes_le()?;
+        Constant::None => simple(stream::Value::None),
+        Constant::Bool(bool) => simple(stream::Value::Bool(*bool)),
+        Constant::Ellipsis => simple(stream::Value::Ellipsis),
+        Constant::Int(int) => simple(stream::Value::Int(*int)),
+        Constant::Float(bits) => simple(stream::Value::Float(*bits)),
+        Constant::Complex(real, imaginary) => Some(start.complex(*real, *imaginary)),
+        Constant::BigInt(negative, magnitude) => {
             let made = BigInt::Exact {
-                negative,
-                magnitude: magnitude.into(),
+                negative: *negative,
+                magnitude: magnitude.clone().into(),
             };
             start.of(stream::Value::BigInt(0), &[made], &[])
         }
@@ -495,30 +424,28 @@ fn constant_value(constant: &value::Value) -> Option<u64> {
 }
 
 /// Kind and digest of a constant that has an identity; no digest where its items are objects.
-fn constant_object(constant: &value::Value) -> Option<(Kind, Option<u64>)> {
+fn constant_object(constant: &Constant) -> Option<(Kind, Option<u64>)> {
     /// As many code points and bytes are recorded by default.
     const HEAD: usize = 256;
     Some(match constant {
-        value::Value::Str(text) => {
-            let mut end = text.as_wtf8().len();
-            let starts = (0..end).filter(|&at| text.as_wtf8()[at] & 0xc0 != 0x80);
-            if let Some(at) = starts.clone().nth(HEAD) {
-                end = at;
-            }
-            let digest = Digest::new(Kind::Str)
-                .bytes(&text.as_wtf8()[..end])
-                .and(starts.count() as u64);
+        Constant::Str(text) => {
+            let mut starts = (0..text.len()).filter(|&at| text[at] & 0xc0 != 0x80);
+            let length = starts.clone().count() as u64;
+            let end = starts.nth(HEAD).unwrap_or(text.len());
+            let digest = Digest::new(Kind::Str).bytes(&text[..end]).and(length);
             (Kind::Str, Some(digest.value()))
         }
-        value::Value::Bytes(bytes) => {
-            let head = &bytes.head[..bytes.head.len().min(HEAD)];
-            let digest = Digest::new(Kind::Bytes).bytes(head).and(bytes.length);
+        Constant::Bytes(bytes) => {
+            let head = &bytes[..bytes.len().min(HEAD)];
+            let digest = Digest::new(Kind::Bytes)
+                .bytes(head)
+                .and(bytes.len() as u64);
             (Kind::Bytes, Some(digest.value()))
         }
-        value::Value::Tuple(_) => (Kind::Tuple, None),
-        value::Value::FrozenSet(_) => (Kind::FrozenSet, None),
-        value::Value::Slice(_) => (Kind::Slice, None),
-        value::Value::Code { .. } => (Kind::Code, None),
+        Constant::Tuple(_) => (Kind::Tuple, None),
+        Constant::FrozenSet(_) => (Kind::FrozenSet, None),
+        Constant::Slice(_) => (Kind::Slice, None),
+        Constant::Code(..) => (Kind::Code, None),
         _ => return None,
     })
 }

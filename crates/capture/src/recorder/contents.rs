@@ -386,7 +386,11 @@ impl Pen {
                             digest = self.word(py, digest, value);
                         }
                     });
-                    for &(name, offset) in &self.types.get_ref(number).members {
+                    let members = match kind {
+                        Kind::Instance => &self.types.get_ref(number).members[..],
+                        _ => &[],
+                    };
+                    for &(name, offset) in members {
                         let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
                         if !value.is_null() {
                             if length < limit {

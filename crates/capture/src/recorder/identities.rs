@@ -53,6 +53,12 @@ impl Identities {
         self.0.update(py, unsafe { borrow(py, object) }, entry);
     }
 
+    /// Forgets `object`, which lives.
+    pub(super) fn forget(&self, py: Python<'_>, object: *mut ffi::PyObject) {
+        // SAFETY: as above.
+        self.0.forget(py, unsafe { borrow(py, object) });
+    }
+
     /// The indices of the entries of objects that have died.
     pub(super) fn each_dead(&self, py: Python<'_>, tell: impl FnMut(u32)) {
         self.0.each_dead(py, tell);

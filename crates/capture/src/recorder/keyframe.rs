@@ -6,6 +6,7 @@ use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
+use super::threads::Caller;
 use super::{RESERVE, Recorder};
 use crate::frame::Frame;
 
@@ -30,23 +31,25 @@ impl Recorder {
     /// Ends the last chunk: says which frames have ended.
     pub(super) fn end(&mut self, py: Python<'_>) {
         let mut to = Encoder::new(self.store.bytes(), self.at);
-        for index in 0..self.threads.len() {
-            let thread = &mut self.threads[index];
-            if thread.chunk != self.pen.chunk {
+        let to = &mut to;
+        let current = self.current;
+        for (index, thread) in self.threads.iter_mut().enumerate() {
+            if thread.chunk != self.pen.chunk || thread.frames.is_empty() {
                 continue;
             }
             let live = thread.live(py).len();
-            let ended = thread.frames.len() - live;
-            // Frames that live are below those that have ended.
-            if ended > 0 {
-                to.thread(ThreadNumber(thread.number));
-                to.pop(ended as u32);
-                self.at = to.at();
-                self.store.commit(self.at);
-                // One record of prefixes only can stand at the end.
-                break;
+            for shadow in &mut thread.frames {
+                self.pen.look_again(py, to, shadow);
+            }
+            if live == 0 {
+                to.thread_end(ThreadNumber(thread.number));
+                thread.frames.clear();
+            } else if index == current && live < thread.frames.len() {
+                to.pop((thread.frames.len() - live) as u32);
             }
         }
+        self.at = to.at();
+        self.store.commit(self.at);
     }
 
     /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
@@ -64,7 +67,11 @@ impl Recorder {
             .filter(|&index| {
                 index == self.current
                     || (!self.threads[index].frames.is_empty()
-                        && super::threads::is_alive(py, self.threads[index].state))
+                        && super::threads::is_alive(
+                            py,
+                            self.threads[index].state,
+                            self.threads[index].native,
+                        ))
             })
             .collect();
         let current = self.threads.get(self.current).map_or(0, |thread| thread.number);
@@ -171,7 +178,11 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         number: u64,
+        caller: &Caller,
     ) {
+        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
+            to.inside(*unit);
+        }
         to.attach();
         self.frame(py, to, site.code(), frame, number, Some(site));
     }

@@ -209,7 +209,7 @@ impl Pen {
         object: *mut ffi::PyObject,
         inside: u32,
     ) {
-        let known = self.identities.lookup(py, object);
+        let known = self.known(py, object);
         if let Some(entry) = known
             && entry.epoch >> 1 == self.chunk
             && (entry.epoch & 1 == 1 || inside > self.limits.depth)
@@ -278,6 +278,27 @@ impl Pen {
         }
     }
 
+    /// What is known of an object. Of a tuple that an iterator has used again with other items: nothing. A program cannot tell
+    /// that from a new tuple (`zip`, `enumerate`, `dict.items`, `itertools`).
+    #[inline]
+    pub(super) fn known(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
+        let entry = self.identities.lookup(py, object)?;
+        // SAFETY: a live object, whose type is compared with a static one.
+        let is_tuple = unsafe { ffi::Py_TYPE(object) == &raw mut ffi::PyTuple_Type };
+        if is_tuple && entry.index != NONE && self.is_other_tuple(py, object, entry) {
+            return None;
+        }
+        Some(entry)
+    }
+
+    fn is_other_tuple(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
+        if self.digest(py, object, 0, Kind::Tuple) == self.shadows.get(entry.index) {
+            return false;
+        }
+        self.identities.forget(py, object);
+        true
+    }
+
     /// The id of an object that has none yet.
     fn next_id(&self) -> NonZeroU64 {
         NonZeroU64::MIN.saturating_add(self.recent.newest().0.max(self.reserved))
@@ -286,7 +307,7 @@ impl Pen {
     /// The id of an object, which it gets now if it has none. Only for a [witness](super::witness), who sees objects before they
     /// are recorded.
     pub(super) fn id_of(&mut self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
-        let known = self.identities.lookup(py, object);
+        let known = self.known(py, object);
         if let Some(entry) = known
             && entry.id != UNNAMED
         {
@@ -305,6 +326,19 @@ impl Pen {
             self.identities.insert(py, object, entry);
         }
         id.get()
+    }
+
+    /// Remembers what is in a tuple that only a witness has seen.
+    pub(super) fn remember_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject) {
+        if let Some(entry) = self.identities.lookup(py, object)
+            && entry.index == NONE
+        {
+            let index = self.shadows.add();
+            let digest = self.digest(py, object, 0, Kind::Tuple);
+            self.shadows.set(index, digest);
+            self.identities
+                .update(py, object, Entry { index, ..entry });
+        }
     }
 
     /// The number of the type of `object`.

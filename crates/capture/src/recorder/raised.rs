@@ -17,22 +17,14 @@ pub(super) fn unit(
     frame: Frame<'_>,
     shadow: Option<&Shadow>,
 ) -> Option<u32> {
+    let exception = exception(site, frame)?;
     // What raises again adds nothing to the traceback; a site stands right before it.
     if let Some(shadow) = shadow
         && shadow.reraises != PlannedSite::NO_UNIT
+        && [0, exception as usize].contains(&shadow.exception)
     {
         return Some(shadow.reraises);
     }
-    let locals = site.code().locals();
-    let slot = match site.kind {
-        // `[lasti, exception]`.
-        SiteKind::Unwind => locals + 1,
-        _ => locals + site.depth.checked_sub(1)?,
-    };
-    // SAFETY: the plan is that of the code that the frame runs, and the depth that at the site.
-    let Content::Object(exception) = (unsafe { frame.local(slot) }) else {
-        return None;
-    };
     // SAFETY: a live object, whose class says that it is an exception; tracebacks are made by the interpreter only, and entries of this
     // frame name its frame object.
     unsafe {
@@ -49,6 +41,32 @@ pub(super) fn unit(
             return None;
         }
         site.code().unit(u32::try_from((*entry).tb_lasti).ok()?)
+    }
+}
+
+/// What has arrived at a handler's site, if that is an object.
+fn exception(site: &PlannedSite, frame: Frame<'_>) -> Option<*mut ffi::PyObject> {
+    let locals = site.code().locals();
+    let slot = match site.kind {
+        // `[lasti, exception]`.
+        SiteKind::Unwind => locals + 1,
+        _ => locals + site.depth.checked_sub(1)?,
+    };
+    // SAFETY: the plan is that of the code that the frame runs, and the depth that at the site.
+    match unsafe { frame.local(slot) } {
+        Content::Object(exception) => Some(exception),
+        _ => None,
+    }
+}
+
+/// What is raised again behind a site, by its address; 0 if it is not on top of the stack.
+#[cold]
+pub(super) fn on_top(site: &PlannedSite, frame: Frame<'_>) -> usize {
+    let analysis = site.code().probed().analysis();
+    let op = analysis.get(site.next).opcode.info(VERSION);
+    match op.map(|info| info.op) {
+        Some(Op::RaiseVarargs) | None => 0,
+        _ => exception(site, frame).map_or(0, |exception| exception as usize),
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Shadow {
     pub(super) last: u32,
     /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`](super::PlannedSite).
     pub(super) reraises: u32,
+    /// What that raises again, by its address; 0 if it is not on the stack.
+    pub(super) exception: usize,
     touched: [(*mut ffi::PyObject, u64); TOUCHED],
     count: u8,
 }
@@ -36,6 +38,7 @@ impl Shadow {
             number,
             last: u32::MAX,
             reraises: super::PlannedSite::NO_UNIT,
+            exception: 0,
             touched: [(std::ptr::null_mut(), 0); TOUCHED],
             count: 0,
         }
@@ -143,7 +146,7 @@ impl Thread {
     /// Its recorded frames that have not ended, bottom first, if the thread is alive: which recorded one, and the frame.
     pub(super) fn live<'py>(&self, py: Python<'py>) -> Vec<(usize, Frame<'py>)> {
         let mut live = Vec::new();
-        if !is_alive(py, self.state) {
+        if !is_alive(py, self.state, self.native) {
             return live;
         }
         let mut at = self.frames.len();
@@ -185,14 +188,14 @@ unsafe extern "C" {
     fn PyThreadState_Next(state: *mut ffi::PyThreadState) -> *mut ffi::PyThreadState;
 }
 
-/// Whether there still is such a thread.
-pub(super) fn is_alive(_py: Python<'_>, state: *mut ThreadState) -> bool {
+/// Whether there still is such a thread, with this number of the system's.
+pub(super) fn is_alive(_py: Python<'_>, state: *mut ThreadState, native: u64) -> bool {
     // SAFETY: the GIL is held; states are taken out of the list by threads that hold it.
     unsafe {
         let mut one = PyInterpreterState_ThreadHead(ffi::PyInterpreterState_Get());
         while !one.is_null() {
             if one.cast() == state {
-                return true;
+                return (*state).native_thread_id == native;
             }
             one = PyThreadState_Next(one);
         }

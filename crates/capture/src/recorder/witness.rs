@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::sync::{Arc, Mutex};
 
+use debugop_recording::stream::Kind;
 use debugop_recording::witness::{Seen, Step};
 use pyo3::{PyResult, Python, ffi};
 
@@ -118,6 +119,9 @@ impl Pen {
         });
         for part in parts {
             self.id_of(py, part);
+        }
+        if kind == Kind::Tuple {
+            self.remember_tuple(py, object);
         }
         Seen::Object {
             id,
