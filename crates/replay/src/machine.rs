@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
-use debugop_recording::file::Constant;
 use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
 
 use crate::chunk::{Chunk, RecordRef};
@@ -107,7 +106,6 @@ impl Machine {
             site: None,
             thread: chunk.keyframe.current,
             prefixes: 0..0,
-            objects: 0..0,
             values: 0..0,
         };
         let state = State {
@@ -778,21 +776,10 @@ fn read(frame: &Frame, chunk: &Chunk, values: usize, source: Source) -> Value {
         Source::Null => Value::Null,
         Source::Bool(bool) => Value::Bool(bool),
         Source::Pending => Value::Pending,
-        Source::Constant(index) => constant(frame, index),
+        Source::Constant(index) => frame.constant(index),
         Source::Next(slot) => match frame.get(slot) {
             Value::Tagged(index) => Value::Tagged(index.wrapping_add(1)),
             other => other,
         },
-    }
-}
-
-fn constant(frame: &Frame, index: u32) -> Value {
-    match frame.object.data().constants.get(index as usize) {
-        Some(Constant::None) => Value::None,
-        Some(Constant::Bool(bool)) => Value::Bool(*bool),
-        Some(Constant::Ellipsis) => Value::Ellipsis,
-        Some(Constant::Int(int)) => Value::Int(*int),
-        Some(Constant::Float(bits)) => Value::Float(*bits),
-        _ => Value::Constant(frame.code, index),
     }
 }

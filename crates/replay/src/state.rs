@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
+use debugop_recording::file::Constant;
 use debugop_recording::stream::{
     Caller, Contents, Definition, FrameNumber, ObjectId, ThreadNumber, Type,
 };
@@ -58,6 +59,18 @@ impl Frame {
     pub fn stack(&self) -> impl ExactSizeIterator<Item = Value> {
         let depth = self.object.analysis().depth(self.at).unwrap_or(0);
         self.slice(self.object.locals().slots, depth)
+    }
+
+    /// A constant of its code object.
+    pub fn constant(&self, index: u32) -> Value {
+        match self.object.data().constants.get(index as usize) {
+            Some(Constant::None) => Value::None,
+            Some(Constant::Bool(bool)) => Value::Bool(*bool),
+            Some(Constant::Ellipsis) => Value::Ellipsis,
+            Some(Constant::Int(int)) => Value::Int(*int),
+            Some(Constant::Float(bits)) => Value::Float(*bits),
+            _ => Value::Constant(self.code, index),
+        }
     }
 
     /// Slots that were never written are `NULL`.
@@ -179,9 +192,7 @@ impl State {
 
     /// All threads.
     pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &Thread)> {
-        self.threads
-            .iter()
-            .map(|thread| (thread.number, thread))
+        self.threads.iter().map(|thread| (thread.number, thread))
     }
 
     /// The frame that runs.
