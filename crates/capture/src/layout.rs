@@ -33,6 +33,8 @@ mod int;
 #[path = "layout/int_tagged.rs"]
 mod int;
 
+pub(crate) mod objects;
+
 pub use current::VERSION;
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
@@ -99,6 +101,10 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             offset_of!(ThreadState, thread_id),
         ),
         (
+            "PyThreadState.native_thread_id",
+            offset_of!(ThreadState, native_thread_id),
+        ),
+        (
             "PyFunctionObject.func_code",
             offset_of!(FunctionObject, func_code),
         ),
@@ -129,5 +135,6 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
     ];
     all.extend(current::version_offsets());
     all.extend(int::offsets());
+    all.extend(objects::offsets());
     all
 }

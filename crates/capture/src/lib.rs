@@ -24,6 +24,7 @@ mod function;
 mod gil;
 mod glance;
 mod handled;
+pub mod identity;
 pub mod interpreter;
 pub mod layout;
 mod modules;
@@ -33,6 +34,7 @@ pub mod op_target;
 #[cfg(not(Py_3_12))]
 mod precall;
 mod probed;
+pub mod recorder;
 mod references;
 mod registry;
 mod replace;

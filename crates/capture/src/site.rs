@@ -16,6 +16,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::event::Raised;
 use crate::probed::{ProbedCode, SiteInfo};
+use crate::recorder::{self, PlannedSite};
 
 /// Instance layout of `debugop.Site`.
 #[repr(C)]
@@ -25,6 +26,8 @@ struct SiteObject {
     code: *const ProbedCode,
     /// What it reports, here so that executing it touches no more memory than needed.
     info: SiteInfo,
+    /// What a recorder does here, or NULL. Belongs to `code`.
+    planned: *const PlannedSite,
 }
 
 static SITE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -115,6 +118,7 @@ pub(crate) fn new_site<'py>(
     py: Python<'py>,
     code: &Arc<ProbedCode>,
     info: SiteInfo,
+    planned: Option<&PlannedSite>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
     // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header and takes a reference to the heap type; the other
@@ -126,6 +130,8 @@ pub(crate) fn new_site<'py>(
         }
         (&raw mut (*object).code).write(Arc::into_raw(Arc::clone(code)));
         (&raw mut (*object).info).write(info);
+        let planned = planned.map_or(std::ptr::null(), std::ptr::from_ref);
+        (&raw mut (*object).planned).write(planned);
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
 }
@@ -180,6 +186,15 @@ unsafe extern "C" fn reduce(
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
+    // SAFETY: it belongs to the code, which the site keeps alive.
+    if let Some(planned) = unsafe { site.planned.as_ref() } {
+        if catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err() {
+            recorder::give_up(py);
+        }
+        if site.info.is_silent() {
+            return none();
+        }
+    }
     // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
     if code.fire_natively(py, &site.info) {

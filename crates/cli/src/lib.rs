@@ -6,6 +6,7 @@
 mod completions;
 mod program;
 mod python_command;
+mod record;
 mod run;
 mod selfcheck;
 
@@ -16,6 +17,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use clap_complete::Shell;
 pub use debugop_filter::{Pattern, PatternError};
 pub use python_command::under_debugop;
+pub use record::{RecordLimits, RecordOptions};
 pub use run::{Color, Engine, Format, RunOptions, Target};
 pub use selfcheck::SelfcheckOptions;
 
@@ -41,6 +43,8 @@ pub enum Outcome {
 pub enum Command {
     /// `debugop run`: trace a program.
     Run(Box<RunOptions>),
+    /// `debugop record`: record a program.
+    Record(Box<RecordOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
 }
@@ -63,6 +67,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Run(Box<run::RunArguments>),
+    Record(Box<record::RecordArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
     Completions(completions::CompletionsArguments),
 }
@@ -105,6 +110,10 @@ fn parse_for(
         Subcommands::Run(run) => match run.into_options(program, own[2..].to_vec()) {
             Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
             Err(error) => refused(&about("run", error, &mut command), color),
+        },
+        Subcommands::Record(record) => match record.into_options(program, own[2..].to_vec()) {
+            Ok(options) => Outcome::Command(Command::Record(Box::new(options))),
+            Err(error) => refused(&about("record", error, &mut command), color),
         },
         Subcommands::Selfcheck(selfcheck) => match selfcheck.into_options(program) {
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),

@@ -3,9 +3,11 @@
 mod article;
 mod convert;
 mod event;
+mod identity;
 mod instruction;
 mod predicate;
 mod record;
+mod recording;
 mod ring;
 mod run;
 mod stack;
@@ -27,11 +29,15 @@ mod _core {
     #[pymodule_export]
     use crate::event::EventRecord;
     #[pymodule_export]
+    use crate::identity::PyIdentities;
+    #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
     use crate::record::{Record, Records};
+    #[pymodule_export]
+    use crate::recording::{RecordRequest, Recording, compare_recording, start_recording};
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]

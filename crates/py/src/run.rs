@@ -1,8 +1,8 @@
 //! `debugop run`: the parsed command line, and the run of a program under a report.
 
-mod children;
+pub(crate) mod children;
 mod count;
-mod output;
+pub(crate) mod output;
 mod reporter;
 mod threads;
 
@@ -23,6 +23,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
 use count::{Counting, Counts};
+use crate::recording::RecordRequest;
 use output::{Notes, Output};
 pub(crate) use reporter::{Codes, code_info, describe};
 use reporter::{Reporter, Sink};
@@ -72,6 +73,9 @@ pub(crate) fn parse_command_line<'py>(
             },
         )?
         .into_any()),
+        Outcome::Command(Command::Record(options)) => {
+            Ok(Bound::new(py, RecordRequest::new(*options))?.into_any())
+        }
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
@@ -106,6 +110,12 @@ impl SelfcheckRequest {
         self.options.args.clone()
     }
 
+    /// Whether a recording is compared with the run that it is of.
+    #[getter]
+    fn record(&self) -> bool {
+        self.options.record
+    }
+
     /// Options of `debugop run` for each engine's run.
     #[getter]
     fn options(&self) -> Vec<OsString> {
@@ -113,7 +123,7 @@ impl SelfcheckRequest {
     }
 }
 
-fn described(target: &Target) -> (&'static str, OsString) {
+pub(crate) fn described(target: &Target) -> (&'static str, OsString) {
     match target {
         Target::Script(path) => ("script", path.clone().into_os_string()),
         Target::Module(name) => ("module", name.into()),
@@ -270,7 +280,7 @@ pub(crate) fn working_directory() -> Option<String> {
 }
 
 /// The operating system's words for an error, without the number that Python adds itself.
-fn error_text(error: &io::Error) -> String {
+pub(crate) fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()

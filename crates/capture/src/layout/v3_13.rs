@@ -38,6 +38,13 @@ impl CodeObject {
 }
 
 impl InterpreterFrame {
+    /// Whether C code entered the interpreter with this frame. From 3.12 on a frame of the interpreter's own is below it then.
+    #[inline]
+    pub(crate) fn is_entry(&self) -> bool {
+        let _ = self;
+        false
+    }
+
     /// The code unit that is being executed, as `PyFrame_GetLasti` takes it.
     #[inline]
     pub(crate) fn instruction(&self) -> *const u16 {
@@ -94,14 +101,16 @@ pub(crate) struct FunctionObject {
     pub func_version: u32,
 }
 
-/// `PyThreadState` up to `thread_id` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     prefix: [u8; 44],
     /// How many more calls may be nested, and how many in all.
     pub py_recursion_remaining: i32,
     pub py_recursion_limit: i32,
-    middle: [u8; 20],
+    /// How many more C calls may be nested.
+    pub c_recursion_remaining: i32,
+    middle: [u8; 16],
     current_frame: *mut InterpreterFrame,
     tail: [u8; 8],
     /// The trace function, as a C function; NULL for none.
@@ -112,6 +121,8 @@ pub(crate) struct ThreadState {
     rest: [u8; 40],
     /// What `threading.get_ident` returns in this thread.
     pub thread_id: c_ulong,
+    /// What `threading.get_native_id` returns in this thread.
+    pub native_thread_id: c_ulong,
 }
 
 impl ThreadState {
@@ -161,6 +172,10 @@ pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
         (
             "PyThreadState.py_recursion_limit",
             offset_of!(ThreadState, py_recursion_limit),
+        ),
+        (
+            "PyThreadState.c_recursion_remaining",
+            offset_of!(ThreadState, c_recursion_remaining),
         ),
         (
             "PyThreadState.current_frame",

@@ -1,5 +1,7 @@
 //! Offsets in the probed copy and in the original, one from the other.
 
+use debugop_bytecode::InstrIdx;
+
 use super::ProbedCode;
 
 impl ProbedCode {
@@ -44,6 +46,13 @@ impl ProbedCode {
         let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
         let before = self.copied_opcode(original)?.checked_sub(new)?;
         (before <= original - instruction.start).then(|| original - before)
+    }
+
+    /// The instruction that the code unit at byte `offset` of observed code belongs to, its prefixes and caches included.
+    pub(crate) fn covering(&self, offset: u32) -> Option<InstrIdx> {
+        let instructions = self.analysis.instructions();
+        let after = instructions.partition_point(|one| one.start <= offset);
+        Some(InstrIdx(u32::try_from(after.checked_sub(1)?).ok()?))
     }
 
     /// Where the opcode at `original` is in the probed copy.

@@ -1,0 +1,351 @@
+//! Which object is which, without keeping any alive: addresses of live objects, each forgotten at the moment when the object dies.
+//!
+//! An object's memory is reused for the next one as soon as it is dead, so an address alone says nothing about whether two things seen at
+//! different times are the same. Objects die in one of two ways, and both are seen here:
+//! - its memory goes back to the allocator: [`allocator`] stands before `free` and `realloc` of the domain that objects are in;
+//! - its memory goes to a free list of its type: [`dealloc`] stands before `tp_dealloc` of the types that have one ([`freelists`]).
+//!
+//! In both an address that we do not know costs one look at a table of bits ([`filter`]). Entries have the address where the object's
+//! *memory* begins, which is what `free` gets: before the object there may be the collector's header and two words for weak
+//! references and the instance's dictionary.
+//!
+//! Nothing here is allocated by CPython's allocator, and what happens in `free` allocates nothing and calls nothing.
+//!
+//! What it cannot know, it says ([`Birth::Perhaps`]): objects of extension modules' types, which may have free lists of their own;
+//! objects that were forgotten because there were too many; those known when somebody removed our hook ([`Identities::lost`]).
+//!
+//! Objects that do not die where a program would say that they do:
+//! - `zip`, `enumerate`, `dict.items`, `itertools.*` and others use their last result tuple again when nobody else has it: one
+//!   object, whose contents change. An observer that compares contents calls [`Identities::forget`] then.
+//! - `s += t` may change a string in place, by `realloc`: this is a death and a birth.
+//! - A small deallocation detour: an object whose finaliser brings it back to life has not died (`free` is never reached).
+//!
+//! A sub-interpreter that shares the main interpreter's GIL and frees an object of the main interpreter (which single-phase extension modules
+//! can bring about) is not seen: what frees is ignored unless it is the main interpreter.
+
+mod allocator;
+mod dealloc;
+mod evicted;
+mod filter;
+mod freelists;
+mod table;
+mod trashcan;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
+
+use crate::gil::GilCell;
+use allocator::Place;
+use dealloc::Deallocs;
+use evicted::Evicted;
+use table::Table;
+pub use table::{Entry, NO_INDEX};
+
+/// Whether an object that has no entry may have been seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Birth {
+    /// It has not, since [`Identities::install`] or [`Identities::clear`], unless [`Identities::forget`] was told.
+    New,
+    /// It cannot be known.
+    Perhaps,
+}
+
+struct State {
+    table: Table,
+    evicted: Evicted,
+    /// How many entries there may be.
+    limit: usize,
+    /// Indices of dead objects' entries. It always has room for those of all that live.
+    dead: Vec<u32>,
+    deallocs: Deallocs,
+    place: Place,
+    evictions: u64,
+    losses: u64,
+}
+
+/// There while an [`Identities`] is.
+static STATE: GilCell<Option<State>> = GilCell::new(None);
+
+/// Where the memory of an object begins.
+///
+/// # Safety
+/// `object` is alive, or dying and still has its type.
+#[inline]
+unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
+    /// The header of the collector, and the two words before it (`_PyType_PreHeaderSize`, `Include/internal/pycore_object.h`, 3.11-3.15).
+    const HEADER: usize = 16;
+    const WORDS: usize = 16;
+    /// `Py_TPFLAGS_MANAGED_DICT`, and from 3.12 on `Py_TPFLAGS_MANAGED_WEAKREF`, of which 3.11 has none.
+    const PREHEADER: u64 = 1 << 4 | 1 << 3;
+
+    // SAFETY: by the contract.
+    let (kind, flags) = unsafe {
+        let kind = ffi::Py_TYPE(object);
+        (kind, type_flags(kind))
+    };
+    let mut before = 0;
+    if flags & ffi::Py_TPFLAGS_HAVE_GC != 0 {
+        before += HEADER;
+    }
+    if flags & PREHEADER != 0 {
+        before += WORDS;
+    }
+    // Types that are static data have no header.
+    if flags & ffi::Py_TPFLAGS_TYPE_SUBCLASS != 0
+        // SAFETY: an instance of `type` or of a subclass is a type.
+        && unsafe { type_flags(object.cast()) } & ffi::Py_TPFLAGS_HEAPTYPE == 0
+    {
+        before = 0;
+    }
+    debug_assert!(!kind.is_null());
+    object as usize - before
+}
+
+/// # Safety
+/// `kind` is a live type.
+#[inline]
+unsafe fn type_flags(kind: *mut ffi::PyTypeObject) -> u64 {
+    // SAFETY: by the contract; a field of the public struct (3.11-3.15, builds with a GIL).
+    unsafe { (*kind).tp_flags }
+}
+
+/// Whether this thread holds the GIL that guards [`STATE`]. Called where memory is freed: by any interpreter.
+#[cfg(Py_3_12)]
+fn holds_our_gil() -> bool {
+    // SAFETY: both may be called at any time; an attached thread's state has an interpreter.
+    unsafe {
+        let state = ffi::compat::PyThreadState_GetUnchecked();
+        !state.is_null() && ffi::PyThreadState_GetInterpreter(state) == ffi::PyInterpreterState_Main()
+    }
+}
+
+/// There is only one.
+#[cfg(not(Py_3_12))]
+fn holds_our_gil() -> bool {
+    true
+}
+
+/// An object dies, or something else that may share a bit with one.
+#[cold]
+#[inline(never)]
+fn died(block: usize) {
+    if !holds_our_gil() {
+        return;
+    }
+    // SAFETY: object memory is freed by threads that hold their interpreter's GIL, and this one's is ours.
+    let py = unsafe { Python::assume_attached() };
+    STATE.with(py, |state| {
+        if let Some(state) = state {
+            state.died(block);
+        }
+    });
+}
+
+impl State {
+    fn died(&mut self, block: usize) {
+        if let Some(entry) = self.table.remove(block) {
+            filter::remove(block);
+            self.bury(entry);
+        } else if self.evicted.remove(block) {
+            filter::remove(block);
+        }
+    }
+
+    fn bury(&mut self, entry: Entry) {
+        if entry.index != NO_INDEX && self.dead.len() < self.dead.capacity() {
+            self.dead.push(entry.index);
+        }
+    }
+
+    /// Forgets one that lives.
+    fn evict(&mut self) {
+        if let Some((address, entry)) = self.table.evict() {
+            // Its bit stays: its death is of interest.
+            self.evicted.add(address);
+            self.bury(entry);
+            self.evictions += 1;
+        }
+    }
+
+    /// Nobody has told us who died since nobody knows when.
+    fn lose(&mut self) {
+        for (address, entry) in self.table.drain() {
+            self.evicted.add(address);
+            if entry.index != NO_INDEX {
+                self.dead.push(entry.index);
+            }
+        }
+        self.losses += 1;
+    }
+}
+
+/// What CPython calls to free objects has changed: finds out whether that calls us, and if not, begins anew.
+#[cold]
+#[inline(never)]
+fn look_again(py: Python<'_>) {
+    // Memory is freed meanwhile, so the state cannot be held.
+    let is_called = allocator::is_called(py);
+    let place = Place::take(py);
+    Identities::with(py, |state| {
+        if !is_called {
+            state.lose();
+        }
+        if let Ok(place) = place {
+            state.place = place;
+        }
+    });
+}
+
+/// The right to ask who is who; there is one at a time.
+pub struct Identities(());
+
+impl Identities {
+    /// Begins to follow the lives of the objects that will be [inserted](Self::insert), at most `limit` at a time, of 32 to 64 bytes each.
+    ///
+    /// # Errors
+    /// `RuntimeError`: there is one already, or the interpreter is not as it should be.
+    pub fn install(py: Python<'_>, limit: usize) -> PyResult<Self> {
+        if STATE.with(py, |state| state.is_some()) {
+            return Err(PyRuntimeError::new_err(
+                "the identities of objects are followed already",
+            ));
+        }
+        let place = Place::take(py)?;
+        let deallocs = match Deallocs::install(py) {
+            Ok(deallocs) => deallocs,
+            Err(error) => {
+                Place::leave(py);
+                return Err(error);
+            }
+        };
+        STATE.set(
+            py,
+            Some(State {
+                table: Table::default(),
+                evicted: Evicted::default(),
+                limit: limit.max(1),
+                dead: Vec::new(),
+                deallocs,
+                place,
+                evictions: 0,
+                losses: 0,
+            }),
+        );
+        Ok(Self(()))
+    }
+
+    /// Forgets everything and takes our functions out of the interpreter, as far as nobody else has hooked over them.
+    pub fn uninstall(self, py: Python<'_>) {
+        filter::clear();
+        Place::leave(py);
+        if let Some(state) = STATE.replace(py, None) {
+            state.deallocs.uninstall(py);
+        }
+    }
+
+    /// The entry of an object that has one.
+    #[inline]
+    #[must_use]
+    pub fn lookup(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) -> Option<Entry> {
+        // SAFETY: a live object.
+        let block = unsafe { block_of(object.as_ptr()) };
+        if !Self::with(py, |state| state.place.is_as_seen(py)) {
+            look_again(py);
+        }
+        Self::with(py, |state| state.table.lookup(block))
+    }
+
+    /// Adds an object that has no entry.
+    pub fn insert(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>, entry: Entry) -> Birth {
+        // SAFETY: a live object with a type that is ready.
+        let (block, kind) = unsafe { (block_of(object.as_ptr()), ffi::Py_TYPE(object.as_ptr())) };
+        Self::with(py, |state| {
+            // SAFETY: as above.
+            let known = unsafe { state.deallocs.judge(kind) };
+            if state.table.len() >= state.limit {
+                state.evict();
+            }
+            // Room for the indices of all that may die, because nothing is allocated when they do.
+            state.dead.reserve(state.table.len() + 1);
+            state.table.insert(block, entry);
+            let perhaps = state.evicted.has(block);
+            if !state.evicted.remove(block) {
+                filter::add(block);
+            }
+            if known && !perhaps {
+                Birth::New
+            } else {
+                Birth::Perhaps
+            }
+        })
+    }
+
+    /// Changes the entry of an object; whether it has one.
+    pub fn update(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>, entry: Entry) -> bool {
+        // SAFETY: a live object.
+        let block = unsafe { block_of(object.as_ptr()) };
+        Self::with(py, |state| state.table.update(block, entry))
+    }
+
+    /// Forgets an object that lives, as if it had died.
+    pub fn forget(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) {
+        // SAFETY: a live object.
+        let block = unsafe { block_of(object.as_ptr()) };
+        Self::with(py, |state| state.died(block));
+    }
+
+    /// Forgets all objects.
+    pub fn clear(&self, py: Python<'_>) {
+        Self::with(py, |state| {
+            for (_, entry) in state.table.drain() {
+                if entry.index != NO_INDEX {
+                    state.dead.push(entry.index);
+                }
+            }
+            state.evicted.clear();
+            filter::clear();
+        });
+    }
+
+    /// Tells the index of each entry whose object has died or has been evicted or lost since this was last called.
+    pub fn each_dead(&self, py: Python<'_>, mut tell: impl FnMut(u32)) {
+        let dead = Self::with(py, |state| std::mem::take(&mut state.dead));
+        for index in dead {
+            tell(index);
+        }
+        // Room again for all that live.
+        Self::with(py, |state| state.dead.reserve(state.table.len()));
+    }
+
+    /// How many objects have entries.
+    #[must_use]
+    pub fn len(&self, py: Python<'_>) -> usize {
+        Self::with(py, |state| state.table.len())
+    }
+
+    /// Whether none has.
+    #[must_use]
+    pub fn is_empty(&self, py: Python<'_>) -> bool {
+        self.len(py) == 0
+    }
+
+    /// How many live objects have been forgotten because there were more than the limit.
+    #[must_use]
+    pub fn evicted(&self, py: Python<'_>) -> u64 {
+        Self::with(py, |state| state.evictions)
+    }
+
+    /// How many times all were forgotten because somebody had taken our hook out of the allocator.
+    #[must_use]
+    pub fn lost(&self, py: Python<'_>) -> u64 {
+        Self::with(py, |state| state.losses)
+    }
+
+    #[inline]
+    fn with<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
+        STATE.with(py, |state| match state {
+            Some(state) => f(state),
+            None => unreachable!("an Identities exists only while its state does"),
+        })
+    }
+}

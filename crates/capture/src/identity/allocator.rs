@@ -1,0 +1,297 @@
+//! CPython's functions that give object memory back, with a look at the address first.
+//!
+//! Only `free` and `realloc` of `PYMEM_DOMAIN_OBJ` are replaced (`PyMem_SetAllocator`, `Objects/obmalloc.c`); `malloc`, `calloc` and the
+//! context stay, so an interpreter on another thread that reads the five words while they change finds no mixture that does
+//! harm, and `sys._debugmallocstats`, which asks which `malloc` there is, says what it says without us.
+//!
+//! Others hook here too (`tracemalloc`, memory profilers). Who comes after us calls us; when it leaves, it puts us back. Who came before
+//! us throws us out when it leaves: [`Place::is_as_seen`] notices. We leave by restoring what we found, or, with others above us, by
+//! staying where we are and passing everything on.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi::{self, PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, PyMemAllocatorEx};
+use pyo3::{PyResult, Python};
+
+type Free = extern "C" fn(*mut c_void, *mut c_void);
+type Realloc = extern "C" fn(*mut c_void, *mut c_void, usize) -> *mut c_void;
+
+/// What a pair of functions of ours passes on to, fixed when it is first used.
+struct Original {
+    free: Free,
+    realloc: Realloc,
+}
+
+/// So many times may we be put on top of something that we have not been on top of.
+const LEVELS: usize = 6;
+static ORIGINALS: [OnceLock<Original>; LEVELS] = [const { OnceLock::new() }; LEVELS];
+const OURS: [(Free, Realloc); LEVELS] = [
+    (free::<0>, realloc::<0>),
+    (free::<1>, realloc::<1>),
+    (free::<2>, realloc::<2>),
+    (free::<3>, realloc::<3>),
+    (free::<4>, realloc::<4>),
+    (free::<5>, realloc::<5>),
+];
+
+/// An address that is freed to find out whether we are told.
+static EXPECTED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn free<const LEVEL: usize>(context: *mut c_void, block: *mut c_void) {
+    if super::filter::may_have(block as usize) {
+        freed(block as usize);
+    }
+    if let Some(original) = ORIGINALS[LEVEL].get() {
+        (original.free)(context, block);
+    }
+}
+
+extern "C" fn realloc<const LEVEL: usize>(
+    context: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    let Some(original) = ORIGINALS[LEVEL].get() else {
+        // Cannot be reached: it is set before the function is.
+        return std::ptr::null_mut();
+    };
+    let moved = (original.realloc)(context, block, size);
+    // Whoever gets the old block next must wait for the GIL. If there was no memory it is as it was.
+    if !moved.is_null() && super::filter::may_have(block as usize) {
+        freed(block as usize);
+    }
+    moved
+}
+
+#[cold]
+#[inline(never)]
+fn freed(block: usize) {
+    if EXPECTED.load(Relaxed) == block {
+        EXPECTED.store(0, Relaxed);
+    }
+    super::died(block);
+}
+
+fn current(_attached: Python<'_>) -> PyMemAllocatorEx {
+    let mut now = PyMemAllocatorEx {
+        ctx: std::ptr::null_mut(),
+        malloc: None,
+        calloc: None,
+        realloc: None,
+        free: None,
+    };
+    // SAFETY: the thread is attached; the function fills the struct (3.11-3.15).
+    unsafe { ffi::PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &raw mut now) };
+    now
+}
+
+fn set(_attached: Python<'_>, mut now: PyMemAllocatorEx) {
+    // SAFETY: the thread is attached. The five words are those of `current` but for functions that call what they replace, with its own
+    // context, so what has been allocated before can be freed after and the other way round.
+    unsafe { ffi::PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &raw mut now) };
+}
+
+/// Whether objects that are freed come by here, whoever may be above us.
+pub(super) fn is_called(_attached: Python<'_>) -> bool {
+    // SAFETY: the thread is attached; memory of our own.
+    let block = unsafe { ffi::PyObject_Malloc(16) };
+    if block.is_null() {
+        return false;
+    }
+    EXPECTED.store(block as usize, Relaxed);
+    super::filter::add(block as usize);
+    // SAFETY: it has just been allocated.
+    unsafe { ffi::PyObject_Free(block) };
+    super::filter::remove(block as usize);
+    EXPECTED.swap(0, Relaxed) == 0
+}
+
+/// Where CPython keeps its `free`, once it has been looked for.
+static WORD: OnceLock<Option<&'static AtomicUsize>> = OnceLock::new();
+
+/// Where we stand.
+pub(super) struct Place {
+    word: Option<&'static AtomicUsize>,
+    /// CPython's `free` when we were last sure that we are called.
+    seen: usize,
+}
+
+impl Place {
+    /// Puts our functions in place, if they are not called already.
+    ///
+    /// # Errors
+    /// `RuntimeError`: we have been put on top of [`LEVELS`] others.
+    pub(super) fn take(py: Python<'_>) -> PyResult<Self> {
+        if !is_called(py) {
+            let now = current(py);
+            let (Some(free), Some(realloc)) = (now.free, now.realloc) else {
+                return Err(PyRuntimeError::new_err(
+                    "debugop does not know this allocator",
+                ));
+            };
+            let same = |original: &Original| {
+                std::ptr::fn_addr_eq(original.free, free)
+                    && std::ptr::fn_addr_eq(original.realloc, realloc)
+            };
+            let level = ORIGINALS.iter().position(|place| {
+                let _ = place.set(Original { free, realloc });
+                place.get().is_some_and(same)
+            });
+            let Some(level) = level else {
+                return Err(PyRuntimeError::new_err(
+                    "debugop has been put on top of too many other hooks of the memory allocator",
+                ));
+            };
+            let (free, realloc) = OURS[level];
+            let ours = PyMemAllocatorEx {
+                free: Some(free),
+                realloc: Some(realloc),
+                ..now
+            };
+            set(py, ours);
+            WORD.get_or_init(|| find(&ours));
+            if !is_called(py) {
+                set(py, now);
+                return Err(PyRuntimeError::new_err(
+                    "debugop does not know this interpreter: its allocator does not call what PyMem_SetAllocator sets",
+                ));
+            }
+        }
+        let word = WORD.get().copied().flatten();
+        let mut place = Self { word, seen: 0 };
+        place.seen = place.now(py);
+        Ok(place)
+    }
+
+    fn now(&self, py: Python<'_>) -> usize {
+        match self.word {
+            Some(word) => word.load(Relaxed),
+            None => current(py).free.map_or(0, |free| free as usize),
+        }
+    }
+
+    /// Whether CPython calls what it called when this was made. If not, [`is_called`] knows more.
+    #[inline]
+    pub(super) fn is_as_seen(&self, py: Python<'_>) -> bool {
+        self.now(py) == self.seen
+    }
+
+    /// Puts back what was there, unless somebody has hooked over us.
+    pub(super) fn leave(py: Python<'_>) {
+        let now = current(py);
+        let level = OURS.iter().position(|ours| {
+            now.free
+                .is_some_and(|free| std::ptr::fn_addr_eq(free, ours.0))
+        });
+        if let Some(original) = level.and_then(|level| ORIGINALS[level].get()) {
+            set(
+                py,
+                PyMemAllocatorEx {
+                    free: Some(original.free),
+                    realloc: Some(original.realloc),
+                    ..now
+                },
+            );
+        }
+    }
+}
+
+/// Where the interpreter keeps the five words of its object allocator: in its writable data, found by what has just been set. So
+/// it can be looked at without calling a function, which takes a lock in 3.13+. `None` if it is not found exactly once.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn find(ours: &PyMemAllocatorEx) -> Option<&'static AtomicUsize> {
+    /// `Elf64_Phdr` (`elf.h`).
+    #[repr(C)]
+    struct Header {
+        kind: u32,
+        flags: u32,
+        offset: u64,
+        address: u64,
+        physical: u64,
+        in_file: u64,
+        size: u64,
+        alignment: u64,
+    }
+    /// `struct dl_phdr_info` (`link.h`) up to `dlpi_phnum`.
+    #[repr(C)]
+    struct Info {
+        base: usize,
+        name: *const std::ffi::c_char,
+        headers: *const Header,
+        count: u16,
+    }
+    type Each = unsafe extern "C" fn(*const Info, usize, *mut c_void) -> c_int;
+    unsafe extern "C" {
+        fn dl_iterate_phdr(each: Each, data: *mut c_void) -> c_int;
+    }
+    const LOADED: u32 = 1;
+    const WRITABLE: u32 = 2;
+
+    struct Search {
+        words: [usize; 5],
+        found: Vec<&'static AtomicUsize>,
+    }
+
+    unsafe extern "C" fn each(info: *const Info, _size: usize, data: *mut c_void) -> c_int {
+        // SAFETY: `dl_iterate_phdr` passes a valid struct and our pointer.
+        let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+        // SAFETY: the program headers are mapped as long as the object is.
+        let headers =
+            unsafe { std::slice::from_raw_parts(info.headers, usize::from(info.count)) };
+        let span = |header: &Header| {
+            let start = info.base + usize::try_from(header.address).unwrap_or(usize::MAX / 2);
+            start..start + usize::try_from(header.size).unwrap_or(0)
+        };
+        let loaded = || headers.iter().filter(|header| header.kind == LOADED);
+        let interpreter = ffi::PyMem_SetAllocator as *const () as usize;
+        if !loaded().any(|header| span(header).contains(&interpreter)) {
+            return 0;
+        }
+        for header in loaded().filter(|header| header.flags & WRITABLE != 0) {
+            let span = span(header);
+            let first = span.start.next_multiple_of(8);
+            let count = span.end.saturating_sub(first) / 8;
+            // SAFETY: the segment is mapped, readable and writable, as long as the interpreter is loaded; words that other threads
+            // write meanwhile are read as atomics.
+            let words =
+                unsafe { std::slice::from_raw_parts(first as *const AtomicUsize, count) };
+            for five in words.windows(5) {
+                if five
+                    .iter()
+                    .zip(&search.words)
+                    .all(|(word, wanted)| word.load(Relaxed) == *wanted)
+                {
+                    search.found.push(&five[4]);
+                }
+            }
+        }
+        1
+    }
+
+    let address = |function: Option<*const ()>| function.map_or(0, |function| function as usize);
+    let mut search = Search {
+        words: [
+            ours.ctx as usize,
+            address(ours.malloc.map(|function| function as *const ())),
+            address(ours.calloc.map(|function| function as *const ())),
+            address(ours.realloc.map(|function| function as *const ())),
+            address(ours.free.map(|function| function as *const ())),
+        ],
+        found: Vec::new(),
+    };
+    // SAFETY: the callback has the right signature, and the data lives as long as the call.
+    unsafe { dl_iterate_phdr(each, (&raw mut search).cast()) };
+    match search.found[..] {
+        [word] => Some(word),
+        _ => None,
+    }
+}
+
+/// Elsewhere the allocator is asked for by its function.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+fn find(_ours: &PyMemAllocatorEx) -> Option<&'static AtomicUsize> {
+    None
+}

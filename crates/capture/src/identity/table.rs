@@ -1,0 +1,278 @@
+//! From addresses to entries: open addressing with linear probing, removal by shifting back, bounded by a clock.
+
+use std::num::NonZeroU64;
+
+/// An [`Entry::index`] that means nothing.
+pub const NO_INDEX: u32 = u32::MAX;
+
+/// What is known of a live object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The object's number, never used for another.
+    pub id: NonZeroU64,
+    /// The recorder's own.
+    pub epoch: u32,
+    /// The recorder's own; it is told when the object has died ([`super::Identities::each_dead`]), unless it is [`NO_INDEX`].
+    pub index: u32,
+}
+
+/// A place of the table. `key` is the address; 0: empty; its lowest bit, which no address has: looked up since the clock's hand came by.
+#[derive(Clone, Copy)]
+struct Slot {
+    key: usize,
+    id: u64,
+    epoch: u32,
+    index: u32,
+}
+
+const SEEN: usize = 1;
+const EMPTY: Slot = Slot {
+    key: 0,
+    id: 0,
+    epoch: 0,
+    index: 0,
+};
+
+impl Slot {
+    #[inline]
+    fn address(self) -> usize {
+        self.key & !SEEN
+    }
+
+    #[inline]
+    fn entry(self) -> Entry {
+        Entry {
+            id: NonZeroU64::new(self.id).unwrap_or(NonZeroU64::MIN),
+            epoch: self.epoch,
+            index: self.index,
+        }
+    }
+}
+
+/// Addresses are even and not 0.
+#[derive(Default)]
+pub(super) struct Table {
+    /// A power of two of them, or none; at most three quarters are in use.
+    slots: Vec<Slot>,
+    len: usize,
+    hand: usize,
+}
+
+const FIRST: usize = 1 << 10;
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn home(&self, address: usize) -> usize {
+        // Fibonacci hashing; blocks are multiples of 16.
+        let mixed = ((address as u64) >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as usize & (self.slots.len() - 1)
+    }
+
+    #[inline]
+    fn find(&self, address: usize) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut place = self.home(address);
+        loop {
+            let key = self.slots[place & mask].key;
+            if key & !SEEN == address {
+                return Some(place & mask);
+            }
+            if key == 0 {
+                return None;
+            }
+            place += 1;
+        }
+    }
+
+    #[inline]
+    pub(super) fn lookup(&mut self, address: usize) -> Option<Entry> {
+        let place = self.find(address)?;
+        let slot = &mut self.slots[place];
+        slot.key |= SEEN;
+        Some(slot.entry())
+    }
+
+    /// Changes an entry that is there; whether it is.
+    pub(super) fn update(&mut self, address: usize, entry: Entry) -> bool {
+        let Some(place) = self.find(address) else {
+            return false;
+        };
+        self.slots[place] = Slot {
+            key: address | SEEN,
+            id: entry.id.get(),
+            epoch: entry.epoch,
+            index: entry.index,
+        };
+        true
+    }
+
+    /// Adds an entry that is not there.
+    pub(super) fn insert(&mut self, address: usize, entry: Entry) {
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        self.len += 1;
+        self.place(Slot {
+            key: address,
+            id: entry.id.get(),
+            epoch: entry.epoch,
+            index: entry.index,
+        });
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(FIRST);
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; size]);
+        self.hand = 0;
+        for slot in old.into_iter().filter(|slot| slot.key != 0) {
+            self.place(slot);
+        }
+    }
+
+    fn place(&mut self, slot: Slot) {
+        let mask = self.slots.len() - 1;
+        let mut place = self.home(slot.address()) & mask;
+        while self.slots[place].key != 0 {
+            place = (place + 1) & mask;
+        }
+        self.slots[place] = slot;
+    }
+
+    /// Takes an entry out. Does not allocate.
+    pub(super) fn remove(&mut self, address: usize) -> Option<Entry> {
+        let place = self.find(address)?;
+        Some(self.take(place).1)
+    }
+
+    fn take(&mut self, mut hole: usize) -> (usize, Entry) {
+        let mask = self.slots.len() - 1;
+        let taken = self.slots[hole];
+        self.len -= 1;
+        let mut next = (hole + 1) & mask;
+        // What follows moves back unless that would put it before its home.
+        while self.slots[next].key != 0 {
+            let home = self.home(self.slots[next].address());
+            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(hole) & mask) {
+                self.slots[hole] = self.slots[next];
+                hole = next;
+            }
+            next = (next + 1) & mask;
+        }
+        self.slots[hole] = EMPTY;
+        (taken.address(), taken.entry())
+    }
+
+    /// Takes out one that has not been looked up for a while; `None` if the table is empty.
+    pub(super) fn evict(&mut self) -> Option<(usize, Entry)> {
+        if self.len == 0 {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        loop {
+            let place = self.hand & mask;
+            let slot = &mut self.slots[place];
+            if slot.key & SEEN != 0 {
+                slot.key &= !SEEN;
+            } else if slot.key != 0 {
+                // The hand stays: another may have moved to its place.
+                return Some(self.take(place));
+            }
+            self.hand = place + 1;
+        }
+    }
+
+    /// Empties the table and gives its memory back.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (usize, Entry)> + use<> {
+        let old = std::mem::take(self);
+        let slots = old.slots.into_iter().filter(|slot| slot.key != 0);
+        slots.map(|slot| (slot.address(), slot.entry()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn entry(id: u64) -> Entry {
+        Entry {
+            id: NonZeroU64::new(id).unwrap(),
+            epoch: u32::try_from(id % 7).unwrap(),
+            index: u32::try_from(id % 11).unwrap(),
+        }
+    }
+
+    /// The same numbers each time: xorshift.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self, below: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % below
+        }
+    }
+
+    /// Any sequence of operations gives what a map of the standard library gives.
+    #[test]
+    fn is_a_map() {
+        for (seed, addresses) in [(1, 40), (2, 900), (3, 5_000), (4, 100_000)] {
+            let mut random = Random(seed);
+            let (mut table, mut model) = (Table::default(), HashMap::new());
+            for id in 1..60_000 {
+                let address = usize::try_from(random.next(addresses) * 16 + 16).unwrap();
+                match random.next(4) {
+                    0 | 1 if !model.contains_key(&address) => {
+                        table.insert(address, entry(id));
+                        model.insert(address, entry(id));
+                    }
+                    1 => {
+                        let there = model.contains_key(&address);
+                        assert_eq!(table.update(address, entry(id)), there);
+                        model.insert(address, entry(id)).unwrap();
+                    }
+                    2 => assert_eq!(table.remove(address), model.remove(&address)),
+                    _ => assert_eq!(table.lookup(address), model.get(&address).copied()),
+                }
+                assert_eq!(table.len(), model.len());
+            }
+            let mut left: Vec<_> = table.drain().collect();
+            left.sort_by_key(|one| one.0);
+            let mut expected: Vec<_> = model.into_iter().collect();
+            expected.sort_by_key(|one| one.0);
+            assert_eq!(left, expected);
+            assert_eq!(table.len(), 0);
+        }
+    }
+
+    /// Every entry is evicted exactly once, and those in use last.
+    #[test]
+    fn evicts_what_is_not_in_use() {
+        let mut table = Table::default();
+        for id in 1..=1000 {
+            table.insert(usize::try_from(id).unwrap() * 48, entry(id));
+        }
+        for id in 1..=500 {
+            assert_eq!(table.lookup(id * 48), Some(entry(id as u64)));
+        }
+        let evicted: Vec<_> = std::iter::from_fn(|| table.evict()).collect();
+        assert_eq!(evicted.len(), 1000);
+        let mut addresses: Vec<_> = evicted.iter().map(|one| one.0).collect();
+        // The first time round only what has not been looked up goes, but for what moves back over the hand.
+        let early = addresses[..500]
+            .iter()
+            .filter(|&&address| address <= 500 * 48);
+        assert!(early.count() < 20);
+        addresses.sort_unstable();
+        assert_eq!(addresses, (1..=1000).map(|id| id * 48).collect::<Vec<_>>());
+        assert!(table.evict().is_none());
+    }
+}

@@ -1,0 +1,214 @@
+//! What a probe does when it is executed: the steps of its site, told to the hooks.
+
+use std::sync::Arc;
+
+use debugop_bytecode::InstrIdx;
+use pyo3::Python;
+
+use super::{ProbedCode, SiteInfo, SiteKind};
+use crate::event::{Event, EventKind, Raised};
+use crate::frame::{CodeShape, Frame};
+use crate::native::Native;
+use crate::ring::TopOfStack;
+use crate::tracer::{Hook, Tracer};
+
+impl ProbedCode {
+    /// Does all there is to do at `site`, if that is native; the first thing that a probe asks.
+    #[inline]
+    pub(crate) fn fire_natively(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> bool {
+        self.native.with(py, |tracer| {
+            let Some(tracer) = tracer else { return false };
+            match tracer.native() {
+                None => false,
+                Some(Native::Count) => {
+                    tracer.count(py, site.steps);
+                    true
+                }
+                Some(Native::Record) => true,
+                Some(Native::TopOfStack(ring)) => self.encode(py, site, tracer, ring),
+            }
+        })
+    }
+
+    /// Hands the steps of `site` to `ring`; false if there is none.
+    #[inline]
+    fn encode(&self, py: Python<'_>, site: &SiteInfo, tracer: &Tracer, ring: &TopOfStack) -> bool {
+        let (Some((frame, shape)), Some(depth)) = (self.running(py), site.depth) else {
+            return false;
+        };
+        let top = |depth: u32| Some(frame.glance(py, shape, depth.checked_sub(1)?));
+        let code = self.original.as_ptr() as u64;
+        ring.step(py, code, site.first, top(depth.get() - 1));
+        if site.further.1 > 0 {
+            for &instruction in self.further(site) {
+                if let Some(depth) = self.analysis.depth(instruction) {
+                    ring.step(py, code, instruction, top(depth));
+                }
+            }
+        }
+        tracer.count(py, site.steps);
+        true
+    }
+
+    /// Runs the hooks of the site that has just been reached by the running frame.
+    #[inline]
+    pub(crate) fn fire(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> Result<(), Raised> {
+        match self.running(py) {
+            Some((frame, shape)) => self.fire_all(py, frame, shape, site),
+            None => Ok(()),
+        }
+    }
+
+    /// The running frame, if it runs this code.
+    #[inline]
+    fn running<'py>(&self, py: Python<'py>) -> Option<(Frame<'py>, &CodeShape)> {
+        let (frame, shape) = (Frame::current(py)?, self.shape.get()?);
+        // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
+        // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so
+        // its address is its own.
+        frame.has_shape(shape).then_some((frame, shape))
+    }
+
+    fn fire_all(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        shape: &CodeShape,
+        site: &SiteInfo,
+    ) -> Result<(), Raised> {
+        let Some(hooks) = self.hooks.cloned(py) else {
+            return Ok(());
+        };
+        match site.kind {
+            SiteKind::Step => {
+                if let Some(depth) = site.depth {
+                    let (kind, instruction) = (EventKind::Instruction, site.first);
+                    fire_hooks(
+                        py,
+                        &hooks,
+                        &Event {
+                            kind,
+                            code: self,
+                            instruction,
+                            frame,
+                            shape,
+                            depth: depth.get() - 1,
+                        },
+                    )?;
+                }
+                for &instruction in self.further(site) {
+                    let Some(depth) = self.analysis.depth(instruction) else {
+                        continue;
+                    };
+                    fire_hooks(
+                        py,
+                        &hooks,
+                        &Event {
+                            kind: EventKind::Instruction,
+                            code: self,
+                            instruction,
+                            frame,
+                            shape,
+                            depth,
+                        },
+                    )?;
+                }
+                Ok(())
+            }
+            SiteKind::Unwind => {
+                let instruction = self
+                    .raising_instruction(py, frame, shape)
+                    .unwrap_or(site.first);
+                fire_hooks(
+                    py,
+                    &hooks,
+                    &Event {
+                        kind: EventKind::Unwind,
+                        code: self,
+                        instruction,
+                        frame,
+                        shape,
+                        depth: 0,
+                    },
+                )
+            }
+        }
+    }
+
+    /// Runs the hooks for an instruction of observed code that `frame` is about to execute, if it is a step.
+    #[inline]
+    pub(crate) fn fire_step(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        instruction: InstrIdx,
+    ) -> Result<(), Raised> {
+        if self.reported.get(instruction.0 as usize) != Some(&true) {
+            return Ok(());
+        }
+        let depth = self.analysis.depth(instruction).unwrap_or_default();
+        self.fire_observed(py, frame, EventKind::Instruction, instruction, depth)
+    }
+
+    /// Runs the hooks for an exception that `instruction` of observed code raised and that is leaving `frame`.
+    pub(crate) fn fire_unwind(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        instruction: InstrIdx,
+    ) -> Result<(), Raised> {
+        // A generator that never started has no step, and no DEBUG_OP sees an exception that is thrown into it.
+        if self
+            .analysis
+            .first_resume()
+            .is_none_or(|first| instruction < first)
+        {
+            return Ok(());
+        }
+        self.fire_observed(py, frame, EventKind::Unwind, instruction, 0)
+    }
+
+    #[inline]
+    fn fire_observed(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        kind: EventKind,
+        instruction: InstrIdx,
+        depth: u32,
+    ) -> Result<(), Raised> {
+        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else {
+            return Ok(());
+        };
+        if !frame.has_shape(shape) {
+            return Ok(());
+        }
+        fire_hooks(
+            py,
+            &hooks,
+            &Event {
+                kind,
+                code: self,
+                instruction,
+                frame,
+                shape,
+                depth,
+            },
+        )
+    }
+
+    /// The instructions after the first that `site` speaks for.
+    #[inline]
+    fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
+        let (start, count) = (site.further.0 as usize, site.further.1 as usize);
+        self.further.get(start..start + count).unwrap_or_default()
+    }
+}
+
+#[inline]
+fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> Result<(), Raised> {
+    for hook in hooks {
+        hook.fire(py, event)?;
+    }
+    Ok(())
+}
