@@ -45,6 +45,7 @@ from debugop._core import VERSION as __version__  # noqa: E402
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
+    from debugop._record import record
     from debugop._trace import Follow, Trace, trace
     from debugop._whole import start, stop
 
@@ -77,13 +78,21 @@ __all__ = [
     "line",
     "module",
     "opcode",
+    "record",
     "start",
     "stop",
     "trace",
 ]
 
 # Imported when they are asked for: the command `debugop` needs none of them, and they import much of the standard library.
-_LATER = {"Follow": "_trace", "Trace": "_trace", "trace": "_trace", "start": "_whole", "stop": "_whole"}
+_LATER = {
+    "Follow": "_trace",
+    "Trace": "_trace",
+    "record": "_record",
+    "start": "_whole",
+    "stop": "_whole",
+    "trace": "_trace",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -470,6 +470,8 @@ class SelfcheckRequest:
     @property
     def args(self) -> list[str]: ...
     @property
+    def record(self) -> bool: ...
+    @property
     def options(self) -> list[str]: ...
 
 @final
@@ -487,7 +489,9 @@ class Run:
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
-def parse_command_line(argv: Sequence[str], color: bool) -> RunRequest | SelfcheckRequest | tuple[str, bool, int]:
+def parse_command_line(argv: Sequence[str], color: bool) -> (
+    RunRequest | RecordRequest | SelfcheckRequest | tuple[str, bool, int]
+):
     """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
@@ -495,3 +499,55 @@ def report_uncaught(error: BaseException) -> None:
 
 def run_file(path: str, filename: str, globals: dict[str, Any]) -> None:
     """Read, compile and run a source file by the interpreter's own way for scripts, untraced, in `globals`."""
+
+@final
+class RecordRequest:
+    """A parsed `debugop record`."""
+
+    @property
+    def target(self) -> tuple[str, str]: ...
+    @property
+    def args(self) -> list[str]: ...
+    @property
+    def children(self) -> bool: ...
+    def open(self, libraries: Sequence[str], own: Sequence[str]) -> Recording: ...
+
+@final
+class Recording:
+    """A recording that is being made."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def said(self) -> str | None: ...
+    def begin(self, code: CodeType, sources: Sequence[tuple[str, str]]) -> CodeType: ...
+    def begin_here(self) -> None: ...
+    @staticmethod
+    def execute(code: CodeType, globals: dict[str, Any]) -> BaseException | None: ...
+    def execute_by(self, function: FunctionType, args: tuple[object, ...]) -> BaseException | None: ...
+    def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
+    def detach(self) -> None: ...
+    def restart(self) -> None: ...
+    def follow_children(self, directory: str) -> None: ...
+    def flush(self) -> None: ...
+    def finish(self) -> str | None: ...
+
+def start_recording(
+    path: str,
+    *,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    all: bool,
+    redact: Sequence[str],
+    items: int,
+    length: int,
+    bits: int,
+    depth: int,
+    ring: int | None,
+    libraries: Sequence[str],
+    own: Sequence[str],
+) -> Recording:
+    """Open a recording, which `begin_here` begins. OSError if the file cannot be written, RuntimeError if something is in the way."""
+
+def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
+    """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""

@@ -42,7 +42,7 @@ def child(first: list) -> None:
     sys.path[:0] = first
     own = len(sys.argv) + 2  # -c, the text, the directory, and what is in sys.argv after its first
     parsed = _core.parse_command_line(["debugop", *sys.argv[1:]], False)
-    if isinstance(parsed, _core.RunRequest):
+    if isinstance(parsed, (_core.RunRequest, _core.RecordRequest)):
         kind, text = parsed.target
         option = {"module": ["-m"], "command": ["-c"]}.get(kind, [])
         sys.orig_argv[-own:] = [*option, text, *parsed.args]
@@ -55,6 +55,10 @@ def carry_out(parsed) -> int:
         text, to_stderr, status = parsed
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
     if isinstance(parsed, _core.SelfcheckRequest):
+        if parsed.record:
+            from debugop import _recordcheck
+
+            return _recordcheck.main(parsed)
         from debugop import _selfcheck
 
         return _selfcheck.main(parsed)
@@ -87,7 +91,8 @@ def run(request) -> int:
     try:
         report = request.open(library_directories(), own_directories())
     except OSError as error:
-        raise CannotRun(f"cannot write the report to {error.filename!r}: {error.strerror}", 2) from None
+        what = "recording" if isinstance(request, _core.RecordRequest) else "report"
+        raise CannotRun(f"cannot write the {what} to {error.filename!r}: {error.strerror}", 2) from None
     except (ValueError, RuntimeError) as error:
         raise CannotRun(str(error), 2) from None
     if kind == "command" and sys.version_info >= (3, 14) and may_be_indented(text):
@@ -118,8 +123,12 @@ def may_be_indented(text: str) -> bool:
 def finish(report, _launcher) -> None:
     """End the report, and say what was wrong with its output."""
     problem = report.finish()
+    what = "recording" if isinstance(report, _core.Recording) else "report"
     if problem:
-        show(f"debugop: the report is not complete: {problem}\n", sys.__stderr__, 0)
+        show(f"debugop: the {what} is not complete: {problem}\n", sys.__stderr__, 0)
+    said = getattr(report, "said", None)
+    if said:
+        show(f"debugop: {said}\n", sys.__stderr__, 0)
 
 
 def forget_imports() -> None:

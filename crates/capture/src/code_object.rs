@@ -10,7 +10,7 @@ use crate::layout::{CodeHead, VERSION};
 use crate::names;
 
 /// The fields of `code` that never change.
-fn head<'a>(code: &'a Bound<'_, PyCode>) -> &'a CodeHead {
+pub(crate) fn head<'a>(code: &'a Bound<'_, PyCode>) -> &'a CodeHead {
     // SAFETY: a live code object, which begins so; what is read of it is not written any more. Offsets are checked on each version by
     // `python/tests/test_layout.py`.
     unsafe { &*code.as_ptr().cast::<CodeHead>() }

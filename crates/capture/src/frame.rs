@@ -10,6 +10,9 @@ use crate::gil::GilCell;
 use crate::layout::slot::{self, Content, Slot};
 use crate::layout::{CodeObject, FrameObject, InterpreterFrame, ThreadState, owner_is_python};
 
+/// `FRAME_OWNED_BY_GENERATOR` (`Include/internal/pycore_frame.h`, 3.14+ `pycore_interpframe_structs.h`), the same in 3.11-3.15.
+const OWNED_BY_GENERATOR: i8 = 1;
+
 /// What a value-stack slot holds.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -81,6 +84,58 @@ impl<'py> Frame<'py> {
             frame.instruction().byte_offset_from(first)
         };
         u32::try_from(bytes).ok()
+    }
+
+    /// The frame at `raw` on the thread with the state `thread`.
+    ///
+    /// # Safety
+    /// Both are alive for as long as the GIL is held, and the frame has begun to run its code.
+    #[inline]
+    pub(crate) unsafe fn at(raw: NonNull<InterpreterFrame>, thread: NonNull<ThreadState>) -> Self {
+        Self {
+            raw,
+            thread,
+            scope: PhantomData,
+        }
+    }
+
+    /// Whether a generator or coroutine owns the frame, so that it can be suspended and go on.
+    #[inline]
+    pub(crate) fn is_generators(self) -> bool {
+        self.get().owner == OWNED_BY_GENERATOR
+    }
+
+    /// Whether it runs a code object; the interpreter has frames of its own between others.
+    pub(crate) fn is_pythons(self) -> bool {
+        owner_is_python(self.get().owner)
+    }
+
+    /// The frame below, if it called this one itself, and not C code that it called.
+    #[inline]
+    pub(crate) fn direct_caller(self) -> Option<Self> {
+        let frame = self.get();
+        if frame.is_entry() {
+            return None;
+        }
+        let below = Self {
+            raw: NonNull::new(frame.previous)?,
+            ..self
+        };
+        owner_is_python(below.get().owner).then_some(below)
+    }
+
+    /// Slot `index` of localsplus, which goes on into the value stack.
+    ///
+    /// # Safety
+    /// The frame's code has so many slots, and the slot is a local or below the depth of the stack.
+    #[inline]
+    pub(crate) unsafe fn local(self, index: u32) -> Content {
+        let base = self.raw.as_ptr();
+        // SAFETY: by the contract above; locals are initialised when the frame is made.
+        unsafe {
+            let first = std::ptr::addr_of!((*base).localsplus).cast::<Slot>();
+            slot::content(*first.add(index as usize))
+        }
     }
 
     #[inline]

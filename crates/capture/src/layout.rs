@@ -41,6 +41,8 @@ mod int;
 mod int;
 
 pub(crate) use code::CodeHead;
+pub(crate) mod objects;
+
 pub use current::VERSION;
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
@@ -106,6 +108,10 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             offset_of!(ThreadState, thread_id),
         ),
         (
+            "PyThreadState.native_thread_id",
+            offset_of!(ThreadState, native_thread_id),
+        ),
+        (
             "PyFunctionObject.func_code",
             offset_of!(FunctionObject, func_code),
         ),
@@ -153,5 +159,6 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
     ]);
     all.extend(current::version_offsets());
     all.extend(int::offsets());
+    all.extend(objects::offsets());
     all
 }

@@ -38,6 +38,7 @@ pub mod op_target;
 #[cfg(not(Py_3_12))]
 mod precall;
 mod probed;
+pub mod recorder;
 mod references;
 mod registry;
 mod replace;

@@ -13,4 +13,6 @@ pub enum Native {
     Count,
     /// Encodes the top of the value stack.
     TopOfStack(Arc<TopOfStack>),
+    /// Nothing here: planned sites tell the recorder themselves ([`crate::recorder`]).
+    Record,
 }

@@ -21,6 +21,7 @@ use crate::extra;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::recorder::{self, Density, PlannedCode};
 use crate::site::Block;
 use crate::tracer::{Hook, Tracer};
 
@@ -44,6 +45,24 @@ pub(crate) struct SiteInfo {
 impl SiteInfo {
     /// In place of a depth: it stands in the handler of exceptions that leave the frame.
     const UNWIND: u32 = u32::MAX;
+    /// In place of a depth: it reports no step.
+    const SILENT: u32 = u32::MAX - 1;
+
+    /// A site that reports no step and stands before this instruction, or after the one before it.
+    fn silent(first: InstrIdx) -> Self {
+        Self {
+            first,
+            further: 0,
+            count: 0,
+            depth: Self::SILENT,
+        }
+    }
+
+    /// Whether it reports no step.
+    #[inline]
+    pub(crate) fn is_silent(self) -> bool {
+        self.depth == Self::SILENT
+    }
 
     /// How many steps it tells of; an exception that leaves is one.
     #[inline]
@@ -86,6 +105,10 @@ pub struct ProbedCode {
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
+    /// Whether its sites report every step, or a recorder's only.
+    reports_steps: bool,
+    /// What a recorder needs, if it has planned sites.
+    planned: OnceLock<Box<PlannedCode>>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
     copy: GilCell<usize>,
     hooks: GilCell<Option<Rc<[Hook]>>>,
@@ -113,6 +136,23 @@ impl ProbedCode {
     /// The probed copy is about to die.
     pub(crate) fn lose_copy(&self, py: Python<'_>) {
         self.copy.set(py, 0);
+        if let Some(planned) = self.planned.get() {
+            planned.set_copy(0);
+        }
+    }
+
+    /// Whether its probes stand where those of new copies do.
+    pub(crate) fn suits(&self, py: Python<'_>) -> bool {
+        match recorder::density(py) {
+            Density::Steps => self.reports_steps,
+            Density::Planned => self.planned().is_some(),
+            Density::Both => self.reports_steps && self.planned().is_some(),
+        }
+    }
+
+    /// What a recorder needs, if it has planned sites.
+    pub(crate) fn planned(&self) -> Option<&PlannedCode> {
+        self.planned.get().map(|planned| &**planned)
     }
 
     /// The memory of its sites.
@@ -183,7 +223,13 @@ impl ProbedCode {
             let original = self.original(py);
             let fields = CodeFields::read(original).expect("it was read before");
             let constants = code_object::consts(original).len();
-            let inserted = make::insert_probes(&fields, self.analysis(), constants);
+            let analysis = self.analysis();
+            let plan = self
+                .planned()
+                .and_then(|_| make::plan(original, analysis).ok());
+            let plan = plan.as_ref();
+            let inserted =
+                make::insert_probes(&fields, analysis, constants, self.reports_steps, plan);
             inserted.expect("they were inserted before").1
         });
         Some(self.map.get_or_init(|| map))
@@ -243,6 +289,8 @@ impl ProbedCode {
     pub(crate) fn describe_site(&self, site: SiteInfo) -> String {
         let place = if site.is_unwind() {
             "for exceptions that leave".to_owned()
+        } else if site.is_silent() {
+            "for the recorder".to_owned()
         } else {
             let instruction = self.analysis().get(site.first);
             let name = instruction.opcode.name(VERSION);

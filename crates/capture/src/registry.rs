@@ -63,7 +63,7 @@ pub(crate) fn find<'py>(
     if let Some(entry) = copy_of {
         return Some((entry, code.clone()));
     }
-    let entry = probed?;
+    let entry = probed.filter(|entry| entry.suits(py))?;
     let copy = entry.probed(py)?;
     Some((entry, copy))
 }
@@ -88,7 +88,14 @@ pub(crate) fn obtain_nested<'py>(
     wants: WantsNested<'_>,
     nesting: u32,
 ) -> Result<(Arc<ProbedCode>, Bound<'py, PyCode>), ProbeError> {
-    if let Some(existing) = find(code) {
+    let found = find(code);
+    let original = match &found {
+        // Made when something else was wanted of copies; a frame or somebody who took it out of one still has it.
+        Some((entry, _)) if !entry.suits(code.py()) => Some(entry.original(code.py()).clone()),
+        _ => None,
+    };
+    let code = original.as_ref().unwrap_or(code);
+    if let Some(existing) = found.filter(|_| original.is_none()).or_else(|| find(code)) {
         return Ok(existing);
     }
     replace::watch(code.py())?;

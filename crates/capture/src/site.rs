@@ -18,6 +18,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::event::Raised;
 use crate::probed::{ProbedCode, SiteInfo};
+use crate::recorder::{self, PlannedSite};
 
 /// Instance layout of `debugop.Site`.
 #[repr(C)]
@@ -27,6 +28,8 @@ struct SiteObject {
     code: *const ProbedCode,
     /// What it reports, here so that executing it touches no more memory than needed.
     info: SiteInfo,
+    /// What a recorder does here, or NULL. Belongs to `code`.
+    planned: *const PlannedSite,
 }
 
 /// The memory of a code object's sites, which are made together and die one by one. Belongs to the code object, of which they have one
@@ -135,10 +138,11 @@ impl InvertType {
 ///
 /// # Errors
 /// `MemoryError`.
-pub(crate) fn new_sites<'py>(
+pub(crate) fn new_sites<'a, 'py>(
     py: Python<'py>,
     code: &Arc<ProbedCode>,
     infos: &[SiteInfo],
+    planned: impl Fn(usize) -> Option<&'a PlannedSite>,
     mut take: impl FnMut(Bound<'py, PyAny>),
 ) -> PyResult<()> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
@@ -168,6 +172,8 @@ pub(crate) fn new_sites<'py>(
             let site = first.add(number).as_ptr();
             (&raw mut (*site).code).write(share);
             (&raw mut (*site).info).write(info);
+            let planned = planned(number).map_or(std::ptr::null(), std::ptr::from_ref);
+            (&raw mut (*site).planned).write(planned);
             let site = ffi::PyObject_Init(site.cast(), site_type);
             take(Bound::from_owned_ptr(py, site));
         }
@@ -233,6 +239,15 @@ unsafe extern "C" fn reduce(
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
+    // SAFETY: it belongs to the code, which the site keeps alive.
+    if let Some(planned) = unsafe { site.planned.as_ref() } {
+        if catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err() {
+            recorder::give_up(py);
+        }
+        if site.info.is_silent() {
+            return none();
+        }
+    }
     // SAFETY: the share of the site's block in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
     if code.fire_natively(py, &site.info) {

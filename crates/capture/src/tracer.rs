@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use debugop_bytecode::InstrIdx;
 use debugop_filter::{CodeFilter, Decision, Predicate, StepFacts};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 
@@ -19,6 +20,7 @@ use crate::handled;
 use crate::layout::VERSION;
 use crate::native::Native;
 use crate::probed::{ProbeError, ProbedCode};
+use crate::recorder;
 use crate::registry;
 use observing::Observing;
 
@@ -249,6 +251,7 @@ impl Tracer {
             self.observe(py, code, module, Some(0))?;
             return Ok(code.clone());
         }
+        self.check_density(py)?;
         let everywhere = self.everywhere();
         let wants = |nested: &Bound<'_, PyCode>| {
             everywhere.is_none_or(|filter| function::allowed(filter, nested, module))
@@ -311,7 +314,22 @@ impl Tracer {
     /// # Errors
     /// RuntimeError: another tool is in the way; names it.
     pub fn enter(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        self.check_density(py)?;
         self.enter_engine(py, self.options.engine)
+    }
+
+    /// Whether copies are made that have what this tracer needs.
+    fn check_density(&self, py: Python<'_>) -> PyResult<()> {
+        let is_recorders = matches!(self.native, Some(Native::Record));
+        if self.options.engine == Engine::Inject
+            && !is_recorders
+            && recorder::density(py) == recorder::Density::Planned
+        {
+            return Err(PyRuntimeError::new_err(
+                "a recording is being made, which takes the places that a trace needs: use another engine, or end it first",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether the engine can be entered, which is left at once again.

@@ -201,20 +201,27 @@ fn head_of(text: &Bound<'_, PyString>, limit: usize) -> Text {
     let mut wtf8 = Vec::new();
     // SAFETY: the data is copied while we hold the object, and strings are immutable.
     let length = match unsafe { text.data() } {
-        Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
-            wtf8.extend_from_slice(&units[..units.len().min(limit)]);
-            units.len()
-        }
-        Ok(PyStringData::Ucs1(units)) => {
-            push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
-        }
-        Ok(PyStringData::Ucs2(units)) => {
-            push_points(&mut wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
-        }
-        Ok(PyStringData::Ucs4(units)) => push_points(&mut wtf8, units.iter().copied(), limit),
+        Ok(data) => push_data(&mut wtf8, data, limit),
         Err(_) => 0,
     };
     Text::from_wtf8(wtf8, length as u64)
+}
+
+/// Appends the first `limit` code points as WTF-8; returns how many there are altogether.
+pub(crate) fn push_data(wtf8: &mut Vec<u8>, data: PyStringData<'_>, limit: usize) -> usize {
+    match data {
+        PyStringData::Ucs1(units) if units.is_ascii() => {
+            wtf8.extend_from_slice(&units[..units.len().min(limit)]);
+            units.len()
+        }
+        PyStringData::Ucs1(units) => {
+            push_points(wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
+        }
+        PyStringData::Ucs2(units) => {
+            push_points(wtf8, units.iter().map(|&unit| u32::from(unit)), limit)
+        }
+        PyStringData::Ucs4(units) => push_points(wtf8, units.iter().copied(), limit),
+    }
 }
 
 /// Appends the first `limit` code points, surrogates included, as WTF-8; returns how many there are altogether.
@@ -401,6 +408,20 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
         id,
         args,
     })))
+}
+
+/// The name of a function, builtin, class, module, code object or generator; empty for anything else.
+pub(crate) fn capture_name(object: &Bound<'_, PyAny>) -> String {
+    match named(object, &Limits::default()) {
+        Some(
+            Value::Function { qualname: name, .. }
+            | Value::Code { qualname: name, .. }
+            | Value::Builtin { name, .. }
+            | Value::Class { name, .. }
+            | Value::Module { name, .. },
+        ) => name.into(),
+        _ => String::new(),
+    }
 }
 
 /// `args`, read by the getter of `BaseException` itself: a subclass may have replaced the attribute.

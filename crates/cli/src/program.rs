@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command, Error};
 use crate::run::Target;
 
 /// Commands that run a program.
-const COMMANDS: [&str; 2] = ["run", "selfcheck"];
+const COMMANDS: [&str; 3] = ["run", "record", "selfcheck"];
 
 /// What is to be run, and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,13 +17,14 @@ child(first)
 
 /// The command line that runs under debugop what `command` (with the executable's own name first) runs.
 ///
-/// `directory` is where the package `debugop` is, `options` are those of `debugop run`.
+/// `directory` is where the package `debugop` is, `name` the name of debugop's own command, such as `run`, and `options` are its.
 ///
 /// `None` if the interpreter would not run a script, `-m` or `-c`, would be interactive, or runs debugop already.
 #[must_use]
 pub fn under_debugop(
     command: &[OsString],
     directory: &OsStr,
+    name: &str,
     options: &[OsString],
 ) -> Option<Vec<OsString>> {
     let (mut traced, program) = split(command)?;
@@ -31,7 +32,7 @@ pub fn under_debugop(
         "-c".into(),
         BOOTSTRAP.into(),
         directory.to_owned(),
-        "run".into(),
+        name.into(),
     ]);
     traced.extend_from_slice(options);
     traced.extend(program);
@@ -135,7 +136,7 @@ mod tests {
     fn check(command: &str, expected: Option<&str>) {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
         let options = [OsString::from("--all")];
-        let found = under_debugop(&words(command), OsStr::new("/dir"), &options);
+        let found = under_debugop(&words(command), OsStr::new("/dir"), "run", &options);
         let expected = expected.map(|text| {
             let mut expected = words(text);
             for word in &mut expected {
@@ -206,6 +207,6 @@ mod tests {
     #[test]
     fn what_runs_under_debugop_already() {
         let words = ["python", "-c", BOOTSTRAP, "/dir", "run", "x.py"].map(OsString::from);
-        assert_eq!(under_debugop(&words, OsStr::new("/dir"), &[]), None);
+        assert_eq!(under_debugop(&words, OsStr::new("/dir"), "run", &[]), None);
     }
 }

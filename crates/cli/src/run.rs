@@ -96,23 +96,27 @@ impl RunOptions {
     }
 
     fn template(&self) -> Option<PathBuf> {
-        let output = self.output.as_ref()?;
-        let has_place = output
-            .as_os_str()
-            .as_encoded_bytes()
-            .windows(PID.len())
-            .any(|part| part == PID.as_bytes());
-        let mut template = output.clone().into_os_string();
-        if !has_place {
-            template.push(".");
-            template.push(PID);
-        }
-        Some(template.into())
+        self.output.as_deref().map(template)
     }
 }
 
+/// `output`, with a place for the number of the process if it has none.
+pub(crate) fn template(output: &Path) -> PathBuf {
+    let has_place = output
+        .as_os_str()
+        .as_encoded_bytes()
+        .windows(PID.len())
+        .any(|part| part == PID.as_bytes());
+    let mut template = output.as_os_str().to_owned();
+    if !has_place {
+        template.push(".");
+        template.push(PID);
+    }
+    template.into()
+}
+
 /// `path` with the number in place of `{pid}`, wherever that stands.
-fn expanded(path: &Path, pid: u32) -> PathBuf {
+pub(crate) fn expanded(path: &Path, pid: u32) -> PathBuf {
     let (mut rest, mut made) = (path.as_os_str().as_bytes(), Vec::new());
     while let Some(at) = rest
         .windows(PID.len())
@@ -343,7 +347,7 @@ pub(crate) fn at_least_one<N: FromStr + PartialOrd + From<u8>>(
         .ok_or("a whole number of at least 1 is needed")
 }
 
-fn patterns(option: &str, texts: &[String]) -> Result<Vec<Pattern>, Error> {
+pub(crate) fn patterns(option: &str, texts: &[String]) -> Result<Vec<Pattern>, Error> {
     let parse = |text: &String| {
         Pattern::new(text).map_err(|error: PatternError| {
             Error::raw(ErrorKind::ValueValidation, format!("{option}: {error}"))

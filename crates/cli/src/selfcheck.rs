@@ -13,6 +13,8 @@ use crate::run::{Target, at_least_one};
 pub struct SelfcheckOptions {
     /// Options of `debugop run` that say what is reported, as they are to be passed on.
     pub options: Vec<OsString>,
+    /// Whether a recording is compared with the run that it is of, instead of one engine with another.
+    pub record: bool,
     /// What is run.
     pub target: Target,
     /// The program's own arguments.
@@ -54,6 +56,10 @@ pub(crate) struct SelfcheckArguments {
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
     limit: Option<u64>,
 
+    /// Compare a recording, replayed, with every slot of every frame as the same run had it
+    #[arg(long, conflicts_with_all = ["depth", "limit"])]
+    record: bool,
+
     /// Run a library module as a script; ends the options
     #[arg(
         short,
@@ -85,6 +91,7 @@ const EXAMPLES: &str = "\
 Examples:
   debugop selfcheck script.py --verbose      --verbose is the script's own argument
   debugop selfcheck -m json.tool data.json
+  debugop selfcheck --record script.py       is a recording of it exact?
   debugop selfcheck --include json -c 'import json; print(json.dumps([1]))'";
 
 impl SelfcheckArguments {
@@ -119,6 +126,7 @@ impl SelfcheckArguments {
         }
         Ok(SelfcheckOptions {
             options,
+            record: self.record,
             target,
             args,
         })

@@ -7,6 +7,7 @@ mod identity;
 mod instruction;
 mod predicate;
 mod record;
+mod recording;
 mod ring;
 mod run;
 mod stack;
@@ -35,6 +36,8 @@ mod _core {
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
     use crate::record::{Record, Records};
+    #[pymodule_export]
+    use crate::recording::{RecordRequest, Recording, compare_recording, start_recording};
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]

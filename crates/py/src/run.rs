@@ -1,8 +1,8 @@
 //! `debugop run`: the parsed command line, and the run of a program under a report.
 
-mod children;
+pub(crate) mod children;
 mod count;
-mod output;
+pub(crate) mod output;
 mod reporter;
 mod threads;
 
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
-use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
+use debugop_cli::{Answer, Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
@@ -22,6 +22,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
+use crate::recording::RecordRequest;
 use count::{Counting, Counts};
 use output::{Notes, Output};
 pub(crate) use reporter::{Codes, code_info, describe};
@@ -72,9 +73,14 @@ pub(crate) fn parse_command_line<'py>(
             },
         )?
         .into_any()),
+        Outcome::Command(Command::Record(options)) => {
+            Ok(Bound::new(py, RecordRequest::new(*options))?.into_any())
+        }
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
+        Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
         Outcome::Print {
             text,
             to_stderr,
@@ -84,6 +90,17 @@ pub(crate) fn parse_command_line<'py>(
             "this command is not known here",
         )),
     }
+}
+
+/// Carries out a command that needs no Python: (text, to_stderr, status).
+fn answer<'py>(
+    py: Python<'py>,
+    carry_out: impl FnOnce() -> Answer + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let answer = py.detach(carry_out);
+    Ok((answer.text, answer.to_stderr, answer.status)
+        .into_pyobject(py)?
+        .into_any())
 }
 
 /// A parsed `debugop selfcheck`.
@@ -106,6 +123,12 @@ impl SelfcheckRequest {
         self.options.args.clone()
     }
 
+    /// Whether a recording is compared with the run that it is of.
+    #[getter]
+    fn record(&self) -> bool {
+        self.options.record
+    }
+
     /// Options of `debugop run` for each engine's run.
     #[getter]
     fn options(&self) -> Vec<OsString> {
@@ -113,7 +136,7 @@ impl SelfcheckRequest {
     }
 }
 
-fn described(target: &Target) -> (&'static str, OsString) {
+pub(crate) fn described(target: &Target) -> (&'static str, OsString) {
     match target {
         Target::Script(path) => ("script", path.clone().into_os_string()),
         Target::Module(name) => ("module", name.into()),
@@ -270,7 +293,7 @@ pub(crate) fn working_directory() -> Option<String> {
 }
 
 /// The operating system's words for an error, without the number that Python adds itself.
-fn error_text(error: &io::Error) -> String {
+pub(crate) fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()

@@ -4,5 +4,7 @@
 //! `docs/recording-format.md` describes every byte.
 
 mod cursor;
+pub mod digest;
 pub mod file;
 pub mod stream;
+pub mod witness;

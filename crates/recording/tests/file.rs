@@ -279,6 +279,25 @@ fn a_ring_keeps_the_newest_chunks() {
 }
 
 #[test]
+fn a_writer_that_pauses_goes_on() {
+    let directory = Directory::new("paused");
+    let path = directory.file("a.debugop");
+    let mut writer = begin(&path, 3, 4000);
+    for number in 3..40 {
+        writer.pause();
+        if number % 2 == 0 {
+            writer.pause();
+        }
+        add_chunk(&mut writer, number, 4000);
+    }
+    writer.pause();
+    check_stream(&read_all(&path).expect("intact"), 0..40, 4000);
+    let finished = writer.finish(&Summary::default()).expect("finished");
+    assert_eq!(finished.chunks, 40);
+    check_stream(&read_all(&path).expect("intact"), 0..40, 4000);
+}
+
+#[test]
 fn a_writer_that_is_forgotten_touches_nothing() {
     let directory = Directory::new("forgotten");
     let path = directory.file("a.debugop");

@@ -17,6 +17,7 @@ mod recording;
 pub mod segment;
 mod state;
 mod value;
+pub mod witness;
 
 pub use chunk::Chunk;
 pub use code::{Code, Codes, locals};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
+use debugop_recording::file::Constant;
 use debugop_recording::stream::{
     Caller, Contents, Definition, FrameNumber, ObjectId, ThreadNumber, Type,
 };
@@ -60,6 +61,18 @@ impl Frame {
         self.slice(self.object.locals().slots, depth)
     }
 
+    /// A constant of its code object.
+    pub fn constant(&self, index: u32) -> Value {
+        match self.object.data().constants.get(index as usize) {
+            Some(Constant::None) => Value::None,
+            Some(Constant::Bool(bool)) => Value::Bool(*bool),
+            Some(Constant::Ellipsis) => Value::Ellipsis,
+            Some(Constant::Int(int)) => Value::Int(*int),
+            Some(Constant::Float(bits)) => Value::Float(*bits),
+            _ => Value::Constant(self.code, index),
+        }
+    }
+
     /// Slots that were never written are `NULL`.
     fn slice(&self, first: u32, count: u32) -> impl ExactSizeIterator<Item = Value> {
         (first as usize..first as usize + count as usize)
@@ -84,6 +97,7 @@ impl Frame {
 /// A thread with recorded frames.
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
+    pub(crate) number: ThreadNumber,
     pub(crate) native: u64,
     pub(crate) name: Box<[u8]>,
     pub(crate) below: u64,
@@ -116,8 +130,9 @@ impl Thread {
 #[derive(Clone, Debug)]
 pub struct State {
     pub(crate) chunk: Arc<Chunk>,
-    pub(crate) threads: HashMap<ThreadNumber, Thread>,
-    pub(crate) current: ThreadNumber,
+    /// The current one is at `current`, if there is any.
+    pub(crate) threads: Vec<Thread>,
+    pub(crate) current: usize,
     pub(crate) suspended: HashMap<FrameNumber, Frame>,
     /// What cells hold that have been stored to.
     pub(crate) cells: HashMap<ObjectId, (usize, Value)>,
@@ -146,16 +161,38 @@ pub struct Object<'a> {
 }
 
 impl State {
+    /// Makes a thread the current one; a thread that has not been introduced has no frames.
+    pub(crate) fn switch(&mut self, number: ThreadNumber) {
+        if self.threads.get(self.current).map(|thread| thread.number) == Some(number) {
+            return;
+        }
+        let known = self
+            .threads
+            .iter()
+            .position(|thread| thread.number == number);
+        self.current = known.unwrap_or_else(|| {
+            self.threads.push(Thread {
+                number,
+                ..Thread::default()
+            });
+            self.threads.len() - 1
+        });
+    }
+
+    #[inline]
+    pub(crate) fn top(&mut self) -> Option<&mut Frame> {
+        self.threads.get_mut(self.current)?.frames.last_mut()
+    }
+
     /// The thread that runs.
     pub fn thread(&self) -> Option<(ThreadNumber, &Thread)> {
-        Some((self.current, self.threads.get(&self.current)?))
+        let thread = self.threads.get(self.current)?;
+        Some((thread.number, thread))
     }
 
     /// All threads.
     pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &Thread)> {
-        self.threads
-            .iter()
-            .map(|(number, thread)| (*number, thread))
+        self.threads.iter().map(|thread| (thread.number, thread))
     }
 
     /// The frame that runs.

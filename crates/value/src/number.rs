@@ -29,6 +29,17 @@ impl BigInt {
         BigInt::Exact(num_bigint::BigInt::from_bytes_le(sign, magnitude))
     }
 
+    /// Whether it is below zero, and its magnitude, least significant byte first; `None` if that is not known.
+    pub fn to_bytes_le(&self) -> Option<(bool, Vec<u8>)> {
+        match self {
+            BigInt::Exact(int) => {
+                let (sign, magnitude) = int.to_bytes_le();
+                Some((sign == num_bigint::Sign::Minus, magnitude))
+            }
+            BigInt::Huge { .. } => None,
+        }
+    }
+
     /// `int.bit_length()`.
     pub fn bits(&self) -> u64 {
         match self {

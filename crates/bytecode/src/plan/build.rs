@@ -310,16 +310,26 @@ impl Builder<'_> {
         };
         let place = place_between(self.analysis, here).ok_or_else(|| self.no_place(index))?;
         self.put(place, kind, state);
-        let slots = if kind == SiteKind::Start {
+        let slots: SmallVec<[Slot; 8]> = if kind == SiteKind::Start {
             let Locals {
                 locals,
                 slots,
                 arguments,
             } = self.locals;
-            (0..arguments.min(slots)).chain(locals.max(arguments)..slots)
+            // A local variable of a module's comprehension may be a cell (3.12 and later).
+            let made = self.analysis.instructions[..entry as usize].iter();
+            let cells = made
+                .filter(|one| {
+                    one.opcode.info(self.analysis.version).map(|info| info.op) == Some(Op::MakeCell)
+                })
+                .map(|one| one.arg)
+                .filter(|cell| (arguments..locals).contains(cell));
+            let arguments_and_cells = (0..arguments.min(slots)).chain(cells);
+            arguments_and_cells
+                .chain(locals.max(arguments)..slots)
+                .collect()
         } else {
-            let top = self.below(index, 1);
-            (top..top + 1).chain(0..0)
+            smallvec![self.below(index, 1)]
         };
         if let Some(site) = self.sites.get_mut(&place.order()) {
             for slot in slots {
@@ -443,6 +453,9 @@ impl Builder<'_> {
         if class == Class::Opaque && state.touched {
             return true;
         }
+        if self.reraises(index) {
+            return true;
+        }
         let flow = self.flow(index);
         if matches!(flow, Flow::Return | Flow::Yield) {
             let known = |label| self.leaving.contains(label);
@@ -462,6 +475,16 @@ impl Builder<'_> {
         }
         // Beyond a jump that depends on a value there is no place for a site of its own.
         self.conflicts(target.0, state) || self.is_closed(target.0)
+    }
+
+    /// Whether an instruction raises again what has been raised before. That adds nothing to the traceback, so nobody could tell later
+    /// which instruction it was.
+    fn reraises(&self, index: u32) -> bool {
+        match self.analysis.op(index) {
+            Some(Op::Reraise | Op::EndAsyncFor | Op::CleanupThrow) => true,
+            Some(Op::RaiseVarargs) => self.analysis.instructions[index as usize].arg == 0,
+            _ => false,
+        }
     }
 
     /// Whether control falls to an instruction that jumps lead to as well, with no place for a site on the way: at the end of a `for`

@@ -18,6 +18,15 @@ impl LongObject {
         let size = self.ob_base.ob_size as i64;
         (size.unsigned_abs() <= 1).then(|| size * i64::from(self.ob_digit[0]))
     }
+
+    /// Whether it is negative, and its digits of 30 bits, the lowest first.
+    pub(crate) fn digits(&self) -> (bool, &[u32]) {
+        let size = self.ob_base.ob_size;
+        // SAFETY: an int has as many digits as its size says, behind its head.
+        let digits =
+            unsafe { std::slice::from_raw_parts(self.ob_digit.as_ptr(), size.unsigned_abs()) };
+        (size < 0, digits)
+    }
 }
 
 /// Where the fields are.

@@ -21,6 +21,14 @@ impl LongObject {
         let sign = 1 - (self.lv_tag & SIGN).cast_signed() as i64;
         (self.lv_tag < COMPACT_END).then(|| sign * i64::from(self.ob_digit[0]))
     }
+
+    /// Whether it is negative, and its digits of 30 bits, the lowest first.
+    pub(crate) fn digits(&self) -> (bool, &[u32]) {
+        // SAFETY: an int has as many digits as its tag says, behind its head.
+        let digits =
+            unsafe { std::slice::from_raw_parts(self.ob_digit.as_ptr(), self.lv_tag >> 3) };
+        (self.lv_tag & SIGN == 2, digits)
+    }
 }
 
 /// Where the fields are.

@@ -38,6 +38,12 @@ impl CodeObject {
 }
 
 impl InterpreterFrame {
+    /// Whether C code entered the interpreter with this frame.
+    #[inline]
+    pub(crate) fn is_entry(&self) -> bool {
+        self.is_entry != 0
+    }
+
     /// The code unit that is being executed, as `PyFrame_GetLasti` takes it.
     #[inline]
     pub(crate) fn instruction(&self) -> *const u16 {
@@ -96,7 +102,7 @@ struct CFrame {
     current_frame: *mut InterpreterFrame,
 }
 
-/// `PyThreadState` up to `thread_id` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     prefix: [u8; 32],
@@ -114,6 +120,8 @@ pub(crate) struct ThreadState {
     rest: [u8; 56],
     /// What `threading.get_ident` returns in this thread.
     pub thread_id: c_ulong,
+    /// What `threading.get_native_id` returns in this thread.
+    pub native_thread_id: c_ulong,
 }
 
 impl ThreadState {

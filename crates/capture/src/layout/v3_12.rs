@@ -38,6 +38,13 @@ impl CodeObject {
 }
 
 impl InterpreterFrame {
+    /// Whether C code entered the interpreter with this frame. From 3.12 on a frame of the interpreter's own is below it then.
+    #[inline]
+    pub(crate) fn is_entry(&self) -> bool {
+        let _ = self;
+        false
+    }
+
     /// The code unit that is being executed, as `PyFrame_GetLasti` takes it.
     #[inline]
     pub(crate) fn instruction(&self) -> *const u16 {
@@ -96,7 +103,7 @@ struct CFrame {
     current_frame: *mut InterpreterFrame,
 }
 
-/// `PyThreadState` up to `thread_id` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     prefix: [u8; 28],
@@ -114,6 +121,8 @@ pub(crate) struct ThreadState {
     rest: [u8; 40],
     /// What `threading.get_ident` returns in this thread.
     pub thread_id: c_ulong,
+    /// What `threading.get_native_id` returns in this thread.
+    pub native_thread_id: c_ulong,
 }
 
 impl ThreadState {

@@ -39,6 +39,13 @@ impl CodeObject {
 }
 
 impl InterpreterFrame {
+    /// Whether C code entered the interpreter with this frame. From 3.12 on a frame of the interpreter's own is below it then.
+    #[inline]
+    pub(crate) fn is_entry(&self) -> bool {
+        let _ = self;
+        false
+    }
+
     /// The code unit that is being executed, as `PyFrame_GetLasti` takes it.
     #[inline]
     pub(crate) fn instruction(&self) -> *const u16 {
@@ -95,7 +102,7 @@ pub(crate) struct FunctionObject {
     pub func_version: u32,
 }
 
-/// `PyThreadState` up to `thread_id` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     prefix: [u8; 52],
@@ -113,6 +120,8 @@ pub(crate) struct ThreadState {
     rest: [u8; 40],
     /// What `threading.get_ident` returns in this thread.
     pub thread_id: c_ulong,
+    /// What `threading.get_native_id` returns in this thread.
+    pub native_thread_id: c_ulong,
 }
 
 impl ThreadState {

@@ -41,6 +41,16 @@ pub enum ProbeError {
         /// `co_filename`.
         file: String,
     },
+    /// There is no plan for what is to be recorded: its bytecode is not what a compiler writes.
+    #[error("{qualname} in {file}: {source}")]
+    Plan {
+        /// `co_qualname`.
+        qualname: String,
+        /// `co_filename`.
+        file: String,
+        /// What is wrong.
+        source: debugop_bytecode::plan::PlanError,
+    },
     /// Python raised while the copy was made.
     #[error(transparent)]
     Python(#[from] PyErr),

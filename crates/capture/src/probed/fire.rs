@@ -24,6 +24,7 @@ impl ProbedCode {
                     tracer.count(py, site.steps());
                     true
                 }
+                Some(Native::Record) => true,
                 Some(Native::TopOfStack(ring)) => self.encode(py, site, tracer, ring),
             }
         })

@@ -60,7 +60,7 @@ impl ProbedCode {
 
     /// The code unit of the original that corresponds to unit `new` of the copy. A probe stands for the instruction before or
     /// behind which it is; an inline cache (3.11 and 3.12 leave a frame there that calls) keeps its place.
-    fn shown_unit(&self, new: u32) -> Option<u32> {
+    pub(crate) fn shown_unit(&self, new: u32) -> Option<u32> {
         Some(self.shown_offset(new.checked_mul(2)?)? / 2)
     }
 

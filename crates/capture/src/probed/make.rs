@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{
-    Analysis, CodeParts, Insertion, InstrIdx, OffsetMap, Op, Opcode, Place, SiteVisitor, Unwind,
+    Analysis, CodeParts, Insertion, InstrIdx, Locals, OffsetMap, Op, Opcode, Place, Plan, PlanSite,
+    SiteKind, SiteVisitor, Unwind, plan::PlanError,
 };
 use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyResult};
@@ -16,6 +17,7 @@ use crate::engine::Engine;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::recorder::{self, Density, PlannedCode};
 use crate::registry;
 use crate::site;
 
@@ -38,16 +40,32 @@ impl ProbedCode {
         let constants = code_object::consts(original);
         let fields = CodeFields::read(original)?;
         let (analysis, qualname, file) = analyse(original, &fields)?;
-        let inserted = insert_probes(&fields, &analysis, constants.len());
-        let (parts, _, plan) = inserted.map_err(|source| ProbeError::Bytecode {
+        let density = recorder::density(py);
+        let steps = density != Density::Planned;
+        let plan = match density {
+            Density::Steps => None,
+            Density::Planned | Density::Both => {
+                let plan = plan(original, &analysis);
+                Some(plan.map_err(|source| ProbeError::Plan {
+                    qualname: qualname.clone(),
+                    file: file.clone(),
+                    source,
+                })?)
+            }
+        };
+        let inserted = insert_probes(&fields, &analysis, constants.len(), steps, plan.as_ref());
+        let (parts, _, layout) = inserted.map_err(|source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
         })?;
         let length = analysis.instructions().len();
-        // Before what is nested needs the memory.
-        drop(analysis);
-        let mut consts = Constants::new(py, constants.len() + plan.sites.len())?;
+        // Before what is nested needs the memory. A recorder needs it, though.
+        let analysis = match plan {
+            Some(_) => analysis.into(),
+            None => OnceLock::new(),
+        };
+        let mut consts = Constants::new(py, constants.len() + layout.sites.len())?;
         let (nested, has_refused) =
             probe_constants(constants, module, wants, nesting, &mut consts)?;
         let probed_code = Arc::new(Self {
@@ -55,26 +73,42 @@ impl ProbedCode {
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
-            analysis: OnceLock::new(),
+            analysis,
             length,
             engine: Engine::Inject,
             map: OnceLock::new(),
             reported: Box::default(),
             nested,
             has_refused,
-            further: plan.further.into(),
+            further: layout.further.into(),
             sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
+            reports_steps: steps,
+            planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
             watchers: GilCell::default(),
         });
-        site::new_sites(py, &probed_code, &plan.sites, |site| consts.push(site))?;
+        if let Some(plan) = &plan {
+            probed_code
+                .planned
+                .get_or_init(|| PlannedCode::new(plan, &probed_code));
+        }
+        let planned = |index: usize| {
+            let planned = layout.planned.get(index).copied().flatten()?;
+            probed_code.planned()?.site(planned)
+        };
+        site::new_sites(py, &probed_code, &layout.sites, planned, |site| {
+            consts.push(site);
+        })?;
         let copy = with_parts(original, &parts, &consts.finish())?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.copy.set(py, copy.as_ptr() as usize);
+        if let Some(planned) = probed_code.planned() {
+            planned.set_copy(copy.as_ptr() as usize);
+        }
         Ok((probed_code, copy))
     }
 
@@ -114,6 +148,8 @@ impl ProbedCode {
             sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape,
+            reports_steps: true,
+            planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
@@ -122,17 +158,41 @@ impl ProbedCode {
     }
 }
 
-/// `fields` with a probe at every place that reports something, where the instructions are then, and the sites. The code object has
-/// so many `constants`, behind which those of the sites stand.
+/// The plan of a code object.
+pub(super) fn plan(original: &Bound<'_, PyCode>, analysis: &Analysis) -> Result<Plan, PlanError> {
+    Plan::new(analysis, &locals(original))
+}
+
+/// How frames of `code` lay out their local variables.
+fn locals(code: &Bound<'_, PyCode>) -> Locals {
+    let head = code_object::head(code);
+    let stars = [CO_VARARGS, CO_VARKEYWORDS].into_iter();
+    let stars = stars.filter(|flag| head.co_flags & flag != 0).count();
+    let number = |value: i32| value.unsigned_abs();
+    Locals {
+        locals: number(head.co_nlocals),
+        slots: number(head.co_nlocalsplus),
+        arguments: number(head.co_argcount) + number(head.co_kwonlyargcount) + stars as u32,
+    }
+}
+
+/// Flags of code objects that take further arguments (`Include/cpython/code.h`).
+const CO_VARARGS: i32 = 4;
+const CO_VARKEYWORDS: i32 = 8;
+
+/// `fields` with a probe at every place that reports something, if `steps` are reported, and at every place of the plan; where the
+/// instructions are then; and the sites. The code object has so many `constants`, behind which those of the sites stand.
 pub(super) fn insert_probes(
     fields: &CodeFields<'_>,
     analysis: &Analysis,
     constants: usize,
-) -> Result<(CodeParts, OffsetMap, Plan), debugop_bytecode::Error> {
-    let plan = Plan::of(analysis);
+    steps: bool,
+    plan: Option<&Plan>,
+) -> Result<(CodeParts, OffsetMap, ProbeLayout), debugop_bytecode::Error> {
+    let layout = ProbeLayout::of(analysis, steps, plan);
     let sequence = probe(constants);
-    let unwind = probe(constants + plan.places.len());
-    let insertions = (0..).zip(&plan.places).map(|(first, &place)| Insertion {
+    let unwind = probe(constants + layout.places.len());
+    let insertions = (0..).zip(&layout.places).map(|(first, &place)| Insertion {
         place,
         sequence: &sequence,
         first,
@@ -140,62 +200,125 @@ pub(super) fn insert_probes(
     let unwind = Unwind { sequence: &unwind };
     let inserted = debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
     let (parts, map) = parts(inserted);
-    Ok((parts, map, plan))
+    Ok((parts, map, layout))
 }
 
-/// A probe at every place that reports something, and one for exceptions that leave.
-pub(super) struct Plan {
+/// Where probes stand, and one for exceptions that leave.
+pub(super) struct ProbeLayout {
     /// Of all but the last of the sites.
     places: Vec<Place>,
     sites: Vec<SiteInfo>,
     further: Vec<InstrIdx>,
+    /// Which of the plan's sites each of them is, too. Empty without a plan.
+    planned: Vec<Option<u32>>,
 }
 
-impl Plan {
-    fn of(analysis: &Analysis) -> Self {
+impl ProbeLayout {
+    fn of(analysis: &Analysis, steps: bool, plan: Option<&Plan>) -> Self {
         let most = analysis.instructions().len();
-        let mut found = Planned {
+        let (unwind, planned) = match plan.and_then(|plan| plan.sites.split_last()) {
+            Some((last, rest)) if last.kind == SiteKind::Unwind => (Some(rest.len() as u32), rest),
+            _ => (None, plan.map_or(&[][..], |plan| &plan.sites)),
+        };
+        let mut making = Making {
             analysis,
-            plan: Self {
+            layout: Self {
                 places: Vec::with_capacity(most),
                 sites: Vec::with_capacity(most + 1),
                 further: Vec::new(),
+                planned: Vec::new(),
             },
+            ahead: planned,
+            index: 0,
+            has_plan: plan.is_some(),
         };
-        debugop_bytecode::visit_sites(analysis, &mut found);
-        let mut plan = found.plan;
-        plan.sites.push(SiteInfo {
-            first: InstrIdx(0),
-            further: 0,
-            count: 0,
-            depth: SiteInfo::UNWIND,
+        if steps {
+            debugop_bytecode::visit_sites(analysis, &mut making);
+        }
+        making.planned_before(u64::MAX);
+        let mut layout = making.layout;
+        layout.sites.push(match steps {
+            true => SiteInfo {
+                first: InstrIdx(0),
+                further: 0,
+                count: 0,
+                depth: SiteInfo::UNWIND,
+            },
+            false => SiteInfo::silent(InstrIdx(0)),
         });
-        plan
+        if plan.is_some() {
+            layout.planned.push(unwind);
+        }
+        layout
     }
 }
 
-/// A [`Plan`] that is being made.
-struct Planned<'a> {
+/// A [`ProbeLayout`] that is being made.
+struct Making<'a> {
     analysis: &'a Analysis,
-    plan: Plan,
+    layout: ProbeLayout,
+    /// Sites of the plan that have no probe yet, in order.
+    ahead: &'a [PlanSite],
+    /// The index of the first of them.
+    index: u32,
+    has_plan: bool,
 }
 
-impl SiteVisitor for Planned<'_> {
+/// The order in which insertion takes places.
+fn order(place: Place) -> u64 {
+    match place {
+        Place::Before(at) => u64::from(at.0) * 2,
+        Place::After(at) => u64::from(at.0) * 2 + 1,
+    }
+}
+
+impl Making<'_> {
+    /// The next site of the plan, if its place comes before `end` in order.
+    fn next_planned(&mut self, end: u64) -> Option<(u32, Place)> {
+        let (first, rest) = self.ahead.split_first()?;
+        if order(first.place) >= end {
+            return None;
+        }
+        self.ahead = rest;
+        self.index += 1;
+        Some((self.index - 1, first.place))
+    }
+
+    /// Puts probes, which report no step, at the places of the plan before `end`.
+    fn planned_before(&mut self, end: u64) {
+        while let Some((index, place)) = self.next_planned(end) {
+            let first = match place {
+                Place::Before(at) => at,
+                Place::After(at) => InstrIdx(at.0 + 1),
+            };
+            self.layout.places.push(place);
+            self.layout.sites.push(SiteInfo::silent(first));
+            self.layout.planned.push(Some(index));
+        }
+    }
+}
+
+impl SiteVisitor for Making<'_> {
     #[inline]
     fn site(&mut self, place: Place, reports: &[InstrIdx]) {
-        let plan = &mut self.plan;
         // Whatever a site reports is reached, because all of it executes together.
         if let Some((&first, others)) = reports.split_first()
             && let Some(depth) = self.analysis.depth(first)
         {
-            plan.places.push(place);
-            plan.sites.push(SiteInfo {
+            if self.has_plan {
+                self.planned_before(order(place));
+                let same = self.next_planned(order(place) + 1);
+                self.layout.planned.push(same.map(|(index, _)| index));
+            }
+            let layout = &mut self.layout;
+            layout.places.push(place);
+            layout.sites.push(SiteInfo {
                 first,
-                further: plan.further.len() as u32,
+                further: layout.further.len() as u32,
                 count: others.len() as u32,
                 depth,
             });
-            plan.further.extend_from_slice(others);
+            layout.further.extend_from_slice(others);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Spawn for Children {
     fn command(&self, command: &[OsString], replaces: bool) -> Option<Vec<OsString>> {
         let directory = std::env::current_dir().unwrap_or_default();
         let options = self.options.child_options(&directory, replaces);
-        debugop_cli::under_debugop(command, &self.directory, &options)
+        debugop_cli::under_debugop(command, &self.directory, "run", &options)
     }
 
     fn ends(&self, py: Python<'_>) {
@@ -56,12 +56,12 @@ impl Spawn for Children {
     }
 }
 
-fn real(path: &Path) -> Option<PathBuf> {
+pub(crate) fn real(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().filter(|path| path.is_file())
 }
 
 /// The file that `posix_spawnp` executes.
-fn in_path(name: &OsString) -> Option<PathBuf> {
+pub(crate) fn in_path(name: &OsString) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).find_map(|directory| real(&directory.join(name)))
 }

@@ -54,11 +54,11 @@ pub(super) fn open(path: Option<&Path>, program: Option<&Path>) -> io::Result<Ou
 
 /// What else there is to say while the program runs: on the standard error that the process started with, wherever the program's
 /// own goes meanwhile.
-pub(super) struct Notes(Option<File>);
+pub(crate) struct Notes(Option<File>);
 
 impl Notes {
     /// To standard error, or nowhere if it is closed.
-    pub(super) fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self(out_of_the_way(io::stderr()).ok().map(File::from))
     }
 
@@ -68,7 +68,7 @@ impl Notes {
     }
 
     /// One line. That nobody reads it is no reason to fail.
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         if let Some(file) = &self.0 {
             let mut line = format!("debugop: {text}").replace(['\n', '\r'], " ");
             line.push('\n');

@@ -353,9 +353,12 @@ impl<'a> Decoder<'a> {
             }
             tag::ATTACH => {
                 let frame = self.frame(&mut record.objects)?;
+                // It may be a frame that nobody has announced: then it has got the next number.
+                self.next_frame = self.next_frame.max(frame.number.0.saturating_add(1));
                 self.stack.push(Top::at(frame.number));
                 Prefix::Attach(Box::new(frame))
             }
+            tag::INSIDE => Prefix::Inside(cursor.number()?),
             tag::RAISED => Prefix::Raised(cursor.number()?),
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
             tag::TIME => {

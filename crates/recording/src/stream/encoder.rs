@@ -393,6 +393,12 @@ impl Encoder<'_> {
         self.tagged(tag::RAISED, u64::from(unit));
     }
 
+    /// The frame on top is in the middle of a unit of the original code: before [`attach`](Self::attach), as the caller in
+    /// [`enter`](Self::enter).
+    pub fn inside(&mut self, unit: u32) {
+        self.tagged(tag::INSIDE, u64::from(unit));
+    }
+
     /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.
     pub fn attach(&mut self) {
         self.tag(tag::ATTACH);

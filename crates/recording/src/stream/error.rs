@@ -62,6 +62,9 @@ pub enum ErrorKind {
     /// The same prefix, or two that exclude each other, in one record.
     #[error("the prefix 0x{0:02x} cannot stand with those before it")]
     Twice(u8),
+    /// An object's contents define that object.
+    #[error("object {0} is defined inside itself")]
+    DefinedInside(u64),
     /// Definitions lie too deep inside each other.
     #[error("definitions lie more than {max} deep", max = super::MAX_DEPTH)]
     Deep,

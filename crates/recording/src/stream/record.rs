@@ -127,6 +127,8 @@ pub enum Prefix {
     Enter(FrameNumber, Caller),
     /// This suspended frame goes on.
     Reenter(FrameNumber, Caller),
+    /// The frame on top is in the middle of this unit of its original code, and calls the frame that is attached next.
+    Inside(u32),
     /// This frame is met in the middle.
     Attach(Box<Frame>),
     /// The instruction of the frame on top that raised: offset in the original code, in code units.

@@ -88,6 +88,8 @@ pub const TIME: u8 = 0x6e;
 pub const OUTPUT: u8 = 0x6f;
 /// Something could not be recorded: varint, the [`Reason`](super::Reason).
 pub const LOST: u8 = 0x70;
+/// The frame on top, which calls one that is attached, is in the middle of this unit: varint.
+pub const INSIDE: u8 = 0x71;
 
 /// An object by its slot in the recent objects, added to the slot.
 pub const RECENT: u8 = 0x80;

@@ -48,6 +48,8 @@ pub struct Transcript {
 struct Pending<'a> {
     definitions: HashMap<ObjectId, Vec<&'a Definition>>,
     numbers: Numbers<'a>,
+    /// The objects whose contents are being written: inside them they are only referred to.
+    open: Vec<ObjectId>,
 }
 
 impl<'a> Pending<'a> {
@@ -62,6 +64,7 @@ impl<'a> Pending<'a> {
         Pending {
             definitions,
             numbers,
+            open: Vec::new(),
         }
     }
 }
@@ -180,7 +183,9 @@ impl Transcript {
         }
         for object in record.objects.iter().filter(|object| object.update) {
             self.put(0, |encoder, recent| encoder.update(recent, object.id));
+            pending.open.push(object.id);
             self.contents(object.class.kind, object.contents.as_ref(), &mut pending);
+            pending.open.pop();
         }
         let Some(site) = record.site else { return };
         let last = last.unwrap_or_else(|| self.last(popped));
@@ -246,6 +251,7 @@ impl Transcript {
                 self.frame(frame, pending);
                 self.stack().push(None);
             }
+            &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
             &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
             &Prefix::Time(time) => {
                 let since = time.saturating_sub(self.time);
@@ -303,7 +309,10 @@ impl Transcript {
     }
 
     fn object(&mut self, id: ObjectId, pending: &mut Pending<'_>) {
-        let next = pending.definitions.get_mut(&id).and_then(Vec::pop);
+        let next = match pending.open.contains(&id) {
+            true => None,
+            false => pending.definitions.get_mut(&id).and_then(Vec::pop),
+        };
         let Some(definition) = next else {
             return self.put(0, |encoder, recent| encoder.object(recent, id));
         };
@@ -311,7 +320,9 @@ impl Transcript {
         self.put(0, |encoder, recent| encoder.define(recent, id, bare));
         self.class(&definition.class);
         if !bare {
+            pending.open.push(id);
             self.contents(definition.class.kind, definition.contents.as_ref(), pending);
+            pending.open.pop();
         }
     }
 

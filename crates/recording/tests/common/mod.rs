@@ -169,7 +169,7 @@ impl Maker<'_> {
 
     fn frame(&mut self, objects: &mut Vec<Definition>) -> Frame {
         Frame {
-            number: FrameNumber(self.number()),
+            number: FrameNumber(self.number() >> 1),
             code: self.number() as u32,
             unit: self.number() as u32,
             executing: self.below(2) == 1,
@@ -231,6 +231,7 @@ impl Maker<'_> {
             }
             2 => {
                 let frame = self.frame(&mut record.objects);
+                self.next_frame = self.next_frame.max(frame.number.0.saturating_add(1));
                 self.stack().push(frame.number);
                 record.prefixes.push(Prefix::Attach(Box::new(frame)));
             }

@@ -86,6 +86,8 @@ struct Activation {
     at: InstrIdx,
     /// In the middle of `at`.
     executing: bool,
+    /// Number of chunks before the one in which it was suspended.
+    chunk: usize,
     locals: Vec<Value>,
     stack: Vec<Value>,
 }
@@ -217,6 +219,7 @@ impl World {
             object,
             at,
             executing: false,
+            chunk: 0,
             locals,
             stack: Vec::new(),
         });
@@ -239,8 +242,16 @@ impl World {
         };
         let mut frame = self.suspended.swap_remove(index);
         self.before_push();
-        self.prefixes
-            .push(Prefix::Reenter(FrameNumber(frame.number), caller));
+        if frame.chunk == self.chunks.len() {
+            self.prefixes
+                .push(Prefix::Reenter(FrameNumber(frame.number), caller));
+        } else {
+            // The chunk does not know it.
+            if let Caller::Unit(unit) = caller {
+                self.prefixes.push(Prefix::Inside(unit));
+            }
+            self.prefixes.push(Prefix::Attach(Box::new(frame.frame())));
+        }
         frame.executing = false;
         let yielded = frame.at;
         self.frames.push(frame);
@@ -441,8 +452,7 @@ impl World {
                 .site(site)
                 .is_some_and(|site| site.2.kind == SiteKind::Unwind)
         });
-        if self.records.is_multiple_of(self.chunk_records) && self.suspended.is_empty() && !unwinds
-        {
+        if self.records.is_multiple_of(self.chunk_records) && !unwinds {
             let frames = self.frames.iter().map(Activation::frame).collect();
             let keyframe = keyframe(self.next_frame, frames);
             let new = Transcript::new(self.codes.captures(), &keyframe, Numbers::default());
@@ -452,7 +462,8 @@ impl World {
     }
 
     fn leave(&mut self) {
-        let frame = self.frames.pop().expect("one runs");
+        let mut frame = self.frames.pop().expect("one runs");
+        frame.chunk = self.chunks.len();
         self.popped += 1;
         let version = frame.object.version();
         let info = frame.object.analysis().get(frame.at).opcode.info(version);

@@ -24,7 +24,7 @@ pub(super) enum Job {
     Source(Vec<u8>),
     /// Append this summary, the index and the end, and end.
     Finish(Vec<u8>),
-    /// End.
+    /// End; [`start`] may go on with the appender.
     Stop,
 }
 
@@ -158,7 +158,7 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: Error) {
         let mut queue = self.queue();
         queue.done += 1;
         queue.failed = true;
@@ -167,13 +167,16 @@ impl Shared {
     }
 }
 
+/// The thread, which gives the appender back when it was [stopped](Job::Stop).
+pub(super) type Worker = JoinHandle<Option<Box<Appender>>>;
+
 /// Starts the thread with all signals blocked: none that is sent to the process may be taken by a thread that is not
 /// the program's.
 pub(super) fn start(
-    appender: Appender,
+    appender: Box<Appender>,
     tail: Arc<Tail>,
     shared: Arc<Shared>,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<Worker> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let thread = std::thread::Builder::new()
         .name("debugop-writer".into())
@@ -182,7 +185,7 @@ pub(super) fn start(
     thread
 }
 
-fn work(mut appender: Appender, tail: &Tail, shared: &Shared) {
+fn work(mut appender: Box<Appender>, tail: &Tail, shared: &Shared) -> Option<Box<Appender>> {
     loop {
         let result = match shared.next_job() {
             Job::Slot(slot) => appender
@@ -197,14 +200,20 @@ fn work(mut appender: Appender, tail: &Tail, shared: &Shared) {
                     Ok(finished) => shared.queue().finished = Some(finished),
                     Err(error) => shared.fail(error),
                 }
-                return;
+                return None;
             }
-            Job::Stop => return,
+            Job::Stop => {
+                shared.done(None);
+                return Some(appender);
+            }
         };
         match result {
             Ok(slot) => shared.done(slot),
             // What could not be written stays in its slot, for the reader to find there.
-            Err(error) => return shared.fail(error),
+            Err(error) => {
+                shared.fail(error);
+                return None;
+            }
         }
     }
 }

@@ -1,0 +1,655 @@
+//! The recorder: writes down which planned sites fire and the values that are captured there.
+//!
+//! A planned site ([`planned`]) is a probe whose place the plan of the code object has chosen ([`debugop_bytecode::plan`]). When it
+//! fires, [`Recorder::record`] appends one record to the stream ([`debugop_recording::stream`]): what happened to the thread's
+//! frames since its last record ([`threads`]), what the last instruction changed, and the values ([`pen`], [`contents`]). Nothing
+//! here runs code of the program, takes a lock or waits, but for a new chunk ([`keyframe`]).
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use debugop_bytecode::SiteKind;
+use debugop_filter::Pattern;
+use debugop_recording::stream::{
+    Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, ThreadNumber,
+};
+use pyo3::{PyResult, Python, ffi};
+use rustc_hash::FxHashMap;
+
+use crate::frame::Frame;
+use crate::gil::GilCell;
+use crate::layout::ThreadState;
+use crate::layout::slot::Content;
+use pen::Pen;
+use planned::IGNORED;
+use threads::{Caller, Place, Shadow, Thread};
+
+mod codes;
+mod contents;
+mod identities;
+mod keyframe;
+mod pen;
+mod planned;
+mod raised;
+mod session;
+mod shadows;
+mod store;
+mod threads;
+mod types;
+mod witness;
+
+pub use pen::Limits;
+pub(crate) use planned::{PlannedCode, PlannedSite};
+pub use session::{Plan, Session};
+pub use store::Store;
+pub use witness::Witness;
+
+/// A record that captures much is kept out of the last bytes of a chunk: a new one begins.
+const RESERVE: usize = 64 << 10;
+
+/// A frame of a generator or coroutine that has been recorded.
+#[derive(Clone, Copy)]
+struct Suspendable {
+    number: u64,
+    /// The probed copy that it runs.
+    copy: usize,
+    /// The last chunk in which it is known.
+    chunk: u32,
+}
+
+/// Records a run.
+pub struct Recorder {
+    pen: Pen,
+    predictor: Predictor,
+    store: Store,
+    /// Where the next byte of the chunk goes.
+    at: usize,
+    /// A record that ends behind this ends the chunk or gives the time; 0 when the time is to be given.
+    limit: Arc<AtomicUsize>,
+    threads: Vec<Thread>,
+    /// The one that runs.
+    current: usize,
+    state: *mut ThreadState,
+    next_frame: u64,
+    generators: FxHashMap<usize, Suspendable>,
+    /// Numbers given to sites and code objects.
+    sites: u32,
+    codes: u32,
+    began: Instant,
+    /// Nanoseconds after that, as last written.
+    time: u64,
+    /// Records written.
+    records: u64,
+    /// Values captured.
+    values: u64,
+}
+
+/// A recording that has come to its end.
+pub struct Finished {
+    /// What was written.
+    pub store: Store,
+    /// How many sites have fired.
+    pub records: u64,
+    /// How many values were captured.
+    pub values: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The recorder that runs in this process.
+static ACTIVE: Active = Active(Cell::new(std::ptr::null_mut()));
+
+struct Active(Cell<*mut Recorder>);
+
+// SAFETY: read and written with the GIL held only, and only in the main interpreter (see `GilCell`).
+unsafe impl Sync for Active {}
+
+/// Where the probes of new copies stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Density {
+    /// Before every step, for tracers.
+    Steps,
+    /// Where the plan wants them, for a recorder.
+    Planned,
+    /// Both.
+    Both,
+}
+
+static DENSITY: GilCell<Density> = GilCell::new(Density::Steps);
+
+/// Where the probes of new copies stand.
+pub(crate) fn density(py: Python<'_>) -> Density {
+    DENSITY.get(py)
+}
+
+/// Whether a recording is being made.
+pub(crate) fn is_active(_py: Python<'_>) -> bool {
+    !ACTIVE.0.get().is_null()
+}
+
+/// Runs `f` with the active recorder, if there is one.
+fn with_active<R>(_py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+    // SAFETY: the pointer is that of a live box (`start`, `stop`); the GIL is held, and what runs with it neither gives the GIL up nor
+    // runs code that comes here again.
+    unsafe { ACTIVE.0.get().as_mut().map(f) }
+}
+
+/// A planned site is reached.
+#[inline]
+pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
+    // SAFETY: as in `with_active`.
+    if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        recorder.fire(py, site);
+    }
+}
+
+/// The recorder has failed: nothing is recorded any more. What was written stays readable.
+#[cold]
+pub(crate) fn give_up(py: Python<'_>) {
+    // The file stays as if the process had been killed here.
+    drop(Recorder::take(py));
+}
+
+/// A code object with planned sites is gone: no frame runs it.
+pub(crate) fn forget(code: &PlannedCode) {
+    // SAFETY: as in `with_active`: probed code is dropped with the GIL held.
+    if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        for thread in &mut recorder.threads {
+            for shadow in &mut thread.frames {
+                if std::ptr::eq(shadow.code, code) {
+                    shadow.address = 0;
+                }
+            }
+        }
+    }
+}
+
+impl Recorder {
+    /// A recorder that writes to `store`.
+    #[must_use]
+    pub fn new(
+        py: Python<'_>,
+        store: Store,
+        limits: Limits,
+        redact: Vec<Pattern>,
+    ) -> PyResult<Box<Self>> {
+        Ok(Box::new(Self {
+            pen: Pen::new(py, limits, redact)?,
+            predictor: Predictor::new(1 << 12),
+            limit: Arc::new(AtomicUsize::new(store.capacity() - RESERVE)),
+            store,
+            at: 0,
+            threads: Vec::new(),
+            current: usize::MAX,
+            state: std::ptr::null_mut(),
+            next_frame: 0,
+            generators: FxHashMap::default(),
+            sites: 0,
+            codes: 0,
+            began: Instant::now(),
+            time: 0,
+            records: 0,
+            values: 0,
+        }))
+    }
+
+    /// Begins to record what sites fire from now on.
+    ///
+    /// # Errors
+    /// The recorder itself, if a recording is being made already.
+    pub fn start(py: Python<'_>, recorder: Box<Self>) -> Result<(), Box<Self>> {
+        if is_active(py) {
+            return Err(recorder);
+        }
+        for code in crate::registry::all(py) {
+            if let Some(planned) = code.planned() {
+                planned.reset();
+            }
+        }
+        ACTIVE.0.set(Box::into_raw(recorder));
+        with_active(py, |recorder| recorder.begin());
+        Ok(())
+    }
+
+    /// Ends that; what was written is in the store.
+    pub fn stop(py: Python<'_>) -> Option<Finished> {
+        with_active(py, |recorder| recorder.end(py))?;
+        Self::take(py)
+    }
+
+    fn take(py: Python<'_>) -> Option<Finished> {
+        let recorder = ACTIVE.0.replace(std::ptr::null_mut());
+        if recorder.is_null() {
+            return None;
+        }
+        // SAFETY: made by `Box::into_raw` in `start`, and taken out once.
+        let recorder = unsafe { Box::from_raw(recorder) };
+        recorder.pen.identities.uninstall(py);
+        Some(Finished {
+            store: recorder.store,
+            records: recorder.records,
+            values: recorder.values,
+            elapsed: recorder.began.elapsed(),
+        })
+    }
+
+    /// In the child of a fork: nothing is recorded any more, and nothing of what the parent's recorder holds is touched.
+    pub fn abandon(py: Python<'_>) {
+        if let Some(finished) = Self::take(py) {
+            finished.store.forget();
+        }
+    }
+
+    #[inline]
+    fn fire(&mut self, py: Python<'_>, site: &PlannedSite) {
+        if site.number.get() >= IGNORED && !self.meet(py, site) {
+            return;
+        }
+        let Some(frame) = Frame::current(py) else {
+            return;
+        };
+        // `~site` outside of the code that it was made for.
+        if frame.code_address() != site.code().copy.get() {
+            return;
+        }
+        self.record(py, site, frame);
+    }
+
+    /// Gives the sites of a code object their numbers, if it is to be recorded.
+    #[cold]
+    fn meet(&mut self, py: Python<'_>, site: &PlannedSite) -> bool {
+        if site.number.get() == IGNORED {
+            return false;
+        }
+        let code = site.code();
+        let count = code.sites.len() as u32;
+        let (Some(after), Some(next)) = (
+            self.sites
+                .checked_add(count)
+                .filter(|sites| *sites < IGNORED),
+            self.codes.checked_add(1),
+        ) else {
+            code.ignore();
+            return false;
+        };
+        self.store.add_code(py, code, self.codes, self.sites);
+        self.predictor.grow(after as usize);
+        code.set_numbers(self.codes, self.sites);
+        (self.sites, self.codes) = (after, next);
+        true
+    }
+
+    #[inline]
+    fn record(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        let to = &mut to;
+        if frame.thread_state() != self.state {
+            self.switch(py, to, frame);
+        }
+        let stepped = matches!(
+            site.kind,
+            SiteKind::Step | SiteKind::Handler | SiteKind::Unwind
+        );
+        let top = self.threads[self.current].frames.last_mut();
+        let last = match top {
+            Some(top) if stepped && top.is(frame) && site.kind == SiteKind::Step => {
+                Self::last(top.last, false)
+            }
+            _ => self.arrive(py, to, site, frame),
+        };
+        let thread = &mut self.threads[self.current];
+        let Some(top) = thread.frames.last_mut() else {
+            return;
+        };
+        if top.has_touched() {
+            self.pen.look_again(py, to, top);
+        }
+        let number = SiteNumber(site.number.get());
+        if !self.predictor.follows(last, number) {
+            to.site(number);
+        }
+        if site.captures.is_empty() {
+            to.hit();
+        }
+        let mut captures = &site.captures[..];
+        if let [lasti, _] = captures
+            && site.kind == SiteKind::Handler
+        {
+            Self::lasti(to, site, frame, *lasti);
+            captures = &captures[1..];
+        }
+        for &slot in captures {
+            // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
+            // plan was made for.
+            let content = unsafe { frame.local(slot) };
+            self.pen.slot(py, to, content);
+        }
+        self.values += site.captures.len() as u64;
+        (top.last, top.reraises) = (number.0, site.reraises);
+        if site.reraises != PlannedSite::NO_UNIT {
+            top.exception = raised::on_top(site, frame);
+        }
+        if !site.touches.is_empty() {
+            self.pen.touch(py, site, frame, top);
+        }
+        if to.overflowed() {
+            self.overflow(py, site, frame);
+            return;
+        }
+        self.records += 1;
+        self.at = to.at();
+        self.store.commit(self.at);
+        if self.at >= self.limit.load(Ordering::Relaxed) {
+            self.turn(py, site, frame);
+        }
+    }
+
+    #[inline]
+    fn last(site: u32, popped: bool) -> Last {
+        if site == u32::MAX {
+            Last::NOTHING
+        } else {
+            Last::site(SiteNumber(site), popped)
+        }
+    }
+
+    /// Another thread runs.
+    #[cold]
+    fn switch(&mut self, py: Python<'_>, to: &mut Encoder<'_>, frame: Frame<'_>) {
+        let (state, native) = (frame.thread_state(), frame.native_thread());
+        self.state = state;
+        self.end_threads(py, to);
+        let known = self
+            .threads
+            .iter()
+            .position(|thread| thread.state == state && thread.native == native);
+        self.current = known.unwrap_or_else(|| {
+            let name = crate::thread::thread_name(py, frame.thread_ident());
+            self.threads.push(Thread {
+                state,
+                native,
+                number: self.threads.len() as u32,
+                name: name.unwrap_or_default().into(),
+                chunk: 0,
+                frames: Vec::new(),
+            });
+            self.threads.len() - 1
+        });
+        let thread = &mut self.threads[self.current];
+        if thread.chunk == self.pen.chunk {
+            to.thread(ThreadNumber(thread.number));
+        } else {
+            thread.chunk = self.pen.chunk;
+            let below = thread.frames.len() as u64;
+            // They are attached again when they go on.
+            thread.frames.clear();
+            to.new_thread(
+                ThreadNumber(thread.number),
+                thread.native,
+                thread.name.as_bytes(),
+                below,
+            );
+        }
+    }
+
+    /// Says which threads have ended.
+    fn end_threads(&mut self, py: Python<'_>, to: &mut Encoder<'_>) {
+        for thread in &mut self.threads {
+            if thread.frames.is_empty() || threads::is_alive(py, thread.state, thread.native) {
+                continue;
+            }
+            for shadow in &mut thread.frames {
+                self.pen.look_again(py, to, shadow);
+            }
+            thread.frames.clear();
+            if thread.chunk == self.pen.chunk {
+                to.thread_end(ThreadNumber(thread.number));
+            }
+        }
+    }
+
+    /// The frame in which `site` fires is not the one that recorded last, or something happened to it that is to be told.
+    fn arrive(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+    ) -> Last {
+        let known = self.threads[self.current]
+            .frames
+            .iter()
+            .rposition(|shadow| shadow.is(frame));
+        let raised = match (site.kind, known) {
+            (SiteKind::Handler | SiteKind::Unwind, _) => {
+                let shadow = known.map(|at| &self.threads[self.current].frames[at]);
+                raised::unit(py, site, frame, shadow)
+            }
+            _ => None,
+        };
+        // A suspended frame goes on: after a RESUME, or where an exception was thrown into it.
+        let resumed = match site.kind {
+            SiteKind::Start | SiteKind::Resume => true,
+            _ => raised.is_some_and(|unit| raised::is_suspension(site, unit)),
+        };
+        let last = match known {
+            Some(at) if !resumed => {
+                let pops = self.pop_to(py, to, at + 1);
+                Self::last(self.threads[self.current].frames[at].last, pops > 0)
+            }
+            _ => {
+                let last = self.enter(py, to, site, frame);
+                if site.kind == SiteKind::Handler || site.kind == SiteKind::Unwind {
+                    self.say_raised(to, site, raised);
+                }
+                return last;
+            }
+        };
+        self.say_raised(to, site, raised);
+        last
+    }
+
+    /// Only so many frames of the current thread are left; returns how many were more.
+    fn pop_to(&mut self, py: Python<'_>, to: &mut Encoder<'_>, left: usize) -> u32 {
+        let frames = &mut self.threads[self.current].frames;
+        let pops = frames.len() - left;
+        for shadow in &mut frames[left..] {
+            if shadow.has_touched() {
+                self.pen.look_again(py, to, shadow);
+            }
+        }
+        frames.truncate(left);
+        to.pop(pops as u32);
+        pops as u32
+    }
+
+    /// Where the exception was raised, as the program would find it below an exception.
+    #[cold]
+    fn lasti(to: &mut Encoder<'_>, site: &PlannedSite, frame: Frame<'_>, slot: u32) {
+        let shown = |units: i64| {
+            let units = u32::try_from(units).ok()?;
+            site.code().probed().shown_unit(units).map(i64::from)
+        };
+        // SAFETY: as in `record`.
+        match unsafe { frame.local(slot) } {
+            // SAFETY: a live object; of an exact int a digit is read.
+            Content::Object(object) => match unsafe { pen::small_int(object) }.and_then(shown) {
+                Some(units) => to.int(units),
+                None => to.unknown(Reason::UNREADABLE),
+            },
+            #[cfg(Py_3_14)]
+            Content::Tagged(units) => match shown(units as i64) {
+                Some(units) => to.tagged_int(units),
+                None => to.unknown(Reason::UNREADABLE),
+            },
+            _ => to.null(),
+        }
+    }
+
+    fn say_raised(&self, to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
+        match (site.kind, raised) {
+            (SiteKind::Handler | SiteKind::Unwind, Some(unit)) => to.raised(unit),
+            // A handler's code that is reached without an exception.
+            _ => {}
+        }
+    }
+
+    /// A frame that is not among the recorded ones starts, goes on, or is met in the middle.
+    fn enter(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+    ) -> Last {
+        let thread = &mut self.threads[self.current];
+        // A generator that was suspended and goes on without that anything else was recorded meanwhile.
+        let Place { pops, caller } = thread.place(frame);
+        let below = thread.frames.len() - pops as usize;
+        self.pop_to(py, to, below);
+        let thread = &mut self.threads[self.current];
+        let last = thread
+            .frames
+            .last()
+            .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0));
+        let chunk = self.pen.chunk;
+        if site.kind == SiteKind::Start {
+            match caller {
+                Caller::Unit(unit) => to.enter(unit),
+                Caller::Foreign(unit) => to.enter_foreign(unit),
+            }
+            let number = self.next_frame;
+            self.next_frame += 1;
+            thread.frames.push(Shadow::new(frame, site.code(), number));
+            if frame.is_generators() {
+                let copy = frame.code_address();
+                let known = Suspendable {
+                    number,
+                    copy,
+                    chunk,
+                };
+                self.generators.insert(frame.address(), known);
+            }
+            return last;
+        }
+        let known = self
+            .generators
+            .get_mut(&frame.address())
+            .filter(|known| known.copy == frame.code_address());
+        let number = match known {
+            Some(known) if known.chunk == chunk => {
+                let number = FrameNumber(known.number);
+                match caller {
+                    Caller::Unit(unit) => to.reenter(number, unit),
+                    Caller::Foreign(unit) => to.reenter_foreign(number, unit),
+                }
+                known.number
+            }
+            Some(known) => {
+                known.chunk = chunk;
+                let number = known.number;
+                self.attach(py, to, site, frame, number, &caller);
+                number
+            }
+            None => {
+                let number = self.next_frame;
+                self.next_frame += 1;
+                self.attach(py, to, site, frame, number, &caller);
+                number
+            }
+        };
+        self.threads[self.current]
+            .frames
+            .push(Shadow::new(frame, site.code(), number));
+        last
+    }
+
+    /// The record did not fit into what is left of the chunk.
+    #[cold]
+    fn overflow(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        self.next_chunk(py, Some((site, frame)));
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        to.lost(Reason::TOO_LARGE);
+        self.at = to.at();
+        self.store.commit(self.at);
+    }
+
+    /// A record ends behind the limit: the chunk is nearly full, or the time is to be given.
+    #[cold]
+    fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        let full = self.store.capacity() - RESERVE;
+        self.limit.store(full, Ordering::Relaxed);
+        if self.at >= full {
+            self.next_chunk(py, Some((site, frame)));
+        } else {
+            let now = self.now();
+            let mut to = Encoder::new(self.store.bytes(), self.at);
+            to.time(now - self.time);
+            self.time = now;
+            self.at = to.at();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Pen {
+    /// Looks again at what the last instruction of a frame may have changed.
+    fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
+        let (touched, count) = shadow.take_touched();
+        for &(object, id) in &touched[..count] {
+            self.update(py, to, object, id);
+        }
+    }
+
+    /// Notes the objects that the instruction behind `site` may change.
+    #[inline]
+    fn touch(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
+        for &slot in &site.touches {
+            // SAFETY: as in `record`.
+            if let Content::Object(object) = unsafe { frame.local(slot) }
+                && can_change(object)
+                && let Some(entry) = self.identities.lookup(py, object)
+                && entry.index < pen::IS_TYPE
+            {
+                top.touch(object, entry.id.get());
+            }
+        }
+    }
+}
+
+/// Whether an object may be one whose contents change, by a glance at its type.
+#[inline]
+fn can_change(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: the slot keeps the object alive.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        class != &raw mut ffi::PyLong_Type
+            && class != &raw mut ffi::PyUnicode_Type
+            && class != &raw mut ffi::PyFloat_Type
+            && class != &raw mut ffi::PyFunction_Type
+            && class != &raw mut ffi::PyCFunction_Type
+            && class != &raw mut ffi::PyBool_Type
+            && class != &raw mut ffi::PyType_Type
+            && object != ffi::Py_None()
+    }
+}
+
+/// A thread's state by the frame that it runs.
+impl Frame<'_> {
+    #[inline]
+    fn thread_state(self) -> *mut ThreadState {
+        self.thread_address() as *mut ThreadState
+    }
+
+    pub(crate) fn native_thread(self) -> u64 {
+        // SAFETY: the frame executes on this thread, so its state is alive.
+        NonNull::new(self.thread_state())
+            .map_or(0, |state| unsafe { state.as_ref() }.native_thread_id)
+    }
+}

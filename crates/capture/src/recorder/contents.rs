@@ -1,0 +1,538 @@
+//! What is in an object, read from its fields: no code of the program runs, nothing is allocated in the interpreter's heap.
+
+use debugop_recording::digest::Digest;
+use debugop_recording::stream::{Encoder, Kind, tag};
+use pyo3::types::string::PyStringData;
+use pyo3::types::{PyString, PyStringMethods};
+use pyo3::{Bound, PyAny, Python, ffi};
+
+use super::pen::{Long, Pen};
+use crate::layout::LongObject;
+use crate::layout::objects::{
+    Attributes, BaseException, CellObject, ListObject, MethodObject, SetObject, SliceObject,
+    TUPLE_ITEMS, Values, attributes,
+};
+use crate::value::capture_name;
+
+/// What an object refers to, in the order in which it is recorded.
+enum Parts {
+    /// So many, in memory one after the other.
+    Items(*const *mut ffi::PyObject, usize),
+    Set(*const SetObject),
+    Dict(*mut ffi::PyObject),
+    Attributes(Values),
+    None,
+}
+
+/// # Safety
+/// `object` is a live list or tuple.
+unsafe fn sequence(object: *mut ffi::PyObject, kind: Kind) -> Parts {
+    // SAFETY: by the contract; layouts checked against the headers.
+    unsafe {
+        let list = object.cast::<ListObject>();
+        let length = (*list).ob_base.ob_size.unsigned_abs();
+        if kind == Kind::List {
+            Parts::Items((*list).ob_item, length)
+        } else {
+            Parts::Items(object.cast::<u8>().add(TUPLE_ITEMS).cast(), length)
+        }
+    }
+}
+
+/// Calls `see` with the first `limit` keys and values (items and NULL); returns how many there are altogether.
+///
+/// # Safety
+/// The object that the parts are of is alive, and `see` runs nothing that could change it.
+unsafe fn each(
+    parts: &Parts,
+    limit: usize,
+    mut see: impl FnMut(*mut ffi::PyObject, *mut ffi::PyObject),
+) -> usize {
+    let none = std::ptr::null_mut();
+    // SAFETY: by the contract; `PyDict_Next` only reads.
+    unsafe {
+        match *parts {
+            Parts::None => 0,
+            Parts::Items(first, length) => {
+                for index in 0..length.min(limit) {
+                    see(*first.add(index), none);
+                }
+                length
+            }
+            Parts::Set(set) => {
+                let mut seen = 0;
+                for index in 0..=(*set).mask.unsigned_abs() {
+                    if seen == limit {
+                        break;
+                    }
+                    let entry = (*set).table.add(index);
+                    if !(*entry).key.is_null() && (*entry).hash != -1 {
+                        see((*entry).key, none);
+                        seen += 1;
+                    }
+                }
+                (*set).used.unsigned_abs()
+            }
+            Parts::Dict(dict) => {
+                let (mut at, mut key, mut value) = (0, none, none);
+                let mut seen = 0;
+                while seen < limit
+                    && ffi::PyDict_Next(dict, &raw mut at, &raw mut key, &raw mut value) != 0
+                {
+                    see(key, value);
+                    seen += 1;
+                }
+                ffi::PyDict_Size(dict).unsigned_abs()
+            }
+            Parts::Attributes(values) => {
+                let mut seen = 0;
+                for index in 0..values.len() {
+                    let (name, value) = values.get(index);
+                    if !value.is_null() {
+                        if seen < limit {
+                            see(name, value);
+                        }
+                        seen += 1;
+                    }
+                }
+                seen
+            }
+        }
+    }
+}
+
+impl Pen {
+    /// Writes what is in `object`, whose type has this number and kind.
+    pub(super) fn contents(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        inside: u32,
+    ) {
+        // SAFETY: a live object whose type is of this kind.
+        unsafe {
+            match kind {
+                Kind::Opaque => {}
+                Kind::Str => self.text(py, to, object),
+                Kind::Bytes | Kind::ByteArray => {
+                    let (data, length) = bytes_of(object, kind);
+                    let shown = length.min(self.limits.length);
+                    to.head(length as u64, std::slice::from_raw_parts(data, shown));
+                }
+                Kind::List | Kind::Tuple | Kind::Set | Kind::FrozenSet => {
+                    let parts = self.parts(object, kind);
+                    self.items(py, to, &parts, inside);
+                }
+                Kind::Dict => self.pairs(py, to, &Parts::Dict(object), &[], object, inside),
+                Kind::Instance => {
+                    let parts = self.parts(object, kind);
+                    let members = std::mem::take(&mut self.types.get(number).members);
+                    self.pairs(py, to, &parts, &members, object, inside);
+                    self.types.get(number).members = members;
+                }
+                Kind::Cell => {
+                    self.optional(py, to, (*object.cast::<CellObject>()).ob_ref, inside);
+                }
+                Kind::Method => {
+                    let method = object.cast::<MethodObject>();
+                    self.optional(py, to, (*method).im_func, inside);
+                    self.optional(py, to, (*method).im_self, inside);
+                }
+                Kind::Range | Kind::Slice => {
+                    for part in (*object.cast::<SliceObject>()).parts {
+                        self.optional(py, to, part, inside);
+                    }
+                }
+                Kind::Exception => {
+                    let exception = object.cast::<BaseException>();
+                    let args = (*exception).args;
+                    if !args.is_null() && ffi::PyTuple_CheckExact(args) != 0 {
+                        let args = sequence(args, Kind::Tuple);
+                        let length = each(&args, 0, |_, _| {});
+                        let shown = length.min(self.limits.items);
+                        to.arguments(Some((length as u64, shown as u64)));
+                        each(&args, shown, |item, _| {
+                            self.value(py, to, item, inside + 1);
+                        });
+                    } else {
+                        to.arguments(None);
+                    }
+                    let dict = (*exception).dict;
+                    let attributes = if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
+                        Parts::Dict(dict)
+                    } else {
+                        Parts::None
+                    };
+                    self.pairs(py, to, &attributes, &[], object, inside);
+                }
+                Kind::Function | Kind::Code => {
+                    to.code(name_of(py, object).as_bytes(), None);
+                }
+                Kind::Generator => to.generator(name_of(py, object).as_bytes(), None),
+                Kind::Builtin | Kind::Type | Kind::Module => {
+                    to.bytes(name_of(py, object).as_bytes());
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// `object` is a live object of a type of this kind, a container or instance.
+    unsafe fn parts(&self, object: *mut ffi::PyObject, kind: Kind) -> Parts {
+        // SAFETY: by the contract.
+        unsafe {
+            match kind {
+                Kind::List | Kind::Tuple => sequence(object, kind),
+                Kind::Set | Kind::FrozenSet => Parts::Set(object.cast()),
+                Kind::Dict => Parts::Dict(object),
+                Kind::Instance => match attributes(object, ffi::Py_TYPE(object)) {
+                    Attributes::Values(values) => Parts::Attributes(values),
+                    Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => {
+                        Parts::Dict(dict)
+                    }
+                    _ => Parts::None,
+                },
+                _ => Parts::None,
+            }
+        }
+    }
+
+    fn optional(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        inside: u32,
+    ) {
+        if object.is_null() {
+            to.null();
+        } else {
+            self.value(py, to, object, inside + 1);
+        }
+    }
+
+    unsafe fn items(&mut self, py: Python<'_>, to: &mut Encoder<'_>, parts: &Parts, inside: u32) {
+        // SAFETY: by the caller's contract: the object is alive; writing values runs nothing.
+        unsafe {
+            let length = each(parts, 0, |_, _| {});
+            let shown = length.min(self.limits.items);
+            to.items(length as u64, shown as u64);
+            each(parts, shown, |item, _| {
+                if item.is_null() {
+                    to.null();
+                } else {
+                    self.value(py, to, item, inside + 1);
+                }
+            });
+        }
+    }
+
+    /// Pairs of a dict or attributes, and then the `members` of `object` that are set.
+    unsafe fn pairs(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        parts: &Parts,
+        members: &[(*mut ffi::PyObject, isize)],
+        object: *mut ffi::PyObject,
+        inside: u32,
+    ) {
+        // SAFETY: by the caller's contract, as in `items`; the members are at their offsets (`Objects/structmember.c`).
+        unsafe {
+            let limit = self.limits.items;
+            let length = each(parts, 0, |_, _| {});
+            let member = |offset: isize| {
+                *object
+                    .cast::<u8>()
+                    .offset(offset)
+                    .cast::<*mut ffi::PyObject>()
+            };
+            let set = members
+                .iter()
+                .filter(|(_, offset)| !member(*offset).is_null());
+            let all = length + set.clone().count();
+            to.items(all as u64, all.min(limit) as u64);
+            each(parts, limit, |name, value| {
+                self.pair(py, to, name, value, inside);
+            });
+            for &(name, offset) in set.take(limit - length.min(limit)) {
+                self.pair(py, to, name, member(offset), inside);
+            }
+        }
+    }
+
+    #[inline]
+    fn pair(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        name: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        inside: u32,
+    ) {
+        self.value(py, to, name, inside + 1);
+        if self.redact.is_empty() || !self.is_redacted(py, name) {
+            self.value(py, to, value, inside + 1);
+        } else {
+            to.redacted();
+        }
+    }
+
+    #[cold]
+    fn is_redacted(&self, py: Python<'_>, name: *mut ffi::PyObject) -> bool {
+        // SAFETY: a live object.
+        let name: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, name) };
+        name.cast_exact::<PyString>()
+            .is_ok_and(|name| self.redacts(&crate::value::string(&name)))
+    }
+
+    /// The first code points of a string, in WTF-8.
+    fn text(&self, py: Python<'_>, to: &mut Encoder<'_>, object: *mut ffi::PyObject) {
+        let limit = self.limits.length;
+        // SAFETY: a live exact str, which is ready (3.11: whoever made it has made it so); its data are read while it is held.
+        let text: Bound<'_, PyString> =
+            unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() };
+        // SAFETY: as above.
+        let data = unsafe { text.data() };
+        match data {
+            Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
+                to.head(units.len() as u64, &units[..units.len().min(limit)]);
+            }
+            Ok(data) => {
+                let mut wtf8 = Vec::with_capacity(limit.min(256) * 3);
+                let length = crate::value::push_data(&mut wtf8, data, limit);
+                to.head(length as u64, &wtf8);
+            }
+            Err(_) => to.head(0, &[]),
+        }
+    }
+
+    /// A digest of what [`Self::contents`] would write: [`debugop_recording::digest::of_contents`].
+    pub(super) fn digest(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+    ) -> u64 {
+        let start = Digest::new(kind);
+        // SAFETY: a live object whose type is of this kind.
+        unsafe {
+            let limit = self.limits.items;
+            let digest = match kind {
+                Kind::Opaque => start,
+                Kind::Str => {
+                    let (mut wtf8, mut length) = (Vec::new(), 0);
+                    let text: Bound<'_, PyString> =
+                        Bound::from_borrowed_ptr(py, object).cast_into_unchecked();
+                    if let Ok(data) = text.data() {
+                        length = crate::value::push_data(&mut wtf8, data, self.limits.length);
+                    }
+                    start.bytes(&wtf8).and(length as u64)
+                }
+                Kind::Bytes | Kind::ByteArray => {
+                    let (data, length) = bytes_of(object, kind);
+                    let shown = length.min(self.limits.length);
+                    let head = std::slice::from_raw_parts(data, shown);
+                    start.bytes(head).and(length as u64)
+                }
+                Kind::Cell => self.word(py, start, (*object.cast::<CellObject>()).ob_ref),
+                Kind::Method => {
+                    let method = object.cast::<MethodObject>();
+                    let digest = self.word(py, start, (*method).im_func);
+                    self.word(py, digest, (*method).im_self)
+                }
+                Kind::Range | Kind::Slice => {
+                    let parts = (*object.cast::<SliceObject>()).parts;
+                    parts
+                        .iter()
+                        .fold(start, |digest, &part| self.word(py, digest, part))
+                }
+                Kind::Exception => {
+                    let exception = object.cast::<BaseException>();
+                    let args = (*exception).args;
+                    let mut digest = start;
+                    if !args.is_null() && ffi::PyTuple_CheckExact(args) != 0 {
+                        let args = sequence(args, Kind::Tuple);
+                        let length = each(&args, limit, |item, _| {
+                            digest = self.word(py, digest, item);
+                        });
+                        digest = digest.and(length as u64);
+                    }
+                    let dict = (*exception).dict;
+                    let attributes = if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
+                        Parts::Dict(dict)
+                    } else {
+                        Parts::None
+                    };
+                    let length = each(&attributes, limit, |key, value| {
+                        digest = self.word(py, self.word(py, digest, key), value);
+                    });
+                    digest.and(length as u64)
+                }
+                Kind::Function
+                | Kind::Code
+                | Kind::Generator
+                | Kind::Builtin
+                | Kind::Type
+                | Kind::Module => start.bytes(name_of(py, object).as_bytes()),
+                Kind::List
+                | Kind::Tuple
+                | Kind::Set
+                | Kind::FrozenSet
+                | Kind::Dict
+                | Kind::Instance => {
+                    let parts = self.parts(object, kind);
+                    let mut digest = start;
+                    let mut length = each(&parts, limit, |key, value| {
+                        digest = self.word(py, digest, key);
+                        if !value.is_null() {
+                            digest = self.word(py, digest, value);
+                        }
+                    });
+                    let members = match kind {
+                        Kind::Instance => &self.types.get_ref(number).members[..],
+                        _ => &[],
+                    };
+                    for &(name, offset) in members {
+                        let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
+                        if !value.is_null() {
+                            if length < limit {
+                                digest = self.word(py, self.word(py, digest, name), value);
+                            }
+                            length += 1;
+                        }
+                    }
+                    digest.and(length as u64)
+                }
+            };
+            digest.value()
+        }
+    }
+
+    /// A value in a digest: by value where it is recorded by value, else by identity.
+    #[inline]
+    pub(super) unsafe fn word(
+        &self,
+        py: Python<'_>,
+        digest: Digest,
+        object: *mut ffi::PyObject,
+    ) -> Digest {
+        if object.is_null() {
+            return digest.null();
+        }
+        // SAFETY: a live object; fields of exact types are read.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if class == &raw mut ffi::PyLong_Type {
+                match (*object.cast::<LongObject>()).compact() {
+                    Some(value) => digest.int(value),
+                    None => match self.read_long(object) {
+                        Long::Small(value) => digest.int(value),
+                        Long::Big(negative, magnitude) => digest.big_int(negative, &magnitude),
+                        Long::Huge(negative, bits, leading) => {
+                            digest.huge_int(negative, bits, leading)
+                        }
+                    },
+                }
+            } else if class == &raw mut ffi::PyFloat_Type {
+                digest.float(ffi::PyFloat_AS_DOUBLE(object).to_bits())
+            } else if object == ffi::Py_None() {
+                digest.singleton(tag::NONE)
+            } else if object == ffi::Py_True() {
+                digest.singleton(tag::TRUE)
+            } else if object == ffi::Py_False() {
+                digest.singleton(tag::FALSE)
+            } else if class == &raw mut ffi::PyComplex_Type {
+                let value = (*object.cast::<ffi::PyComplexObject>()).cval;
+                digest.complex(value.real.to_bits(), value.imag.to_bits())
+            } else if object == ffi::Py_Ellipsis() {
+                digest.singleton(tag::ELLIPSIS)
+            } else if object == ffi::Py_NotImplemented() {
+                digest.singleton(tag::NOT_IMPLEMENTED)
+            } else {
+                match self.identities.lookup(py, object) {
+                    Some(entry) => digest.object(entry.id.get()),
+                    // It is new, and was not there when this was last asked.
+                    None => digest.and(object as u64),
+                }
+            }
+        }
+    }
+
+    /// Calls `see` with what an object refers to, as far as that is recorded.
+    pub(super) fn each_part(
+        &self,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        mut see: impl FnMut(*mut ffi::PyObject),
+    ) {
+        let mut both = |key: *mut ffi::PyObject, value: *mut ffi::PyObject| {
+            for one in [key, value] {
+                if !one.is_null() {
+                    see(one);
+                }
+            }
+        };
+        let none = std::ptr::null_mut();
+        // SAFETY: a live object whose type is of this kind.
+        unsafe {
+            match kind {
+                Kind::Cell => both((*object.cast::<CellObject>()).ob_ref, none),
+                Kind::Method => {
+                    let method = object.cast::<MethodObject>();
+                    both((*method).im_func, (*method).im_self);
+                }
+                Kind::Range | Kind::Slice => {
+                    for part in (*object.cast::<SliceObject>()).parts {
+                        both(part, none);
+                    }
+                }
+                Kind::Exception => {
+                    let exception = object.cast::<BaseException>();
+                    let (args, dict) = ((*exception).args, (*exception).dict);
+                    if !args.is_null() && ffi::PyTuple_CheckExact(args) != 0 {
+                        each(&sequence(args, Kind::Tuple), self.limits.items, &mut both);
+                    }
+                    if !dict.is_null() && ffi::PyDict_CheckExact(dict) != 0 {
+                        each(&Parts::Dict(dict), self.limits.items, &mut both);
+                    }
+                }
+                _ => {
+                    each(&self.parts(object, kind), self.limits.items, &mut both);
+                    for &(name, offset) in &self.types.get_ref(number).members {
+                        both(name, *object.cast::<u8>().offset(offset).cast());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The bytes of a `bytes` or `bytearray`.
+///
+/// # Safety
+/// `object` is one of them, and alive.
+unsafe fn bytes_of(object: *mut ffi::PyObject, kind: Kind) -> (*const u8, usize) {
+    // SAFETY: by the contract; these only read.
+    unsafe {
+        if kind == Kind::Bytes {
+            let length = ffi::PyBytes_Size(object).unsigned_abs();
+            (ffi::PyBytes_AsString(object).cast(), length)
+        } else {
+            let length = ffi::PyByteArray_Size(object).unsigned_abs();
+            (ffi::PyByteArray_AsString(object).cast(), length)
+        }
+    }
+}
+
+/// The name of a function, builtin, class, module or code object.
+fn name_of(py: Python<'_>, object: *mut ffi::PyObject) -> String {
+    // SAFETY: a live object.
+    let object: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, object) };
+    capture_name(&object)
+}

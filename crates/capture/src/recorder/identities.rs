@@ -1,0 +1,63 @@
+//! Which objects are known by which id: [`crate::identity`], for objects by their addresses.
+
+use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
+
+pub(super) use crate::identity::Entry;
+use crate::identity::{self, NO_INDEX};
+
+/// In the index of an entry: none.
+pub(super) const NONE: u32 = NO_INDEX;
+
+/// As many objects are known at a time, in up to 64 bytes each.
+const LIMIT: usize = 1 << 19;
+
+/// Objects by address.
+pub(super) struct Identities(identity::Identities);
+
+/// # Safety
+/// `object` is alive as long as the borrow is used.
+#[inline]
+unsafe fn borrow<'a, 'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Borrowed<'a, 'py, PyAny> {
+    // SAFETY: by the contract.
+    unsafe { Borrowed::from_ptr(py, object) }
+}
+
+impl Identities {
+    pub(super) fn install(py: Python<'_>) -> PyResult<Self> {
+        Ok(Self(identity::Identities::install(py, LIMIT)?))
+    }
+
+    pub(super) fn uninstall(self, py: Python<'_>) {
+        self.0.uninstall(py);
+    }
+
+    /// The entry of `object`, which is alive.
+    #[inline]
+    pub(super) fn lookup(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
+        // SAFETY: nothing runs before the borrow ends.
+        self.0.lookup(py, unsafe { borrow(py, object) })
+    }
+
+    /// Adds `object`, which is alive and has no entry.
+    pub(super) fn insert(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
+        // SAFETY: as above.
+        self.0.insert(py, unsafe { borrow(py, object) }, entry);
+    }
+
+    /// Changes the entry of `object`, which is alive and has one.
+    pub(super) fn update(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
+        // SAFETY: as above.
+        self.0.update(py, unsafe { borrow(py, object) }, entry);
+    }
+
+    /// Forgets `object`, which lives.
+    pub(super) fn forget(&self, py: Python<'_>, object: *mut ffi::PyObject) {
+        // SAFETY: as above.
+        self.0.forget(py, unsafe { borrow(py, object) });
+    }
+
+    /// The indices of the entries of objects that have died.
+    pub(super) fn each_dead(&self, py: Python<'_>, tell: impl FnMut(u32)) {
+        self.0.each_dead(py, tell);
+    }
+}

@@ -1,0 +1,204 @@
+//! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
+
+use std::sync::atomic::Ordering;
+
+use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
+use pyo3::Python;
+
+use super::planned::{PlannedCode, PlannedSite, taken};
+use super::threads::Caller;
+use super::{RESERVE, Recorder};
+use crate::frame::Frame;
+
+/// Frames of a thread that are written into a keyframe; those below are left out, and attached when they go on.
+const MAX_FRAMES: usize = 256;
+
+impl Recorder {
+    /// The first chunk.
+    pub(super) fn begin(&mut self) {
+        let mut to = Encoder::new(self.store.bytes(), 0);
+        to.keyframe(
+            0,
+            self.pen.recent.newest(),
+            FrameNumber(self.next_frame),
+            0,
+            ThreadNumber(0),
+        );
+        self.at = to.at();
+        self.store.commit(self.at);
+    }
+
+    /// Ends the last chunk: says which frames have ended.
+    pub(super) fn end(&mut self, py: Python<'_>) {
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        let to = &mut to;
+        let current = self.current;
+        for (index, thread) in self.threads.iter_mut().enumerate() {
+            if thread.chunk != self.pen.chunk || thread.frames.is_empty() {
+                continue;
+            }
+            let live = thread.live(py).len();
+            for shadow in &mut thread.frames {
+                self.pen.look_again(py, to, shadow);
+            }
+            if live == 0 {
+                to.thread_end(ThreadNumber(thread.number));
+                thread.frames.clear();
+            } else if index == current && live < thread.frames.len() {
+                to.pop((thread.frames.len() - live) as u32);
+            }
+        }
+        self.at = to.at();
+        self.store.commit(self.at);
+    }
+
+    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
+    pub(super) fn next_chunk(
+        &mut self,
+        py: Python<'_>,
+        running: Option<(&PlannedSite, Frame<'_>)>,
+    ) {
+        self.time = self.now();
+        self.store.next(self.time);
+        self.pen.begin_chunk(py);
+        self.predictor.clear();
+        self.limit
+            .store(self.store.capacity() - RESERVE, Ordering::Relaxed);
+        let chunk = self.pen.chunk;
+        let mut to = Encoder::new(self.store.bytes(), 0);
+        let to = &mut to;
+        let threads: Vec<usize> = (0..self.threads.len())
+            .filter(|&index| {
+                index == self.current
+                    || (!self.threads[index].frames.is_empty()
+                        && super::threads::is_alive(
+                            py,
+                            self.threads[index].state,
+                            self.threads[index].native,
+                        ))
+            })
+            .collect();
+        let current = self
+            .threads
+            .get(self.current)
+            .map_or(0, |thread| thread.number);
+        to.keyframe(
+            self.time,
+            self.pen.recent.newest(),
+            FrameNumber(self.next_frame),
+            threads.len() as u64,
+            ThreadNumber(current),
+        );
+        for index in threads {
+            let live = self.threads[index].live(py);
+            let mut kept = Vec::with_capacity(live.len());
+            let thread = &mut self.threads[index];
+            thread.chunk = chunk;
+            let first = live.len().saturating_sub(MAX_FRAMES);
+            to.keyframe_thread(
+                ThreadNumber(thread.number),
+                thread.native,
+                thread.name.as_bytes(),
+                first as u64,
+                (live.len() - first) as u64,
+            );
+            for &(at, frame) in &live[first..] {
+                let (number, code) = {
+                    let shadow = &self.threads[index].frames[at];
+                    (shadow.number, shadow.code)
+                };
+                // SAFETY: the frame is alive, and with it its code.
+                let code = unsafe { &*code };
+                let site = running.filter(|(_, running)| running.address() == frame.address());
+                self.frame(py, to, code, frame, number, site.map(|(site, _)| site));
+                if let Some(known) = self.generators.get_mut(&frame.address())
+                    && known.number == number
+                {
+                    known.chunk = chunk;
+                }
+                kept.push(at);
+            }
+            let mut at = 0;
+            self.threads[index].frames.retain_mut(|shadow| {
+                shadow.last = u32::MAX;
+                let keep = kept.binary_search(&at).is_ok();
+                at += 1;
+                keep
+            });
+        }
+        self.at = to.at();
+        self.store.commit(self.at);
+    }
+
+    /// A frame in the middle: `site` has fired in it, or it is executing a call.
+    fn frame(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        code: &PlannedCode,
+        frame: Frame<'_>,
+        number: u64,
+        site: Option<&PlannedSite>,
+    ) {
+        let analysis = code.probed().analysis();
+        let locals = code.locals();
+        let (unit, executing, depth) = match site {
+            Some(site) => (site.unit(), false, site.depth),
+            None => {
+                let unit = frame
+                    .instruction_offset()
+                    .and_then(|offset| code.unit(offset))
+                    .unwrap_or_default();
+                let at = analysis.at_offset(unit * 2);
+                // What the instruction takes may be taken already.
+                let depth = at.map_or(0, |at| {
+                    let depth = analysis.depth(at).unwrap_or_default();
+                    depth.saturating_sub(taken(analysis, at))
+                });
+                (unit, true, depth)
+            }
+        };
+        let slots = locals + depth;
+        to.frame(
+            FrameNumber(number),
+            code.number.get(),
+            unit,
+            executing,
+            u64::from(slots),
+        );
+        for slot in 0..slots {
+            if to.has_room(usize::from(u16::MAX) / 16) {
+                // SAFETY: a local, or below the depth of the stack.
+                let content = unsafe { frame.local(slot) };
+                self.pen.slot(py, to, content);
+            } else {
+                to.unknown(Reason::TOO_LARGE);
+            }
+        }
+    }
+
+    /// The frame of `site`, in which nothing is known to have happened in this chunk.
+    pub(super) fn attach(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        number: u64,
+        caller: &Caller,
+    ) {
+        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
+            to.inside(*unit);
+        }
+        to.attach();
+        self.frame(py, to, site.code(), frame, number, Some(site));
+    }
+}
+
+impl PlannedSite {
+    /// The unit of the original that is executed next.
+    pub(super) fn unit(&self) -> u32 {
+        let analysis = self.code().probed().analysis();
+        analysis.get(self.next).offset / 2
+    }
+}

@@ -1,0 +1,207 @@
+//! The planned sites of a code object: what a site needs when it fires, laid out to be found quickly.
+
+use std::cell::{Cell, OnceCell};
+
+use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
+use smallvec::SmallVec;
+
+use crate::layout::VERSION;
+use crate::probed::ProbedCode;
+
+/// The planned sites of one probed code object.
+///
+/// Belongs to a [`ProbedCode`], which the sites' objects keep alive.
+pub(crate) struct PlannedCode {
+    pub(super) sites: Box<[PlannedSite]>,
+    probed: *const ProbedCode,
+    /// Address of the probed copy, 0 when it has died.
+    pub(super) copy: Cell<usize>,
+    /// Its number in the recording; meaningless until its sites have numbers.
+    pub(super) number: Cell<u32>,
+    /// Offsets of instructions in the original, by code unit of the probed copy.
+    units: OnceCell<Box<[u32]>>,
+}
+
+// SAFETY: everything in it is used with the GIL held only; see `GilCell`.
+unsafe impl Send for PlannedCode {}
+// SAFETY: as above.
+unsafe impl Sync for PlannedCode {}
+
+/// One planned site.
+pub(crate) struct PlannedSite {
+    /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
+    pub(super) number: Cell<u32>,
+    pub(super) kind: SiteKind,
+    /// The unit of the next instruction, if that raises again what has been raised before; else [`Self::NO_UNIT`].
+    pub(super) reraises: u32,
+    /// The instruction that is executed next.
+    pub(super) next: InstrIdx,
+    /// Depth of the value stack before it.
+    pub(super) depth: u32,
+    /// Indices into localsplus, the value stack behind it included.
+    pub(super) captures: SmallVec<[u32; 4]>,
+    pub(super) touches: SmallVec<[u32; 4]>,
+    code: Cell<*const PlannedCode>,
+}
+
+/// The code object has not been met in this recording yet.
+pub(super) const UNKNOWN: u32 = u32::MAX;
+/// The code object is not to be recorded.
+pub(super) const IGNORED: u32 = u32::MAX - 1;
+
+/// How many slots an instruction takes whose frame is in the middle of it.
+pub(super) fn taken(analysis: &Analysis, at: InstrIdx) -> u32 {
+    let instruction = analysis.get(at);
+    let operands = operands(VERSION, instruction.opcode, instruction.arg);
+    operands.map_or(0, |operands| operands.pops() as u32)
+}
+
+fn reraises(op: Op, arg: u32) -> bool {
+    match op {
+        Op::Reraise | Op::EndAsyncFor | Op::CleanupThrow => true,
+        Op::RaiseVarargs => arg == 0,
+        _ => false,
+    }
+}
+
+impl PlannedSite {
+    /// No instruction of such a kind follows.
+    pub(super) const NO_UNIT: u32 = u32::MAX;
+
+    /// Whose site it is.
+    #[inline]
+    pub(super) fn code(&self) -> &PlannedCode {
+        // SAFETY: set right after it was made, and the box that holds both is never moved out of.
+        unsafe { &*self.code.get() }
+    }
+}
+
+impl PlannedCode {
+    /// The sites of `plan` in the copy that `probed` describes.
+    pub(crate) fn new(plan: &Plan, probed: &ProbedCode) -> Box<Self> {
+        let analysis = probed.analysis();
+        let sites = plan.sites.iter().map(|site| {
+            let next = match site.place {
+                Place::Before(at) => at,
+                Place::After(at) => InstrIdx(at.0 + 1),
+            };
+            let op = |at: InstrIdx| {
+                let found = analysis.instructions().get(at.0 as usize)?;
+                Some(found.opcode.info(VERSION)?.op)
+            };
+            let is_unwind = site.kind == SiteKind::Unwind;
+            PlannedSite {
+                number: Cell::new(UNKNOWN),
+                kind: site.kind,
+                reraises: match op(next) {
+                    Some(op) if !is_unwind && reraises(op, analysis.get(next).arg) => {
+                        analysis.get(next).offset / 2
+                    }
+                    _ => PlannedSite::NO_UNIT,
+                },
+                next,
+                depth: if is_unwind {
+                    0
+                } else {
+                    analysis.depth(next).unwrap_or_default()
+                },
+                captures: site.captures.clone(),
+                touches: site.touches.clone(),
+                code: Cell::new(std::ptr::null()),
+            }
+        });
+        let made = Box::new(Self {
+            sites: sites.collect(),
+            probed: std::ptr::from_ref(probed),
+            copy: Cell::new(0),
+            number: Cell::new(0),
+            units: OnceCell::new(),
+        });
+        for site in &made.sites {
+            site.code.set(&raw const *made);
+        }
+        made
+    }
+
+    /// The site with this index in the plan.
+    pub(crate) fn site(&self, index: u32) -> Option<&PlannedSite> {
+        self.sites.get(index as usize)
+    }
+
+    /// The code object that it belongs to.
+    #[inline]
+    pub(super) fn probed(&self) -> &ProbedCode {
+        // SAFETY: it owns this.
+        unsafe { &*self.probed }
+    }
+
+    /// The instruction of the original at byte `offset` of the copy: its offset in code units.
+    #[inline]
+    pub(super) fn unit(&self, offset: u32) -> Option<u32> {
+        let units = self.units.get_or_init(|| self.make_units());
+        units
+            .get(offset as usize / 2)
+            .copied()
+            .filter(|unit| *unit != u32::MAX)
+    }
+
+    #[cold]
+    fn make_units(&self) -> Box<[u32]> {
+        let probed = self.probed();
+        let count = probed.shape().map_or(0, |shape| shape.units);
+        (0..count as u32)
+            .map(|unit| {
+                let original = probed.original_offset(unit * 2);
+                original.map_or(u32::MAX, |offset| offset / 2)
+            })
+            .collect()
+    }
+}
+
+impl PlannedCode {
+    /// The probed copy has been made (its address), or has died (0).
+    pub(crate) fn set_copy(&self, address: usize) {
+        self.copy.set(address);
+    }
+
+    /// Length of localsplus without the value stack.
+    #[inline]
+    pub(super) fn locals(&self) -> u32 {
+        let shape = self.probed().shape();
+        shape.map_or(0, |shape| shape.nlocalsplus.unsigned_abs())
+    }
+
+    /// Numbers its sites.
+    pub(super) fn set_numbers(&self, code: u32, base: u32) {
+        self.number.set(code);
+        for (site, number) in self.sites.iter().zip(base..) {
+            site.number.set(number);
+        }
+    }
+
+    /// Forgets the numbers of another recording.
+    pub(super) fn reset(&self) {
+        for site in &self.sites {
+            site.number.set(UNKNOWN);
+        }
+    }
+
+    /// Whether it has been met in this recording.
+    pub(super) fn is_recorded(&self) -> bool {
+        let first = self.sites.first();
+        first.is_some_and(|site| site.number.get() < IGNORED)
+    }
+
+    /// Never records it.
+    pub(super) fn ignore(&self) {
+        for site in &self.sites {
+            site.number.set(IGNORED);
+        }
+    }
+}
+
+impl Drop for PlannedCode {
+    fn drop(&mut self) {
+        super::forget(self);
+    }
+}

@@ -1,0 +1,87 @@
+//! Which instruction of a frame raised the exception that has arrived at a handler.
+
+use debugop_bytecode::{Op, SiteKind};
+use pyo3::{Python, ffi};
+
+use super::planned::PlannedSite;
+use super::threads::Shadow;
+use crate::frame::Frame;
+use crate::layout::objects::{BaseException, Traceback};
+use crate::layout::slot::Content;
+use crate::layout::{FrameObject, VERSION};
+
+/// The unit of the original that raised. `None` if no exception has arrived, or if it cannot be known.
+pub(super) fn unit(
+    _py: Python<'_>,
+    site: &PlannedSite,
+    frame: Frame<'_>,
+    shadow: Option<&Shadow>,
+) -> Option<u32> {
+    let exception = exception(site, frame)?;
+    // What raises again adds nothing to the traceback; a site stands right before it.
+    if let Some(shadow) = shadow
+        && shadow.reraises != PlannedSite::NO_UNIT
+        && [0, exception as usize].contains(&shadow.exception)
+    {
+        return Some(shadow.reraises);
+    }
+    // SAFETY: a live object, whose class says that it is an exception; tracebacks are made by the interpreter only, and entries of this
+    // frame name its frame object.
+    unsafe {
+        let class = ffi::Py_TYPE(exception);
+        if (*class).tp_flags & ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS == 0 {
+            return None;
+        }
+        let entry = (*exception.cast::<BaseException>())
+            .traceback
+            .cast::<Traceback>();
+        if entry.is_null() || ffi::Py_TYPE(entry.cast()) != &raw mut ffi::PyTraceBack_Type {
+            return None;
+        }
+        let object = (*entry).tb_frame.cast::<FrameObject>();
+        if object.is_null() || (*object).f_frame as usize != frame.address() {
+            return None;
+        }
+        site.code().unit(u32::try_from((*entry).tb_lasti).ok()?)
+    }
+}
+
+/// What has arrived at a handler's site, if that is an object.
+fn exception(site: &PlannedSite, frame: Frame<'_>) -> Option<*mut ffi::PyObject> {
+    let locals = site.code().locals();
+    let slot = match site.kind {
+        // `[lasti, exception]`.
+        SiteKind::Unwind => locals + 1,
+        _ => locals + site.depth.checked_sub(1)?,
+    };
+    // SAFETY: the plan is that of the code that the frame runs, and the depth that at the site.
+    match unsafe { frame.local(slot) } {
+        Content::Object(exception) => Some(exception),
+        _ => None,
+    }
+}
+
+/// What is raised again behind a site, by its address; 0 if it is not on top of the stack.
+#[cold]
+pub(super) fn on_top(site: &PlannedSite, frame: Frame<'_>) -> usize {
+    let analysis = site.code().probed().analysis();
+    let op = analysis.get(site.next).opcode.info(VERSION);
+    match op.map(|info| info.op) {
+        Some(Op::RaiseVarargs) | None => 0,
+        _ => exception(site, frame).map_or(0, |exception| exception as usize),
+    }
+}
+
+/// Whether a frame whose unit `unit` raises was suspended there: the exception has been thrown into it.
+pub(super) fn is_suspension(site: &PlannedSite, unit: u32) -> bool {
+    let analysis = site.code().probed().analysis();
+    let Some(at) = analysis.at_offset(unit * 2) else {
+        return false;
+    };
+    let instruction = analysis.get(at);
+    match instruction.opcode.info(VERSION).map(|info| info.op) {
+        Some(Op::YieldValue) => true,
+        Some(Op::Resume) => instruction.arg & 3 != 0,
+        _ => false,
+    }
+}

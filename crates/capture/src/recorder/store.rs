@@ -1,0 +1,202 @@
+//! Where chunks go: the slots of a recording's file, and, when writing has failed, nowhere.
+
+use std::ffi::CStr;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use debugop_bytecode::PLAN_VERSION;
+use debugop_recording::file::{Error, Header, Interpreter, Next, Options, Source, Summary, Writer};
+use pyo3::exceptions::PyOSError;
+use pyo3::types::{PyAnyMethods, PyString};
+use pyo3::{PyResult, Python};
+
+use super::codes;
+use super::pen::Limits;
+use super::planned::PlannedCode;
+use crate::modules::sys;
+use crate::value::string;
+
+/// A recording that is being written.
+pub struct Store {
+    writer: Writer,
+    /// The current chunk's memory: that of a slot, or of `sink`.
+    bytes: *mut u8,
+    capacity: usize,
+    /// Takes what cannot be written.
+    sink: Option<Box<[u8]>>,
+    /// Bytes committed in earlier chunks.
+    before: u64,
+    at: usize,
+}
+
+// SAFETY: used with the GIL held only; the pointer is into memory that the writer or the sink owns.
+unsafe impl Send for Store {}
+
+impl Store {
+    /// Begins a recording in `path`.
+    ///
+    /// # Errors
+    /// `OSError`: the file or its neighbour cannot be written.
+    pub fn create(
+        py: Python<'_>,
+        path: &Path,
+        ring: Option<u64>,
+        limits: &Limits,
+    ) -> PyResult<Self> {
+        let options = Options {
+            ring,
+            ..Options::default()
+        };
+        let header = header(py, limits)?;
+        let mut writer = Writer::create(path, &header, &options).map_err(|error| match error {
+            Error::Io { source, .. } => {
+                let code = source.raw_os_error();
+                let text = source.to_string();
+                let text = text.split(" (os error").next().unwrap_or_default();
+                PyOSError::new_err((code, text.to_owned(), path.as_os_str().to_owned()))
+            }
+            error => PyOSError::new_err(error.to_string()),
+        })?;
+        // The first slot of a new tail is free.
+        let ready = matches!(writer.try_next(0), Ok(Next::Ready));
+        debug_assert!(ready);
+        let mut store = Self {
+            writer,
+            bytes: std::ptr::null_mut(),
+            capacity: 0,
+            sink: None,
+            before: 0,
+            at: 0,
+        };
+        store.take_slot();
+        Ok(store)
+    }
+
+    fn take_slot(&mut self) {
+        if let Some(slot) = self.writer.slot() {
+            let bytes = slot.bytes_mut();
+            (self.bytes, self.capacity) = (bytes.as_mut_ptr(), bytes.len());
+        } else {
+            let size = self.capacity.max(256 << 10);
+            let sink = self.sink.get_or_insert_with(|| vec![0; size].into());
+            (self.bytes, self.capacity) = (sink.as_mut_ptr(), sink.len());
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The memory of the current chunk, until [`Self::next`].
+    #[inline]
+    pub(super) fn bytes(&mut self) -> &'static mut [u8] {
+        // SAFETY: the slot's memory stays until the writer hands it over, in `next` or `finish`, and the sink as long as `self`; the
+        // recorder, which alone asks for it, uses one encoder at a time and none across those.
+        unsafe { std::slice::from_raw_parts_mut(self.bytes, self.capacity) }
+    }
+
+    /// The first `at` bytes are part of the recording.
+    #[inline]
+    pub(super) fn commit(&mut self, at: usize) {
+        self.at = at;
+        if let Some(slot) = self.writer.slot() {
+            slot.commit(at);
+        }
+    }
+
+    /// Ends the chunk and begins the next one, `time` nanoseconds after the recording began. Waits for the disk if that cannot keep up.
+    pub(super) fn next(&mut self, time: u64) {
+        self.before += self.at as u64;
+        self.at = 0;
+        while matches!(self.writer.try_next(time), Ok(Next::Full)) {
+            self.writer.waiter().wait();
+        }
+        self.take_slot();
+    }
+
+    /// Adds a code object before a record names its sites.
+    pub(super) fn add_code(&mut self, py: Python<'_>, code: &PlannedCode, number: u32, base: u32) {
+        // Without memory for it the recording cannot go on; whoever reads it is told which site is not known.
+        if let Ok(record) = codes::record(py, code, number, base) {
+            // That writing has failed is said once, at the end.
+            let _ = self.writer.add_code(&record);
+        }
+    }
+
+    /// Adds the text of a source file.
+    pub fn add_source(&mut self, filename: &str, text: &str) {
+        let source = Source {
+            filename: filename.as_bytes().to_vec(),
+            text: text.as_bytes().to_vec(),
+        };
+        let _ = self.writer.add_source(&source);
+    }
+
+    /// In the child of a fork: lets go of everything that is the parent's.
+    pub(super) fn forget(self) {
+        self.writer.forget();
+    }
+
+    /// Ends the recording; returns its size in bytes, and what has gone wrong.
+    #[must_use]
+    pub fn finish(self, records: u64, elapsed: Duration) -> (u64, Option<String>) {
+        let failure = self.writer.failure().map(|error| error.to_string());
+        let summary = Summary {
+            duration: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+            records: Some(records),
+            ..Summary::default()
+        };
+        match self.writer.finish(&summary) {
+            Ok(finished) => (finished.size, failure),
+            Err(error) => (0, failure.or_else(|| Some(error.to_string()))),
+        }
+    }
+
+    /// Bytes of the stream so far, before compression.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.before + self.at as u64
+    }
+}
+
+fn header(py: Python<'_>, limits: &Limits) -> PyResult<Header> {
+    let text = |name: &CStr| -> String {
+        let value = sys(py, name).ok();
+        let value = value.and_then(|value| value.cast_into::<PyString>().ok());
+        value.map(|value| string(&value)).unwrap_or_default()
+    };
+    let version = sys(py, c"version_info")?;
+    let part = |index: usize| version.get_item(index)?.extract::<u32>();
+    let command = sys(py, c"orig_argv")?.extract().unwrap_or_default();
+    let start = SystemTime::now().duration_since(UNIX_EPOCH);
+    let number = |value: u64| serde_json::Value::from(value);
+    let limits = [
+        ("items", number(limits.items as u64)),
+        ("length", number(limits.length as u64)),
+        ("bits", number(limits.bits)),
+        ("depth", number(u64::from(limits.depth))),
+    ];
+    Ok(Header {
+        debugop: env!("CARGO_PKG_VERSION").to_owned(),
+        interpreter: Interpreter {
+            implementation: "CPython".to_owned(),
+            version: [part(0)?, part(1)?, part(2)?],
+            build: text(c"version"),
+            executable: text(c"executable"),
+        },
+        platform: format!("{}-{}", text(c"platform"), std::env::consts::ARCH),
+        command,
+        directory: std::env::current_dir()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        pid: std::process::id(),
+        start: start.map_or(0, |start| u64::try_from(start.as_nanos()).unwrap_or(0)),
+        parent: None,
+        limits: limits
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        plan_version: PLAN_VERSION,
+    })
+}

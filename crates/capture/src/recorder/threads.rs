@@ -1,0 +1,208 @@
+//! The recorded frames of each thread, as the stream knows them.
+
+use std::ptr::NonNull;
+
+use pyo3::{Python, ffi};
+
+use super::planned::PlannedCode;
+use crate::frame::Frame;
+use crate::layout::{InterpreterFrame, ThreadState};
+
+/// How many objects an instruction may change that are looked at again afterwards.
+pub(super) const TOUCHED: usize = 8;
+
+/// A recorded frame.
+pub(super) struct Shadow {
+    /// Where it is; 0 when its code is gone, and it with it.
+    pub(super) address: usize,
+    /// The address of the probed copy that it runs.
+    pub(super) copy: usize,
+    pub(super) code: *const PlannedCode,
+    pub(super) number: u64,
+    /// The site that fired last in it, in this chunk; `u32::MAX` for none.
+    pub(super) last: u32,
+    /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`](super::PlannedSite).
+    pub(super) reraises: u32,
+    /// What that raises again, by its address; 0 if it is not on the stack.
+    pub(super) exception: usize,
+    touched: [(*mut ffi::PyObject, u64); TOUCHED],
+    count: u8,
+}
+
+impl Shadow {
+    pub(super) fn new(frame: Frame<'_>, code: &PlannedCode, number: u64) -> Self {
+        Self {
+            address: frame.address(),
+            copy: frame.code_address(),
+            code: std::ptr::from_ref(code),
+            number,
+            last: u32::MAX,
+            reraises: super::PlannedSite::NO_UNIT,
+            exception: 0,
+            touched: [(std::ptr::null_mut(), 0); TOUCHED],
+            count: 0,
+        }
+    }
+
+    /// Whether it is this frame.
+    #[inline]
+    pub(super) fn is(&self, frame: Frame<'_>) -> bool {
+        self.address == frame.address() && self.copy == frame.code_address()
+    }
+
+    /// The next instruction may change `object`, which has this id.
+    #[inline]
+    pub(super) fn touch(&mut self, object: *mut ffi::PyObject, id: u64) {
+        if let Some(place) = self.touched.get_mut(usize::from(self.count)) {
+            *place = (object, id);
+            self.count += 1;
+        }
+    }
+
+    /// What the instruction may have changed; nothing afterwards.
+    #[inline]
+    pub(super) fn take_touched(&mut self) -> ([(*mut ffi::PyObject, u64); TOUCHED], usize) {
+        let count = usize::from(std::mem::take(&mut self.count));
+        (self.touched, count)
+    }
+
+    #[inline]
+    pub(super) fn has_touched(&self) -> bool {
+        self.count > 0
+    }
+
+    /// The unit of the original that the frame, which is this one and alive, is executing.
+    pub(super) fn unit(&self, frame: Frame<'_>) -> Option<u32> {
+        debug_assert!(self.is(frame));
+        // SAFETY: the code lives as long as a frame that runs it.
+        unsafe { (*self.code).unit(frame.instruction_offset()?) }
+    }
+}
+
+/// A thread that has recorded something.
+pub(super) struct Thread {
+    pub(super) state: *mut ThreadState,
+    pub(super) native: u64,
+    pub(super) number: u32,
+    pub(super) name: Box<str>,
+    /// The chunk in which it has been introduced last.
+    pub(super) chunk: u32,
+    /// Bottom first. What has ended since the thread last recorded is in it still.
+    pub(super) frames: Vec<Shadow>,
+}
+
+/// Where a frame stands that is not on top of the recorded ones.
+pub(super) struct Place {
+    /// How many recorded frames have ended or been suspended.
+    pub(super) pops: u32,
+    pub(super) caller: Caller,
+}
+
+/// What called a frame.
+pub(super) enum Caller {
+    /// This unit of the recorded frame below.
+    Unit(u32),
+    /// Something else; and the unit that the recorded frame below is at, if there is one.
+    Foreign(Option<u32>),
+}
+
+impl Thread {
+    /// Where `frame`, which is not among the recorded ones, stands on them.
+    #[inline]
+    pub(super) fn place(&self, frame: Frame<'_>) -> Place {
+        if let Some(below) = frame.direct_caller()
+            && let Some(top) = self.frames.last()
+            && top.is(below)
+            && let Some(unit) = top.unit(below)
+        {
+            let caller = Caller::Unit(unit);
+            return Place { pops: 0, caller };
+        }
+        self.search(frame)
+    }
+
+    #[cold]
+    fn search(&self, frame: Frame<'_>) -> Place {
+        let direct = frame.direct_caller().map(Frame::address);
+        let mut below = frame.previous();
+        while let Some(found) = below {
+            if let Some(at) = self.frames.iter().rposition(|shadow| shadow.is(found)) {
+                let unit = self.frames[at].unit(found);
+                let caller = match unit {
+                    Some(unit) if direct == Some(found.address()) => Caller::Unit(unit),
+                    unit => Caller::Foreign(unit),
+                };
+                let pops = (self.frames.len() - 1 - at) as u32;
+                return Place { pops, caller };
+            }
+            below = found.previous();
+        }
+        Place {
+            pops: self.frames.len() as u32,
+            caller: Caller::Foreign(None),
+        }
+    }
+
+    /// Its recorded frames that have not ended, bottom first, if the thread is alive: which recorded one, and the frame.
+    pub(super) fn live<'py>(&self, py: Python<'py>) -> Vec<(usize, Frame<'py>)> {
+        let mut live = Vec::new();
+        if !is_alive(py, self.state, self.native) {
+            return live;
+        }
+        let mut at = self.frames.len();
+        // SAFETY: the thread's state is alive, and while we hold the GIL its frames do not change.
+        let mut next = unsafe { top_frame(self.state) };
+        while let Some(frame) = next {
+            if let Some(found) = self.frames[..at]
+                .iter()
+                .rposition(|shadow| shadow.is(frame))
+            {
+                live.push((found, frame));
+                at = found;
+            }
+            next = frame.previous();
+        }
+        live.reverse();
+        live
+    }
+}
+
+/// The innermost Python frame of a thread.
+///
+/// # Safety
+/// `state` is a live thread state of this interpreter; the GIL is held as long as the frame is used.
+unsafe fn top_frame<'py>(state: *mut ThreadState) -> Option<Frame<'py>> {
+    // SAFETY: by the contract: frames of threads that do not run stay as they are.
+    unsafe {
+        let raw: *mut InterpreterFrame = (*state).current_frame();
+        let frame = Frame::at(NonNull::new(raw)?, NonNull::new(state)?);
+        if frame.is_pythons() {
+            Some(frame)
+        } else {
+            frame.previous()
+        }
+    }
+}
+
+unsafe extern "C" {
+    /// `Include/cpython/pystate.h`; both only read.
+    fn PyInterpreterState_ThreadHead(
+        interpreter: *mut ffi::PyInterpreterState,
+    ) -> *mut ffi::PyThreadState;
+    fn PyThreadState_Next(state: *mut ffi::PyThreadState) -> *mut ffi::PyThreadState;
+}
+
+/// Whether there still is such a thread, with this number of the system's.
+pub(super) fn is_alive(_py: Python<'_>, state: *mut ThreadState, native: u64) -> bool {
+    // SAFETY: the GIL is held; states are taken out of the list by threads that hold it.
+    unsafe {
+        let mut one = PyInterpreterState_ThreadHead(ffi::PyInterpreterState_Get());
+        while !one.is_null() {
+            if one.cast() == state {
+                return (*state).native_thread_id == native;
+            }
+            one = PyThreadState_Next(one);
+        }
+    }
+    false
+}

@@ -1,0 +1,158 @@
+//! Types: which kind of contents their objects have, and what they are called.
+
+use debugop_recording::stream::Kind;
+use pyo3::types::PyType;
+use pyo3::{Bound, Python, ffi};
+use rustc_hash::FxHashMap;
+
+use crate::layout::objects::slot_names;
+use crate::value::{PyMethod_Type, type_name};
+
+/// A type that has been met.
+pub(super) struct Type {
+    pub(super) kind: Kind,
+    pub(super) name: Box<str>,
+    /// The chunk that defines it last, and its number there.
+    pub(super) chunk: u32,
+    pub(super) in_chunk: u32,
+    /// Members of its `__slots__` and those of its bases: name, kept alive, and offset.
+    pub(super) members: Box<[(*mut ffi::PyObject, isize)]>,
+}
+
+/// All types of a recording.
+#[derive(Default)]
+pub(super) struct Types {
+    /// Numbers of static types, which never die. Those of others are in their entries as objects.
+    fixed: FxHashMap<usize, u32>,
+    all: Vec<Type>,
+}
+
+impl Types {
+    /// The number of a static type, if it has been met.
+    #[inline]
+    pub(super) fn find(&self, class: *mut ffi::PyTypeObject) -> Option<u32> {
+        self.fixed.get(&(class as usize)).copied()
+    }
+
+    /// Meets `class`.
+    pub(super) fn add(&mut self, py: Python<'_>, class: *mut ffi::PyTypeObject) -> u32 {
+        // SAFETY: the class of a live object is alive.
+        let bound =
+            unsafe { Bound::from_borrowed_ptr(py, class.cast()).cast_into_unchecked::<PyType>() };
+        let kind = kind_of(class);
+        let number = self.all.len() as u32;
+        let members = if kind == Kind::Instance {
+            members(class)
+        } else {
+            Box::default()
+        };
+        self.all.push(Type {
+            kind,
+            name: type_name(&bound).into(),
+            chunk: 0,
+            in_chunk: 0,
+            members,
+        });
+        if !is_heap_type(class) {
+            self.fixed.insert(class as usize, number);
+        }
+        number
+    }
+
+    #[inline]
+    pub(super) fn get_ref(&self, number: u32) -> &Type {
+        &self.all[number as usize]
+    }
+
+    #[inline]
+    pub(super) fn get(&mut self, number: u32) -> &mut Type {
+        &mut self.all[number as usize]
+    }
+}
+
+/// Whether a class can die: only those that were made while Python ran.
+#[inline]
+pub(super) fn is_heap_type(class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: the class of a live object is alive.
+    unsafe { (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 }
+}
+
+fn kind_of(class: *mut ffi::PyTypeObject) -> Kind {
+    macro_rules! exact {
+        ($($type:ident => $kind:ident,)*) => {
+            $(if class == &raw mut ffi::$type { return Kind::$kind; })*
+        };
+    }
+    // SAFETY: only addresses of static types are taken, and flags of a live type are read.
+    #[allow(unused_unsafe)]
+    unsafe {
+        exact! {
+            PyUnicode_Type => Str,
+            PyBytes_Type => Bytes,
+            PyByteArray_Type => ByteArray,
+            PyList_Type => List,
+            PyTuple_Type => Tuple,
+            PySet_Type => Set,
+            PyFrozenSet_Type => FrozenSet,
+            PyDict_Type => Dict,
+            PyCell_Type => Cell,
+            PyFunction_Type => Function,
+            PyCFunction_Type => Builtin,
+            PyModule_Type => Module,
+            PyRange_Type => Range,
+            PySlice_Type => Slice,
+            PyCode_Type => Code,
+        }
+        if class == &raw mut PyMethod_Type {
+            return Kind::Method;
+        }
+        let flags = (*class).tp_flags;
+        if flags & ffi::Py_TPFLAGS_TYPE_SUBCLASS != 0 {
+            Kind::Type
+        } else if flags & ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS != 0 {
+            Kind::Exception
+        } else if is_heap_type(class) && has_attributes(class) {
+            Kind::Instance
+        } else {
+            Kind::Opaque
+        }
+    }
+}
+
+/// Whether instances have attributes that can be read without asking the program.
+fn has_attributes(class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: a live type.
+    let dict_offset = unsafe { (*class).tp_dictoffset };
+    // 3.11 and later keep managed dicts where the offset says -1.
+    dict_offset != 0 || !members(class).is_empty()
+}
+
+/// The names in `__slots__` of a class and its bases, with the offsets of their values.
+fn members(class: *mut ffi::PyTypeObject) -> Box<[(*mut ffi::PyObject, isize)]> {
+    let mut found = Vec::new();
+    let mut class = class;
+    while !class.is_null() && is_heap_type(class) {
+        // SAFETY: a live heap type: `ht_slots` is NULL or a tuple of names, and `tp_members` is NULL or an array that ends with a NULL
+        // name (`Objects/typeobject.c`, `type_new_slots`).
+        unsafe {
+            let names = slot_names(class);
+            let mut member = (*class).tp_members;
+            if !names.is_null() && !member.is_null() {
+                while !(*member).name.is_null() {
+                    if (*member).type_code == ffi::Py_T_OBJECT_EX {
+                        // Interned: the very string that `__slots__` has.
+                        let name = ffi::PyUnicode_InternFromString((*member).name);
+                        if name.is_null() {
+                            ffi::PyErr_Clear();
+                        } else {
+                            found.push((name, (*member).offset));
+                        }
+                    }
+                    member = member.add(1);
+                }
+            }
+            class = (*class).tp_base;
+        }
+    }
+    found.into()
+}

@@ -1,0 +1,442 @@
+//! `debugop record`: the parsed command line, and a recording that is being made.
+
+use std::ffi::OsString;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness};
+use debugop_capture::spawn::{self, Spawn};
+use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
+use debugop_cli::RecordOptions;
+use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyCode, PyDict, PyTuple};
+
+use crate::run::children::{in_path, real};
+use crate::run::described;
+use crate::run::output::Notes;
+
+/// A parsed `debugop record`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct RecordRequest {
+    options: Arc<RecordOptions>,
+}
+
+impl RecordRequest {
+    pub(crate) fn new(options: RecordOptions) -> Self {
+        Self {
+            options: Arc::new(options),
+        }
+    }
+}
+
+/// A recording that is being made.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct Recording {
+    output: PathBuf,
+    plan: Plan,
+    ring: Option<u64>,
+    /// That of the command line.
+    options: Option<Arc<RecordOptions>>,
+    session: Mutex<Option<Arc<Session>>>,
+    /// Set until it begins.
+    store: Mutex<Option<Store>>,
+    /// The namespace in which `exec` is replaced.
+    replaced: Mutex<Option<Py<PyDict>>>,
+    said: Mutex<Option<String>>,
+    /// Where a witness of the run writes to, and then the witness.
+    witnessed: Option<PathBuf>,
+    witness: Mutex<Option<(Arc<Tracer>, Arc<Witness>)>>,
+}
+
+#[pymethods]
+impl RecordRequest {
+    /// What is run: ("script" | "module" | "command" | "stdin", text).
+    #[getter]
+    fn target(&self) -> (&'static str, OsString) {
+        described(&self.options.target)
+    }
+
+    /// The program's own arguments.
+    #[getter]
+    fn args(&self) -> Vec<OsString> {
+        self.options.args.clone()
+    }
+
+    /// Whether child processes are recorded too.
+    #[getter]
+    fn children(&self) -> bool {
+        self.options.children
+    }
+
+    /// Opens the file. `libraries` are the directories of code that is not the user's own, `own` those of debugop itself.
+    ///
+    /// Raises OSError if the file cannot be written, RuntimeError if something else is in the way.
+    fn open(
+        &self,
+        py: Python<'_>,
+        libraries: Vec<String>,
+        own: Vec<String>,
+    ) -> PyResult<Recording> {
+        let options = &self.options;
+        let directories = libraries;
+        let filter = CodeFilter {
+            all: options.all,
+            include: options.include.clone(),
+            exclude: options.exclude.clone(),
+            libraries: Libraries { directories, own },
+        };
+        let limits = Limits {
+            items: options.limits.items,
+            length: options.limits.length,
+            bits: options.limits.bits,
+            depth: options.limits.depth,
+        };
+        let plan = Plan {
+            filter,
+            limits,
+            redact: options.redact.clone(),
+            with_tracers: options.witness.is_some(),
+        };
+        let output = options.output_of(std::process::id());
+        let witness = options.witness.clone();
+        Recording::open(
+            py,
+            output,
+            plan,
+            options.ring,
+            witness,
+            Some(Arc::clone(options)),
+        )
+    }
+}
+
+impl Recording {
+    fn open(
+        py: Python<'_>,
+        output: PathBuf,
+        plan: Plan,
+        ring: Option<u64>,
+        witnessed: Option<PathBuf>,
+        options: Option<Arc<RecordOptions>>,
+    ) -> PyResult<Self> {
+        Session::check(py)?;
+        let store = Store::create(py, &output, ring, &plan.limits)?;
+        Ok(Self {
+            output,
+            plan,
+            ring,
+            options,
+            session: Mutex::default(),
+            store: Mutex::new(Some(store)),
+            replaced: Mutex::default(),
+            said: Mutex::default(),
+            witnessed,
+            witness: Mutex::default(),
+        })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<Arc<Session>> {
+        let store = self.store.lock().ok().and_then(|mut store| store.take());
+        let Some(store) = store else {
+            return Err(PyRuntimeError::new_err("this recording has begun already"));
+        };
+        fork::watch();
+        let notes = Notes::open();
+        let left_out = Box::new(move |what: &str| notes.say(&format!("not recorded: {what}")));
+        let session = Arc::new(Session::start(py, store, self.plan.clone(), left_out)?);
+        if let Ok(mut own) = self.session.lock() {
+            *own = Some(Arc::clone(&session));
+        }
+        Ok(session)
+    }
+
+    fn take_session(&self) -> Option<Arc<Session>> {
+        self.session
+            .lock()
+            .ok()
+            .and_then(|mut session| session.take())
+    }
+
+    /// Gives the namespace that `execute_by` changed its `exec` back.
+    fn put_back(&self, py: Python<'_>) -> PyResult<()> {
+        let replaced = self.replaced.lock().ok().and_then(|mut one| one.take());
+        match replaced {
+            Some(namespace) => namespace.bind(py).del_item("exec"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[pymethods]
+impl Recording {
+    /// The file.
+    #[getter]
+    fn path(&self) -> OsString {
+        self.output.clone().into_os_string()
+    }
+
+    /// What is to be said at the end; None before it.
+    #[getter]
+    fn said(&self) -> Option<String> {
+        self.said.lock().ok().and_then(|said| said.clone())
+    }
+
+    /// Begins to record, and returns the copy of the main program's code that `execute` is to run. `sources` are the texts of code that
+    /// has no file, by file name.
+    fn begin<'py>(
+        &self,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        sources: Vec<(String, String)>,
+    ) -> PyResult<Bound<'py, PyCode>> {
+        let _ = sources;
+        let session = self.start(py)?;
+        if let Some(path) = &self.witnessed {
+            let witness = Witness::new(std::fs::File::create(path)?);
+            let options = Options {
+                wanted: Predicate::Always,
+                follow: None,
+                limit: None,
+                engine: Engine::Inject,
+                everywhere: Some(self.plan.filter.clone()),
+            };
+            let tracer = Tracer::new(Box::new(Arc::clone(&witness)), options);
+            tracer.enter(py)?;
+            tracer.watch_or_leave(py, code, "__main__")?;
+            if let Ok(mut own) = self.witness.lock() {
+                *own = Some((tracer, witness));
+            }
+        }
+        session.watch(py, code, "__main__")
+    }
+
+    /// Begins to record what is called from now on.
+    fn begin_here(&self, py: Python<'_>) -> PyResult<()> {
+        self.start(py).map(|_| ())
+    }
+
+    /// Runs code in `globals` as if nothing had called it. Returns None, or the exception that the program raised.
+    #[staticmethod]
+    fn execute<'py>(
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        globals: &Bound<'py, PyDict>,
+    ) -> Option<PyErr> {
+        toplevel::run(py, code, globals).err()
+    }
+
+    /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.
+    /// Returns None, or the exception that came out.
+    fn execute_by<'py>(
+        slf: &Bound<'py, Self>,
+        function: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Option<PyErr>> {
+        let namespace = function.getattr("__globals__")?.cast_into::<PyDict>()?;
+        namespace.set_item("exec", slf.getattr("exec")?)?;
+        if let Ok(mut replaced) = slf.get().replaced.lock() {
+            *replaced = Some(namespace.unbind());
+        }
+        let outcome = toplevel::call(function, args);
+        slf.get().put_back(slf.py())?;
+        Ok(outcome.err())
+    }
+
+    /// Stands in for the builtin `exec` where the main program is run.
+    fn exec<'py>(
+        &self,
+        py: Python<'py>,
+        code: &Bound<'py, PyCode>,
+        globals: &Bound<'py, PyDict>,
+    ) -> PyResult<()> {
+        self.put_back(py)?;
+        let probed = self.begin(py, code, Vec::new())?;
+        toplevel::evaluate(py, &probed, globals).map(|_| ())
+    }
+
+    /// Ends recording in a forked child: the file is the parent's.
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        fork::acknowledge();
+        match self.take_session() {
+            Some(session) => session.abandon(py),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on in a forked child with a recording of its own.
+    fn restart(&self, py: Python<'_>) -> PyResult<()> {
+        let began = self.session.lock().is_ok_and(|session| session.is_some());
+        self.detach(py)?;
+        let Some(options) = self.options.as_ref().filter(|_| began) else {
+            return Ok(());
+        };
+        let output = options.output_of_child(std::process::id());
+        let store = Store::create(py, &output, self.ring, &self.plan.limits)?;
+        if let Ok(mut own) = self.store.lock() {
+            *own = Some(store);
+        }
+        self.start(py).map(|_| ())
+    }
+
+    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is.
+    fn follow_children(slf: Py<Self>, py: Python<'_>, directory: OsString) -> PyResult<()> {
+        let Some(options) = slf.get().options.clone() else {
+            return Err(PyValueError::new_err("only for the command line"));
+        };
+        let interpreter = std::env::current_exe()
+            .and_then(|path| path.canonicalize())
+            .ok();
+        let children = Children {
+            recording: slf,
+            options,
+            directory,
+            interpreter,
+        };
+        spawn::watch(py, Box::new(children))
+    }
+
+    /// There is nothing to hand on: what is recorded is in a shared mapping at once.
+    #[expect(clippy::unused_self, reason = "as for a report")]
+    fn flush(&self) {}
+
+    /// Ends the recording. Returns what went wrong with the file, if anything did.
+    fn finish(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let Some(session) = self.take_session() else {
+            return Ok(None);
+        };
+        let witness = self.witness.lock().ok().and_then(|mut own| own.take());
+        if let Some((tracer, witness)) = witness {
+            tracer.stop(py)?;
+            if !witness.finish() {
+                return Ok(Some("the witness could not write".to_owned()));
+            }
+        }
+        let Some(finished) = session.stop(py)? else {
+            return Ok(Some("the recorder failed and ended early".to_owned()));
+        };
+        let Finished {
+            store,
+            records,
+            values,
+            elapsed,
+        } = finished;
+        let (size, problem) = store.finish(records, elapsed);
+        if let Ok(mut said) = self.said.lock() {
+            let path = self.output.display();
+            let seconds = elapsed.as_secs_f64();
+            let said = said.insert(String::new());
+            *said = format!(
+                "recorded {path}: {records} records with {values} values in {seconds:.2} s, {size} bytes"
+            );
+        }
+        Ok(problem)
+    }
+}
+
+/// Puts the command line of `debugop record` in place of those of this same interpreter.
+struct Children {
+    recording: Py<Recording>,
+    options: Arc<RecordOptions>,
+    directory: OsString,
+    interpreter: Option<PathBuf>,
+}
+
+impl Spawn for Children {
+    fn is_ours(&self, executables: &[OsString], by_name: bool) -> bool {
+        let found = match executables {
+            [name] if by_name && !name.as_encoded_bytes().contains(&b'/') => in_path(name),
+            candidates => candidates.iter().find_map(|path| real(path.as_ref())),
+        };
+        found.is_some() && found == self.interpreter
+    }
+
+    fn command(&self, command: &[OsString], replaces: bool) -> Option<Vec<OsString>> {
+        let directory = std::env::current_dir().unwrap_or_default();
+        let options = self.options.child_options(&directory, replaces);
+        debugop_cli::under_debugop(command, &self.directory, "record", &options)
+    }
+
+    fn ends(&self, py: Python<'_>) {
+        // Nobody is left who could be told of a failure.
+        let _ = self.recording.get().finish(py);
+    }
+}
+
+/// Opens a recording in `path`, which `begin_here` begins.
+#[pyfunction]
+#[pyo3(signature = (path, *, include, exclude, all, redact, items, length, bits, depth, ring, libraries, own))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "named ones, from one place in the package"
+)]
+pub(crate) fn start_recording(
+    py: Python<'_>,
+    path: PathBuf,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    all: bool,
+    redact: Vec<String>,
+    items: usize,
+    length: usize,
+    bits: u64,
+    depth: u32,
+    ring: Option<u64>,
+    libraries: Vec<String>,
+    own: Vec<String>,
+) -> PyResult<Recording> {
+    let patterns = |texts: &[String]| -> PyResult<Vec<Pattern>> {
+        let parse = |text: &String| Pattern::new(text);
+        let parsed: Result<_, _> = texts.iter().map(parse).collect();
+        parsed.map_err(|error| PyValueError::new_err(error.to_string()))
+    };
+    let directories = libraries;
+    let plan = Plan {
+        filter: CodeFilter {
+            all,
+            include: patterns(&include)?,
+            exclude: patterns(&exclude)?,
+            libraries: Libraries { directories, own },
+        },
+        limits: Limits {
+            items,
+            length,
+            bits,
+            depth: depth.min(8),
+        },
+        redact: patterns(&redact)?,
+        with_tracers: false,
+    };
+    Recording::open(py, path, plan, ring, None, None)
+}
+
+/// Compares a recording with what its witness saw. Returns (steps, slots, unknown, bare, uncertain, uncertain_right, differences, told).
+///
+/// Raises OSError if one of them cannot be read.
+#[pyfunction]
+#[expect(clippy::type_complexity, reason = "what the annotation says")]
+pub(crate) fn compare_recording(
+    py: Python<'_>,
+    recording: PathBuf,
+    trace: PathBuf,
+) -> PyResult<(u64, u64, u64, u64, u64, u64, u64, Vec<String>)> {
+    let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
+    let found = py.detach(|| {
+        let reader =
+            debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
+        let mut trace = BufReader::new(std::fs::File::open(trace)?);
+        debugop_replay::witness::compare(&reader, &mut trace).map_err(|error| failed(&error))
+    })?;
+    Ok((
+        found.steps,
+        found.slots,
+        found.unknown,
+        found.bare,
+        found.uncertain,
+        found.uncertain_right,
+        found.differences,
+        found.told,
+    ))
+}

@@ -1,0 +1,452 @@
+//! Compares a recording, replayed, with what somebody saw who looked at every slot before every step of the same run
+//! ([`debugop_recording::witness`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write;
+use std::io::BufRead;
+use std::sync::Arc;
+
+use debugop_bytecode::Version;
+use debugop_recording::digest::{self, Digest};
+use debugop_recording::file::{Constant, Reader};
+use debugop_recording::stream::{BigInt, Kind};
+use debugop_recording::witness::{self, Seen};
+
+use crate::{Chunk, Codes, Machine, State, Value};
+
+/// What the comparison has found.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Steps that were compared.
+    pub steps: u64,
+    /// Slots that were compared.
+    pub slots: u64,
+    /// Slots whose values the recording does not know, and says so.
+    pub unknown: u64,
+    /// Objects whose contents it does not know, and says so.
+    pub bare: u64,
+    /// Objects whose contents it is not certain of, and says so.
+    pub uncertain: u64,
+    /// How many of those are right.
+    pub uncertain_right: u64,
+    /// Slots and objects that differ.
+    pub differences: u64,
+    /// The first of them, in words.
+    pub told: Vec<String>,
+}
+
+/// As many differences are told.
+const TOLD: usize = 20;
+
+/// A slot, rebuilt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rebuilt {
+    Null,
+    Value(u64),
+    Object {
+        id: u64,
+        kind: Option<Kind>,
+        contents: Option<u64>,
+        certain: bool,
+    },
+    Constant(u32, u32),
+    Unknown,
+}
+
+struct Snapshot {
+    number: u64,
+    code: u32,
+    at: u32,
+    slots: Vec<Rebuilt>,
+}
+
+/// What went wrong before anything could be compared.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Compares the recording with the trace.
+///
+/// # Errors
+/// What cannot be read or replayed.
+pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Comparison, Failure> {
+    let [major, minor, _] = recording.header().interpreter.version;
+    let version = version(major, minor).ok_or("recorded by an unknown interpreter")?;
+    let mut codes = Codes::default();
+    for code in recording.codes()? {
+        codes.add(code, version)?;
+    }
+    let mut replay = Replay {
+        recording,
+        codes: Arc::new(codes),
+        machine: None,
+        chunk: 0,
+        queues: HashMap::new(),
+        failure: None,
+    };
+    let mut found = Comparison::default();
+    let mut constants = HashMap::new();
+    let mut step = witness::Step::default();
+    while step.read(trace)? {
+        let Some(rebuilt) = replay.next_of(step.thread) else {
+            found.differences += 1;
+            let why = replay.failure.take();
+            let why = why.unwrap_or_else(|| "the recording ends".to_owned());
+            found.tell(format!(
+                "step {} of the trace (code {}, instruction {}): {why}",
+                found.steps, step.code, step.at
+            ));
+            return Ok(found);
+        };
+        if (rebuilt.code, rebuilt.at) != (step.code, step.at) {
+            found.differences += 1;
+            let name = |number| replay.name(number);
+            found.tell(format!(
+                "step {}: {} instruction {} in the recording, {} instruction {} in the trace",
+                rebuilt.number,
+                name(rebuilt.code),
+                rebuilt.at,
+                name(step.code),
+                step.at
+            ));
+            return Ok(found);
+        }
+        found.steps += 1;
+        found.compare(&step, &rebuilt, &replay.codes, &mut constants);
+    }
+    if let Some(failure) = replay.failure.take() {
+        found.differences += 1;
+        found.tell(failure);
+    }
+    Ok(found)
+}
+
+fn version(major: u32, minor: u32) -> Option<Version> {
+    match (major, minor) {
+        (3, 11) => Some(Version::V3_11),
+        (3, 12) => Some(Version::V3_12),
+        (3, 13) => Some(Version::V3_13),
+        (3, 14) => Some(Version::V3_14),
+        (3, 15) => Some(Version::V3_15),
+        _ => None,
+    }
+}
+
+struct Replay<'a> {
+    recording: &'a Reader,
+    codes: Arc<Codes>,
+    machine: Option<Machine>,
+    /// The chunk after that of the machine.
+    chunk: usize,
+    /// Steps of each thread, by the system's number, that the trace has not come to.
+    queues: HashMap<u64, VecDeque<Snapshot>>,
+    failure: Option<String>,
+}
+
+impl Replay<'_> {
+    fn name(&self, code: u32) -> String {
+        let code = self.codes.get(code);
+        code.map_or_else(String::new, |code| text(&code.data().qualname))
+    }
+
+    /// The next step of a thread.
+    fn next_of(&mut self, thread: u64) -> Option<Snapshot> {
+        loop {
+            if let Some(step) = self.queues.get_mut(&thread).and_then(VecDeque::pop_front) {
+                return Some(step);
+            }
+            if !self.advance() {
+                return None;
+            }
+        }
+    }
+
+    fn advance(&mut self) -> bool {
+        loop {
+            let number = match &mut self.machine {
+                None => 0,
+                Some(machine) => match machine.next() {
+                    Ok(Some(step)) => {
+                        let native = machine
+                            .state()
+                            .thread()
+                            .map_or(0, |thread| thread.1.native());
+                        let snapshot = snapshot(machine.state(), step.number, step.code, step.at.0);
+                        self.queues.entry(native).or_default().push_back(snapshot);
+                        return true;
+                    }
+                    Ok(None) => machine.position(),
+                    Err(error) => {
+                        self.failure = Some(error.to_string());
+                        return false;
+                    }
+                },
+            };
+            match self.enter(number) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => {
+                    self.failure = Some(error.to_string());
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, first: u64) -> Result<bool, Failure> {
+        if self.chunk >= self.recording.stream_len() {
+            return Ok(false);
+        }
+        let contents = self.recording.stream(self.chunk)?.contents;
+        let chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
+        self.chunk += 1;
+        match &mut self.machine {
+            Some(machine) => machine.enter(Arc::new(chunk), first)?,
+            None => {
+                let machine = Machine::new(Arc::clone(&self.codes), Arc::new(chunk), first)?;
+                self.machine = Some(machine);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn snapshot(state: &State, number: u64, code: u32, at: u32) -> Snapshot {
+    let slots = state.frame().map_or_else(Vec::new, |frame| {
+        frame
+            .locals()
+            .chain(frame.stack())
+            .map(|value| rebuild(state, value))
+            .collect()
+    });
+    Snapshot {
+        number,
+        code,
+        at,
+        slots,
+    }
+}
+
+fn rebuild(state: &State, value: Value) -> Rebuilt {
+    use debugop_recording::stream;
+    let chunk = state.chunk();
+    let by_value = match value {
+        Value::Null => return Rebuilt::Null,
+        Value::Unknown(_) | Value::Pending | Value::Redacted => return Rebuilt::Unknown,
+        Value::Constant(code, index) => return Rebuilt::Constant(code, index),
+        Value::Object(id) => {
+            let Some(object) = state.object(id) else {
+                return Rebuilt::Object {
+                    id: id.0,
+                    kind: None,
+                    contents: None,
+                    certain: false,
+                };
+            };
+            let kind = object.class.kind;
+            let contents = match object.cell {
+                Some(value) => match rebuild_in(state, Digest::new(kind), value) {
+                    Some(digest) => Some(digest.value()),
+                    None => None,
+                },
+                None => object.contents.and_then(|contents| {
+                    digest::of_contents(kind, contents, chunk.big_ints(), chunk.complexes())
+                }),
+            };
+            return Rebuilt::Object {
+                id: id.0,
+                kind: Some(kind),
+                contents,
+                certain: object.certain,
+            };
+        }
+        Value::None => stream::Value::None,
+        Value::Bool(bool) => stream::Value::Bool(bool),
+        Value::Ellipsis => stream::Value::Ellipsis,
+        Value::NotImplemented => stream::Value::NotImplemented,
+        Value::Int(int) => stream::Value::Int(int),
+        Value::BigInt(index) => stream::Value::BigInt(index),
+        Value::Float(bits) => stream::Value::Float(bits),
+        Value::Complex(index) => stream::Value::Complex(index),
+        Value::Tagged(int) => stream::Value::Tagged(int),
+    };
+    let digest = Seen::start().of(by_value, chunk.big_ints(), chunk.complexes());
+    digest.map_or(Rebuilt::Unknown, |digest| Rebuilt::Value(digest.value()))
+}
+
+/// What a cell holds, in a digest; `None` where that is not known by value or identity.
+fn rebuild_in(state: &State, start: Digest, value: Value) -> Option<Digest> {
+    use debugop_recording::stream;
+    let chunk = state.chunk();
+    let value = match value {
+        Value::Null => stream::Value::Null,
+        Value::None => stream::Value::None,
+        Value::Bool(bool) => stream::Value::Bool(bool),
+        Value::Ellipsis => stream::Value::Ellipsis,
+        Value::NotImplemented => stream::Value::NotImplemented,
+        Value::Int(int) => stream::Value::Int(int),
+        Value::BigInt(index) => stream::Value::BigInt(index),
+        Value::Float(bits) => stream::Value::Float(bits),
+        Value::Complex(index) => stream::Value::Complex(index),
+        Value::Object(id) => stream::Value::Object(id),
+        _ => return None,
+    };
+    start.of(value, chunk.big_ints(), chunk.complexes())
+}
+
+impl Comparison {
+    fn tell(&mut self, what: String) {
+        if self.told.len() < TOLD {
+            self.told.push(what);
+        }
+    }
+
+    fn compare(
+        &mut self,
+        step: &witness::Step,
+        rebuilt: &Snapshot,
+        codes: &Codes,
+        constants: &mut HashMap<(u32, u32), u64>,
+    ) {
+        let code = codes.get(step.code);
+        let count = step.slots.len().max(rebuilt.slots.len());
+        for slot in 0..count {
+            let seen = step.slots.get(slot).copied();
+            let made = rebuilt.slots.get(slot).copied();
+            self.slots += 1;
+            let same = match (seen, made) {
+                (Some(seen), Some(made)) => self.same(seen, made, codes, constants),
+                _ => false,
+            };
+            if same {
+                continue;
+            }
+            self.differences += 1;
+            let mut text = format!("step {} ", rebuilt.number);
+            if let Some(code) = code {
+                let instruction = code.analysis().get(debugop_bytecode::InstrIdx(step.at));
+                let data = code.data();
+                let name = instruction.opcode.name(code.analysis().version());
+                let qualname = self::text(&data.qualname);
+                let _ = write!(text, "{qualname} {} {name}: ", instruction.offset);
+                let _ = match data.locals.get(slot) {
+                    Some(local) => write!(text, "local {}", self::text(&local.name)),
+                    None => write!(text, "stack {}", slot - data.locals.len()),
+                };
+            }
+            let _ = write!(text, ": seen {seen:?}, rebuilt {made:?}");
+            self.tell(text);
+        }
+    }
+
+    fn same(
+        &mut self,
+        seen: Seen,
+        made: Rebuilt,
+        codes: &Codes,
+        constants: &mut HashMap<(u32, u32), u64>,
+    ) -> bool {
+        match (seen, made) {
+            (_, Rebuilt::Unknown) => {
+                self.unknown += 1;
+                true
+            }
+            (Seen::Null, Rebuilt::Null) => true,
+            (Seen::Value(seen), Rebuilt::Value(made)) => seen == made,
+            (
+                Seen::Object { id, kind, contents },
+                Rebuilt::Object {
+                    id: made,
+                    kind: made_kind,
+                    contents: made_contents,
+                    certain,
+                },
+            ) => {
+                if id != made || made_kind.is_some_and(|made| made as u8 != kind) {
+                    return false;
+                }
+                match made_contents {
+                    None => {
+                        self.bare += 1;
+                        true
+                    }
+                    Some(made) if certain => made == contents,
+                    Some(made) => {
+                        self.uncertain += 1;
+                        self.uncertain_right += u64::from(made == contents);
+                        true
+                    }
+                }
+            }
+            (seen, Rebuilt::Constant(code, index)) => {
+                let Some(code_object) = codes.get(code) else {
+                    return false;
+                };
+                let Some(constant) = code_object.data().constants.get(index as usize) else {
+                    return false;
+                };
+                match seen {
+                    Seen::Value(seen) => constant_value(constant) == Some(seen),
+                    Seen::Object { id, kind, contents } => {
+                        *constants.entry((code, index)).or_insert(id) == id
+                            && constant_object(constant).is_none_or(|(of, digest)| {
+                                of as u8 == kind && digest.is_none_or(|digest| digest == contents)
+                            })
+                    }
+                    _ => false,
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+fn text(wtf8: &[u8]) -> String {
+    String::from_utf8_lossy(wtf8).into_owned()
+}
+
+fn constant_value(constant: &Constant) -> Option<u64> {
+    use debugop_recording::stream;
+    let start = Seen::start();
+    let simple = |value| start.of(value, &[], &[]);
+    let digest = match constant {
+        Constant::None => simple(stream::Value::None),
+        Constant::Bool(bool) => simple(stream::Value::Bool(*bool)),
+        Constant::Ellipsis => simple(stream::Value::Ellipsis),
+        Constant::Int(int) => simple(stream::Value::Int(*int)),
+        Constant::Float(bits) => simple(stream::Value::Float(*bits)),
+        Constant::Complex(real, imaginary) => Some(start.complex(*real, *imaginary)),
+        Constant::BigInt(negative, magnitude) => {
+            let made = BigInt::Exact {
+                negative: *negative,
+                magnitude: magnitude.clone().into(),
+            };
+            start.of(stream::Value::BigInt(0), &[made], &[])
+        }
+        _ => None,
+    };
+    digest.map(Digest::value)
+}
+
+/// Kind and digest of a constant that has an identity; no digest where its items are objects.
+fn constant_object(constant: &Constant) -> Option<(Kind, Option<u64>)> {
+    /// As many code points and bytes are recorded by default.
+    const HEAD: usize = 256;
+    Some(match constant {
+        Constant::Str(text) => {
+            let mut starts = (0..text.len()).filter(|&at| text[at] & 0xc0 != 0x80);
+            let length = starts.clone().count() as u64;
+            let end = starts.nth(HEAD).unwrap_or(text.len());
+            let digest = Digest::new(Kind::Str).bytes(&text[..end]).and(length);
+            (Kind::Str, Some(digest.value()))
+        }
+        Constant::Bytes(bytes) => {
+            let head = &bytes[..bytes.len().min(HEAD)];
+            let digest = Digest::new(Kind::Bytes).bytes(head).and(bytes.len() as u64);
+            (Kind::Bytes, Some(digest.value()))
+        }
+        Constant::Tuple(_) => (Kind::Tuple, None),
+        Constant::FrozenSet(_) => (Kind::FrozenSet, None),
+        Constant::Slice(_) => (Kind::Slice, None),
+        Constant::Code(..) => (Kind::Code, None),
+        _ => return None,
+    })
+}

@@ -1,0 +1,127 @@
+"""`record`: recording a part of a program into a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import wraps
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from debugop import _core
+from debugop._libraries import library_directories, own_directories
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Record:
+    """A recording: a context manager, or made by `record` and begun with `start()`.
+
+    `path`: the file. What is called while it is made is recorded: functions of the program's own, unless `include`, `exclude` or `all` say
+    otherwise. Frames that run already are recorded from their next call on.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        all: bool = False,
+        redact: Iterable[str] = (),
+        items: int = 16,
+        length: int = 256,
+        bits: int = 4096,
+        depth: int = 1,
+        ring: int | None = None,
+    ) -> None:
+        self.path = os.fspath(path)
+        self._options: dict[str, Any] = {
+            "include": list(include),
+            "exclude": list(exclude),
+            "all": all,
+            "redact": list(redact),
+            "items": items,
+            "length": length,
+            "bits": bits,
+            "depth": depth,
+            "ring": ring,
+        }
+        self._recording: _core.Recording | None = None
+
+    def start(self) -> None:
+        """Begin; RuntimeError if a recording is being made already, OSError if the file cannot be written."""
+        recording = _core.start_recording(
+            self.path, libraries=library_directories(), own=own_directories(), **self._options
+        )
+        recording.begin_here()
+        _begun.append(recording)
+        self._recording = recording
+
+    def stop(self) -> None:
+        """End. Nothing happens if it has ended already. OSError if the file is not complete."""
+        recording, self._recording = self._recording, None
+        if recording is None:
+            return
+        if recording in _begun:
+            _begun.remove(recording)
+        problem = recording.finish()
+        if problem is not None:
+            raise OSError(f"the recording {self.path} is not complete: {problem}")
+
+    def __enter__(self) -> Record:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+# Recordings that a forked child must let go of.
+_begun: list[_core.Recording] = []
+
+
+def _forked() -> None:
+    while _begun:
+        _begun.pop().detach()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+@overload
+def record(path: _Function, /) -> _Function: ...
+@overload
+def record(path: str | os.PathLike[str], **options: Any) -> Record: ...
+def record(path: Any, /, **options: Any) -> Any:
+    """Record into a file what is called, from now until the end of a `with` block, or in a function.
+
+        with debugop.record("run.debugop"):
+            handle(request)
+
+        @debugop.record
+        def handle(request): ...
+
+    A decorated function records each of its outermost calls into `NAME.debugop` in the working directory, the last one stays.
+    The options are those of `Record`.
+    """
+    if not callable(path):
+        return Record(path, **options)
+    function = path
+    active = False
+
+    @wraps(function)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        nonlocal active
+        if active:
+            return function(*args, **kwargs)
+        active = True
+        try:
+            with Record(f"{function.__name__}.debugop", **options):
+                return function(*args, **kwargs)
+        finally:
+            active = False
+
+    return recorded
