@@ -8,6 +8,7 @@ mod instruction;
 mod predicate;
 mod record;
 mod recording;
+mod replay;
 mod ring;
 mod run;
 mod stack;
@@ -38,6 +39,8 @@ mod _core {
     use crate::record::{Record, Records};
     #[pymodule_export]
     use crate::recording::{RecordRequest, Recording, compare_recording, start_recording};
+    #[pymodule_export]
+    use crate::replay::{Frame, Moment, Replay};
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]
