@@ -1,6 +1,7 @@
 """The compiled half of debugop. `debugop` re-exports what is public of it, and documents it."""
 
 import dis
+import os
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, SupportsIndex, final, overload

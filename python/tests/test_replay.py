@@ -3,11 +3,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 import debugop
+import pytest
 
 PROGRAM = """\
 class Account:
