@@ -495,3 +495,14 @@ def report_uncaught(error: BaseException) -> None:
 
 def run_file(path: str, filename: str, globals: dict[str, Any]) -> None:
     """Read, compile and run a source file by the interpreter's own way for scripts, untraced, in `globals`."""
+
+@final
+class Written:
+    """For tests: keeps what the program writes to its standard output and error, from when it is made until `stop`."""
+
+    def __new__(cls) -> Written: ...
+    def take(self) -> list[tuple[int, bytes]]:
+        """Pairs of 1 or 2 and what was written since this was last called, a pair for each write."""
+    @staticmethod
+    def stop() -> None:
+        """Keeps nothing more."""

@@ -21,6 +21,8 @@ macro_rules! names {
 }
 
 names! {
+    buffer = "buffer";
+    buffer_slot = "__buffer__";
     call = "__call__";
     co_argcount = "co_argcount";
     co_cellvars = "co_cellvars";
@@ -41,11 +43,14 @@ names! {
     co_stacksize = "co_stacksize";
     co_varnames = "co_varnames";
     code = "__code__";
+    encoding = "encoding";
+    errors = "errors";
     get = "__get__";
     init = "__init__";
     private_name = "_name";
     module = "__module__";
     new = "__new__";
     op_target = "op_target";
+    raw = "raw";
     tb_frame = "tb_frame";
 }

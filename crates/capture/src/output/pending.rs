@@ -1,0 +1,202 @@
+//! What has been told of already, when it comes by again on its way to the operating system.
+//!
+//! A `TextIOWrapper` passes what is written to it on to a `BufferedWriter`, later and put together, and that to a `FileIO`. So that
+//! each byte is told of once, when the program writes it, each step compares what it gets with what is on its way to it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Of longer pieces only so much is kept and compared.
+const KEPT: usize = 1 << 16;
+/// So many streams are followed at a time: a program has two.
+const STREAMS: usize = 32;
+
+/// A piece that is on its way.
+struct Piece {
+    len: usize,
+    /// Its first bytes; empty where they have passed already and the rest was not kept.
+    head: Vec<u8>,
+}
+
+impl Piece {
+    fn new(bytes: &[u8]) -> Self {
+        Self {
+            len: bytes.len(),
+            head: bytes[..bytes.len().min(KEPT)].to_vec(),
+        }
+    }
+
+    /// Whether `bytes` begins as this does.
+    fn agrees(&self, bytes: &[u8]) -> bool {
+        self.head.iter().zip(bytes).all(|(one, other)| one == other)
+    }
+
+    /// The first `count` bytes have passed.
+    fn passed(&mut self, count: usize) {
+        self.len -= count;
+        self.head.drain(..count.min(self.head.len()));
+    }
+}
+
+/// What is on its way to each object that takes bytes, by its address.
+pub(super) struct Pending {
+    streams: VecDeque<(usize, VecDeque<Piece>)>,
+}
+
+impl Pending {
+    pub(super) const fn new() -> Self {
+        Self {
+            streams: VecDeque::new(),
+        }
+    }
+
+    /// `bytes` will come by at `to`.
+    pub(super) fn expect(&mut self, to: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let place = self.streams.iter().position(|stream| stream.0 == to);
+        let place = place.unwrap_or_else(|| {
+            if self.streams.len() == STREAMS {
+                self.streams.pop_front();
+            }
+            self.streams.push_back((to, VecDeque::new()));
+            self.streams.len() - 1
+        });
+        self.streams[place].1.push_back(Piece::new(bytes));
+    }
+
+    /// `bytes` have come by at `to`, together: either all that was expected, perhaps after something that had been on its way before
+    /// anybody looked, or something else. How many of the first bytes are new.
+    pub(super) fn together(&mut self, to: usize, bytes: &[u8]) -> usize {
+        let Some((_, pieces)) = self.streams.iter_mut().find(|stream| stream.0 == to) else {
+            return bytes.len();
+        };
+        let expected: usize = pieces.iter().map(|piece| piece.len).sum();
+        let Some(new) = bytes.len().checked_sub(expected) else {
+            return bytes.len();
+        };
+        let mut rest = &bytes[new..];
+        let mut order: VecDeque<&Piece> = pieces.iter().collect();
+        while !order.is_empty() {
+            // The first, unless threads have overtaken each other.
+            let fits = |piece: &&Piece| piece.len <= rest.len() && piece.agrees(rest);
+            let next = order.iter().position(fits);
+            let Some(piece) = next.and_then(|next| order.remove(next)) else {
+                return bytes.len();
+            };
+            rest = &rest[piece.len..];
+        }
+        self.streams.retain(|stream| stream.0 != to);
+        new
+    }
+
+    /// `bytes` have come by at `to`, cut anywhere. Which of them are new.
+    pub(super) fn cut(&mut self, to: usize, bytes: &[u8]) -> Vec<Range<usize>> {
+        let all = std::iter::once(0..bytes.len()).collect();
+        let Some((_, pieces)) = self.streams.iter_mut().find(|stream| stream.0 == to) else {
+            return all;
+        };
+        let expected: usize = pieces.iter().map(|piece| piece.len).sum();
+        let mut new = Vec::new();
+        let mut at = 0;
+        // What was on its way before anybody looked comes first, with all that is expected behind it.
+        if bytes.len() > expected && !pieces.front().is_some_and(|piece| piece.agrees(bytes)) {
+            let rest = &bytes[bytes.len() - expected..];
+            if pieces.front().is_some_and(|piece| piece.agrees(rest)) {
+                at = bytes.len() - expected;
+                new.push(0..at);
+            }
+        }
+        while at < bytes.len() {
+            let Some(index) = pieces.iter().position(|piece| piece.agrees(&bytes[at..])) else {
+                new.push(at..bytes.len());
+                break;
+            };
+            let count = pieces[index].len.min(bytes.len() - at);
+            pieces[index].passed(count);
+            if pieces[index].len == 0 {
+                pieces.remove(index);
+            }
+            at += count;
+        }
+        if pieces.is_empty() {
+            self.streams.retain(|stream| stream.0 != to);
+        }
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_expected_is_not_new() {
+        let mut pending = Pending::new();
+        pending.expect(1, b"ab");
+        pending.expect(1, b"cd");
+        assert_eq!(pending.together(2, b"abcd"), 4);
+        assert_eq!(pending.together(1, b"x"), 1);
+        assert_eq!(pending.together(1, b"abx"), 3);
+        assert_eq!(pending.together(1, b"abcd"), 0);
+        assert_eq!(pending.together(1, b"abcd"), 4);
+    }
+
+    #[test]
+    fn what_was_there_before_comes_first() {
+        let mut pending = Pending::new();
+        pending.expect(1, b"new");
+        assert_eq!(pending.together(1, b"old new"), 4);
+        pending.expect(1, b"new");
+        assert_eq!(pending.cut(1, b"old new"), [0..4]);
+        assert_eq!(pending.cut(1, b"new"), [0..3]);
+    }
+
+    #[test]
+    fn threads_overtake_each_other() {
+        let mut pending = Pending::new();
+        pending.expect(1, b"ab");
+        pending.expect(1, b"cd");
+        assert_eq!(pending.together(1, b"cdab"), 0);
+    }
+
+    #[test]
+    fn pieces_are_cut_anywhere() {
+        for step in 1..8 {
+            let mut pending = Pending::new();
+            pending.expect(1, b"abc");
+            pending.expect(1, b"defgh");
+            for part in b"abcdefgh".chunks(step) {
+                assert_eq!(pending.cut(1, part), []);
+            }
+            assert_eq!(pending.cut(1, b"a"), [0..1]);
+        }
+        let mut pending = Pending::new();
+        pending.expect(1, b"abc");
+        assert_eq!(pending.cut(1, b"abcxyz"), [3..6]);
+    }
+
+    #[test]
+    fn long_pieces_are_followed_by_their_length() {
+        let long = vec![b'x'; 3 * KEPT];
+        let mut pending = Pending::new();
+        pending.expect(1, &long);
+        for part in long.chunks(1000) {
+            assert_eq!(pending.cut(1, part), []);
+        }
+        pending.expect(1, &long);
+        assert_eq!(pending.together(1, &long), 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_is_on_its_way() {
+        let mut pending = Pending::new();
+        for stream in 0..1000 {
+            pending.expect(stream, b"x");
+        }
+        assert_eq!(pending.streams.len(), STREAMS);
+        assert_eq!(pending.together(999, b"x"), 0);
+        assert_eq!(pending.together(1, b"x"), 1);
+    }
+}
