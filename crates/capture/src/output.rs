@@ -365,23 +365,25 @@ fn asked(py: Python<'_>) -> Option<(Arc<dyn Listener>, Arc<Types>)> {
 }
 
 /// Runs `f`, whose panics end here: they must not go through C.
-fn guarded(py: Python<'_>, f: impl FnOnce(&Arc<dyn Listener>, &Types) -> Option<()>) {
-    if let Some((listener, types)) = asked(py) {
-        // `None`: there is nothing to tell here.
-        if catch_unwind(AssertUnwindSafe(|| f(&listener, &types))).is_err() {
-            // The message of the panic has been written already; another one must not follow at each write.
-            unwatch(py);
-        }
-    }
+fn guarded<R>(
+    py: Python<'_>,
+    f: impl FnOnce(&Arc<dyn Listener>, &Types) -> Option<R>,
+) -> Option<R> {
+    let (listener, types) = asked(py)?;
+    catch_unwind(AssertUnwindSafe(|| f(&listener, &types))).unwrap_or_else(|_| {
+        // The message of the panic has been written already; another one must not follow at each write.
+        unwatch(py);
+        None
+    })
 }
 
-/// `TextIOWrapper.write(text)` is going to happen.
+/// `TextIOWrapper.write(text)` is going to happen. What [`Pending::arrived`] is to be told when it has.
 fn text_written(
     listener: &Arc<dyn Listener>,
     types: &Types,
     wrapper: &Bound<'_, PyAny>,
     text: &Bound<'_, PyAny>,
-) -> Option<()> {
+) -> Option<u64> {
     let py = wrapper.py();
     let text = text.cast::<PyString>().ok()?;
     if !wrapper.get_type().is(types.text.bind(py)) {
@@ -406,11 +408,11 @@ fn text_written(
         None => types.stream(&buffer)?,
     };
     let bytes = encoded(wrapper, text)?;
-    PENDING.with(py, |pending| {
+    let token = PENDING.with(py, |pending| {
         pending.expect(buffer.as_ptr() as usize, bytes.as_bytes())
     });
     tell(py, listener, stream, bytes.as_bytes());
-    Some(())
+    Some(token)
 }
 
 /// `BufferedWriter.write(data)` is going to happen.
@@ -496,12 +498,17 @@ unsafe extern "C" fn write_text(
 ) -> *mut ffi::PyObject {
     // SAFETY: by CPython's calling convention.
     let (py, own, argument) = unsafe { pair(wrapper, text) };
-    guarded(py, |listener, types| {
+    let token = guarded(py, |listener, types| {
         text_written(listener, types, &own, &argument)
     });
     // SAFETY: CPython's own function with what we are called with.
-    TEXT.get()
-        .map_or_else(|| lost(py), |original| unsafe { original(wrapper, text) })
+    let result = TEXT
+        .get()
+        .map_or_else(|| lost(py), |original| unsafe { original(wrapper, text) });
+    if let Some(token) = token {
+        PENDING.with(py, |pending| pending.arrived(token));
+    }
+    result
 }
 
 /// # Safety

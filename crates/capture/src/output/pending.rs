@@ -14,13 +14,19 @@ const STREAMS: usize = 32;
 /// A piece that is on its way.
 struct Piece {
     len: usize,
+    /// What [`Pending::expect`] has returned for it.
+    token: u64,
+    /// Whether the call that brings it has returned. Until then it may stay behind what comes by.
+    has_arrived: bool,
     /// Its first bytes; empty where they have passed already and the rest was not kept.
     head: Vec<u8>,
 }
 
 impl Piece {
-    fn new(bytes: &[u8]) -> Self {
+    fn new(token: u64, bytes: &[u8]) -> Self {
         Self {
+            token,
+            has_arrived: false,
             len: bytes.len(),
             head: bytes[..bytes.len().min(KEPT)].to_vec(),
         }
@@ -41,19 +47,22 @@ impl Piece {
 /// What is on its way to each object that takes bytes, by its address.
 pub(super) struct Pending {
     streams: VecDeque<(usize, VecDeque<Piece>)>,
+    newest: u64,
 }
 
 impl Pending {
     pub(super) const fn new() -> Self {
         Self {
             streams: VecDeque::new(),
+            newest: 0,
         }
     }
 
-    /// `bytes` will come by at `to`.
-    pub(super) fn expect(&mut self, to: usize, bytes: &[u8]) {
+    /// `bytes` will come by at `to`. Returns what [`Self::arrived`] wants to know.
+    pub(super) fn expect(&mut self, to: usize, bytes: &[u8]) -> u64 {
+        self.newest += 1;
         if bytes.is_empty() {
-            return;
+            return self.newest;
         }
         let place = self.streams.iter().position(|stream| stream.0 == to);
         let place = place.unwrap_or_else(|| {
@@ -63,32 +72,41 @@ impl Pending {
             self.streams.push_back((to, VecDeque::new()));
             self.streams.len() - 1
         });
-        self.streams[place].1.push_back(Piece::new(bytes));
+        self.streams[place]
+            .1
+            .push_back(Piece::new(self.newest, bytes));
+        self.newest
     }
 
-    /// `bytes` have come by at `to`, together: either all that was expected, perhaps after something that had been on its way before
-    /// anybody looked, or something else. How many of the first bytes are new.
+    /// What was expected has been handed over to what is before `to`.
+    pub(super) fn arrived(&mut self, token: u64) {
+        let mut pieces = self.streams.iter_mut().flat_map(|stream| &mut stream.1);
+        if let Some(piece) = pieces.find(|piece| piece.token == token) {
+            piece.has_arrived = true;
+        }
+    }
+
+    /// `bytes` have come by at `to`, together: either all that has [arrived](Self::arrived) and perhaps more that was expected, perhaps after
+    /// something that had been on its way before anybody looked; or something else. How many of the first bytes are new.
     pub(super) fn together(&mut self, to: usize, bytes: &[u8]) -> usize {
         let Some((_, pieces)) = self.streams.iter_mut().find(|stream| stream.0 == to) else {
             return bytes.len();
         };
-        let expected: usize = pieces.iter().map(|piece| piece.len).sum();
-        let Some(new) = bytes.len().checked_sub(expected) else {
-            return bytes.len();
-        };
-        let mut rest = &bytes[new..];
-        let mut order: VecDeque<&Piece> = pieces.iter().collect();
-        while !order.is_empty() {
-            // The first, unless threads have overtaken each other.
-            let fits = |piece: &&Piece| piece.len <= rest.len() && piece.agrees(rest);
-            let next = order.iter().position(fits);
-            let Some(piece) = next.and_then(|next| order.remove(next)) else {
-                return bytes.len();
-            };
-            rest = &rest[piece.len..];
+        let (mut arrived, mut all) = (0, 0);
+        for piece in pieces.iter() {
+            all += piece.len;
+            arrived += if piece.has_arrived { piece.len } else { 0 };
         }
-        self.streams.retain(|stream| stream.0 != to);
-        new
+        for rest in [bytes.len(), all, arrived] {
+            let Some(new) = bytes.len().checked_sub(rest) else {
+                continue;
+            };
+            if let Some(left) = left_behind(pieces, &bytes[new..]) {
+                pieces.retain(|piece| left.contains(&piece.token));
+                return new;
+            }
+        }
+        bytes.len()
     }
 
     /// `bytes` have come by at `to`, cut anywhere. Which of them are new.
@@ -127,6 +145,19 @@ impl Pending {
     }
 }
 
+/// If `bytes` are some of the pieces, among them all that have arrived: the others.
+fn left_behind(pieces: &VecDeque<Piece>, mut bytes: &[u8]) -> Option<Vec<u64>> {
+    let mut left: VecDeque<&Piece> = pieces.iter().collect();
+    while !bytes.is_empty() {
+        // The first, unless threads have overtaken each other.
+        let fits = |piece: &&Piece| piece.len <= bytes.len() && piece.agrees(bytes);
+        let next = left.iter().position(fits)?;
+        bytes = &bytes[left.remove(next)?.len..];
+    }
+    let only_on_the_way = left.iter().all(|piece| !piece.has_arrived);
+    only_on_the_way.then(|| left.iter().map(|piece| piece.token).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,9 +165,12 @@ mod tests {
     #[test]
     fn what_was_expected_is_not_new() {
         let mut pending = Pending::new();
-        pending.expect(1, b"ab");
-        pending.expect(1, b"cd");
+        for piece in [b"ab", b"cd"] {
+            let token = pending.expect(1, piece);
+            pending.arrived(token);
+        }
         assert_eq!(pending.together(2, b"abcd"), 4);
+        assert_eq!(pending.together(1, b"ab"), 2);
         assert_eq!(pending.together(1, b"x"), 1);
         assert_eq!(pending.together(1, b"abx"), 3);
         assert_eq!(pending.together(1, b"abcd"), 0);
@@ -151,6 +185,18 @@ mod tests {
         pending.expect(1, b"new");
         assert_eq!(pending.cut(1, b"old new"), [0..4]);
         assert_eq!(pending.cut(1, b"new"), [0..3]);
+    }
+
+    #[test]
+    fn what_is_being_written_may_stay_behind() {
+        let mut pending = Pending::new();
+        let first = pending.expect(1, b"ab");
+        pending.arrived(first);
+        pending.expect(1, b"cd");
+        assert_eq!(pending.together(1, b"cd"), 2);
+        assert_eq!(pending.together(1, b"ab"), 0);
+        assert_eq!(pending.together(1, b"old cd"), 4);
+        assert_eq!(pending.together(1, b"cd"), 2);
     }
 
     #[test]
