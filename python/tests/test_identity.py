@@ -185,7 +185,7 @@ MAKERS = {
     "dict items": lambda: {1: 2}.items(),
     "set iterator": lambda: iter({1}),
     "str iterator": lambda: iter("ab"),
-    "zip": lambda: zip(FIVE, FIVE),
+    "zip": lambda: zip(FIVE, FIVE, strict=True),
     "enumerate": lambda: enumerate(FIVE),
     "map": lambda: map(abs, FIVE),
     "chain": lambda: itertools.chain(FIVE, FIVE),

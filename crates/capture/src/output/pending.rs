@@ -146,14 +146,21 @@ impl Pending {
 }
 
 /// If `bytes` are some of the pieces, among them all that have arrived: the others.
+///
+/// A piece that has arrived before one of these and is not among them will not come any more: somebody has lost it (an error; threads,
+/// before CPython 3.13). It is none of the others either.
 fn left_behind(pieces: &VecDeque<Piece>, mut bytes: &[u8]) -> Option<Vec<u64>> {
     let mut left: VecDeque<&Piece> = pieces.iter().collect();
+    let mut newest = 0;
     while !bytes.is_empty() {
         // The first, unless threads have overtaken each other.
         let fits = |piece: &&Piece| piece.len <= bytes.len() && piece.agrees(bytes);
         let next = left.iter().position(fits)?;
-        bytes = &bytes[left.remove(next)?.len..];
+        let piece = left.remove(next)?;
+        newest = newest.max(piece.token);
+        bytes = &bytes[piece.len..];
     }
+    left.retain(|piece| !piece.has_arrived || piece.token > newest);
     let only_on_the_way = left.iter().all(|piece| !piece.has_arrived);
     only_on_the_way.then(|| left.iter().map(|piece| piece.token).collect())
 }
@@ -203,6 +210,17 @@ mod tests {
         assert_eq!(pending.together(1, b"ab"), 0);
         assert_eq!(pending.together(1, b"old cd"), 4);
         assert_eq!(pending.together(1, b"cd"), 2);
+    }
+
+    #[test]
+    fn what_is_lost_is_not_waited_for() {
+        let mut pending = Pending::new();
+        for piece in [b"ab", b"cd"] {
+            let token = pending.expect(1, piece);
+            pending.arrived(token);
+        }
+        assert_eq!(pending.together(1, b"cd"), 0);
+        assert_eq!(pending.together(1, b"ab"), 2);
     }
 
     #[test]
