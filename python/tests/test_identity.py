@@ -137,14 +137,14 @@ COUNTER = itertools.count(1000)
 
 MAKERS = {
     "list": lambda: [1, 2],
-    "empty list": lambda: [],
-    "listcomp": lambda: [x for x in FIVE],
+    "empty list": list,
+    "listcomp": lambda: [x + 1 for x in FIVE],
     "tuple 1": lambda: (next(COUNTER),),
     "tuple 3": lambda: (next(COUNTER), 2, 3),
     "tuple 20": lambda: tuple([next(COUNTER)] * 20),
     "tuple 30": lambda: tuple([next(COUNTER)] * 30),
     "dict": lambda: {"a": next(COUNTER)},
-    "empty dict": lambda: {},
+    "empty dict": dict,
     "set": lambda: {1, 2},
     "frozenset": lambda: frozenset({next(COUNTER)}),
     "str": lambda: f"text {next(COUNTER)}",
