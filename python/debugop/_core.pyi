@@ -623,3 +623,14 @@ class Replay:
     def exceptions(self) -> list[dict[str, Any]]: ...
     def writes(self, place: str, step: int) -> list[dict[str, Any]]: ...
     def last_write(self, place: str, before: int) -> dict[str, Any] | None: ...
+
+@final
+class Written:
+    """For tests: keeps what the program writes to its standard output and error, from when it is made until `stop`."""
+
+    def __new__(cls) -> Written: ...
+    def take(self) -> list[tuple[int, bytes]]:
+        """Pairs of 1 or 2 and what was written since this was last called, a pair for each write."""
+    @staticmethod
+    def stop() -> None:
+        """Keeps nothing more."""

@@ -5,6 +5,7 @@ mod convert;
 mod event;
 mod identity;
 mod instruction;
+mod output;
 mod predicate;
 mod record;
 mod recording;
@@ -33,6 +34,8 @@ mod _core {
     use crate::identity::PyIdentities;
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
+    #[pymodule_export]
+    use crate::output::Written;
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
