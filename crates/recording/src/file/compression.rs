@@ -12,8 +12,6 @@ pub enum Compression {
     Lz4 = 1,
     /// A Zstandard frame.
     Zstd = 2,
-    /// A Zstandard frame with the file's dictionary.
-    ZstdDictionary = 3,
 }
 
 impl Compression {
@@ -22,7 +20,6 @@ impl Compression {
             0 => Compression::None,
             1 => Compression::Lz4,
             2 => Compression::Zstd,
-            3 => Compression::ZstdDictionary,
             _ => return None,
         })
     }
@@ -83,7 +80,6 @@ pub(super) fn decompress(
     compression: Compression,
     stored: Vec<u8>,
     raw: usize,
-    dictionary: &[u8],
 ) -> Result<Vec<u8>, Damage> {
     if compression == Compression::None {
         return match stored.len() == raw {
@@ -96,9 +92,6 @@ pub(super) fn decompress(
         Compression::None => Some(raw),
         Compression::Lz4 => lz4_flex::block::decompress_into(&stored, &mut contents).ok(),
         Compression::Zstd => zstd::bulk::decompress_to_buffer(&stored, &mut contents).ok(),
-        Compression::ZstdDictionary => zstd::bulk::Decompressor::with_dictionary(dictionary)
-            .and_then(|mut decompressor| decompressor.decompress_to_buffer(&stored, &mut contents))
-            .ok(),
     };
     match length == Some(raw) {
         true => Ok(contents),

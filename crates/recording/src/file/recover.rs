@@ -138,7 +138,6 @@ fn search(file: &File, found: &mut Found, damage: &mut Vec<Error>) -> Result<(),
 /// The order of the kinds in the new file.
 fn rank(kind: ChunkKind) -> u8 {
     match kind {
-        ChunkKind::Dictionary => 2,
         ChunkKind::Code => 3,
         ChunkKind::Source => 4,
         ChunkKind::Stream => 5,
@@ -234,7 +233,7 @@ fn write(
                 last_stream = Some(sequence);
                 chunks += 1;
             }
-            Some(ChunkKind::Header | ChunkKind::Dictionary) => {}
+            Some(ChunkKind::Header) => {}
             Some(ChunkKind::Code | ChunkKind::Source) => chunks += 1,
         }
         let header = ChunkHeader {

@@ -370,9 +370,8 @@ impl<'a> Decoder<'a> {
                 Prefix::Time(self.time)
             }
             tag::OUTPUT => {
-                let stream = match cursor.byte()? {
-                    stream @ (1 | 2) => stream,
-                    _ => return Err(ErrorKind::Number.at(at + 1)),
+                let stream @ (1 | 2) = cursor.byte()? else {
+                    return Err(ErrorKind::Number.at(at + 1));
                 };
                 let bytes = cursor.bytes()?.into();
                 Prefix::Output(Box::new(Output { stream, bytes }))

@@ -260,7 +260,7 @@ impl Transcript {
             }
             Prefix::Output(output) => {
                 self.put(output.bytes.len(), |encoder, _| {
-                    encoder.output(output.stream, &output.bytes)
+                    encoder.output(output.stream, &output.bytes);
                 });
             }
             &Prefix::Lost(reason) => self.put(0, |encoder, _| encoder.lost(reason)),
@@ -287,7 +287,7 @@ impl Transcript {
             },
             Value::Complex(index) => match numbers.complexes.get(index as usize) {
                 Some(&[real, imaginary]) => {
-                    self.put(0, |encoder, _| encoder.complex(real, imaginary))
+                    self.put(0, |encoder, _| encoder.complex(real, imaginary));
                 }
                 None => self.put(0, |encoder, _| encoder.unknown(super::Reason::UNSPECIFIED)),
             },
@@ -343,7 +343,7 @@ impl Transcript {
         match (kind, contents) {
             (Kind::Opaque, _) => {}
             (Kind::Str | Kind::Bytes | Kind::ByteArray, Some(Contents::Bytes { length, head })) => {
-                self.put(head.len(), |encoder, _| encoder.head(*length, head))
+                self.put(head.len(), |encoder, _| encoder.head(*length, head));
             }
             (Kind::Str | Kind::Bytes | Kind::ByteArray, _) => {
                 self.put(0, |encoder, _| encoder.head(0, b""));
@@ -372,7 +372,7 @@ impl Transcript {
             (Kind::Function | Kind::Code, _) => self.put(0, |encoder, _| encoder.code(b"", None)),
             (Kind::Generator, Some(Contents::Generator { qualname, frame })) => {
                 self.put(qualname.len(), |encoder, _| {
-                    encoder.generator(qualname, *frame)
+                    encoder.generator(qualname, *frame);
                 });
             }
             (Kind::Generator, _) => self.put(0, |encoder, _| encoder.generator(b"", None)),

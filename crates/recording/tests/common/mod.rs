@@ -85,7 +85,7 @@ impl Chunk {
         while !maker.choices.is_empty() {
             records.push(maker.record(&captures));
         }
-        if choices.len() % 3 == 0 {
+        if choices.len().is_multiple_of(3) {
             // The last record may be prefixes only.
             let mut last = Record {
                 thread: ThreadNumber(maker.current),
