@@ -99,7 +99,7 @@ fn child() {
     if let Some(path) = std::env::var_os(PATH)
         && let Err(error) = write_until_killed(path.as_ref())
     {
-        println!("error: {error}");
+        writeln!(std::io::stdout(), "error: {error}").expect("somebody reads");
         // As if killed: what is in the tail stays there.
         std::process::exit(3);
     }
