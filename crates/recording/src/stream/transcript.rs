@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     Arguments, BigInt, Caller, Contents, Decoder, Definition, Encoder, Frame, Items, Keyframe,
-    Kind, Last, ObjectId, Pairs, Predictor, Prefix, RecentObjects, Record, SiteNumber, Thread,
-    Type, Value,
+    Kind, Last, ObjectId, Pairs, Predictor, Prefix, RecentObjects, Record, SiteNumber, Strides,
+    Thread, Type, Value,
 };
 
 /// The large numbers that values refer to by index.
@@ -36,6 +36,7 @@ pub struct Transcript {
     at: usize,
     recent: RecentObjects,
     predictor: Predictor,
+    strides: Strides,
     captures: Vec<u32>,
     types: Vec<Arc<Type>>,
     /// The last site of each frame on the stack of each thread, and the current thread.
@@ -78,6 +79,7 @@ impl Transcript {
             at: 0,
             recent: RecentObjects::new(keyframe.newest),
             predictor: Predictor::new(captures.len()),
+            strides: Strides::new(captures.len()),
             captures: captures.to_vec(),
             types: Vec::new(),
             stacks: HashMap::new(),
@@ -195,8 +197,17 @@ impl Transcript {
         if self.captures.get(site.0 as usize) == Some(&0) {
             self.put(0, |encoder, _| encoder.hit());
         }
-        for &value in &record.values {
-            self.value(value, &mut pending);
+        for (capture, &value) in record.values.iter().enumerate() {
+            match value {
+                Value::Int(value) => {
+                    let mut strides = std::mem::take(&mut self.strides);
+                    self.put(0, |encoder, _| {
+                        encoder.captured_int(&mut strides, site, capture, value);
+                    });
+                    self.strides = strides;
+                }
+                other => self.value(other, &mut pending),
+            }
         }
         if let Some(top) = self.stack().last_mut() {
             *top = Some(site);
