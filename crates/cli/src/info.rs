@@ -250,7 +250,7 @@ fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Finished => "finished",
         Ending::Writing => "is being written",
-        Ending::Killed => "killed",
+        Ending::Killed => "killed, or recording failed",
         Ending::Unfinished => "unfinished",
     }
 }

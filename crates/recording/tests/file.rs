@@ -88,7 +88,7 @@ fn contents(number: u64, length: usize) -> Vec<u8> {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (state >> 32) as u8 & if number % 2 == 0 { 255 } else { 3 }
+            (state >> 32) as u8 & if number.is_multiple_of(2) { 255 } else { 3 }
         })
         .collect();
     contents[..8].copy_from_slice(&number.to_le_bytes());

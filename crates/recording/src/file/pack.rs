@@ -17,7 +17,8 @@ pub struct Packed {
     pub after: u64,
 }
 
-/// Zstandard's level. Higher ones take several times as long for a percent.
+/// Zstandard's level: 0.4 to 0.8 of what recording leaves, at 2 MB/s and less. All chunks in one frame leave 3 % less of a mixture and more of
+/// a sort, so there is no dictionary.
 const LEVEL: i32 = 19;
 
 /// Writes the recording at `from` anew, to `to`, as small as is sensible. It is the same recording: uuid, chunks, numbers.

@@ -32,6 +32,9 @@ pub enum ErrorKind {
     /// The site is neither named nor predicted.
     #[error("the site is neither named nor predicted")]
     NoSite,
+    /// No int is expected at this capture.
+    #[error("no int is expected here")]
+    NoInt,
     /// There is no such site.
     #[error("there is no site {0}")]
     UnknownSite(u64),

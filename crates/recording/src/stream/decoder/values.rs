@@ -120,7 +120,7 @@ impl Objects {
             }
             tag::UNKNOWN => Value::Unknown(Reason(cursor.varint()?)),
             tag::REDACTED => Value::Redacted,
-            tag::HIT..tag::RECENT => return Err(ErrorKind::Misplaced(tag).at(at)),
+            tag::INT_NEXT | tag::HIT..tag::RECENT => return Err(ErrorKind::Misplaced(tag).at(at)),
             _ => return Err(ErrorKind::Tag(tag).at(at)),
         })
     }
