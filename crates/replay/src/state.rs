@@ -233,7 +233,8 @@ impl State {
             class,
             contents: contents.as_ref(),
             cell,
-            certain: is_immutable(class.kind) || record >= self.opaque,
+            // Another thread may run whenever the interpreter lets it.
+            certain: is_immutable(class.kind) || record >= self.opaque && self.threads.len() <= 1,
         })
     }
 }
