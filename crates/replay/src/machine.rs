@@ -334,6 +334,10 @@ impl Machine {
         self.next_record += 1;
         self.state.record = self.next_record;
         self.state.updated = false;
+        if record.thread != self.state.current {
+            // Other threads may have changed anything meanwhile.
+            self.state.opaque = self.next_record;
+        }
         self.state.current = record.thread;
         self.raised = None;
         self.phase = Phase::Prefix(record.prefixes.start, 0);

@@ -271,7 +271,7 @@ impl Pen {
         self.put_type(to, number);
         if !bare {
             self.contents(py, to, object, number, kind, inside);
-            if entry.index != NONE {
+            if is_mutable(kind) {
                 let digest = self.digest(py, object, number, kind);
                 self.shadows.set(entry.index, digest);
             }
