@@ -68,7 +68,8 @@ impl PyIdentities {
     /// The numbers of those that have died or been forgotten since this was last called.
     fn dead(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
         let mut dead = Vec::new();
-        self.get()?.each_dead(py, |index| dead.push(u64::from(index) + 1));
+        self.get()?
+            .each_dead(py, |index| dead.push(u64::from(index) + 1));
         Ok(dead)
     }
 

@@ -22,8 +22,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
-use count::{Counting, Counts};
 use crate::recording::RecordRequest;
+use count::{Counting, Counts};
 use output::{Notes, Output};
 pub(crate) use reporter::{Codes, code_info, describe};
 use reporter::{Reporter, Sink};

@@ -6,7 +6,9 @@ use debugop_recording::stream::{Decoder, Record};
 #[expect(clippy::print_stdout, reason = "that is what it is for")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("the name of a recording is needed")?;
+    let path = arguments
+        .next()
+        .ok_or("the name of a recording is needed")?;
     let only_count = arguments.next().is_some();
     let reader = Reader::open(path.as_ref())?;
     let codes = reader.codes()?;

@@ -196,7 +196,8 @@ impl State {
             class,
             contents: contents.as_ref(),
             cell,
-            certain: is_immutable(class.kind) || record >= self.opaque,
+            // Other threads may run at any time, unrecorded code of theirs too.
+            certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
         })
     }
 }

@@ -165,7 +165,10 @@ impl Replay<'_> {
                 None => 0,
                 Some(machine) => match machine.next() {
                     Ok(Some(step)) => {
-                        let native = machine.state().thread().map_or(0, |thread| thread.1.native());
+                        let native = machine
+                            .state()
+                            .thread()
+                            .map_or(0, |thread| thread.1.native());
                         let snapshot = snapshot(machine.state(), step.number, step.code, step.at.0);
                         self.queues.entry(native).or_default().push_back(snapshot);
                         return true;
@@ -437,9 +440,7 @@ fn constant_object(constant: &Constant) -> Option<(Kind, Option<u64>)> {
         }
         Constant::Bytes(bytes) => {
             let head = &bytes[..bytes.len().min(HEAD)];
-            let digest = Digest::new(Kind::Bytes)
-                .bytes(head)
-                .and(bytes.len() as u64);
+            let digest = Digest::new(Kind::Bytes).bytes(head).and(bytes.len() as u64);
             (Kind::Bytes, Some(digest.value()))
         }
         Constant::Tuple(_) => (Kind::Tuple, None),
