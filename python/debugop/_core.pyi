@@ -557,6 +557,9 @@ def start_recording(
 def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
     """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""
 
+def replay_recording(recording: str) -> int:
+    """Replay a recording, every slot of every step; returns the number of steps. OSError if it cannot be replayed to its end."""
+
 @final
 class Frame:
     """A frame of a moment of a recording."""
