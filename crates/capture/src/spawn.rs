@@ -29,24 +29,11 @@ pub trait Spawn: Send + Sync {
     fn ends(&self, py: Python<'_>);
 }
 
-type Arguments = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
-type Fast = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-) -> *mut ffi::PyObject;
-type FastWithKeywords = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
 #[derive(Clone, Copy)]
 enum Function {
-    Arguments(Arguments),
-    Fast(Fast),
-    FastWithKeywords(FastWithKeywords),
+    Arguments(ffi::PyCFunction),
+    Fast(ffi::PyCFunctionFast),
+    FastWithKeywords(ffi::PyCFunctionFastWithKeywords),
 }
 
 /// A builtin function that executes programs.
