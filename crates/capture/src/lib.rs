@@ -26,6 +26,7 @@ mod gil;
 mod glance;
 mod handled;
 pub mod interpreter;
+mod jit;
 pub mod layout;
 mod modules;
 mod names;

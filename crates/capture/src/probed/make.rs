@@ -39,7 +39,7 @@ impl ProbedCode {
         let fields = CodeFields::read(original)?;
         let (analysis, qualname, file) = analyse(original, &fields)?;
         let inserted = insert_probes(&fields, &analysis, constants.len());
-        let (parts, _, plan) = inserted.map_err(|source| ProbeError::Bytecode {
+        let Probing { parts, plan, .. } = inserted.map_err(|source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
@@ -64,6 +64,7 @@ impl ProbedCode {
             has_refused,
             further: plan.further.into(),
             sites: GilCell::default(),
+            silenced: GilCell::default(),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
             copy: GilCell::default(),
@@ -112,6 +113,7 @@ impl ProbedCode {
             has_refused: false,
             further: Box::default(),
             sites: GilCell::default(),
+            silenced: GilCell::default(),
             lastis: OnceLock::new(),
             shape,
             copy: GilCell::default(),
@@ -128,7 +130,7 @@ pub(super) fn insert_probes(
     fields: &CodeFields<'_>,
     analysis: &Analysis,
     constants: usize,
-) -> Result<(CodeParts, OffsetMap, Plan), debugop_bytecode::Error> {
+) -> Result<Probing, debugop_bytecode::Error> {
     let plan = Plan::of(analysis);
     let sequence = probe(constants);
     let unwind = probe(constants + plan.places.len());
@@ -138,13 +140,29 @@ pub(super) fn insert_probes(
         first,
     });
     let unwind = Unwind { sequence: &unwind };
-    let inserted = debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let mut inserted =
+        debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let starts = std::mem::take(&mut inserted.insertions);
     let (parts, map) = parts(inserted);
-    Ok((parts, map, plan))
+    Ok(Probing {
+        parts,
+        map,
+        starts,
+        plan,
+    })
+}
+
+/// A code object with probes, before it is one.
+pub(super) struct Probing {
+    pub(super) parts: CodeParts,
+    pub(super) map: OffsetMap,
+    /// Where each probe is but that for exceptions that leave: the byte offset of its first code unit, in order.
+    pub(super) starts: Vec<u32>,
+    plan: Plan,
 }
 
 /// A probe at every place that reports something, and one for exceptions that leave.
-pub(super) struct Plan {
+struct Plan {
     /// Of all but the last of the sites.
     places: Vec<Place>,
     sites: Vec<SiteInfo>,
