@@ -34,6 +34,7 @@ __all__ = [
     "insert_debug_op",
     "instructions",
     "layout_offsets",
+    "layout_opcodes",
     "line",
     "module",
     "opcode",
@@ -418,6 +419,9 @@ def instructions(code: CodeType | FunctionType) -> list[Instruction]:
 
 def layout_offsets() -> list[tuple[str, int]]:
     """Byte offsets of the interpreter's fields that this build relies on, by CPython's names."""
+
+def layout_opcodes() -> list[tuple[str, int]]:
+    """Opcodes of running bytecode that this build relies on, by CPython's names."""
 
 @final
 class DebugOp:

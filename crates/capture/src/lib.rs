@@ -30,6 +30,7 @@ mod glance;
 mod handled;
 pub mod identity;
 pub mod interpreter;
+mod jit;
 pub mod layout;
 mod modules;
 mod names;

@@ -87,7 +87,7 @@ const SWEPT: usize = 8;
 /// The weight of [`RECENT`], at most.
 const RECENT_LIMIT: usize = 1 << 17;
 
-/// How much memory a probed copy takes, in probed instructions of about 150 bytes: its own, and as many as the rest takes.
+/// How much memory a probed copy takes, in probed instructions of about 90 bytes: its own, and as many as the rest takes.
 fn weight(code: &ProbedCode) -> usize {
     code.length() + 32
 }

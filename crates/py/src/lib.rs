@@ -80,4 +80,10 @@ mod _core {
     fn layout_offsets() -> Vec<(&'static str, usize)> {
         debugop_capture::layout::offsets()
     }
+
+    /// Opcodes of running bytecode that this build relies on, by CPython's names.
+    #[pyfunction]
+    fn layout_opcodes() -> Vec<(&'static str, u8)> {
+        debugop_capture::layout::opcodes()
+    }
 }

@@ -7,7 +7,7 @@ use debugop_bytecode::Version;
 use pyo3::ffi::PyObject;
 
 use super::slot::Slot;
-use super::{CodeExtra, CodeHead};
+use super::{CodeExtra, CodeHead, Opcodes};
 
 /// The version that this build reads.
 pub const VERSION: Version = Version::V3_11;
@@ -62,6 +62,15 @@ impl InterpreterFrame {
 pub(crate) fn owner_is_python(owner: i8) -> bool {
     owner < 3
 }
+
+/// `Include/opcode.h`.
+pub(crate) const OPCODES: Opcodes = Opcodes {
+    load_const: &[],
+    load_fast_load_const: Some(45),
+    instrumented_line: None,
+    instrumented_instruction: None,
+    instrumented_jump_forward: None,
+};
 
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).
 #[repr(C)]

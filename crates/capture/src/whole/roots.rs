@@ -21,23 +21,11 @@ use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::modules;
 
-type Fast = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-) -> *mut ffi::PyObject;
-type FastWithKeywords = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
 /// What CPython has where ours stands.
 #[derive(Clone, Copy)]
 struct Originals {
-    exec: FastWithKeywords,
-    eval: Fast,
+    exec: ffi::PyCFunctionFastWithKeywords,
+    eval: ffi::PyCFunctionFast,
     new: ffi::newfunc,
 }
 
