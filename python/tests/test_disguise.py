@@ -105,7 +105,8 @@ def test_the_garbage_collector_finds_who_runs_code():
 
     plain, traced = both(run)
     assert traced == plain
-    assert plain[0] and len(plain[1]) == 2
+    assert plain[0]
+    assert len(plain[1]) == 2
 
 
 def test_tracebacks_point_at_the_same_places():
