@@ -97,3 +97,39 @@ def test_the_recursion_limit_is_as_far_away_as_without(programs):
     assert min(expected) > 100
     assert (found[0], found[2]) == (expected[0], expected[2])
     assert abs(found[1] - expected[1]) <= 5
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="3.13 and older have no _remote_debugging")
+def test_a_profiler_finds_the_same_frames(programs):
+    """It reads them from the process's memory, down to the frame that 3.15 has below all others."""
+    source = """
+        import os, threading
+        from _remote_debugging import RemoteUnwinder
+
+        def walk(found):
+            if isinstance(found, (list, tuple)) and not hasattr(found, "funcname"):
+                for one in found: walk(one)
+            elif hasattr(found, "funcname"):
+                where = found.location if hasattr(found, "location") else found
+                print(found.funcname, getattr(where, "lineno", where), os.path.basename(found.filename))
+            elif hasattr(found, "__match_args__"):
+                for name in found.__match_args__: walk(getattr(found, name))
+
+        def deep(n):
+            if n: return deep(n - 1)
+            return RemoteUnwinder(os.getpid()).get_stack_trace()
+
+        class Made:
+            walk(deep(3))
+        walk([deep(number) for number in range(2)])
+        thread = threading.Thread(target=lambda: walk(RemoteUnwinder(os.getpid(), only_active_thread=False).get_stack_trace()))
+        thread.start(); thread.join()
+    """
+    programs.write({"program.py": textwrap.dedent(source)})
+    plain = programs.run(["program.py"])
+    if "PermissionError" in plain.stderr:
+        pytest.skip("a process may not read its own memory here")
+    assert plain.status == 0, plain.stderr
+    assert len(plain.stdout.splitlines()) > 5
+    traced = programs.debugop(*RUN, "program.py")
+    assert traced.stdout == plain.stdout, traced.stderr
