@@ -133,3 +133,35 @@ def test_a_profiler_finds_the_same_frames(programs):
     assert len(plain.stdout.splitlines()) > 5
     traced = programs.debugop(*RUN, "program.py")
     assert traced.stdout == plain.stdout, traced.stderr
+
+
+def test_text_is_compiled_once(programs):
+    """What the compiler warns of is warned of once, and what `exec` and `eval` refuse is refused as ever."""
+    source = r"""
+        import warnings
+        def show(what, *arguments, **keywords):
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                try:
+                    result = what(*arguments, **keywords)
+                except Exception as error:
+                    result = type(error).__name__, str(error), getattr(error, "text", None)
+            print(result, [(one.category.__name__, str(one.message), one.filename, one.lineno) for one in warned])
+
+        for text in ("'\\e'", "'\\e' $", b"'\\e'", "x", " \t1 + 1", "", "1\0", b"\xff", "1 is 1", "assert (1, 2)", "await x", 1, None):
+            for run in (exec, eval):
+                show(run, text)
+                for arguments in ([{}], [{}, {}], [None, {}], [[]], [{}, 3], [{}, {}, {}], [1, 2, 3, 4]):
+                    show(run, text, *arguments)
+                namespace = {}
+                show(run, text, namespace)
+                print(list(namespace))
+            show(exec, text, closure=None)
+            show(exec, text, {}, closure=None)
+            show(exec, text, closure=())
+        show(exec), show(eval)
+    """
+    for options in ([], ["--include", "nothing"]):
+        plain, traced = both(programs, source, *options)
+        assert len(plain.stdout.splitlines()) > 100
+        assert traced.stdout == plain.stdout
