@@ -71,7 +71,11 @@ pub use thread::thread_name;
 pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 
 /// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
-pub fn prepare(py: pyo3::Python<'_>) {
+///
+/// # Errors
+/// `ImportError`, `AttributeError`: the interpreter is not as it should be.
+pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     names::prepare(py);
     value::bound_slot(py);
+    whole::prepare(py)
 }

@@ -68,7 +68,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         debugop_capture::interpreter::check(py)?;
-        debugop_capture::prepare(py);
+        debugop_capture::prepare(py)?;
         module.add("Site", debugop_capture::site::site_type(py)?)?;
         module.add("DebugOp", debugop_capture::op_target::debug_op_type(py)?)?;
         module.add("DEBUG_OP", debugop_capture::op_target::debug_op(py)?)?;

@@ -151,6 +151,12 @@ impl ThreadState {
         unsafe { (*self.cframe).current_frame }
     }
 
+    /// The innermost frame of a thread that runs no Python: none.
+    #[expect(clippy::unused_self, reason = "3.15 has one")]
+    pub(crate) fn bottom_frame(&self) -> *mut InterpreterFrame {
+        std::ptr::null_mut()
+    }
+
     /// How deep the calls of the thread are nested, as the recursion limit counts.
     pub(crate) fn recursion_depth(&self) -> i32 {
         self.py_recursion_limit - self.py_recursion_remaining

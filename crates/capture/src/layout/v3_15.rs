@@ -126,7 +126,8 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     middle: [u8; 12],
     current_frame: *mut InterpreterFrame,
-    tail: [u8; 32],
+    base_frame: *mut InterpreterFrame,
+    tail: [u8; 24],
     /// The trace function, as a C function; NULL for none.
     pub c_tracefunc: *mut c_void,
     c_profileobj: *mut PyObject,
@@ -147,6 +148,11 @@ impl ThreadState {
     #[inline]
     pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
         self.current_frame
+    }
+
+    /// The innermost frame of a thread that runs no Python: a frame of the interpreter's, which is below all others.
+    pub(crate) fn bottom_frame(&self) -> *mut InterpreterFrame {
+        self.base_frame
     }
 
     /// How deep the calls of the thread are nested, as the recursion limit counts.
@@ -194,6 +200,10 @@ pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
         (
             "PyThreadState.current_frame",
             offset_of!(ThreadState, current_frame),
+        ),
+        (
+            "PyThreadState.base_frame",
+            offset_of!(ThreadState, base_frame),
         ),
         (
             "_PyInterpreterFrame.stackpointer",
