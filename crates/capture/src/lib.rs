@@ -14,6 +14,7 @@
 pub mod activation;
 mod code_object;
 pub mod collector;
+pub mod debug;
 mod engine;
 mod event;
 mod extra;

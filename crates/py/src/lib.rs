@@ -2,6 +2,7 @@
 
 mod article;
 mod convert;
+mod debug;
 mod event;
 mod instruction;
 mod predicate;
@@ -24,6 +25,11 @@ mod _core {
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
+    #[pymodule_export]
+    use crate::debug::{
+        getprofile, gettrace, setprofile, setprofile_running_threads, settrace,
+        settrace_running_threads,
+    };
     #[pymodule_export]
     use crate::event::EventRecord;
     #[pymodule_export]
