@@ -65,7 +65,7 @@ def main():
             )
         failed |= plains[0]["ended"] != "ok" or not count
     if not tests:
-        for versions, pattern, why in set(replaced.of(minor)) - needed:
+        for _, pattern, why in set(replaced.of(minor)) - needed:
             failed = True
             print("  no test of CPython %s needs this reason any more: %s: %s" % (minor, pattern, why))
     return 1 if failed else 0

@@ -30,6 +30,12 @@ pub(crate) fn states(_py: Python<'_>) -> Vec<*mut ffi::PyThreadState> {
     all
 }
 
+/// Which thread this is: the address of its state.
+pub(crate) fn address(_py: Python<'_>) -> usize {
+    // SAFETY: the thread is attached, so it has a state.
+    unsafe { ffi::PyThreadState_Get() as usize }
+}
+
 /// The name of the `threading.Thread` of the thread with this `threading.get_ident()`; `None` if `threading` does not know the
 /// thread (yet), or if reading it could run code of the program.
 #[must_use]

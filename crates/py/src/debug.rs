@@ -42,3 +42,43 @@ pub(crate) fn settrace_running_threads(function: &Bound<'_, PyAny>) -> PyResult<
 pub(crate) fn setprofile_running_threads(function: &Bound<'_, PyAny>) -> PyResult<()> {
     debug::set_profile_all_threads(function)
 }
+
+/// Start a `Bdb` in this thread.
+#[pyfunction]
+pub(crate) fn start_session(
+    owner: &Bound<'_, PyAny>,
+    dispatch: &Bound<'_, PyAny>,
+    breakpoints: &Bound<'_, PyAny>,
+    decides: bool,
+    hears_calls: bool,
+) -> PyResult<()> {
+    debug::start(&debug::Start {
+        owner,
+        dispatch,
+        breakpoints,
+        decides,
+        hears_calls,
+    })
+}
+
+/// Stop the `Bdb` of this thread, and whatever is its trace function.
+#[pyfunction]
+pub(crate) fn stop_session(py: Python<'_>) -> PyResult<()> {
+    debug::stop(py)
+}
+
+/// What `owner` stops at is different now.
+#[pyfunction]
+pub(crate) fn session_changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
+    debug::changed(owner, breaks)
+}
+
+/// The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None).
+#[pyfunction]
+pub(crate) fn effective<'py>(
+    breakpoints: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyAny>,
+    is_for: &Bound<'py, PyAny>,
+) -> PyResult<(Option<Bound<'py, PyAny>>, Option<bool>)> {
+    Ok(debug::effective(breakpoints, frame, is_for)?.unzip())
+}

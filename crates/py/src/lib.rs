@@ -27,8 +27,8 @@ mod _core {
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        getprofile, gettrace, setprofile, setprofile_running_threads, settrace,
-        settrace_running_threads,
+        effective, getprofile, gettrace, session_changed, setprofile, setprofile_running_threads,
+        settrace, settrace_running_threads, start_session, stop_session,
     };
     #[pymodule_export]
     use crate::event::EventRecord;

@@ -60,6 +60,14 @@ const NAMES: [&str; 8] = [
 /// # Errors
 /// What an audit hook raises, where CPython does not write it to `sys.unraisablehook`.
 pub fn set_trace(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    set_with(function, trace)
+}
+
+/// Sets the C trace function of this thread, which is called with `function`; if that is None, takes it away.
+///
+/// # Errors
+/// As [`set_trace`].
+pub(super) fn set_with(function: &Bound<'_, PyAny>, trace: ffi::Py_tracefunc) -> PyResult<()> {
     set(function, trace, |function, argument| {
         // SAFETY: the thread is attached; CPython takes its own reference to the argument (`Python/ceval.c`,
         // `Python/legacy_tracing.c`, 3.11-3.15). What is exported before 3.13 leaves an exception that `PyEval_SetTrace` writes to
@@ -191,6 +199,30 @@ fn own(
     unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.map(Bound::unbind)
 }
 
+/// What a trace function is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    Call,
+    Line,
+    Return,
+    Exception,
+    Opcode,
+    Other,
+}
+
+impl Event {
+    pub(super) fn of(number: c_int) -> Self {
+        match number {
+            0 => Self::Call,
+            1 => Self::Exception,
+            2 => Self::Line,
+            3 => Self::Return,
+            7 => Self::Opcode,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The C trace function; `function` is the Python one.
 extern "C" fn trace(
     function: *mut ffi::PyObject,
@@ -198,35 +230,78 @@ extern "C" fn trace(
     event: c_int,
     argument: *mut ffi::PyObject,
 ) -> c_int {
-    guarded(|py| {
-        let object = frame.cast::<FrameObject>();
-        let callback = if event == CALL {
-            function
-        } else {
-            // SAFETY: CPython hands over a live frame object.
-            unsafe { (*object).f_trace }
-        };
-        // SAFETY: NULL or a reference of the frame's or of the thread's, of which the callback may deprive them; this is our own.
-        let Some(callback) = (unsafe { Bound::from_borrowed_ptr_or_opt(py, callback) }) else {
-            return Ok(());
-        };
-        // SAFETY: a live frame object and a borrowed reference or NULL.
-        match unsafe { call(py, &callback, frame, event, argument) } {
-            Ok(local) => {
-                if !local.is_none() {
-                    // SAFETY: the frame object outlives the call, and owns what is in the field.
-                    unsafe { set_local(py, object, local.into_ptr()) };
-                }
-                Ok(())
+    // SAFETY: what CPython has called us with is passed on.
+    guarded(|py| unsafe { deliver(py, function, frame, event, argument) })
+}
+
+/// Does with an event what the trace function of `sys.settrace` does: calls `function` for `call`, and the frame's own for all others.
+///
+/// # Safety
+/// The arguments are those of a `Py_tracefunc`, from CPython.
+pub(super) unsafe fn deliver(
+    py: Python<'_>,
+    function: *mut ffi::PyObject,
+    frame: *mut ffi::PyFrameObject,
+    event: c_int,
+    argument: *mut ffi::PyObject,
+) -> PyResult<()> {
+    let object = frame.cast::<FrameObject>();
+    let callback = if event == CALL {
+        function
+    } else {
+        // SAFETY: a live frame object.
+        unsafe { (*object).f_trace }
+    };
+    // SAFETY: NULL or a reference of the frame's or of the thread's, of which the callback may deprive them; this is our own.
+    let Some(callback) = (unsafe { Bound::from_borrowed_ptr_or_opt(py, callback) }) else {
+        return Ok(());
+    };
+    // SAFETY: a live frame object and a borrowed reference or NULL.
+    match unsafe { call(py, &callback, frame, event, argument) } {
+        Ok(local) => {
+            if !local.is_none() {
+                // SAFETY: the frame object outlives the call, and owns what is in the field.
+                unsafe { set_local(py, object, local.into_ptr()) };
             }
-            Err(error) => {
-                set_trace(py.None().bind(py))?;
-                // SAFETY: as above.
-                unsafe { set_local(py, object, std::ptr::null_mut()) };
-                Err(error)
-            }
+            Ok(())
         }
-    })
+        Err(error) => {
+            set_trace(py.None().bind(py))?;
+            // SAFETY: as above.
+            unsafe { set_local(py, object, std::ptr::null_mut()) };
+            Err(error)
+        }
+    }
+}
+
+/// Whether a frame has a trace function of its own.
+pub(super) fn has_local(frame: &Bound<'_, PyFrame>) -> bool {
+    // SAFETY: a live frame object.
+    unsafe { !(*frame.as_ptr().cast::<FrameObject>()).f_trace.is_null() }
+}
+
+/// `callback(frame, event, None)`, as [`deliver`] calls trace functions.
+///
+/// # Errors
+/// What it raises.
+#[cfg(Py_3_12)]
+pub(super) fn call_python<'py>(
+    callback: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyFrame>,
+    event: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let number = NAMES.iter().position(|name| *name == event);
+    let number = number.and_then(|at| c_int::try_from(at).ok()).unwrap_or(-1);
+    // SAFETY: a live frame object; NULL stands for None.
+    unsafe {
+        call(
+            frame.py(),
+            callback,
+            frame.as_ptr().cast(),
+            number,
+            std::ptr::null_mut(),
+        )
+    }
 }
 
 /// Replaces a frame's `f_trace`.
@@ -263,7 +338,7 @@ extern "C" fn profile(
 }
 
 /// Runs the implementation of a C trace function.
-fn guarded(run: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
+pub(super) fn guarded(run: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
     // SAFETY: CPython calls trace and profile functions with the thread attached.
     let py = unsafe { Python::assume_attached() };
     let failed = match catch_unwind(AssertUnwindSafe(|| run(py))) {
