@@ -9,27 +9,13 @@ import sys
 from types import ModuleType
 from typing import Any
 
-
-class Sys:
-    """Stands for `sys` in such a module: `settrace` is another, whatever else is asked for or assigned is `sys`'s."""
-
-    def __init__(self, settrace: Any) -> None:
-        self.__dict__["settrace"] = settrace
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(sys, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(sys, name)
+from debugop import _core
 
 
-def load(name: str, modules: dict[str, Any]) -> ModuleType:
-    """A module of the standard library, executed anew, whose imports of the names in `modules` give these.
+def load(name: str, **imported: Any) -> ModuleType:
+    """A module of the standard library, executed anew; where it imports the modules named `imported`, it gets these.
 
-    It is not in `sys.modules`; what it defines says that it is from the module of this name.
+    It is not in `sys.modules`; what it defines says that it is from the module of this name. Its `sys` is a stand-in for that.
     """
     folder = os.path.dirname(os.__file__)
     spec = importlib.machinery.PathFinder.find_spec(name, [folder])
@@ -37,12 +23,16 @@ def load(name: str, modules: dict[str, Any]) -> ModuleType:
         raise ImportError(f"this Python's standard library has no module {name!r} in {folder}", name=name)
     module = ModuleType(name)
     module.__spec__, module.__file__, module.__loader__ = spec, spec.origin, spec.loader
-
-    def find(wanted: str, *arguments: Any) -> Any:
-        return modules[wanted] if wanted in modules else __import__(wanted, *arguments)
-
-    import builtins
-
-    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": find}
-    exec(spec.loader.get_code(name), module.__dict__)  # type: ignore[attr-defined]
+    # Not by an `__import__` of its own: `exec` hands the builtins of its caller on to the program.
+    before = {one: sys.modules.get(one) for one in imported}
+    sys.modules.update(imported)
+    try:
+        exec(spec.loader.get_code(name), module.__dict__)  # type: ignore[attr-defined]
+    finally:
+        for one, theirs in before.items():
+            if theirs is None:
+                del sys.modules[one]
+            else:
+                sys.modules[one] = theirs
+    module.__dict__["sys"] = _core.Sys(sys)
     return module

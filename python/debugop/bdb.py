@@ -13,19 +13,7 @@ from typing import Any
 from debugop import _core, _standard
 
 
-def _settrace(function: Any) -> None:
-    """`sys.settrace`, as the standard library's debuggers call it."""
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, Bdb):
-        _core.start_session(owner, function, Breakpoint, owner._decides(), type(owner).user_call is not _Bdb.user_call)
-        return
-    _core.stop_session()
-    if function is not None:
-        _core.settrace(function)
-
-
-_sys = _standard.Sys(_settrace)
-_module = _standard.load("bdb", {"sys": _sys})
+_module = _standard.load("bdb")
 _Bdb: Any = _module.Bdb
 
 Breakpoint: Any = _module.Breakpoint
@@ -59,10 +47,11 @@ def effective(file: str, line: int, frame: Any) -> tuple[Any, bool | None]:
 class Bdb(_Bdb):
     """Base class of debuggers, as the standard library's `bdb.Bdb`."""
 
-    def _decides(self) -> bool:
-        """Whether all that decides where to stop is the standard library's."""
+    def _start_session(self, dispatch: Any) -> None:
+        """Begin to get this thread's events; `dispatch` is the bound `trace_dispatch`."""
         own, cls = vars(self), type(self)
-        return all(name not in own and getattr(cls, name, None) is getattr(_Bdb, name, None) for name in _DECIDING)
+        decides = all(name not in own and getattr(cls, name, None) is getattr(_Bdb, name, None) for name in _DECIDING)
+        _core.start_session(self, dispatch, Breakpoint, decides, cls.user_call is not _Bdb.user_call)
 
     def _set_stopinfo(self, *arguments: Any, **keywords: Any) -> None:
         super()._set_stopinfo(*arguments, **keywords)
@@ -89,10 +78,10 @@ class Bdb(_Bdb):
     if hasattr(_Bdb, "start_trace"):  # 3.14+, where `backend` chooses; both are ours
 
         def start_trace(self) -> None:
-            _settrace(self.trace_dispatch)
+            _module.sys.settrace(self.trace_dispatch)
 
         def stop_trace(self) -> None:
-            _settrace(None)
+            _module.sys.settrace(None)
 
 
 # The standard library's own functions use these.

@@ -6,7 +6,7 @@ does a reason that no test needs.
 
 import fnmatch
 
-TESTS = ("test_sys_settrace", "test_sys_setprofile", "test_bdb")
+TESTS = ("test_sys_settrace", "test_sys_setprofile", "test_bdb", "test_pdb")
 
 REASONS = ()
 

@@ -61,10 +61,45 @@ pub(crate) fn start_session(
     })
 }
 
-/// Stop the `Bdb` of this thread, and whatever is its trace function.
-#[pyfunction]
-pub(crate) fn stop_session(py: Python<'_>) -> PyResult<()> {
-    debug::stop(py)
+/// Stands for `sys` in the standard library's debuggers: `settrace` is another, whatever else is asked for or assigned is `sys`'s.
+/// In Rust, so that no call of it is told to a debugger.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct Sys {
+    sys: Py<PyAny>,
+}
+
+#[pymethods]
+impl Sys {
+    #[new]
+    fn new(sys: Py<PyAny>) -> Self {
+        Self { sys }
+    }
+
+    /// As `sys.settrace`; a method of a `Bdb` of ours starts its session.
+    #[pyo3(signature = (function, /))]
+    #[expect(clippy::unused_self, reason = "a method, as a module has functions")]
+    fn settrace(&self, function: &Bound<'_, PyAny>) -> PyResult<()> {
+        debug::stop(function.py())?;
+        if let Some(owner) = function.getattr_opt("__self__")?
+            && let Some(start) = owner.getattr_opt("_start_session")?
+        {
+            start.call1((function,))?;
+            return Ok(());
+        }
+        debug::set_trace(function)
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.sys.bind(py).getattr(name)
+    }
+
+    fn __setattr__(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.sys.bind(py).setattr(name, value)
+    }
+
+    fn __delattr__(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.sys.bind(py).delattr(name)
+    }
 }
 
 /// What `owner` stops at is different now.

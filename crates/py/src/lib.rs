@@ -27,8 +27,8 @@ mod _core {
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        effective, getprofile, gettrace, session_changed, setprofile, setprofile_running_threads,
-        settrace, settrace_running_threads, start_session, stop_session,
+        Sys, effective, getprofile, gettrace, session_changed, setprofile,
+        setprofile_running_threads, settrace, settrace_running_threads, start_session,
     };
     #[pymodule_export]
     use crate::event::EventRecord;
