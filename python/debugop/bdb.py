@@ -12,7 +12,6 @@ from typing import Any
 
 from debugop import _core, _standard
 
-
 _module = _standard.load("bdb")
 _Bdb: Any = _module.Bdb
 
