@@ -46,6 +46,12 @@ def effective(file: str, line: int, frame: Any) -> tuple[Any, bool | None]:
 class Bdb(_Bdb):
     """Base class of debuggers, as the standard library's `bdb.Bdb`."""
 
+    _by_instruction = False
+    """Whether `_at_instruction` is called for each instruction of frames with `f_trace_opcodes`, in place of `trace_dispatch`."""
+
+    def _at_instruction(self, frame: Any) -> None:
+        """An instruction of `frame` is about to be executed, and `_by_instruction` is set."""
+
     def _start_session(self, dispatch: Any) -> None:
         """Begin to get this thread's events; `dispatch` is the bound `trace_dispatch`."""
         own, cls = vars(self), type(self)

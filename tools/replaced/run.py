@@ -11,13 +11,13 @@ import runpy
 import sys
 
 import debugop
-import debugop._pdb
+import debugop._console
 import debugop.bdb
 
 sys.settrace, sys.gettrace = debugop.settrace, debugop.gettrace
 sys.setprofile, sys.getprofile = debugop.setprofile, debugop.getprofile
 modules = os.path.join(os.path.dirname(os.path.abspath(__file__)), "modules")
 os.environ["PYTHONPATH"] = modules
-sys.modules["bdb"], sys.modules["pdb"] = debugop.bdb, debugop._pdb.module
+sys.modules["bdb"], sys.modules["pdb"] = debugop.bdb, debugop._console.module
 del sys.path[0]
 runpy.run_module("test", run_name="__main__", alter_sys=True)

@@ -2,6 +2,7 @@
 
 use debugop_capture::debug;
 use pyo3::prelude::*;
+use pyo3::types::PyFrame;
 
 /// Set the trace function of this thread; None takes it away.
 #[pyfunction]
@@ -116,4 +117,17 @@ pub(crate) fn effective<'py>(
     is_for: &Bound<'py, PyAny>,
 ) -> PyResult<(Option<Bound<'py, PyAny>>, Option<bool>)> {
     Ok(debug::effective(breakpoints, frame, is_for)?.unzip())
+}
+
+/// The value stack of a running frame, bottom first, empty slots as NULL; with `begun` without what its instruction has taken.
+#[pyfunction]
+pub(crate) fn frame_stack<'py>(
+    py: Python<'py>,
+    frame: &Bound<'py, PyFrame>,
+    begun: bool,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    debug::frame_stack(py, frame, begun)?
+        .into_iter()
+        .map(|slot| crate::convert::slot(py, slot))
+        .collect()
 }

@@ -27,7 +27,7 @@ mod _core {
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        Sys, effective, getprofile, gettrace, session_changed, setprofile,
+        Sys, effective, frame_stack, getprofile, gettrace, session_changed, setprofile,
         setprofile_running_threads, settrace, settrace_running_threads, start_session,
     };
     #[pymodule_export]

@@ -7,6 +7,6 @@ if __name__ == "__main__":
 
     pdb.main()
 else:
-    from debugop import _pdb
+    from debugop import _console
 
-    sys.modules[__name__] = _pdb.module
+    sys.modules[__name__] = _console.module

@@ -39,6 +39,8 @@ pub(super) struct Session {
     mode: GilCell<Mode>,
     /// Breakpoints have come or gone.
     stale: GilCell<bool>,
+    /// Opcode events have been asked for.
+    opcodes: GilCell<bool>,
     /// Events that are being handed over.
     inside: GilCell<u32>,
 }
@@ -97,6 +99,7 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         table: GilCell::new(Table::default()),
         mode: GilCell::new(Mode::Starting),
         stale: GilCell::new(true),
+        opcodes: GilCell::new(false),
         inside: GilCell::new(0),
     });
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
@@ -215,7 +218,13 @@ impl Session {
                     self.trace(py)?;
                 }
             }
-            (Mode::Stepping, Mode::Stepping) => {}
+            (Mode::Stepping, Mode::Stepping) => {
+                // 3.12 looks only when a trace function is set whether some frame wants opcode events (gh-114480).
+                let opcodes = self.has_instructions(py)?;
+                if opcodes && !self.opcodes.replace(py, opcodes) {
+                    self.trace(py)?;
+                }
+            }
             _ => {
                 #[cfg(Py_3_12)]
                 if before == Mode::Running {
@@ -320,8 +329,28 @@ impl Session {
                 let stop = stop.cast_into::<PyFrame>()?;
                 breakpoint::suspends(py, &breakpoint::code_of(&stop))
             }
-            Event::Opcode | Event::Other => Ok(true),
+            // Before 3.13 `trace_dispatch` does not know the event.
+            Event::Opcode => self.owner.bind(py).hasattr(intern!(py, "dispatch_opcode")),
+            Event::Other => Ok(true),
         }
+    }
+
+    /// Whether the owner goes from instruction to instruction by itself: `debugop.bdb.Bdb._by_instruction`.
+    fn has_instructions(&self, py: Python<'_>) -> PyResult<bool> {
+        self.attribute(py, intern!(py, "_by_instruction"))?
+            .is_truthy()
+    }
+
+    /// An instruction is about to be executed, and the owner wants to know.
+    fn instruction(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        let owner = self.owner.bind(py);
+        self.hand_over(py, frame, || {
+            trampoline::with_locals(frame, || {
+                owner.call_method1(intern!(py, "_at_instruction"), (frame,))
+            })
+            .inspect_err(|_| trampoline::forget(frame))
+            .map(drop)
+        })
     }
 
     /// Runs `hand_over`, which calls `trace_dispatch`, and settles. A failure ends the session.
@@ -371,6 +400,9 @@ extern "C" fn step(
             return Ok(());
         }
         match current(py) {
+            Some(session) if kind == Event::Opcode && session.has_instructions(py)? => {
+                session.instruction(py, &object)
+            }
             Some(session) => {
                 if !session.concerns(py, &object, kind)? {
                     return Ok(());

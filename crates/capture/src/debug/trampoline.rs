@@ -274,6 +274,16 @@ pub(super) unsafe fn deliver(
     }
 }
 
+/// What [`deliver`] does when a trace function has failed: the thread and the frame have none any more.
+pub(super) fn forget(frame: &Bound<'_, PyFrame>) {
+    let py = frame.py();
+    if let Err(error) = set_trace(py.None().bind(py)) {
+        error.write_unraisable(py, None);
+    }
+    // SAFETY: a live frame object.
+    unsafe { set_local(py, frame.as_ptr().cast(), std::ptr::null_mut()) };
+}
+
 /// Whether a frame has a trace function of its own.
 pub(super) fn has_local(frame: &Bound<'_, PyFrame>) -> bool {
     // SAFETY: a live frame object.
@@ -350,8 +360,32 @@ pub(super) fn guarded(run: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
     -1
 }
 
-/// `callback(frame, event, argument)`, with what CPython does around it (`call_trampoline` in `Python/sysmodule.c`): before 3.13 the
-/// frame's dictionary of locals is filled before and read after.
+/// Runs `f`, which calls Python for an event of `frame`, with what CPython does around it (`call_trampoline` in `Python/sysmodule.c`):
+/// before 3.13 the frame's dictionary of locals is filled before and read after.
+///
+/// # Errors
+/// What `f` raises.
+pub(super) fn with_locals<T>(
+    frame: &Bound<'_, PyFrame>,
+    f: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
+    #[cfg(not(Py_3_13))]
+    // SAFETY: a live frame object; the function leaves an exception where it fails.
+    if unsafe { PyFrame_FastToLocalsWithError(frame.as_ptr().cast()) } < 0 {
+        return Err(PyErr::fetch(frame.py()));
+    }
+    let result = f();
+    #[cfg(not(Py_3_13))]
+    // SAFETY: a live frame object. What `f` has raised is not set as the thread's exception.
+    unsafe {
+        PyFrame_LocalsToFast(frame.as_ptr().cast(), 1);
+    }
+    #[cfg(Py_3_13)]
+    let _ = frame;
+    result
+}
+
+/// `callback(frame, event, argument)`, as [`with_locals`] says.
 ///
 /// # Safety
 /// `frame` is a live frame object, `argument` a live object or NULL.
@@ -364,28 +398,30 @@ unsafe fn call<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let name = usize::try_from(event).ok().and_then(|at| NAMES.get(at));
     let name = PyString::intern(py, name.copied().unwrap_or("unknown"));
-    // SAFETY: by the contract. The functions of CPython's take a frame object and leave an exception where they fail.
-    unsafe {
-        #[cfg(not(Py_3_13))]
-        if PyFrame_FastToLocalsWithError(frame) < 0 {
-            return Err(PyErr::fetch(py));
+    // SAFETY: by the contract.
+    let (object, argument) = unsafe {
+        (
+            Bound::from_borrowed_ptr(py, frame.cast()).cast_into_unchecked::<PyFrame>(),
+            Bound::from_borrowed_ptr_or_opt(py, argument),
+        )
+    };
+    let argument = argument.unwrap_or_else(|| py.None().into_bound(py));
+    let arguments = [
+        std::ptr::null_mut(),
+        object.as_ptr(),
+        name.as_ptr(),
+        argument.as_ptr(),
+    ];
+    with_locals(&object, || {
+        // SAFETY: live objects, with room for one before them as the flag promises; a new reference or NULL with an exception.
+        unsafe {
+            let result = ffi::PyObject_Vectorcall(
+                callback.as_ptr(),
+                arguments.as_ptr().add(1),
+                3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+                std::ptr::null_mut(),
+            );
+            Bound::from_owned_ptr_or_err(py, result)
         }
-        let object = Bound::from_borrowed_ptr(py, frame.cast()).cast_into_unchecked::<PyFrame>();
-        let argument = Bound::from_borrowed_ptr_or_opt(py, argument);
-        let arguments = [
-            std::ptr::null_mut(),
-            object.as_ptr(),
-            name.as_ptr(),
-            argument.as_ref().map_or(ffi::Py_None(), Bound::as_ptr),
-        ];
-        let result = ffi::PyObject_Vectorcall(
-            callback.as_ptr(),
-            arguments.as_ptr().add(1),
-            3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
-            std::ptr::null_mut(),
-        );
-        #[cfg(not(Py_3_13))]
-        PyFrame_LocalsToFast(frame, 1);
-        Bound::from_owned_ptr_or_err(py, result)
-    }
+    })
 }
