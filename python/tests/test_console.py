@@ -22,7 +22,7 @@ PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)) ")
 
 SESSIONS = {
     "stepi": ["break 17", "continue", "stepi", "si", "stack", *["si"] * 12, "where", "return", "si", "next", "quit"],
-    "stepi_generator": ["break 29", "continue", *["si"] * 5, "stack", *["si"] * 4, "stack", "quit"],
+    "stepi_generator": ["break 30", "continue", *["si"] * 3, "stack", *["si"] * 4, "stack", "up", "stack", "quit"],
     "stepi_exception": ["break 23", "continue", *["si"] * 12, "stack", "clear 1", "continue", "quit"],
     "nexti": ["break 18", "continue", *["nexti"] * 4, "ni", "stack", *["ni"] * 6, "clear 1", "continue", "quit"],
     "nexti_return": ["break 11", "continue", *["ni"] * 4, "stack", "ni", "ni", "step", "quit"],
@@ -57,7 +57,7 @@ SESSIONS = {
     ],
     "condition": ["break 18, width == 4", "continue", "p width", "jump 19", "next", "retval", "quit"],
     "recursive": ["break 18", "continue", "debug area(5, 6)", "step", "step", "si", "q", "next", "quit"],
-    "commands": ["break 18", "commands 1", "silent", "p width", "stepi", "end", "continue", "stack", "quit"],
+    "commands": ["break 18", "commands 1", "silent", "p width", "stepi", "continue", "stack", "quit"],
 }
 
 
