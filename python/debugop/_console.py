@@ -15,8 +15,11 @@ CONTEXT = 5
 """How many instructions `dis` shows before and after the current one."""
 
 
-class Console(_Pdb):
+class Console(_Pdb):  # type: ignore[misc]
     """`pdb.Pdb` with `stepi`, `nexti`, `stack` and `dis`."""
+
+    # See `debugop.bdb.Bdb`.
+    _by_instruction: bool
 
     # How the newest frame came to stop: at a "line" or instruction, at a "return", or because of an "exception".
     _event = "line"
@@ -234,7 +237,7 @@ def _current(frame: Any) -> Any:
 
 
 if hasattr(_Pdb, "commands_resuming"):
-    Console.commands_resuming = [*_Pdb.commands_resuming, "do_stepi", "do_nexti"]  # type: ignore[attr-defined]
+    Console.commands_resuming = [*_Pdb.commands_resuming, "do_stepi", "do_nexti"]
 
 # The standard library's functions make instances of what has this name.
 Console.__name__ = Console.__qualname__ = "Pdb"

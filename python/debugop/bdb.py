@@ -43,10 +43,10 @@ def effective(file: str, line: int, frame: Any) -> tuple[Any, bool | None]:
     return _core.effective(Breakpoint.bplist[file, line], frame, checkfuncname)
 
 
-class Bdb(_Bdb):
+class Bdb(_Bdb):  # type: ignore[misc]
     """Base class of debuggers, as the standard library's `bdb.Bdb`."""
 
-    _by_instruction = False
+    _by_instruction: bool = False
     """Whether `_at_instruction` is called for each instruction of frames with `f_trace_opcodes`, in place of `trace_dispatch`."""
 
     def _at_instruction(self, frame: Any) -> None:
