@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import debugger
 import programs
 import variants
 
@@ -244,6 +245,8 @@ def main():
         print(f"{name:<{max(map(len, rows))}} {ratio:>8.2f}x  {aim}".rstrip())
     traced, after = left_behind(turns[0])
     print(f"\na loop that was entered while it was traced: {traced:.2f}x, after stop {after:.2f}x")
+    debuggers = debugger.measure()
+    print("\n" + debugger.table(debuggers))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
     if load > len(os.sched_getaffinity(0)) / 2:
         print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
@@ -252,7 +255,14 @@ def main():
         facts = {"python": platform.python_version(), "platform": platform.platform(), "turns": turns, "load": load}
         arguments.out.write_text(
             json.dumps(
-                {**facts, "summary": rows, "start_up": started, "left_behind": [traced, after], "programs": results},
+                {
+                    **facts,
+                    "summary": rows,
+                    "start_up": started,
+                    "left_behind": [traced, after],
+                    "debuggers": debuggers,
+                    "programs": results,
+                },
                 indent=1,
             )
             + "\n"

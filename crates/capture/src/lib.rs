@@ -18,6 +18,7 @@ pub mod collector;
 mod constants;
 #[cfg(Py_3_13)]
 mod crossinterp;
+pub mod debug;
 mod engine;
 mod event;
 mod extra;

@@ -2,6 +2,7 @@
 
 mod article;
 mod convert;
+mod debug;
 mod event;
 mod identity;
 mod instruction;
@@ -29,6 +30,11 @@ mod _core {
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
+    use crate::debug::{
+        Sys, effective, frame_stack, getprofile, gettrace, session_changed, setprofile,
+        setprofile_running_threads, settrace, settrace_running_threads, start_session,
+    };
+    #[pymodule_export]
     use crate::event::EventRecord;
     #[pymodule_export]
     use crate::identity::PyIdentities;
@@ -50,7 +56,8 @@ mod _core {
     use crate::ring::TopOfStack;
     #[pymodule_export]
     use crate::run::{
-        Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught, run_file,
+        DebugRequest, Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught,
+        run_file,
     };
     #[pymodule_export]
     use crate::stack::Stack;

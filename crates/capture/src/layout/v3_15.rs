@@ -127,10 +127,13 @@ pub(crate) struct ThreadState {
     middle: [u8; 12],
     current_frame: *mut InterpreterFrame,
     base_frame: *mut InterpreterFrame,
-    tail: [u8; 24],
+    tail: [u8; 16],
+    /// The profile function, as a C function; NULL for none.
+    pub c_profilefunc: *mut c_void,
     /// The trace function, as a C function; NULL for none.
     pub c_tracefunc: *mut c_void,
-    c_profileobj: *mut PyObject,
+    /// What the profile function gets.
+    pub c_profileobj: *mut PyObject,
     /// What the trace function gets.
     pub c_traceobj: *mut PyObject,
     rest: [u8; 40],

@@ -11,9 +11,9 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
 use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python, ffi};
 
 use super::shown;
+use crate::code_object;
 use crate::function;
 use crate::interpreter::is_main;
-use crate::names;
 use crate::registry;
 
 /// `__sizeof__` (`METH_NOARGS`).
@@ -104,9 +104,8 @@ fn without_growth<'py, const WHICH: usize>(
     let Some(entry) = registry::of_copy(&code) else {
         return Ok(None);
     };
-    let slots =
-        |code: &Bound<'_, PyCode>| code.getattr(names::co_stacksize(py))?.extract::<isize>();
-    let growth = slots(&code)? - slots(entry.original(py))?;
+    let slots = |code: &Bound<'_, PyCode>| code_object::head(code).co_stacksize as isize;
+    let growth = slots(&code) - slots(entry.original(py));
     let size = size.extract::<isize>()? - growth * SLOT;
     let Ok(size) = size.into_pyobject(py);
     Ok(Some(size.into_any()))
