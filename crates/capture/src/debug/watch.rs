@@ -296,17 +296,21 @@ fn line_at(code: &Bound<'_, PyCode>, offset: u32) -> u32 {
 
 /// `line` of `code` is about to be executed.
 fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
+    let own = session::current(py);
     let mut wanted = false;
     for session in session::all(py) {
-        wanted |= session.breaks_at(code, line)?;
+        let Some(breakpoints) = session.breaks_at(code, line)? else {
+            continue;
+        };
+        wanted = true;
+        if own
+            .as_ref()
+            .is_some_and(|own| std::sync::Arc::ptr_eq(own, &session))
+            && let Some(frame) = frame_object(py)
+            && session.is_in_effect(py, &breakpoints, &frame)?
+        {
+            deliver(py, &session, "line")?;
+        }
     }
-    if !wanted {
-        return Ok(Answer::Disable);
-    }
-    if let Some(session) = session::current(py)
-        && session.breaks_at(code, line)?
-    {
-        deliver(py, &session, "line")?;
-    }
-    Ok(Answer::Go)
+    Ok(if wanted { Answer::Go } else { Answer::Disable })
 }
