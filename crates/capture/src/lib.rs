@@ -30,11 +30,13 @@ mod glance;
 mod handled;
 pub mod identity;
 pub mod interpreter;
+mod jit;
 pub mod layout;
 mod modules;
 mod names;
 mod native;
 pub mod op_target;
+pub mod output;
 #[cfg(not(Py_3_12))]
 mod precall;
 mod probed;
@@ -69,7 +71,11 @@ pub use thread::thread_name;
 pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 
 /// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
-pub fn prepare(py: pyo3::Python<'_>) {
+///
+/// # Errors
+/// `ImportError`, `AttributeError`: the interpreter is not as it should be.
+pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     names::prepare(py);
     value::bound_slot(py);
+    whole::prepare(py)
 }

@@ -5,9 +5,11 @@ mod convert;
 mod event;
 mod identity;
 mod instruction;
+mod output;
 mod predicate;
 mod record;
 mod recording;
+mod replay;
 mod ring;
 mod run;
 mod stack;
@@ -33,11 +35,17 @@ mod _core {
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
+    use crate::output::Written;
+    #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
     use crate::record::{Record, Records};
     #[pymodule_export]
-    use crate::recording::{RecordRequest, Recording, compare_recording, start_recording};
+    use crate::recording::{
+        RecordRequest, Recording, compare_recording, replay_recording, start_recording,
+    };
+    #[pymodule_export]
+    use crate::replay::{Frame, Moment, Replay};
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]
@@ -60,7 +68,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         debugop_capture::interpreter::check(py)?;
-        debugop_capture::prepare(py);
+        debugop_capture::prepare(py)?;
         module.add("Site", debugop_capture::site::site_type(py)?)?;
         module.add("DebugOp", debugop_capture::op_target::debug_op_type(py)?)?;
         module.add("DEBUG_OP", debugop_capture::op_target::debug_op(py)?)?;
@@ -71,5 +79,11 @@ mod _core {
     #[pyfunction]
     fn layout_offsets() -> Vec<(&'static str, usize)> {
         debugop_capture::layout::offsets()
+    }
+
+    /// Opcodes of running bytecode that this build relies on, by CPython's names.
+    #[pyfunction]
+    fn layout_opcodes() -> Vec<(&'static str, u8)> {
+        debugop_capture::layout::opcodes()
     }
 }

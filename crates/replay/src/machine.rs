@@ -9,7 +9,7 @@ use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, T
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::segment::{From, Op, SegmentId, Segments, Source, To, call_of, flow};
+use crate::segment::{From, Op, SegmentId, Segments, Source, To, call_of, flow, standing};
 use crate::state::{Frame, State, Thread};
 use crate::value::Value;
 
@@ -65,6 +65,7 @@ enum After {
     #[default]
     Nothing,
     Pop,
+    LeaveEarly,
     Push(Box<Frame>),
     /// The exception is handled at this site.
     Handle(u32),
@@ -89,6 +90,8 @@ enum Phase {
     Site,
     /// The next record.
     End,
+    /// No record is left; the thread with this index of the next chunk's keyframe.
+    Finish(usize),
 }
 
 /// Replays one chunk after the other.
@@ -112,6 +115,8 @@ pub struct Machine {
     presented: bool,
     /// What has left frames since the step before.
     unwound: Vec<Unwound>,
+    /// All threads are where the next chunk begins.
+    finished: bool,
 }
 
 impl Machine {
@@ -152,6 +157,7 @@ impl Machine {
             slots: 0,
             presented: false,
             unwound: Vec::new(),
+            finished: false,
         };
         machine.keyframe()?;
         Ok(machine)
@@ -256,6 +262,7 @@ impl Machine {
         self.raised = None;
         self.presented = false;
         self.unwound.clear();
+        self.finished = false;
     }
 
     /// Index of the record that comes next.
@@ -325,6 +332,7 @@ impl Machine {
                 false => From::At(at),
             },
             done: None,
+            left: false,
         })
     }
 
@@ -363,6 +371,11 @@ impl Machine {
         self.next_record += 1;
         self.state.record = self.next_record;
         self.state.updated = false;
+        let known = self.state.thread().map(|(number, _)| number);
+        if known != Some(record.thread) {
+            // Other threads may have changed anything meanwhile.
+            self.state.opaque = self.next_record;
+        }
         self.state.switch(record.thread);
         self.raised = None;
         self.phase = Phase::Prefix(record.prefixes.start, 0);
@@ -375,6 +388,7 @@ impl Machine {
         match std::mem::take(&mut self.after) {
             After::Nothing => {}
             After::Pop => self.popped(),
+            After::LeaveEarly => self.left_early(),
             After::Push(frame) => self.push(*frame),
             After::Handle(site) => self.handled(site),
         }
@@ -384,7 +398,30 @@ impl Machine {
     fn proceed(&mut self) -> Result<bool, Error> {
         self.settle();
         match self.phase {
-            Phase::End => Ok(self.begin()),
+            Phase::End => {
+                if !self.begin() {
+                    if self.state.chunk.following.is_none() || self.finished {
+                        return Ok(false);
+                    }
+                    self.phase = Phase::Finish(0);
+                }
+                Ok(true)
+            }
+            Phase::Finish(index) => {
+                let chunk = Arc::clone(&self.state.chunk);
+                let threads = chunk
+                    .following
+                    .iter()
+                    .flat_map(|following| &following.threads);
+                match threads.skip(index).next() {
+                    Some(thread) => self.finish(index, thread),
+                    None => {
+                        self.finished = true;
+                        self.phase = Phase::End;
+                    }
+                }
+                Ok(true)
+            }
             Phase::Prefix(index, popping) => {
                 self.prefix(index, popping)?;
                 Ok(true)
@@ -395,6 +432,54 @@ impl Machine {
                 Ok(true)
             }
         }
+    }
+
+    /// A thread goes to where the next chunk begins with it. Nothing is wrong if there is no way: the process may have done what is not
+    /// recorded.
+    fn finish(&mut self, index: usize, thread: &stream::Thread) {
+        self.phase = Phase::Finish(index + 1);
+        if !self
+            .state
+            .threads
+            .iter()
+            .any(|known| known.number == thread.number)
+        {
+            return;
+        }
+        self.state.switch(thread.number);
+        self.record.thread = thread.number;
+        let known = |frame: &Frame| {
+            thread
+                .frames
+                .iter()
+                .find(|known| known.number == frame.number)
+        };
+        let Some(frame) = self.state.top() else {
+            return;
+        };
+        let went = match known(frame) {
+            Some(there) => {
+                let code = Arc::clone(&frame.object);
+                let at = match there.executing {
+                    true => self.unit(&code, there.unit).map(To::In),
+                    false => self.instruction(&code, there.unit).map(To::At),
+                };
+                at.and_then(|to| self.go(to))
+            }
+            // It has ended since. A frame that the keyframe leaves out is below those that it has.
+            None if !thread.frames.is_empty() || thread.below == 0 => {
+                self.phase = Phase::Finish(index);
+                let went = self.pop();
+                if went.is_err() {
+                    self.phase = Phase::Finish(index + 1);
+                    self.after = After::Nothing;
+                }
+                went
+            }
+            None => Ok(()),
+        };
+        // Where it cannot be followed, the next chunk begins anew.
+        drop(went);
     }
 
     fn prefix(&mut self, index: usize, popping: u32) -> Result<(), Error> {
@@ -425,6 +510,15 @@ impl Machine {
                 self.after = After::Push(Box::new(frame));
             }
             Prefix::Reenter(number, caller) => {
+                let missing = || self.error(ErrorKind::Reenter(number.0));
+                if !self.state.suspended.contains_key(number) {
+                    // Another thread has suspended it, and has had no record since.
+                    let other = self.state.thread_of(*number).ok_or_else(missing)?;
+                    self.state.current = other;
+                    self.phase = Phase::Prefix(index, 0);
+                    return self.leave_early();
+                }
+                self.state.switch(self.record.thread);
                 let missing = self.error(ErrorKind::Reenter(number.0));
                 let mut frame = self.state.suspended.remove(number).ok_or(missing)?;
                 self.call(*caller)?;
@@ -466,6 +560,9 @@ impl Machine {
         let Some(frame) = self.top() else {
             return Ok(());
         };
+        if frame.left {
+            return Ok(());
+        }
         let unwound = match frame.from {
             From::Site(site) => frame
                 .object
@@ -481,6 +578,31 @@ impl Machine {
         self.go(To::Exit)
     }
 
+    /// The frame on top ends or is suspended before the record comes that says so. It is left in its place until then.
+    fn leave_early(&mut self) -> Result<(), Error> {
+        self.pop()?;
+        self.after = After::LeaveEarly;
+        Ok(())
+    }
+
+    fn left_early(&mut self) {
+        let current = self.state.current;
+        let Some(thread) = self.state.threads.get(current) else {
+            return;
+        };
+        let Some(top) = thread.frames.iter().rposition(|frame| !frame.left) else {
+            return;
+        };
+        let mut ghost = self.state.threads[current].frames[top].clone();
+        ghost.left = true;
+        let above = self.state.threads[current].frames.split_off(top + 1);
+        self.popped();
+        let frames = &mut self.state.threads[current].frames;
+        frames.push(ghost);
+        frames.extend(above);
+        self.state.switch(self.record.thread);
+    }
+
     fn popped(&mut self) {
         let current = self.state.current;
         let Some(thread) = self.state.threads.get_mut(current) else {
@@ -491,7 +613,8 @@ impl Machine {
             return;
         };
         self.slots = self.slots.saturating_sub(frame.slots.len() + 8);
-        if let Some(at) = frame.done
+        if !frame.left
+            && let Some(at) = frame.done
             && flow(&frame.object, at) == Flow::Yield
         {
             frame.from = From::In(at);
@@ -540,6 +663,7 @@ impl Machine {
             caller,
             from: From::Start,
             done: None,
+            left: false,
         };
         self.capture(site, &mut frame);
         Ok(frame)
@@ -551,9 +675,8 @@ impl Machine {
         let Some((code, index, planned)) = site else {
             return;
         };
-        let next = match planned.place {
-            Place::Before(next) => next,
-            Place::After(at) => InstrIdx(at.0 + 1),
+        let Some(next) = standing(&frame.object, index) else {
+            return;
         };
         if frame.from != From::At(next) || frame.code != code {
             return;
@@ -606,6 +729,14 @@ impl Machine {
                 let at = self.unit(&object, unit)?;
                 self.check_handler(&object, at, index)?;
                 self.raise(at)?;
+                if flow(&object, at) == Flow::Yield {
+                    // What is thrown into a suspended frame comes with a None on the stack (`gen_send_ex`, `Objects/genobject.c`).
+                    let depth = object.analysis().depth(at).unwrap_or_default();
+                    let slot = object.locals().slots + depth.saturating_sub(1);
+                    if let Some(frame) = self.top() {
+                        frame.set(slot, Value::None);
+                    }
+                }
                 self.after = After::Handle(index);
                 Ok(())
             }
@@ -688,6 +819,10 @@ impl Machine {
                 frame.from = From::Site(site);
                 frame.done = None;
             }
+            To::At(at) => {
+                frame.from = From::At(at);
+                frame.done = None;
+            }
             To::In(_) | To::Exit => {
                 frame.done = self.segments.get(segment).last.or(done);
             }
@@ -726,7 +861,7 @@ impl Machine {
         self.run = Some(run);
         let number = self.number;
         self.number += 1;
-        let thread = self.record.thread;
+        let thread = self.state.thread()?.0;
         let frame = self.state.top()?;
         frame.at = step.at;
         Some(Step {
@@ -779,10 +914,7 @@ impl Machine {
             record,
             ..
         } = &mut self.state;
-        let Some(frame) = threads
-            .get_mut(*current)
-            .and_then(|thread| thread.frames.last_mut())
-        else {
+        let Some(frame) = threads.get_mut(*current).and_then(Thread::top) else {
             return;
         };
         let to = to.min(segment.ops.len());

@@ -29,6 +29,8 @@ pub enum To {
     Site(u32),
     /// It is in the middle of this instruction.
     In(InstrIdx),
+    /// It is about to execute this instruction; sites before it have fired.
+    At(InstrIdx),
     /// It ends or is suspended.
     Exit,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for To {
         match self {
             To::Site(site) => write!(f, "site {site}"),
             To::In(at) => write!(f, "instruction {}", at.0),
+            To::At(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
     }
@@ -234,6 +237,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             .and_then(|from| code.site_after(from))
             .or_else(|| code.site_before(at));
         match met {
+            _ if To::At(at) == to => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
             Some(_) => Ok(None),
             None => Ok((at.0 < count).then_some(at)),
@@ -241,6 +245,8 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     };
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
+        From::At(at) if to == To::At(at) => return Some(Vec::new()),
+        From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
         From::At(at) => {
             // Behind a site before it, as a rule; but if there is one on the way to it too, that one has fired.
             let both = at.0 > 0 && code.site_after(InstrIdx(at.0 - 1)).is_some();
@@ -318,6 +324,14 @@ fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Exec
     [next, jump].into_iter().flatten()
 }
 
+/// The instruction that a site stands before.
+pub(crate) fn standing(code: &Code, site: u32) -> Option<InstrIdx> {
+    Some(match code.plan().sites.get(site as usize)?.place {
+        Place::Before(at) => at,
+        Place::After(at) => InstrIdx(at.0 + 1),
+    })
+}
+
 /// A value that is not known yet where it is made.
 type Symbol = u32;
 
@@ -374,7 +388,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
             compiler.forget_known();
         }
         let is_last = number + 1 == way.len();
-        if !is_last || matches!(to, To::Site(_)) {
+        if !is_last || matches!(to, To::Site(_) | To::At(_)) {
             compiler.instruction(at, jumped)?;
         }
         let end = compiler.ops.len() as u32;

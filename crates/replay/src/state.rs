@@ -27,6 +27,8 @@ pub struct Frame {
     pub(crate) from: From,
     /// Up to where that has been executed.
     pub(crate) done: Option<InstrIdx>,
+    /// It goes on in another thread already; only the record that says that it has left this one is still to come.
+    pub(crate) left: bool,
 }
 
 impl Frame {
@@ -105,6 +107,14 @@ pub struct Thread {
 }
 
 impl Thread {
+    #[inline]
+    pub(crate) fn top(&mut self) -> Option<&mut Frame> {
+        match self.frames.last() {
+            Some(last) if last.left => self.frames.iter_mut().rev().find(|frame| !frame.left),
+            _ => self.frames.last_mut(),
+        }
+    }
+
     /// The system's number for it.
     pub fn native(&self) -> u64 {
         self.native
@@ -179,9 +189,18 @@ impl State {
         });
     }
 
+    /// The frame on top of the current thread.
     #[inline]
     pub(crate) fn top(&mut self) -> Option<&mut Frame> {
-        self.threads.get_mut(self.current)?.frames.last_mut()
+        self.threads.get_mut(self.current)?.top()
+    }
+
+    /// The thread on whose stack a frame still is.
+    pub(crate) fn thread_of(&self, number: FrameNumber) -> Option<usize> {
+        self.threads.iter().position(|thread| {
+            let mut frames = thread.frames.iter();
+            frames.any(|frame| frame.number == number && !frame.left)
+        })
     }
 
     /// The thread that runs.
@@ -233,7 +252,8 @@ impl State {
             class,
             contents: contents.as_ref(),
             cell,
-            certain: is_immutable(class.kind) || record >= self.opaque,
+            // Other threads may run at any time, unrecorded code of theirs too.
+            certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
         })
     }
 }
