@@ -115,7 +115,8 @@ fn holds_our_gil() -> bool {
     // SAFETY: both may be called at any time; an attached thread's state has an interpreter.
     unsafe {
         let state = ffi::compat::PyThreadState_GetUnchecked();
-        !state.is_null() && ffi::PyThreadState_GetInterpreter(state) == ffi::PyInterpreterState_Main()
+        !state.is_null()
+            && ffi::PyThreadState_GetInterpreter(state) == ffi::PyInterpreterState_Main()
     }
 }
 

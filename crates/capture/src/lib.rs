@@ -12,8 +12,12 @@
 )]
 
 pub mod activation;
+mod builtin;
 mod code_object;
 pub mod collector;
+mod constants;
+#[cfg(Py_3_13)]
+mod crossinterp;
 mod engine;
 mod event;
 mod extra;
@@ -31,6 +35,7 @@ mod modules;
 mod names;
 mod native;
 pub mod op_target;
+pub mod output;
 #[cfg(not(Py_3_12))]
 mod precall;
 mod probed;

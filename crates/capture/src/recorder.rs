@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use debugop_bytecode::SiteKind;
+use debugop_filter::Pattern;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, ThreadNumber,
 };
-use debugop_filter::Pattern;
 use pyo3::{PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
@@ -42,8 +42,8 @@ mod types;
 mod witness;
 
 pub use pen::Limits;
-pub use session::{Plan, Session};
 pub(crate) use planned::{PlannedCode, PlannedSite};
+pub use session::{Plan, Session};
 pub use store::Store;
 pub use witness::Witness;
 
@@ -267,7 +267,9 @@ impl Recorder {
         let code = site.code();
         let count = code.sites.len() as u32;
         let (Some(after), Some(next)) = (
-            self.sites.checked_add(count).filter(|sites| *sites < IGNORED),
+            self.sites
+                .checked_add(count)
+                .filter(|sites| *sites < IGNORED),
             self.codes.checked_add(1),
         ) else {
             code.ignore();
@@ -287,7 +289,10 @@ impl Recorder {
         if frame.thread_state() != self.state {
             self.switch(py, to, frame);
         }
-        let stepped = matches!(site.kind, SiteKind::Step | SiteKind::Handler | SiteKind::Unwind);
+        let stepped = matches!(
+            site.kind,
+            SiteKind::Step | SiteKind::Handler | SiteKind::Unwind
+        );
         let top = self.threads[self.current].frames.last_mut();
         let last = match top {
             Some(top) if stepped && top.is(frame) && site.kind == SiteKind::Step => {
@@ -644,6 +649,7 @@ impl Frame<'_> {
 
     pub(crate) fn native_thread(self) -> u64 {
         // SAFETY: the frame executes on this thread, so its state is alive.
-        NonNull::new(self.thread_state()).map_or(0, |state| unsafe { state.as_ref() }.native_thread_id)
+        NonNull::new(self.thread_state())
+            .map_or(0, |state| unsafe { state.as_ref() }.native_thread_id)
     }
 }

@@ -1,14 +1,19 @@
 //! The debugop command line: one file a command. No Python, no unsafe.
 //!
-//! [`parse`] turns arguments into a [`Command`] for the host to carry out, or into text for it to print. Nothing here
-//! prints, exits, or touches the program that is to be run.
+//! [`parse`] turns arguments into a [`Command`] for the host to carry out, or into text for it to print. Commands that
+//! need no program carry themselves out and give an [`Answer`]. Nothing here prints, exits, or touches the program that
+//! is to be run.
 
 mod completions;
+mod info;
+mod pack;
 mod program;
 mod python_command;
+mod query;
 mod record;
 mod run;
 mod selfcheck;
+mod show;
 
 use std::ffi::OsString;
 
@@ -16,10 +21,14 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
 pub use debugop_filter::{Pattern, PatternError};
+pub use info::InfoOptions;
+pub use pack::PackOptions;
 pub use python_command::under_debugop;
+pub use query::QueryOptions;
 pub use record::{RecordLimits, RecordOptions};
 pub use run::{Color, Engine, Format, RunOptions, Target};
 pub use selfcheck::SelfcheckOptions;
+pub use show::{Screen, ShowOptions};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -47,6 +56,53 @@ pub enum Command {
     Record(Box<RecordOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
+    /// `debugop info`: show what a recording is of.
+    Info(InfoOptions),
+    /// `debugop pack`: make a recording smaller.
+    Pack(PackOptions),
+    /// `debugop show`: the report of a run, from its recording.
+    Show(ShowOptions),
+    /// `debugop query`: questions to a recording.
+    Query(Box<QueryOptions>),
+}
+
+/// What a command has to say that needs no program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Complete lines.
+    pub text: String,
+    /// Whether it goes to stderr: it is an error.
+    pub to_stderr: bool,
+    /// Exit status: 0, or 1 for an error.
+    pub status: u8,
+}
+
+impl Answer {
+    fn text(text: String) -> Self {
+        Answer {
+            text,
+            to_stderr: false,
+            status: 0,
+        }
+    }
+
+    /// Why there is no answer from a file.
+    fn failure(path: &std::path::Path, reason: &str) -> Self {
+        Answer {
+            text: format!("debugop: {}: {reason}\n", info::shown(path)),
+            to_stderr: true,
+            status: 1,
+        }
+    }
+
+    /// An error about a file, and what helps with it.
+    fn error(path: &std::path::Path, error: &dyn std::error::Error, advice: &str) -> Self {
+        Answer {
+            text: format!("debugop: {}: {error}{advice}\n", info::shown(path)),
+            to_stderr: true,
+            status: 1,
+        }
+    }
 }
 
 #[derive(Debug, Parser)]
@@ -69,6 +125,10 @@ enum Subcommands {
     Run(Box<run::RunArguments>),
     Record(Box<record::RecordArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
+    Show(show::ShowArguments),
+    Query(Box<query::QueryArguments>),
+    Info(info::InfoArguments),
+    Pack(pack::PackArguments),
     Completions(completions::CompletionsArguments),
 }
 
@@ -76,6 +136,8 @@ const EXAMPLES: &str = "\
 Examples:
   debugop run script.py              watch script.py execute
   debugop run -c 'print(1 + 2)'      watch one line of Python
+  debugop record script.py           keep the whole run in script.debugop
+  debugop show script.debugop        look at it afterwards
   debugop run --help                 everything that run can do";
 
 /// Parses the arguments, `args[0]` being the name of the command itself.
@@ -119,6 +181,15 @@ fn parse_for(
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),
             Err(error) => refused(&about("selfcheck", error, &mut command), color),
         },
+        Subcommands::Show(show) => match show.into_options() {
+            Ok(options) => Outcome::Command(Command::Show(options)),
+            Err(error) => refused(&about("show", error, &mut command), color),
+        },
+        Subcommands::Query(query) => {
+            Outcome::Command(Command::Query(Box::new(query.into_options())))
+        }
+        Subcommands::Info(info) => Outcome::Command(Command::Info(info.into_options())),
+        Subcommands::Pack(pack) => Outcome::Command(Command::Pack(pack.into_options())),
         Subcommands::Completions(completions) => Outcome::Print {
             text: completions.script(&mut command),
             to_stderr: false,

@@ -196,7 +196,11 @@ fn size(text: &str) -> Result<u64, &'static str> {
     };
     let number: u64 = at_least_one(digits).map_err(|_| wrong)?;
     let size = number.checked_mul(1 << shift).ok_or(wrong)?;
-    if size < LEAST_RING { Err(wrong) } else { Ok(size) }
+    if size < LEAST_RING {
+        Err(wrong)
+    } else {
+        Ok(size)
+    }
 }
 
 /// The program's name with `.debugop`, in the working directory.

@@ -102,7 +102,14 @@ impl RecordRequest {
         };
         let output = options.output_of(std::process::id());
         let witness = options.witness.clone();
-        Recording::open(py, output, plan, options.ring, witness, Some(Arc::clone(options)))
+        Recording::open(
+            py,
+            output,
+            plan,
+            options.ring,
+            witness,
+            Some(Arc::clone(options)),
+        )
     }
 }
 
@@ -147,7 +154,10 @@ impl Recording {
     }
 
     fn take_session(&self) -> Option<Arc<Session>> {
-        self.session.lock().ok().and_then(|mut session| session.take())
+        self.session
+            .lock()
+            .ok()
+            .and_then(|mut session| session.take())
     }
 
     /// Gives the namespace that `execute_by` changed its `exec` back.

@@ -7,13 +7,15 @@ mod reporter;
 mod threads;
 
 use std::ffi::{CString, OsString};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
-use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
+use debugop_cli::{
+    Answer, Color, Command, Format, Outcome, RunOptions, Screen, SelfcheckOptions, Target,
+};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
@@ -22,8 +24,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
-use count::{Counting, Counts};
 use crate::recording::RecordRequest;
+use count::{Counting, Counts};
 use output::{Notes, Output};
 pub(crate) use reporter::{Codes, code_info, describe};
 use reporter::{Reporter, Sink};
@@ -79,6 +81,18 @@ pub(crate) fn parse_command_line<'py>(
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
+        Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Query(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Show(options)) => {
+            let stdout = io::stdout();
+            let is_terminal = stdout.is_terminal();
+            let screen = Screen {
+                is_terminal,
+                columns: is_terminal.then(terminal_width),
+            };
+            answer(py, || options.show(Box::new(stdout), screen))
+        }
         Outcome::Print {
             text,
             to_stderr,
@@ -88,6 +102,17 @@ pub(crate) fn parse_command_line<'py>(
             "this command is not known here",
         )),
     }
+}
+
+/// Carries out a command that needs no Python: (text, to_stderr, status).
+fn answer<'py>(
+    py: Python<'py>,
+    carry_out: impl FnOnce() -> Answer + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let answer = py.detach(carry_out);
+    Ok((answer.text, answer.to_stderr, answer.status)
+        .into_pyobject(py)?
+        .into_any())
 }
 
 /// A parsed `debugop selfcheck`.

@@ -142,9 +142,9 @@ pub fn of_contents(
 ) -> Option<u64> {
     let start = Digest::new(kind);
     let values = |digest: Digest, values: &[Value]| {
-        values
-            .iter()
-            .try_fold(digest, |digest, &value| digest.of(value, big_ints, complexes))
+        values.iter().try_fold(digest, |digest, &value| {
+            digest.of(value, big_ints, complexes)
+        })
     };
     let pairs = |digest: Digest, pairs: &Pairs| {
         let mut digest = digest;

@@ -44,6 +44,23 @@ pub(crate) struct Checkpoint {
     slots: usize,
 }
 
+/// An exception has left a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unwound {
+    /// The thread.
+    pub thread: ThreadNumber,
+    /// The frame.
+    pub frame: FrameNumber,
+    /// How many frames of the thread lie below it.
+    pub depth: usize,
+    /// The number of its code object.
+    pub code: u32,
+    /// The instruction that raised it.
+    pub at: InstrIdx,
+    /// The exception.
+    pub exception: Value,
+}
+
 /// What follows a way.
 #[derive(Debug, Default)]
 enum After {
@@ -98,6 +115,8 @@ pub struct Machine {
     slots: usize,
     /// A step has been presented and is still to be executed.
     presented: bool,
+    /// What has left frames since the step before.
+    unwound: Vec<Unwound>,
     /// All threads are where the next chunk begins.
     finished: bool,
 }
@@ -139,6 +158,7 @@ impl Machine {
             raised: None,
             slots: 0,
             presented: false,
+            unwound: Vec::new(),
             finished: false,
         };
         machine.keyframe()?;
@@ -176,6 +196,7 @@ impl Machine {
     /// # Errors
     /// The record that does not fit. The machine stays where it is.
     pub fn next(&mut self) -> Result<Option<Step>, Error> {
+        self.unwound.clear();
         loop {
             if let Some(step) = self.run_to_step() {
                 return Ok(Some(step));
@@ -186,12 +207,19 @@ impl Machine {
         }
     }
 
+    /// The exceptions that have left frames between the step before and the step that [`Machine::next`] has gone to, in order; after its
+    /// `None`, those at the chunk's end.
+    pub fn unwound(&self) -> &[Unwound] {
+        &self.unwound
+    }
+
     /// Executes to the end of the record and returns the number of steps that come next; `None` at the chunk's end. After
     /// [`Machine::next`] the step that it stopped at is executed first.
     ///
     /// # Errors
     /// As [`Machine::next`].
     pub fn skip_record(&mut self) -> Result<Option<u64>, Error> {
+        self.unwound.clear();
         let mut any = false;
         loop {
             any |= self.run.is_some();
@@ -235,6 +263,7 @@ impl Machine {
         self.after = After::Nothing;
         self.raised = None;
         self.presented = false;
+        self.unwound.clear();
         self.finished = false;
     }
 
@@ -745,6 +774,20 @@ impl Machine {
         self.capture(number, &mut frame);
         frame.from = From::Site(site);
         frame.done = None;
+        let planned = frame.object.plan().sites.get(site as usize);
+        if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
+            let exception = self.record.values.clone().next_back();
+            let exception = exception.and_then(|index| self.state.chunk.value(index));
+            let thread = &self.state.threads[current];
+            self.unwound.push(Unwound {
+                thread: thread.number,
+                frame: frame.number,
+                depth: thread.below as usize + thread.frames.len(),
+                code: frame.code,
+                at: frame.at,
+                exception: exception.map_or(Value::Null, Value::from),
+            });
+        }
         self.state.threads[current].frames.push(frame);
     }
 

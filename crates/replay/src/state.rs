@@ -255,6 +255,64 @@ impl State {
     }
 }
 
+impl State {
+    /// An attribute of an object, as far as it was captured.
+    pub fn attribute(&self, id: ObjectId, name: &str) -> Option<Value> {
+        let pairs = match self.object(id)?.contents? {
+            Contents::Pairs(pairs) => pairs,
+            Contents::Exception { attributes, .. } => attributes,
+            _ => return None,
+        };
+        let mut pairs = pairs.pairs.iter();
+        let found = pairs.find(|(known, _)| self.is_text((*known).into(), name));
+        found.map(|(_, value)| (*value).into())
+    }
+
+    /// An item of a list, tuple or dict, as far as it was captured.
+    pub fn item(&self, id: ObjectId, key: &debugop_value::Value) -> Option<Value> {
+        match self.object(id)?.contents? {
+            Contents::Items(items) => {
+                let debugop_value::Value::Int(index) = *key else {
+                    return None;
+                };
+                let length = i64::try_from(items.length).ok()?;
+                let index = if index < 0 { index + length } else { index };
+                let item = items.items.get(usize::try_from(index).ok()?)?;
+                Some((*item).into())
+            }
+            Contents::Pairs(pairs) => {
+                let mut pairs = pairs.pairs.iter();
+                let found = pairs.find(|(known, _)| self.is_key((*known).into(), key));
+                found.map(|(_, value)| (*value).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a value is this string.
+    pub(crate) fn is_text(&self, value: Value, text: &str) -> bool {
+        let Value::Object(id) = value else {
+            return false;
+        };
+        match self.object(id).and_then(|object| object.contents) {
+            Some(Contents::Bytes { head, .. }) => &**head == text.as_bytes(),
+            _ => false,
+        }
+    }
+
+    /// Whether a value is this int or string.
+    pub(crate) fn is_key(&self, value: Value, key: &debugop_value::Value) -> bool {
+        match (value, key) {
+            (Value::Int(int), debugop_value::Value::Int(key)) => int == *key,
+            (Value::Bool(bool), debugop_value::Value::Int(key)) => i64::from(bool) == *key,
+            (value, debugop_value::Value::Str(text)) => {
+                text.as_str().is_some_and(|text| self.is_text(value, text))
+            }
+            _ => false,
+        }
+    }
+}
+
 fn is_immutable(kind: debugop_recording::stream::Kind) -> bool {
     use debugop_recording::stream::Kind;
     matches!(

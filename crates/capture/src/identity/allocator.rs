@@ -239,8 +239,7 @@ fn find(ours: &PyMemAllocatorEx) -> Option<&'static AtomicUsize> {
         // SAFETY: `dl_iterate_phdr` passes a valid struct and our pointer.
         let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
         // SAFETY: the program headers are mapped as long as the object is.
-        let headers =
-            unsafe { std::slice::from_raw_parts(info.headers, usize::from(info.count)) };
+        let headers = unsafe { std::slice::from_raw_parts(info.headers, usize::from(info.count)) };
         let span = |header: &Header| {
             let start = info.base + usize::try_from(header.address).unwrap_or(usize::MAX / 2);
             start..start + usize::try_from(header.size).unwrap_or(0)
@@ -256,8 +255,7 @@ fn find(ours: &PyMemAllocatorEx) -> Option<&'static AtomicUsize> {
             let count = span.end.saturating_sub(first) / 8;
             // SAFETY: the segment is mapped, readable and writable, as long as the interpreter is loaded; words that other threads
             // write meanwhile are read as atomics.
-            let words =
-                unsafe { std::slice::from_raw_parts(first as *const AtomicUsize, count) };
+            let words = unsafe { std::slice::from_raw_parts(first as *const AtomicUsize, count) };
             for five in words.windows(5) {
                 if five
                     .iter()

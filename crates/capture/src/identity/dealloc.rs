@@ -50,9 +50,7 @@ unsafe extern "C" fn dealloc<const PLACE: usize>(object: *mut ffi::PyObject) {
     // own `tp_dealloc` it is, and so do we.
     unsafe {
         let own = (*ffi::Py_TYPE(object)).tp_dealloc;
-        if original.has_trashcan
-            && own.is_some_and(|own| std::ptr::fn_addr_eq(own, OURS[PLACE]))
-        {
+        if original.has_trashcan && own.is_some_and(|own| std::ptr::fn_addr_eq(own, OURS[PLACE])) {
             trashcan::dealloc(object, original.dealloc);
         } else {
             (original.dealloc)(object);

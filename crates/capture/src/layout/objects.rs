@@ -268,7 +268,12 @@ unsafe fn managed_dict(object: *mut PyObject) -> *mut PyObject {
 /// `class` is a live heap type.
 pub(crate) unsafe fn slot_names(class: *mut pyo3::ffi::PyTypeObject) -> *mut PyObject {
     // SAFETY: by the contract above.
-    unsafe { *class.cast::<u8>().add(HEAP_TYPE_SLOTS).cast::<*mut PyObject>() }
+    unsafe {
+        *class
+            .cast::<u8>()
+            .add(HEAP_TYPE_SLOTS)
+            .cast::<*mut PyObject>()
+    }
 }
 
 /// The digits of an int, 30 bits each, the lowest first, and whether it is negative.
@@ -288,10 +293,22 @@ pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
         ("PySetObject.table", offset_of!(SetObject, table)),
         ("setentry.hash", offset_of!(SetEntry, hash)),
         ("PyTracebackObject.tb_next", offset_of!(Traceback, tb_next)),
-        ("PyTracebackObject.tb_frame", offset_of!(Traceback, tb_frame)),
-        ("PyTracebackObject.tb_lasti", offset_of!(Traceback, tb_lasti)),
-        ("PyBaseExceptionObject.dict", offset_of!(BaseException, dict)),
-        ("PyBaseExceptionObject.args", offset_of!(BaseException, args)),
+        (
+            "PyTracebackObject.tb_frame",
+            offset_of!(Traceback, tb_frame),
+        ),
+        (
+            "PyTracebackObject.tb_lasti",
+            offset_of!(Traceback, tb_lasti),
+        ),
+        (
+            "PyBaseExceptionObject.dict",
+            offset_of!(BaseException, dict),
+        ),
+        (
+            "PyBaseExceptionObject.args",
+            offset_of!(BaseException, args),
+        ),
         (
             "PyBaseExceptionObject.traceback",
             offset_of!(BaseException, traceback),
@@ -309,12 +326,15 @@ pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
             offset_of!(Keys, dk_log2_index_bytes),
         ),
         ("PyDictKeysObject.dk_kind", offset_of!(Keys, dk_kind)),
-        ("PyDictKeysObject.dk_nentries", offset_of!(Keys, dk_nentries)),
-        ("PyDictKeysObject.dk_indices", offset_of!(Keys, dk_indices)),
-        ("PyDictUnicodeEntry.me_value", offset_of!(UnicodeEntry, value)),
         (
-            "PyDictValues.values",
-            if cfg!(Py_3_13) { 8 } else { 0 },
+            "PyDictKeysObject.dk_nentries",
+            offset_of!(Keys, dk_nentries),
         ),
+        ("PyDictKeysObject.dk_indices", offset_of!(Keys, dk_indices)),
+        (
+            "PyDictUnicodeEntry.me_value",
+            offset_of!(UnicodeEntry, value),
+        ),
+        ("PyDictValues.values", if cfg!(Py_3_13) { 8 } else { 0 }),
     ]
 }

@@ -244,8 +244,15 @@ impl Pen {
         unsafe {
             let limit = self.limits.items;
             let length = each(parts, 0, |_, _| {});
-            let member = |offset: isize| *object.cast::<u8>().offset(offset).cast::<*mut ffi::PyObject>();
-            let set = members.iter().filter(|(_, offset)| !member(*offset).is_null());
+            let member = |offset: isize| {
+                *object
+                    .cast::<u8>()
+                    .offset(offset)
+                    .cast::<*mut ffi::PyObject>()
+            };
+            let set = members
+                .iter()
+                .filter(|(_, offset)| !member(*offset).is_null());
             let all = length + set.clone().count();
             to.items(all as u64, all.min(limit) as u64);
             each(parts, limit, |name, value| {

@@ -17,10 +17,7 @@ pub(super) struct Identities(identity::Identities);
 /// # Safety
 /// `object` is alive as long as the borrow is used.
 #[inline]
-unsafe fn borrow<'a, 'py>(
-    py: Python<'py>,
-    object: *mut ffi::PyObject,
-) -> Borrowed<'a, 'py, PyAny> {
+unsafe fn borrow<'a, 'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Borrowed<'a, 'py, PyAny> {
     // SAFETY: by the contract.
     unsafe { Borrowed::from_ptr(py, object) }
 }

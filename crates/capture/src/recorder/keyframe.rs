@@ -53,7 +53,11 @@ impl Recorder {
     }
 
     /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
-    pub(super) fn next_chunk(&mut self, py: Python<'_>, running: Option<(&PlannedSite, Frame<'_>)>) {
+    pub(super) fn next_chunk(
+        &mut self,
+        py: Python<'_>,
+        running: Option<(&PlannedSite, Frame<'_>)>,
+    ) {
         self.time = self.now();
         self.store.next(self.time);
         self.pen.begin_chunk(py);
@@ -74,7 +78,10 @@ impl Recorder {
                         ))
             })
             .collect();
-        let current = self.threads.get(self.current).map_or(0, |thread| thread.number);
+        let current = self
+            .threads
+            .get(self.current)
+            .map_or(0, |thread| thread.number);
         to.keyframe(
             self.time,
             self.pen.recent.newest(),
@@ -195,4 +202,3 @@ impl PlannedSite {
         analysis.get(self.next).offset / 2
     }
 }
-

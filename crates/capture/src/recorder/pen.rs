@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU64;
 
-use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
 use debugop_filter::Pattern;
+use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
 use pyo3::{PyResult, Python, ffi};
 
 use super::identities::{Entry, Identities, NONE};
@@ -250,7 +250,17 @@ impl Pen {
         }
         let number = self.type_number(py, object);
         let kind = self.types.get(number).kind;
-        let is_leaf = matches!(kind, Kind::Str | Kind::Bytes | Kind::Type | Kind::Module | Kind::Builtin | Kind::Function | Kind::Code | Kind::Opaque);
+        let is_leaf = matches!(
+            kind,
+            Kind::Str
+                | Kind::Bytes
+                | Kind::Type
+                | Kind::Module
+                | Kind::Builtin
+                | Kind::Function
+                | Kind::Code
+                | Kind::Opaque
+        );
         let bare = !to.has_room(CONTENTS_RESERVE) || (inside > self.limits.depth && !is_leaf);
         let id = known.map(|entry| entry.id).filter(|id| *id != UNNAMED);
         let id = id.unwrap_or_else(|| self.next_id());
@@ -336,8 +346,7 @@ impl Pen {
             let index = self.shadows.add();
             let digest = self.digest(py, object, 0, Kind::Tuple);
             self.shadows.set(index, digest);
-            self.identities
-                .update(py, object, Entry { index, ..entry });
+            self.identities.update(py, object, Entry { index, ..entry });
         }
     }
 
@@ -392,13 +401,17 @@ impl Pen {
 
     /// Compares an object that may have changed with what is known of it, and writes its new contents if it has.
     #[inline]
-    pub(super) fn update(&mut self, py: Python<'_>, to: &mut Encoder<'_>, object: *mut ffi::PyObject, id: u64) {
+    pub(super) fn update(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        id: u64,
+    ) {
         let Some(entry) = self.identities.lookup(py, object) else {
             return;
         };
-        if entry.id.get() != id
-            || entry.epoch != self.chunk << 1 | 1
-            || entry.index & IS_TYPE != 0
+        if entry.id.get() != id || entry.epoch != self.chunk << 1 | 1 || entry.index & IS_TYPE != 0
         {
             return;
         }

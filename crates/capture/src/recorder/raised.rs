@@ -6,8 +6,8 @@ use pyo3::{Python, ffi};
 use super::planned::PlannedSite;
 use super::threads::Shadow;
 use crate::frame::Frame;
-use crate::layout::slot::Content;
 use crate::layout::objects::{BaseException, Traceback};
+use crate::layout::slot::Content;
 use crate::layout::{FrameObject, VERSION};
 
 /// The unit of the original that raised. `None` if no exception has arrived, or if it cannot be known.
@@ -32,7 +32,9 @@ pub(super) fn unit(
         if (*class).tp_flags & ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS == 0 {
             return None;
         }
-        let entry = (*exception.cast::<BaseException>()).traceback.cast::<Traceback>();
+        let entry = (*exception.cast::<BaseException>())
+            .traceback
+            .cast::<Traceback>();
         if entry.is_null() || ffi::Py_TYPE(entry.cast()) != &raw mut ffi::PyTraceBack_Type {
             return None;
         }

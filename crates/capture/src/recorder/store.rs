@@ -5,9 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use debugop_bytecode::PLAN_VERSION;
-use debugop_recording::file::{
-    Error, Header, Interpreter, Next, Options, Source, Summary, Writer,
-};
+use debugop_recording::file::{Error, Header, Interpreter, Next, Options, Source, Summary, Writer};
 use pyo3::exceptions::PyOSError;
 use pyo3::types::{PyAnyMethods, PyString};
 use pyo3::{PyResult, Python};

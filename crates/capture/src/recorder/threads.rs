@@ -153,7 +153,10 @@ impl Thread {
         // SAFETY: the thread's state is alive, and while we hold the GIL its frames do not change.
         let mut next = unsafe { top_frame(self.state) };
         while let Some(frame) = next {
-            if let Some(found) = self.frames[..at].iter().rposition(|shadow| shadow.is(frame)) {
+            if let Some(found) = self.frames[..at]
+                .iter()
+                .rposition(|shadow| shadow.is(frame))
+            {
                 live.push((found, frame));
                 at = found;
             }
@@ -183,8 +186,9 @@ unsafe fn top_frame<'py>(state: *mut ThreadState) -> Option<Frame<'py>> {
 
 unsafe extern "C" {
     /// `Include/cpython/pystate.h`; both only read.
-    fn PyInterpreterState_ThreadHead(interpreter: *mut ffi::PyInterpreterState)
-    -> *mut ffi::PyThreadState;
+    fn PyInterpreterState_ThreadHead(
+        interpreter: *mut ffi::PyInterpreterState,
+    ) -> *mut ffi::PyThreadState;
     fn PyThreadState_Next(state: *mut ffi::PyThreadState) -> *mut ffi::PyThreadState;
 }
 

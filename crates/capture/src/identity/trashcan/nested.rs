@@ -3,7 +3,10 @@
 use pyo3::ffi;
 
 unsafe extern "C" {
-    fn _PyTrash_begin(state: *mut ffi::PyThreadState, object: *mut ffi::PyObject) -> std::ffi::c_int;
+    fn _PyTrash_begin(
+        state: *mut ffi::PyThreadState,
+        object: *mut ffi::PyObject,
+    ) -> std::ffi::c_int;
     fn _PyTrash_end(state: *mut ffi::PyThreadState);
 }
 
