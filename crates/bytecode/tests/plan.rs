@@ -75,6 +75,7 @@ fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
             first: 0,
             place: site.place,
             sequence: &sequence,
+            first: 0,
         })
         .collect();
     let unwind = Unwind {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
-use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
+use debugop_recording::stream::{
+    self, Caller, Contents, FrameNumber, Prefix, SiteNumber, ThreadNumber,
+};
 
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
@@ -302,6 +304,7 @@ impl Machine {
             number: thread.number,
             native: thread.native,
             name: thread.name.clone(),
+            left: 0,
             below: thread.below,
             frames,
         };
@@ -332,7 +335,6 @@ impl Machine {
                 false => From::At(at),
             },
             done: None,
-            left: false,
         })
     }
 
@@ -557,12 +559,22 @@ impl Machine {
     /// The frame on top ends or is suspended.
     fn pop(&mut self) -> Result<(), Error> {
         self.after = After::Pop;
+        let current = self.state.current;
+        if let Some(thread) = self.state.threads.get_mut(current)
+            && thread.left > 0
+        {
+            thread.left -= 1;
+            self.after = After::Nothing;
+            return Ok(());
+        }
+        self.run_out()
+    }
+
+    /// The frame on top goes to its end or suspension.
+    fn run_out(&mut self) -> Result<(), Error> {
         let Some(frame) = self.top() else {
             return Ok(());
         };
-        if frame.left {
-            return Ok(());
-        }
         let unwound = match frame.from {
             From::Site(site) => frame
                 .object
@@ -578,28 +590,19 @@ impl Machine {
         self.go(To::Exit)
     }
 
-    /// The frame on top ends or is suspended before the record comes that says so. It is left in its place until then.
+    /// The frame on top ends or is suspended before the record comes that says so.
     fn leave_early(&mut self) -> Result<(), Error> {
-        self.pop()?;
+        self.run_out()?;
         self.after = After::LeaveEarly;
         Ok(())
     }
 
     fn left_early(&mut self) {
-        let current = self.state.current;
-        let Some(thread) = self.state.threads.get(current) else {
-            return;
-        };
-        let Some(top) = thread.frames.iter().rposition(|frame| !frame.left) else {
-            return;
-        };
-        let mut ghost = self.state.threads[current].frames[top].clone();
-        ghost.left = true;
-        let above = self.state.threads[current].frames.split_off(top + 1);
         self.popped();
-        let frames = &mut self.state.threads[current].frames;
-        frames.push(ghost);
-        frames.extend(above);
+        let current = self.state.current;
+        if let Some(thread) = self.state.threads.get_mut(current) {
+            thread.left += 1;
+        }
         self.state.switch(self.record.thread);
     }
 
@@ -613,8 +616,7 @@ impl Machine {
             return;
         };
         self.slots = self.slots.saturating_sub(frame.slots.len() + 8);
-        if !frame.left
-            && let Some(at) = frame.done
+        if let Some(at) = frame.done
             && flow(&frame.object, at) == Flow::Yield
         {
             frame.from = From::In(at);
@@ -663,7 +665,6 @@ impl Machine {
             caller,
             from: From::Start,
             done: None,
-            left: false,
         };
         self.capture(site, &mut frame);
         Ok(frame)
@@ -849,8 +850,13 @@ impl Machine {
             segment.begin as usize
         };
         let next = segment.steps.get(run.step).copied();
+        let changed = match segment.touching {
+            Some(touching) => run.step >= touching as usize,
+            // What did it is over.
+            None => matches!(self.phase, Phase::End),
+        };
         self.execute(run.segment, run.done, end);
-        self.state.updated |= run.step > 0;
+        self.state.updated |= changed;
         run.done = end;
         let Some(step) = next else {
             self.execute(run.segment, run.done, usize::MAX);
@@ -885,7 +891,6 @@ impl Machine {
         if let (Some(step), Some(frame)) = (last, self.state.top()) {
             frame.at = step.at;
         }
-        self.state.updated |= steps > 0;
         self.rest(run.segment);
     }
 
@@ -895,7 +900,8 @@ impl Machine {
         if let (Some(at), Some(frame)) = (self.segments.get(segment).next, self.state.top()) {
             frame.at = at;
         }
-        self.state.updated |= matches!(self.phase, Phase::End);
+        let touching = self.segments.get(segment).touching.is_some();
+        self.state.updated |= touching || matches!(self.phase, Phase::End);
     }
 
     /// Executes operations of a way.
@@ -928,6 +934,15 @@ impl Machine {
                     let (first, second) = (frame.get(one), frame.get(other));
                     frame.set(one, second);
                     frame.set(other, first);
+                }
+                Op::Unbind(slot) => {
+                    if let (Value::Null, Value::Object(id)) = (frame.get(slot), frame.get(slot + 1))
+                        && let Some((_, definition)) = chunk.definition(id, *record, true)
+                        && let Some(Contents::Method { function, receiver }) = definition.contents
+                    {
+                        frame.set(slot, function.into());
+                        frame.set(slot + 1, receiver.into());
+                    }
                 }
                 Op::SetCell(cell, source) => {
                     if let Value::Object(id) = frame.get(cell) {

@@ -27,8 +27,6 @@ pub struct Frame {
     pub(crate) from: From,
     /// Up to where that has been executed.
     pub(crate) done: Option<InstrIdx>,
-    /// It goes on in another thread already; only the record that says that it has left this one is still to come.
-    pub(crate) left: bool,
 }
 
 impl Frame {
@@ -103,16 +101,15 @@ pub struct Thread {
     pub(crate) native: u64,
     pub(crate) name: Box<[u8]>,
     pub(crate) below: u64,
+    /// So many frames are gone already, which the next `POP`s will speak of: they went on in another thread.
+    pub(crate) left: u32,
     pub(crate) frames: Vec<Frame>,
 }
 
 impl Thread {
     #[inline]
     pub(crate) fn top(&mut self) -> Option<&mut Frame> {
-        match self.frames.last() {
-            Some(last) if last.left => self.frames.iter_mut().rev().find(|frame| !frame.left),
-            _ => self.frames.last_mut(),
-        }
+        self.frames.last_mut()
     }
 
     /// The system's number for it.
@@ -199,7 +196,7 @@ impl State {
     pub(crate) fn thread_of(&self, number: FrameNumber) -> Option<usize> {
         self.threads.iter().position(|thread| {
             let mut frames = thread.frames.iter();
-            frames.any(|frame| frame.number == number && !frame.left)
+            frames.any(|frame| frame.number == number)
         })
     }
 

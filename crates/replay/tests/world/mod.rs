@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::plan::{PLAN_VERSION, Plan, SiteKind};
 use debugop_bytecode::{
-    ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Version, effect, nature,
+    ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Place, Version, effect, nature,
 };
 use debugop_recording::file::{CodeRecord, Local, LocalKind};
 use debugop_recording::stream::{
@@ -123,6 +123,7 @@ pub(crate) struct World {
     next_value: i64,
     /// How long a chunk is, in records.
     chunk_records: u64,
+    next_chunk: u64,
     transcript: Transcript,
     records: u64,
     prefixes: Vec<Prefix>,
@@ -182,6 +183,7 @@ impl World {
             next_frame: 0,
             next_value: 0,
             chunk_records,
+            next_chunk: chunk_records,
             transcript,
             records: 0,
             prefixes: Vec::new(),
@@ -465,9 +467,9 @@ impl World {
         frame.executing = false;
         let plan = frame.object.plan();
         let after = fell
-            .then(|| plan.at(debugop_bytecode::Place::After(InstrIdx(to.0 - 1))))
+            .then(|| plan.at(Place::After(InstrIdx(to.0 - 1))))
             .flatten();
-        let before = plan.at(debugop_bytecode::Place::Before(to));
+        let before = plan.at(Place::Before(to));
         for site in [after, before].into_iter().flatten() {
             self.fire(site, None);
         }
@@ -516,7 +518,20 @@ impl World {
                 .site(site)
                 .is_some_and(|site| site.2.kind == SiteKind::Unwind)
         });
-        if self.records.is_multiple_of(self.chunk_records) && !unwinds {
+        // Whether a site before the same instruction has fired could not be told.
+        let is_between = record.site.is_some_and(|site| {
+            let found = self.codes.site(site);
+            found.is_some_and(|(code, _, site)| match site.place {
+                Place::After(at) => {
+                    let code = self.codes.get(code).expect("it has a site");
+                    code.plan().at(Place::Before(InstrIdx(at.0 + 1))).is_some()
+                }
+                Place::Before(_) => false,
+            })
+        });
+        let ends = self.records >= self.next_chunk && !unwinds && !is_between;
+        if ends {
+            self.next_chunk = self.records + self.chunk_records;
             let chunk = self.chunks.len() + 1;
             self.introduced = Some(chunk);
             let frames = |frames: &[Activation]| frames.iter().map(Activation::frame).collect();
@@ -582,10 +597,7 @@ impl World {
             let handler = handler.expect("an instruction");
             frame.at = handler;
             frame.executing = false;
-            let site = frame
-                .object
-                .plan()
-                .at(debugop_bytecode::Place::Before(handler));
+            let site = frame.object.plan().at(Place::Before(handler));
             self.fire(site.expect("handlers have sites"), Some(unit));
             return;
         }
