@@ -527,6 +527,10 @@ impl Recorder {
         let below = thread.frames.len() - pops as usize;
         self.pop_to(py, to, below);
         let thread = &mut self.threads[self.current];
+        if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
+            // What the called frame changes its own sites see, and no other code runs in the instruction.
+            top.forget_touched();
+        }
         let last = thread
             .frames
             .last()
