@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN
 
-.PHONY: help demo test test-rust test-python test-corpus test-cpython test-packages test-memory examples bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-kill fuzz test-corpus test-cpython test-packages test-memory examples bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -26,6 +26,16 @@ test-rust: ## the Rust tests only
 
 test-python: ## the Python tests only
 	@$(DEV) test-python
+
+test-kill: ## a process that records is killed 1000 times (KILLS=n): nothing that was committed is lost
+	@KILLS=$${KILLS:-1000} cargo test --release --package debugop-recording --test killed
+
+fuzz: ## the fuzz targets of the recording format, SECONDS=60 each, TARGETS="stream code" for some; needs cargo-fuzz
+	@cd crates/recording && for target in $${TARGETS:-stream damaged_stream code file}; do \
+		mkdir -p fuzz/target/corpus/$$target; \
+		cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$${SECONDS:-60} -timeout=10 -rss_limit_mb=1024 -max_len=4096 || exit 1; \
+	done
 
 test-corpus: ## the bytecode crate over every code object of every standard library found
 	@cargo xtask corpus

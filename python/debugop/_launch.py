@@ -95,7 +95,7 @@ def run(request) -> int:
         raise CannotRun(f"cannot write the {what} to {error.filename!r}: {error.strerror}", 2) from None
     except (ValueError, RuntimeError) as error:
         raise CannotRun(str(error), 2) from None
-    if kind == "command" and sys.version_info >= (3, 14):
+    if kind == "command" and sys.version_info >= (3, 14) and may_be_indented(text):
         import textwrap
 
         text = textwrap.dedent(text)
@@ -111,6 +111,13 @@ def run(request) -> int:
     if type(failure) is KeyboardInterrupt or (isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)):
         end_by_interrupt(failure)
     return 0 if failure is None else 1
+
+
+def may_be_indented(text: str) -> bool:
+    """Whether dedenting could change `text`; importing what does it takes as long as starting Python."""
+    lines = text.split("\n")
+    is_flush = any(line and not line[0].isspace() for line in lines)
+    return not is_flush or any(line and line.isspace() for line in lines)
 
 
 def finish(report, _launcher) -> None:

@@ -123,7 +123,7 @@ class Summary:
         for part in re.split(r"^(?=## CPython )", old, flags=re.MULTILINE)[1:]:
             sections[re.match(r"## CPython (\d\.\d+)", part).group(1)] = part
         sections[self.minor] = self.section()
-        left_out = "Left out: " + ", ".join("`%s` (%s)" % row for row in files.LEFT_OUT) + ".\n\n"
+        left_out = "Left out: " + ", ".join("`%s` (%s)" % row for row in files.LEFT_OUT + files.IGNORED) + ".\n\n"
         order = sorted(rows)
         page = HEAD + TABLE + "".join(rows[minor] for minor in order) + "\n" + left_out
         path.write_text(page + "\n".join(sections[minor].rstrip("\n") + "\n" for minor in order))

@@ -25,10 +25,13 @@ STOP_ITERATION = (
     "before it that has the line's event, it is specialised."
 )
 OPCODE_EVENTS = (
-    "`opcode` events of a trace function are delivered for probes too. The test checks at each event that the frame's line is that of "
+    "`opcode` events of a trace function are delivered for probes too. The test counts them, or checks at each that the frame's line is that of "
     "its offset; a probe before `END_ASYNC_FOR` has no line, nor has an offset those in the handler for exceptions that leave."
 )
-INTERPRETERS = "C code of `_interpreters` takes the code that a function runs, with probes, and cannot send it to another interpreter."
+INTERPRETERS = (
+    "Hands a function to the C functions that send objects to other interpreters by `_testinternalcapi`: those see the copy with "
+    "probes. (The modules that programs use for this are given the original.)"
+)
 
 REFERRERS = (
     "The module `trace` looks for the class of a method by `gc.get_referrers(code)`. The function refers to the copy with probes, so "
@@ -36,10 +39,6 @@ REFERRERS = (
 )
 
 REASONS = (
-    ("", "test__interpreters", INTERPRETERS),
-    ("", "test.test__interpreters.RunFuncTests.*", INTERPRETERS),
-    ("", "test.test_interpreters.test_api.LowLevelTests.test_call", INTERPRETERS),
-    ("", "test.test_interpreters.test_api.TestInterpreterCall.*", INTERPRETERS),
     ("", "test.test_crossinterp.*.test_*script_*", INTERPRETERS),
     ("", "test.test_crossinterp.ShareableFallbackTests.test_not_shareable", INTERPRETERS),
     ("", "test.test_crossinterp.ShareableFuncTests.test_stateless", INTERPRETERS),
@@ -56,7 +55,7 @@ REASONS = (
     ("", "test.test_frame.TestCAPI.test_frame_getters", C_API),
     ("", "test.test_code.CodeTest.test_stateless", C_API),
     ("", "test.test_capi.test_misc.CAPITest.test_function_get_code", C_API),
-    ("", "test.test_capi.test_misc.CAPITest.test_gen_get_code", C_API),
+    ("", "test.test_capi.test_misc.*.test_gen_get_code", C_API),
     ("", "test.test_capi.test_misc.TestInternalFrameApi.test_code", C_API),
     ("", "test.test_capi.test_misc.TestInternalFrameApi.test_lasti", C_API),
     ("", "test.test_capi.test_frame.FrameTest.test_frame_getters", C_API),
@@ -67,6 +66,7 @@ REASONS = (
     ("", "test.test_importlib.test_abc.*_SourceLoaderBytecodeTests.*", MARSHAL),
     ("", "test.test_sys.SizeofTest.test_objecttypes", FRAME_SIZE),
     ("3.12 3.13 3.14 3.15", "test.test_sys_settrace.*.test_no_line_event_after_creating_generator", STOP_ITERATION),
+    ("", "test.test_pdb.test_pdb_issue_gh_108976", OPCODE_EVENTS),
     ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_07_raise", OPCODE_EVENTS),
     ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_13_genexp", OPCODE_EVENTS),
     ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_20_async_for_loop", OPCODE_EVENTS),

@@ -21,7 +21,7 @@ use crate::layout::Layout;
 use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Op, Opcode};
-use crate::sequence::{Shapes, put_sequence};
+use crate::sequence::{Sequences, Shapes};
 #[cfg(doc)]
 use crate::sites::Forbidden;
 use crate::version::Version;
@@ -61,6 +61,9 @@ pub struct Insertion<'a> {
     pub place: Place,
     /// Straight-line code that leaves the stack as it finds it; prefixes and caches are added.
     pub sequence: &'a [(Opcode, u32)],
+    /// Is added to the argument of the first instruction of `sequence` (32 bits at most), so that insertions which differ in nothing
+    /// else can share one.
+    pub first: u32,
 }
 
 /// A handler for exceptions that would leave the frame: it runs `sequence` with `[lasti, exception]` on the stack and raises the
@@ -134,7 +137,7 @@ where
     let body = layout.length();
     let mut handler_units = 0;
     if let Some(unwind) = unwind {
-        let (height, units) = Shapes::new(analysis.version).measure(unwind.sequence)?;
+        let (height, units) = Shapes::new(analysis.version).measure(unwind.sequence, 0)?;
         stack_size = stack_size.max(height.saturating_add(2));
         handler_units = units + 1;
     }
@@ -143,7 +146,8 @@ where
     put_instructions(units, analysis, &layout);
     let insertions_at = put_insertions(units, analysis, insertions, &layout)?;
     if let Some(unwind) = unwind {
-        let end = put_sequence(units, body as usize, analysis.version, unwind.sequence);
+        let mut sequences = Sequences::new(analysis.version);
+        let end = sequences.put(units, body as usize, unwind.sequence, 0);
         if let Some(reraise) = Op::Reraise.opcode(analysis.version) {
             put(units, end, analysis.version, reraise, 1, 0);
         }
@@ -198,14 +202,19 @@ fn put_insertions<'a>(
     layout: &Layout,
 ) -> Result<Vec<u32>, Error> {
     let mut starts = Vec::with_capacity(layout.insertions as usize);
+    let mut sequences = Sequences::new(analysis.version);
     for insertion in insertions {
-        let insertion = insertion.borrow();
-        let at = match insertion.place {
+        let &Insertion {
+            place,
+            sequence,
+            first,
+        } = insertion.borrow();
+        let at = match place {
             Place::Before(index) => layout.lands(index.0),
             Place::After(index) => layout.end(analysis, index.0),
         };
         starts.push(at * 2);
-        put_sequence(units, at as usize, analysis.version, insertion.sequence);
+        sequences.put(units, at as usize, sequence, first);
     }
     for &index in layout.decoys() {
         put_decoy(units, analysis, layout, index)?;

@@ -394,22 +394,22 @@ fn order<'a>(insertion: &impl Borrow<Insertion<'a>>) -> u64 {
 }
 
 /// Checks and measures the insertions, in their order.
-struct Gaps<'a> {
+struct Gaps<'a, 's> {
     analysis: &'a Analysis,
     /// How many there were.
     count: u32,
-    shapes: Shapes,
+    shapes: Shapes<'s>,
     /// As in [`Layout`], so far.
     depth: u32,
     decoys: Vec<u32>,
     blanks: Vec<u32>,
 }
 
-impl Gaps<'_> {
+impl<'s> Gaps<'_, 's> {
     /// The units that an insertion takes.
     #[inline]
-    fn units(&mut self, insertion: &Insertion<'_>) -> Result<u64, Error> {
-        let (height, mut units) = self.shapes.measure(insertion.sequence)?;
+    fn units(&mut self, insertion: &Insertion<'s>) -> Result<u64, Error> {
+        let (height, mut units) = self.shapes.measure(insertion.sequence, insertion.first)?;
         let depth = match insertion.place {
             Place::Before(index)
                 if self.analysis.is_plain(index.0)

@@ -31,59 +31,139 @@ impl Shape {
     }
 }
 
-/// Checks sequences; remembers the last, since a code object's insertions usually differ in arguments only.
-#[derive(Debug)]
-pub(crate) struct Shapes {
-    version: Version,
-    last: Shape,
+/// The argument of a sequence's first instruction, when `more` is added to it.
+#[inline]
+fn first_arg(sequence: &[(Opcode, u32)], more: u32) -> u32 {
+    sequence
+        .first()
+        .map_or(0, |first| first.1.saturating_add(more))
 }
 
-impl Shapes {
+/// Checks sequences; remembers the last, since a code object's insertions usually differ in arguments only.
+#[derive(Debug)]
+pub(crate) struct Shapes<'a> {
+    version: Version,
+    last: Shape,
+    /// The very sequence that was measured last, if the outcome holds for it with any first argument.
+    same: Option<&'a [(Opcode, u32)]>,
+    /// Units that it takes, without prefixes of the first instruction.
+    units: u32,
+}
+
+impl<'a> Shapes<'a> {
     pub(crate) fn new(version: Version) -> Self {
         Self {
             version,
             last: Shape::empty(),
+            same: None,
+            units: 0,
         }
     }
 
-    /// The most values a sequence has on the stack, and the code units it takes, prefixes and caches included.
+    /// The most values a sequence has on the stack, and the code units it takes, prefixes and caches included. `first` is added to
+    /// the argument of its first instruction.
     ///
     /// # Errors
     /// [`Error::Sequence`], [`Error::UnbalancedSequence`].
     #[inline]
-    pub(crate) fn measure(&mut self, sequence: &[(Opcode, u32)]) -> Result<(u32, u32), Error> {
-        let mut known = self.last.for_any_args && self.last.opcodes.len() == sequence.len();
-        let mut prefixes = 0;
-        for (&last, &(opcode, arg)) in self.last.opcodes.iter().zip(sequence) {
-            known &= last == opcode;
-            prefixes += needed_prefixes(arg);
+    pub(crate) fn measure(
+        &mut self,
+        sequence: &'a [(Opcode, u32)],
+        first: u32,
+    ) -> Result<(u32, u32), Error> {
+        if !self.same.is_some_and(|same| std::ptr::eq(same, sequence)) {
+            self.look_at(sequence, first)?;
         }
+        let prefixes = needed_prefixes(first_arg(sequence, first));
+        Ok((self.last.height, self.units + prefixes))
+    }
+
+    fn look_at(&mut self, sequence: &'a [(Opcode, u32)], first: u32) -> Result<(), Error> {
+        let opcodes = sequence.iter().map(|one| &one.0);
+        let known = self.last.for_any_args && opcodes.eq(&self.last.opcodes);
         if !known {
-            self.last = examine(self.version, sequence)?;
-            prefixes = sequence.iter().map(|&(_, arg)| needed_prefixes(arg)).sum();
+            self.last = examine(self.version, sequence, first)?;
         }
-        Ok((self.last.height, self.last.units + prefixes))
+        let others = sequence.iter().skip(1);
+        self.units = self.last.units + others.map(|one| needed_prefixes(one.1)).sum::<u32>();
+        self.same = self.last.for_any_args.then_some(sequence);
+        Ok(())
     }
 }
 
-/// Writes a sequence that was measured to zeroed units, from `at` on; returns the unit after it.
-#[inline]
-pub(crate) fn put_sequence(
-    units: &mut [[u8; 2]],
-    mut at: usize,
+/// Writes sequences that were measured; remembers the last.
+#[derive(Debug)]
+pub(crate) struct Sequences<'a> {
     version: Version,
-    sequence: &[(Opcode, u32)],
-) -> usize {
-    let facts = version.facts();
-    for &(opcode, arg) in sequence {
-        at += needed_prefixes(arg) as usize;
-        put(units, at, version, opcode, arg, needed_prefixes(arg));
-        at += 1 + usize::from(facts[usize::from(opcode.0)].caches);
-    }
-    at
+    same: Option<&'a [(Opcode, u32)]>,
+    /// What follows the unit of its first opcode.
+    rest: SmallVec<[[u8; 2]; 8]>,
 }
 
-fn examine(version: Version, sequence: &[(Opcode, u32)]) -> Result<Shape, Error> {
+impl<'a> Sequences<'a> {
+    pub(crate) fn new(version: Version) -> Self {
+        Self {
+            version,
+            same: None,
+            rest: SmallVec::new(),
+        }
+    }
+
+    /// Writes a sequence to zeroed units, from `at` on; returns the unit after it. `first` is added to the argument of its first
+    /// instruction.
+    #[inline]
+    pub(crate) fn put(
+        &mut self,
+        units: &mut [[u8; 2]],
+        at: usize,
+        sequence: &'a [(Opcode, u32)],
+        first: u32,
+    ) -> usize {
+        let Some(&(opcode, _)) = sequence.first() else {
+            return at;
+        };
+        if !self.same.is_some_and(|same| std::ptr::eq(same, sequence)) {
+            self.encode(sequence);
+        }
+        let arg = first_arg(sequence, first);
+        let prefixes = needed_prefixes(arg);
+        let at = at + prefixes as usize;
+        put(units, at, self.version, opcode, arg, prefixes);
+        let end = at + 1 + self.rest.len();
+        match (&mut units[at + 1..end], self.rest.as_slice()) {
+            // As a probe has it: not worth a call of `memcpy`.
+            ([one, two], &[first, second]) => (*one, *two) = (first, second),
+            (units, rest) => units.copy_from_slice(rest),
+        }
+        end
+    }
+
+    fn encode(&mut self, sequence: &'a [(Opcode, u32)]) {
+        let facts = self.version.facts();
+        self.rest.clear();
+        for (number, &(opcode, arg)) in sequence.iter().enumerate() {
+            if number > 0 {
+                let prefixes = needed_prefixes(arg) as usize;
+                let at = self.rest.len() + prefixes;
+                self.rest.resize(at + 1, [0; 2]);
+                put(
+                    &mut self.rest,
+                    at,
+                    self.version,
+                    opcode,
+                    arg,
+                    prefixes as u32,
+                );
+            }
+            let caches = usize::from(facts[usize::from(opcode.0)].caches);
+            self.rest.resize(self.rest.len() + caches, [0; 2]);
+        }
+        self.same = Some(sequence);
+    }
+}
+
+/// `first` is added to the argument of the first instruction.
+fn examine(version: Version, sequence: &[(Opcode, u32)], first: u32) -> Result<Shape, Error> {
     let mut shape = Shape {
         opcodes: SmallVec::new(),
         height: 0,
@@ -92,7 +172,11 @@ fn examine(version: Version, sequence: &[(Opcode, u32)]) -> Result<Shape, Error>
     };
     let mut depth = 0i64;
     let mut height = 0;
-    for &(opcode, arg) in sequence {
+    for (number, &(opcode, arg)) in sequence.iter().enumerate() {
+        let arg = match number {
+            0 => first_arg(sequence, first),
+            _ => arg,
+        };
         let info = opcode
             .info(version)
             .filter(|info| {
@@ -129,9 +213,10 @@ mod tests {
             .iter()
             .map(|&(op, arg)| (opcode(op), arg))
             .collect();
-        let measured = Shapes::new(version).measure(&sequence)?;
+        let measured = Shapes::new(version).measure(&sequence, 0)?;
         let mut units = vec![[0; 2]; measured.1 as usize];
-        assert_eq!(put_sequence(&mut units, 0, version, &sequence), units.len());
+        let end = Sequences::new(version).put(&mut units, 0, &sequence, 0);
+        assert_eq!(end, units.len());
         Ok(measured)
     }
 
@@ -175,11 +260,39 @@ mod tests {
                 (opcode(Op::PopTop), 0),
             ]
         };
+        let (two, one) = (tuple(2), tuple(1));
         let mut shapes = Shapes::new(version);
-        assert_eq!(shapes.measure(&tuple(2)), Ok((2, 4)));
+        assert_eq!(shapes.measure(&two, 0), Ok((2, 4)));
         assert_eq!(
-            shapes.measure(&tuple(1)),
+            shapes.measure(&one, 0),
             Err(Error::UnbalancedSequence { change: 1 })
         );
+    }
+
+    #[test]
+    fn a_shared_sequence_is_as_good_as_one_of_its_own() {
+        let version = Version::V3_13;
+        let opcode = |op: Op| op.opcode(version).unwrap_or(Opcode::CACHE);
+        // The others have a prefix and caches.
+        let sequence = |constant| {
+            [
+                (opcode(Op::LoadConst), constant),
+                (opcode(Op::LoadConst), 300),
+                (opcode(Op::BinaryOp), 0),
+                (opcode(Op::PopTop), 0),
+            ]
+        };
+        let shared = sequence(5);
+        let (mut shapes, mut sequences) = (Shapes::new(version), Sequences::new(version));
+        for first in [0, 1, 250, 251, 65_530, 65_531, 1 << 24, 250] {
+            let own = sequence(5 + first);
+            let measured = Shapes::new(version).measure(&own, 0);
+            assert_eq!(shapes.measure(&shared, first), measured);
+            let mut expected = vec![[0; 2]; 12];
+            let end = Sequences::new(version).put(&mut expected, 1, &own, 0);
+            let mut written = vec![[0; 2]; 12];
+            assert_eq!(sequences.put(&mut written, 1, &shared, first), end);
+            assert_eq!(written, expected);
+        }
     }
 }

@@ -102,20 +102,46 @@ pub fn sites(analysis: &Analysis) -> Sites {
         sites: Vec::with_capacity(analysis.instructions.len()),
         silent: Vec::new(),
     };
+    visit_sites(analysis, &mut found);
+    found.silent.sort_unstable_by_key(|silent| silent.0);
+    found
+}
+
+/// Takes what [`visit_sites`] finds.
+pub trait SiteVisitor {
+    /// A [`Site`]; in the order insertion wants them.
+    fn site(&mut self, place: Place, reports: &[InstrIdx]);
+
+    /// An instruction that no site reports; in no certain order.
+    fn silent(&mut self, instruction: InstrIdx, reason: Silent) {
+        let _ = (instruction, reason);
+    }
+}
+
+impl SiteVisitor for Sites {
+    fn site(&mut self, place: Place, reports: &[InstrIdx]) {
+        let reports = SmallVec::from_slice(reports);
+        self.sites.push(Site { place, reports });
+    }
+
+    fn silent(&mut self, instruction: InstrIdx, reason: Silent) {
+        self.silent.push((instruction, reason));
+    }
+}
+
+/// [`sites`] without keeping them.
+pub fn visit_sites(analysis: &Analysis, found: &mut impl SiteVisitor) {
     // Executed, but to be reported by the next site.
-    let mut pending = SmallVec::<[InstrIdx; 2]>::new();
+    let mut pending = SmallVec::<[InstrIdx; 4]>::new();
     let mut index = 0;
     while (index as usize) < analysis.instructions.len() {
         let here = InstrIdx(index);
         index += 1;
         if pending.is_empty() && analysis.is_plain(here.0) {
             if analysis.depths[here.usize()] == NONE {
-                found.silent.push((here, Silent::Unreachable));
+                found.silent(here, Silent::Unreachable);
             } else {
-                let mut reports = SmallVec::new();
-                reports.push(here);
-                let place = Place::Before(here);
-                found.sites.push(Site { place, reports });
+                found.site(Place::Before(here), &[here]);
             }
             continue;
         }
@@ -123,25 +149,21 @@ pub fn sites(analysis: &Analysis) -> Sites {
             continue;
         };
         if let Some(reason) = silence(analysis, here, op) {
-            found.silent.push((here, reason));
+            found.silent(here, reason);
             continue;
         }
+        pending.push(here);
         if is_reported_late(analysis, here, op) {
-            pending.push(here);
             if next_reports(analysis, here) {
                 continue;
             }
             let place = Place::After(here);
             if forbidden(analysis, place).is_none() {
-                found.sites.push(Site {
-                    place,
-                    reports: std::mem::take(&mut pending),
-                });
+                found.site(place, &pending);
             } else {
-                found
-                    .silent
-                    .extend(pending.drain(..).map(|index| (index, Silent::Unsupported)));
+                give_up(found, &pending);
             }
+            pending.clear();
             continue;
         }
         let place = match forbidden(analysis, Place::Before(here)) {
@@ -150,30 +172,31 @@ pub fn sites(analysis: &Analysis) -> Sites {
                 entry
             }
             Some(_) => {
-                let reason = Silent::Unsupported;
-                found
-                    .silent
-                    .extend(pending.drain(..).map(|index| (index, reason)));
-                found.silent.push((here, reason));
+                give_up(found, &pending);
+                pending.clear();
                 continue;
             }
         };
-        let mut reports = std::mem::take(&mut pending);
-        reports.push(here);
         if op == Op::JumpBackwardNoInterrupt
             && let Some(target) = analysis.target(here)
             && loop_entry(analysis, target).is_some()
         {
-            reports.push(target);
+            pending.push(target);
         }
         while is_call_part(analysis, index) && !is_target(analysis, InstrIdx(index)) {
-            reports.push(InstrIdx(index));
+            pending.push(InstrIdx(index));
             index += 1;
         }
-        found.sites.push(Site { place, reports });
+        found.site(place, &pending);
+        pending.clear();
     }
-    found.silent.sort_unstable_by_key(|silent| silent.0);
-    found
+}
+
+/// Neither a probe of its own nor a neighbour's can speak for these.
+fn give_up(found: &mut impl SiteVisitor, instructions: &[InstrIdx]) {
+    for &instruction in instructions {
+        found.silent(instruction, Silent::Unsupported);
+    }
 }
 
 /// Instructions that are never reported, whatever surrounds them.

@@ -226,6 +226,7 @@ fn check_insertion(code: &Code<'_>, analysis: &Analysis, figures: &mut Figures) 
         .map(|(number, site)| Insertion {
             place: site.place,
             sequence: &sequences[(number % 50) / 20],
+            first: 0,
         })
         .collect();
     let unwind = Unwind {

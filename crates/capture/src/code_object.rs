@@ -4,10 +4,53 @@ use std::ffi::c_int;
 
 use debugop_bytecode::{CodeParts, CodeView, Inserted, OffsetMap};
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyString, PyTuple};
-use pyo3::{Bound, PyAny, PyResult, ffi};
+use pyo3::{Borrowed, Bound, PyResult, ffi};
 
-use crate::layout::VERSION;
+use crate::layout::{CodeHead, VERSION};
 use crate::names;
+
+/// The fields of `code` that never change.
+pub(crate) fn head<'a>(code: &'a Bound<'_, PyCode>) -> &'a CodeHead {
+    // SAFETY: a live code object, which begins so; what is read of it is not written any more. Offsets are checked on each version by
+    // `python/tests/test_layout.py`.
+    unsafe { &*code.as_ptr().cast::<CodeHead>() }
+}
+
+/// A field of a code object that holds an object of type `T`.
+///
+/// # Safety
+/// `field` is such a field of a code object that lives for `'a`.
+unsafe fn object<'a, 'py, T>(
+    code: &'a Bound<'py, PyCode>,
+    field: *mut ffi::PyObject,
+) -> Borrowed<'a, 'py, T> {
+    // SAFETY: the code object holds it, is held for `'a`, and never lets it go.
+    unsafe { Borrowed::from_ptr(code.py(), field).cast_unchecked() }
+}
+
+/// `co_consts`.
+pub(crate) fn consts<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyTuple> {
+    // SAFETY: a tuple since the code object was made (`_PyCode_Validate`, `Objects/codeobject.c`); 3.11-3.15.
+    unsafe { object(code, head(code).co_consts) }
+}
+
+/// `co_filename`.
+pub(crate) fn filename<'py>(code: &Bound<'py, PyCode>) -> Bound<'py, PyString> {
+    // SAFETY: a string (`_PyCode_Validate`), until `_imp._fix_co_filename` puts another there, which cannot happen before it is taken. 3.11-3.15.
+    unsafe { object(code, head(code).co_filename).to_owned() }
+}
+
+/// `co_linetable`.
+pub(crate) fn lines<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyBytes> {
+    // SAFETY: a bytes object (`_PyCode_Validate`); 3.11-3.15.
+    unsafe { object(code, head(code).co_linetable) }
+}
+
+/// `co_qualname`.
+pub(crate) fn qualname<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyString> {
+    // SAFETY: a string (`_PyCode_Validate`); 3.11-3.15.
+    unsafe { object(code, head(code).co_qualname) }
+}
 
 /// A code object's fields as bytes, read from Python.
 pub struct CodeFields<'py> {
@@ -24,13 +67,15 @@ impl<'py> CodeFields<'py> {
     /// # Errors
     /// `MemoryError`.
     pub fn read(code: &Bound<'py, PyCode>) -> PyResult<Self> {
-        let py = code.py();
+        let head = head(code);
+        // SAFETY: a bytes object (`_PyCode_Validate`); 3.11-3.15.
+        let exception_table = unsafe { object(code, head.co_exceptiontable).to_owned() };
         Ok(Self {
-            code: code.getattr(names::co_code(py))?.cast_into()?,
-            exception_table: code.getattr(names::co_exceptiontable(py))?.cast_into()?,
-            location_table: code.getattr(names::co_linetable(py))?.cast_into()?,
-            first_line: code.getattr(names::co_firstlineno(py))?.extract()?,
-            stack_size: code.getattr(names::co_stacksize(py))?.extract()?,
+            code: code.getattr(names::co_code(code.py()))?.cast_into()?,
+            exception_table,
+            location_table: lines(code).to_owned(),
+            first_line: head.co_firstlineno,
+            stack_size: u32::try_from(head.co_stacksize)?,
         })
     }
 
@@ -102,51 +147,61 @@ unsafe extern "C" {
 pub(crate) fn with_parts<'py>(
     original: &Bound<'py, PyCode>,
     parts: &CodeParts,
-    consts: Vec<Bound<'py, PyAny>>,
+    consts: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyCode>> {
     let py = original.py();
-    let number = |name: &Bound<'py, PyString>| original.getattr(name)?.extract::<c_int>();
     let tuple = |name: &Bound<'py, PyString>| -> PyResult<Bound<'py, PyTuple>> {
-        Ok(original.getattr(name)?.cast_into()?)
-    };
-    let text = |name: &Bound<'py, PyString>| -> PyResult<Bound<'py, PyString>> {
         Ok(original.getattr(name)?.cast_into()?)
     };
     let stack_size = c_int::try_from(parts.stack_size)?;
     let code = PyBytes::new(py, &parts.code);
-    let consts = PyTuple::new(py, consts)?;
-    let (names, varnames) = (tuple(names::co_names(py))?, tuple(names::co_varnames(py))?);
-    let (freevars, cellvars) = (
-        tuple(names::co_freevars(py))?,
-        tuple(names::co_cellvars(py))?,
-    );
-    let (filename, name) = (text(names::co_filename(py))?, text(names::co_name(py))?);
-    let qualname = text(names::co_qualname(py))?;
+    let varnames = tuple(names::co_varnames(py))?;
+    let freevars = tuple(names::co_freevars(py))?;
+    let cellvars = tuple(names::co_cellvars(py))?;
     let line_table = PyBytes::new(py, &parts.location_table);
     let exception_table = PyBytes::new(py, &parts.exception_table);
+    let head = head(original);
     // SAFETY: the thread is attached, and every object has the type that the function asks for; it takes references of its own, and
-    // checks what goes together. Signature checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
+    // checks what goes together. What `head` names is held by `original`. Signature checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10,
+    // 3.15.2.
     unsafe {
         let copy = PyCode_NewWithPosOnlyArgs(
-            number(names::co_argcount(py))?,
-            number(names::co_posonlyargcount(py))?,
-            number(names::co_kwonlyargcount(py))?,
-            number(names::co_nlocals(py))?,
+            head.co_argcount,
+            head.co_posonlyargcount,
+            head.co_kwonlyargcount,
+            head.co_nlocals,
             stack_size,
-            number(names::co_flags(py))?,
+            head.co_flags,
             code.as_ptr(),
             consts.as_ptr(),
-            names.as_ptr(),
+            head.co_names,
             varnames.as_ptr(),
             freevars.as_ptr(),
             cellvars.as_ptr(),
-            filename.as_ptr(),
-            name.as_ptr(),
-            qualname.as_ptr(),
-            number(names::co_firstlineno(py))?,
+            head.co_filename,
+            head.co_name,
+            head.co_qualname,
+            head.co_firstlineno,
             line_table.as_ptr(),
             exception_table.as_ptr(),
         );
         Ok(Bound::from_owned_ptr_or_err(py, copy)?.cast_into_unchecked())
     }
+}
+
+/// A code object that is made of the same parts as `original`, and of which nobody has noted down anything yet.
+///
+/// # Errors
+/// `MemoryError`.
+#[cfg(Py_3_13)]
+pub(crate) fn duplicate<'py>(original: &Bound<'py, PyCode>) -> PyResult<Bound<'py, PyCode>> {
+    let fields = CodeFields::read(original)?;
+    let view = fields.view();
+    let parts = CodeParts {
+        code: view.code.to_vec(),
+        exception_table: view.exception_table.to_vec(),
+        location_table: view.location_table.to_vec(),
+        stack_size: view.stack_size,
+    };
+    with_parts(original, &parts, &consts(original))
 }

@@ -213,8 +213,8 @@ impl<'py> Frame<'py> {
         let code = self.get().code().cast::<CodeObject>();
         // SAFETY: `Frame` values are made only from running Python frames, whose code is a live code object.
         let code = unsafe { &*code };
-        code.co_nlocalsplus == shape.nlocalsplus
-            && code.co_stacksize == shape.stacksize
+        code.head.co_nlocalsplus == shape.nlocalsplus
+            && code.head.co_stacksize == shape.stacksize
             && code.units() == shape.units
     }
 
@@ -325,8 +325,8 @@ impl CodeShape {
         let raw = unsafe { &*code.as_ptr().cast::<CodeObject>() };
         Self {
             address: code.as_ptr() as usize,
-            nlocalsplus: raw.co_nlocalsplus,
-            stacksize: raw.co_stacksize,
+            nlocalsplus: raw.head.co_nlocalsplus,
+            stacksize: raw.head.co_stacksize,
             units: raw.units(),
         }
     }

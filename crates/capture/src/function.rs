@@ -11,11 +11,12 @@ use pyo3::types::{
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
+use crate::code_object;
 use crate::layout::FunctionObject;
 use crate::modules;
 use crate::names;
 use crate::probed::ProbedCode;
-use crate::value::{Limits, capture, string};
+use crate::value::{Limits, capture, lossy, string};
 
 /// The code object that `function` runs.
 pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode> {
@@ -58,12 +59,11 @@ pub(crate) fn module_name(globals: &Bound<'_, PyAny>) -> String {
 
 /// Whether `filter` allows `code`, which runs in the module `module`.
 pub(crate) fn allowed(filter: &CodeFilter, code: &Bound<'_, PyCode>, module: &str) -> bool {
-    let qualname = text(code, names::co_qualname(code.py()));
-    let file = text(code, names::co_filename(code.py()));
+    let (qualname, file) = (code_object::qualname(code), code_object::filename(code));
     let names = CodeNames {
         module,
-        qualname: &qualname,
-        file: &file,
+        qualname: &lossy(&qualname),
+        file: &lossy(&file),
     };
     filter.allows(names, || home(code.py(), module))
 }
@@ -90,11 +90,6 @@ fn home(py: Python<'_>, module: &str) -> Option<String> {
 /// A text attribute of a code object; lossy where it has surrogates.
 #[must_use]
 pub fn code_text(code: &Bound<'_, PyCode>, attribute: &str) -> String {
-    text(code, &PyString::new(code.py(), attribute))
-}
-
-/// The same, by a name that exists already.
-pub(crate) fn text(code: &Bound<'_, PyCode>, attribute: &Bound<'_, PyString>) -> String {
     let text = code
         .getattr(attribute)
         .ok()

@@ -27,12 +27,20 @@ pub(crate) mod slot;
 pub(crate) mod slot;
 
 #[cfg(not(Py_3_12))]
+#[path = "layout/code_warmup.rs"]
+mod code;
+#[cfg(Py_3_12)]
+#[path = "layout/code_framesize.rs"]
+mod code;
+
+#[cfg(not(Py_3_12))]
 #[path = "layout/int_sized.rs"]
 mod int;
 #[cfg(Py_3_12)]
 #[path = "layout/int_tagged.rs"]
 mod int;
 
+pub(crate) use code::CodeHead;
 pub(crate) mod objects;
 
 pub use current::VERSION;
@@ -64,6 +72,13 @@ pub(crate) struct CodeExtra {
     values: [*mut std::ffi::c_void; 1],
 }
 
+/// Offsets of fields of code objects, by their names.
+macro_rules! code_fields {
+    ($($field:ident),* $(,)?) => {
+        [$((concat!("PyCodeObject.", stringify!($field)), std::mem::offset_of!(CodeHead, $field)),)*]
+    };
+}
+
 /// Byte offsets of every field that this build relies on, by CPython's own names, for comparison with the headers.
 #[must_use]
 pub fn offsets() -> Vec<(&'static str, usize)> {
@@ -82,14 +97,6 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
         (
             "PyThreadState.c_traceobj",
             offset_of!(ThreadState, c_traceobj),
-        ),
-        (
-            "PyCodeObject.co_stacksize",
-            offset_of!(CodeObject, co_stacksize),
-        ),
-        (
-            "PyCodeObject.co_nlocalsplus",
-            offset_of!(CodeObject, co_nlocalsplus),
         ),
         ("PyCodeObject.co_extra", offset_of!(CodeObject, co_extra)),
         (
@@ -133,6 +140,23 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             offset_of!(InterpreterFrame, localsplus),
         ),
     ];
+    all.extend(code_fields![
+        co_consts,
+        co_names,
+        co_exceptiontable,
+        co_flags,
+        co_argcount,
+        co_posonlyargcount,
+        co_kwonlyargcount,
+        co_stacksize,
+        co_firstlineno,
+        co_nlocalsplus,
+        co_nlocals,
+        co_filename,
+        co_name,
+        co_qualname,
+        co_linetable,
+    ]);
     all.extend(current::version_offsets());
     all.extend(int::offsets());
     all.extend(objects::offsets());

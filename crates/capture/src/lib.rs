@@ -12,8 +12,12 @@
 )]
 
 pub mod activation;
+mod builtin;
 mod code_object;
 pub mod collector;
+mod constants;
+#[cfg(Py_3_13)]
+mod crossinterp;
 mod engine;
 mod event;
 mod extra;

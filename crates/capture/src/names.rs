@@ -22,23 +22,9 @@ macro_rules! names {
 
 names! {
     call = "__call__";
-    co_argcount = "co_argcount";
     co_cellvars = "co_cellvars";
     co_code = "co_code";
-    co_consts = "co_consts";
-    co_exceptiontable = "co_exceptiontable";
-    co_filename = "co_filename";
-    co_firstlineno = "co_firstlineno";
-    co_flags = "co_flags";
     co_freevars = "co_freevars";
-    co_kwonlyargcount = "co_kwonlyargcount";
-    co_linetable = "co_linetable";
-    co_name = "co_name";
-    co_names = "co_names";
-    co_nlocals = "co_nlocals";
-    co_posonlyargcount = "co_posonlyargcount";
-    co_qualname = "co_qualname";
-    co_stacksize = "co_stacksize";
     co_varnames = "co_varnames";
     code = "__code__";
     get = "__get__";
@@ -47,5 +33,5 @@ names! {
     module = "__module__";
     new = "__new__";
     op_target = "op_target";
-    tb_frame = "tb_frame";
+    qualname = "__qualname__";
 }

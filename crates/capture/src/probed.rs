@@ -7,22 +7,22 @@ mod make;
 mod positions;
 mod watchers;
 
-use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{Analysis, InstrIdx, OffsetMap};
 use debugop_filter::CodeNames;
-use pyo3::types::{PyAnyMethods, PyCode};
-use pyo3::{Bound, Py, PyResult, Python};
+use pyo3::types::{PyCode, PyTupleMethods};
+use pyo3::{Bound, Py, Python};
 
+use crate::code_object::{self, CodeFields};
 use crate::engine::Engine;
 use crate::extra;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
-use crate::names;
 use crate::recorder::{self, Density, PlannedCode};
+use crate::site::Block;
 use crate::tracer::{Hook, Tracer};
 
 pub(crate) use error::MAX_NESTING;
@@ -32,31 +32,48 @@ pub(crate) use make::probe;
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SiteInfo {
-    kind: SiteKind,
     /// The first instruction that it speaks for.
     first: InstrIdx,
-    /// The others, in the order of their execution: where they start in [`ProbedCode::further`], and how many they are.
-    further: (u32, u32),
-    /// One more than the value-stack depth before the first of them; `None` if control never reaches it.
-    depth: Option<NonZeroU32>,
-    /// How many of them control reaches; an exception that leaves is one.
-    steps: u32,
+    /// The others, in the order of their execution: where they start in [`ProbedCode::further`],
+    further: u32,
+    /// and how many they are.
+    count: u32,
+    /// The value-stack depth before the first of them, or [`SiteInfo::UNWIND`].
+    depth: u32,
 }
 
 impl SiteInfo {
+    /// In place of a depth: it stands in the handler of exceptions that leave the frame.
+    const UNWIND: u32 = u32::MAX;
+    /// In place of a depth: it reports no step.
+    const SILENT: u32 = u32::MAX - 1;
+
+    /// A site that reports no step and stands before this instruction, or after the one before it.
+    fn silent(first: InstrIdx) -> Self {
+        Self {
+            first,
+            further: 0,
+            count: 0,
+            depth: Self::SILENT,
+        }
+    }
+
     /// Whether it reports no step.
     #[inline]
-    pub(crate) fn is_silent(&self) -> bool {
-        self.steps == 0
+    pub(crate) fn is_silent(self) -> bool {
+        self.depth == Self::SILENT
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SiteKind {
-    /// Stands before instructions.
-    Step,
-    /// Stands in the handler of exceptions that leave the frame.
-    Unwind,
+    /// How many steps it tells of; an exception that leaves is one.
+    #[inline]
+    fn steps(self) -> u32 {
+        self.count + 1
+    }
+
+    #[inline]
+    fn is_unwind(self) -> bool {
+        self.depth == Self::UNWIND
+    }
 }
 
 /// One code object under observation: the original, its analysis, and the copy with probes in it.
@@ -68,19 +85,23 @@ pub struct ProbedCode {
     module: Box<str>,
     qualname: Box<str>,
     file: Box<str>,
-    analysis: Analysis,
+    /// [`ProbedCode::analysis`].
+    analysis: OnceLock<Analysis>,
+    /// How many instructions there are.
+    length: usize,
     /// Who reports it.
     engine: Engine,
-    /// From the copy's offsets to the original's; `None` where the original itself runs.
-    map: Option<OffsetMap>,
+    /// [`ProbedCode::map`].
+    map: OnceLock<OffsetMap>,
     /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
     reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
     has_refused: bool,
-    callables: Vec<Option<u32>>,
     /// What sites that speak for several instructions report after the first.
-    further: Vec<InstrIdx>,
+    further: Box<[InstrIdx]>,
+    /// The sites in the copy.
+    sites: GilCell<Block>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
@@ -134,6 +155,12 @@ impl ProbedCode {
         self.planned.get().map(|planned| &**planned)
     }
 
+    /// The memory of its sites.
+    #[inline]
+    pub(crate) fn sites(&self) -> &GilCell<Block> {
+        &self.sites
+    }
+
     /// Whether the original itself runs and another engine than DEBUG_OP reports it.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
@@ -160,10 +187,57 @@ impl ProbedCode {
         unsafe { Some(Bound::from_borrowed_ptr_or_opt(py, copy)?.cast_into_unchecked()) }
     }
 
-    /// What the original's bytecode says.
+    /// What the original's bytecode says. Made anew when it is first asked for: most code that is probed is never run.
+    ///
+    /// # Panics
+    /// No memory.
+    #[inline]
     #[must_use]
     pub fn analysis(&self) -> &Analysis {
-        &self.analysis
+        match self.analysis.get() {
+            Some(analysis) => analysis,
+            None => self.analyse_again(),
+        }
+    }
+
+    #[cold]
+    fn analyse_again(&self) -> &Analysis {
+        // Not within `get_or_init`: a thread that waits for its end would hold the GIL, which this one may have to give up.
+        let analysis = Python::attach(|py| {
+            let fields = CodeFields::read(self.original(py)).expect("it was read before");
+            Analysis::new(&fields.view()).expect("it was analysed before")
+        });
+        self.analysis.get_or_init(|| analysis)
+    }
+
+    /// From the copy's offsets to the original's; `None` where the original itself runs.
+    fn map(&self) -> Option<&OffsetMap> {
+        if self.is_observed() {
+            return None;
+        }
+        if let Some(map) = self.map.get() {
+            return Some(map);
+        }
+        // As `analyse_again`.
+        let map = Python::attach(|py| {
+            let original = self.original(py);
+            let fields = CodeFields::read(original).expect("it was read before");
+            let constants = code_object::consts(original).len();
+            let analysis = self.analysis();
+            let plan = self
+                .planned()
+                .and_then(|_| make::plan(original, analysis).ok());
+            let plan = plan.as_ref();
+            let inserted =
+                make::insert_probes(&fields, analysis, constants, self.reports_steps, plan);
+            inserted.expect("they were inserted before").1
+        });
+        Some(self.map.get_or_init(|| map))
+    }
+
+    /// How many instructions the original has.
+    pub(crate) fn length(&self) -> usize {
+        self.length
     }
 
     /// The sizes of the probed copy, which place the value stack in its frames.
@@ -191,42 +265,36 @@ impl ProbedCode {
     /// Where the callable stands below the top of the stack when `instruction` is a call, in slots (1: the top).
     #[inline]
     pub(crate) fn callable_depth(&self, instruction: InstrIdx) -> Option<u32> {
-        self.callables[instruction.0 as usize]
+        debugop_bytecode::callable_depth(VERSION, self.analysis().get(instruction))
     }
 
     /// The code objects nested in it that are left as they are, each with its name, file and the reason.
-    pub(crate) fn refused<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Vec<(Bound<'py, PyCode>, Rc<str>)>> {
+    pub(crate) fn refused<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyCode>, Rc<str>)> {
         if !self.has_refused {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let constants = self.original(py).getattr(names::co_consts(py))?;
         let mut refused = Vec::new();
-        for constant in constants.try_iter()? {
-            let Ok(code) = constant?.cast_into_exact::<PyCode>() else {
+        for constant in code_object::consts(self.original(py)).iter() {
+            let Ok(code) = constant.cast_into_exact::<PyCode>() else {
                 continue;
             };
             if let Some(Some(reason)) = extra::peek(&code, |extra| extra.refused.cloned(py)) {
                 refused.push((code, reason));
             }
         }
-        Ok(refused)
+        refused
     }
 
     /// `<debugop.Site …>`: which instruction of which code a site stands for.
     pub(crate) fn describe_site(&self, site: SiteInfo) -> String {
-        let place = match site.kind {
-            SiteKind::Step => {
-                let instruction = self.analysis.get(site.first);
-                format!(
-                    "before {} {}",
-                    instruction.offset,
-                    instruction.opcode.name(VERSION)
-                )
-            }
-            SiteKind::Unwind => "for exceptions that leave".to_owned(),
+        let place = if site.is_unwind() {
+            "for exceptions that leave".to_owned()
+        } else if site.is_silent() {
+            "for the recorder".to_owned()
+        } else {
+            let instruction = self.analysis().get(site.first);
+            let name = instruction.opcode.name(VERSION);
+            format!("before {} {name}", instruction.offset)
         };
         format!("<debugop.Site {place} in {}>", self.qualname)
     }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
+#[cfg(Py_3_13)]
+use crate::crossinterp;
 use crate::extra;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode, WantsNested};
@@ -97,6 +99,8 @@ pub(crate) fn obtain_nested<'py>(
         return Ok(existing);
     }
     replace::watch(code.py())?;
+    #[cfg(Py_3_13)]
+    crossinterp::watch(code.py())?;
     whole::hide_copies(code.py())?;
     let (made, copy) = match ProbedCode::make(code, module, wants, nesting) {
         Ok(made) => made,

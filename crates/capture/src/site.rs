@@ -3,12 +3,14 @@
 //! A probe is `LOAD_CONST <site>; UNARY_INVERT; POP_TOP`. `UNARY_INVERT` is never specialised and calls `nb_invert` of the
 //! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`fire`].
 
+use std::alloc::{Layout, alloc, dealloc as dealloc_memory};
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
-use pyo3::exceptions::PySystemError;
+use pyo3::exceptions::{PyMemoryError, PySystemError};
 use pyo3::ffi;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -22,12 +24,34 @@ use crate::recorder::{self, PlannedSite};
 #[repr(C)]
 struct SiteObject {
     ob_base: ffi::PyObject,
-    /// From `Arc::into_raw`; never null.
+    /// Of its [`Block`]'s share; never null.
     code: *const ProbedCode,
     /// What it reports, here so that executing it touches no more memory than needed.
     info: SiteInfo,
     /// What a recorder does here, or NULL. Belongs to `code`.
     planned: *const PlannedSite,
+}
+
+/// The memory of a code object's sites, which are made together and die one by one. Belongs to the code object, of which they have one
+/// share together.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// The first of them; dangling if there are none.
+    first: NonNull<SiteObject>,
+    /// How many were made.
+    made: usize,
+    /// How many are alive.
+    alive: usize,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self {
+            first: NonNull::dangling(),
+            made: 0,
+            alive: 0,
+        }
+    }
 }
 
 static SITE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -110,44 +134,73 @@ impl InvertType {
     }
 }
 
-/// A new site of `code`.
+/// Makes the sites of `code`, which has none yet, and hands each to `take`, in order.
 ///
 /// # Errors
 /// `MemoryError`.
-pub(crate) fn new_site<'py>(
+pub(crate) fn new_sites<'a, 'py>(
     py: Python<'py>,
     code: &Arc<ProbedCode>,
-    info: SiteInfo,
-    planned: Option<&PlannedSite>,
-) -> PyResult<Bound<'py, PyAny>> {
+    infos: &[SiteInfo],
+    planned: impl Fn(usize) -> Option<&'a PlannedSite>,
+    mut take: impl FnMut(Bound<'py, PyAny>),
+) -> PyResult<()> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
-    // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header and takes a reference to the heap type; the other
-    // fields are written before the object is shown to anybody.
-    unsafe {
-        let object = ffi::PyObject_New::<SiteObject>(site_type);
-        if object.is_null() {
-            return Err(PyErr::fetch(py));
-        }
-        (&raw mut (*object).code).write(Arc::into_raw(Arc::clone(code)));
-        (&raw mut (*object).info).write(info);
-        let planned = planned.map_or(std::ptr::null(), std::ptr::from_ref);
-        (&raw mut (*object).planned).write(planned);
-        Ok(Bound::from_owned_ptr(py, object.cast()))
+    let layout = Layout::array::<SiteObject>(infos.len());
+    let layout = layout.map_err(|_| PyMemoryError::new_err(()))?;
+    if layout.size() == 0 {
+        return Ok(());
     }
+    // SAFETY: the layout is not empty.
+    let memory = unsafe { alloc(layout) }.cast::<SiteObject>();
+    let first = NonNull::new(memory).ok_or_else(|| PyMemoryError::new_err(()))?;
+    let made = infos.len();
+    let share = Arc::into_raw(Arc::clone(code));
+    code.sites().set(
+        py,
+        Block {
+            first,
+            made,
+            alive: made,
+        },
+    );
+    for (number, &info) in infos.iter().enumerate() {
+        // SAFETY: the memory holds `made` sites, and `number` is less. Each is complete before it is shown to anybody:
+        // `PyObject_Init` writes the header and takes a reference to the heap type. An object need not come from CPython's allocators,
+        // if its type's `tp_dealloc` does not give it back to them, as ours does not. 3.11-3.15.
+        unsafe {
+            let site = first.add(number).as_ptr();
+            (&raw mut (*site).code).write(share);
+            (&raw mut (*site).info).write(info);
+            let planned = planned(number).map_or(std::ptr::null(), std::ptr::from_ref);
+            (&raw mut (*site).planned).write(planned);
+            let site = ffi::PyObject_Init(site.cast(), site_type);
+            take(Bound::from_owned_ptr(py, site));
+        }
+    }
+    Ok(())
 }
 
 /// # Safety
 /// Called by CPython as `tp_dealloc` of a site.
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: the last reference is gone, and the thread is attached; `code` came from `Arc::into_raw` and is given back exactly
-    // once. Memory came from `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap type's instance owns a reference
-    // to its type.
+    // SAFETY: the last reference is gone, and the thread is attached; the site's block holds a share in `code` until the last of its
+    // sites is gone, which is when share and memory are given back, with the layout that they were asked for with. A heap
+    // type's instance owns a reference to its type.
     unsafe {
-        let site_type = ffi::Py_TYPE(object);
-        let code = Arc::from_raw((*object.cast::<SiteObject>()).code);
-        ProbedCode::let_go(Python::assume_attached(), code);
-        ffi::PyObject_Free(object.cast());
-        ffi::Py_DECREF(site_type.cast());
+        let py = Python::assume_attached();
+        ffi::Py_DECREF(ffi::Py_TYPE(object).cast());
+        let code = (*object.cast::<SiteObject>()).code;
+        let empty = (*code).sites().with(py, |block| {
+            block.alive -= 1;
+            (block.alive == 0).then(|| std::mem::take(block))
+        });
+        if let Some(block) = empty {
+            if let Ok(layout) = Layout::array::<SiteObject>(block.made) {
+                dealloc_memory(block.first.as_ptr().cast(), layout);
+            }
+            ProbedCode::let_go(py, Arc::from_raw(code));
+        }
     }
 }
 
@@ -156,7 +209,7 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
-    // SAFETY: a site holds its code alive.
+    // SAFETY: a site's block holds its code alive.
     let code = unsafe { &*site.code };
     pyo3::types::PyString::new(py, &code.describe_site(site.info)).into_ptr()
 }
@@ -195,7 +248,7 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
             return none();
         }
     }
-    // SAFETY: the site's own share in its code, borrowed: whoever called us holds the site.
+    // SAFETY: the share of the site's block in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
     if code.fire_natively(py, &site.info) {
         return none();

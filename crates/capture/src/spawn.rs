@@ -5,16 +5,14 @@
 //! definitions, which references to them that somebody has kept share; their arguments stay what the program has passed but for the
 //! command line. Not seen: `os.system`, and what programs in other languages start.
 
-use std::ffi::{OsString, c_int};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use pyo3::exceptions::PySystemError;
 use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyList, PyTuple, PyTupleMethods};
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
-use crate::interpreter::is_main;
+use crate::builtin::{self, Arguments, Function, Watched};
 use crate::modules;
 
 /// Who is asked.
@@ -29,28 +27,8 @@ pub trait Spawn: Send + Sync {
     fn ends(&self, py: Python<'_>);
 }
 
-type Arguments = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
-type Fast = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-) -> *mut ffi::PyObject;
-type FastWithKeywords = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
-#[derive(Clone, Copy)]
-enum Function {
-    Arguments(Arguments),
-    Fast(Fast),
-    FastWithKeywords(FastWithKeywords),
-}
-
 /// A builtin function that executes programs.
-struct Builtin {
+struct Spawning {
     module: &'static str,
     name: &'static str,
     /// Which arguments are the executable (or a list of candidates) and the command line; `None` for `_exit`.
@@ -61,12 +39,12 @@ struct Builtin {
     replaces: bool,
 }
 
-const fn builtin(
+const fn spawning(
     module: &'static str,
     name: &'static str,
     places: Option<(usize, usize)>,
-) -> Builtin {
-    Builtin {
+) -> Spawning {
+    Spawning {
         module,
         name,
         places,
@@ -75,22 +53,22 @@ const fn builtin(
     }
 }
 
-const BUILTINS: [Builtin; 6] = [
-    builtin("_posixsubprocess", "fork_exec", Some((1, 0))),
-    builtin("posix", "posix_spawn", Some((0, 1))),
-    Builtin {
+const BUILTINS: [Spawning; 6] = [
+    spawning("_posixsubprocess", "fork_exec", Some((1, 0))),
+    spawning("posix", "posix_spawn", Some((0, 1))),
+    Spawning {
         by_name: true,
-        ..builtin("posix", "posix_spawnp", Some((0, 1)))
+        ..spawning("posix", "posix_spawnp", Some((0, 1)))
     },
-    Builtin {
+    Spawning {
         replaces: true,
-        ..builtin("posix", "execv", Some((0, 1)))
+        ..spawning("posix", "execv", Some((0, 1)))
     },
-    Builtin {
+    Spawning {
         replaces: true,
-        ..builtin("posix", "execve", Some((0, 1)))
+        ..spawning("posix", "execve", Some((0, 1)))
     },
-    builtin("posix", "_exit", None),
+    spawning("posix", "_exit", None),
 ];
 
 static ORIGINALS: [OnceLock<Function>; 6] = [const { OnceLock::new() }; 6];
@@ -116,49 +94,28 @@ pub fn watch(py: Python<'_>, spawn: Box<dyn Spawn>) -> PyResult<()> {
 
 fn place<const WHICH: usize>(py: Python<'_>) -> PyResult<()> {
     let builtin = &BUILTINS[WHICH];
-    let Some(function) = modules::builtin(py, builtin.module)?.getattr_opt(builtin.name)? else {
+    match modules::builtin(py, builtin.module)?.getattr_opt(builtin.name)? {
+        Some(function) => builtin::place::<Spawns<WHICH>>(&function),
         // posix_spawn is not there on every system.
-        return Ok(());
-    };
-    // SAFETY: an exact builtin function has the layout of PyCFunctionObject; its definition is static and writable data of the
-    // module's. The flags say which member of the union is valid; the definition's function is read at each call
-    // (`Objects/methodobject.c`, 3.11-3.15).
-    unsafe {
-        if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {
-            return Ok(());
-        }
-        let definition = (*function.as_ptr().cast::<ffi::PyCFunctionObject>()).m_ml;
-        let method = (*definition).ml_meth;
-        const KEYWORDS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
-        let (original, ours) = match (*definition).ml_flags {
-            ffi::METH_VARARGS => (
-                Function::Arguments(method.PyCFunction),
-                ffi::PyMethodDefPointer {
-                    PyCFunction: arguments::<WHICH>,
-                },
-            ),
-            ffi::METH_FASTCALL => (
-                Function::Fast(method.PyCFunctionFast),
-                ffi::PyMethodDefPointer {
-                    PyCFunctionFast: fast::<WHICH>,
-                },
-            ),
-            KEYWORDS => (
-                Function::FastWithKeywords(method.PyCFunctionFastWithKeywords),
-                ffi::PyMethodDefPointer {
-                    PyCFunctionFastWithKeywords: fast_with_keywords::<WHICH>,
-                },
-            ),
-            _ => return Err(lost()),
-        };
-        ORIGINALS[WHICH].get_or_init(|| original);
-        (*definition).ml_meth = ours;
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn lost() -> pyo3::PyErr {
-    PySystemError::new_err("debugop does not know this interpreter's functions that start programs")
+/// `BUILTINS[WHICH]`, watched.
+struct Spawns<const WHICH: usize>;
+
+impl<const WHICH: usize> Watched for Spawns<WHICH> {
+    fn original() -> &'static OnceLock<Function> {
+        &ORIGINALS[WHICH]
+    }
+
+    fn look<'py>(py: Python<'py>, arguments: &mut Arguments<'py>) -> PyResult<()> {
+        let replaced = replaced(py, WHICH, |place| arguments.positional(place).cloned())?;
+        if let Some((place, command)) = replaced {
+            arguments.set(place, command);
+        }
+        Ok(())
+    }
 }
 
 /// The command line to put in the place of an argument, and which argument; `None` if everything stays.
@@ -170,9 +127,6 @@ fn replaced<'py>(
     let (builtin, Some(asked)) = (&BUILTINS[which], ASKED.get()) else {
         return Ok(None);
     };
-    if !is_main(py) {
-        return Ok(None);
-    }
     let Some((executable, command)) = builtin.places else {
         asked.ends(py);
         return Ok(None);
@@ -231,145 +185,4 @@ fn words<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>) -> Option<Vec<OsSt
             item.extract().ok()
         })
         .collect()
-}
-
-/// The arguments with the command line replaced, and what keeps it alive. With `Err` an exception is set.
-fn prepared<'py>(
-    py: Python<'py>,
-    which: usize,
-    given: &[*mut ffi::PyObject],
-) -> Result<(Vec<*mut ffi::PyObject>, Option<Bound<'py, PyAny>>), ()> {
-    let argument = |index: usize| {
-        let argument = *given.get(index)?;
-        // SAFETY: an argument is alive during the call.
-        Some(unsafe { Bound::from_borrowed_ptr(py, argument) })
-    };
-    let outcome = catch_unwind(AssertUnwindSafe(|| replaced(py, which, argument)));
-    let mut all = given.to_vec();
-    match outcome.unwrap_or_else(|_| Err(lost())) {
-        Ok(None) => Ok((all, None)),
-        Ok(Some((index, made))) => {
-            all[index] = made.as_ptr();
-            Ok((all, Some(made)))
-        }
-        Err(error) => {
-            error.restore(py);
-            Err(())
-        }
-    }
-}
-
-/// # Safety
-/// Called by CPython as a `METH_VARARGS` function.
-unsafe extern "C" fn arguments<const WHICH: usize>(
-    module: *mut ffi::PyObject,
-    args: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached and `args` is a tuple, by CPython's calling convention.
-    let (py, args) = unsafe {
-        let py = Python::assume_attached();
-        (
-            py,
-            Bound::from_borrowed_ptr(py, args).cast_into_unchecked::<PyTuple>(),
-        )
-    };
-    let given: Vec<_> = args.iter_borrowed().map(pyo3::Borrowed::as_ptr).collect();
-    let Ok((all, kept)) = prepared(py, WHICH, &given) else {
-        return std::ptr::null_mut();
-    };
-    let Some(Function::Arguments(original)) = ORIGINALS[WHICH].get() else {
-        lost().restore(py);
-        return std::ptr::null_mut();
-    };
-    let args = if kept.is_some() {
-        // SAFETY: the arguments are alive: `args` and `kept` hold them.
-        let all = all
-            .into_iter()
-            .map(|one| unsafe { Bound::from_borrowed_ptr(py, one) });
-        match PyTuple::new(py, all.collect::<Vec<_>>()) {
-            Ok(args) => args,
-            Err(error) => {
-                error.restore(py);
-                return std::ptr::null_mut();
-            }
-        }
-    } else {
-        args
-    };
-    // SAFETY: CPython's own function with arguments of the kinds that it expects.
-    unsafe { original(module, args.as_ptr()) }
-}
-
-/// # Safety
-/// Called by CPython as a `METH_FASTCALL` function.
-unsafe extern "C" fn fast<const WHICH: usize>(
-    module: *mut ffi::PyObject,
-    args: *mut *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached and there are `count` arguments, by CPython's calling convention.
-    let (py, given) = unsafe { (Python::assume_attached(), slice(args, count)) };
-    let Ok((mut all, _kept)) = prepared(py, WHICH, given) else {
-        return std::ptr::null_mut();
-    };
-    match ORIGINALS[WHICH].get() {
-        // SAFETY: CPython's own function with arguments of the kinds that it expects, which `_kept` and the caller keep alive.
-        Some(Function::Fast(original)) => unsafe {
-            original(module, all.as_mut_ptr(), all.len().cast_signed())
-        },
-        _ => {
-            lost().restore(py);
-            std::ptr::null_mut()
-        }
-    }
-}
-
-/// # Safety
-/// Called by CPython as a `METH_FASTCALL | METH_KEYWORDS` function.
-unsafe extern "C" fn fast_with_keywords<const WHICH: usize>(
-    module: *mut ffi::PyObject,
-    args: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keywords: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached and there are `count` arguments followed by the keywords' values, by CPython's calling
-    // convention.
-    let (py, positional, given) = unsafe {
-        let py = Python::assume_attached();
-        let positional = ffi::PyVectorcall_NARGS(count.cast_unsigned());
-        let named = if keywords.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(keywords)
-        };
-        (py, positional, slice(args.cast_mut(), positional + named))
-    };
-    // What is passed by name stays.
-    let Ok((mut all, _kept)) = prepared(py, WHICH, &given[..positional.cast_unsigned()]) else {
-        return std::ptr::null_mut();
-    };
-    all.extend_from_slice(&given[positional.cast_unsigned()..]);
-    match ORIGINALS[WHICH].get() {
-        // SAFETY: as in `fast`.
-        Some(Function::FastWithKeywords(original)) => unsafe {
-            original(module, all.as_ptr(), positional, keywords)
-        },
-        _ => {
-            lost().restore(py);
-            std::ptr::null_mut()
-        }
-    }
-}
-
-/// # Safety
-/// `args` are `count` pointers that live as long as the call; it may be NULL if there are none.
-unsafe fn slice<'a>(
-    args: *mut *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-) -> &'a [*mut ffi::PyObject] {
-    if count == 0 {
-        return &[];
-    }
-    // SAFETY: by the contract above.
-    unsafe { std::slice::from_raw_parts(args, count.cast_unsigned()) }
 }

@@ -398,7 +398,7 @@ impl Tracer {
         if !self.attach(py, code) {
             return Ok(());
         }
-        for (refused, reason) in code.refused(py)? {
+        for (refused, reason) in code.refused(py) {
             self.tell_left_out(&refused, &reason)?;
         }
         let kept = (Arc::clone(code), copy.clone().unbind());

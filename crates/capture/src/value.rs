@@ -3,6 +3,8 @@
 //! Objects of exact built-in types are read by C functions that only read memory. Everything else is its type's name and
 //! its identity: no `__repr__`, `__getattr__`, property or descriptor of the program's is called.
 
+use std::borrow::Cow;
+
 use debugop_value::{BigInt, Bytes, Exception, Items, Pairs, Text, Value};
 use pyo3::exceptions::PyBaseException;
 use pyo3::sync::PyOnceLock;
@@ -247,7 +249,19 @@ fn push_points(
 
 /// A whole string; surrogates become replacement characters.
 pub(crate) fn string(text: &Bound<'_, PyString>) -> String {
-    String::from_utf8_lossy(head_of(text, usize::MAX).as_wtf8()).into_owned()
+    lossy(text).into_owned()
+}
+
+/// The same, without a copy where it is ASCII.
+pub(crate) fn lossy<'a>(text: &'a Bound<'_, PyString>) -> Cow<'a, str> {
+    // SAFETY: strings are immutable, and the object is held as long as what is returned.
+    if let Ok(PyStringData::Ucs1(units)) = unsafe { text.data() }
+        && units.is_ascii()
+        && let Ok(text) = str::from_utf8(units)
+    {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(String::from_utf8_lossy(head_of(text, usize::MAX).as_wtf8()).into_owned())
 }
 
 fn container(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {

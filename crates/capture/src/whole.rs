@@ -16,9 +16,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_filter::CodeFilter;
-use pyo3::types::{PyAnyMethods, PyCode, PyFunction};
+use pyo3::types::{PyBytesMethods, PyCode, PyFunction, PyTupleMethods};
 use pyo3::{Bound, Py, PyResult, Python, ffi};
 
+use crate::code_object;
 use crate::engine;
 use crate::extra;
 use crate::function;
@@ -34,7 +35,6 @@ pub(crate) mod events;
 mod roots;
 mod setter;
 mod shown;
-mod table;
 #[cfg(Py_3_12)]
 mod watcher;
 
@@ -89,7 +89,7 @@ const RECENT_LIMIT: usize = 1 << 17;
 
 /// How much memory a probed copy takes, in probed instructions of about 150 bytes: its own, and as many as the rest takes.
 fn weight(code: &ProbedCode) -> usize {
-    code.analysis().instructions().len() + 32
+    code.length() + 32
 }
 
 /// From now on the program is shown originals in place of copies: there is going to be one.
@@ -209,13 +209,11 @@ fn attach(py: Python<'_>, code: &Arc<ProbedCode>) {
 ///
 /// `PyFrame_New` makes a function of such code, and then lets the frame point into the code that it was given. If the function had
 /// another one by then, the frame's instruction would be anywhere.
-fn is_placeholder(code: &Bound<'_, PyCode>) -> PyResult<bool> {
+fn is_placeholder(code: &Bound<'_, PyCode>) -> bool {
     /// `PY_CODE_LOCATION_INFO_NO_COLUMNS` in the head of an entry of the location table.
     const ONE_LINE: u8 = 0x80 | 13 << 3;
-    let consts = code.getattr("co_consts")?;
-    let lines = code.getattr("co_linetable")?;
-    let lines: &[u8] = lines.extract()?;
-    Ok(consts.len()? == 0 && matches!(lines, [head, 0] if head & 0xf8 == ONE_LINE))
+    code_object::consts(code).is_empty()
+        && matches!(code_object::lines(code).as_bytes(), [head, 0] if head & 0xf8 == ONE_LINE)
 }
 
 /// The probed copy that is to run in place of `code` in the module `module`; `None` if nobody wants it, if it is one already, or
@@ -246,7 +244,7 @@ pub(crate) fn replacement<'py>(
     let Some(members) = MEMBERS.cloned(py) else {
         return Ok(None);
     };
-    if is_placeholder(code)? {
+    if is_placeholder(code) {
         extra::with(code, |extra| extra.unwanted.set(py, generation))?;
         return Ok(None);
     }
@@ -281,7 +279,7 @@ pub(crate) fn replacement<'py>(
 /// [`attach`] for `code` and what is nested in it; whoever wants what is nested and left as it is is told.
 fn attach_all(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     attach(py, code);
-    for (refused, reason) in code.refused(py)? {
+    for (refused, reason) in code.refused(py) {
         for member in MEMBERS.cloned(py).iter().flat_map(|members| members.iter()) {
             if member.wants(&refused, code.names().module) {
                 member.tracer.tell_left_out(&refused, &reason)?;

@@ -1,9 +1,12 @@
 //! The debugop command line: one file a command. No Python, no unsafe.
 //!
-//! [`parse`] turns arguments into a [`Command`] for the host to carry out, or into text for it to print. Nothing here
-//! prints, exits, or touches the program that is to be run.
+//! [`parse`] turns arguments into a [`Command`] for the host to carry out, or into text for it to print. Commands that
+//! need no program carry themselves out and give an [`Answer`]. Nothing here prints, exits, or touches the program that
+//! is to be run.
 
 mod completions;
+mod info;
+mod pack;
 mod program;
 mod python_command;
 mod record;
@@ -16,6 +19,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
 pub use debugop_filter::{Pattern, PatternError};
+pub use info::InfoOptions;
+pub use pack::PackOptions;
 pub use python_command::under_debugop;
 pub use record::{RecordLimits, RecordOptions};
 pub use run::{Color, Engine, Format, RunOptions, Target};
@@ -47,6 +52,40 @@ pub enum Command {
     Record(Box<RecordOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
+    /// `debugop info`: show what a recording is of.
+    Info(InfoOptions),
+    /// `debugop pack`: make a recording smaller.
+    Pack(PackOptions),
+}
+
+/// What a command has to say that needs no program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Complete lines.
+    pub text: String,
+    /// Whether it goes to stderr: it is an error.
+    pub to_stderr: bool,
+    /// Exit status: 0, or 1 for an error.
+    pub status: u8,
+}
+
+impl Answer {
+    fn text(text: String) -> Self {
+        Answer {
+            text,
+            to_stderr: false,
+            status: 0,
+        }
+    }
+
+    /// An error about a file, and what helps with it.
+    fn error(path: &std::path::Path, error: &dyn std::error::Error, advice: &str) -> Self {
+        Answer {
+            text: format!("debugop: {}: {error}{advice}\n", info::shown(path)),
+            to_stderr: true,
+            status: 1,
+        }
+    }
 }
 
 #[derive(Debug, Parser)]
@@ -69,6 +108,8 @@ enum Subcommands {
     Run(Box<run::RunArguments>),
     Record(Box<record::RecordArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
+    Info(info::InfoArguments),
+    Pack(pack::PackArguments),
     Completions(completions::CompletionsArguments),
 }
 
@@ -119,6 +160,8 @@ fn parse_for(
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),
             Err(error) => refused(&about("selfcheck", error, &mut command), color),
         },
+        Subcommands::Info(info) => Outcome::Command(Command::Info(info.into_options())),
+        Subcommands::Pack(pack) => Outcome::Command(Command::Pack(pack.into_options())),
         Subcommands::Completions(completions) => Outcome::Print {
             text: completions.script(&mut command),
             to_stderr: false,

@@ -126,6 +126,8 @@ fn help_teaches() {
     insta::assert_snapshot!("help", printed(&["--help"], 0));
     insta::assert_snapshot!("help_run", printed(&["run", "-h"], 0));
     insta::assert_snapshot!("help_run_long", printed(&["run", "--help"], 0));
+    insta::assert_snapshot!("help_info", printed(&["info", "--help"], 0));
+    insta::assert_snapshot!("help_pack", printed(&["pack", "--help"], 0));
     insta::assert_snapshot!("help_completions", printed(&["completions", "--help"], 0));
 }
 
@@ -172,5 +174,105 @@ proptest::proptest! {
         parse_words(&words);
         let run: Vec<&str> = std::iter::once("run").chain(words).collect();
         parse_words(&run);
+    }
+}
+
+mod recordings {
+    use std::path::Path;
+
+    use debugop_recording::file::{Header, Options, Summary, Writer};
+
+    use super::*;
+
+    fn answer(words: &[&str]) -> Answer {
+        match parse_words(words) {
+            Outcome::Command(Command::Info(options)) => options.answer(),
+            Outcome::Command(Command::Pack(options)) => options.answer(),
+            other => panic!("{words:?} gave {other:?}"),
+        }
+    }
+
+    fn record(path: &Path) -> Writer {
+        let header = Header {
+            debugop: "0.1.0".into(),
+            platform: "Linux".into(),
+            command: vec!["python".into(), "a\x1b[31m.py".into()],
+            directory: "/home".into(),
+            pid: 7,
+            ..Header::default()
+        };
+        let mut writer = Writer::create(path, &header, &Options::default()).expect("created");
+        writer.try_next(0).expect("no failure");
+        let slot = writer.slot().expect("just made");
+        slot.bytes_mut()[..3000].fill(7);
+        slot.commit(3000);
+        writer
+    }
+
+    #[test]
+    fn what_a_recording_is_of_is_shown_and_it_is_packed_in_place() {
+        let name = format!("debugop-cli-{}.debugop", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = path.to_str().expect("UTF-8");
+        let summary = Summary {
+            duration: 1_500_000_000,
+            steps: Some(1234),
+            exit_status: Some(1),
+            ..Summary::default()
+        };
+        record(&path).finish(&summary).expect("finished");
+        let Answer { text, status, .. } = answer(&["info", file]);
+        assert_eq!(status, 0, "{text}");
+        let wanted = [
+            "command       python a\\x1b[31m.py\n",
+            "ended         after 1.500 s, exit status 1\n",
+            "steps         1,234\n",
+            "started       1970-01-01 00:00:00 UTC\n",
+        ];
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
+        let json = answer(&["info", "--json", file]).text;
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["steps"], 1234);
+        assert_eq!(json["stream"]["bytes"], 3000);
+        assert_eq!(json["header"]["pid"], 7);
+
+        let packed = answer(&["pack", file]);
+        assert_eq!(packed.status, 0, "{packed:?}");
+        assert_eq!(answer(&["info", file]).status, 0);
+
+        let other = format!("{file}.recovered");
+        let recovered = answer(&["info", file, "--recover", &other]);
+        assert!(
+            recovered
+                .text
+                .contains("1 chunks recovered, 1 of them of the stream"),
+            "{recovered:?}"
+        );
+        for path in [file, &other] {
+            std::fs::remove_file(path).expect("there");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_recording_is_said() {
+        let name = format!("debugop-cli-{}.wrong", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = path.to_str().expect("UTF-8");
+        let refused = |words: &[&str], wanted: &str| {
+            let answer = answer(words);
+            assert_eq!((answer.to_stderr, answer.status), (true, 1));
+            assert!(answer.text.contains(wanted), "{}", answer.text);
+        };
+        refused(&["info", file], "cannot open the recording: No such file");
+        std::fs::write(&path, "no").expect("written");
+        refused(&["info", file], "not a debugop recording");
+        refused(&["pack", file], "not a debugop recording");
+        drop(record(&path));
+        refused(&["pack", file], "still being written");
+        std::fs::remove_file(format!("{file}.tail")).expect("there");
+        refused(&["info", file], "--recover OUT");
+        std::fs::remove_file(&path).expect("there");
     }
 }

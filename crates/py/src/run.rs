@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
-use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
+use debugop_cli::{Answer, Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
@@ -79,6 +79,8 @@ pub(crate) fn parse_command_line<'py>(
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
+        Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
         Outcome::Print {
             text,
             to_stderr,
@@ -88,6 +90,17 @@ pub(crate) fn parse_command_line<'py>(
             "this command is not known here",
         )),
     }
+}
+
+/// Carries out a command that needs no Python: (text, to_stderr, status).
+fn answer<'py>(
+    py: Python<'py>,
+    carry_out: impl FnOnce() -> Answer + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let answer = py.detach(carry_out);
+    Ok((answer.text, answer.to_stderr, answer.status)
+        .into_pyobject(py)?
+        .into_any())
 }
 
 /// A parsed `debugop selfcheck`.

@@ -127,6 +127,7 @@ fn object<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py, PyAny>> {
         Data::Slice(bounds) => py
             .get_type::<PySlice>()
             .call1(PyTuple::new(py, parts(bounds)?)?)?,
+        Data::Unknown(reason) => return lost(format!("this value is unknown: {reason}")),
         Data::Deeper => return lost("this value was too deep in a container to be captured"),
         other => {
             return lost(format!(
@@ -166,7 +167,8 @@ fn type_name(data: &Data) -> &str {
         Data::Code { .. } => "code",
         Data::Cell { .. } => "cell",
         Data::Exception(exception) => &exception.type_name,
-        Data::Object { type_name, .. } => type_name,
+        Data::Object { type_name, .. } | Data::Instance { type_name, .. } => type_name,
+        Data::Unknown(_) => "unknown",
         _ => "object",
     }
 }
@@ -176,7 +178,10 @@ fn identity(data: &Data) -> Option<u64> {
         Data::List(items) | Data::Tuple(items) | Data::Set(items) | Data::FrozenSet(items) => {
             Some(items.id)
         }
-        Data::Dict(pairs) => Some(pairs.id),
+        Data::Dict(pairs)
+        | Data::Instance {
+            attributes: pairs, ..
+        } => Some(pairs.id),
         Data::Exception(exception) => Some(exception.id),
         Data::Function { id, .. }
         | Data::Builtin { id, .. }

@@ -42,19 +42,18 @@ fn write(criterion: &mut Criterion) {
         black_box((encoder, index));
     });
     token("small int", &|encoder, index| {
-        encoder.int((index & 63).cast_signed())
+        encoder.int((index & 63).cast_signed());
     });
     token("int of 1 byte", &|encoder, index| {
-        encoder.int((index & 63).cast_signed() - 64)
+        encoder.int((index & 63).cast_signed() - 64);
     });
     token("int of 3 bytes", &|encoder, index| {
-        encoder.int((index + 100_000).cast_signed())
+        encoder.int((index + 100_000).cast_signed());
     });
     token("int of 9 bytes", &|encoder, index| {
-        encoder.int(i64::MAX - index.cast_signed())
+        encoder.int(i64::MAX - index.cast_signed());
     });
     token("float", &|encoder, index| encoder.float(index));
-    drop(token);
 
     group.bench_function("recent object", |bencher| {
         let mut recent = RecentObjects::new(ObjectId(0));

@@ -11,7 +11,7 @@
 //!
 //! The last record of a chunk may lack its body: prefixes only, for what happened after the last site. Which bytes mean
 //! what stands in [`tag`]; [`Encoder`] writes them without allocating, [`Decoder`] reads them, whatever they are. Both
-//! mirror a [`Predictor`] and the [`RecentObjects`].
+//! mirror a [`Predictor`], the [`RecentObjects`] and the [`Strides`].
 
 pub mod tag;
 
@@ -22,6 +22,7 @@ mod error;
 mod predictor;
 mod recent;
 mod record;
+mod strides;
 mod transcript;
 
 pub use contents::{Arguments, Contents, Definition, Items, Kind, Pairs, Type};
@@ -34,6 +35,7 @@ pub use record::{
     BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Reason, Record,
     SiteNumber, Thread, ThreadNumber, Value,
 };
+pub use strides::Strides;
 pub use transcript::{Numbers, Transcript};
 
 /// How deep definitions may lie inside each other's contents: a `DEF` inside the contents of a `DEF` is at depth 1.

@@ -88,7 +88,7 @@ fn contents(number: u64, length: usize) -> Vec<u8> {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (state >> 32) as u8 & if number % 2 == 0 { 255 } else { 3 }
+            (state >> 32) as u8 & if number.is_multiple_of(2) { 255 } else { 3 }
         })
         .collect();
     contents[..8].copy_from_slice(&number.to_le_bytes());
@@ -276,6 +276,25 @@ fn a_ring_keeps_the_newest_chunks() {
     check_stream(&reader, 1000 - finished.chunks..1000, 4000);
     let kept: u64 = reader.chunks().map(|chunk| chunk.stored).sum();
     assert!((50_000 - 4096..80_000).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_writer_that_pauses_goes_on() {
+    let directory = Directory::new("paused");
+    let path = directory.file("a.debugop");
+    let mut writer = begin(&path, 3, 4000);
+    for number in 3..40 {
+        writer.pause();
+        if number % 2 == 0 {
+            writer.pause();
+        }
+        add_chunk(&mut writer, number, 4000);
+    }
+    writer.pause();
+    check_stream(&read_all(&path).expect("intact"), 0..40, 4000);
+    let finished = writer.finish(&Summary::default()).expect("finished");
+    assert_eq!(finished.chunks, 40);
+    check_stream(&read_all(&path).expect("intact"), 0..40, 4000);
 }
 
 #[test]

@@ -96,12 +96,12 @@ fn write_until_killed(path: &Path) -> Result<(), debugop_recording::file::Error>
 /// Not a test: what the tests below run in a process of its own.
 #[test]
 fn child() {
-    if let Some(path) = std::env::var_os(PATH) {
-        if let Err(error) = write_until_killed(path.as_ref()) {
-            println!("error: {error}");
-            // As if killed: what is in the tail stays there.
-            std::process::exit(3);
-        }
+    if let Some(path) = std::env::var_os(PATH)
+        && let Err(error) = write_until_killed(path.as_ref())
+    {
+        writeln!(std::io::stdout(), "error: {error}").expect("somebody reads");
+        // As if killed: what is in the tail stays there.
+        std::process::exit(3);
     }
 }
 

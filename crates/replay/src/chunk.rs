@@ -63,9 +63,8 @@ struct Entry {
     offset: u32,
     site: Option<SiteNumber>,
     thread: ThreadNumber,
-    /// Where its prefixes, objects and values end.
+    /// Where its prefixes and values end.
     prefixes: u32,
-    objects: u32,
     values: u32,
 }
 
@@ -76,7 +75,6 @@ pub(crate) struct RecordRef {
     pub(crate) site: Option<SiteNumber>,
     pub(crate) thread: ThreadNumber,
     pub(crate) prefixes: Range<usize>,
-    pub(crate) objects: Range<usize>,
     pub(crate) values: Range<usize>,
 }
 
@@ -120,7 +118,6 @@ impl Chunk {
             site: None,
             thread: chunk.keyframe.current,
             prefixes: 0,
-            objects: chunk.objects.len() as u32,
             values: 0,
         });
         let mut record = Record::default();
@@ -148,7 +145,6 @@ impl Chunk {
             site: record.site,
             thread: record.thread,
             prefixes: self.prefixes.len() as u32,
-            objects: self.objects.len() as u32,
             values: self.values.len() as u32,
         });
     }
@@ -177,11 +173,6 @@ impl Chunk {
         })
     }
 
-    /// Number of records.
-    pub(crate) fn len(&self) -> usize {
-        self.records.len() - 1
-    }
-
     pub(crate) fn record(&self, index: usize) -> Option<RecordRef> {
         let (before, entry) = (self.records.get(index)?, self.records.get(index + 1)?);
         Some(RecordRef {
@@ -189,7 +180,6 @@ impl Chunk {
             site: entry.site,
             thread: entry.thread,
             prefixes: before.prefixes as usize..entry.prefixes as usize,
-            objects: before.objects as usize..entry.objects as usize,
             values: before.values as usize..entry.values as usize,
         })
     }

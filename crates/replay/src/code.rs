@@ -114,6 +114,34 @@ impl Code {
         self.locals
     }
 
+    /// `co_consts` as values; those that only hand-made code has, by their type.
+    pub fn constants(&self) -> Vec<debugop_value::Value> {
+        let constants = self.data.constants.iter();
+        constants.map(crate::describe::constant).collect()
+    }
+
+    /// `co_qualname`.
+    pub fn qualname(&self) -> String {
+        crate::describe::name(&self.data.qualname)
+    }
+
+    /// `co_filename`.
+    pub fn filename(&self) -> String {
+        crate::describe::name(&self.data.filename)
+    }
+
+    /// The name of a slot of localsplus.
+    pub fn local_name(&self, slot: u32) -> Option<String> {
+        let local = self.data.locals.get(slot as usize)?;
+        Some(crate::describe::name(&local.name))
+    }
+
+    /// Whether a slot of localsplus holds a cell while the code runs.
+    pub fn holds_cell(&self, slot: u32) -> bool {
+        let local = self.data.locals.get(slot as usize);
+        local.is_some_and(|local| local.kind.is_cell() || local.kind.is_free())
+    }
+
     /// Its instructions.
     pub fn analysis(&self) -> &Analysis {
         &self.analysis

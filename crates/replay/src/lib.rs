@@ -8,8 +8,11 @@
 
 mod chunk;
 mod code;
+mod describe;
 mod error;
 mod machine;
+mod moment;
+pub mod query;
 mod recording;
 pub mod segment;
 mod state;
@@ -19,7 +22,8 @@ pub mod witness;
 pub use chunk::Chunk;
 pub use code::{Code, Codes, locals};
 pub use error::{Error, ErrorKind};
-pub use machine::{Machine, Step};
+pub use machine::{Machine, Step, Unwound};
+pub use moment::Moment;
 pub use recording::{Cursor, OpenError, Recording};
 pub use state::{Frame, Object, State, Thread};
 pub use value::Value;

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
-use debugop_recording::file::Constant;
 use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
-use rustc_hash::FxHashMap;
 
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::segment::{From, Op, Segment, Segments, Source, To, call_of, flow};
+use crate::segment::{From, Op, SegmentId, Segments, Source, To, call_of, flow};
 use crate::state::{Frame, State, Thread};
 use crate::value::Value;
 
@@ -44,6 +42,23 @@ pub(crate) struct Checkpoint {
     slots: usize,
 }
 
+/// An exception has left a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unwound {
+    /// The thread.
+    pub thread: ThreadNumber,
+    /// The frame.
+    pub frame: FrameNumber,
+    /// How many frames of the thread lie below it.
+    pub depth: usize,
+    /// The number of its code object.
+    pub code: u32,
+    /// The instruction that raised it.
+    pub at: InstrIdx,
+    /// The exception.
+    pub exception: Value,
+}
+
 /// What follows a way.
 #[derive(Debug, Default)]
 enum After {
@@ -58,7 +73,7 @@ enum After {
 /// A way that is being executed, by the frame on top.
 #[derive(Debug)]
 struct Run {
-    segment: Arc<Segment>,
+    segment: SegmentId,
     /// The next step.
     step: usize,
     /// Operations done.
@@ -80,7 +95,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Machine {
     codes: Arc<Codes>,
-    segments: FxHashMap<u32, Segments>,
+    segments: Segments,
     state: State,
     /// The step that comes next.
     number: u64,
@@ -95,6 +110,8 @@ pub struct Machine {
     slots: usize,
     /// A step has been presented and is still to be executed.
     presented: bool,
+    /// What has left frames since the step before.
+    unwound: Vec<Unwound>,
 }
 
 impl Machine {
@@ -108,12 +125,11 @@ impl Machine {
             site: None,
             thread: chunk.keyframe.current,
             prefixes: 0..0,
-            objects: 0..0,
             values: 0..0,
         };
         let state = State {
-            threads: HashMap::new(),
-            current: chunk.keyframe.current,
+            threads: Vec::new(),
+            current: 0,
             suspended: HashMap::new(),
             cells: HashMap::new(),
             record: 0,
@@ -124,7 +140,7 @@ impl Machine {
         };
         let mut machine = Self {
             codes,
-            segments: FxHashMap::default(),
+            segments: Segments::default(),
             state,
             number: first,
             next_record: 0,
@@ -135,6 +151,7 @@ impl Machine {
             raised: None,
             slots: 0,
             presented: false,
+            unwound: Vec::new(),
         };
         machine.keyframe()?;
         Ok(machine)
@@ -171,6 +188,7 @@ impl Machine {
     /// # Errors
     /// The record that does not fit. The machine stays where it is.
     pub fn next(&mut self) -> Result<Option<Step>, Error> {
+        self.unwound.clear();
         loop {
             if let Some(step) = self.run_to_step() {
                 return Ok(Some(step));
@@ -181,12 +199,19 @@ impl Machine {
         }
     }
 
+    /// The exceptions that have left frames between the step before and the step that [`Machine::next`] has gone to, in order; after its
+    /// `None`, those at the chunk's end.
+    pub fn unwound(&self) -> &[Unwound] {
+        &self.unwound
+    }
+
     /// Executes to the end of the record and returns the number of steps that come next; `None` at the chunk's end. After
     /// [`Machine::next`] the step that it stopped at is executed first.
     ///
     /// # Errors
     /// As [`Machine::next`].
     pub fn skip_record(&mut self) -> Result<Option<u64>, Error> {
+        self.unwound.clear();
         let mut any = false;
         loop {
             any |= self.run.is_some();
@@ -230,6 +255,7 @@ impl Machine {
         self.after = After::Nothing;
         self.raised = None;
         self.presented = false;
+        self.unwound.clear();
     }
 
     /// Index of the record that comes next.
@@ -256,7 +282,7 @@ impl Machine {
         for thread in &chunk.keyframe.threads {
             self.thread(thread)?;
         }
-        self.state.current = chunk.keyframe.current;
+        self.state.switch(chunk.keyframe.current);
         Ok(())
     }
 
@@ -266,12 +292,15 @@ impl Machine {
             frames.push(self.known_frame(frame)?);
         }
         let new = Thread {
+            number: thread.number,
             native: thread.native,
             name: thread.name.clone(),
             below: thread.below,
             frames,
         };
-        self.state.threads.insert(thread.number, new);
+        self.state.switch(thread.number);
+        let current = self.state.current;
+        self.state.threads[current] = new;
         Ok(())
     }
 
@@ -321,9 +350,9 @@ impl Machine {
         code.at_unit(unit).ok_or_else(missing)
     }
 
+    #[inline]
     fn top(&mut self) -> Option<&mut Frame> {
-        let current = self.state.current;
-        self.state.threads.get_mut(&current)?.frames.last_mut()
+        self.state.top()
     }
 
     /// Begins the next record.
@@ -334,11 +363,11 @@ impl Machine {
         self.next_record += 1;
         self.state.record = self.next_record;
         self.state.updated = false;
-        if record.thread != self.state.current {
+        if self.state.thread().map(|thread| thread.0) != Some(record.thread) {
             // Other threads may have changed anything meanwhile.
             self.state.opaque = self.next_record;
         }
-        self.state.current = record.thread;
+        self.state.switch(record.thread);
         self.raised = None;
         self.phase = Phase::Prefix(record.prefixes.start, 0);
         self.record = record;
@@ -416,13 +445,12 @@ impl Machine {
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
                 self.thread(thread)?;
-                self.state.current = thread.number;
             }
             Prefix::ThreadEnd(number) => {
                 // Its frames have come to their end, unless the process ended them.
-                self.state.current = *number;
+                self.state.switch(*number);
                 if self.top().is_none() {
-                    self.state.current = self.record.thread;
+                    self.state.switch(self.record.thread);
                 } else {
                     self.phase = Phase::Prefix(index, 0);
                     if self.pop().is_err() {
@@ -459,7 +487,7 @@ impl Machine {
 
     fn popped(&mut self) {
         let current = self.state.current;
-        let Some(thread) = self.state.threads.get_mut(&current) else {
+        let Some(thread) = self.state.threads.get_mut(current) else {
             return;
         };
         let Some(mut frame) = thread.frames.pop() else {
@@ -478,10 +506,10 @@ impl Machine {
     }
 
     fn push(&mut self, frame: Frame) {
-        let current = self.state.current;
         self.state.suspended.remove(&frame.number);
-        let thread = self.state.threads.entry(current).or_default();
-        thread.frames.push(frame);
+        self.state.switch(self.record.thread);
+        let current = self.state.current;
+        self.state.threads[current].frames.push(frame);
     }
 
     /// The recorded frame on top is in the middle of an instruction.
@@ -558,19 +586,20 @@ impl Machine {
         let Some(site) = self.record.site else {
             return Ok(());
         };
-        let found = self.codes.site(site);
-        let no_frame = self.error(ErrorKind::NoFrame(site.0));
-        let (code, index, kind) = match found {
-            Some((code, index, planned)) => (code, index, planned.kind),
-            None => return Err(no_frame),
-        };
         let raised = self.raised;
-        let Some(frame) = self.top() else {
-            return Err(no_frame);
+        let Some(frame) = self.state.top() else {
+            return Err(self.error(ErrorKind::NoFrame(site.0)));
         };
-        if frame.code != code {
+        let index = site.0.wrapping_sub(frame.object.data().site_base);
+        let Some(kind) = frame
+            .object
+            .plan()
+            .sites
+            .get(index as usize)
+            .map(|site| site.kind)
+        else {
             return Err(self.error(ErrorKind::ForeignSite(site.0)));
-        }
+        };
         match raised {
             _ if frame.from == From::Fired(index) => {
                 frame.from = From::Site(index);
@@ -627,9 +656,9 @@ impl Machine {
     }
 
     fn handled(&mut self, site: u32) {
-        let current = self.state.current;
         let number = self.record.site.unwrap_or_default();
-        let Some(thread) = self.state.threads.get_mut(&current) else {
+        let current = self.state.current;
+        let Some(thread) = self.state.threads.get_mut(current) else {
             return;
         };
         let Some(mut frame) = thread.frames.pop() else {
@@ -638,32 +667,41 @@ impl Machine {
         self.capture(number, &mut frame);
         frame.from = From::Site(site);
         frame.done = None;
-        if let Some(thread) = self.state.threads.get_mut(&current) {
-            thread.frames.push(frame);
+        let planned = frame.object.plan().sites.get(site as usize);
+        if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
+            let exception = self.record.values.clone().next_back();
+            let exception = exception.and_then(|index| self.state.chunk.value(index));
+            let thread = &self.state.threads[current];
+            self.unwound.push(Unwound {
+                thread: thread.number,
+                frame: frame.number,
+                depth: thread.below as usize + thread.frames.len(),
+                code: frame.code,
+                at: frame.at,
+                exception: exception.map_or(Value::Null, Value::from),
+            });
         }
+        self.state.threads[current].frames.push(frame);
     }
 
     /// The frame on top begins the way to what it does next.
     fn go(&mut self, to: To) -> Result<(), Error> {
-        let Some(frame) = self.top() else {
+        self.segments.make_room();
+        let Some(frame) = self.state.top() else {
             return Ok(());
         };
-        let (code, from, done) = (frame.code, frame.from, frame.done);
-        let object = Arc::clone(&frame.object);
-        let segments = self
-            .segments
-            .entry(code)
-            .or_insert_with(|| Segments::new(object));
-        let Some(segment) = segments.get(from, done, to).cloned() else {
+        let (from, done) = (frame.from, frame.done);
+        let Some(segment) = self.segments.find(&frame.object, from, done, to) else {
+            let code = frame.code;
             return Err(self.error(ErrorKind::NoWay { code, from, to }));
         };
-        if let Some(frame) = self.top() {
-            match to {
-                To::Site(site) => {
-                    frame.from = From::Site(site);
-                    frame.done = None;
-                }
-                To::In(_) | To::Exit => frame.done = segment.last.or(frame.done),
+        match to {
+            To::Site(site) => {
+                frame.from = From::Site(site);
+                frame.done = None;
+            }
+            To::In(_) | To::Exit => {
+                frame.done = self.segments.get(segment).last.or(done);
             }
         }
         self.run = Some(Run {
@@ -675,30 +713,33 @@ impl Machine {
     }
 
     /// Executes to the next step of the way; `None` at its end.
+    #[inline]
     fn run_to_step(&mut self) -> Option<Step> {
         let mut run = self.run.take()?;
-        if std::mem::take(&mut self.presented) {
-            let end = run.segment.steps[run.step].end as usize;
-            self.execute(&run.segment, run.done..end);
-            run.done = end;
+        let segment = self.segments.get(run.segment);
+        let end = if self.presented {
+            self.presented = false;
             run.step += 1;
-            self.state.updated = true;
-        } else if run.done == 0 {
-            let begin = run.segment.begin as usize;
-            self.execute(&run.segment, 0..begin);
-            run.done = begin;
-        }
-        let Some(step) = run.segment.steps.get(run.step).copied() else {
-            self.execute(&run.segment, run.done..run.segment.ops.len());
-            self.rest(&run.segment);
+            let number = run.step - 1;
+            segment.steps.get(number).map_or(0, |step| step.end) as usize
+        } else {
+            segment.begin as usize
+        };
+        let next = segment.steps.get(run.step).copied();
+        self.execute(run.segment, run.done, end);
+        self.state.updated |= run.step > 0;
+        run.done = end;
+        let Some(step) = next else {
+            self.execute(run.segment, run.done, usize::MAX);
+            self.rest(run.segment);
             return None;
         };
         self.presented = true;
         self.run = Some(run);
         let number = self.number;
         self.number += 1;
-        let thread = self.state.current;
-        let frame = self.top()?;
+        let thread = self.record.thread;
+        let frame = self.state.top()?;
         frame.at = step.at;
         Some(Step {
             number,
@@ -710,48 +751,54 @@ impl Machine {
     }
 
     /// Executes the rest of the way.
+    #[inline]
     fn run_to_end(&mut self) {
         let Some(run) = self.run.take() else { return };
         let first = run.step + usize::from(std::mem::take(&mut self.presented));
-        let steps = run.segment.steps.len();
-        self.execute(&run.segment, run.done..run.segment.ops.len());
+        let segment = self.segments.get(run.segment);
+        let (steps, last) = (segment.steps.len(), segment.steps.last().copied());
+        self.execute(run.segment, run.done, usize::MAX);
         self.number += (steps - first.min(steps)) as u64;
-        if let (Some(step), Some(frame)) = (run.segment.steps.last(), self.top()) {
+        if let (Some(step), Some(frame)) = (last, self.state.top()) {
             frame.at = step.at;
         }
-        self.rest(&run.segment);
+        self.state.updated |= steps > 0;
+        self.rest(run.segment);
     }
 
     /// The frame has come to the end of a way.
-    fn rest(&mut self, segment: &Segment) {
-        if let (Some(at), Some(frame)) = (segment.next, self.top()) {
+    #[inline]
+    fn rest(&mut self, segment: SegmentId) {
+        if let (Some(at), Some(frame)) = (self.segments.get(segment).next, self.state.top()) {
             frame.at = at;
         }
-        if matches!(self.phase, Phase::End) {
-            self.state.updated = true;
-        }
+        self.state.updated |= matches!(self.phase, Phase::End);
     }
 
-    fn execute(&mut self, segment: &Segment, ops: std::ops::Range<usize>) {
+    /// Executes operations of a way.
+    #[inline]
+    fn execute(&mut self, segment: SegmentId, from: usize, to: usize) {
+        let segment = self.segments.get(segment);
         if segment.opaque {
             self.state.opaque = self.next_record;
         }
-        let current = self.state.current;
         let values = self.record.values.start;
         let State {
             threads,
+            current,
             cells,
             chunk,
             record,
             ..
         } = &mut self.state;
         let Some(frame) = threads
-            .get_mut(&current)
+            .get_mut(*current)
             .and_then(|thread| thread.frames.last_mut())
         else {
             return;
         };
-        for op in segment.ops.get(ops).unwrap_or_default() {
+        let to = to.min(segment.ops.len());
+        for op in segment.ops.get(from..to).unwrap_or_default() {
             match *op {
                 Op::Set(slot, source) => {
                     let value = read(frame, chunk, values, source);
@@ -784,21 +831,10 @@ fn read(frame: &Frame, chunk: &Chunk, values: usize, source: Source) -> Value {
         Source::Null => Value::Null,
         Source::Bool(bool) => Value::Bool(bool),
         Source::Pending => Value::Pending,
-        Source::Constant(index) => constant(frame, index),
+        Source::Constant(index) => frame.constant(index),
         Source::Next(slot) => match frame.get(slot) {
             Value::Tagged(index) => Value::Tagged(index.wrapping_add(1)),
             other => other,
         },
-    }
-}
-
-fn constant(frame: &Frame, index: u32) -> Value {
-    match frame.object.data().constants.get(index as usize) {
-        Some(Constant::None) => Value::None,
-        Some(Constant::Bool(bool)) => Value::Bool(*bool),
-        Some(Constant::Ellipsis) => Value::Ellipsis,
-        Some(Constant::Int(int)) => Value::Int(*int),
-        Some(Constant::Float(bits)) => Value::Float(*bits),
-        _ => Value::Constant(frame.code, index),
     }
 }

@@ -7,9 +7,10 @@ use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
 
 use crate::chunk::Chunk;
-use crate::code::Codes;
+use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Checkpoint, Machine, Step};
+use crate::machine::{Checkpoint, Machine, Step, Unwound};
+use crate::moment::Moment;
 use crate::state::State;
 
 /// Why a recording cannot be read.
@@ -79,6 +80,20 @@ impl Recording {
         &self.codes
     }
 
+    /// The code objects with this qualified name, or with this name at its end: of `method`, also `Class.method`.
+    pub fn functions(&self, name: &str) -> impl Iterator<Item = &Arc<Code>> {
+        self.codes
+            .iter()
+            .filter(move |code| ends_with(&code.qualname(), name, &['.']))
+    }
+
+    /// The code objects of a file: its path as recorded, or the end of it.
+    pub fn code_of_file(&self, file: &str) -> impl Iterator<Item = &Arc<Code>> {
+        self.codes
+            .iter()
+            .filter(move |code| ends_with(&code.filename(), file, &['/', '\\']))
+    }
+
     /// Reads and decodes a chunk.
     ///
     /// # Errors
@@ -146,7 +161,17 @@ impl Recording {
             recording: Arc::clone(self),
             place: None,
             next: 0,
+            unwound: Vec::new(),
         }
+    }
+}
+
+/// Whether a name is `end`, or ends with it after one of the separators.
+fn ends_with(name: &str, end: &str, separators: &[char]) -> bool {
+    match name.strip_suffix(end) {
+        Some("") => true,
+        Some(before) => before.ends_with(separators),
+        None => false,
     }
 }
 
@@ -162,6 +187,7 @@ pub struct Cursor {
     place: Option<InChunk>,
     /// The chunk to go on with, when there is no place.
     next: usize,
+    unwound: Vec<Unwound>,
 }
 
 /// Where a cursor is.
@@ -189,6 +215,19 @@ impl Cursor {
         Some(self.place.as_ref()?.machine.state())
     }
 
+    /// The world before the step that the cursor is at, to keep.
+    pub fn moment(&self) -> Option<Moment> {
+        let place = self.place.as_ref()?;
+        let codes = Arc::clone(&self.recording.codes);
+        Some(Moment::new(place.at?, place.machine.state().clone(), codes))
+    }
+
+    /// The exceptions that have left frames between the step before and the one that [`Cursor::next`] has gone to; at the recording's end,
+    /// those after its last step.
+    pub fn unwound(&self) -> &[Unwound] {
+        &self.unwound
+    }
+
     /// The step that the cursor is at.
     pub fn step(&self) -> Option<Step> {
         self.place.as_ref()?.at
@@ -200,10 +239,13 @@ impl Cursor {
     /// [`OpenError`].
     #[expect(clippy::should_implement_trait, reason = "it borrows and fails")]
     pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
+        self.unwound.clear();
         loop {
             if let Some(place) = &mut self.place {
-                if let Some(step) = place.next()? {
-                    return Ok(Some(step));
+                let step = place.next()?;
+                self.unwound.extend_from_slice(place.machine.unwound());
+                if step.is_some() {
+                    return Ok(step);
                 }
                 self.next = place.index + 1;
             }

@@ -1,7 +1,6 @@
 //! The one way from where a frame is to what it does next, compiled.
 
 use std::fmt;
-use std::sync::Arc;
 
 use debugop_bytecode::{Class, Flow, InstrIdx, Op as Name, Output, Place, Version, effect, nature};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -116,47 +115,95 @@ pub struct Segment {
 /// Key of a compiled way: from where, up to which instruction it has been executed, where to.
 type Key = (From, Option<InstrIdx>, To);
 
-/// The ways of one code object compiled so far.
-#[derive(Debug)]
-pub struct Segments {
-    code: Arc<Code>,
-    compiled: FxHashMap<Key, Arc<Segment>>,
-    /// Operations and steps in `compiled`.
+/// Names a compiled way until [`Segments::make_room`] forgets them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentId(u32);
+
+/// The ways compiled so far.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    all: Vec<Segment>,
+    by_code: Vec<OfCode>,
+    /// Operations and steps in `all`.
     size: usize,
 }
 
-/// Compiled ways of a code object are forgotten beyond this many operations and steps.
-const MOST: usize = 1 << 20;
+/// The ways of one code object.
+#[derive(Debug, Default)]
+struct OfCode {
+    compiled: FxHashMap<Key, SegmentId>,
+    /// From each site the way that was gone last.
+    recent: Vec<Option<(Option<InstrIdx>, To, SegmentId)>>,
+}
+
+/// All compiled ways are forgotten beyond this many operations and steps.
+const MOST: usize = 1 << 22;
 
 impl Segments {
-    /// None yet.
-    pub fn new(code: Arc<Code>) -> Self {
-        Self {
-            code,
-            compiled: FxHashMap::default(),
-            size: 0,
+    /// Forgets everything if it has become too much. Until then identities stay valid.
+    #[inline]
+    pub(crate) fn make_room(&mut self) {
+        if self.size > MOST {
+            *self = Self::default();
         }
     }
 
-    /// The code object.
-    pub fn code(&self) -> &Arc<Code> {
-        &self.code
+    #[inline]
+    pub(crate) fn get(&self, id: SegmentId) -> &Segment {
+        &self.all[id.0 as usize]
     }
 
     /// The way from `from`, of which everything through `done` has been executed already, to `to`. `None` if there is no such way.
-    pub fn get(&mut self, from: From, done: Option<InstrIdx>, to: To) -> Option<&Arc<Segment>> {
-        let key = (from, done, to);
-        // Two look-ups instead of one, which the borrow checker would not let escape.
-        if !self.compiled.contains_key(&key) {
-            let segment = compile(&self.code, from, done, to)?;
-            if self.size > MOST {
-                self.compiled.clear();
-                self.size = 0;
-            }
-            self.size += segment.ops.len() + segment.steps.len() + 8;
-            self.compiled.insert(key, Arc::new(segment));
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        code: &Code,
+        from: From,
+        done: Option<InstrIdx>,
+        to: To,
+    ) -> Option<SegmentId> {
+        if let From::Site(site) = from
+            && let Some(of_code) = self.by_code.get(code.data().number as usize)
+            && let Some(Some((known_done, known_to, id))) = of_code.recent.get(site as usize)
+            && (*known_done, *known_to) == (done, to)
+        {
+            return Some(*id);
         }
-        self.compiled.get(&key)
+        self.find_slowly(code, from, done, to)
+    }
+
+    fn find_slowly(
+        &mut self,
+        code: &Code,
+        from: From,
+        done: Option<InstrIdx>,
+        to: To,
+    ) -> Option<SegmentId> {
+        let number = code.data().number as usize;
+        if self.by_code.len() <= number {
+            self.by_code.resize_with(number + 1, OfCode::default);
+        }
+        let of_code = &mut self.by_code[number];
+        let key = (from, done, to);
+        let id = match of_code.compiled.get(&key) {
+            Some(&id) => id,
+            None => {
+                let segment = compile(code, from, done, to)?;
+                self.size += segment.ops.len() + segment.steps.len() + 16;
+                let id = SegmentId(self.all.len() as u32);
+                self.all.push(segment);
+                of_code.compiled.insert(key, id);
+                id
+            }
+        };
+        if let From::Site(site) = from {
+            let site = site as usize;
+            if of_code.recent.len() <= site {
+                of_code.recent.resize(site + 1, None);
+            }
+            of_code.recent[site] = Some((done, to, id));
+        }
+        Some(id)
     }
 }
 

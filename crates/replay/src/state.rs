@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
+use debugop_recording::file::Constant;
 use debugop_recording::stream::{
     Caller, Contents, Definition, FrameNumber, ObjectId, ThreadNumber, Type,
 };
@@ -60,6 +61,18 @@ impl Frame {
         self.slice(self.object.locals().slots, depth)
     }
 
+    /// A constant of its code object.
+    pub fn constant(&self, index: u32) -> Value {
+        match self.object.data().constants.get(index as usize) {
+            Some(Constant::None) => Value::None,
+            Some(Constant::Bool(bool)) => Value::Bool(*bool),
+            Some(Constant::Ellipsis) => Value::Ellipsis,
+            Some(Constant::Int(int)) => Value::Int(*int),
+            Some(Constant::Float(bits)) => Value::Float(*bits),
+            _ => Value::Constant(self.code, index),
+        }
+    }
+
     /// Slots that were never written are `NULL`.
     fn slice(&self, first: u32, count: u32) -> impl ExactSizeIterator<Item = Value> {
         (first as usize..first as usize + count as usize)
@@ -84,6 +97,7 @@ impl Frame {
 /// A thread with recorded frames.
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
+    pub(crate) number: ThreadNumber,
     pub(crate) native: u64,
     pub(crate) name: Box<[u8]>,
     pub(crate) below: u64,
@@ -116,8 +130,9 @@ impl Thread {
 #[derive(Clone, Debug)]
 pub struct State {
     pub(crate) chunk: Arc<Chunk>,
-    pub(crate) threads: HashMap<ThreadNumber, Thread>,
-    pub(crate) current: ThreadNumber,
+    /// The current one is at `current`, if there is any.
+    pub(crate) threads: Vec<Thread>,
+    pub(crate) current: usize,
     pub(crate) suspended: HashMap<FrameNumber, Frame>,
     /// What cells hold that have been stored to.
     pub(crate) cells: HashMap<ObjectId, (usize, Value)>,
@@ -146,16 +161,38 @@ pub struct Object<'a> {
 }
 
 impl State {
+    /// Makes a thread the current one; a thread that has not been introduced has no frames.
+    pub(crate) fn switch(&mut self, number: ThreadNumber) {
+        if self.threads.get(self.current).map(|thread| thread.number) == Some(number) {
+            return;
+        }
+        let known = self
+            .threads
+            .iter()
+            .position(|thread| thread.number == number);
+        self.current = known.unwrap_or_else(|| {
+            self.threads.push(Thread {
+                number,
+                ..Thread::default()
+            });
+            self.threads.len() - 1
+        });
+    }
+
+    #[inline]
+    pub(crate) fn top(&mut self) -> Option<&mut Frame> {
+        self.threads.get_mut(self.current)?.frames.last_mut()
+    }
+
     /// The thread that runs.
     pub fn thread(&self) -> Option<(ThreadNumber, &Thread)> {
-        Some((self.current, self.threads.get(&self.current)?))
+        let thread = self.threads.get(self.current)?;
+        Some((thread.number, thread))
     }
 
     /// All threads.
     pub fn threads(&self) -> impl Iterator<Item = (ThreadNumber, &Thread)> {
-        self.threads
-            .iter()
-            .map(|(number, thread)| (*number, thread))
+        self.threads.iter().map(|thread| (thread.number, thread))
     }
 
     /// The frame that runs.
@@ -199,6 +236,64 @@ impl State {
             // Other threads may run at any time, unrecorded code of theirs too.
             certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
         })
+    }
+}
+
+impl State {
+    /// An attribute of an object, as far as it was captured.
+    pub fn attribute(&self, id: ObjectId, name: &str) -> Option<Value> {
+        let pairs = match self.object(id)?.contents? {
+            Contents::Pairs(pairs) => pairs,
+            Contents::Exception { attributes, .. } => attributes,
+            _ => return None,
+        };
+        let mut pairs = pairs.pairs.iter();
+        let found = pairs.find(|(known, _)| self.is_text((*known).into(), name));
+        found.map(|(_, value)| (*value).into())
+    }
+
+    /// An item of a list, tuple or dict, as far as it was captured.
+    pub fn item(&self, id: ObjectId, key: &debugop_value::Value) -> Option<Value> {
+        match self.object(id)?.contents? {
+            Contents::Items(items) => {
+                let debugop_value::Value::Int(index) = *key else {
+                    return None;
+                };
+                let length = i64::try_from(items.length).ok()?;
+                let index = if index < 0 { index + length } else { index };
+                let item = items.items.get(usize::try_from(index).ok()?)?;
+                Some((*item).into())
+            }
+            Contents::Pairs(pairs) => {
+                let mut pairs = pairs.pairs.iter();
+                let found = pairs.find(|(known, _)| self.is_key((*known).into(), key));
+                found.map(|(_, value)| (*value).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a value is this string.
+    pub(crate) fn is_text(&self, value: Value, text: &str) -> bool {
+        let Value::Object(id) = value else {
+            return false;
+        };
+        match self.object(id).and_then(|object| object.contents) {
+            Some(Contents::Bytes { head, .. }) => &**head == text.as_bytes(),
+            _ => false,
+        }
+    }
+
+    /// Whether a value is this int or string.
+    pub(crate) fn is_key(&self, value: Value, key: &debugop_value::Value) -> bool {
+        match (value, key) {
+            (Value::Int(int), debugop_value::Value::Int(key)) => int == *key,
+            (Value::Bool(bool), debugop_value::Value::Int(key)) => i64::from(bool) == *key,
+            (value, debugop_value::Value::Str(text)) => {
+                text.as_str().is_some_and(|text| self.is_text(value, text))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod code;
 mod jsonl;
 mod none;
+pub mod replayed;
 mod sources;
 mod step;
 mod story;

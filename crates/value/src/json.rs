@@ -158,6 +158,16 @@ fn tagged<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error
             map.serialize_entry("class", type_name)?;
             map.serialize_entry("id", id)?;
         }
+        Value::Instance {
+            type_name,
+            attributes,
+        } => {
+            map.serialize_entry("class", type_name)?;
+            map.serialize_entry("id", &attributes.id)?;
+            map.serialize_entry("attributes", &attributes.pairs)?;
+            map.serialize_entry("length", &attributes.length)?;
+        }
+        Value::Unknown(reason) => map.serialize_entry("reason", reason)?,
         Value::Null
         | Value::None
         | Value::Bool(_)
@@ -200,6 +210,8 @@ fn type_tag(value: &Value) -> &'static str {
         Value::Object { .. } => "object",
         Value::TaggedInt(_) => "raw",
         Value::Deeper => "deeper",
+        Value::Instance { .. } => "object",
+        Value::Unknown(_) => "unknown",
     }
 }
 

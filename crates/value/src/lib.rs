@@ -131,6 +131,15 @@ pub enum Value {
     TaggedInt(i64),
     /// A value that lies deeper in a container than was looked.
     Deeper,
+    /// A plain instance whose attributes were captured.
+    Instance {
+        /// The type's name, qualified as for [`Value::Class`].
+        type_name: Box<str>,
+        /// Names and values of its attributes; its identity is theirs.
+        attributes: Pairs,
+    },
+    /// A value that is not known, and why.
+    Unknown(Box<str>),
 }
 
 /// The contents of a sequence or set: the first items, and how many there are.

@@ -293,7 +293,9 @@ fn atom(value: &Value) -> String {
         Value::Code { qualname, .. } => tagged("code", qualname),
         Value::Cell { .. } => "<cell empty>".into(),
         Value::Object { type_name, .. } => format!("<{}>", type_text(type_name)),
+        Value::Instance { type_name, .. } => format!("<{}>", type_text(type_name)),
         Value::TaggedInt(int) => format!("<raw {int}>"),
+        Value::Unknown(reason) => format!("<unknown: {}>", escaped(reason)),
         // The rest are strings, big integers and groups, which are written elsewhere.
         _ => "…".into(),
     }

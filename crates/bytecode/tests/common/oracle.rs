@@ -121,6 +121,7 @@ fn check_insertion(view: &CodeView<'_>, analysis: &Analysis, places: &[Place], c
         .map(|&place| Insertion {
             place,
             sequence: &sequence,
+            first: 0,
         })
         .collect();
     let unwind = Unwind {

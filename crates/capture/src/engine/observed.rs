@@ -7,6 +7,8 @@ use pyo3::{Bound, Python};
 use rustc_hash::FxHashMap;
 
 use super::Engine;
+#[cfg(Py_3_13)]
+use crate::crossinterp;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode};
 
@@ -47,6 +49,8 @@ pub(super) fn obtain(
     if let Some(known) = find(py, engine, address) {
         return Ok(known);
     }
+    #[cfg(Py_3_13)]
+    crossinterp::watch(py)?;
     let made = ProbedCode::observe(engine, code, module)?;
     // Making it may have run Python (3.11: garbage is collected where memory is allocated), and so have made another.
     if let Some(known) = find(py, engine, address) {

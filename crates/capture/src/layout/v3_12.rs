@@ -4,10 +4,10 @@ use std::ffi::{c_ulong, c_void};
 use std::mem::offset_of;
 
 use debugop_bytecode::Version;
-use pyo3::ffi::{PyObject, PyVarObject};
+use pyo3::ffi::PyObject;
 
-use super::CodeExtra;
 use super::slot::Slot;
+use super::{CodeExtra, CodeHead};
 
 /// The version that this build reads.
 pub const VERSION: Version = Version::V3_12;
@@ -33,7 +33,7 @@ impl CodeObject {
     /// Length of the bytecode in code units, caches included.
     #[inline]
     pub(crate) fn units(&self) -> isize {
-        self.ob_base.ob_size
+        self.head.ob_base.ob_size
     }
 }
 
@@ -67,12 +67,8 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).
 #[repr(C)]
 pub(crate) struct CodeObject {
-    ob_base: PyVarObject,
-    prefix: [u8; 40],
-    pub co_stacksize: i32,
-    middle: [u8; 4],
-    pub co_nlocalsplus: i32,
-    tail: [u8; 108],
+    pub head: CodeHead,
+    tail: [u8; 40],
     /// `_PyCodeObjectExtra`; NULL as long as nobody has put anything there.
     pub co_extra: *mut CodeExtra,
     /// The first code unit.

@@ -96,11 +96,12 @@ pub fn insert_debug_op<'py>(
         .map(|place| Insertion {
             place,
             sequence: &sequence,
+            first: 0,
         })
         .collect();
     let (parts, map) =
         parts(debugop_bytecode::insert(&view, &analysis, &insertions, None).map_err(bad)?);
-    let copy = with_parts(code, &parts, consts)?;
+    let copy = with_parts(code, &parts, &PyTuple::new(py, consts)?)?;
     facts::set_origin(
         py,
         &copy,

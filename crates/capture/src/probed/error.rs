@@ -4,9 +4,8 @@ use debugop_bytecode::Analysis;
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyErr};
 
-use crate::code_object::CodeFields;
-use crate::function;
-use crate::names;
+use crate::code_object::{self, CodeFields};
+use crate::value::string;
 
 /// Why a code object is left without probes.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +103,8 @@ pub(super) fn analyse(
 
 /// `co_qualname` and `co_filename`.
 fn names_of(code: &Bound<'_, PyCode>) -> (String, String) {
-    let text = |name| function::text(code, name);
     (
-        text(names::co_qualname(code.py())),
-        text(names::co_filename(code.py())),
+        string(&code_object::qualname(code)),
+        string(&code_object::filename(code)),
     )
 }

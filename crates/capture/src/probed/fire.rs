@@ -5,7 +5,7 @@ use std::sync::Arc;
 use debugop_bytecode::InstrIdx;
 use pyo3::Python;
 
-use super::{ProbedCode, SiteInfo, SiteKind};
+use super::{ProbedCode, SiteInfo};
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame};
 use crate::native::Native;
@@ -21,7 +21,7 @@ impl ProbedCode {
             match tracer.native() {
                 None => false,
                 Some(Native::Count) => {
-                    tracer.count(py, site.steps);
+                    tracer.count(py, site.steps());
                     true
                 }
                 Some(Native::Record) => true,
@@ -33,20 +33,21 @@ impl ProbedCode {
     /// Hands the steps of `site` to `ring`; false if there is none.
     #[inline]
     fn encode(&self, py: Python<'_>, site: &SiteInfo, tracer: &Tracer, ring: &TopOfStack) -> bool {
-        let (Some((frame, shape)), Some(depth)) = (self.running(py), site.depth) else {
+        let Some((frame, shape)) = self.running(py) else {
             return false;
         };
+        if site.is_unwind() {
+            return false;
+        }
         let top = |depth: u32| Some(frame.glance(py, shape, depth.checked_sub(1)?));
         let code = self.original.as_ptr() as u64;
-        ring.step(py, code, site.first, top(depth.get() - 1));
-        if site.further.1 > 0 {
+        ring.step(py, code, site.first, top(site.depth));
+        if site.count > 0 {
             for &instruction in self.further(site) {
-                if let Some(depth) = self.analysis.depth(instruction) {
-                    ring.step(py, code, instruction, top(depth));
-                }
+                ring.step(py, code, instruction, top(site.depth));
             }
         }
-        tracer.count(py, site.steps);
+        tracer.count(py, site.steps());
         true
     }
 
@@ -79,60 +80,26 @@ impl ProbedCode {
         let Some(hooks) = self.hooks.cloned(py) else {
             return Ok(());
         };
-        match site.kind {
-            SiteKind::Step => {
-                if let Some(depth) = site.depth {
-                    let (kind, instruction) = (EventKind::Instruction, site.first);
-                    fire_hooks(
-                        py,
-                        &hooks,
-                        &Event {
-                            kind,
-                            code: self,
-                            instruction,
-                            frame,
-                            shape,
-                            depth: depth.get() - 1,
-                        },
-                    )?;
-                }
-                for &instruction in self.further(site) {
-                    let Some(depth) = self.analysis.depth(instruction) else {
-                        continue;
-                    };
-                    fire_hooks(
-                        py,
-                        &hooks,
-                        &Event {
-                            kind: EventKind::Instruction,
-                            code: self,
-                            instruction,
-                            frame,
-                            shape,
-                            depth,
-                        },
-                    )?;
-                }
-                Ok(())
-            }
-            SiteKind::Unwind => {
-                let instruction = self
-                    .raising_instruction(py, frame, shape)
-                    .unwrap_or(site.first);
-                fire_hooks(
-                    py,
-                    &hooks,
-                    &Event {
-                        kind: EventKind::Unwind,
-                        code: self,
-                        instruction,
-                        frame,
-                        shape,
-                        depth: 0,
-                    },
-                )
-            }
+        let fire = |kind, instruction, depth| {
+            let event = Event {
+                kind,
+                code: self,
+                instruction,
+                frame,
+                shape,
+                depth,
+            };
+            fire_hooks(py, &hooks, &event)
+        };
+        if site.is_unwind() {
+            let raising = self.raising_instruction(py, frame, shape);
+            return fire(EventKind::Unwind, raising.unwrap_or(site.first), 0);
         }
+        fire(EventKind::Instruction, site.first, site.depth)?;
+        for &instruction in self.further(site) {
+            fire(EventKind::Instruction, instruction, site.depth)?;
+        }
+        Ok(())
     }
 
     /// Runs the hooks for an instruction of observed code that `frame` is about to execute, if it is a step.
@@ -146,7 +113,7 @@ impl ProbedCode {
         if self.reported.get(instruction.0 as usize) != Some(&true) {
             return Ok(());
         }
-        let depth = self.analysis.depth(instruction).unwrap_or_default();
+        let depth = self.analysis().depth(instruction).unwrap_or_default();
         self.fire_observed(py, frame, EventKind::Instruction, instruction, depth)
     }
 
@@ -159,7 +126,7 @@ impl ProbedCode {
     ) -> Result<(), Raised> {
         // A generator that never started has no step, and no DEBUG_OP sees an exception that is thrown into it.
         if self
-            .analysis
+            .analysis()
             .first_resume()
             .is_none_or(|first| instruction < first)
         {
@@ -200,7 +167,7 @@ impl ProbedCode {
     /// The instructions after the first that `site` speaks for.
     #[inline]
     fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
-        let (start, count) = (site.further.0 as usize, site.further.1 as usize);
+        let (start, count) = (site.further as usize, site.count as usize);
         self.further.get(start..start + count).unwrap_or_default()
     }
 }

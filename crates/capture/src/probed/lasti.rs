@@ -16,12 +16,12 @@ impl ProbedCode {
     #[inline]
     pub(crate) fn holds_lasti(&self, at: InstrIdx, slot: u32) -> bool {
         // What is also reached without an exception has none on the way there.
-        self.analysis.handler_only(at) && self.lastis().binary_search(&(at, slot)).is_ok()
+        self.analysis().handler_only(at) && self.lastis().binary_search(&(at, slot)).is_ok()
     }
 
     fn lastis(&self) -> &[(InstrIdx, u32)] {
         self.lastis.get_or_init(|| {
-            let by_instruction = debugop_bytecode::varying_slots(&self.analysis);
+            let by_instruction = debugop_bytecode::varying_slots(self.analysis());
             let all = (0..).map(InstrIdx).zip(by_instruction);
             let mut found: Vec<_> = all
                 .flat_map(|(at, slots)| slots.into_iter().map(move |slot| (at, slot)))
@@ -78,6 +78,6 @@ impl ProbedCode {
         };
         // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
         let offset = self.original_offset(u32::try_from(units.checked_mul(2)?).ok()?)?;
-        self.analysis.at_offset(offset)
+        self.analysis().at_offset(offset)
     }
 }

@@ -1,22 +1,22 @@
 //! How a code object gets its probes: the copy with sites in its constants.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{
-    Analysis, InstrIdx, Locals, Op, Opcode, Place, Plan, Site, SiteKind as PlanKind,
+    Analysis, CodeParts, Insertion, InstrIdx, Locals, OffsetMap, Op, Opcode, Place, Plan, PlanSite,
+    SiteKind, SiteVisitor, Unwind, plan::PlanError,
 };
-use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
-use pyo3::{Bound, PyAny, PyErr, PyResult};
+use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
+use pyo3::{Borrowed, Bound, PyResult};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
-use super::{ProbedCode, SiteInfo, SiteKind, WantsNested};
-use crate::code_object::{CodeFields, parts, with_parts};
+use super::{ProbedCode, SiteInfo, WantsNested};
+use crate::code_object::{self, CodeFields, parts, with_parts};
+use crate::constants::Constants;
 use crate::engine::Engine;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
-use crate::names;
 use crate::recorder::{self, Density, PlannedCode};
 use crate::registry;
 use crate::site;
@@ -37,23 +37,15 @@ impl ProbedCode {
         if nesting >= MAX_NESTING {
             return Err(ProbeError::too_deep(original));
         }
+        let constants = code_object::consts(original);
         let fields = CodeFields::read(original)?;
-        let view = fields.view();
         let (analysis, qualname, file) = analyse(original, &fields)?;
-        let bad = |source| ProbeError::Bytecode {
-            qualname: qualname.clone(),
-            file: file.clone(),
-            source,
-        };
-        let constants: Bound<'_, PyTuple> = original
-            .getattr(names::co_consts(py))?
-            .cast_into()
-            .map_err(PyErr::from)?;
         let density = recorder::density(py);
+        let steps = density != Density::Planned;
         let plan = match density {
             Density::Steps => None,
             Density::Planned | Density::Both => {
-                let plan = Plan::new(&analysis, &locals(original)?);
+                let plan = plan(original, &analysis);
                 Some(plan.map_err(|source| ProbeError::Plan {
                     qualname: qualname.clone(),
                     file: file.clone(),
@@ -61,38 +53,35 @@ impl ProbedCode {
                 })?)
             }
         };
-        let steps = density != Density::Planned;
-        let mut layout = ProbeLayout::plan(&analysis, steps, plan.as_ref(), constants.len());
-        let unwind = layout.unwind_sequence();
-        let (parts, map) = {
-            let insertions = layout.insertions();
-            let unwind = debugop_bytecode::Unwind { sequence: &unwind };
-            parts(
-                debugop_bytecode::insert(&view, &analysis, &insertions, Some(unwind))
-                    .map_err(bad)?,
-            )
+        let inserted = insert_probes(&fields, &analysis, constants.len(), steps, plan.as_ref());
+        let (parts, _, layout) = inserted.map_err(|source| ProbeError::Bytecode {
+            qualname: qualname.clone(),
+            file: file.clone(),
+            source,
+        })?;
+        let length = analysis.instructions().len();
+        // Before what is nested needs the memory. A recorder needs it, though.
+        let analysis = match plan {
+            Some(_) => analysis.into(),
+            None => OnceLock::new(),
         };
-
-        let (mut consts, nested, has_refused) =
-            probe_constants(&constants, module, wants, nesting)?;
-        let callables = analysis
-            .instructions()
-            .iter()
-            .map(|one| debugop_bytecode::callable_depth(VERSION, one))
-            .collect();
+        let mut consts = Constants::new(py, constants.len() + layout.sites.len())?;
+        let (nested, has_refused) =
+            probe_constants(constants, module, wants, nesting, &mut consts)?;
         let probed_code = Arc::new(Self {
             original: original.clone().unbind(),
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
             analysis,
+            length,
             engine: Engine::Inject,
-            map: Some(map),
+            map: OnceLock::new(),
             reported: Box::default(),
             nested,
             has_refused,
-            callables,
-            further: std::mem::take(&mut layout.further),
+            further: layout.further.into(),
+            sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
             reports_steps: steps,
@@ -107,11 +96,14 @@ impl ProbedCode {
                 .planned
                 .get_or_init(|| PlannedCode::new(plan, &probed_code));
         }
-        for (&info, planned) in layout.sites.iter().zip(&layout.planned) {
-            let planned = planned.and_then(|index| probed_code.planned()?.site(index));
-            consts.push(site::new_site(py, &probed_code, info, planned)?);
-        }
-        let copy = with_parts(original, &parts, consts)?;
+        let planned = |index: usize| {
+            let planned = layout.planned.get(index).copied().flatten()?;
+            probed_code.planned()?.site(planned)
+        };
+        site::new_sites(py, &probed_code, &layout.sites, planned, |site| {
+            consts.push(site);
+        })?;
+        let copy = with_parts(original, &parts, &consts.finish())?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.copy.set(py, copy.as_ptr() as usize);
         if let Some(planned) = probed_code.planned() {
@@ -138,11 +130,6 @@ impl ProbedCode {
                 reported[instruction.0 as usize] = analysis.depth(instruction).is_some();
             }
         }
-        let callables = analysis
-            .instructions()
-            .iter()
-            .map(|one| debugop_bytecode::callable_depth(VERSION, one))
-            .collect();
         let shape = OnceLock::new();
         shape.get_or_init(|| CodeShape::of(original));
         Ok(Arc::new(Self {
@@ -150,14 +137,15 @@ impl ProbedCode {
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
-            analysis,
+            length: analysis.instructions().len(),
+            analysis: analysis.into(),
             engine,
-            map: None,
+            map: OnceLock::new(),
             reported,
             nested: Vec::new(),
             has_refused: false,
-            callables,
-            further: Vec::new(),
+            further: Box::default(),
+            sites: GilCell::default(),
             lastis: OnceLock::new(),
             shape,
             reports_steps: true,
@@ -170,15 +158,110 @@ impl ProbedCode {
     }
 }
 
-/// Sites and the instruction sequences that enter them.
-struct ProbeLayout {
-    sites: Vec<SiteInfo>,
-    /// Which of the plan's sites each of them is, too.
-    planned: Vec<Option<u32>>,
-    further: Vec<InstrIdx>,
+/// The plan of a code object.
+pub(super) fn plan(original: &Bound<'_, PyCode>, analysis: &Analysis) -> Result<Plan, PlanError> {
+    Plan::new(analysis, &locals(original))
+}
+
+/// How frames of `code` lay out their local variables.
+fn locals(code: &Bound<'_, PyCode>) -> Locals {
+    let head = code_object::head(code);
+    let stars = [CO_VARARGS, CO_VARKEYWORDS].into_iter();
+    let stars = stars.filter(|flag| head.co_flags & flag != 0).count();
+    let number = |value: i32| value.unsigned_abs();
+    Locals {
+        locals: number(head.co_nlocals),
+        slots: number(head.co_nlocalsplus),
+        arguments: number(head.co_argcount) + number(head.co_kwonlyargcount) + stars as u32,
+    }
+}
+
+/// Flags of code objects that take further arguments (`Include/cpython/code.h`).
+const CO_VARARGS: i32 = 4;
+const CO_VARKEYWORDS: i32 = 8;
+
+/// `fields` with a probe at every place that reports something, if `steps` are reported, and at every place of the plan; where the
+/// instructions are then; and the sites. The code object has so many `constants`, behind which those of the sites stand.
+pub(super) fn insert_probes(
+    fields: &CodeFields<'_>,
+    analysis: &Analysis,
+    constants: usize,
+    steps: bool,
+    plan: Option<&Plan>,
+) -> Result<(CodeParts, OffsetMap, ProbeLayout), debugop_bytecode::Error> {
+    let layout = ProbeLayout::of(analysis, steps, plan);
+    let sequence = probe(constants);
+    let unwind = probe(constants + layout.places.len());
+    let insertions = (0..).zip(&layout.places).map(|(first, &place)| Insertion {
+        place,
+        sequence: &sequence,
+        first,
+    });
+    let unwind = Unwind { sequence: &unwind };
+    let inserted = debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let (parts, map) = parts(inserted);
+    Ok((parts, map, layout))
+}
+
+/// Where probes stand, and one for exceptions that leave.
+pub(super) struct ProbeLayout {
+    /// Of all but the last of the sites.
     places: Vec<Place>,
-    sequences: Vec<[(Opcode, u32); 3]>,
-    unwind: [(Opcode, u32); 3],
+    sites: Vec<SiteInfo>,
+    further: Vec<InstrIdx>,
+    /// Which of the plan's sites each of them is, too. Empty without a plan.
+    planned: Vec<Option<u32>>,
+}
+
+impl ProbeLayout {
+    fn of(analysis: &Analysis, steps: bool, plan: Option<&Plan>) -> Self {
+        let most = analysis.instructions().len();
+        let (unwind, planned) = match plan.and_then(|plan| plan.sites.split_last()) {
+            Some((last, rest)) if last.kind == SiteKind::Unwind => (Some(rest.len() as u32), rest),
+            _ => (None, plan.map_or(&[][..], |plan| &plan.sites)),
+        };
+        let mut making = Making {
+            analysis,
+            layout: Self {
+                places: Vec::with_capacity(most),
+                sites: Vec::with_capacity(most + 1),
+                further: Vec::new(),
+                planned: Vec::new(),
+            },
+            ahead: planned,
+            index: 0,
+            has_plan: plan.is_some(),
+        };
+        if steps {
+            debugop_bytecode::visit_sites(analysis, &mut making);
+        }
+        making.planned_before(u64::MAX);
+        let mut layout = making.layout;
+        layout.sites.push(match steps {
+            true => SiteInfo {
+                first: InstrIdx(0),
+                further: 0,
+                count: 0,
+                depth: SiteInfo::UNWIND,
+            },
+            false => SiteInfo::silent(InstrIdx(0)),
+        });
+        if plan.is_some() {
+            layout.planned.push(unwind);
+        }
+        layout
+    }
+}
+
+/// A [`ProbeLayout`] that is being made.
+struct Making<'a> {
+    analysis: &'a Analysis,
+    layout: ProbeLayout,
+    /// Sites of the plan that have no probe yet, in order.
+    ahead: &'a [PlanSite],
+    /// The index of the first of them.
+    index: u32,
+    has_plan: bool,
 }
 
 /// The order in which insertion takes places.
@@ -189,118 +272,55 @@ fn order(place: Place) -> u64 {
     }
 }
 
-impl ProbeLayout {
-    /// A probe at every place that reports something, if `steps` are reported, and at every place of the plan, and one for
-    /// exceptions that leave. Site `n` becomes constant `constants + n`.
-    fn plan(analysis: &Analysis, steps: bool, plan: Option<&Plan>, constants: usize) -> Self {
-        let mut layout = Self {
-            sites: Vec::new(),
-            planned: Vec::new(),
-            further: Vec::new(),
-            places: Vec::new(),
-            sequences: Vec::new(),
-            unwind: probe(0),
-        };
-        let planned = plan.map_or(&[][..], |plan| &plan.sites);
-        let (unwind, planned) = match planned.split_last() {
-            Some((last, rest)) if last.kind == PlanKind::Unwind => (Some(rest.len() as u32), rest),
-            _ => (None, planned),
-        };
-        let mut planned = (0..).zip(planned).peekable();
-        if steps {
-            for site in debugop_bytecode::sites(analysis).sites {
-                while let Some((index, one)) =
-                    planned.next_if(|(_, one)| order(one.place) < order(site.place))
-                {
-                    layout.add_planned(one.place, index, constants);
-                }
-                let same = planned.next_if(|(_, one)| order(one.place) == order(site.place));
-                layout.add_steps(analysis, &site, same.map(|(index, _)| index), constants);
-            }
+impl Making<'_> {
+    /// The next site of the plan, if its place comes before `end` in order.
+    fn next_planned(&mut self, end: u64) -> Option<(u32, Place)> {
+        let (first, rest) = self.ahead.split_first()?;
+        if order(first.place) >= end {
+            return None;
         }
-        for (index, one) in planned {
-            layout.add_planned(one.place, index, constants);
+        self.ahead = rest;
+        self.index += 1;
+        Some((self.index - 1, first.place))
+    }
+
+    /// Puts probes, which report no step, at the places of the plan before `end`.
+    fn planned_before(&mut self, end: u64) {
+        while let Some((index, place)) = self.next_planned(end) {
+            let first = match place {
+                Place::Before(at) => at,
+                Place::After(at) => InstrIdx(at.0 + 1),
+            };
+            self.layout.places.push(place);
+            self.layout.sites.push(SiteInfo::silent(first));
+            self.layout.planned.push(Some(index));
         }
-        layout.unwind = probe(constants + layout.sites.len());
-        layout.sites.push(SiteInfo {
-            kind: SiteKind::Unwind,
-            first: InstrIdx(0),
-            further: (0, 0),
-            depth: None,
-            steps: u32::from(steps),
-        });
-        layout.planned.push(unwind);
-        layout
-    }
-
-    /// A site that reports steps, and is that of the plan with this index, if there is one.
-    fn add_steps(
-        &mut self,
-        analysis: &Analysis,
-        site: &Site,
-        planned: Option<u32>,
-        constants: usize,
-    ) {
-        let Some(&first) = site.reports.first() else {
-            return;
-        };
-        self.sequences.push(probe(constants + self.sites.len()));
-        self.places.push(site.place);
-        let reached = |one: &&InstrIdx| analysis.depth(**one).is_some();
-        self.sites.push(SiteInfo {
-            kind: SiteKind::Step,
-            first,
-            further: (self.further.len() as u32, site.reports.len() as u32 - 1),
-            depth: analysis
-                .depth(first)
-                .and_then(|depth| NonZeroU32::new(depth + 1)),
-            steps: site.reports.iter().filter(reached).count() as u32,
-        });
-        self.planned.push(planned);
-        self.further.extend_from_slice(&site.reports[1..]);
-    }
-
-    /// A site of the plan that reports no step.
-    fn add_planned(&mut self, place: Place, index: u32, constants: usize) {
-        let first = match place {
-            Place::Before(at) => at,
-            Place::After(at) => InstrIdx(at.0 + 1),
-        };
-        self.sequences.push(probe(constants + self.sites.len()));
-        self.places.push(place);
-        self.sites.push(SiteInfo {
-            kind: SiteKind::Step,
-            first,
-            further: (0, 0),
-            depth: None,
-            steps: 0,
-        });
-        self.planned.push(Some(index));
-    }
-
-    fn unwind_sequence(&self) -> [(Opcode, u32); 3] {
-        self.unwind
-    }
-
-    fn insertions(&self) -> Vec<debugop_bytecode::Insertion<'_>> {
-        let pairs = self.places.iter().zip(&self.sequences);
-        pairs
-            .map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence })
-            .collect()
     }
 }
 
-/// How frames of `code` lay out their local variables.
-fn locals(code: &Bound<'_, PyCode>) -> PyResult<Locals> {
-    /// `CO_VARARGS`, `CO_VARKEYWORDS`.
-    const STARS: u32 = 4 | 8;
-    let number = |name: &str| code.getattr(name)?.extract::<u32>();
-    let stars = (number("co_flags")? & STARS).count_ones();
-    Ok(Locals {
-        locals: number("co_nlocals")?,
-        slots: CodeShape::of(code).nlocalsplus.unsigned_abs(),
-        arguments: number("co_argcount")? + number("co_kwonlyargcount")? + stars,
-    })
+impl SiteVisitor for Making<'_> {
+    #[inline]
+    fn site(&mut self, place: Place, reports: &[InstrIdx]) {
+        // Whatever a site reports is reached, because all of it executes together.
+        if let Some((&first, others)) = reports.split_first()
+            && let Some(depth) = self.analysis.depth(first)
+        {
+            if self.has_plan {
+                self.planned_before(order(place));
+                let same = self.next_planned(order(place) + 1);
+                self.layout.planned.push(same.map(|(index, _)| index));
+            }
+            let layout = &mut self.layout;
+            layout.places.push(place);
+            layout.sites.push(SiteInfo {
+                first,
+                further: layout.further.len() as u32,
+                count: others.len() as u32,
+                depth,
+            });
+            layout.further.extend_from_slice(others);
+        }
+    }
 }
 
 /// `LOAD_CONST constant; UNARY_INVERT; POP_TOP`.
@@ -313,18 +333,16 @@ pub(crate) fn probe(constant: usize) -> [(Opcode, u32); 3] {
     ]
 }
 
-/// Constants, the probed code objects among them, and whether others were left as they are.
-type ProbedConstants<'py> = (Vec<Bound<'py, PyAny>>, Vec<Arc<ProbedCode>>, bool);
-
-/// The constants with the nested code objects that `wants` names replaced by their probed copies, and those.
+/// Puts the constants to `consts`, the nested code objects that `wants` names replaced by their probed copies; returns those, and whether
+/// others were left as they are.
 fn probe_constants<'py>(
-    constants: &Bound<'py, PyTuple>,
+    constants: Borrowed<'_, 'py, PyTuple>,
     module: &str,
     wants: WantsNested<'_>,
     nesting: u32,
-) -> PyResult<ProbedConstants<'py>> {
+    consts: &mut Constants<'py>,
+) -> PyResult<(Vec<Arc<ProbedCode>>, bool)> {
     let (mut nested, mut has_refused) = (Vec::new(), false);
-    let mut consts = Vec::with_capacity(constants.len());
     for constant in constants.iter() {
         let wanted = constant
             .cast_exact::<PyCode>()
@@ -346,5 +364,5 @@ fn probe_constants<'py>(
             }
         }
     }
-    Ok((consts, nested, has_refused))
+    Ok((nested, has_refused))
 }

@@ -8,7 +8,7 @@ impl ProbedCode {
     /// The offset in the original of what the probed copy has at byte offset `new`
     /// ([`OffsetMap::covering`](debugop_bytecode::OffsetMap::covering)).
     pub(crate) fn original_offset(&self, new: u32) -> Option<u32> {
-        match &self.map {
+        match self.map() {
             Some(map) => map.covering(new),
             None => Some(new),
         }
@@ -19,7 +19,7 @@ impl ProbedCode {
     /// copy.
     pub(crate) fn shown_offset(&self, new: u32) -> Option<u32> {
         let original = self.original_offset(new)?;
-        let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
+        let instruction = &self.analysis().instructions()[self.covering(original)?.0 as usize];
         let copied = self.copied_opcode(original)?;
         let within = new.saturating_sub(copied);
         Some(if within < instruction.end() - original {
@@ -31,7 +31,7 @@ impl ProbedCode {
 
     /// The way back: where the unit at `original` is in the probed copy; `None` past the end.
     pub(crate) fn copied_offset(&self, original: u32) -> Option<u32> {
-        let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
+        let instruction = &self.analysis().instructions()[self.covering(original)?.0 as usize];
         if original >= instruction.end() {
             return None;
         }
@@ -43,21 +43,21 @@ impl ProbedCode {
     #[cfg(Py_3_12)]
     pub(crate) fn original_unit(&self, new: u32) -> Option<u32> {
         let original = self.original_offset(new)?;
-        let instruction = &self.analysis.instructions()[self.covering(original)?.0 as usize];
+        let instruction = &self.analysis().instructions()[self.covering(original)?.0 as usize];
         let before = self.copied_opcode(original)?.checked_sub(new)?;
         (before <= original - instruction.start).then(|| original - before)
     }
 
     /// The instruction that the code unit at byte `offset` of observed code belongs to, its prefixes and caches included.
     pub(crate) fn covering(&self, offset: u32) -> Option<InstrIdx> {
-        let instructions = self.analysis.instructions();
+        let instructions = self.analysis().instructions();
         let after = instructions.partition_point(|one| one.start <= offset);
         Some(InstrIdx(u32::try_from(after.checked_sub(1)?).ok()?))
     }
 
     /// Where the opcode at `original` is in the probed copy.
     fn copied_opcode(&self, original: u32) -> Option<u32> {
-        match &self.map {
+        match self.map() {
             Some(map) => map.to_new(original),
             None => Some(original),
         }

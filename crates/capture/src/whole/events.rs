@@ -10,7 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python, ffi};
 
-use super::table;
+use crate::builtin;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::interpreter::is_main;
@@ -59,7 +59,7 @@ fn entries(py: Python<'_>) -> PyResult<[*mut ffi::PyMethodDef; 2]> {
     let monitoring = modules::sys(py, c"monitoring")?;
     let mut entries = [std::ptr::null_mut(); 2];
     for (entry, (name, _)) in entries.iter_mut().zip(&FUNCTIONS) {
-        *entry = table::method(&monitoring, name, ffi::METH_FASTCALL)?;
+        *entry = builtin::definition(&monitoring, name, ffi::METH_FASTCALL)?;
     }
     Ok(entries)
 }

@@ -14,7 +14,7 @@ use pyo3::types::{
 };
 use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
-use super::table;
+use crate::builtin;
 use crate::frame::Frame;
 use crate::function;
 use crate::gil::GilCell;
@@ -47,8 +47,8 @@ static ORIGINALS: GilCell<Option<Originals>> = GilCell::new(None);
 fn entries(py: Python<'_>) -> PyResult<(*mut ffi::PyMethodDef, *mut ffi::PyMethodDef)> {
     let builtins = modules::builtin(py, "builtins")?;
     Ok((
-        table::method(&builtins, "exec", ffi::METH_FASTCALL | ffi::METH_KEYWORDS)?,
-        table::method(&builtins, "eval", ffi::METH_FASTCALL)?,
+        builtin::definition(&builtins, "exec", ffi::METH_FASTCALL | ffi::METH_KEYWORDS)?,
+        builtin::definition(&builtins, "eval", ffi::METH_FASTCALL)?,
     ))
 }
 

@@ -12,8 +12,6 @@ pub enum Compression {
     Lz4 = 1,
     /// A Zstandard frame.
     Zstd = 2,
-    /// A Zstandard frame with the file's dictionary.
-    ZstdDictionary = 3,
 }
 
 impl Compression {
@@ -22,24 +20,57 @@ impl Compression {
             0 => Compression::None,
             1 => Compression::Lz4,
             2 => Compression::Zstd,
-            3 => Compression::ZstdDictionary,
             _ => return None,
         })
     }
 }
 
-/// Compresses contents with LZ4 into `out`, which is emptied first; as they are where that is shorter.
-pub(super) fn fast(contents: &[u8], out: &mut Vec<u8>) -> Compression {
-    out.resize(lz4_flex::block::get_maximum_output_size(contents.len()), 0);
-    match lz4_flex::block::compress_into(contents, out) {
-        Ok(length) if length < contents.len() => {
-            out.truncate(length);
-            Compression::Lz4
-        }
-        _ => {
-            out.clear();
-            out.extend_from_slice(contents);
-            Compression::None
+/// Zstandard's level while recording. Of 1.1 to 6.3 MB of stream, recordings of recursion, a sieve, a sort by hand and a mixture, it
+/// leaves 0.003, 0.55, 0.17 and 0.58 at 150 MB/s and more; LZ4 leaves 0.009, 0.84, 0.31 and 0.71 at 560 MB/s and more.
+const LEVEL: i32 = 1;
+
+/// Compresses while a recorder waits for the memory.
+pub(super) struct Compressor(zstd::bulk::Compressor<'static>);
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Compressor")
+    }
+}
+
+impl Compressor {
+    pub(super) fn new() -> std::io::Result<Self> {
+        zstd::bulk::Compressor::new(LEVEL).map(Compressor)
+    }
+
+    /// Compresses contents into `out`, which is emptied first: with Zstandard, or `in_a_hurry` with LZ4; as they are where that
+    /// is shorter.
+    pub(super) fn compress(
+        &mut self,
+        contents: &[u8],
+        in_a_hurry: bool,
+        out: &mut Vec<u8>,
+    ) -> Compression {
+        out.clear();
+        let (compression, length) = if in_a_hurry {
+            out.resize(lz4_flex::block::get_maximum_output_size(contents.len()), 0);
+            let length = lz4_flex::block::compress_into(contents, out).ok();
+            (Compression::Lz4, length)
+        } else {
+            out.resize(zstd::zstd_safe::compress_bound(contents.len()), 0);
+            let length = self.0.compress_to_buffer(contents, &mut out[..]).ok();
+            (Compression::Zstd, length)
+        };
+        match length {
+            Some(length) if length < contents.len() => {
+                out.truncate(length);
+                compression
+            }
+            _ => {
+                out.clear();
+                out.extend_from_slice(contents);
+                Compression::None
+            }
         }
     }
 }
@@ -49,7 +80,6 @@ pub(super) fn decompress(
     compression: Compression,
     stored: Vec<u8>,
     raw: usize,
-    dictionary: &[u8],
 ) -> Result<Vec<u8>, Damage> {
     if compression == Compression::None {
         return match stored.len() == raw {
@@ -62,9 +92,6 @@ pub(super) fn decompress(
         Compression::None => Some(raw),
         Compression::Lz4 => lz4_flex::block::decompress_into(&stored, &mut contents).ok(),
         Compression::Zstd => zstd::bulk::decompress_to_buffer(&stored, &mut contents).ok(),
-        Compression::ZstdDictionary => zstd::bulk::Decompressor::with_dictionary(dictionary)
-            .and_then(|mut decompressor| decompressor.decompress_to_buffer(&stored, &mut contents))
-            .ok(),
     };
     match length == Some(raw) {
         true => Ok(contents),

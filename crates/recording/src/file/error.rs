@@ -40,6 +40,9 @@ pub enum Error {
     /// There is no such chunk.
     #[error("there is no stream chunk {0}")]
     NoChunk(usize),
+    /// The recording is not complete yet.
+    #[error("the recording is still being written")]
+    BeingWritten,
     /// The recorder must stop: an earlier write has failed, and that has been told.
     #[error("writing the recording has failed before")]
     FailedBefore,
@@ -105,8 +108,8 @@ pub enum Damage {
 }
 
 impl Error {
-    /// For `map_err`: what was to be done.
-    pub(super) fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
+    /// For `map_err`: what was to be done, as in "cannot create the file".
+    pub fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Error::Io { doing, source }
     }
 }

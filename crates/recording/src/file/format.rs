@@ -77,8 +77,6 @@ pub enum ChunkKind {
     Code = 2,
     /// A chunk of the [stream](crate::stream).
     Stream = 3,
-    /// The dictionary that chunks behind it are compressed with.
-    Dictionary = 4,
     /// [`Summary`](super::Summary), in JSON.
     Summary = 5,
     /// Where the chunks are.
@@ -95,7 +93,6 @@ impl ChunkKind {
             1 => ChunkKind::Header,
             2 => ChunkKind::Code,
             3 => ChunkKind::Stream,
-            4 => ChunkKind::Dictionary,
             5 => ChunkKind::Summary,
             6 => ChunkKind::Index,
             7 => ChunkKind::End,

@@ -4,7 +4,6 @@ pub(super) mod scan;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use super::compression::decompress;
 use super::format::{self, CHUNK_HEADER, FILE_HEADER};
@@ -76,8 +75,6 @@ pub struct Reader {
     codes: Vec<Place>,
     stream: Vec<Place>,
     sources: Vec<Place>,
-    dictionary: Option<Entry>,
-    dictionary_bytes: OnceLock<Vec<u8>>,
 }
 
 impl Reader {
@@ -135,8 +132,6 @@ impl Reader {
             codes: Vec::new(),
             stream: Vec::new(),
             sources: Vec::new(),
-            dictionary: None,
-            dictionary_bytes: OnceLock::new(),
         };
         let header = match chunks.entries.first() {
             Some(first) if first.header.kind == Some(ChunkKind::Header) => *first,
@@ -148,7 +143,6 @@ impl Reader {
                 Some(ChunkKind::Code) => reader.codes.push(Place::File(*entry)),
                 Some(ChunkKind::Stream) => reader.stream.push(Place::File(*entry)),
                 Some(ChunkKind::Source) => reader.sources.push(Place::File(*entry)),
-                Some(ChunkKind::Dictionary) => reader.dictionary = Some(*entry),
                 Some(ChunkKind::Summary) => reader.summary = Some(reader.json(entry)?),
                 Some(ChunkKind::Header | ChunkKind::Index | ChunkKind::End) | None => {}
             }
@@ -291,30 +285,9 @@ impl Reader {
 
     fn contents_of(&self, place: &Place) -> Result<Vec<u8>, Error> {
         match place {
-            Place::File(entry) => self.contents(entry),
+            Place::File(entry) => read_contents(&self.file, entry),
             Place::Tail(found) => Ok(found.contents.clone()),
         }
-    }
-
-    /// The contents of a chunk, checked against its own header.
-    fn contents(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
-        let dictionary = match entry.header.compression {
-            Compression::ZstdDictionary => self.dictionary(entry)?,
-            _ => &[],
-        };
-        read_contents(&self.file, entry, dictionary)
-    }
-
-    fn dictionary(&self, needed_by: &Entry) -> Result<&[u8], Error> {
-        if let Some(bytes) = self.dictionary_bytes.get() {
-            return Ok(bytes);
-        }
-        let entry = self
-            .dictionary
-            .filter(|entry| entry.header.compression != Compression::ZstdDictionary)
-            .ok_or(Damage::Decompression.at(needed_by.offset))?;
-        let bytes = read_contents(&self.file, &entry, &[])?;
-        Ok(self.dictionary_bytes.get_or_init(|| bytes))
     }
 
     /// Every chunk of code, sources and stream with its contents, in this order.
@@ -370,14 +343,10 @@ fn read_uuid(file: &File) -> Result<Uuid, Error> {
 }
 
 /// Reads a chunk and checks it against its checksum.
-pub(super) fn read_contents(
-    file: &File,
-    entry: &Entry,
-    dictionary: &[u8],
-) -> Result<Vec<u8>, Error> {
+pub(super) fn read_contents(file: &File, entry: &Entry) -> Result<Vec<u8>, Error> {
     let stored = read_stored(file, entry)?;
     let header = entry.header;
-    decompress(header.compression, stored, header.raw as usize, dictionary)
+    decompress(header.compression, stored, header.raw as usize)
         .map_err(|damage| damage.at(entry.offset))
 }
 
@@ -386,7 +355,7 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
     file: &File,
     entry: &Entry,
 ) -> Result<T, Error> {
-    serde_json::from_slice(&read_contents(file, entry, &[])?)
+    serde_json::from_slice(&read_contents(file, entry)?)
         .map_err(|error| Damage::Json(error.to_string()).at(entry.offset))
 }
 

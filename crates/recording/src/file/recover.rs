@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::compression::Compressor;
 use super::format::{self, ChunkHeader, FILE_HEADER, MARKER};
 use super::reader::{read_json, read_stored, scan};
 use super::writer::tail_path;
 use super::writer::thread::{Appender, Entry};
-use super::{ChunkKind, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, compression, os, tail};
+use super::{ChunkKind, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
 
 /// What was recovered.
 #[derive(Debug)]
@@ -64,10 +65,8 @@ pub fn recover(from: &Path, to: &Path) -> Result<Recovered, Error> {
     search(&file, &mut found, &mut damage)?;
     if let (Ok(tail), Some(uuid)) = (tail, uuid) {
         let contents = tail::read(&tail, uuid).map_err(Error::io("read the tail file"))?;
-        add_tail(
-            contents.map_or_else(Vec::new, |tail| tail.slots),
-            &mut found,
-        );
+        let slots = contents.map_or_else(Vec::new, |tail| tail.slots);
+        add_tail(slots, &mut found)?;
     }
     write(&file, to, uuid, found, damage)
 }
@@ -139,7 +138,6 @@ fn search(file: &File, found: &mut Found, damage: &mut Vec<Error>) -> Result<(),
 /// The order of the kinds in the new file.
 fn rank(kind: ChunkKind) -> u8 {
     match kind {
-        ChunkKind::Dictionary => 2,
         ChunkKind::Code => 3,
         ChunkKind::Source => 4,
         ChunkKind::Stream => 5,
@@ -167,7 +165,8 @@ fn next_marker(file: &File, from: u64, length: u64) -> Result<Option<u64>, Error
     Ok(None)
 }
 
-fn add_tail(slots: Vec<tail::Found>, found: &mut Found) {
+fn add_tail(slots: Vec<tail::Found>, found: &mut Found) -> Result<(), Error> {
+    let mut compressor = Compressor::new().map_err(Error::io("begin to compress"))?;
     for slot in slots {
         let kind = [ChunkKind::Code, ChunkKind::Stream]
             .into_iter()
@@ -176,7 +175,7 @@ fn add_tail(slots: Vec<tail::Found>, found: &mut Found) {
             continue;
         };
         let mut stored = Vec::new();
-        let compression = compression::fast(&slot.contents, &mut stored);
+        let compression = compressor.compress(&slot.contents, false, &mut stored);
         let header = ChunkHeader {
             kind: Some(kind),
             compression,
@@ -192,6 +191,7 @@ fn add_tail(slots: Vec<tail::Found>, found: &mut Found) {
             stored: Place::Tail(stored),
         });
     }
+    Ok(())
 }
 
 fn write(
@@ -233,7 +233,7 @@ fn write(
                 last_stream = Some(sequence);
                 chunks += 1;
             }
-            Some(ChunkKind::Header | ChunkKind::Dictionary) => {}
+            Some(ChunkKind::Header) => {}
             Some(ChunkKind::Code | ChunkKind::Source) => chunks += 1,
         }
         let header = ChunkHeader {

@@ -4,11 +4,10 @@ pub(super) mod thread;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::tail::{FreeSlot, Layout, Slot, Tail};
 use super::{ChunkKind, CodeRecord, Error, Header, Source, Summary, Uuid, code};
-use thread::{Appender, Job, Shared};
+use thread::{Appender, Job, Shared, Worker};
 
 /// How a recording is written.
 #[derive(Debug, Clone)]
@@ -65,7 +64,9 @@ pub struct Writer {
     shared: Arc<Shared>,
     tail: Arc<Tail>,
     path: PathBuf,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Worker>,
+    /// While no thread runs, between [`pause`](Writer::pause) and the next job.
+    resting: Option<Box<Appender>>,
     uuid: Uuid,
     stream: Option<Slot>,
     codes: Option<Slot>,
@@ -110,13 +111,14 @@ impl Writer {
         let layout = Layout::new(options.slots, options.slot_size);
         let tail = Arc::new(Tail::create(&tail_path(path), layout, uuid)?);
         let shared = Arc::new(Shared::new(FreeSlot::all(&tail)));
-        let thread = thread::start(appender, Arc::clone(&tail), Arc::clone(&shared))
+        let thread = thread::start(Box::new(appender), Arc::clone(&tail), Arc::clone(&shared))
             .map_err(Error::io("start the recording's thread"))?;
         Ok(Writer {
             shared,
             tail,
             path: path.to_owned(),
             thread: Some(thread),
+            resting: None,
             uuid,
             stream: None,
             codes: None,
@@ -192,7 +194,7 @@ impl Writer {
             let capacity = self.tail.slot_size();
             if bytes.len() > capacity {
                 let job = Job::Owned(ChunkKind::Code, sequence, bytes);
-                return self.shared.push_and_wait(job);
+                return self.resume().push_and_wait(job);
             }
             let free = self.shared.take()?;
             let slot = Slot::take(&self.tail, &free, ChunkKind::Code, sequence, 0);
@@ -220,7 +222,7 @@ impl Writer {
         if bytes.len() > super::MAX_CONTENTS {
             return Err(Error::TooLarge("a source file"));
         }
-        self.shared.push_and_wait(Job::Source(bytes))
+        self.resume().push_and_wait(Job::Source(bytes))
     }
 
     /// What has gone wrong, if something has: once, for the one warning. Does not wait.
@@ -237,7 +239,7 @@ impl Writer {
         self.hand_over_stream();
         self.hand_over_codes();
         let json = serde_json::to_vec(summary).unwrap_or_default();
-        self.shared.push(Job::Finish(json));
+        self.resume().push(Job::Finish(json));
         if let Some(thread) = self.thread.take() {
             // It does not panic; if it did, there is no result and that is told.
             let _ = thread.join();
@@ -251,6 +253,29 @@ impl Writer {
             }
             _ => Ok(finished),
         }
+    }
+
+    /// Ends the thread, after it has written what it was handed, until there is something to write again: before a fork, which
+    /// should find no other thread than the program's.
+    pub fn pause(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.shared.push(Job::Stop);
+            // It does not panic; if it did, or has failed, there is nothing to go on with.
+            self.resting = thread.join().ok().flatten();
+        }
+    }
+
+    /// What jobs are pushed to; a thread is there to do them.
+    fn resume(&mut self) -> &Shared {
+        if let Some(appender) = self.resting.take() {
+            match thread::start(appender, Arc::clone(&self.tail), Arc::clone(&self.shared)) {
+                Ok(thread) => self.thread = Some(thread),
+                Err(error) => self
+                    .shared
+                    .fail(Error::io("start the recording's thread")(error)),
+            }
+        }
+        &self.shared
     }
 
     /// In the child of a fork: lets go of everything without touching file, tail or locks, which are the parent's.
@@ -269,12 +294,12 @@ impl Writer {
         }
         // The code that the chunk needs comes before it.
         self.hand_over_codes();
-        self.shared.push(Job::Slot(slot.hand_over()));
+        self.resume().push(Job::Slot(slot.hand_over()));
     }
 
     fn hand_over_codes(&mut self) {
         if let Some(slot) = self.codes.take() {
-            self.shared.push(Job::Slot(slot.hand_over()));
+            self.resume().push(Job::Slot(slot.hand_over()));
         }
     }
 }

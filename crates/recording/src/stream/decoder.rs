@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use super::{
     BigInt, Caller, Definition, Error, ErrorKind, Frame, FrameNumber, Keyframe, Last, ObjectId,
-    Output, Predictor, Prefix, Reason, RecentObjects, Record, SiteNumber, Thread, ThreadNumber,
-    tag,
+    Output, Predictor, Prefix, Reason, RecentObjects, Record, SiteNumber, Strides, Thread,
+    ThreadNumber, Value, tag,
 };
 use crate::cursor::Cursor;
 use values::Objects;
@@ -33,6 +33,7 @@ pub struct Decoder<'a> {
     captures: &'a [u32],
     objects: Objects,
     predictor: Predictor,
+    strides: Strides,
     /// The recorded frames of each thread that are in this chunk, with the last site of each. Keyed by numbers from the
     /// file, so hashed safely.
     stacks: HashMap<u32, Vec<Top>>,
@@ -62,6 +63,7 @@ impl<'a> Decoder<'a> {
             captures,
             objects: Objects::new(),
             predictor: Predictor::new(captures.len()),
+            strides: Strides::new(captures.len()),
             stacks: HashMap::default(),
             current: None,
             stack: Vec::new(),
@@ -286,8 +288,19 @@ impl<'a> Decoder<'a> {
                 other => return Err(ErrorKind::Misplaced(other).at(at)),
             }
         }
-        for _ in 0..count {
-            let value = self.objects.value(&mut self.cursor, &mut record.objects)?;
+        for capture in 0..count as usize {
+            let value = if self.cursor.peek() == Some(tag::INT_NEXT) {
+                let at = self.cursor.at();
+                self.cursor.skip();
+                let expected = self.strides.expected(site, capture);
+                Value::Int(expected.ok_or(ErrorKind::NoInt.at(at))?)
+            } else {
+                self.objects.value(&mut self.cursor, &mut record.objects)?
+            };
+            if let Value::Int(value) = value {
+                // As the writer did; whether it was expected does not matter.
+                let _ = self.strides.follows(site, capture, value);
+            }
             record.values.push(value);
         }
         if let Some(top) = self.stack.last_mut() {
@@ -353,6 +366,8 @@ impl<'a> Decoder<'a> {
             }
             tag::ATTACH => {
                 let frame = self.frame(&mut record.objects)?;
+                // It may be a frame that nobody has announced: then it has got the next number.
+                self.next_frame = self.next_frame.max(frame.number.0.saturating_add(1));
                 self.stack.push(Top::at(frame.number));
                 Prefix::Attach(Box::new(frame))
             }
@@ -368,9 +383,8 @@ impl<'a> Decoder<'a> {
                 Prefix::Time(self.time)
             }
             tag::OUTPUT => {
-                let stream = match cursor.byte()? {
-                    stream @ (1 | 2) => stream,
-                    _ => return Err(ErrorKind::Number.at(at + 1)),
+                let stream @ (1 | 2) = cursor.byte()? else {
+                    return Err(ErrorKind::Number.at(at + 1));
                 };
                 let bytes = cursor.bytes()?.into();
                 Prefix::Output(Box::new(Output { stream, bytes }))

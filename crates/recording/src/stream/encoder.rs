@@ -184,6 +184,23 @@ impl Encoder<'_> {
         }
     }
 
+    /// An `int` that fits 64 bits and is what `site` captures as its `capture`-th value. A recorder uses either this for all ints
+    /// that sites capture, or [`int`](Self::int) for all.
+    #[inline]
+    pub fn captured_int(
+        &mut self,
+        strides: &mut super::Strides,
+        site: SiteNumber,
+        capture: usize,
+        value: i64,
+    ) {
+        if strides.follows(site, capture, value) {
+            self.tag(tag::INT_NEXT);
+        } else {
+            self.int(value);
+        }
+    }
+
     /// A larger `int`: sign and magnitude, least significant byte first.
     pub fn big_int(&mut self, negative: bool, magnitude: &[u8]) {
         self.tag(tag::BIG_INT);

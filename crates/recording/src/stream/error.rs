@@ -32,6 +32,9 @@ pub enum ErrorKind {
     /// The site is neither named nor predicted.
     #[error("the site is neither named nor predicted")]
     NoSite,
+    /// No int is expected at this capture.
+    #[error("no int is expected here")]
+    NoInt,
     /// There is no such site.
     #[error("there is no site {0}")]
     UnknownSite(u64),
@@ -62,6 +65,9 @@ pub enum ErrorKind {
     /// The same prefix, or two that exclude each other, in one record.
     #[error("the prefix 0x{0:02x} cannot stand with those before it")]
     Twice(u8),
+    /// An object's contents define that object.
+    #[error("object {0} is defined inside itself")]
+    DefinedInside(u64),
     /// Definitions lie too deep inside each other.
     #[error("definitions lie more than {max} deep", max = super::MAX_DEPTH)]
     Deep,

@@ -53,6 +53,8 @@ pub const DEF_AT_BARE: u8 = 0x51;
 pub const UNKNOWN: u8 = 0x52;
 /// A value that was not to be recorded.
 pub const REDACTED: u8 = 0x53;
+/// In a body: the int that [`Strides`](super::Strides) expects there.
+pub const INT_NEXT: u8 = 0x54;
 
 /// The body of a site that captures nothing.
 pub const HIT: u8 = 0x60;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{
     Arguments, BigInt, Caller, Contents, Decoder, Definition, Encoder, Frame, Items, Keyframe,
-    Kind, Last, ObjectId, Pairs, Predictor, Prefix, RecentObjects, Record, SiteNumber, Thread,
-    Type, Value,
+    Kind, Last, ObjectId, Pairs, Predictor, Prefix, RecentObjects, Record, SiteNumber, Strides,
+    Thread, Type, Value,
 };
 
 /// The large numbers that values refer to by index.
@@ -36,6 +36,7 @@ pub struct Transcript {
     at: usize,
     recent: RecentObjects,
     predictor: Predictor,
+    strides: Strides,
     captures: Vec<u32>,
     types: Vec<Arc<Type>>,
     /// The last site of each frame on the stack of each thread, and the current thread.
@@ -48,6 +49,8 @@ pub struct Transcript {
 struct Pending<'a> {
     definitions: HashMap<ObjectId, Vec<&'a Definition>>,
     numbers: Numbers<'a>,
+    /// The objects whose contents are being written: inside them they are only referred to.
+    open: Vec<ObjectId>,
 }
 
 impl<'a> Pending<'a> {
@@ -62,6 +65,7 @@ impl<'a> Pending<'a> {
         Pending {
             definitions,
             numbers,
+            open: Vec::new(),
         }
     }
 }
@@ -75,6 +79,7 @@ impl Transcript {
             at: 0,
             recent: RecentObjects::new(keyframe.newest),
             predictor: Predictor::new(captures.len()),
+            strides: Strides::new(captures.len()),
             captures: captures.to_vec(),
             types: Vec::new(),
             stacks: HashMap::new(),
@@ -180,7 +185,9 @@ impl Transcript {
         }
         for object in record.objects.iter().filter(|object| object.update) {
             self.put(0, |encoder, recent| encoder.update(recent, object.id));
+            pending.open.push(object.id);
             self.contents(object.class.kind, object.contents.as_ref(), &mut pending);
+            pending.open.pop();
         }
         let Some(site) = record.site else { return };
         let last = last.unwrap_or_else(|| self.last(popped));
@@ -190,8 +197,17 @@ impl Transcript {
         if self.captures.get(site.0 as usize) == Some(&0) {
             self.put(0, |encoder, _| encoder.hit());
         }
-        for &value in &record.values {
-            self.value(value, &mut pending);
+        for (capture, &value) in record.values.iter().enumerate() {
+            match value {
+                Value::Int(value) => {
+                    let mut strides = std::mem::take(&mut self.strides);
+                    self.put(0, |encoder, _| {
+                        encoder.captured_int(&mut strides, site, capture, value);
+                    });
+                    self.strides = strides;
+                }
+                other => self.value(other, &mut pending),
+            }
         }
         if let Some(top) = self.stack().last_mut() {
             *top = Some(site);
@@ -255,7 +271,7 @@ impl Transcript {
             }
             Prefix::Output(output) => {
                 self.put(output.bytes.len(), |encoder, _| {
-                    encoder.output(output.stream, &output.bytes)
+                    encoder.output(output.stream, &output.bytes);
                 });
             }
             &Prefix::Lost(reason) => self.put(0, |encoder, _| encoder.lost(reason)),
@@ -282,7 +298,7 @@ impl Transcript {
             },
             Value::Complex(index) => match numbers.complexes.get(index as usize) {
                 Some(&[real, imaginary]) => {
-                    self.put(0, |encoder, _| encoder.complex(real, imaginary))
+                    self.put(0, |encoder, _| encoder.complex(real, imaginary));
                 }
                 None => self.put(0, |encoder, _| encoder.unknown(super::Reason::UNSPECIFIED)),
             },
@@ -304,7 +320,10 @@ impl Transcript {
     }
 
     fn object(&mut self, id: ObjectId, pending: &mut Pending<'_>) {
-        let next = pending.definitions.get_mut(&id).and_then(Vec::pop);
+        let next = match pending.open.contains(&id) {
+            true => None,
+            false => pending.definitions.get_mut(&id).and_then(Vec::pop),
+        };
         let Some(definition) = next else {
             return self.put(0, |encoder, recent| encoder.object(recent, id));
         };
@@ -312,7 +331,9 @@ impl Transcript {
         self.put(0, |encoder, recent| encoder.define(recent, id, bare));
         self.class(&definition.class);
         if !bare {
+            pending.open.push(id);
             self.contents(definition.class.kind, definition.contents.as_ref(), pending);
+            pending.open.pop();
         }
     }
 
@@ -333,7 +354,7 @@ impl Transcript {
         match (kind, contents) {
             (Kind::Opaque, _) => {}
             (Kind::Str | Kind::Bytes | Kind::ByteArray, Some(Contents::Bytes { length, head })) => {
-                self.put(head.len(), |encoder, _| encoder.head(*length, head))
+                self.put(head.len(), |encoder, _| encoder.head(*length, head));
             }
             (Kind::Str | Kind::Bytes | Kind::ByteArray, _) => {
                 self.put(0, |encoder, _| encoder.head(0, b""));
@@ -362,7 +383,7 @@ impl Transcript {
             (Kind::Function | Kind::Code, _) => self.put(0, |encoder, _| encoder.code(b"", None)),
             (Kind::Generator, Some(Contents::Generator { qualname, frame })) => {
                 self.put(qualname.len(), |encoder, _| {
-                    encoder.generator(qualname, *frame)
+                    encoder.generator(qualname, *frame);
                 });
             }
             (Kind::Generator, _) => self.put(0, |encoder, _| encoder.generator(b"", None)),

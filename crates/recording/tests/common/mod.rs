@@ -85,7 +85,7 @@ impl Chunk {
         while !maker.choices.is_empty() {
             records.push(maker.record(&captures));
         }
-        if choices.len() % 3 == 0 {
+        if choices.len().is_multiple_of(3) {
             // The last record may be prefixes only.
             let mut last = Record {
                 thread: ThreadNumber(maker.current),
@@ -169,7 +169,7 @@ impl Maker<'_> {
 
     fn frame(&mut self, objects: &mut Vec<Definition>) -> Frame {
         Frame {
-            number: FrameNumber(self.number()),
+            number: FrameNumber(self.number() >> 1),
             code: self.number() as u32,
             unit: self.number() as u32,
             executing: self.below(2) == 1,
@@ -231,6 +231,7 @@ impl Maker<'_> {
             }
             2 => {
                 let frame = self.frame(&mut record.objects);
+                self.next_frame = self.next_frame.max(frame.number.0.saturating_add(1));
                 self.stack().push(frame.number);
                 record.prefixes.push(Prefix::Attach(Box::new(frame)));
             }
@@ -254,7 +255,12 @@ impl Maker<'_> {
         record.thread = ThreadNumber(self.current);
         record.frame = self.stack().last().copied();
         for _ in 0..captures[site as usize] {
-            let value = self.value(&mut record.objects, 0);
+            let value = match self.below(4) {
+                // Something that counts.
+                0 => Value::Int((self.time as i64).wrapping_mul(7)),
+                _ => self.value(&mut record.objects, 0),
+            };
+            self.time += 1;
             record.values.push(value);
         }
         self.named.clear();

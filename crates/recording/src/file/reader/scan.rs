@@ -58,7 +58,6 @@ impl Chunks {
                 header,
                 offset: end,
             },
-            &[],
         )?;
         let index = contents
             .first_chunk()
@@ -77,7 +76,7 @@ impl Chunks {
                 return Err(Damage::Index.at(at));
             }
             let entry = Entry { header, offset: at };
-            let contents = super::read_contents(file, &entry, &[])?;
+            let contents = super::read_contents(file, &entry)?;
             let (parts, rest) = contents.as_chunks::<{ format::INDEX_ENTRY }>();
             if !rest.is_empty() {
                 return Err(Damage::Index.at(at));

@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::Finished;
+use crate::file::compression::Compressor;
 use crate::file::format::{self, CHUNK_HEADER, ChunkHeader, FILE_HEADER};
 use crate::file::tail::{FreeSlot, HandedOver, Tail};
-use crate::file::{ChunkKind, Error, Source, UNKNOWN_STEP, Uuid, compression, os};
+use crate::file::{ChunkKind, Error, Source, UNKNOWN_STEP, Uuid, os};
 
 /// What the thread is to do.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) enum Job {
     Source(Vec<u8>),
     /// Append this summary, the index and the end, and end.
     Finish(Vec<u8>),
-    /// End.
+    /// End; [`start`] may go on with the appender.
     Stop,
 }
 
@@ -140,11 +141,12 @@ impl Shared {
         }
     }
 
-    fn next_job(&self) -> Job {
+    /// The next job, and how many wait behind it.
+    fn next_job(&self) -> (Job, usize) {
         let mut queue = self.queue();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
-                return job;
+                return (job, queue.jobs.len());
             }
             queue = Self::wait(&self.work, queue);
         }
@@ -158,7 +160,7 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: Error) {
         let mut queue = self.queue();
         queue.done += 1;
         queue.failed = true;
@@ -167,13 +169,16 @@ impl Shared {
     }
 }
 
+/// The thread, which gives the appender back when it was [stopped](Job::Stop).
+pub(super) type Worker = JoinHandle<Option<Box<Appender>>>;
+
 /// Starts the thread with all signals blocked: none that is sent to the process may be taken by a thread that is not
 /// the program's.
 pub(super) fn start(
-    appender: Appender,
+    appender: Box<Appender>,
     tail: Arc<Tail>,
     shared: Arc<Shared>,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<Worker> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let thread = std::thread::Builder::new()
         .name("debugop-writer".into())
@@ -182,9 +187,11 @@ pub(super) fn start(
     thread
 }
 
-fn work(mut appender: Appender, tail: &Tail, shared: &Shared) {
+fn work(mut appender: Box<Appender>, tail: &Tail, shared: &Shared) -> Option<Box<Appender>> {
     loop {
-        let result = match shared.next_job() {
+        let (job, behind) = shared.next_job();
+        appender.in_a_hurry = behind >= tail.slots() / 2;
+        let result = match job {
             Job::Slot(slot) => appender
                 .append(slot.kind, slot.sequence, slot.time, tail.contents(&slot))
                 .map(|()| Some(tail.free(slot))),
@@ -197,14 +204,20 @@ fn work(mut appender: Appender, tail: &Tail, shared: &Shared) {
                     Ok(finished) => shared.queue().finished = Some(finished),
                     Err(error) => shared.fail(error),
                 }
-                return;
+                return None;
             }
-            Job::Stop => return,
+            Job::Stop => {
+                shared.done(None);
+                return Some(appender);
+            }
         };
         match result {
             Ok(slot) => shared.done(slot),
             // What could not be written stays in its slot, for the reader to find there.
-            Err(error) => return shared.fail(error),
+            Err(error) => {
+                shared.fail(error);
+                return None;
+            }
         }
     }
 }
@@ -278,7 +291,9 @@ pub(in crate::file) struct Appender {
     /// Bytes of the stream chunks that are in the file.
     stream_stored: u64,
     stream_bytes: u64,
+    compressor: Compressor,
     compressed: Vec<u8>,
+    in_a_hurry: bool,
 }
 
 impl Appender {
@@ -287,7 +302,7 @@ impl Appender {
         let file = os::create_new(path).map_err(Error::io("create the recording"))?;
         os::write_all_at(&file, &format::write_file_header(uuid), 0)
             .map_err(Error::io("write the recording"))?;
-        Ok(Self::new(file, path, FILE_HEADER as u64, None))
+        Self::new(file, path, FILE_HEADER as u64, None)
     }
 
     /// Keeps only about so many bytes of stream chunks from now on.
@@ -295,8 +310,8 @@ impl Appender {
         self.ring = ring;
     }
 
-    fn new(file: File, path: &Path, end: u64, ring: Option<u64>) -> Self {
-        Appender {
+    fn new(file: File, path: &Path, end: u64, ring: Option<u64>) -> Result<Self, Error> {
+        Ok(Appender {
             file,
             path: path.to_owned(),
             end,
@@ -305,8 +320,10 @@ impl Appender {
             ring,
             stream_stored: 0,
             stream_bytes: 0,
+            compressor: Compressor::new().map_err(Error::io("begin to compress"))?,
             compressed: Vec::new(),
-        }
+            in_a_hurry: false,
+        })
     }
 
     /// Appends a chunk, compressed if that pays. What has been written of it in vain is cut off again.
@@ -318,7 +335,9 @@ impl Appender {
         contents: &[u8],
     ) -> Result<(), Error> {
         let mut compressed = std::mem::take(&mut self.compressed);
-        let compression = compression::fast(contents, &mut compressed);
+        let compression = self
+            .compressor
+            .compress(contents, self.in_a_hurry, &mut compressed);
         let header = ChunkHeader {
             kind: Some(kind),
             compression,
@@ -429,7 +448,7 @@ impl Appender {
         name.push(".new");
         let path = PathBuf::from(name);
         let file = os::create_new(&path).map_err(Error::io("create the recording anew"))?;
-        let mut shorter = Appender::new(file, &self.path, FILE_HEADER as u64, self.ring);
+        let mut shorter = Appender::new(file, &self.path, FILE_HEADER as u64, self.ring)?;
         let copied = self.copy_to(&mut shorter, is_kept).and_then(|()| {
             std::fs::rename(&path, &self.path).map_err(Error::io("replace the recording"))
         });

@@ -19,7 +19,8 @@ pub(super) struct Objects {
     types: Vec<Arc<Type>>,
     /// The type of each object that has been defined, as an index. Keyed by numbers from the file, so hashed safely.
     defined: HashMap<u64, u32>,
-    depth: usize,
+    /// The objects whose contents are being read, outermost first: at most [`MAX_DEPTH`].
+    open: Vec<u64>,
 }
 
 fn unzigzag(value: u64) -> i64 {
@@ -39,7 +40,7 @@ impl Objects {
             complexes: Vec::new(),
             types: Vec::new(),
             defined: HashMap::new(),
-            depth: 0,
+            open: Vec::new(),
         }
     }
 
@@ -119,7 +120,7 @@ impl Objects {
             }
             tag::UNKNOWN => Value::Unknown(Reason(cursor.varint()?)),
             tag::REDACTED => Value::Redacted,
-            tag::HIT..tag::RECENT => return Err(ErrorKind::Misplaced(tag).at(at)),
+            tag::INT_NEXT | tag::HIT..tag::RECENT => return Err(ErrorKind::Misplaced(tag).at(at)),
             _ => return Err(ErrorKind::Tag(tag).at(at)),
         })
     }
@@ -163,7 +164,7 @@ impl Objects {
         // Before the contents: an object may contain itself.
         self.defined.insert(id, index);
         let contents = match tag {
-            tag::DEF | tag::DEF_AT => Some(self.contents(at, class.kind, cursor, found)?),
+            tag::DEF | tag::DEF_AT => Some(self.contents((at, id), class.kind, cursor, found)?),
             _ => None,
         };
         found.push(Definition {
@@ -218,7 +219,7 @@ impl Objects {
             .and_then(|&index| self.types.get(index as usize))
             .map(Arc::clone)
             .ok_or(ErrorKind::UnknownObject(id.0).at(at))?;
-        let contents = Some(self.contents(at, class.kind, cursor, found)?);
+        let contents = Some(self.contents((at, id.0), class.kind, cursor, found)?);
         found.push(Definition {
             id,
             class,
@@ -230,17 +231,20 @@ impl Objects {
 
     fn contents(
         &mut self,
-        at: usize,
+        (at, id): (usize, u64),
         kind: Kind,
         cursor: &mut Cursor<'_>,
         found: &mut Vec<Definition>,
     ) -> Result<Contents, Error> {
-        if self.depth >= MAX_DEPTH {
+        if self.open.contains(&id) {
+            return Err(ErrorKind::DefinedInside(id).at(at));
+        }
+        if self.open.len() >= MAX_DEPTH {
             return Err(ErrorKind::Deep.at(at));
         }
-        self.depth += 1;
+        self.open.push(id);
         let contents = self.contents_inside(kind, cursor, found);
-        self.depth -= 1;
+        self.open.pop();
         contents
     }
 

@@ -1,0 +1,31 @@
+//! What a code object of 3.11 begins with (`Include/cpython/code.h`).
+
+use pyo3::ffi::{PyObject, PyVarObject};
+
+/// `PyCodeObject` up to `co_linetable`. But for the object's header, nothing of it changes after it is made.
+#[repr(C)]
+pub(crate) struct CodeHead {
+    pub ob_base: PyVarObject,
+    pub co_consts: *mut PyObject,
+    pub co_names: *mut PyObject,
+    pub co_exceptiontable: *mut PyObject,
+    pub co_flags: i32,
+    co_warmup: i16,
+    co_linearray_entry_size: i16,
+    pub co_argcount: i32,
+    pub co_posonlyargcount: i32,
+    pub co_kwonlyargcount: i32,
+    pub co_stacksize: i32,
+    pub co_firstlineno: i32,
+    pub co_nlocalsplus: i32,
+    pub co_nlocals: i32,
+    co_nplaincellvars: i32,
+    co_ncellvars: i32,
+    co_nfreevars: i32,
+    co_localsplusnames: *mut PyObject,
+    co_localspluskinds: *mut PyObject,
+    pub co_filename: *mut PyObject,
+    pub co_name: *mut PyObject,
+    pub co_qualname: *mut PyObject,
+    pub co_linetable: *mut PyObject,
+}

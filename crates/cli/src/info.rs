@@ -1,0 +1,313 @@
+//! `debugop info`: what a recording is of, and how much of it there is.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use debugop_recording::file::{ChunkKind, Ending, Error, Reader, Recovered, recover};
+use debugop_value::{escaped, grouped};
+use serde_json::json;
+
+use crate::Answer;
+
+/// Show what a recording is of: the program, the interpreter, its size and how it ended.
+///
+/// A recording that is still being written can be looked at, and one of a process that was killed. Of one that is
+/// damaged or cut off, --recover takes every chunk that is intact into a new file.
+#[derive(Debug, Args)]
+#[command(name = "info", after_help = EXAMPLES, disable_version_flag = true)]
+pub(crate) struct InfoArguments {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Write every intact chunk of FILE to a new recording OUT
+    #[arg(long, value_name = "OUT")]
+    recover: Option<PathBuf>,
+
+    /// Answer in JSON, one object
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  debugop info script.debugop
+  debugop info damaged.debugop --recover intact.debugop
+  debugop info script.debugop --json | jq .steps";
+
+/// Options of `debugop info`, complete and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InfoOptions {
+    /// The recording.
+    pub file: PathBuf,
+    /// Where to write what is intact of it.
+    pub recover: Option<PathBuf>,
+    /// Whether to answer in JSON.
+    pub json: bool,
+}
+
+impl InfoArguments {
+    pub(crate) fn into_options(self) -> InfoOptions {
+        InfoOptions {
+            file: self.file,
+            recover: self.recover,
+            json: self.json,
+        }
+    }
+}
+
+impl InfoOptions {
+    /// Carries the command out.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let Some(to) = &self.recover else {
+            return match Reader::open(&self.file).and_then(|reader| self.about(&reader)) {
+                Ok(text) => Answer::text(text),
+                Err(error) => Answer::error(&self.file, &error, advice(&error)),
+            };
+        };
+        match recover(&self.file, to) {
+            Ok(recovered) => Answer::text(self.about_recovered(&recovered, to)),
+            Err(error) => Answer::error(&self.file, &error, ""),
+        }
+    }
+
+    fn about(&self, reader: &Reader) -> Result<String, Error> {
+        let facts = Facts::of(reader)?;
+        Ok(match self.json {
+            true => facts.json(reader),
+            false => facts.text(reader),
+        })
+    }
+
+    fn about_recovered(&self, recovered: &Recovered, to: &Path) -> String {
+        let damage: Vec<String> = recovered.damage.iter().map(ToString::to_string).collect();
+        if self.json {
+            let object = json!({
+                "recovered": to.to_string_lossy(),
+                "chunks": recovered.chunks,
+                "stream_chunks": recovered.stream_chunks,
+                "size": recovered.size,
+                "damage": damage,
+            });
+            return format!("{object}\n");
+        }
+        let mut text = String::new();
+        for damage in damage {
+            let _ = writeln!(text, "{}: {damage}", shown(&self.file));
+        }
+        let _ = writeln!(
+            text,
+            "{}: {} chunks recovered, {} of them of the stream, {}",
+            shown(to),
+            grouped(recovered.chunks),
+            grouped(recovered.stream_chunks),
+            size(recovered.size),
+        );
+        text
+    }
+}
+
+/// What helps with an error.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Damaged { .. } => "\n  --recover OUT takes what is intact into a new file",
+        _ => "",
+    }
+}
+
+/// A path, safe for a terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    escaped(&path.to_string_lossy()).into_owned()
+}
+
+/// A number of bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    let exact = bytes as f64;
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..0x10_0000 => format!("{:.1} KiB", exact / 1024.0),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", exact / 1_048_576.0),
+        _ => format!("{:.2} GiB", exact / 1_073_741_824.0),
+    }
+}
+
+/// What is counted for the answer.
+struct Facts {
+    size: u64,
+    codes: usize,
+    sources: usize,
+    stream_chunks: usize,
+    stream_stored: u64,
+    stream_bytes: u64,
+}
+
+impl Facts {
+    fn of(reader: &Reader) -> Result<Self, Error> {
+        let stream = || {
+            reader
+                .chunks()
+                .filter(|chunk| chunk.kind == ChunkKind::Stream)
+        };
+        Ok(Facts {
+            size: reader.size()?,
+            codes: reader.codes()?.len(),
+            sources: reader.sources()?.len(),
+            stream_chunks: reader.stream_len(),
+            stream_stored: stream().map(|chunk| chunk.stored).sum(),
+            stream_bytes: stream().map(|chunk| chunk.raw).sum(),
+        })
+    }
+
+    fn json(&self, reader: &Reader) -> String {
+        let summary = reader.summary();
+        let object = json!({
+            "file": reader.path().to_string_lossy(),
+            "uuid": reader.uuid().to_string(),
+            "ending": ending(reader.ending()),
+            "header": reader.header(),
+            "steps": summary.and_then(|summary| summary.steps),
+            "summary": summary,
+            "size": self.size,
+            "codes": self.codes,
+            "sources": self.sources,
+            "stream": {
+                "chunks": self.stream_chunks,
+                "stored": self.stream_stored,
+                "bytes": self.stream_bytes,
+            },
+        });
+        format!("{object}\n")
+    }
+
+    fn text(&self, reader: &Reader) -> String {
+        let header = reader.header();
+        let interpreter = &header.interpreter;
+        let [major, minor, micro] = interpreter.version;
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<13} {}", escaped(value));
+        };
+        line("file", &reader.path().to_string_lossy());
+        line("recording", &reader.uuid().to_string());
+        line("command", &header.command.join(" "));
+        line("directory", &header.directory);
+        line(
+            "interpreter",
+            &format!(
+                "{} {major}.{minor}.{micro} on {}",
+                interpreter.implementation, header.platform
+            ),
+        );
+        line("process", &header.pid.to_string());
+        if let Some(parent) = &header.parent {
+            line(
+                "parent",
+                &format!("process {}, recording {}", parent.pid, parent.uuid),
+            );
+        }
+        line("started", &utc(header.start));
+        line("ended", &self.ended(reader));
+        if let Some(steps) = reader.summary().and_then(|summary| summary.steps) {
+            line("steps", &grouped(steps));
+        }
+        line("size", &size(self.size));
+        line(
+            "stream",
+            &format!(
+                "{} chunks, {} for {}",
+                grouped(self.stream_chunks as u64),
+                size(self.stream_stored),
+                size(self.stream_bytes)
+            ),
+        );
+        line("code objects", &grouped(self.codes as u64));
+        line("source files", &grouped(self.sources as u64));
+        line("debugop", &header.debugop);
+        text
+    }
+
+    fn ended(&self, reader: &Reader) -> String {
+        let Some(summary) = reader.summary() else {
+            return ending(reader.ending()).into();
+        };
+        let mut text = format!("after {:.3} s", summary.duration as f64 / 1e9);
+        if let Some(status) = summary.exit_status {
+            let _ = write!(text, ", exit status {status}");
+        }
+        if summary.recovered {
+            text.push_str(", recovered from a damaged or unfinished recording");
+        }
+        if !summary.gaps.is_empty() {
+            let _ = write!(text, " with {} gaps", summary.gaps.len());
+        }
+        text
+    }
+}
+
+fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Finished => "finished",
+        Ending::Writing => "is being written",
+        Ending::Killed => "killed, or recording failed",
+        Ending::Unfinished => "unfinished",
+    }
+}
+
+/// Nanoseconds since 1970-01-01 as date and time.
+fn utc(nanoseconds: u64) -> String {
+    let seconds = nanoseconds / 1_000_000_000;
+    let (days, second) = (seconds / 86400, seconds % 86400);
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Year, month and day of a day counted from 1970-01-01.
+fn date(mut day: u64) -> (u64, u64, u64) {
+    let leap =
+        |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    // 400 years are always as long; then at most 400 years are left to count.
+    let mut year = 1970 + 400 * (day / 146_097);
+    day %= 146_097;
+    loop {
+        let length = if leap(year) { 366 } else { 365 };
+        if day < length {
+            break;
+        }
+        day -= length;
+        year += 1;
+    }
+    let february = if leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    (year, month, day + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_as_dates() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_827_696_500_000_000), "2000-02-29 12:34:56 UTC");
+        assert_eq!(utc(1_795_256_283_000_000_000), "2026-11-21 10:18:03 UTC");
+        assert_eq!(utc(u64::MAX), "2554-07-21 23:34:33 UTC");
+    }
+
+    #[test]
+    fn sizes_are_shown_with_three_digits() {
+        assert_eq!(size(1023), "1023 bytes");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(3 << 20), "3.0 MiB");
+        assert_eq!(size(5 << 30), "5.00 GiB");
+    }
+}

@@ -1,0 +1,90 @@
+//! `debugop pack`: makes a recording smaller, for keeping.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use clap::Args;
+use debugop_recording::file::{Error, Packed, pack, tail_path};
+
+use crate::Answer;
+use crate::info::{shown, size};
+
+/// Write a recording anew, as small as is sensible, for keeping or sending.
+///
+/// It stays the same recording: nothing is left out. Without -o it takes the place of the old one.
+#[derive(Debug, Args)]
+#[command(name = "pack", after_help = EXAMPLES, disable_version_flag = true)]
+pub(crate) struct PackArguments {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Write it to OUT and leave FILE as it is
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  debugop pack script.debugop
+  debugop pack script.debugop -o archive/script.debugop";
+
+/// Options of `debugop pack`, complete and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackOptions {
+    /// The recording.
+    pub file: PathBuf,
+    /// Where to; `None`: in its place.
+    pub output: Option<PathBuf>,
+}
+
+impl PackArguments {
+    pub(crate) fn into_options(self) -> PackOptions {
+        PackOptions {
+            file: self.file,
+            output: self.output,
+        }
+    }
+}
+
+impl PackOptions {
+    /// Carries the command out.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let result = match &self.output {
+            Some(to) => pack(&self.file, to),
+            None => self.in_place(),
+        };
+        match result {
+            Ok(packed) => Answer::text(format!(
+                "{}: {}, was {}\n",
+                shown(self.output.as_ref().unwrap_or(&self.file)),
+                size(packed.after),
+                size(packed.before),
+            )),
+            Err(error) => Answer::error(&self.file, &error, ""),
+        }
+    }
+
+    fn in_place(&self) -> Result<Packed, Error> {
+        let mut name = self.file.as_os_str().to_owned();
+        name.push(".packed");
+        let to = PathBuf::from(name);
+        let packed = pack(&self.file, &to).and_then(|packed| {
+            std::fs::rename(&to, &self.file).map_err(Error::io("replace the recording"))?;
+            Ok(packed)
+        });
+        if packed.is_err() {
+            // What there is of it is of no use; that it cannot be removed is not worth a second error.
+            let _ = std::fs::remove_file(&to);
+            return packed;
+        }
+        // What was in the tail of a killed recording is in the file now.
+        match std::fs::remove_file(tail_path(&self.file)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove the recording's tail file")(error))
+            }
+            _ => packed,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Which int comes next at a capture: loops count, and so do indices and sums.
+
+use super::SiteNumber;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    last: i64,
+    stride: i64,
+    epoch: u32,
+}
+
+/// For each capture the int that was there last, and by how much it was more than the one before.
+///
+/// Both sides keep one a recording, [`clear`](Self::clear) it where a chunk begins and tell it each int that a site captures. A
+/// capture's entry is that of the site with the number of its site + its index among the site's captures, so that no more entries
+/// than sites are needed; where two captures share one, less is predicted.
+#[derive(Debug)]
+pub struct Strides {
+    entries: Vec<Entry>,
+    epoch: u32,
+}
+
+impl Default for Strides {
+    fn default() -> Self {
+        Strides {
+            entries: Vec::new(),
+            epoch: 1,
+        }
+    }
+}
+
+impl Strides {
+    /// For `sites` sites.
+    #[must_use]
+    pub fn new(sites: usize) -> Self {
+        let mut new = Strides::default();
+        new.grow(sites);
+        new
+    }
+
+    /// Makes room for sites up to this number of them; an int of a site that there is no room for is never expected. Allocates.
+    pub fn grow(&mut self, sites: usize) {
+        let wanted = sites.min(super::Predictor::MAX_SITES);
+        if wanted > self.entries.len() {
+            self.entries.resize(wanted, Entry::default());
+        }
+    }
+
+    /// A new chunk begins: nothing is expected. Takes no time.
+    pub fn clear(&mut self) {
+        if let Some(next) = self.epoch.checked_add(1) {
+            self.epoch = next;
+        } else {
+            self.entries.fill(Entry::default());
+            self.epoch = 1;
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, site: SiteNumber, capture: usize) -> Option<&mut Entry> {
+        self.entries
+            .get_mut((site.0 as usize).wrapping_add(capture))
+    }
+
+    /// A site captures this int. Whether it was expected.
+    #[inline]
+    #[must_use]
+    pub fn follows(&mut self, site: SiteNumber, capture: usize, value: i64) -> bool {
+        let epoch = self.epoch;
+        let Some(entry) = self.entry(site, capture) else {
+            return false;
+        };
+        let known = entry.epoch == epoch;
+        let expected = known && entry.last.wrapping_add(entry.stride) == value;
+        entry.stride = if known {
+            value.wrapping_sub(entry.last)
+        } else {
+            0
+        };
+        entry.last = value;
+        entry.epoch = epoch;
+        expected
+    }
+
+    /// What is expected there.
+    #[inline]
+    pub(super) fn expected(&mut self, site: SiteNumber, capture: usize) -> Option<i64> {
+        let epoch = self.epoch;
+        let entry = self.entry(site, capture)?;
+        (entry.epoch == epoch).then(|| entry.last.wrapping_add(entry.stride))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_expected_from_the_third_on() {
+        let mut strides = Strides::new(2);
+        let site = SiteNumber(1);
+        assert_eq!(strides.expected(site, 0), None);
+        assert!(!strides.follows(site, 0, 7));
+        assert_eq!(strides.expected(site, 0), Some(7));
+        assert!(strides.follows(site, 0, 7));
+        assert!(!strides.follows(site, 0, 17));
+        assert!(strides.follows(site, 0, 27));
+        assert_eq!(strides.expected(site, 0), Some(37));
+        strides.clear();
+        assert_eq!(strides.expected(site, 0), None);
+        assert!(!strides.follows(site, 1, 0), "no room");
+        assert_eq!(strides.expected(site, 1), None);
+        assert!(!strides.follows(site, 0, i64::MIN));
+        assert!(!strides.follows(site, 0, i64::MAX));
+        assert_eq!(strides.expected(site, 0), Some(i64::MAX - 1), "it wraps");
+    }
+}

@@ -1,0 +1,127 @@
+//! Questions to a recording. Answers come from the executed instructions and the values that they met, never from the source text.
+
+mod calls;
+mod diff;
+mod exceptions;
+mod hits;
+mod origin;
+mod place;
+mod writes;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use debugop_bytecode::{InstrIdx, Op, Opcode};
+use debugop_recording::stream::FrameNumber;
+
+use crate::code::Code;
+use crate::machine::{Step, Unwound};
+use crate::recording::{OpenError, Recording};
+use crate::state::{Frame, State};
+
+pub use calls::{Call, Outcome, calls};
+pub use diff::{Difference, Part, diff};
+pub use exceptions::{Exception, exceptions};
+pub use hits::hits;
+pub use origin::{Kind, Operand, Origin, Slot, origin, origins};
+pub use place::{Place, PlaceError};
+pub use writes::{How, Write, last_write, writes};
+
+/// Shows every step from `from` on, up to and without `to`, until `visit` breaks; see [`walk_to_end`].
+pub(crate) fn walk<B>(
+    recording: &Arc<Recording>,
+    from: u64,
+    to: u64,
+    mut visit: impl FnMut(&Step, &State) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    walk_to_end(recording, from, to, |step, state, _| match step {
+        Some(step) => visit(step, state),
+        None => ControlFlow::Continue(()),
+    })
+}
+
+/// Shows every step from `from` on, up to and without `to`, until `visit` breaks, with what has left frames before it; at last,
+/// if `to` is the recording's end, what has left frames after the last step.
+pub(crate) fn walk_to_end<B>(
+    recording: &Arc<Recording>,
+    from: u64,
+    to: u64,
+    mut visit: impl FnMut(Option<&Step>, &State, &[Unwound]) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    let mut cursor = recording.cursor();
+    let mut step = match from {
+        0 => cursor.next()?,
+        _ if from < recording.len()? => Some(cursor.seek(from)?),
+        _ => None,
+    };
+    while let Some(at) = step {
+        if at.number >= to {
+            return Ok(None);
+        }
+        let Some(state) = cursor.state() else { break };
+        if let ControlFlow::Break(found) = visit(Some(&at), state, cursor.unwound()) {
+            return Ok(Some(found));
+        }
+        step = cursor.next()?;
+    }
+    match cursor
+        .state()
+        .map(|state| visit(None, state, cursor.unwound()))
+    {
+        Some(ControlFlow::Break(found)) => Ok(Some(found)),
+        _ => Ok(None),
+    }
+}
+
+/// The steps of a frame, backwards from `before`, which is left out, until `visit` breaks.
+pub(crate) fn back<B>(
+    recording: &Arc<Recording>,
+    frame: FrameNumber,
+    before: u64,
+    mut visit: impl FnMut(&Step) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    for (first, end) in chunks_before(recording, before)? {
+        let mut steps = Vec::new();
+        walk::<()>(recording, first, end, |step, _| {
+            if step.frame == frame {
+                steps.push(*step);
+            }
+            ControlFlow::Continue(())
+        })?;
+        for step in steps.iter().rev() {
+            if let ControlFlow::Break(found) = visit(step) {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The steps of each chunk before a step, as ranges, the last chunk first.
+pub(crate) fn chunks_before(
+    recording: &Recording,
+    before: u64,
+) -> Result<Vec<(u64, u64)>, OpenError> {
+    let firsts = recording.firsts()?;
+    let ranges = firsts.windows(2).filter_map(|pair| {
+        let end = pair[1].min(before);
+        (pair[0] < end).then_some((pair[0], end))
+    });
+    let mut ranges: Vec<_> = ranges.collect();
+    ranges.reverse();
+    Ok(ranges)
+}
+
+/// An instruction of a code object.
+pub(crate) fn instruction(code: &Code, at: InstrIdx) -> Option<(Op, Opcode, u32)> {
+    let instruction = code.analysis().instructions().get(at.0 as usize)?;
+    let op = instruction.opcode.info(code.version())?.op;
+    Some((op, instruction.opcode, instruction.arg))
+}
+
+/// A frame of the thread that runs, by its number.
+pub(crate) fn frame_of(state: &State, number: FrameNumber) -> Option<&Frame> {
+    let (_, thread) = state.thread()?;
+    let mut frames = thread.frames().iter().rev();
+    frames.find(|frame| frame.number() == number)
+}

@@ -1,0 +1,460 @@
+//! Where a value comes from.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use debugop_bytecode::{InstrIdx, Op, Output, effect, operands};
+use debugop_recording::stream::FrameNumber;
+use debugop_value as data;
+
+use crate::code::Code;
+use crate::machine::Step;
+use crate::recording::{OpenError, Recording};
+use crate::state::{Frame, State};
+use crate::value::Value;
+
+use super::{Place, back, frame_of, instruction, last_write, walk};
+
+/// How deep containers in containers are shown.
+const DEPTH: u32 = 2;
+
+/// A slot of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// Index into localsplus.
+    Local(u32),
+    /// Index into the value stack, 0 being the bottom.
+    Stack(u32),
+}
+
+/// What an instruction made a value from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// Where it was, before the step.
+    pub slot: Slot,
+    /// What it was.
+    pub value: data::Value,
+}
+
+/// How a value came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A constant of the code.
+    Literal,
+    /// The instruction made it from its operands, or got it from what it called.
+    Produced,
+    /// A call has returned or yielded it: the origin goes on in the callee.
+    Returned,
+    /// It was an argument: the origin goes on in the caller.
+    Argument,
+    /// It was taken from a variable, an attribute or an item: the origin goes on where that was bound.
+    Loaded,
+    /// The frame had it when the recording began, or what made it is not recorded.
+    Unknown,
+}
+
+/// One hop: which instruction produced a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// The step of the instruction; of an argument, the step with which the frame starts.
+    pub step: u64,
+    /// Its frame.
+    pub frame: FrameNumber,
+    /// The number of the frame's code object.
+    pub code: u32,
+    /// The instruction.
+    pub at: InstrIdx,
+    /// How it came to be.
+    pub kind: Kind,
+    /// The value.
+    pub value: data::Value,
+    /// What the instruction took.
+    pub operands: Vec<Operand>,
+    /// Where the origin goes on: just before this step, in this frame, in this slot.
+    pub next: Option<(u64, FrameNumber, Slot)>,
+}
+
+/// Where a value in a slot, as it is just before a step, comes from: the instruction that produced it, through whatever it was copied.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn origin(
+    recording: &Arc<Recording>,
+    step: u64,
+    frame: FrameNumber,
+    slot: Slot,
+) -> Result<Option<Origin>, OpenError> {
+    let Some(code) = code_of(recording, step, frame)? else {
+        return Ok(None);
+    };
+    let base = code.locals().slots;
+    let mut slot = match slot {
+        Slot::Local(local) => local,
+        Slot::Stack(index) => base + index,
+    };
+    // The step after, to know which way a jump went.
+    let mut after: Option<InstrIdx> = None;
+    let mut first = None;
+    let producer = back(recording, frame, step, |step| {
+        first = Some(*step);
+        let jumped = after.is_some_and(|after| {
+            after.0 != step.at.0 + 1 && code.analysis().target(step.at) == Some(after)
+        });
+        after = Some(step.at);
+        match source(&code, step.at, slot, jumped) {
+            Some(From::Slot(from)) => {
+                slot = from;
+                ControlFlow::Continue(())
+            }
+            Some(From::Made(kind)) => ControlFlow::Break((*step, kind)),
+            None => ControlFlow::Break((*step, Kind::Unknown)),
+        }
+    })?;
+    match (producer, first) {
+        (Some((at, kind)), _) => produced(recording, &at, kind, step, slot).map(Some),
+        (None, Some(first)) => argument(recording, &first, slot).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The origin of a value, hop by hop, at most so many.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn origins(
+    recording: &Arc<Recording>,
+    step: u64,
+    frame: FrameNumber,
+    slot: Slot,
+    most: usize,
+) -> Result<Vec<Origin>, OpenError> {
+    let mut found = Vec::new();
+    let mut next = Some((step, frame, slot));
+    while let Some((step, frame, slot)) = next.take()
+        && found.len() < most
+    {
+        let Some(hop) = origin(recording, step, frame, slot)? else {
+            break;
+        };
+        next = hop.next;
+        found.push(hop);
+    }
+    Ok(found)
+}
+
+fn code_of(
+    recording: &Arc<Recording>,
+    step: u64,
+    frame: FrameNumber,
+) -> Result<Option<Arc<Code>>, OpenError> {
+    let mut cursor = recording.cursor();
+    cursor.seek(step)?;
+    let frame = cursor.state().and_then(|state| {
+        let mut threads = state.threads();
+        threads.find_map(|(_, thread)| {
+            let mut frames = thread.frames().iter();
+            frames.find(|known| known.number() == frame)
+        })
+    });
+    Ok(frame.map(|frame| Arc::clone(frame.code())))
+}
+
+enum From {
+    /// From this slot, before the instruction: index into localsplus and the stack behind it.
+    Slot(u32),
+    Made(Kind),
+}
+
+/// Where what is in a slot after an instruction was before it; `None` if that cannot be told.
+fn source(code: &Code, at: InstrIdx, slot: u32, jumped: bool) -> Option<From> {
+    let (_, opcode, arg) = instruction(code, at)?;
+    let effect = effect(code.version(), opcode, arg, jumped)?;
+    let base = code.locals().slots;
+    let depth = code.analysis().depth(at)?;
+    let output = |output: Output| match output {
+        Output::Below(below) => (base + depth).checked_sub(below).map(From::Slot),
+        Output::Local(local) => Some(From::Slot(local)),
+        Output::Constant(_) | Output::SmallInt(_) | Output::Null => Some(From::Made(Kind::Literal)),
+        Output::Next(_) | Output::Bool | Output::Produced => Some(From::Made(Kind::Produced)),
+    };
+    if slot < base {
+        let written = effect.writes.iter().rev().find(|write| write.0 == slot);
+        return match written {
+            Some(written) => output(written.1),
+            None => Some(From::Slot(slot)),
+        };
+    }
+    let index = slot - base;
+    let kept = depth.checked_sub(effect.pops)?;
+    if effect.swap > 0 {
+        let (top, other) = (depth.checked_sub(1)?, depth.checked_sub(effect.swap)?);
+        let from = match index {
+            index if index == top => other,
+            index if index == other => top,
+            index => index,
+        };
+        return Some(From::Slot(base + from));
+    }
+    match index.checked_sub(kept) {
+        None => Some(From::Slot(slot)),
+        Some(pushed) => output(*effect.pushes.get(pushed as usize)?),
+    }
+}
+
+/// The hop to an instruction that made a value, which was seen before step `seen`.
+fn produced(
+    recording: &Arc<Recording>,
+    at: &Step,
+    kind: Kind,
+    seen: u64,
+    slot: u32,
+) -> Result<Origin, OpenError> {
+    let mut cursor = recording.cursor();
+    cursor.seek(at.number)?;
+    let mut hop = Origin {
+        step: at.number,
+        frame: at.frame,
+        code: at.code,
+        at: at.at,
+        kind,
+        value: data::Value::Unknown("not known".into()),
+        operands: Vec::new(),
+        next: None,
+    };
+    let Some(state) = cursor.state() else {
+        return Ok(hop);
+    };
+    let codes = recording.codes();
+    let Some(frame) = frame_of(state, at.frame) else {
+        return Ok(hop);
+    };
+    let depth = frame.stack().len();
+    let op = instruction(frame.code(), at.at);
+    if kind == Kind::Produced
+        && let Some((_, opcode, arg)) = op
+    {
+        let pops = operands(frame.code().version(), opcode, arg).map_or(0, |found| found.pops());
+        let first = depth.saturating_sub(usize::try_from(pops).unwrap_or(usize::MAX));
+        let taken = frame.stack().enumerate().skip(first);
+        hop.operands = taken
+            .map(|(index, value)| Operand {
+                slot: Slot::Stack(index as u32),
+                value: state.describe(codes, value, DEPTH),
+            })
+            .collect();
+    }
+    let loaded = op.and_then(|(op, _, arg)| place_of(op, arg, frame, state));
+    hop.value = value_after(recording, at, seen, slot)?.unwrap_or(hop.value);
+    if kind == Kind::Produced
+        && let Some((step, frame)) = callee(recording, at, seen)?
+    {
+        hop.kind = Kind::Returned;
+        hop.next = Some((step, frame.0, frame.1));
+    } else if let Some(place) = loaded
+        && let Some(write) = last_write(recording, &place, at.number)?
+    {
+        hop.kind = Kind::Loaded;
+        hop.next = stored_slot(recording, &write)?.map(|slot| (write.step, write.frame, slot));
+    }
+    Ok(hop)
+}
+
+/// The value in a slot after a step, in the frame's next step.
+fn value_after(
+    recording: &Arc<Recording>,
+    at: &Step,
+    seen: u64,
+    slot: u32,
+) -> Result<Option<data::Value>, OpenError> {
+    let visit = |step: &Step, state: &State| {
+        if step.frame != at.frame && step.number < seen {
+            return ControlFlow::Continue(());
+        }
+        match frame_of(state, at.frame) {
+            Some(frame) => {
+                let value = frame.get(slot);
+                ControlFlow::Break(state.describe(recording.codes(), value, DEPTH))
+            }
+            None => ControlFlow::Continue(()),
+        }
+    };
+    walk(recording, at.number + 1, seen.saturating_add(1), visit)
+}
+
+/// The place that an instruction loads from.
+fn place_of(op: Op, arg: u32, frame: &Frame, state: &State) -> Option<Place> {
+    let version = frame.code().version();
+    let name = |arg: u32| {
+        let wtf8 = frame.code().data().names.get(arg as usize)?;
+        Some(String::from_utf8_lossy(wtf8).into_owned())
+    };
+    let below = |depth: usize| {
+        let mut stack = frame.stack();
+        let index = stack.len().checked_sub(depth)?;
+        stack.nth(index)
+    };
+    match op {
+        Op::LoadGlobal => {
+            // The lowest bit tells whether NULL is pushed too (`dis`, "LOAD_GLOBAL").
+            Some(Place::Global(frame.code().filename(), name(arg >> 1)?))
+        }
+        Op::LoadName => Some(Place::Global(frame.code().filename(), name(arg)?)),
+        Op::LoadDeref => match frame.get(arg) {
+            Value::Object(id) => Some(Place::Cell(id)),
+            _ => None,
+        },
+        Op::LoadAttr => {
+            use debugop_bytecode::Version;
+            let index = if version >= Version::V3_12 {
+                arg >> 1
+            } else {
+                arg
+            };
+            match below(1)? {
+                Value::Object(id) => Some(Place::Attribute(id, name(index)?)),
+                _ => None,
+            }
+        }
+        Op::BinarySubscr => match (below(2)?, below(1)?) {
+            (Value::Object(id), key) => {
+                let key = match key {
+                    Value::Int(int) => data::Value::Int(int),
+                    Value::Object(key) => {
+                        match state.object(key).and_then(|object| object.contents) {
+                            Some(debugop_recording::stream::Contents::Bytes { head, .. }) => {
+                                data::Value::str(std::str::from_utf8(head).ok()?)
+                            }
+                            _ => return None,
+                        }
+                    }
+                    _ => return None,
+                };
+                Some(Place::Item(id, key))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The slot, before the step of a write, of the value that it stored.
+fn stored_slot(
+    recording: &Arc<Recording>,
+    write: &super::Write,
+) -> Result<Option<Slot>, OpenError> {
+    let mut cursor = recording.cursor();
+    cursor.seek(write.step)?;
+    let Some(frame) = cursor
+        .state()
+        .and_then(|state| frame_of(state, write.frame))
+    else {
+        return Ok(None);
+    };
+    let Some((op, ..)) = instruction(frame.code(), write.at) else {
+        return Ok(None);
+    };
+    let below = match op {
+        Op::StoreGlobal | Op::StoreName | Op::StoreDeref | Op::StoreFast => 1,
+        Op::StoreAttr => 2,
+        Op::StoreSubscr => 3,
+        _ => return Ok(None),
+    };
+    let index = frame.stack().len().checked_sub(below);
+    Ok(index.map(|index| Slot::Stack(index as u32)))
+}
+
+/// If a recorded frame has returned or yielded the value: the step with which it did, and where the value was.
+fn callee(
+    recording: &Arc<Recording>,
+    at: &Step,
+    seen: u64,
+) -> Result<Option<(u64, (FrameNumber, Slot))>, OpenError> {
+    let mut last = None;
+    let mut depth = None;
+    walk::<()>(recording, at.number, seen, |step, state| {
+        let frames = state
+            .thread()
+            .map_or(0, |(_, thread)| thread.frames().len());
+        if step.number == at.number {
+            depth = Some((step.thread, frames));
+            return ControlFlow::Continue(());
+        }
+        if depth.is_none_or(|(thread, _)| thread != step.thread) {
+            return ControlFlow::Continue(());
+        }
+        if step.frame == at.frame {
+            return ControlFlow::Break(());
+        }
+        let directly = depth.is_some_and(|(_, below)| frames == below + 1);
+        if let Some(frame) = state.frame().filter(|_| directly) {
+            let leaves = matches!(
+                instruction(frame.code(), step.at),
+                Some((Op::ReturnValue | Op::YieldValue, ..))
+            );
+            last = match frame.stack().len().checked_sub(1) {
+                Some(top) if leaves => Some((step.number, (step.frame, Slot::Stack(top as u32)))),
+                _ => None,
+            };
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(last)
+}
+
+/// The hop from a frame's start to the caller.
+fn argument(recording: &Arc<Recording>, first: &Step, slot: u32) -> Result<Origin, OpenError> {
+    let mut cursor = recording.cursor();
+    cursor.seek(first.number)?;
+    let mut hop = Origin {
+        step: first.number,
+        frame: first.frame,
+        code: first.code,
+        at: first.at,
+        kind: Kind::Unknown,
+        value: data::Value::Unknown("not known".into()),
+        operands: Vec::new(),
+        next: None,
+    };
+    let Some(state) = cursor.state() else {
+        return Ok(hop);
+    };
+    let Some((_, thread)) = state.thread() else {
+        return Ok(hop);
+    };
+    let Some(frame) = frame_of(state, first.frame) else {
+        return Ok(hop);
+    };
+    let value = frame.get(slot);
+    hop.value = state.describe(recording.codes(), value, DEPTH);
+    let starts =
+        matches!(instruction(frame.code(), first.at), Some((Op::Resume, _, arg)) if arg & 3 == 0);
+    if !starts || slot >= frame.code().locals().slots {
+        return Ok(hop);
+    }
+    hop.kind = Kind::Argument;
+    let frames = thread.frames();
+    let Some(caller) = frames
+        .len()
+        .checked_sub(2)
+        .and_then(|below| frames.get(below))
+    else {
+        return Ok(hop);
+    };
+    // The caller is in the middle of its call: its operands are where they were before.
+    let number = caller.number();
+    let called = back(recording, number, first.number, |step| {
+        ControlFlow::Break(step.number)
+    })?;
+    let Some(called) = called else {
+        return Ok(hop);
+    };
+    cursor.seek(called)?;
+    let Some(caller) = cursor.state().and_then(|state| frame_of(state, number)) else {
+        return Ok(hop);
+    };
+    let mut operands = caller.stack().zip(0..).collect::<Vec<_>>();
+    operands.reverse();
+    let found = operands.into_iter().find(|(known, _)| *known == value);
+    hop.next = found.map(|(_, index)| (called, number, Slot::Stack(index)));
+    Ok(hop)
+}

@@ -1,0 +1,146 @@
+//! Places that values are kept in, and how they are named.
+
+use std::fmt;
+
+use debugop_recording::stream::{FrameNumber, ObjectId};
+use debugop_value as data;
+
+use crate::code::Codes;
+use crate::state::{Frame, State};
+use crate::value::Value;
+
+/// A place that a value can be kept in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// A local variable of a frame: index into localsplus.
+    Local(FrameNumber, u32),
+    /// What a cell holds.
+    Cell(ObjectId),
+    /// A global variable of the modules whose file has this path; in code of a module itself, and of classes, also its names.
+    Global(String, String),
+    /// An attribute of an object.
+    Attribute(ObjectId, String),
+    /// An item of an object: its key.
+    Item(ObjectId, data::Value),
+}
+
+/// Why a name stands for no place.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// It is not written as places are.
+    #[error(
+        "{0:?} is not a place: write NAME, PLACE.ATTRIBUTE or PLACE[KEY], where KEY is an integer or a quoted string"
+    )]
+    Syntax(String),
+    /// Its value has no attributes or items that are recorded.
+    #[error("{0} is {1}, in which nothing is recorded")]
+    NoObject(String, String),
+    /// It has no such attribute or item, as far as it is recorded.
+    #[error("what {0} is at this step is not recorded")]
+    NotRecorded(String),
+}
+
+impl Place {
+    /// The place that a text names, as seen from a frame: `x`, `self.total`, `rows[0].name`.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub fn parse(
+        text: &str,
+        frame: &Frame,
+        state: &State,
+        codes: &Codes,
+    ) -> Result<Self, PlaceError> {
+        let syntax = || PlaceError::Syntax(text.to_owned());
+        let end = text
+            .find(|letter: char| letter == '.' || letter == '[')
+            .unwrap_or(text.len());
+        let (name, mut rest) = text.split_at(end);
+        if name.is_empty()
+            || !name
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || letter == '_')
+        {
+            return Err(syntax());
+        }
+        let mut place = Self::variable(name, frame, state);
+        let mut so_far = name.to_owned();
+        while !rest.is_empty() {
+            let value = place.value(state);
+            let value = value.ok_or_else(|| PlaceError::NotRecorded(so_far.clone()))?;
+            let Value::Object(object) = value else {
+                let shown = state.describe(codes, value, 0).short(40).to_string();
+                return Err(PlaceError::NoObject(so_far, shown));
+            };
+            if let Some(after) = rest.strip_prefix('.') {
+                let end = after.find(['.', '[']).unwrap_or(after.len());
+                let (attribute, left) = after.split_at(end);
+                if attribute.is_empty() {
+                    return Err(syntax());
+                }
+                place = Self::Attribute(object, attribute.to_owned());
+                rest = left;
+            } else {
+                let after = rest.strip_prefix('[').ok_or_else(syntax)?;
+                let end = after.find(']').ok_or_else(syntax)?;
+                place = Self::Item(object, key(after[..end].trim()).ok_or_else(syntax)?);
+                rest = &after[end + 1..];
+            }
+            so_far = text[..text.len() - rest.len()].to_owned();
+        }
+        Ok(place)
+    }
+
+    fn variable(name: &str, frame: &Frame, state: &State) -> Self {
+        let code = frame.code();
+        let count = code.locals().slots;
+        let slot = (0..count).find(|&slot| code.local_name(slot).as_deref() == Some(name));
+        match slot {
+            Some(slot) => match frame.get(slot) {
+                Value::Object(id) if code.holds_cell(slot) && is_cell(state, id) => Self::Cell(id),
+                _ => Self::Local(frame.number(), slot),
+            },
+            None => Self::Global(code.filename(), name.to_owned()),
+        }
+    }
+
+    /// What is there now, as far as that can be read off the state. Globals are known only where they are used.
+    pub fn value(&self, state: &State) -> Option<Value> {
+        match self {
+            Self::Local(frame, slot) => Some(super::frame_of(state, *frame)?.get(*slot)),
+            Self::Cell(id) => state.object(*id)?.cell,
+            Self::Global(..) => None,
+            Self::Attribute(id, name) => state.attribute(*id, name),
+            Self::Item(id, key) => state.item(*id, key),
+        }
+    }
+}
+
+fn is_cell(state: &State, id: ObjectId) -> bool {
+    state
+        .object(id)
+        .is_some_and(|object| object.class.kind == debugop_recording::stream::Kind::Cell)
+}
+
+/// A key that is written as a literal.
+fn key(text: &str) -> Option<data::Value> {
+    if let Ok(int) = text.parse() {
+        return Some(data::Value::Int(int));
+    }
+    let quote = text.chars().next().filter(|quote| "'\"".contains(*quote))?;
+    let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
+    (!inner.contains(['\\', quote])).then(|| data::Value::str(inner))
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(frame, slot) => write!(f, "local {slot} of frame {}", frame.0),
+            Self::Cell(id) => write!(f, "cell #{}", id.0),
+            Self::Global(file, name) => write!(f, "global {name} of {file}"),
+            Self::Attribute(id, name) => write!(f, "#{}.{name}", id.0),
+            Self::Item(id, key) => write!(f, "#{}[{}]", id.0, key.short(40)),
+        }
+    }
+}
