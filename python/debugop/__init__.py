@@ -28,6 +28,7 @@ from debugop._core import (  # noqa: E402
     Predicate,
     Record,
     Records,
+    Replay,
     Site,
     Stack,
     StaleStep,
@@ -56,6 +57,8 @@ del _first, sys
 Sequence.register(Stack)
 del Sequence
 
+open = Replay.open
+
 __all__ = [
     "NULL",
     "Event",
@@ -64,6 +67,7 @@ __all__ = [
     "Predicate",
     "Record",
     "Records",
+    "Replay",
     "Site",
     "Stack",
     "StaleStep",
@@ -78,6 +82,7 @@ __all__ = [
     "line",
     "module",
     "opcode",
+    "open",
     "record",
     "start",
     "stop",

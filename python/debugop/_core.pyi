@@ -1,6 +1,7 @@
 """The compiled half of debugop. `debugop` re-exports what is public of it, and documents it."""
 
 import dis
+import os
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, SupportsIndex, final, overload
@@ -177,6 +178,10 @@ class Value:
     @property
     def value(self) -> Any:
         """A new, equal object; ValueError if the value was not captured whole."""
+
+    @property
+    def attributes(self) -> dict[str, Value] | None:
+        """Of a plain instance in a recording: its attributes that were captured."""
 
     def short(self, width: int) -> str:
         """A text of at most `width` columns."""
@@ -489,9 +494,9 @@ class Run:
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
-def parse_command_line(argv: Sequence[str], color: bool) -> (
-    RunRequest | RecordRequest | SelfcheckRequest | tuple[str, bool, int]
-):
+def parse_command_line(
+    argv: Sequence[str], color: bool
+) -> RunRequest | RecordRequest | SelfcheckRequest | tuple[str, bool, int]:
     """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
@@ -554,3 +559,81 @@ def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, i
 
 def replay_recording(recording: str) -> int:
     """Replay a recording, every slot of every step; returns the number of steps. OSError if it cannot be replayed to its end."""
+
+@final
+class Frame:
+    """A frame of a moment of a recording."""
+
+    @property
+    def number(self) -> int:
+        """In the recording; a generator keeps its frame."""
+
+    @property
+    def function(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def offset(self) -> int:
+        """Byte offset of the instruction: about to be executed or, of a frame that has called another one, being executed."""
+
+    @property
+    def opname(self) -> str: ...
+    @property
+    def arg(self) -> int: ...
+    @property
+    def locals(self) -> dict[str, Value]: ...
+    @property
+    def stack(self) -> list[Value]:
+        """Bottom first."""
+
+    @property
+    def handlers(self) -> list[tuple[int, int]]:
+        """Offset and stack depth of the handlers around the instruction, innermost first."""
+
+@final
+class Moment:
+    """The world just before a step of a recording."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def thread(self) -> int: ...
+    @property
+    def time(self) -> int:
+        """Nanoseconds since the recording began, as of the last time that was noted."""
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The one that runs last."""
+
+@final
+class Replay:
+    """A recording that is open: `len()` is its number of steps, indexing gives the moment just before a step."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Replay: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, step: int, /) -> Moment: ...
+    def at(self, step: int) -> Moment: ...
+    @property
+    def command(self) -> list[str]: ...
+    @property
+    def python_version(self) -> tuple[int, int, int]: ...
+    def hits(self, file: str, line: int) -> list[int]: ...
+    def calls(self, function: str) -> list[dict[str, Any]]: ...
+    def exceptions(self) -> list[dict[str, Any]]: ...
+    def writes(self, place: str, step: int) -> list[dict[str, Any]]: ...
+    def last_write(self, place: str, before: int) -> dict[str, Any] | None: ...
+
+@final
+class Written:
+    """For tests: keeps what the program writes to its standard output and error, from when it is made until `stop`."""
+
+    def __new__(cls) -> Written: ...
+    def take(self) -> list[tuple[int, bytes]]:
+        """Pairs of 1 or 2 and what was written since this was last called, a pair for each write."""
+    @staticmethod
+    def stop() -> None:
+        """Keeps nothing more."""

@@ -35,6 +35,7 @@ mod modules;
 mod names;
 mod native;
 pub mod op_target;
+pub mod output;
 #[cfg(not(Py_3_12))]
 mod precall;
 mod probed;

@@ -21,12 +21,16 @@ macro_rules! names {
 }
 
 names! {
+    buffer = "buffer";
+    buffer_slot = "__buffer__";
     call = "__call__";
     co_cellvars = "co_cellvars";
     co_code = "co_code";
     co_freevars = "co_freevars";
     co_varnames = "co_varnames";
     code = "__code__";
+    encoding = "encoding";
+    errors = "errors";
     get = "__get__";
     init = "__init__";
     private_name = "_name";
@@ -34,4 +38,5 @@ names! {
     new = "__new__";
     op_target = "op_target";
     qualname = "__qualname__";
+    raw = "raw";
 }

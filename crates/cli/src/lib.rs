@@ -9,9 +9,11 @@ mod info;
 mod pack;
 mod program;
 mod python_command;
+mod query;
 mod record;
 mod run;
 mod selfcheck;
+mod show;
 
 use std::ffi::OsString;
 
@@ -22,9 +24,11 @@ pub use debugop_filter::{Pattern, PatternError};
 pub use info::InfoOptions;
 pub use pack::PackOptions;
 pub use python_command::under_debugop;
+pub use query::QueryOptions;
 pub use record::{RecordLimits, RecordOptions};
 pub use run::{Color, Engine, Format, RunOptions, Target};
 pub use selfcheck::SelfcheckOptions;
+pub use show::{Screen, ShowOptions};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -56,6 +60,10 @@ pub enum Command {
     Info(InfoOptions),
     /// `debugop pack`: make a recording smaller.
     Pack(PackOptions),
+    /// `debugop show`: the report of a run, from its recording.
+    Show(ShowOptions),
+    /// `debugop query`: questions to a recording.
+    Query(Box<QueryOptions>),
 }
 
 /// What a command has to say that needs no program.
@@ -75,6 +83,15 @@ impl Answer {
             text,
             to_stderr: false,
             status: 0,
+        }
+    }
+
+    /// Why there is no answer from a file.
+    fn failure(path: &std::path::Path, reason: &str) -> Self {
+        Answer {
+            text: format!("debugop: {}: {reason}\n", info::shown(path)),
+            to_stderr: true,
+            status: 1,
         }
     }
 
@@ -108,6 +125,8 @@ enum Subcommands {
     Run(Box<run::RunArguments>),
     Record(Box<record::RecordArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
+    Show(show::ShowArguments),
+    Query(Box<query::QueryArguments>),
     Info(info::InfoArguments),
     Pack(pack::PackArguments),
     Completions(completions::CompletionsArguments),
@@ -117,6 +136,8 @@ const EXAMPLES: &str = "\
 Examples:
   debugop run script.py              watch script.py execute
   debugop run -c 'print(1 + 2)'      watch one line of Python
+  debugop record script.py           keep the whole run in script.debugop
+  debugop show script.debugop        look at it afterwards
   debugop run --help                 everything that run can do";
 
 /// Parses the arguments, `args[0]` being the name of the command itself.
@@ -160,6 +181,13 @@ fn parse_for(
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),
             Err(error) => refused(&about("selfcheck", error, &mut command), color),
         },
+        Subcommands::Show(show) => match show.into_options() {
+            Ok(options) => Outcome::Command(Command::Show(options)),
+            Err(error) => refused(&about("show", error, &mut command), color),
+        },
+        Subcommands::Query(query) => {
+            Outcome::Command(Command::Query(Box::new(query.into_options())))
+        }
         Subcommands::Info(info) => Outcome::Command(Command::Info(info.into_options())),
         Subcommands::Pack(pack) => Outcome::Command(Command::Pack(pack.into_options())),
         Subcommands::Completions(completions) => Outcome::Print {

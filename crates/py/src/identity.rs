@@ -6,6 +6,7 @@ use std::time::Instant;
 use debugop_capture::identity::{Birth, Entry, Identities, NO_INDEX};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 /// Gives numbers to objects and follows their lives, as the recorder does. One at a time.
 #[pyclass(name = "Identities", module = "debugop._core")]
@@ -84,8 +85,9 @@ impl PyIdentities {
     }
 
     /// Nanoseconds that it takes to look one of `objects` up, over `rounds` rounds.
-    fn time(&self, objects: Vec<Bound<'_, PyAny>>, rounds: usize, py: Python<'_>) -> PyResult<f64> {
-        let identities = self.get()?;
+    fn time(&self, objects: &Bound<'_, PyList>, rounds: usize) -> PyResult<f64> {
+        let (py, identities) = (objects.py(), self.get()?);
+        let objects: Vec<_> = objects.iter().collect();
         let start = Instant::now();
         let mut known = 0_u64;
         for _ in 0..rounds {

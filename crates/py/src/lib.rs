@@ -5,9 +5,11 @@ mod convert;
 mod event;
 mod identity;
 mod instruction;
+mod output;
 mod predicate;
 mod record;
 mod recording;
+mod replay;
 mod ring;
 mod run;
 mod stack;
@@ -33,6 +35,8 @@ mod _core {
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
+    use crate::output::Written;
+    #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
     use crate::record::{Record, Records};
@@ -40,6 +44,8 @@ mod _core {
     use crate::recording::{
         RecordRequest, Recording, compare_recording, replay_recording, start_recording,
     };
+    #[pymodule_export]
+    use crate::replay::{Frame, Moment, Replay};
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]

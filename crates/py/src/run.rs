@@ -7,13 +7,15 @@ mod reporter;
 mod threads;
 
 use std::ffi::{CString, OsString};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
-use debugop_cli::{Answer, Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
+use debugop_cli::{
+    Answer, Color, Command, Format, Outcome, RunOptions, Screen, SelfcheckOptions, Target,
+};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
@@ -81,6 +83,16 @@ pub(crate) fn parse_command_line<'py>(
         }
         Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
         Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Query(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Show(options)) => {
+            let stdout = io::stdout();
+            let is_terminal = stdout.is_terminal();
+            let screen = Screen {
+                is_terminal,
+                columns: is_terminal.then(terminal_width),
+            };
+            answer(py, || options.show(Box::new(stdout), screen))
+        }
         Outcome::Print {
             text,
             to_stderr,

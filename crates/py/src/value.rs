@@ -264,6 +264,21 @@ impl Value {
         object(py, &self.data)
     }
 
+    /// Of a plain instance in a recording: its attributes that were captured, by name; None for other values.
+    #[getter]
+    fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Data::Instance { attributes, .. } = &self.data else {
+            return Ok(None);
+        };
+        let dict = PyDict::new(py);
+        for (name, data) in &attributes.pairs {
+            if let Data::Str(name) = name {
+                dict.set_item(text(py, name)?, Self::from(data.clone()))?;
+            }
+        }
+        Ok(Some(dict))
+    }
+
     /// A text of at most `width` columns: the `repr` where that is known and fits.
     fn short(&self, width: usize) -> String {
         self.data.short(width).to_string()

@@ -25,6 +25,7 @@ fn main() {
         let mut world = world::World::new(Arc::clone(&codes), 42, 200_000, false);
         world.raises = 1000;
         world.calls = 30;
+        world.switches = u64::MAX;
         let world = world.run(steps);
         let bytes: usize = world.chunks.iter().map(Vec::len).sum();
         let started = Instant::now();

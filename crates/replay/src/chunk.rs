@@ -14,6 +14,8 @@ pub struct Chunk {
     /// Index among the chunks of the stream.
     pub(crate) number: u64,
     pub(crate) keyframe: Keyframe,
+    /// Where the threads are when the chunk ends.
+    pub(crate) following: Option<Box<Keyframe>>,
     records: Vec<Entry>,
     prefixes: Vec<Prefix>,
     objects: Vec<Definition>,
@@ -104,6 +106,7 @@ impl Chunk {
             number,
             objects: std::mem::take(&mut keyframe.objects),
             keyframe,
+            following: None,
             records: Vec::new(),
             prefixes: Vec::new(),
             values: Vec::new(),
@@ -131,6 +134,16 @@ impl Chunk {
         chunk.big_ints = decoder.big_ints().to_vec();
         chunk.complexes = decoder.complexes().to_vec();
         Ok((chunk, error))
+    }
+
+    /// Gives it the contents of the next chunk, whose keyframe says how far each thread has come since its last record.
+    ///
+    /// # Errors
+    /// When that has no keyframe.
+    pub fn followed_by(mut self, next: &[u8], captures: &[u32]) -> Result<Self, stream::Error> {
+        let (_, keyframe) = Decoder::new(next, captures)?;
+        self.following = Some(Box::new(keyframe));
+        Ok(self)
     }
 
     fn push(&mut self, record: &mut Record) {

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
-use debugop_recording::stream::{self, Caller, FrameNumber, Prefix, SiteNumber, ThreadNumber};
+use debugop_recording::stream::{
+    self, Caller, Contents, FrameNumber, Prefix, SiteNumber, ThreadNumber,
+};
 
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::segment::{From, Op, SegmentId, Segments, Source, To, call_of, flow};
+use crate::segment::{From, Op, SegmentId, Segments, Source, To, call_of, flow, standing};
 use crate::state::{Frame, State, Thread};
 use crate::value::Value;
 
@@ -65,6 +67,7 @@ enum After {
     #[default]
     Nothing,
     Pop,
+    LeaveEarly,
     Push(Box<Frame>),
     /// The exception is handled at this site.
     Handle(u32),
@@ -89,6 +92,8 @@ enum Phase {
     Site,
     /// The next record.
     End,
+    /// No record is left; the thread with this index of the next chunk's keyframe.
+    Finish(usize),
 }
 
 /// Replays one chunk after the other.
@@ -112,6 +117,8 @@ pub struct Machine {
     presented: bool,
     /// What has left frames since the step before.
     unwound: Vec<Unwound>,
+    /// All threads are where the next chunk begins.
+    finished: bool,
 }
 
 impl Machine {
@@ -152,6 +159,7 @@ impl Machine {
             slots: 0,
             presented: false,
             unwound: Vec::new(),
+            finished: false,
         };
         machine.keyframe()?;
         Ok(machine)
@@ -256,6 +264,7 @@ impl Machine {
         self.raised = None;
         self.presented = false;
         self.unwound.clear();
+        self.finished = false;
     }
 
     /// Index of the record that comes next.
@@ -295,6 +304,7 @@ impl Machine {
             number: thread.number,
             native: thread.native,
             name: thread.name.clone(),
+            left: 0,
             below: thread.below,
             frames,
         };
@@ -379,6 +389,7 @@ impl Machine {
         match std::mem::take(&mut self.after) {
             After::Nothing => {}
             After::Pop => self.popped(),
+            After::LeaveEarly => self.left_early(),
             After::Push(frame) => self.push(*frame),
             After::Handle(site) => self.handled(site),
         }
@@ -388,7 +399,30 @@ impl Machine {
     fn proceed(&mut self) -> Result<bool, Error> {
         self.settle();
         match self.phase {
-            Phase::End => Ok(self.begin()),
+            Phase::End => {
+                if !self.begin() {
+                    if self.state.chunk.following.is_none() || self.finished {
+                        return Ok(false);
+                    }
+                    self.phase = Phase::Finish(0);
+                }
+                Ok(true)
+            }
+            Phase::Finish(index) => {
+                let chunk = Arc::clone(&self.state.chunk);
+                let threads = chunk
+                    .following
+                    .iter()
+                    .flat_map(|following| &following.threads);
+                match threads.skip(index).next() {
+                    Some(thread) => self.finish(index, thread),
+                    None => {
+                        self.finished = true;
+                        self.phase = Phase::End;
+                    }
+                }
+                Ok(true)
+            }
             Phase::Prefix(index, popping) => {
                 self.prefix(index, popping)?;
                 Ok(true)
@@ -399,6 +433,54 @@ impl Machine {
                 Ok(true)
             }
         }
+    }
+
+    /// A thread goes to where the next chunk begins with it. Nothing is wrong if there is no way: the process may have done what is not
+    /// recorded.
+    fn finish(&mut self, index: usize, thread: &stream::Thread) {
+        self.phase = Phase::Finish(index + 1);
+        if !self
+            .state
+            .threads
+            .iter()
+            .any(|known| known.number == thread.number)
+        {
+            return;
+        }
+        self.state.switch(thread.number);
+        self.record.thread = thread.number;
+        let known = |frame: &Frame| {
+            thread
+                .frames
+                .iter()
+                .find(|known| known.number == frame.number)
+        };
+        let Some(frame) = self.state.top() else {
+            return;
+        };
+        let went = match known(frame) {
+            Some(there) => {
+                let code = Arc::clone(&frame.object);
+                let at = match there.executing {
+                    true => self.unit(&code, there.unit).map(To::In),
+                    false => self.instruction(&code, there.unit).map(To::At),
+                };
+                at.and_then(|to| self.go(to))
+            }
+            // It has ended since. A frame that the keyframe leaves out is below those that it has.
+            None if !thread.frames.is_empty() || thread.below == 0 => {
+                self.phase = Phase::Finish(index);
+                let went = self.pop();
+                if went.is_err() {
+                    self.phase = Phase::Finish(index + 1);
+                    self.after = After::Nothing;
+                }
+                went
+            }
+            None => Ok(()),
+        };
+        // Where it cannot be followed, the next chunk begins anew.
+        drop(went);
     }
 
     fn prefix(&mut self, index: usize, popping: u32) -> Result<(), Error> {
@@ -429,6 +511,15 @@ impl Machine {
                 self.after = After::Push(Box::new(frame));
             }
             Prefix::Reenter(number, caller) => {
+                let missing = || self.error(ErrorKind::Reenter(number.0));
+                if !self.state.suspended.contains_key(number) {
+                    // Another thread has suspended it, and has had no record since.
+                    let other = self.state.thread_of(*number).ok_or_else(missing)?;
+                    self.state.current = other;
+                    self.phase = Phase::Prefix(index, 0);
+                    return self.leave_early();
+                }
+                self.state.switch(self.record.thread);
                 let missing = self.error(ErrorKind::Reenter(number.0));
                 let mut frame = self.state.suspended.remove(number).ok_or(missing)?;
                 self.call(*caller)?;
@@ -467,6 +558,19 @@ impl Machine {
     /// The frame on top ends or is suspended.
     fn pop(&mut self) -> Result<(), Error> {
         self.after = After::Pop;
+        let current = self.state.current;
+        if let Some(thread) = self.state.threads.get_mut(current)
+            && thread.left > 0
+        {
+            thread.left -= 1;
+            self.after = After::Nothing;
+            return Ok(());
+        }
+        self.run_out()
+    }
+
+    /// The frame on top goes to its end or suspension.
+    fn run_out(&mut self) -> Result<(), Error> {
         let Some(frame) = self.top() else {
             return Ok(());
         };
@@ -483,6 +587,22 @@ impl Machine {
             return Ok(());
         }
         self.go(To::Exit)
+    }
+
+    /// The frame on top ends or is suspended before the record comes that says so.
+    fn leave_early(&mut self) -> Result<(), Error> {
+        self.run_out()?;
+        self.after = After::LeaveEarly;
+        Ok(())
+    }
+
+    fn left_early(&mut self) {
+        self.popped();
+        let current = self.state.current;
+        if let Some(thread) = self.state.threads.get_mut(current) {
+            thread.left += 1;
+        }
+        self.state.switch(self.record.thread);
     }
 
     fn popped(&mut self) {
@@ -555,9 +675,8 @@ impl Machine {
         let Some((code, index, planned)) = site else {
             return;
         };
-        let next = match planned.place {
-            Place::Before(next) => next,
-            Place::After(at) => InstrIdx(at.0 + 1),
+        let Some(next) = standing(&frame.object, index) else {
+            return;
         };
         if frame.from != From::At(next) || frame.code != code {
             return;
@@ -700,6 +819,10 @@ impl Machine {
                 frame.from = From::Site(site);
                 frame.done = None;
             }
+            To::At(at) => {
+                frame.from = From::At(at);
+                frame.done = None;
+            }
             To::In(_) | To::Exit => {
                 frame.done = self.segments.get(segment).last.or(done);
             }
@@ -726,8 +849,13 @@ impl Machine {
             segment.begin as usize
         };
         let next = segment.steps.get(run.step).copied();
+        let changed = match segment.touching {
+            Some(touching) => run.step >= touching as usize,
+            // What did it is over.
+            None => matches!(self.phase, Phase::End),
+        };
         self.execute(run.segment, run.done, end);
-        self.state.updated |= run.step > 0;
+        self.state.updated |= changed;
         run.done = end;
         let Some(step) = next else {
             self.execute(run.segment, run.done, usize::MAX);
@@ -738,7 +866,7 @@ impl Machine {
         self.run = Some(run);
         let number = self.number;
         self.number += 1;
-        let thread = self.record.thread;
+        let thread = self.state.thread()?.0;
         let frame = self.state.top()?;
         frame.at = step.at;
         Some(Step {
@@ -762,7 +890,6 @@ impl Machine {
         if let (Some(step), Some(frame)) = (last, self.state.top()) {
             frame.at = step.at;
         }
-        self.state.updated |= steps > 0;
         self.rest(run.segment);
     }
 
@@ -772,7 +899,8 @@ impl Machine {
         if let (Some(at), Some(frame)) = (self.segments.get(segment).next, self.state.top()) {
             frame.at = at;
         }
-        self.state.updated |= matches!(self.phase, Phase::End);
+        let touching = self.segments.get(segment).touching.is_some();
+        self.state.updated |= touching || matches!(self.phase, Phase::End);
     }
 
     /// Executes operations of a way.
@@ -791,10 +919,7 @@ impl Machine {
             record,
             ..
         } = &mut self.state;
-        let Some(frame) = threads
-            .get_mut(*current)
-            .and_then(|thread| thread.frames.last_mut())
-        else {
+        let Some(frame) = threads.get_mut(*current).and_then(Thread::top) else {
             return;
         };
         let to = to.min(segment.ops.len());
@@ -808,6 +933,15 @@ impl Machine {
                     let (first, second) = (frame.get(one), frame.get(other));
                     frame.set(one, second);
                     frame.set(other, first);
+                }
+                Op::Unbind(slot) => {
+                    if let (Value::Null, Value::Object(id)) = (frame.get(slot), frame.get(slot + 1))
+                        && let Some((_, definition)) = chunk.definition(id, *record, true)
+                        && let Some(Contents::Method { function, receiver }) = definition.contents
+                    {
+                        frame.set(slot, function.into());
+                        frame.set(slot + 1, receiver.into());
+                    }
                 }
                 Op::SetCell(cell, source) => {
                     if let Value::Object(id) = frame.get(cell) {

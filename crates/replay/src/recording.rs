@@ -102,11 +102,18 @@ impl Recording {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
         let decoded = Chunk::decode(number, &contents, self.codes.captures());
-        let chunk = decoded.map_err(|error| Error {
-            chunk: number,
+        let error = |chunk, error: debugop_recording::stream::Error| Error {
+            chunk,
             offset: error.offset,
             kind: ErrorKind::Stream(error),
-        })?;
+        };
+        let mut chunk = decoded.map_err(|found| error(number, found))?;
+        if index + 1 < self.reader.stream_len() {
+            let next = self.reader.stream(index + 1)?.contents;
+            chunk = chunk
+                .followed_by(&next, self.codes.captures())
+                .map_err(|found| error(number + 1, found))?;
+        }
         Ok(Arc::new(chunk))
     }
 
@@ -388,15 +395,21 @@ impl InChunk {
                         && let Some(before) = before
                     {
                         self.machine.restore(&before);
+                        return self.step_to(step);
                     }
                 }
-                _ => match self.next()? {
-                    Some(at) if at.number >= step => return Ok(Some(at)),
-                    Some(_) => {}
-                    None => return Ok(None),
-                },
+                _ => return self.step_to(step),
             }
         }
+    }
+
+    fn step_to(&mut self, step: u64) -> Result<Option<Step>, Error> {
+        while let Some(at) = self.next()? {
+            if at.number >= step {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
     }
 
     /// Goes back to a step, if it is in this chunk.

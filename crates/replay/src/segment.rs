@@ -29,6 +29,8 @@ pub enum To {
     Site(u32),
     /// It is in the middle of this instruction.
     In(InstrIdx),
+    /// It is about to execute this instruction; sites before it have fired.
+    At(InstrIdx),
     /// It ends or is suspended.
     Exit,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for To {
         match self {
             To::Site(site) => write!(f, "site {site}"),
             To::In(at) => write!(f, "instruction {}", at.0),
+            To::At(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
     }
@@ -82,8 +85,10 @@ pub enum Op {
     Set(u32, Source),
     /// Two slots are exchanged.
     Swap(u32, u32),
-    /// The cell in the first slot gets what is in the second one (`STORE_DEREF`).
+    /// The cell in the slot gets a value (`STORE_DEREF`).
     SetCell(u32, Source),
+    /// If there is nothing in this slot and a bound method in the next one, they get its function and its `self` (3.11's `PRECALL`).
+    Unbind(u32),
 }
 
 /// A step of a way.
@@ -108,6 +113,8 @@ pub struct Segment {
     pub last: Option<InstrIdx>,
     /// Where the site stands with which it ends: before this instruction.
     pub next: Option<InstrIdx>,
+    /// How many of its steps there are through the one that changes objects in slots, if one does.
+    pub touching: Option<u32>,
     /// Whether an instruction may have run code that changes objects.
     pub opaque: bool,
 }
@@ -234,6 +241,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             .and_then(|from| code.site_after(from))
             .or_else(|| code.site_before(at));
         match met {
+            _ if To::At(at) == to => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
             Some(_) => Ok(None),
             None => Ok((at.0 < count).then_some(at)),
@@ -241,18 +249,9 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     };
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
-        From::At(at) => {
-            // Behind a site before it, as a rule; but if there is one on the way to it too, that one has fired.
-            let both = at.0 > 0 && code.site_after(InstrIdx(at.0 - 1)).is_some();
-            if both
-                && code
-                    .site_before(at)
-                    .is_some_and(|site| To::Site(site) == to)
-            {
-                return Some(Vec::new());
-            }
-            pending.push((at, None));
-        }
+        From::At(at) if to == To::At(at) => return Some(Vec::new()),
+        From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
+        From::At(at) => pending.push((at, None)),
         From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
             Place::Before(at) => pending.push((at, None)),
             Place::After(at) => {
@@ -318,6 +317,14 @@ fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Exec
     [next, jump].into_iter().flatten()
 }
 
+/// The instruction that a site stands before.
+pub(crate) fn standing(code: &Code, site: u32) -> Option<InstrIdx> {
+    Some(match code.plan().sites.get(site as usize)?.place {
+        Place::Before(at) => at,
+        Place::After(at) => InstrIdx(at.0 + 1),
+    })
+}
+
 /// A value that is not known yet where it is made.
 type Symbol = u32;
 
@@ -369,12 +376,13 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     let mut steps: Vec<SegmentStep> = Vec::new();
     let mut begin = 0;
     let mut opaque = false;
+    let mut touching = None;
     for (number, &(at, jumped)) in way.iter().enumerate() {
         if number + 1 == skip && done.is_some() {
             compiler.forget_known();
         }
         let is_last = number + 1 == way.len();
-        if !is_last || matches!(to, To::Site(_)) {
+        if !is_last || matches!(to, To::Site(_) | To::At(_)) {
             compiler.instruction(at, jumped)?;
         }
         let end = compiler.ops.len() as u32;
@@ -388,6 +396,9 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
             let instruction = code.analysis().get(at);
             let nature = nature(version, instruction.opcode, instruction.arg)?;
             opaque |= nature.class == Class::Opaque;
+            if nature.touches.count > 0 && touching.is_none() {
+                touching = Some(steps.len() as u32);
+            }
         }
     }
     let mut next = None;
@@ -415,6 +426,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         steps: steps.into(),
         last: way.last().map(|executed| executed.0),
         next,
+        touching,
         opaque,
     })
 }
@@ -459,6 +471,10 @@ impl Compiler<'_> {
                 _ => Source::Null,
             };
             self.ops.push(RawOp::Known(Op::SetCell(arg, value)));
+        }
+        if op == Name::Precall {
+            let callable = top.checked_sub(arg.checked_add(2)?)?;
+            self.ops.push(RawOp::Known(Op::Unbind(callable)));
         }
         // Outputs are of the slots as they were: what would be overwritten is read first.
         let reads_written = effect.pushes.iter().any(|output| {

@@ -101,10 +101,17 @@ pub struct Thread {
     pub(crate) native: u64,
     pub(crate) name: Box<[u8]>,
     pub(crate) below: u64,
+    /// So many frames are gone already, which the next `POP`s will speak of: they went on in another thread.
+    pub(crate) left: u32,
     pub(crate) frames: Vec<Frame>,
 }
 
 impl Thread {
+    #[inline]
+    pub(crate) fn top(&mut self) -> Option<&mut Frame> {
+        self.frames.last_mut()
+    }
+
     /// The system's number for it.
     pub fn native(&self) -> u64 {
         self.native
@@ -179,9 +186,18 @@ impl State {
         });
     }
 
+    /// The frame on top of the current thread.
     #[inline]
     pub(crate) fn top(&mut self) -> Option<&mut Frame> {
-        self.threads.get_mut(self.current)?.frames.last_mut()
+        self.threads.get_mut(self.current)?.top()
+    }
+
+    /// The thread on whose stack a frame still is.
+    pub(crate) fn thread_of(&self, number: FrameNumber) -> Option<usize> {
+        self.threads.iter().position(|thread| {
+            let mut frames = thread.frames.iter();
+            frames.any(|frame| frame.number == number)
+        })
     }
 
     /// The thread that runs.
@@ -233,8 +249,8 @@ impl State {
             class,
             contents: contents.as_ref(),
             cell,
-            // Other threads may run at any time, unrecorded code of theirs too.
-            certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
+            // Another thread may run whenever the interpreter lets it.
+            certain: is_immutable(class.kind) || record >= self.opaque && self.threads.len() <= 1,
         })
     }
 }

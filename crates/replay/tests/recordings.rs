@@ -72,6 +72,7 @@ fn forwards_backwards_and_anywhere() {
         let codes = world::codes(&views);
         let mut world = World::new(Arc::clone(&codes), 4711, 700, false);
         world.raises = 100;
+        world.switches = u64::MAX;
         let world = world.run(20_000);
         assert!(world.chunks.len() > 2);
         let directory = tempfile::tempdir().expect("a directory");
@@ -79,7 +80,8 @@ fn forwards_backwards_and_anywhere() {
         write(&path, version, &codes, &world.chunks);
 
         let recording = Arc::new(Recording::open(&path).expect("a recording"));
-        assert_eq!(recording.len().expect("it fits"), world.count);
+        let count = recording.len().expect("it fits");
+        assert_eq!(count, world.count);
         let mut cursor = recording.cursor();
         let mut all = Vec::new();
         while let Some(step) = cursor.next().expect("it fits") {

@@ -5,13 +5,14 @@
 mod common;
 mod world;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use common::example::examples;
 use common::function::{Function, statements};
 use debugop_bytecode::{CodeView, Version};
 use debugop_recording::stream;
-use debugop_replay::{Chunk, Codes, Machine, State, Value};
+use debugop_replay::{Chunk, Machine, State, Value};
 use proptest::prelude::*;
 use world::{Seen, World, codes};
 
@@ -44,14 +45,24 @@ fn back(value: Value) -> stream::Value {
     }
 }
 
-fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64) {
+fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64, switches: u64) {
     let codes = codes(views);
-    let world = World::new(Arc::clone(&codes), seed, chunk, true).run(steps);
-    let mut expected = world.steps.iter();
+    let mut world = World::new(Arc::clone(&codes), seed, chunk, true);
+    world.switches = switches;
+    let world = world.run(steps);
+    // The order is that of the records, so only each thread's own is the same.
+    let mut expected: Vec<VecDeque<&Vec<Seen>>> = vec![VecDeque::new(); 3];
+    for (thread, seen) in &world.steps {
+        expected[*thread as usize].push_back(seen);
+    }
     let mut number = 0;
     let mut counted = 0;
-    for (index, bytes) in (0..).zip(&world.chunks) {
-        let chunk = decode(&codes, index, bytes);
+    for (index, bytes) in world.chunks.iter().enumerate() {
+        let mut chunk = Chunk::decode(index as u64, bytes, codes.captures()).expect("a chunk");
+        if let Some(next) = world.chunks.get(index + 1) {
+            chunk = chunk.followed_by(next, codes.captures()).expect("a chunk");
+        }
+        let chunk = Arc::new(chunk);
         let mut machine = Machine::new(Arc::clone(&codes), Arc::clone(&chunk), number)
             .unwrap_or_else(|error| panic!("{error}"));
         loop {
@@ -59,9 +70,10 @@ fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64) {
                 .next()
                 .unwrap_or_else(|error| panic!("step {number}: {error}"));
             let Some(step) = step else { break };
-            let expected = expected.next().expect("there was such a step");
             assert_eq!(step.number, number);
+            let expected = expected[step.thread.0 as usize].pop_front();
             let found = seen(machine.state());
+            let expected = expected.expect("there was such a step");
             if found != *expected {
                 panic!("step {number}:\n  replay {found:?}\n  it was {expected:?}");
             }
@@ -73,11 +85,10 @@ fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64) {
         }
         assert_eq!(counted, number, "steps counted record by record");
     }
-    assert_eq!(expected.count(), 0, "steps are missing after {number}");
-}
-
-fn decode(codes: &Codes, index: u64, bytes: &[u8]) -> Arc<Chunk> {
-    Arc::new(Chunk::decode(index, bytes, codes.captures()).expect("a chunk"))
+    let missing: usize = expected.iter().map(VecDeque::len).sum();
+    if switches == u64::MAX {
+        assert_eq!(missing, 0, "steps are missing after {number}");
+    }
 }
 
 #[test]
@@ -87,7 +98,8 @@ fn what_compilers_write() {
         let of = examples.iter().filter(|example| example.version == version);
         let views: Vec<_> = of.map(common::example::Example::view).collect();
         for seed in 1..20 {
-            check(&views, seed * 77_777, 1 + seed * seed, 3000);
+            let switches = if seed % 2 == 0 { 20 } else { u64::MAX };
+            check(&views, seed * 77_777, 1 + seed * seed, 3000, switches);
         }
     }
 }
@@ -101,12 +113,13 @@ proptest! {
         functions in prop::collection::vec(statements(), 1..4),
         seed in any::<u64>(),
         chunk in 1u64..300,
+        switches in prop::sample::select(vec![5, 50, u64::MAX]),
     ) {
         let functions: Vec<_> = functions
             .iter()
             .map(|statements| Function::new(version, statements))
             .collect();
         let views: Vec<_> = functions.iter().map(Function::view).collect();
-        check(&views, seed, chunk, 1500);
+        check(&views, seed, chunk, 1500, switches);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::plan::{PLAN_VERSION, Plan, SiteKind};
 use debugop_bytecode::{
-    ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Version, effect, nature,
+    ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Place, Version, effect, nature,
 };
 use debugop_recording::file::{CodeRecord, Local, LocalKind};
 use debugop_recording::stream::{
@@ -101,7 +101,20 @@ enum Outcome {
     Leave,
 }
 
+/// A thread that does not run.
+#[derive(Default)]
+struct Idle {
+    number: u32,
+    frames: Vec<Activation>,
+    popped: u32,
+    /// Number of chunks before the one in which it was introduced.
+    introduced: Option<usize>,
+}
+
 pub(crate) struct World {
+    thread: u32,
+    introduced: Option<usize>,
+    others: Vec<Idle>,
     codes: Arc<Codes>,
     chance: Chance,
     frames: Vec<Activation>,
@@ -110,12 +123,14 @@ pub(crate) struct World {
     next_value: i64,
     /// How long a chunk is, in records.
     chunk_records: u64,
+    next_chunk: u64,
     transcript: Transcript,
     records: u64,
     prefixes: Vec<Prefix>,
     popped: u32,
     pub(crate) chunks: Vec<Vec<u8>>,
-    pub(crate) steps: Vec<Vec<Seen>>,
+    /// Of each step the thread and its frames.
+    pub(crate) steps: Vec<(u32, Vec<Seen>)>,
     /// Whether steps are kept.
     keep: bool,
     pub(crate) count: u64,
@@ -123,21 +138,24 @@ pub(crate) struct World {
     pub(crate) raises: u64,
     /// One in so many instructions that can call does.
     pub(crate) calls: u64,
+    /// One in so many instructions that run anything lets another thread run.
+    pub(crate) switches: u64,
 }
 
-fn keyframe(next_frame: u64, frames: Vec<Frame>) -> Keyframe {
+fn keyframe(next_frame: u64, current: u32, threads: Vec<(u32, Vec<Frame>)>) -> Keyframe {
+    let thread = |(number, frames)| Thread {
+        number: ThreadNumber(number),
+        native: u64::from(number) + 1,
+        name: Box::default(),
+        below: 0,
+        frames,
+    };
     Keyframe {
         time: 0,
         newest: ObjectId(0),
         next_frame: FrameNumber(next_frame),
-        threads: vec![Thread {
-            number: ThreadNumber(0),
-            native: 1,
-            name: Box::default(),
-            below: 0,
-            frames,
-        }],
-        current: ThreadNumber(0),
+        threads: threads.into_iter().map(thread).collect(),
+        current: ThreadNumber(current),
         objects: Vec::new(),
     }
 }
@@ -146,10 +164,18 @@ impl World {
     pub(crate) fn new(codes: Arc<Codes>, seed: u64, chunk_records: u64, keep: bool) -> Self {
         let transcript = Transcript::new(
             codes.captures(),
-            &keyframe(0, Vec::new()),
+            &keyframe(0, 0, vec![(0, Vec::new())]),
             Numbers::default(),
         );
         World {
+            thread: 0,
+            introduced: Some(0),
+            others: (1..3)
+                .map(|number| Idle {
+                    number,
+                    ..Idle::default()
+                })
+                .collect(),
             codes,
             chance: Chance(seed | 1),
             frames: Vec::new(),
@@ -157,6 +183,7 @@ impl World {
             next_frame: 0,
             next_value: 0,
             chunk_records,
+            next_chunk: chunk_records,
             transcript,
             records: 0,
             prefixes: Vec::new(),
@@ -167,6 +194,7 @@ impl World {
             count: 0,
             raises: 40,
             calls: 6,
+            switches: 20,
         }
     }
 
@@ -186,7 +214,7 @@ impl World {
             }
             self.instruction();
         }
-        // What has ended since the last site.
+        // What has ended since the last site. Of the other threads the last steps are not known.
         if self.popped > 0 {
             self.record(None, Vec::new());
         }
@@ -226,6 +254,37 @@ impl World {
         self.before_push();
         self.prefixes
             .push(Prefix::Enter(FrameNumber(number), caller));
+    }
+
+    /// Another thread runs.
+    fn switch(&mut self) {
+        assert!(self.prefixes.is_empty());
+        let Some(index) = self.others.len().checked_sub(1) else {
+            return;
+        };
+        let index = self.chance.below(index + 1);
+        let other = &mut self.others[index];
+        std::mem::swap(&mut self.thread, &mut other.number);
+        std::mem::swap(&mut self.frames, &mut other.frames);
+        std::mem::swap(&mut self.popped, &mut other.popped);
+        std::mem::swap(&mut self.introduced, &mut other.introduced);
+        if self.frames.is_empty() {
+            self.call(0);
+        }
+    }
+
+    fn introduce(&mut self) {
+        if self.introduced != Some(self.chunks.len()) {
+            self.introduced = Some(self.chunks.len());
+            let thread = Thread {
+                number: ThreadNumber(self.thread),
+                native: u64::from(self.thread) + 1,
+                name: Box::default(),
+                below: 0,
+                frames: Vec::new(),
+            };
+            self.prefixes.insert(0, Prefix::Thread(Box::new(thread)));
+        }
     }
 
     fn before_push(&mut self) {
@@ -272,15 +331,21 @@ impl World {
         let at = frame.at;
         let version = frame.object.version();
         let instruction = *frame.object.analysis().get(at);
+        let is_new = !frame.executing;
         let depth = frame.object.analysis().depth(at);
         assert_eq!(depth, Some(frame.stack.len() as u32), "{instruction:?}");
         frame.executing = true;
-        if frame.object.is_step(at) {
+        if frame.object.is_step(at) && is_new {
             self.count += 1;
             if self.keep {
                 let seen = self.frames.iter().map(Activation::seen).collect();
-                self.steps.push(seen);
+                self.steps.push((self.thread, seen));
             }
+        }
+        let nature = nature(version, instruction.opcode, instruction.arg).expect("defined");
+        if is_new && nature.class == Class::Opaque && self.chance.one_in(self.switches) {
+            self.switch();
+            return;
         }
         match self.outcome(version, instruction.opcode, instruction.arg) {
             Outcome::Raise => self.raise(),
@@ -402,9 +467,9 @@ impl World {
         frame.executing = false;
         let plan = frame.object.plan();
         let after = fell
-            .then(|| plan.at(debugop_bytecode::Place::After(InstrIdx(to.0 - 1))))
+            .then(|| plan.at(Place::After(InstrIdx(to.0 - 1))))
             .flatten();
-        let before = plan.at(debugop_bytecode::Place::Before(to));
+        let before = plan.at(Place::Before(to));
         for site in [after, before].into_iter().flatten() {
             self.fire(site, None);
         }
@@ -435,10 +500,11 @@ impl World {
 
     fn record(&mut self, site: Option<SiteNumber>, values: Vec<Value>) {
         self.before_push();
+        self.introduce();
         let record = Record {
             offset: 0,
             site,
-            thread: ThreadNumber(0),
+            thread: ThreadNumber(self.thread),
             frame: None,
             prefixes: std::mem::take(&mut self.prefixes),
             objects: Vec::new(),
@@ -452,9 +518,32 @@ impl World {
                 .site(site)
                 .is_some_and(|site| site.2.kind == SiteKind::Unwind)
         });
-        if self.records.is_multiple_of(self.chunk_records) && !unwinds {
-            let frames = self.frames.iter().map(Activation::frame).collect();
-            let keyframe = keyframe(self.next_frame, frames);
+        // Whether a site before the same instruction has fired could not be told.
+        let is_between = record.site.is_some_and(|site| {
+            let found = self.codes.site(site);
+            found.is_some_and(|(code, _, site)| match site.place {
+                Place::After(at) => {
+                    let code = self.codes.get(code).expect("it has a site");
+                    code.plan().at(Place::Before(InstrIdx(at.0 + 1))).is_some()
+                }
+                Place::Before(_) => false,
+            })
+        });
+        let ends = self.records >= self.next_chunk && !unwinds && !is_between;
+        if ends {
+            self.next_chunk = self.records + self.chunk_records;
+            let chunk = self.chunks.len() + 1;
+            self.introduced = Some(chunk);
+            let frames = |frames: &[Activation]| frames.iter().map(Activation::frame).collect();
+            let mut threads = vec![(self.thread, frames(&self.frames))];
+            for other in &mut self.others {
+                if !other.frames.is_empty() {
+                    other.introduced = Some(chunk);
+                    other.popped = 0;
+                    threads.push((other.number, frames(&other.frames)));
+                }
+            }
+            let keyframe = keyframe(self.next_frame, self.thread, threads);
             let new = Transcript::new(self.codes.captures(), &keyframe, Numbers::default());
             let full = std::mem::replace(&mut self.transcript, new);
             self.chunks.push(full.into_bytes());
@@ -508,10 +597,7 @@ impl World {
             let handler = handler.expect("an instruction");
             frame.at = handler;
             frame.executing = false;
-            let site = frame
-                .object
-                .plan()
-                .at(debugop_bytecode::Place::Before(handler));
+            let site = frame.object.plan().at(Place::Before(handler));
             self.fire(site.expect("handlers have sites"), Some(unit));
             return;
         }

@@ -1,0 +1,194 @@
+//! A recording as a stream of steps: what a live run would have reported.
+
+use std::io;
+use std::sync::Arc;
+
+use debugop_bytecode::Op;
+use debugop_recording::stream::ThreadNumber;
+use debugop_replay::{Code, Cursor, OpenError, Recording, State, Unwound, Value as Replayed};
+use debugop_value::Value;
+use rustc_hash::FxHashMap;
+
+use crate::code::{CodeInfo, CodeNames};
+use crate::step::{Event, Step};
+
+/// How deep containers in containers are shown.
+const DEPTH: u32 = 3;
+
+/// Why a recording could not be shown to its end.
+#[derive(Debug)]
+pub enum PlayError {
+    /// The recording.
+    Recording(OpenError),
+    /// What it was shown to.
+    Output(io::Error),
+}
+
+impl From<OpenError> for PlayError {
+    fn from(error: OpenError) -> Self {
+        Self::Recording(error)
+    }
+}
+
+/// Describes the code objects of a recording, each once.
+#[derive(Debug, Default)]
+pub struct Described {
+    infos: FxHashMap<u32, Arc<CodeInfo>>,
+}
+
+impl Described {
+    /// The description of a code object.
+    pub fn of(&mut self, code: &Code) -> Arc<CodeInfo> {
+        let number = code.data().number;
+        let info = self.infos.entry(number);
+        Arc::clone(info.or_insert_with(|| Arc::new(describe(code))))
+    }
+}
+
+fn describe(code: &Code) -> CodeInfo {
+    let data = code.data();
+    let text = |wtf8: &[u8]| String::from_utf8_lossy(wtf8).into_owned();
+    let names = CodeNames {
+        name: text(&data.name),
+        qualname: text(&data.qualname),
+        filename: text(&data.filename),
+        first_line: data.first_line,
+        module: None,
+        consts: code.constants(),
+        names: data.names.iter().map(|name| text(name)).collect(),
+        localsplus: data.locals.iter().map(|local| text(&local.name)).collect(),
+    };
+    CodeInfo::new(data.number, names, code.analysis())
+}
+
+/// Which steps are shown.
+pub type Wanted<'a> = &'a mut dyn FnMut(&debugop_replay::Step, &State) -> bool;
+
+/// Shows the steps from `from` on, up to and without `to`, that are `wanted`, and the exceptions that leave frames of which a step was
+/// shown. `show` gets each; steps are numbered from 0 as in the recording.
+///
+/// # Errors
+/// [`PlayError`].
+pub fn play(
+    recording: &Arc<Recording>,
+    described: &mut Described,
+    from: u64,
+    to: u64,
+    wanted: Wanted<'_>,
+    show: &mut dyn FnMut(&Step<'_>) -> io::Result<()>,
+) -> Result<(), PlayError> {
+    let mut cursor: Cursor = recording.cursor();
+    let mut player = Player {
+        recording,
+        described,
+        shown: rustc_hash::FxHashSet::default(),
+        show,
+    };
+    let mut step = if from == 0 {
+        cursor.next()?
+    } else if from < recording.len()? {
+        Some(cursor.seek(from)?)
+    } else {
+        None
+    };
+    while let Some(at) = step {
+        let Some(state) = cursor.state() else { break };
+        let number = at.number;
+        for unwound in cursor.unwound() {
+            player.unwound(unwound, number, state)?;
+        }
+        if number >= to {
+            return Ok(());
+        }
+        if wanted(&at, state) {
+            player.step(&at, state)?;
+        }
+        step = cursor.next()?;
+        if step.is_none() {
+            let Some(state) = cursor.state() else { break };
+            for unwound in cursor.unwound() {
+                player.unwound(unwound, number + 1, state)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Player<'a, 'b> {
+    recording: &'a Recording,
+    described: &'a mut Described,
+    /// Frames of which a step was shown.
+    shown: rustc_hash::FxHashSet<u64>,
+    show: &'b mut dyn FnMut(&Step<'_>) -> io::Result<()>,
+}
+
+impl Player<'_, '_> {
+    fn thread(state: &State, number: ThreadNumber) -> u64 {
+        let mut threads = state.threads();
+        let found = threads.find(|(known, _)| *known == number);
+        found.map_or(u64::from(number.0), |(_, thread)| thread.native())
+    }
+
+    fn step(&mut self, step: &debugop_replay::Step, state: &State) -> Result<(), PlayError> {
+        let Some((_, thread)) = state.thread() else {
+            return Ok(());
+        };
+        let Some(frame) = thread.frames().last() else {
+            return Ok(());
+        };
+        let codes = self.recording.codes();
+        let stack: Vec<Value> = frame
+            .stack()
+            .map(|value| state.describe(codes, value, DEPTH))
+            .collect();
+        let info = self.described.of(frame.code());
+        let is_handler = info
+            .instruction(step.at)
+            .is_some_and(|info| info.is_handler && info.op == Op::PushExcInfo);
+        let exception = match stack.last() {
+            Some(top @ Value::Exception(_)) if is_handler => Some(top),
+            _ => None,
+        };
+        self.shown.insert(step.frame.0);
+        (self.show)(&Step {
+            number: step.number,
+            thread: Self::thread(state, step.thread),
+            frame: step.frame.0,
+            depth: u32::try_from(thread.below())
+                .unwrap_or(u32::MAX)
+                .saturating_add(u32::try_from(thread.frames().len() - 1).unwrap_or(u32::MAX)),
+            code: &info,
+            instruction: step.at,
+            event: Event::Instruction,
+            stack: &stack,
+            exception,
+        })
+        .map_err(PlayError::Output)
+    }
+
+    fn unwound(&mut self, unwound: &Unwound, number: u64, state: &State) -> Result<(), PlayError> {
+        if !self.shown.remove(&unwound.frame.0) {
+            return Ok(());
+        }
+        let Some(code) = self.recording.codes().get(unwound.code) else {
+            return Ok(());
+        };
+        let info = self.described.of(code);
+        let exception = match unwound.exception {
+            Replayed::Null => None,
+            value => Some(state.describe(self.recording.codes(), value, DEPTH)),
+        };
+        (self.show)(&Step {
+            number,
+            thread: Self::thread(state, unwound.thread),
+            frame: unwound.frame.0,
+            depth: u32::try_from(unwound.depth).unwrap_or(u32::MAX),
+            code: &info,
+            instruction: unwound.at,
+            event: Event::Unwind,
+            stack: &[],
+            exception: exception.as_ref(),
+        })
+        .map_err(PlayError::Output)
+    }
+}

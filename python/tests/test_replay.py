@@ -1,0 +1,207 @@
+"""What a recording tells: `debugop show`, `debugop query`, `debugop.open`, compared with what the program did."""
+
+import json
+import subprocess
+import sys
+
+import debugop
+import pytest
+
+PROGRAM = """\
+class Account:
+    def __init__(self, name):
+        self.name = name
+        self.total = 0
+
+    def add(self, amount):
+        if amount < 0:
+            raise ValueError(f"negative: {amount}")
+        self.total += amount
+        return self.total
+
+
+def fill(account, amounts):
+    done = []
+    for amount in amounts:
+        try:
+            done.append(account.add(amount))
+        except ValueError as error:
+            print("skipped", error)
+    return done
+
+
+account = Account("x")
+print(fill(account, [1, 2, -3, 4]))
+"""
+
+
+def command(*arguments, cwd, status=0):
+    """Runs `debugop`; returns its standard output and error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "debugop", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("recorded")
+    (directory / "program.py").write_text(PROGRAM)
+    printed, _ = command("record", "-o", "program.debugop", "program.py", cwd=directory)
+    assert printed == "skipped negative: -3\n[1, 3, 7]\n"
+    return directory / "program.debugop"
+
+
+def query(recorded, what, *arguments):
+    printed, _ = command("query", "--json", what, recorded, *arguments, cwd=recorded.parent)
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def line_of(text):
+    return PROGRAM.splitlines().index(text) + 1
+
+
+def test_calls_have_arguments_and_results(recorded):
+    calls = query(recorded, "calls", "Account.add")
+    assert [dict(call["arguments"])["amount"] for call in calls] == [1, 2, -3, 4]
+    assert [call["outcome"] for call in calls] == ["returned", "returned", "raised", "returned"]
+    assert [call["value"] for call in calls if call["outcome"] == "returned"] == [1, 3, 7]
+
+
+def test_hits_come_once_a_round(recorded):
+    hits = query(recorded, "hits", f"program.py:{line_of('        self.total += amount')}")
+    assert len(hits) == 3
+    assert [hit["at"]["function"] for hit in hits] == ["Account.add"] * 3
+    both = query(recorded, "hits", "program.py:1")
+    assert [hit["at"]["function"] for hit in both] == ["<module>", "Account"]
+
+
+def test_exceptions_name_what_raised_and_what_handled(recorded):
+    (found,) = query(recorded, "exceptions")
+    assert found["exception"]["class"] == "ValueError"
+    assert found["at"]["line"] == line_of('            raise ValueError(f"negative: {amount}")')
+    assert found["unwound"] == 1
+    assert len(found["handlers"]) >= 1
+
+
+def test_writes_of_a_local_an_attribute_and_a_global(recorded):
+    end = query(recorded, "hits", f"program.py:{line_of('    return done')}")[0]["step"]
+    assert [write["value"] for write in query(recorded, "writes", end, "amount")] == [1, 2, -3, 4]
+    totals = query(recorded, "writes", end, "account.total")
+    assert [write["value"] for write in totals] == [0, 1, 3, 7]
+    assert {write["at"]["opname"] for write in totals} == {"STORE_ATTR"}
+    (last,) = query(recorded, "writes", "--last", end, "account.total")
+    assert last == totals[-1]
+
+
+def test_origin_leads_through_the_call_to_the_addition(recorded):
+    end = query(recorded, "calls", "Account.add")[-1]["end"]
+    hops = query(recorded, "origin", end, "stack[0]")
+    assert hops[0]["value"] == 7
+    assert hops[0]["at"]["opname"] == "LOAD_ATTR"
+    assert hops[1]["operands"] == [3, 4]
+
+
+def test_state_shows_frames_locals_and_stack(recorded):
+    step = query(recorded, "calls", "Account.add")[0]["step"]
+    frames = query(recorded, "state", step)
+    assert [frame["at"]["function"] for frame in frames] == ["Account.add", "fill", "<module>"]
+    assert dict(frames[0]["locals"])["amount"] == 1
+    assert dict(frames[1]["locals"])["amounts"]["items"] == [1, 2, -3, 4]
+
+
+def test_show_is_the_report_of_run(recorded, tmp_path):
+    shown, _ = command("show", "--format", "jsonl", recorded, cwd=recorded.parent)
+    command("run", "--format", "jsonl", "-o", tmp_path / "report", "program.py", cwd=recorded.parent)
+    steps = told(shown)
+    assert steps == told((tmp_path / "report").read_text())
+    assert len(steps) > 170
+
+
+def told(report):
+    """What a report says of each step, identities left out."""
+    lines = map(json.loads, report.splitlines())
+    return [
+        (line["event"], line.get("frame_event"), line["offset"], line["opname"], list(map(scalar, line["stack"])))
+        for line in lines
+        if line["kind"] == "step"
+    ]
+
+
+def scalar(value):
+    """Numbers, strings and containers of them as they are; of other values nothing but that there is one."""
+    if not isinstance(value, dict):
+        return value
+    return list(map(scalar, value["items"])) if "items" in value else "object"
+
+
+def test_two_recordings_of_one_program_do_not_differ(recorded, tmp_path):
+    other = tmp_path / "other.debugop"
+    command("record", "-o", other, "program.py", cwd=recorded.parent)
+    (same,) = query(recorded, "diff", other)
+    assert same["same"] == len(debugop.open(recorded))
+
+
+def test_two_recordings_part_where_their_values_do(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nnumber = int(sys.argv[1])\nprint(number * 2)\n")
+    for number in "12":
+        command("record", "-o", f"{number}.debugop", "program.py", number, cwd=tmp_path)
+    (parting,) = query(tmp_path / "1.debugop", "diff", tmp_path / "2.debugop")
+    assert parting["at"]["line"] == 2
+
+
+def test_open_gives_moments(recorded):
+    replay = debugop.open(recorded)
+    assert len(replay) > 170
+    (first, *_), last = replay.calls("Account.add"), replay[-1]
+    moment = replay.at(first["step"])
+    assert [frame.function for frame in moment.frames] == ["<module>", "fill", "Account.add"]
+    account = moment.frames[-1].locals["self"]
+    assert account.type_name == "__main__.Account"
+    assert account.attributes == {"name": "x", "total": 0}
+    assert last.frames[-1].opname in ("RETURN_VALUE", "RETURN_CONST")
+    assert [call["value"] for call in replay.calls("fill")] == [[1, 3, 7]]
+    with pytest.raises(IndexError, match=f"the recording has {len(replay)} steps"):
+        replay.at(len(replay))
+
+
+def test_every_step_can_be_gone_to_in_any_order(recorded):
+    replay = debugop.open(recorded)
+    forwards = [shape(replay.at(step)) for step in range(len(replay))]
+    backwards = [shape(replay.at(step)) for step in reversed(range(len(replay)))]
+    assert forwards == backwards[::-1]
+
+
+def shape(moment):
+    return [(frame.function, frame.offset, list(map(repr, frame.stack))) for frame in moment.frames]
+
+
+def test_what_is_no_recording_is_refused(recorded, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    for file in ("text", "missing"):
+        for arguments in (["show", file], ["query", "exceptions", file]):
+            _, said = command(*arguments, cwd=tmp_path, status=1)
+            assert said.startswith(f"debugop: {file}: ")
+            assert said.count("\n") == 1
+    with pytest.raises(ValueError, match="not a debugop recording"):
+        debugop.open(tmp_path / "text")
+    with pytest.raises(FileNotFoundError):
+        debugop.open(tmp_path / "missing")
+
+
+def test_questions_that_have_no_answer_say_why(recorded):
+    cwd = recorded.parent
+    for arguments, reason in [
+        (["query", "state", recorded, "999999"], "there is no step 999,999: the recording has"),
+        (["query", "calls", recorded, "Account.ad"], "no recorded function is called 'Account.ad'"),
+        (["query", "hits", recorded, "program.py"], "write FILE:LINE"),
+        (["query", "hits", recorded, "other.py:1"], "nothing of"),
+        (["query", "writes", recorded, "3", "a b"], "is not a place"),
+        (["show", recorded, "-f", "nothing"], "no recorded function is called"),
+    ]:
+        _, said = command(*arguments, cwd=cwd, status=1)
+        assert reason in said.replace('"', "'"), said
+    _, said = command("show", recorded, "--steps", "1-2", cwd=cwd, status=2)
+    assert "write FROM..TO" in said
