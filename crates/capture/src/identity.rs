@@ -81,10 +81,7 @@ unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
     const PREHEADER: u64 = 1 << 4 | 1 << 3;
 
     // SAFETY: by the contract.
-    let (kind, flags) = unsafe {
-        let kind = ffi::Py_TYPE(object);
-        (kind, type_flags(kind))
-    };
+    let flags = unsafe { type_flags(ffi::Py_TYPE(object)) };
     let mut before = 0;
     if flags & ffi::Py_TPFLAGS_HAVE_GC != 0 {
         before += HEADER;
@@ -99,7 +96,6 @@ unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
     {
         before = 0;
     }
-    debug_assert!(!kind.is_null());
     object as usize - before
 }
 
@@ -132,7 +128,8 @@ fn holds_our_gil() -> bool {
 #[cold]
 #[inline(never)]
 fn died(block: usize) {
-    if !holds_our_gil() {
+    // NULL may be freed too, and is no address.
+    if block == 0 || !holds_our_gil() {
         return;
     }
     // SAFETY: object memory is freed by threads that hold their interpreter's GIL, and this one's is ours.
@@ -315,12 +312,14 @@ impl Identities {
 
     /// Tells the index of each entry whose object has died or has been evicted or lost since this was last called.
     pub fn each_dead(&self, py: Python<'_>, mut tell: impl FnMut(u32)) {
-        let dead = Self::with(py, |state| std::mem::take(&mut state.dead));
+        let dead = Self::with(py, |state| {
+            // With room for all that live.
+            let next = Vec::with_capacity(state.table.len() + 1);
+            std::mem::replace(&mut state.dead, next)
+        });
         for index in dead {
             tell(index);
         }
-        // Room again for all that live.
-        Self::with(py, |state| state.dead.reserve(state.table.len()));
     }
 
     /// How many objects have died or been forgotten: as long as it stays the same, every address that has an entry names the same object.
