@@ -244,10 +244,7 @@ impl Asked {
         };
         let source = line.and_then(|line| self.sources.line(file, line));
         let source = source.unwrap_or_default().trim().to_owned();
-        (
-            escaped(&shown).into_owned(),
-            escaped(&source).into_owned(),
-        )
+        (escaped(&shown).into_owned(), escaped(&source).into_owned())
     }
 
     /// `offset OPNAME arg`.
@@ -485,7 +482,10 @@ impl Asked {
         }
         let (place, source) = self.place(step.code, step.at);
         let FrameNumber(frame) = step.frame;
-        self.line(&format!("{:>8}  frame {frame}  {place}  {source}", step.number));
+        self.line(&format!(
+            "{:>8}  frame {frame}  {place}  {source}",
+            step.number
+        ));
     }
 
     fn exceptions(&mut self) -> Result<(), Refused> {

@@ -29,7 +29,13 @@ pub(crate) struct ShowArguments {
     file: PathBuf,
 
     /// Show steps FROM up to and without TO; either may be left out
-    #[arg(long, short, value_name = "FROM..TO", default_value = "..", hide_default_value = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "FROM..TO",
+        default_value = "..",
+        hide_default_value = true
+    )]
     steps: String,
 
     /// Show only functions with this name or qualified name; may be repeated
@@ -125,7 +131,11 @@ impl ShowOptions {
             &mut described,
             self.from,
             self.to,
-            &mut |step, _| codes.as_ref().is_none_or(|codes| codes.contains(&step.code)),
+            &mut |step, _| {
+                codes
+                    .as_ref()
+                    .is_none_or(|codes| codes.contains(&step.code))
+            },
             &mut |step| {
                 counter.step(step);
                 report.step(step)

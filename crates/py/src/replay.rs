@@ -72,7 +72,8 @@ fn value(py: Python<'_>, data: Data) -> PyResult<Py<Value>> {
 
 impl Replay {
     fn length(&self, py: Python<'_>) -> PyResult<u64> {
-        py.detach(|| self.core.len()).map_err(|error| refused(&error))
+        py.detach(|| self.core.len())
+            .map_err(|error| refused(&error))
     }
 
     /// A cursor at a step.
