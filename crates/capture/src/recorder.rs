@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use debugop_bytecode::SiteKind;
 use debugop_filter::Pattern;
 use debugop_recording::stream::{
-    Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, ThreadNumber,
+    Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, Strides, ThreadNumber,
 };
 use pyo3::{PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
@@ -21,6 +21,7 @@ use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::ThreadState;
 use crate::layout::slot::Content;
+use crate::output::{Listener, Stream};
 use pen::Pen;
 use planned::IGNORED;
 use threads::{Caller, Place, Shadow, Thread};
@@ -61,10 +62,22 @@ struct Suspendable {
     chunk: u32,
 }
 
+/// Hears what the program writes.
+struct Ear;
+
+impl Listener for Ear {
+    fn written(&self, py: Python<'_>, stream: Stream, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            with_active(py, |recorder| recorder.output(stream, bytes));
+        }
+    }
+}
+
 /// Records a run.
 pub struct Recorder {
     pen: Pen,
     predictor: Predictor,
+    strides: Strides,
     store: Store,
     /// Where the next byte of the chunk goes.
     at: usize,
@@ -191,6 +204,7 @@ impl Recorder {
         Ok(Box::new(Self {
             pen: Pen::new(py, limits, redact)?,
             predictor: Predictor::new(1 << 12),
+            strides: Strides::new(1 << 12),
             limit: TIME_EVERY,
             store,
             at: 0,
@@ -293,6 +307,7 @@ impl Recorder {
         };
         self.store.add_code(py, code, self.codes, self.sites);
         self.predictor.grow(after as usize);
+        self.strides.grow(after as usize);
         code.set_numbers(self.codes, self.sites);
         (self.sites, self.codes) = (after, next);
         true
@@ -330,18 +345,24 @@ impl Recorder {
         if site.captures.is_empty() {
             to.hit();
         }
-        let mut captures = &site.captures[..];
-        if let [lasti, _] = captures
-            && site.kind == SiteKind::Handler
-        {
-            Self::lasti(to, site, frame, *lasti);
-            captures = &captures[1..];
-        }
-        for &slot in captures {
+        for (index, &slot) in site.captures.iter().enumerate() {
             // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
             // plan was made for.
             let content = unsafe { frame.local(slot) };
-            self.pen.slot(py, to, content);
+            let small = match content {
+                _ if site.kind == SiteKind::Handler && index == 0 && site.captures.len() == 2 => {
+                    match Self::lasti(to, site, content) {
+                        Some(units) => Some(units),
+                        None => continue,
+                    }
+                }
+                Content::Object(object) => self.pen.captured(object),
+                _ => None,
+            };
+            match small {
+                Some(value) => to.captured_int(&mut self.strides, number, index, value),
+                None => self.pen.slot(py, to, content),
+            }
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
@@ -482,18 +503,17 @@ impl Recorder {
         pops as u32
     }
 
-    /// Where the exception was raised, as the program would find it below an exception.
+    /// Where the exception was raised, as the program would find it below an exception. Written, but for an `int`.
     #[cold]
-    fn lasti(to: &mut Encoder<'_>, site: &PlannedSite, frame: Frame<'_>, slot: u32) {
+    fn lasti(to: &mut Encoder<'_>, site: &PlannedSite, content: Content) -> Option<i64> {
         let shown = |units: i64| {
             let units = u32::try_from(units).ok()?;
             site.code().probed().shown_unit(units).map(i64::from)
         };
-        // SAFETY: as in `record`.
-        match unsafe { frame.local(slot) } {
+        match content {
             // SAFETY: a live object; of an exact int a digit is read.
             Content::Object(object) => match unsafe { pen::small_int(object) }.and_then(shown) {
-                Some(units) => to.int(units),
+                Some(units) => return Some(units),
                 None => to.unknown(Reason::UNREADABLE),
             },
             #[cfg(Py_3_14)]
@@ -503,6 +523,7 @@ impl Recorder {
             },
             _ => to.null(),
         }
+        None
     }
 
     fn say_raised(&self, to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
@@ -527,6 +548,10 @@ impl Recorder {
         let below = thread.frames.len() - pops as usize;
         self.pop_to(py, to, below);
         let thread = &mut self.threads[self.current];
+        if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
+            // What the called frame changes its own sites see, and no other code runs in the instruction.
+            top.forget_touched();
+        }
         let last = thread
             .frames
             .last()
@@ -606,6 +631,30 @@ impl Recorder {
             to.time(now - self.time);
             self.time = now;
             self.at = to.at();
+        }
+    }
+
+    /// The program has written something.
+    fn output(&mut self, stream: Stream, bytes: &[u8]) {
+        /// In one piece.
+        const PIECE: usize = 16 << 10;
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        let number = match stream {
+            Stream::Output => 1,
+            Stream::Error => 2,
+        };
+        for piece in bytes.chunks(PIECE) {
+            // What comes after it until the next site needs room, too.
+            if to.has_room(piece.len() + PIECE) {
+                to.output(number, piece);
+            } else {
+                to.lost(Reason::TOO_LARGE);
+                break;
+            }
+        }
+        if !to.overflowed() {
+            self.at = to.at();
+            self.store.commit(self.at);
         }
     }
 

@@ -60,6 +60,7 @@ impl Recorder {
         self.store.next(self.time);
         self.pen.begin_chunk(py);
         self.predictor.clear();
+        self.strides.clear();
         let chunk = self.pen.chunk;
         let mut to = Encoder::new(self.store.bytes(), 0);
         let to = &mut to;

@@ -148,6 +148,23 @@ impl Pen {
         }
     }
 
+    /// The value of an exact int that fits.
+    #[inline]
+    pub(super) fn captured(&self, object: *mut ffi::PyObject) -> Option<i64> {
+        // SAFETY: a live object, whose slot holds it.
+        if unsafe { ffi::Py_TYPE(object) != &raw mut ffi::PyLong_Type } {
+            return None;
+        }
+        // SAFETY: an exact int.
+        match unsafe { (*object.cast::<LongObject>()).compact() } {
+            Some(value) => Some(value),
+            None => match self.read_long(object) {
+                Long::Small(value) => Some(value),
+                _ => None,
+            },
+        }
+    }
+
     /// An int of several digits.
     #[cold]
     fn long(&mut self, to: &mut Encoder<'_>, object: *mut ffi::PyObject) {

@@ -7,12 +7,13 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
-use super::{DENSITY, Density, Finished, Limits, Recorder, Store};
+use super::{DENSITY, Density, Ear, Finished, Limits, Recorder, Store};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::frame::LiveFrame;
 use crate::interpreter;
 use crate::native::Native;
+use crate::output;
 use crate::registry;
 use crate::tracer::{Handler, LeftOut, Options, Tracer};
 
@@ -109,6 +110,7 @@ impl Session {
             return Err(PyRuntimeError::new_err("a recording is being made already"));
         }
         let session = Self { tracer };
+        output::watch(py, Arc::new(Ear))?;
         if let Err(error) = session.tracer.enter(py) {
             session.stop(py)?;
             return Err(error);
@@ -134,6 +136,7 @@ impl Session {
     /// # Errors
     /// Python raised while functions were given their own code again.
     pub fn stop(&self, py: Python<'_>) -> PyResult<Option<Finished>> {
+        output::unwatch(py);
         let recorder = Recorder::stop(py);
         DENSITY.set(py, Density::Steps);
         self.tracer.stop(py)?;
@@ -145,6 +148,7 @@ impl Session {
     /// # Errors
     /// As [`Session::stop`].
     pub fn abandon(&self, py: Python<'_>) -> PyResult<()> {
+        output::unwatch(py);
         Recorder::abandon(py);
         DENSITY.set(py, Density::Steps);
         self.tracer.stop(py)

@@ -67,6 +67,12 @@ impl Shadow {
         (self.touched, count)
     }
 
+    /// Nothing may have been changed.
+    #[inline]
+    pub(super) fn forget_touched(&mut self) {
+        self.count = 0;
+    }
+
     #[inline]
     pub(super) fn has_touched(&self) -> bool {
         self.count > 0
