@@ -72,7 +72,6 @@ fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
         .filter(|site| site.kind != SiteKind::Unwind);
     let insertions: Vec<_> = places
         .map(|site| Insertion {
-            first: 0,
             place: site.place,
             sequence: &sequence,
             first: 0,
