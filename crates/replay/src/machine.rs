@@ -195,6 +195,7 @@ impl Machine {
     ///
     /// # Errors
     /// The record that does not fit. The machine stays where it is.
+    #[expect(clippy::should_implement_trait, reason = "it fails")]
     pub fn next(&mut self) -> Result<Option<Step>, Error> {
         self.unwound.clear();
         loop {
@@ -411,11 +412,11 @@ impl Machine {
             }
             Phase::Finish(index) => {
                 let chunk = Arc::clone(&self.state.chunk);
-                let threads = chunk
+                let mut threads = chunk
                     .following
                     .iter()
                     .flat_map(|following| &following.threads);
-                match threads.skip(index).next() {
+                match threads.nth(index) {
                     Some(thread) => self.finish(index, thread),
                     None => {
                         self.finished = true;

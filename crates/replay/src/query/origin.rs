@@ -246,10 +246,10 @@ fn produced(
     let loaded = op.and_then(|(op, _, arg)| place_of(op, arg, frame, state));
     hop.value = value_after(recording, at, seen, slot)?.unwrap_or(hop.value);
     if kind == Kind::Produced
-        && let Some((step, frame)) = callee(recording, at, seen)?
+        && let Some(returned) = callee(recording, at, seen)?
     {
         hop.kind = Kind::Returned;
-        hop.next = Some((step, frame.0, frame.1));
+        hop.next = Some(returned);
     } else if let Some(place) = loaded
         && let Some(write) = last_write(recording, &place, at.number)?
     {
@@ -368,7 +368,7 @@ fn callee(
     recording: &Arc<Recording>,
     at: &Step,
     seen: u64,
-) -> Result<Option<(u64, (FrameNumber, Slot))>, OpenError> {
+) -> Result<Option<(u64, FrameNumber, Slot)>, OpenError> {
     let mut last = None;
     let mut depth = None;
     walk::<()>(recording, at.number, seen, |step, state| {
@@ -392,7 +392,7 @@ fn callee(
                 Some((Op::ReturnValue | Op::YieldValue, ..))
             );
             last = match frame.stack().len().checked_sub(1) {
-                Some(top) if leaves => Some((step.number, (step.frame, Slot::Stack(top as u32)))),
+                Some(top) if leaves => Some((step.number, step.frame, Slot::Stack(top as u32))),
                 _ => None,
             };
         }

@@ -53,9 +53,7 @@ impl Place {
         codes: &Codes,
     ) -> Result<Self, PlaceError> {
         let syntax = || PlaceError::Syntax(text.to_owned());
-        let end = text
-            .find(|letter: char| letter == '.' || letter == '[')
-            .unwrap_or(text.len());
+        let end = text.find(['.', '[']).unwrap_or(text.len());
         let (name, mut rest) = text.split_at(end);
         if name.is_empty()
             || !name
