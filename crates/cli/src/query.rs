@@ -236,7 +236,9 @@ impl Asked {
         let Some(info) = self.info(code) else {
             return Default::default();
         };
-        let line = info.instruction(at).and_then(|found| found.line());
+        let line = info
+            .instruction(at)
+            .and_then(debugop_report::InstructionInfo::line);
         let file = &info.names.filename;
         let shown = match line {
             Some(line) => format!("{}  {}:{line}", info.names.qualname, base(file)),
@@ -269,7 +271,7 @@ impl Asked {
         json!({
             "function": info.names.qualname,
             "file": info.names.filename,
-            "line": found.and_then(|found| found.line()),
+            "line": found.and_then(debugop_report::InstructionInfo::line),
             "offset": found.map(|found| found.offset),
             "opname": found.map(|found| found.opcode.name(info.version)),
         })
