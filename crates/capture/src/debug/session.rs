@@ -34,6 +34,7 @@ pub(super) struct Session {
     /// No method that decides what stops has been replaced.
     decides: bool,
     /// `user_call` has been replaced.
+    #[cfg(Py_3_12)]
     pub(super) hears_calls: bool,
     table: GilCell<Table>,
     mode: GilCell<Mode>,
@@ -105,6 +106,7 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         dispatch: start.dispatch.clone().unbind(),
         breakpoints: start.breakpoints.clone().unbind(),
         decides: start.decides,
+        #[cfg(Py_3_12)]
         hears_calls: start.hears_calls,
         table: GilCell::new(Table::default()),
         mode: GilCell::new(Mode::Starting),
@@ -372,10 +374,16 @@ impl Session {
             Event::Call => Ok(self.attribute(py, intern!(py, "botframe"))?.is_none()
                 || self.stops_here(py, frame)?
                 || self.lines(&breakpoint::code_of(frame))?.is_some()),
-            Event::Line => Ok(self.stops_here(py, frame)?
-                || self
-                    .breaks_at(&breakpoint::code_of(frame), breakpoint::line_of(frame))?
-                    .is_some()),
+            Event::Line => {
+                if self.stops_here(py, frame)? {
+                    return Ok(true);
+                }
+                let line = breakpoint::line_of(frame);
+                match self.breaks_at(&breakpoint::code_of(frame), line)? {
+                    Some(breakpoints) => self.is_in_effect(py, &breakpoints, frame),
+                    None => Ok(false),
+                }
+            }
             Event::Return => Ok(self.stops_here(py, frame)?
                 || self.attribute(py, intern!(py, "returnframe"))?.is(frame)),
             Event::Exception => {
