@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import debugger
 import programs
 import variants
 
@@ -154,6 +155,40 @@ def start_up(turns):
     return {name: statistics.median(ratio) for name, ratio in ratios.items() if name != "plain"}
 
 
+LEFT_BEHIND = """
+import sys, time
+from debugop import _core as c, _libraries as l
+
+def spin(moments):
+    seconds = []
+    for act in moments:
+        act()
+        best = 9
+        for _ in range(9):
+            began, i, x = time.perf_counter(), 0, 0
+            while i < 50000:
+                i = i + 1
+                x = x + i if i & 1 else x - 1
+            best = min(best, time.perf_counter() - began)
+        seconds.append(best)
+    return seconds
+
+plain = min(spin([int, int]))
+tracer = c.Tracer(None, everywhere=c.Follow(libraries=l.library_directories(), own=l.own_directories(), all=True))
+tracer.enter()
+traced, after = spin([int, tracer.stop])
+print(traced / plain, after / plain)
+"""
+
+
+def left_behind(turns):
+    """A loop in a frame that was entered while it was traced: times of plain, medians (while traced, after stop)."""
+    command = [sys.executable, "-c", LEFT_BEHIND]
+    ratios = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(turns)]
+    traced, after = zip(*(map(float, both) for both in ratios), strict=True)
+    return statistics.median(traced), statistics.median(after)
+
+
 def target(limit, value, text):
     """`text` and whether `value` keeps to the limit; nothing where there is none."""
     return "" if limit is None else f"{text} {'reached' if value <= limit else 'MISSED'}"
@@ -208,6 +243,10 @@ def main():
     for name, ratio in started.items():
         aim = target(START_UP if name.startswith("--all, inject") else None, ratio, f"<= {START_UP}x")
         print(f"{name:<{max(map(len, rows))}} {ratio:>8.2f}x  {aim}".rstrip())
+    traced, after = left_behind(turns[0])
+    print(f"\na loop that was entered while it was traced: {traced:.2f}x, after stop {after:.2f}x")
+    debuggers = debugger.measure()
+    print("\n" + debugger.table(debuggers))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
     if load > len(os.sched_getaffinity(0)) / 2:
         print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
@@ -215,7 +254,18 @@ def main():
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         facts = {"python": platform.python_version(), "platform": platform.platform(), "turns": turns, "load": load}
         arguments.out.write_text(
-            json.dumps({**facts, "summary": rows, "start_up": started, "programs": results}, indent=1) + "\n"
+            json.dumps(
+                {
+                    **facts,
+                    "summary": rows,
+                    "start_up": started,
+                    "left_behind": [traced, after],
+                    "debuggers": debuggers,
+                    "programs": results,
+                },
+                indent=1,
+            )
+            + "\n"
         )
 
 

@@ -37,15 +37,21 @@ from debugop._core import (  # noqa: E402
     depth,
     file,
     function,
+    getprofile,
+    gettrace,
     instructions,
     line,
     module,
     opcode,
+    setprofile,
+    settrace,
 )
 from debugop._core import VERSION as __version__  # noqa: E402
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
+    from debugop._console import pm, post_mortem, set_trace
+    from debugop._events import setprofile_all_threads, settrace_all_threads
     from debugop._record import record
     from debugop._trace import Follow, Trace, trace
     from debugop._whole import start, stop
@@ -78,12 +84,21 @@ __all__ = [
     "depth",
     "file",
     "function",
+    "getprofile",
+    "gettrace",
     "instructions",
     "line",
     "module",
     "opcode",
     "open",
+    "pm",
+    "post_mortem",
     "record",
+    "set_trace",
+    "setprofile",
+    "setprofile_all_threads",
+    "settrace",
+    "settrace_all_threads",
     "start",
     "stop",
     "trace",
@@ -94,6 +109,11 @@ _LATER = {
     "Follow": "_trace",
     "Trace": "_trace",
     "record": "_record",
+    "pm": "_console",
+    "post_mortem": "_console",
+    "set_trace": "_console",
+    "setprofile_all_threads": "_events",
+    "settrace_all_threads": "_events",
     "start": "_whole",
     "stop": "_whole",
     "trace": "_trace",

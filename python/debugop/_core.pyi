@@ -11,6 +11,7 @@ __all__ = [
     "NULL",
     "VERSION",
     "DebugOp",
+    "DebugRequest",
     "Event",
     "Follow",
     "Instruction",
@@ -24,16 +25,22 @@ __all__ = [
     "Stack",
     "StaleStep",
     "Step",
+    "Sys",
     "TopOfStack",
     "Tracer",
     "Value",
     "callable_index",
     "depth",
+    "effective",
     "file",
+    "frame_stack",
     "function",
+    "getprofile",
+    "gettrace",
     "insert_debug_op",
     "instructions",
     "layout_offsets",
+    "layout_opcodes",
     "line",
     "module",
     "opcode",
@@ -41,8 +48,14 @@ __all__ = [
     "python_functions",
     "report_uncaught",
     "run_file",
+    "session_changed",
+    "setprofile",
+    "setprofile_running_threads",
+    "settrace",
+    "settrace_running_threads",
     "short_repr",
     "source_instruction",
+    "start_session",
 ]
 
 VERSION: Final[str]
@@ -419,6 +432,9 @@ def instructions(code: CodeType | FunctionType) -> list[Instruction]:
 def layout_offsets() -> list[tuple[str, int]]:
     """Byte offsets of the interpreter's fields that this build relies on, by CPython's names."""
 
+def layout_opcodes() -> list[tuple[str, int]]:
+    """Opcodes of running bytecode that this build relies on, by CPython's names."""
+
 @final
 class DebugOp:
     """The type of `DEBUG_OP`."""
@@ -465,6 +481,22 @@ class RunRequest:
     @property
     def children(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Run: ...
+
+@final
+class DebugRequest:
+    """A parsed `debugop debug`."""
+
+    @property
+    def target(self) -> tuple[Literal["script", "module"], str]:
+        """What is run."""
+
+    @property
+    def args(self) -> list[str]:
+        """The program's own arguments."""
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands that the debugger carries out before it asks."""
 
 @final
 class SelfcheckRequest:
@@ -637,3 +669,56 @@ class Written:
     @staticmethod
     def stop() -> None:
         """Keeps nothing more."""
+
+_TraceFunction = Callable[[FrameType, str, Any], Any]
+
+def settrace(function: _TraceFunction | None, /) -> None:
+    """Set the trace function of this thread, as `sys.settrace` does; None takes it away."""
+
+def gettrace() -> _TraceFunction | None:
+    """The trace function of this thread that `settrace` has set."""
+
+def setprofile(function: _TraceFunction | None, /) -> None:
+    """Set the profile function of this thread, as `sys.setprofile` does; None takes it away."""
+
+def getprofile() -> _TraceFunction | None:
+    """The profile function of this thread that `setprofile` has set."""
+
+def settrace_running_threads(function: _TraceFunction | None, /) -> None:
+    """Set the trace function of every thread that runs."""
+
+def setprofile_running_threads(function: _TraceFunction | None, /) -> None:
+    """Set the profile function of every thread that runs."""
+
+@final
+class Sys:
+    """Stands for `sys` in the standard library's debuggers: all but `settrace` is asked of `sys`, without a frame of Python's."""
+
+    def __new__(cls, sys: Any) -> Sys: ...
+    def settrace(self, function: _TraceFunction | None, /) -> None:
+        """As `sys.settrace`; a method of a `debugop.bdb.Bdb` starts its session."""
+
+    def __getattr__(self, name: str) -> Any: ...
+    def __setattr__(self, name: str, value: Any) -> None: ...
+    def __delattr__(self, name: str) -> None: ...
+
+def start_session(owner: Any, dispatch: _TraceFunction, breakpoints: type, decides: bool, hears_calls: bool) -> None:
+    """Start a `Bdb` in this thread, in place of the one that it has.
+
+    `dispatch` is its bound `trace_dispatch`, `breakpoints` the class of its breakpoints; `decides` says that no method which decides
+    what stops has been overridden, `hears_calls` that `user_call` has.
+    """
+
+def session_changed(owner: Any, breaks: bool) -> None:
+    """What `owner` stops at is different now; `breaks`: its breakpoints are."""
+
+def effective(
+    breakpoints: list[Any], frame: FrameType, is_for: Callable[[Any, FrameType], bool]
+) -> tuple[Any, bool | None]:
+    """The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None)."""
+
+def frame_stack(frame: FrameType, begun: bool) -> list[Any]:
+    """The value stack of a frame that runs on this thread, bottom first, empty slots as NULL.
+
+    With `begun` without what its instruction has taken. RuntimeError: it does not run; ValueError: its bytecode is not a compiler's.
+    """

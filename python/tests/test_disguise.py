@@ -1,6 +1,7 @@
 """What a program sees of itself while it is traced: the code that it has made."""
 
 import dis
+import gc
 import inspect
 import sys
 import traceback
@@ -72,6 +73,40 @@ def test_generators_and_coroutines():
     debugop.stop()
     made = generator()
     assert places == [made.gi_frame.f_lasti, *(made.gi_frame.f_lasti for _ in made)]
+
+
+def test_frames_and_generators_are_as_large():
+    async def together(x):
+        return await coroutine() + x
+
+    def run():
+        made = [generator(), coroutine(), asynchronous_generator(), together(1)]
+        frames = [function.__globals__["sys"]._getframe(), made[0].gi_frame, made[1].cr_frame, made[2].ag_frame]
+        sizes = [(sys.getsizeof(one), one.__sizeof__(), type(one).__sizeof__(one)) for one in made + frames]
+        made[1].close(), made[3].close()
+        return sizes
+
+    plain, traced = both(run)
+    assert traced == plain
+
+
+def test_the_garbage_collector_finds_who_runs_code():
+    def run():
+        code = function.__code__
+        found = gc.get_referrers(code)
+        made = generator()
+        next(made)
+        return [
+            [one for one in found if isinstance(one, types.FunctionType)] == [function],
+            [one for one in gc.get_referrers(code, generator.__code__) if one in (function, generator)],
+            any(one is made for one in gc.get_referrers(generator.__code__)),
+            gc.get_referrers(),
+        ]
+
+    plain, traced = both(run)
+    assert traced == plain
+    assert plain[0]
+    assert len(plain[1]) == 2
 
 
 def test_tracebacks_point_at_the_same_places():

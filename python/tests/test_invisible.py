@@ -97,3 +97,71 @@ def test_the_recursion_limit_is_as_far_away_as_without(programs):
     assert min(expected) > 100
     assert (found[0], found[2]) == (expected[0], expected[2])
     assert abs(found[1] - expected[1]) <= 5
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="3.13 and older have no _remote_debugging")
+def test_a_profiler_finds_the_same_frames(programs):
+    """It reads them from the process's memory, down to the frame that 3.15 has below all others."""
+    source = """
+        import os, threading
+        from _remote_debugging import RemoteUnwinder
+
+        def walk(found):
+            if isinstance(found, (list, tuple)) and not hasattr(found, "funcname"):
+                for one in found: walk(one)
+            elif hasattr(found, "funcname"):
+                where = found.location if hasattr(found, "location") else found
+                print(found.funcname, getattr(where, "lineno", where), os.path.basename(found.filename))
+            elif hasattr(found, "__match_args__"):
+                for name in found.__match_args__: walk(getattr(found, name))
+
+        def deep(n):
+            if n: return deep(n - 1)
+            return RemoteUnwinder(os.getpid()).get_stack_trace()
+
+        class Made:
+            walk(deep(3))
+        walk([deep(number) for number in range(2)])
+        thread = threading.Thread(target=lambda: walk(RemoteUnwinder(os.getpid(), only_active_thread=False).get_stack_trace()))
+        thread.start(); thread.join()
+    """
+    programs.write({"program.py": textwrap.dedent(source)})
+    plain = programs.run(["program.py"])
+    if "PermissionError" in plain.stderr:
+        pytest.skip("a process may not read its own memory here")
+    assert plain.status == 0, plain.stderr
+    assert len(plain.stdout.splitlines()) > 5
+    traced = programs.debugop(*RUN, "program.py")
+    assert traced.stdout == plain.stdout, traced.stderr
+
+
+def test_text_is_compiled_once(programs):
+    """What the compiler warns of is warned of once, and what `exec` and `eval` refuse is refused as ever."""
+    source = r"""
+        import warnings
+        def show(what, *arguments, **keywords):
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                try:
+                    result = what(*arguments, **keywords)
+                except Exception as error:
+                    result = type(error).__name__, str(error), getattr(error, "text", None)
+            print(result, [(one.category.__name__, str(one.message), one.filename, one.lineno) for one in warned])
+
+        for text in ("'\\e'", "'\\e' $", b"'\\e'", "x", " \t1 + 1", "", "1\0", b"\xff", "1 is 1", "assert (1, 2)", "await x", 1, None):
+            for run in (exec, eval):
+                show(run, text)
+                for arguments in ([{}], [{}, {}], [None, {}], [[]], [{}, 3], [{}, {}, {}], [1, 2, 3, 4]):
+                    show(run, text, *arguments)
+                namespace = {}
+                show(run, text, namespace)
+                print(list(namespace))
+            show(exec, text, closure=None)
+            show(exec, text, {}, closure=None)
+            show(exec, text, closure=())
+        show(exec), show(eval)
+    """
+    for options in ([], ["--include", "nothing"]):
+        plain, traced = both(programs, source, *options)
+        assert len(plain.stdout.splitlines()) > 100
+        assert traced.stdout == plain.stdout

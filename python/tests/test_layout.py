@@ -18,6 +18,10 @@ SOURCE = """
 #if PY_VERSION_HEX >= 0x030E0000
 #include "internal/pycore_interpframe.h"
 #endif
+#if PY_VERSION_HEX >= 0x030E0000
+#include "internal/pycore_instruments.h"
+#endif
+#include "opcode.h"
 #include <stddef.h>
 #include <stdio.h>
 
@@ -41,6 +45,7 @@ def headers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layout")
     fields = [name.partition(".")[::2] for name, _ in _core.layout_offsets()]
     lines = [f'    printf("{struct}.{field}=%zu\\n", offsetof({struct}, {field}));' for struct, field in fields]
+    lines += [f'    printf("{name}=%d\\n", {name});' for name, _ in _core.layout_opcodes()]
     source = folder / "layout.c"
     source.write_text(SOURCE.replace("FIELDS", "\n".join(lines)))
     program = folder / "layout"
@@ -57,6 +62,11 @@ def test_the_headers_are_this_interpreters(headers):
 @pytest.mark.parametrize(("name", "offset"), _core.layout_offsets())
 def test_every_field_is_where_the_headers_put_it(headers, name, offset):
     assert headers[name] == offset
+
+
+@pytest.mark.parametrize(("name", "opcode"), _core.layout_opcodes())
+def test_every_opcode_has_the_number_that_the_headers_give_it(headers, name, opcode):
+    assert headers[name] == opcode
 
 
 def test_every_struct_that_is_read_is_compared():

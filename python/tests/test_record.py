@@ -16,7 +16,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py"))
 RECORDED = sorted((HERE / "recorded").glob("*.py"))
-OUTCOME = re.compile(r"(\d+) steps, (\d+) slots, (\d+) bytes: (\d+) differ; said not to be known: (\d+) values, (\d+) contents")
+OUTCOME = re.compile(
+    r"(\d+) steps, (\d+) slots, (\d+) bytes: (\d+) differ; said not to be known: (\d+) values, (\d+) contents"
+)
 
 
 def run(*arguments, **options):

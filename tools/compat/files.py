@@ -12,7 +12,14 @@ LEFT_OUT = (
 )
 
 # Tests that are left out of files that are run, with the reason.
-IGNORED = (("*ThreadedVSOCKSocketStreamTest*", "waits for ever in virtual machines whose vsock has no loopback"),)
+IGNORED = (
+    ("*ThreadedVSOCKSocketStreamTest*", "waits for ever in virtual machines whose vsock has no loopback"),
+    (
+        "*test_shutdown_deadlock_pickle",
+        "hangs in one of eight runs of 3.13.0 without debugop: `join_executor_internals` holds `shutdown_lock` and waits for "
+        "the thread that feeds the queue, which waits for the lock in `_on_queue_feeder_error`",
+    ),
+)
 
 # Part of `make test`: what leans most on frames, code objects and the ways in which code is entered and left, and does not
 # take long.

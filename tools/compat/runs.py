@@ -21,6 +21,8 @@ from compat import files
 LIMIT, SLOWER, GRACE = 600, 6, 90
 # After the limit faulthandler shows where every thread is and ends the process; after that much more it is killed.
 KILLED_AFTER = 20
+# libregrtest's status when it was not given what all the tests need.
+NO_TESTS_RAN = 4
 _FAILURE = re.compile(r"^(?:FAIL|ERROR): (\S*).*?\(([\w.<>]+)\)")
 _STARTED = re.compile(r"^\w+ \(([\w.<>]+)\)")
 
@@ -83,7 +85,7 @@ def _ended(status, results, text):
         what = "hang"
     elif status < 0:
         what = "crash, " + signal.Signals(-status).name
-    elif status == 0 and re.search(r"^\S+ skipped\b", text, re.MULTILINE):
+    elif status in (0, NO_TESTS_RAN) and re.search(r"^\S+ skipped\b", text, re.MULTILINE):
         return "skipped"
     elif not results.exists() or not results.stat().st_size:
         what = "no results, status %d" % status

@@ -74,6 +74,7 @@ fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
         .map(|site| Insertion {
             place: site.place,
             sequence: &sequence,
+            first: 0,
         })
         .collect();
     let unwind = Unwind {

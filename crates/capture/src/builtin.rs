@@ -68,7 +68,7 @@ pub(crate) struct Arguments<'py> {
 impl<'py> Arguments<'py> {
     /// The argument at `place` among the positional ones.
     pub(crate) fn positional(&self, place: usize) -> Option<&Bound<'py, PyAny>> {
-        self.values[..self.values.len() - self.names.len()].get(place)
+        self.values[..self.positional_count()].get(place)
     }
 
     /// The argument that is passed at `place` or by `name`, and its number for [`Self::set`].
@@ -78,13 +78,19 @@ impl<'py> Arguments<'py> {
             return Some((place, value));
         }
         let named = self.names.iter().position(|given| *given == name)?;
-        let index = self.values.len() - self.names.len() + named;
+        let index = self.positional_count() + named;
         Some((index, &self.values[index]))
     }
 
     /// Replaces an argument; the number of a positional one is its place.
     pub(crate) fn set(&mut self, index: usize, value: Bound<'py, PyAny>) {
         self.values[index] = value;
+        self.changed = true;
+    }
+
+    /// Adds a positional argument.
+    pub(crate) fn push(&mut self, value: Bound<'py, PyAny>) {
+        self.values.insert(self.positional_count(), value);
         self.changed = true;
     }
 

@@ -33,6 +33,13 @@ mod code;
 #[path = "layout/code_framesize.rs"]
 mod code;
 
+#[cfg(all(Py_3_12, not(Py_3_14)))]
+#[path = "layout/instruments_pairs.rs"]
+mod instruments;
+#[cfg(Py_3_14)]
+#[path = "layout/instruments_packed.rs"]
+mod instruments;
+
 #[cfg(not(Py_3_12))]
 #[path = "layout/int_sized.rs"]
 mod int;
@@ -47,8 +54,10 @@ pub use current::VERSION;
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
 pub(crate) use current::{
-    CodeObject, FunctionObject, InterpreterFrame, ThreadState, owner_is_python,
+    CodeObject, FunctionObject, InterpreterFrame, OPCODES, ThreadState, owner_is_python,
 };
+#[cfg(Py_3_12)]
+pub(crate) use instruments::MonitoringData;
 pub(crate) use int::LongObject;
 use pyo3::ffi::PyObject;
 
@@ -72,6 +81,47 @@ pub(crate) struct CodeExtra {
     values: [*mut std::ffi::c_void; 1],
 }
 
+/// Opcodes that stand in bytecode only while it runs.
+pub(crate) struct Opcodes {
+    /// What `LOAD_CONST` is specialised to.
+    pub load_const: &'static [u8],
+    /// `LOAD_FAST` that executes the `LOAD_CONST` behind it too.
+    pub load_fast_load_const: Option<u8>,
+    /// In place of any opcode, for line events.
+    pub instrumented_line: Option<u8>,
+    /// In place of any opcode, for instruction events.
+    pub instrumented_instruction: Option<u8>,
+    /// `JUMP_FORWARD` that tells of its jump.
+    pub instrumented_jump_forward: Option<u8>,
+}
+
+/// Those that this build relies on, by CPython's own names, for comparison with the headers.
+#[must_use]
+pub fn opcodes() -> Vec<(&'static str, u8)> {
+    let mut all = Vec::new();
+    let specialised = ["LOAD_CONST_IMMORTAL", "LOAD_CONST_MORTAL"];
+    all.extend(
+        specialised
+            .into_iter()
+            .zip(OPCODES.load_const.iter().copied()),
+    );
+    let others = [
+        ("LOAD_FAST__LOAD_CONST", OPCODES.load_fast_load_const),
+        ("INSTRUMENTED_LINE", OPCODES.instrumented_line),
+        ("INSTRUMENTED_INSTRUCTION", OPCODES.instrumented_instruction),
+        (
+            "INSTRUMENTED_JUMP_FORWARD",
+            OPCODES.instrumented_jump_forward,
+        ),
+    ];
+    all.extend(
+        others
+            .into_iter()
+            .filter_map(|(name, opcode)| Some((name, opcode?))),
+    );
+    all
+}
+
 /// Offsets of fields of code objects, by their names.
 macro_rules! code_fields {
     ($($field:ident),* $(,)?) => {
@@ -93,6 +143,14 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
         (
             "PyThreadState.c_tracefunc",
             offset_of!(ThreadState, c_tracefunc),
+        ),
+        (
+            "PyThreadState.c_profilefunc",
+            offset_of!(ThreadState, c_profilefunc),
+        ),
+        (
+            "PyThreadState.c_profileobj",
+            offset_of!(ThreadState, c_profileobj),
         ),
         (
             "PyThreadState.c_traceobj",
@@ -160,5 +218,7 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
     all.extend(current::version_offsets());
     all.extend(int::offsets());
     all.extend(objects::offsets());
+    #[cfg(Py_3_12)]
+    all.extend(instruments::offsets());
     all
 }

@@ -18,6 +18,7 @@ pub mod collector;
 mod constants;
 #[cfg(Py_3_13)]
 mod crossinterp;
+pub mod debug;
 mod engine;
 mod event;
 mod extra;
@@ -30,6 +31,7 @@ mod glance;
 mod handled;
 pub mod identity;
 pub mod interpreter;
+mod jit;
 pub mod layout;
 mod modules;
 mod names;
@@ -70,7 +72,11 @@ pub use thread::thread_name;
 pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 
 /// Makes what observing needs and could be noticed if it were made later; to be called when the module is imported.
-pub fn prepare(py: pyo3::Python<'_>) {
+///
+/// # Errors
+/// `ImportError`, `AttributeError`: the interpreter is not as it should be.
+pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     names::prepare(py);
     value::bound_slot(py);
+    whole::prepare(py)
 }

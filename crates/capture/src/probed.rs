@@ -5,6 +5,7 @@ mod fire;
 mod lasti;
 mod make;
 mod positions;
+mod silence;
 mod watchers;
 
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use crate::tracer::{Hook, Tracer};
 
 pub(crate) use error::MAX_NESTING;
 pub use error::ProbeError;
+use make::Probing;
 pub(crate) use make::probe;
 
 /// What a site reports when it is reached.
@@ -102,6 +104,8 @@ pub struct ProbedCode {
     further: Box<[InstrIdx]>,
     /// The sites in the copy.
     sites: GilCell<Block>,
+    /// Whether its probes have been made to be jumped over ([`ProbedCode::silence`]).
+    silenced: GilCell<bool>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
@@ -219,20 +223,22 @@ impl ProbedCode {
             return Some(map);
         }
         // As `analyse_again`.
-        let map = Python::attach(|py| {
-            let original = self.original(py);
-            let fields = CodeFields::read(original).expect("it was read before");
-            let constants = code_object::consts(original).len();
-            let analysis = self.analysis();
-            let plan = self
-                .planned()
-                .and_then(|_| make::plan(original, analysis).ok());
-            let plan = plan.as_ref();
-            let inserted =
-                make::insert_probes(&fields, analysis, constants, self.reports_steps, plan);
-            inserted.expect("they were inserted before").1
-        });
+        let map = Python::attach(|py| self.insert_again(py).map);
         Some(self.map.get_or_init(|| map))
+    }
+
+    /// What the copy was made of.
+    fn insert_again(&self, py: Python<'_>) -> Probing {
+        let original = self.original(py);
+        let fields = CodeFields::read(original).expect("it was read before");
+        let constants = code_object::consts(original).len();
+        let analysis = self.analysis();
+        let plan = self
+            .planned()
+            .and_then(|_| make::plan(original, analysis).ok());
+        let plan = plan.as_ref();
+        let probing = make::insert_probes(&fields, analysis, constants, self.reports_steps, plan);
+        probing.expect("they were inserted before")
     }
 
     /// How many instructions the original has.

@@ -17,16 +17,8 @@ use crate::interpreter::is_main;
 use crate::names;
 use crate::registry;
 
-/// `code_replace`. The second and third argument are an array of objects and its length (`METH_FASTCALL`).
-type Replace = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
 /// What CPython has where ours stands. Sub-interpreters with a GIL of their own come here too.
-static ORIGINAL: OnceLock<Replace> = OnceLock::new();
+static ORIGINAL: OnceLock<ffi::PyCFunctionFastWithKeywords> = OnceLock::new();
 
 const NAMES: [&CStr; 2] = [c"replace", c"__replace__"];
 

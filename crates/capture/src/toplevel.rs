@@ -17,10 +17,10 @@ struct Callers {
 impl Callers {
     /// Hides every frame of this thread, also from the recursion limit.
     fn hide(_py: Python<'_>) -> Self {
-        // SAFETY: the token shows that the thread is attached. With `current_frame` NULL the thread looks as it does before
-        // its first frame (Python/pylifecycle.c runs the main program so); evaluating code pushes an entry frame whose
-        // `previous` is NULL and pops it again, so the guard restores exactly what was there. Checked on 3.11.7, 3.12.1,
-        // 3.13.0, 3.14.10, 3.15.2.
+        // SAFETY: the token shows that the thread is attached. With nothing but the bottom frame the thread looks as it does
+        // before its first frame (Python/pylifecycle.c runs the main program so; profilers that read the memory of a 3.15
+        // expect this end of the chain); evaluating code pushes an entry frame whose `previous` is that and pops it again,
+        // so the guard restores exactly what was there. Checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
         unsafe {
             let state = ffi::compat::PyThreadState_GetUnchecked().cast::<ThreadState>();
             let callers = Callers {
@@ -28,7 +28,7 @@ impl Callers {
                 frame: (*state).current_frame(),
                 depth: (*state).recursion_depth(),
             };
-            (*state).set_current_frame(std::ptr::null_mut());
+            (*state).set_current_frame((*state).bottom_frame());
             (*state).set_recursion_depth(0);
             callers
         }

@@ -504,8 +504,7 @@ impl Tracer {
         })
     }
 
-    /// Ends reporting and restores every function. What still runs probed code (suspended generators) finishes with
-    /// probes that do nothing.
+    /// Ends reporting and restores every function. What still runs probed code (suspended generators) jumps over the probes.
     ///
     /// # Errors
     /// Python raised while a function's code was put back; the others are put back all the same.
@@ -527,6 +526,11 @@ impl Tracer {
         drop(self.codes.take(py));
         outcome = outcome.and(function::restore(py, &self.functions.take(py), &retired));
         release(retired);
+        for code in registry::all(py) {
+            if !code.has_watchers(py) {
+                code.silence(py);
+            }
+        }
         crate::whole::hide_nothing(py);
         outcome
     }

@@ -31,10 +31,12 @@ use crate::tracer::Tracer;
 
 #[cfg(Py_3_12)]
 pub(crate) mod events;
+mod referrers;
 #[cfg(not(Py_3_12))]
 mod roots;
 mod setter;
 mod shown;
+mod sizes;
 #[cfg(Py_3_12)]
 mod watcher;
 
@@ -87,9 +89,17 @@ const SWEPT: usize = 8;
 /// The weight of [`RECENT`], at most.
 const RECENT_LIMIT: usize = 1 << 17;
 
-/// How much memory a probed copy takes, in probed instructions of about 150 bytes: its own, and as many as the rest takes.
+/// How much memory a probed copy takes, in probed instructions of about 90 bytes: its own, and as many as the rest takes.
 fn weight(code: &ProbedCode) -> usize {
     code.length() + 32
+}
+
+/// Makes what [`hide_copies`] needs; to be called when debugop is imported.
+///
+/// # Errors
+/// The interpreter is not as it should be.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    referrers::prepare(py)
 }
 
 /// From now on the program is shown originals in place of copies: there is going to be one.
@@ -98,6 +108,8 @@ fn weight(code: &ProbedCode) -> usize {
 /// The interpreter is not as it should be.
 pub(crate) fn hide_copies(py: Python<'_>) -> PyResult<()> {
     shown::watch(py)?;
+    sizes::watch(py);
+    referrers::watch(py)?;
     #[cfg(Py_3_12)]
     events::watch(py)?;
     Ok(())

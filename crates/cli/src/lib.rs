@@ -5,6 +5,7 @@
 //! is to be run.
 
 mod completions;
+mod debug;
 mod info;
 mod pack;
 mod program;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
+pub use debug::DebugOptions;
 pub use debugop_filter::{Pattern, PatternError};
 pub use info::InfoOptions;
 pub use pack::PackOptions;
@@ -54,6 +56,8 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// `debugop record`: record a program.
     Record(Box<RecordOptions>),
+    /// `debugop debug`: a program in the debugger.
+    Debug(Box<DebugOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
     /// `debugop info`: show what a recording is of.
@@ -124,6 +128,7 @@ struct Arguments {
 enum Subcommands {
     Run(Box<run::RunArguments>),
     Record(Box<record::RecordArguments>),
+    Debug(Box<debug::DebugArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
     Show(show::ShowArguments),
     Query(Box<query::QueryArguments>),
@@ -136,6 +141,7 @@ const EXAMPLES: &str = "\
 Examples:
   debugop run script.py              watch script.py execute
   debugop run -c 'print(1 + 2)'      watch one line of Python
+  debugop debug script.py            stop in it, line by line or instruction by instruction
   debugop record script.py           keep the whole run in script.debugop
   debugop show script.debugop        look at it afterwards
   debugop run --help                 everything that run can do";
@@ -176,6 +182,10 @@ fn parse_for(
         Subcommands::Record(record) => match record.into_options(program, own[2..].to_vec()) {
             Ok(options) => Outcome::Command(Command::Record(Box::new(options))),
             Err(error) => refused(&about("record", error, &mut command), color),
+        },
+        Subcommands::Debug(debug) => match debug.into_options(program) {
+            Ok(options) => Outcome::Command(Command::Debug(Box::new(options))),
+            Err(error) => refused(&about("debug", error, &mut command), color),
         },
         Subcommands::Selfcheck(selfcheck) => match selfcheck.into_options(program) {
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),

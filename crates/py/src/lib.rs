@@ -2,6 +2,7 @@
 
 mod article;
 mod convert;
+mod debug;
 mod event;
 mod identity;
 mod instruction;
@@ -29,6 +30,11 @@ mod _core {
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
+    use crate::debug::{
+        Sys, effective, frame_stack, getprofile, gettrace, session_changed, setprofile,
+        setprofile_running_threads, settrace, settrace_running_threads, start_session,
+    };
+    #[pymodule_export]
     use crate::event::EventRecord;
     #[pymodule_export]
     use crate::identity::PyIdentities;
@@ -50,7 +56,8 @@ mod _core {
     use crate::ring::TopOfStack;
     #[pymodule_export]
     use crate::run::{
-        Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught, run_file,
+        DebugRequest, Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught,
+        run_file,
     };
     #[pymodule_export]
     use crate::stack::Stack;
@@ -68,7 +75,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         debugop_capture::interpreter::check(py)?;
-        debugop_capture::prepare(py);
+        debugop_capture::prepare(py)?;
         module.add("Site", debugop_capture::site::site_type(py)?)?;
         module.add("DebugOp", debugop_capture::op_target::debug_op_type(py)?)?;
         module.add("DEBUG_OP", debugop_capture::op_target::debug_op(py)?)?;
@@ -79,5 +86,11 @@ mod _core {
     #[pyfunction]
     fn layout_offsets() -> Vec<(&'static str, usize)> {
         debugop_capture::layout::offsets()
+    }
+
+    /// Opcodes of running bytecode that this build relies on, by CPython's names.
+    #[pyfunction]
+    fn layout_opcodes() -> Vec<(&'static str, u8)> {
+        debugop_capture::layout::opcodes()
     }
 }

@@ -14,7 +14,8 @@ use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
 use debugop_cli::{
-    Answer, Color, Command, Format, Outcome, RunOptions, Screen, SelfcheckOptions, Target,
+    Answer, Color, Command, DebugOptions, Format, Outcome, RunOptions, Screen, SelfcheckOptions,
+    Target,
 };
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
@@ -60,7 +61,7 @@ pub(crate) struct Run {
 
 /// Parses the command line; `argv[0]` is the command's own name.
 ///
-/// Returns a RunRequest or a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
+/// Returns a RunRequest, DebugRequest or SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
 #[pyfunction]
 pub(crate) fn parse_command_line<'py>(
     py: Python<'py>,
@@ -77,6 +78,9 @@ pub(crate) fn parse_command_line<'py>(
         .into_any()),
         Outcome::Command(Command::Record(options)) => {
             Ok(Bound::new(py, RecordRequest::new(*options))?.into_any())
+        }
+        Outcome::Command(Command::Debug(options)) => {
+            Ok(Bound::new(py, DebugRequest { options: *options })?.into_any())
         }
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
@@ -113,6 +117,33 @@ fn answer<'py>(
     Ok((answer.text, answer.to_stderr, answer.status)
         .into_pyobject(py)?
         .into_any())
+}
+
+/// A parsed `debugop debug`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct DebugRequest {
+    options: DebugOptions,
+}
+
+#[pymethods]
+impl DebugRequest {
+    /// What is run: ("script" | "module", text).
+    #[getter]
+    fn target(&self) -> (&'static str, OsString) {
+        described(&self.options.target)
+    }
+
+    /// The program's own arguments.
+    #[getter]
+    fn args(&self) -> Vec<OsString> {
+        self.options.args.clone()
+    }
+
+    /// Commands that the debugger carries out before it asks.
+    #[getter]
+    fn commands(&self) -> Vec<OsString> {
+        self.options.commands.clone()
+    }
 }
 
 /// A parsed `debugop selfcheck`.

@@ -373,7 +373,8 @@ impl Machine {
         self.next_record += 1;
         self.state.record = self.next_record;
         self.state.updated = false;
-        if self.state.thread().map(|thread| thread.0) != Some(record.thread) {
+        let known = self.state.thread().map(|(number, _)| number);
+        if known != Some(record.thread) {
             // Other threads may have changed anything meanwhile.
             self.state.opaque = self.next_record;
         }

@@ -249,8 +249,8 @@ impl State {
             class,
             contents: contents.as_ref(),
             cell,
-            // Another thread may run whenever the interpreter lets it.
-            certain: is_immutable(class.kind) || record >= self.opaque && self.threads.len() <= 1,
+            // Other threads may run at any time, unrecorded code of theirs too.
+            certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
         })
     }
 }

@@ -14,6 +14,14 @@ import weakref
 import debugop
 import leaks
 
+try:
+    import _interpreters
+except ImportError:
+    # 3.12 and older send nothing but text.
+    OTHER = None
+else:
+    OTHER = _interpreters.create() if "looked_at_and_sent" in sys.argv else None
+
 # The callback of what counts only: records would accumulate, as they should.
 START = functools.partial(debugop.start, lambda step: None, include=["__main__", "<*"])
 
@@ -105,7 +113,34 @@ def cycles(x):
     node.weak = weak
 
 
-CONTINUED = [functions, classes, texts, different_texts, generators, exceptions, replaced, left_out, cycles]
+def looked_at_and_sent(x):
+    def made():
+        pass
+
+    made()
+    suspended = generators_before()
+    next(suspended)
+    sys.getsizeof(suspended), sys.getsizeof(suspended.gi_frame)
+    if next(TURNS) % 32 == 0:
+        gc.get_referrers(made.__code__)
+    if OTHER is not None:
+        _interpreters.exec(OTHER, made)
+        _interpreters.run_func(OTHER, func=made)
+        _interpreters.call(OTHER, made)
+
+
+CONTINUED = [
+    functions,
+    classes,
+    texts,
+    different_texts,
+    generators,
+    exceptions,
+    replaced,
+    left_out,
+    cycles,
+    looked_at_and_sent,
+]
 
 
 def started_and_stopped(x):
@@ -165,5 +200,7 @@ if __name__ == "__main__":
             trace.stop()
     else:
         grown = leaks.growth(feature, rounds=50)
+    if OTHER is not None:
+        _interpreters.destroy(OTHER)
     gc.collect()
     print(json.dumps(grown))

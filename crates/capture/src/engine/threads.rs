@@ -12,18 +12,11 @@ use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::modules;
 
-type Plain = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
-type WithKeywords = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut ffi::PyObject,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
 /// A function that starts threads, and what it was defined as.
 #[derive(Clone, Copy)]
 enum Starter {
-    Plain(*mut ffi::PyMethodDef, Plain),
-    WithKeywords(*mut ffi::PyMethodDef, WithKeywords),
+    Plain(*mut ffi::PyMethodDef, ffi::PyCFunction),
+    WithKeywords(*mut ffi::PyMethodDef, ffi::PyCFunctionWithKeywords),
 }
 
 const NAMES: [&str; 3] = ["start_new_thread", "start_new", "start_joinable_thread"];
@@ -33,7 +26,7 @@ static STARTERS: GilCell<[Option<Starter>; 3]> = GilCell::new([None; 3]);
 /// Begins to watch.
 pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
     let module = modules::builtin(py, "_thread")?;
-    let replacements: [(Plain, WithKeywords); 3] = [
+    let replacements: [(ffi::PyCFunction, ffi::PyCFunctionWithKeywords); 3] = [
         (plain::<0>, with_keywords::<0>),
         (plain::<1>, with_keywords::<1>),
         (plain::<2>, with_keywords::<2>),

@@ -7,7 +7,7 @@ use debugop_bytecode::Version;
 use pyo3::ffi::PyObject;
 
 use super::slot::Slot;
-use super::{CodeExtra, CodeHead};
+use super::{CodeExtra, CodeHead, Opcodes};
 
 /// The version that this build reads.
 pub const VERSION: Version = Version::V3_11;
@@ -63,6 +63,15 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
     owner < 3
 }
 
+/// `Include/opcode.h`.
+pub(crate) const OPCODES: Opcodes = Opcodes {
+    load_const: &[],
+    load_fast_load_const: Some(45),
+    instrumented_line: None,
+    instrumented_instruction: None,
+    instrumented_jump_forward: None,
+};
+
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).
 #[repr(C)]
 pub(crate) struct CodeObject {
@@ -111,10 +120,12 @@ pub(crate) struct ThreadState {
     pub recursion_limit: i32,
     middle: [u8; 16],
     cframe: *mut CFrame,
-    tail: [u8; 8],
+    /// The profile function, as a C function; NULL for none.
+    pub c_profilefunc: *mut c_void,
     /// The trace function, as a C function; NULL for none.
     pub c_tracefunc: *mut c_void,
-    c_profileobj: *mut PyObject,
+    /// What the profile function gets.
+    pub c_profileobj: *mut PyObject,
     /// What the trace function gets.
     pub c_traceobj: *mut PyObject,
     rest: [u8; 56],
@@ -133,6 +144,12 @@ impl ThreadState {
     pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
         // SAFETY: `cframe` always points to a live `_PyCFrame` while the thread state is in use (3.11).
         unsafe { (*self.cframe).current_frame }
+    }
+
+    /// The innermost frame of a thread that runs no Python: none.
+    #[expect(clippy::unused_self, reason = "3.15 has one")]
+    pub(crate) fn bottom_frame(&self) -> *mut InterpreterFrame {
+        std::ptr::null_mut()
     }
 
     /// How deep the calls of the thread are nested, as the recursion limit counts.

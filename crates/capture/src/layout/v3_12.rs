@@ -7,7 +7,7 @@ use debugop_bytecode::Version;
 use pyo3::ffi::PyObject;
 
 use super::slot::Slot;
-use super::{CodeExtra, CodeHead};
+use super::{CodeExtra, CodeHead, MonitoringData, Opcodes};
 
 /// The version that this build reads.
 pub const VERSION: Version = Version::V3_12;
@@ -64,11 +64,26 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
     owner < 3
 }
 
+/// `Include/opcode.h`.
+pub(crate) const OPCODES: Opcodes = Opcodes {
+    load_const: &[],
+    load_fast_load_const: Some(86),
+    instrumented_line: Some(254),
+    instrumented_instruction: Some(253),
+    instrumented_jump_forward: Some(245),
+};
+
+/// Bytes of `_PyCoMonitoringData` before `lines`.
+pub(crate) const MONITORING_PREFIX: usize = 40;
+
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).
 #[repr(C)]
 pub(crate) struct CodeObject {
     pub head: CodeHead,
-    tail: [u8; 40],
+    middle: [u8; 24],
+    /// What is kept of instrumentation; NULL as long as there has been none.
+    pub co_monitoring: *mut MonitoringData,
+    tail: [u8; 8],
     /// `_PyCodeObjectExtra`; NULL as long as nobody has put anything there.
     pub co_extra: *mut CodeExtra,
     /// The first code unit.
@@ -112,10 +127,12 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     middle: [u8; 20],
     cframe: *mut CFrame,
-    tail: [u8; 8],
+    /// The profile function, as a C function; NULL for none.
+    pub c_profilefunc: *mut c_void,
     /// The trace function, as a C function; NULL for none.
     pub c_tracefunc: *mut c_void,
-    c_profileobj: *mut PyObject,
+    /// What the profile function gets.
+    pub c_profileobj: *mut PyObject,
     /// What the trace function gets.
     pub c_traceobj: *mut PyObject,
     rest: [u8; 40],
@@ -134,6 +151,12 @@ impl ThreadState {
     pub(crate) unsafe fn current_frame(&self) -> *mut InterpreterFrame {
         // SAFETY: `cframe` always points to a live `_PyCFrame` while the thread state is in use (3.12).
         unsafe { (*self.cframe).current_frame }
+    }
+
+    /// The innermost frame of a thread that runs no Python: none.
+    #[expect(clippy::unused_self, reason = "3.15 has one")]
+    pub(crate) fn bottom_frame(&self) -> *mut InterpreterFrame {
+        std::ptr::null_mut()
     }
 
     /// How deep the calls of the thread are nested, as the recursion limit counts.
@@ -159,6 +182,10 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
+        (
+            "PyCodeObject._co_monitoring",
+            offset_of!(CodeObject, co_monitoring),
+        ),
         (
             "_PyInterpreterFrame.f_code",
             offset_of!(InterpreterFrame, f_code),

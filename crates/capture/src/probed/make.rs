@@ -54,7 +54,7 @@ impl ProbedCode {
             }
         };
         let inserted = insert_probes(&fields, &analysis, constants.len(), steps, plan.as_ref());
-        let (parts, _, layout) = inserted.map_err(|source| ProbeError::Bytecode {
+        let Probing { parts, layout, .. } = inserted.map_err(|source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
@@ -82,6 +82,7 @@ impl ProbedCode {
             has_refused,
             further: layout.further.into(),
             sites: GilCell::default(),
+            silenced: GilCell::default(),
             lastis: OnceLock::new(),
             shape: OnceLock::new(),
             reports_steps: steps,
@@ -146,6 +147,7 @@ impl ProbedCode {
             has_refused: false,
             further: Box::default(),
             sites: GilCell::default(),
+            silenced: GilCell::default(),
             lastis: OnceLock::new(),
             shape,
             reports_steps: true,
@@ -188,7 +190,7 @@ pub(super) fn insert_probes(
     constants: usize,
     steps: bool,
     plan: Option<&Plan>,
-) -> Result<(CodeParts, OffsetMap, ProbeLayout), debugop_bytecode::Error> {
+) -> Result<Probing, debugop_bytecode::Error> {
     let layout = ProbeLayout::of(analysis, steps, plan);
     let sequence = probe(constants);
     let unwind = probe(constants + layout.places.len());
@@ -198,13 +200,29 @@ pub(super) fn insert_probes(
         first,
     });
     let unwind = Unwind { sequence: &unwind };
-    let inserted = debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let mut inserted =
+        debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let starts = std::mem::take(&mut inserted.insertions);
     let (parts, map) = parts(inserted);
-    Ok((parts, map, layout))
+    Ok(Probing {
+        parts,
+        map,
+        starts,
+        layout,
+    })
+}
+
+/// A code object with probes, before it is one.
+pub(super) struct Probing {
+    pub(super) parts: CodeParts,
+    pub(super) map: OffsetMap,
+    /// Where each probe is but that for exceptions that leave: the byte offset of its first code unit, in order.
+    pub(super) starts: Vec<u32>,
+    layout: ProbeLayout,
 }
 
 /// Where probes stand, and one for exceptions that leave.
-pub(super) struct ProbeLayout {
+struct ProbeLayout {
     /// Of all but the last of the sites.
     places: Vec<Place>,
     sites: Vec<SiteInfo>,

@@ -17,6 +17,9 @@ impl ProbedCode {
 
     /// Adds or replaces the hooks.
     pub(crate) fn set_hooks(&self, py: Python<'_>, hooks: Vec<Hook>) {
+        if !hooks.is_empty() {
+            self.voice(py);
+        }
         let native = if let [only] = &*hooks {
             only.native_only()
         } else {

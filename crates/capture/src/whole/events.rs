@@ -18,20 +18,14 @@ use crate::modules;
 use crate::probed::ProbedCode;
 use crate::registry;
 
-type Fast = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-) -> *mut ffi::PyObject;
-
 /// Names and our functions.
-static FUNCTIONS: [(&str, Fast); 2] = [
+static FUNCTIONS: [(&str, ffi::PyCFunctionFast); 2] = [
     ("register_callback", register_callback),
     ("set_local_events", set_local_events),
 ];
 
 /// CPython's, in the same order; what has been found stays, because a call of ours may end after [`unwatch`].
-static THEIRS: GilCell<[Option<Fast>; 2]> = GilCell::new([None; 2]);
+static THEIRS: GilCell<[Option<ffi::PyCFunctionFast>; 2]> = GilCell::new([None; 2]);
 
 static WATCHING: GilCell<bool> = GilCell::new(false);
 

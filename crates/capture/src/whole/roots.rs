@@ -21,23 +21,11 @@ use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::modules;
 
-type Fast = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-) -> *mut ffi::PyObject;
-type FastWithKeywords = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
 /// What CPython has where ours stands.
 #[derive(Clone, Copy)]
 struct Originals {
-    exec: FastWithKeywords,
-    eval: Fast,
+    exec: ffi::PyCFunctionFastWithKeywords,
+    eval: ffi::PyCFunctionFast,
     new: ffi::newfunc,
 }
 
@@ -115,11 +103,11 @@ unsafe extern "C" fn exec(
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: the thread is attached, by CPython's calling convention, and so are `args` and `count`.
-    let (py, (all, replaced)) = unsafe {
+    let (py, probed) = unsafe {
         let py = Python::assume_attached();
         (py, with_probed_code(py, args, count, keywords, "exec"))
     };
-    let Some(originals) = originals(py) else {
+    let (Some((all, replaced)), Some(originals)) = (probed, originals(py)) else {
         return std::ptr::null_mut();
     };
     // SAFETY: the original with its own arguments but for the first, which `replaced` keeps alive.
@@ -144,14 +132,14 @@ unsafe extern "C" fn eval(
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
     // SAFETY: as for `exec`.
-    let (py, (mut all, replaced)) = unsafe {
+    let (py, probed) = unsafe {
         let py = Python::assume_attached();
         (
             py,
             with_probed_code(py, args, count, std::ptr::null_mut(), "eval"),
         )
     };
-    let Some(originals) = originals(py) else {
+    let (Some((mut all, replaced)), Some(originals)) = (probed, originals(py)) else {
         return std::ptr::null_mut();
     };
     // SAFETY: as for `exec`.
@@ -199,8 +187,8 @@ unsafe extern "C" fn new_function(
     made.into_ptr()
 }
 
-/// Arguments in the first of which code, or text that compiles, is replaced by probed code, and that code; `None` if nothing is
-/// replaced.
+/// Arguments in the first of which code is replaced by probed code, and text by what it compiles to, and that code (`None` if nothing is
+/// replaced). `None` with an exception: the text does not compile.
 ///
 /// # Safety
 /// `args` are `count` objects, followed by the values of `keywords` if that is not NULL.
@@ -210,47 +198,99 @@ unsafe fn with_probed_code<'py>(
     count: ffi::Py_ssize_t,
     keywords: *mut ffi::PyObject,
     mode: &str,
-) -> (Vec<*mut ffi::PyObject>, Option<Bound<'py, PyCode>>) {
+) -> Option<(Vec<*mut ffi::PyObject>, Option<Bound<'py, PyCode>>)> {
     // SAFETY: by the contract above.
-    let all = unsafe {
+    let (all, named) = unsafe {
         let named = if keywords.is_null() {
             0
         } else {
             ffi::PyTuple_GET_SIZE(keywords)
         };
         let length = ffi::PyVectorcall_NARGS(count.cast_unsigned()) + named;
-        std::slice::from_raw_parts(args, length.cast_unsigned())
+        (
+            std::slice::from_raw_parts(args, length.cast_unsigned()),
+            named,
+        )
     };
     let mut all = all.to_vec();
     if all.is_empty() || !is_main(py) {
-        return (all, None);
+        return Some((all, None));
     }
     // SAFETY: an argument is alive during the call.
     let first = unsafe { Bound::from_borrowed_ptr(py, all[0]) };
-    let globals = all.get(1).map(|globals| {
+    let positional = all.len() - named.cast_unsigned();
+    let argument = |place: usize| {
         // SAFETY: as above.
-        unsafe { Bound::from_borrowed_ptr(py, *globals) }
-    });
+        (place < positional).then(|| unsafe { Bound::from_borrowed_ptr(py, all[place]) })
+    };
+    let (globals, locals) = (argument(1), argument(2));
+    // SAFETY: compares addresses.
+    let has_closure = all[positional..]
+        .iter()
+        .any(|closure| *closure != unsafe { ffi::Py_None() });
+    let takes_text =
+        !has_closure && positional <= 3 && are_namespaces(globals.as_ref(), locals.as_ref());
     let replaced = catch_unwind(AssertUnwindSafe(|| {
-        replacement(py, &first, globals.as_ref(), mode).unwrap_or_else(|error| {
-            error.write_unraisable(py, None);
+        replacement(py, &first, globals.as_ref(), takes_text.then_some(mode))
+    }));
+    match replaced {
+        Ok(Ok(Some(code))) => {
+            all[0] = code.as_ptr();
+            Some((all, Some(code)))
+        }
+        Ok(Ok(None)) | Err(_) => Some((all, None)),
+        Ok(Err(Failure::Text(error))) => {
+            // Compiled once more it would warn once more.
+            match add_builtins(py, globals.as_ref()) {
+                Ok(()) => error.restore(py),
+                Err(error) => error.restore(py),
+            }
             None
-        })
-    }))
-    .unwrap_or_default();
-    if let Some(code) = &replaced {
-        all[0] = code.as_ptr();
+        }
+        Ok(Err(Failure::Ours(error))) => {
+            error.write_unraisable(py, None);
+            Some((all, None))
+        }
     }
-    (all, replaced)
 }
 
-/// The probed code to be run in place of `source`.
+/// Whether `exec` and `eval` take these for namespaces; otherwise they say so before they compile anything.
+fn are_namespaces(globals: Option<&Bound<'_, PyAny>>, locals: Option<&Bound<'_, PyAny>>) -> bool {
+    // SAFETY: a live object; the function looks at its type.
+    let is_mapping =
+        |locals: &Bound<'_, PyAny>| unsafe { ffi::PyMapping_Check(locals.as_ptr()) } != 0;
+    globals.is_none_or(|globals| globals.is_none() || globals.is_instance_of::<PyDict>())
+        && locals.is_none_or(|locals| locals.is_none() || is_mapping(locals))
+}
+
+/// Puts `__builtins__` into the namespace, if it has none, as `exec` and `eval` do before they compile.
+fn add_builtins(py: Python<'_>, globals: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let Some(Ok(globals)) = globals.map(|globals| globals.cast::<PyDict>()) else {
+        return Ok(());
+    };
+    if globals.contains("__builtins__")? {
+        return Ok(());
+    }
+    // SAFETY: the thread is attached; a borrowed reference to the builtins of the running frame.
+    let builtins = unsafe { Bound::from_borrowed_ptr_or_err(py, ffi::PyEval_GetBuiltins())? };
+    globals.set_item("__builtins__", builtins)
+}
+
+/// Why there is no code to be run.
+enum Failure {
+    /// The program's text does not compile.
+    Text(PyErr),
+    /// It cannot be probed.
+    Ours(PyErr),
+}
+
+/// The code to be run in place of `source`, probed if somebody wants it; that may be a text if a `mode` is given.
 fn replacement<'py>(
     py: Python<'py>,
     source: &Bound<'py, PyAny>,
     globals: Option<&Bound<'py, PyAny>>,
-    mode: &str,
-) -> PyResult<Option<Bound<'py, PyCode>>> {
+    mode: Option<&str>,
+) -> Result<Option<Bound<'py, PyCode>>, Failure> {
     let module = || {
         let given = globals.filter(|globals| globals.is_exact_instance_of::<PyDict>());
         match given {
@@ -261,21 +301,29 @@ fn replacement<'py>(
         }
     };
     if let Ok(code) = source.cast_exact::<PyCode>() {
-        return super::replacement(code, module);
+        return super::replacement(code, module).map_err(Failure::Ours);
     }
-    let Some(code) = compile(py, source, mode) else {
-        return Ok(None);
+    let compiled = match mode {
+        Some(mode) => compile(py, source, mode),
+        None => None,
     };
-    super::replacement(&code, module)
+    match compiled {
+        Some(code) => {
+            let code = code.map_err(Failure::Text)?;
+            let copy = super::replacement(&code, module).map_err(Failure::Ours)?;
+            Ok(Some(copy.unwrap_or(code)))
+        }
+        None => Ok(None),
+    }
 }
 
-/// What `exec` or `eval` would compile a text to, in the scope of the running frame; `None` if it would not, so that the original
-/// says why.
+/// What `exec` or `eval` would compile a text to, in the scope of the running frame; `None` if it is none that they compile, so that
+/// the original says why.
 fn compile<'py>(
     py: Python<'py>,
     source: &Bound<'py, PyAny>,
     mode: &str,
-) -> Option<Bound<'py, PyCode>> {
+) -> Option<PyResult<Bound<'py, PyCode>>> {
     let text = if let Ok(text) = source.cast::<PyString>() {
         text.to_cow().ok()?.into_owned().into_bytes()
     } else {
@@ -296,8 +344,8 @@ fn compile<'py>(
     } else {
         ffi::Py_file_input
     };
-    // SAFETY: the flags are a local that the functions fill in and read; the text ends in NUL. The result is a new reference or
-    // NULL with an exception, which is dropped.
+    // SAFETY: the flags are a local that the functions fill in and read; the text ends in NUL. The result is a new reference to a code
+    // object (no other flag is given than the running frame's) or NULL with an exception.
     unsafe {
         let mut flags = ffi::PyCompilerFlags {
             cf_flags: SOURCE_IS_UTF8,
@@ -314,13 +362,8 @@ fn compile<'py>(
             &raw mut flags,
             -1,
         );
-        match Bound::from_owned_ptr_or_err(py, code) {
-            Ok(code) => code.cast_into_exact::<PyCode>().ok(),
-            Err(error) => {
-                drop::<PyErr>(error);
-                None
-            }
-        }
+        let code = Bound::from_owned_ptr_or_err(py, code);
+        Some(code.map(|code| code.cast_into_unchecked()))
     }
 }
 

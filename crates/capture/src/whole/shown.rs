@@ -248,26 +248,7 @@ unsafe extern "C" fn get<const N: usize>(
         let py = Python::assume_attached();
         (py, Bound::from_borrowed_ptr(py, object))
     };
-    let value = match THEIRS[N].get(py) {
-        // SAFETY: CPython's own function with the arguments that it expects, or a member descriptor's with an object of its class.
-        // The result is a new reference or NULL with an exception.
-        Some(theirs) => unsafe {
-            let value = match theirs {
-                Theirs::Getter(_, getter) => getter(object.as_ptr(), closure),
-                Theirs::Member(descriptor) => ffi::PyObject_CallMethodObjArgs(
-                    descriptor,
-                    crate::names::get(py).as_ptr(),
-                    object.as_ptr(),
-                    std::ptr::null_mut::<ffi::PyObject>(),
-                ),
-            };
-            Bound::from_owned_ptr_or_opt(py, value)
-        },
-        None => {
-            PyRuntimeError::new_err("debugop's getter stands where it was never put").restore(py);
-            None
-        }
-    };
+    let value = theirs(N, &object, closure);
     let Some(value) = value else {
         return std::ptr::null_mut();
     };
@@ -278,6 +259,44 @@ unsafe extern "C" fn get<const N: usize>(
         shown(ATTRIBUTES[N].kind, &object, &value)
     }));
     shown.ok().flatten().unwrap_or(value).into_ptr()
+}
+
+/// What CPython's own getter of `ATTRIBUTES[which]` says; `None` with an exception.
+fn theirs<'py>(
+    which: usize,
+    object: &Bound<'py, PyAny>,
+    closure: *mut c_void,
+) -> Option<Bound<'py, PyAny>> {
+    let py = object.py();
+    let Some(theirs) = THEIRS[which].get(py) else {
+        PyRuntimeError::new_err("debugop's getter stands where it was never put").restore(py);
+        return None;
+    };
+    // SAFETY: CPython's own function with the arguments that it expects, or a member descriptor's with an object of its class.
+    // The result is a new reference or NULL with an exception.
+    unsafe {
+        let value = match theirs {
+            Theirs::Getter(_, getter) => getter(object.as_ptr(), closure),
+            Theirs::Member(descriptor) => ffi::PyObject_CallMethodObjArgs(
+                descriptor,
+                crate::names::get(py).as_ptr(),
+                object.as_ptr(),
+                std::ptr::null_mut::<ffi::PyObject>(),
+            ),
+        };
+        Bound::from_owned_ptr_or_opt(py, value)
+    }
+}
+
+/// The code that a generator, coroutine or asynchronous generator really runs; `None` for other objects.
+pub(super) fn code_of_generator<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyCode>> {
+    let class = object.get_type_ptr();
+    let which = ATTRIBUTES.iter().position(|attribute| {
+        attribute.kind == Kind::Code && std::ptr::eq((attribute.class)(), class)
+    })?;
+    THEIRS[which].get(object.py())?;
+    let code = theirs(which, object, std::ptr::null_mut())?;
+    code.cast_into_exact().ok()
 }
 
 /// What is shown in place of `value`; None if that is all right.

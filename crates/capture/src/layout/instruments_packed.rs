@@ -1,0 +1,59 @@
+//! What is kept of a code object's instrumentation, 3.14 and 3.15 (`Include/internal/pycore_instruments.h`).
+
+use super::current::MONITORING_PREFIX;
+
+/// `_PyCoMonitoringData` up to `per_instruction_opcodes`.
+#[repr(C)]
+pub(crate) struct MonitoringData {
+    prefix: [u8; MONITORING_PREFIX],
+    /// NULL as long as nobody has asked for line events.
+    lines: *mut LineData,
+    line_tools: *mut u8,
+    /// The opcodes that `INSTRUMENTED_INSTRUCTION` stands for, by code unit; NULL as long as nobody has asked for such events.
+    pub per_instruction_opcodes: *mut u8,
+}
+
+/// `_PyCoLineInstrumentationData`.
+#[repr(C)]
+struct LineData {
+    bytes_per_entry: u8,
+    /// For each code unit the opcode, then a line.
+    data: [u8; 1],
+}
+
+impl MonitoringData {
+    /// Where the opcode is that `INSTRUMENTED_LINE` stands for at code unit `unit`.
+    ///
+    /// # Safety
+    /// `INSTRUMENTED_LINE` is there.
+    pub(crate) unsafe fn line_opcode(&self, unit: usize) -> *mut u8 {
+        // SAFETY: there is an entry for each code unit (`get_original_opcode`, `Python/instrumentation.c`).
+        unsafe {
+            let size = usize::from((*self.lines).bytes_per_entry);
+            (&raw mut (*self.lines).data).cast::<u8>().add(unit * size)
+        }
+    }
+}
+
+/// Where the fields are.
+pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
+    use std::mem::offset_of;
+    vec![
+        (
+            "_PyCoMonitoringData.lines",
+            offset_of!(MonitoringData, lines),
+        ),
+        (
+            "_PyCoMonitoringData.per_instruction_opcodes",
+            offset_of!(MonitoringData, per_instruction_opcodes),
+        ),
+        (
+            "_PyCoLineInstrumentationData.bytes_per_entry",
+            offset_of!(LineData, bytes_per_entry),
+        ),
+        (
+            "_PyCoLineInstrumentationData.data",
+            offset_of!(LineData, data),
+        ),
+    ]
+}

@@ -1,0 +1,55 @@
+//! What is kept of a code object's instrumentation, 3.12 and 3.13 (`Include/cpython/code.h`).
+
+use super::current::MONITORING_PREFIX;
+
+/// `_PyCoMonitoringData` up to `per_instruction_opcodes`.
+#[repr(C)]
+pub(crate) struct MonitoringData {
+    prefix: [u8; MONITORING_PREFIX],
+    /// By code unit; NULL as long as nobody has asked for line events.
+    lines: *mut LineData,
+    line_tools: *mut u8,
+    /// The opcodes that `INSTRUMENTED_INSTRUCTION` stands for, by code unit; NULL as long as nobody has asked for such events.
+    pub per_instruction_opcodes: *mut u8,
+}
+
+/// `_PyCoLineInstrumentationData`.
+#[repr(C)]
+struct LineData {
+    original_opcode: u8,
+    line_delta: i8,
+}
+
+impl MonitoringData {
+    /// Where the opcode is that `INSTRUMENTED_LINE` stands for at code unit `unit`.
+    ///
+    /// # Safety
+    /// `INSTRUMENTED_LINE` is there.
+    pub(crate) unsafe fn line_opcode(&self, unit: usize) -> *mut u8 {
+        // SAFETY: there is an entry for each code unit.
+        unsafe { &raw mut (*self.lines.add(unit)).original_opcode }
+    }
+}
+
+/// Where the fields are.
+pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
+    use std::mem::offset_of;
+    vec![
+        (
+            "_PyCoMonitoringData.lines",
+            offset_of!(MonitoringData, lines),
+        ),
+        (
+            "_PyCoMonitoringData.per_instruction_opcodes",
+            offset_of!(MonitoringData, per_instruction_opcodes),
+        ),
+        (
+            "_PyCoLineInstrumentationData.original_opcode",
+            offset_of!(LineData, original_opcode),
+        ),
+        (
+            "_PyCoLineInstrumentationData.line_delta",
+            offset_of!(LineData, line_delta),
+        ),
+    ]
+}

@@ -1,0 +1,193 @@
+//! Probes that nobody has a use for, in code that frames still run: they are jumped over.
+//!
+//! A frame that was entered while its code was watched runs the copy to its end, which for the main loop of a server may never come. The
+//! first unit of each probe (`LOAD_CONST`, or its `EXTENDED_ARG`) is overwritten by a `JUMP_FORWARD` behind it; the others stay, so
+//! a frame that is within a probe, as that whose callback ends the tracing is, finishes it. Nothing else moves.
+//!
+//! What the interpreter does with bytecode while it runs it:
+//!
+//! - Between the first unit of a probe and the next no other thread can run, and nothing of the program's: neither instruction looks
+//!   at `eval_breaker`. What could run something there is instrumentation, which changes the opcode.
+//! - 3.11, 3.12: `LOAD_FAST` before `LOAD_CONST` becomes one instruction with it, which has the second's argument and does not look at its
+//!   opcode; it is parted. No other fused instruction ends in `LOAD_CONST` (`Tools/scripts/generate_opcode_h.py`), and none begins with a
+//!   probe's, because no `UNARY_INVERT` is fused.
+//! - Instrumentation (3.12+) puts another opcode in the place of one, which it keeps in a table of its own. Where it has done so before,
+//!   the probe stays as it is. Where it does so later, the probe is put back to the table.
+//! - The JIT (3.13+, where it is built in) has compiled the bytecode of before: what depends on it is thrown away.
+
+use debugop_bytecode::Op;
+use pyo3::types::PyCode;
+use pyo3::{Bound, Python};
+
+use super::ProbedCode;
+use crate::jit;
+#[cfg(Py_3_12)]
+use crate::layout::MonitoringData;
+use crate::layout::{CodeObject, OPCODES, VERSION};
+
+/// A code unit: opcode and argument.
+type Unit = [u8; 2];
+
+/// One probe in the copy.
+struct Probe {
+    /// Its first code unit.
+    at: usize,
+    /// What that is,
+    is: Unit,
+    /// and what it is in its place.
+    jump: Unit,
+    /// Whether `LOAD_FAST` is before it.
+    after_load_fast: bool,
+}
+
+impl ProbedCode {
+    /// Makes the probes be jumped over, if there is a copy.
+    pub(crate) fn silence(&self, py: Python<'_>) {
+        let Some(copy) = self.probed(py).filter(|_| !self.silenced.get(py)) else {
+            return;
+        };
+        let probes = self.probes(py);
+        let live = Live::of(&copy);
+        for probe in &probes {
+            let [opcode, arg] = live.get(probe.at);
+            let is_load_const =
+                opcode_of(Op::LoadConst) == probe.is[0] && OPCODES.load_const.contains(&opcode);
+            if (opcode == probe.is[0] || is_load_const) && arg == probe.is[1] {
+                if probe.after_load_fast
+                    && let [opcode, arg] = live.get(probe.at - 1)
+                    && Some(opcode) == OPCODES.load_fast_load_const
+                {
+                    live.set(probe.at - 1, [opcode_of(Op::LoadFast), arg]);
+                }
+                live.set(probe.at, probe.jump);
+            }
+        }
+        self.silenced.set(py, true);
+        jit::forget(&copy);
+    }
+
+    /// Undoes that.
+    pub(crate) fn voice(&self, py: Python<'_>) {
+        if !self.silenced.get(py) {
+            return;
+        }
+        self.silenced.set(py, false);
+        let Some(copy) = self.probed(py) else { return };
+        let probes = self.probes(py);
+        let live = Live::of(&copy);
+        for probe in &probes {
+            live.put_back(probe);
+        }
+        jit::forget(&copy);
+    }
+
+    /// The probes, but that for exceptions that leave.
+    fn probes(&self, py: Python<'_>) -> Vec<Probe> {
+        let again = self.insert_again(py);
+        let (units, _) = again.parts.code.as_chunks::<2>();
+        let invert = opcode_of(Op::UnaryInvert);
+        let probe = |start: u32| {
+            let at = start as usize / 2;
+            // LOAD_CONST, or prefixes and LOAD_CONST; UNARY_INVERT; POP_TOP.
+            let load = units[at..].iter().position(|unit| unit[0] == invert)?;
+            let jump = [opcode_of(Op::JumpForward), u8::try_from(load + 1).ok()?];
+            let before = at.checked_sub(1).map(|before| units[before][0]);
+            Some(Probe {
+                at,
+                is: units[at],
+                jump,
+                after_load_fast: before == Some(opcode_of(Op::LoadFast)),
+            })
+        };
+        again.starts.into_iter().filter_map(probe).collect()
+    }
+}
+
+fn opcode_of(op: Op) -> u8 {
+    op.opcode(VERSION).map_or(0, |opcode| opcode.0)
+}
+
+/// The bytecode that a code object executes.
+struct Live<'a, 'py> {
+    code: &'a Bound<'py, PyCode>,
+}
+
+impl<'a, 'py> Live<'a, 'py> {
+    fn of(code: &'a Bound<'py, PyCode>) -> Self {
+        Self { code }
+    }
+
+    fn object(&self) -> *mut CodeObject {
+        self.code.as_ptr().cast()
+    }
+
+    fn unit(&self, at: usize) -> *mut Unit {
+        // SAFETY: a live code object, whose bytecode has so many units: `Py_SIZE` is their number.
+        unsafe {
+            let count = usize::try_from((*self.object()).units()).unwrap_or(0);
+            assert!(at < count, "a probe outside of the code that it is in");
+            (&raw mut (*self.object()).co_code_adaptive)
+                .cast::<Unit>()
+                .add(at)
+        }
+    }
+
+    fn get(&self, at: usize) -> Unit {
+        // SAFETY: the unit exists, and with the GIL held nobody writes it.
+        unsafe { self.unit(at).read() }
+    }
+
+    fn set(&self, at: usize, unit: Unit) {
+        // SAFETY: the unit exists. The interpreter reads it when a frame gets there, which none does meanwhile: the GIL is held. What is
+        // written is sound there by what the module says: `silence` and `voice` write nothing else. Checked on 3.11.7, 3.12.1, 3.13.0,
+        // 3.14.10, 3.15.2.
+        unsafe { self.unit(at).write(unit) }
+    }
+
+    /// Makes what has been jumped over be a probe again.
+    fn put_back(&self, probe: &Probe) {
+        let [opcode, arg] = self.get(probe.at);
+        if arg != probe.jump[1] {
+            return;
+        }
+        if opcode == probe.jump[0] || Some(opcode) == OPCODES.instrumented_jump_forward {
+            self.set(probe.at, probe.is);
+        }
+        #[cfg(Py_3_12)]
+        if let Some(shadow) = self.shadow(probe.at, opcode) {
+            // SAFETY: the entry of the unit in the table that says which opcode this one stands for (see `shadow`). A callback of that
+            // very event has read opcode and argument before it was called, and goes on with both as they were
+            // (`_Py_call_instrumentation_line`, `_Py_call_instrumentation_instruction`, `Python/instrumentation.c`).
+            unsafe {
+                let stands_for = *shadow;
+                if stands_for == probe.jump[0]
+                    || Some(stands_for) == OPCODES.instrumented_jump_forward
+                {
+                    *shadow = probe.is[0];
+                    self.set(probe.at, [opcode, probe.is[1]]);
+                }
+            }
+        }
+    }
+
+    /// Where the opcode is kept that `opcode` at `at` stands for, if that is one of those which stand for any.
+    #[cfg(Py_3_12)]
+    fn shadow(&self, at: usize, opcode: u8) -> Option<*mut u8> {
+        // SAFETY: as long as the code object lives.
+        let monitoring: &MonitoringData = unsafe { (*self.object()).co_monitoring.as_ref()? };
+        let mut opcode = opcode;
+        let mut shadow = None;
+        if Some(opcode) == OPCODES.instrumented_line {
+            // SAFETY: it is there.
+            let line = unsafe { monitoring.line_opcode(at) };
+            // SAFETY: the table has an entry for each unit.
+            opcode = unsafe { *line };
+            shadow = Some(line);
+        }
+        if Some(opcode) == OPCODES.instrumented_instruction {
+            // SAFETY: as there is one such opcode, there is the table, with an entry for each unit.
+            shadow = Some(unsafe { monitoring.per_instruction_opcodes.add(at) });
+        }
+        shadow
+    }
+}

@@ -1,0 +1,45 @@
+"""`debugop info` and `debugop pack`: what they say of a recording that `debugop record` has written."""
+
+import json
+
+
+def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
+    programs.write({})
+    recording = tmp_path / "run.debugop"
+    ran = programs.debugop("record", "-o", str(recording), "-c", "print(sum(i * i for i in range(1000)))")
+    assert ran.stdout == "332833500\n", ran.stderr
+
+    text = programs.debugop("info", str(recording)).stdout
+    assert str(recording) in text
+    facts = json.loads(programs.debugop("info", "--json", str(recording)).stdout)
+    assert facts["ending"] == "finished"
+    assert facts["header"]["interpreter"]["implementation"] == "CPython"
+    assert facts["size"] == recording.stat().st_size
+    assert facts["stream"]["bytes"] > 1000
+
+    packed = tmp_path / "packed.debugop"
+    programs.debugop("pack", str(recording), "-o", str(packed))
+    again = json.loads(programs.debugop("info", "--json", str(packed)).stdout)
+    assert again["uuid"] == facts["uuid"]
+    assert again["stream"]["bytes"] == facts["stream"]["bytes"]
+
+    cut = tmp_path / "cut.debugop"
+    cut.write_bytes(recording.read_bytes()[:-70])
+    refused = programs.debugop("info", str(cut))
+    assert refused.status == 1
+    assert "--recover OUT" in refused.stderr
+    saved = tmp_path / "saved.debugop"
+    programs.debugop("info", str(cut), "--recover", str(saved))
+    found = json.loads(programs.debugop("info", "--json", str(saved)).stdout)
+    assert found["summary"]["recovered"] is True
+    assert found["codes"] == facts["codes"]
+
+
+def test_what_is_no_recording_is_refused(programs, tmp_path):
+    programs.write({})
+    text = tmp_path / "text"
+    text.write_text("no recording")
+    for command in ("info", "pack"):
+        refused = programs.debugop(command, str(text))
+        assert refused.status == 1
+        assert "not a debugop recording" in refused.stderr
