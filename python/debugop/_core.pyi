@@ -634,3 +634,6 @@ class Written:
     @staticmethod
     def stop() -> None:
         """Keeps nothing more."""
+
+def replay_recording(recording: str) -> int:
+    """Replay a recording, every slot of every step; returns the number of steps. OSError if it cannot be replayed to its end."""

@@ -22,12 +22,13 @@ unsafe extern "C" {
 
 unsafe extern "C" fn in_child() {
     FORKED.store(true, Ordering::Relaxed);
+    crate::recorder::forked();
 }
 
 /// Begins to notice forks.
 pub fn watch() {
     WATCH.call_once(|| {
-        // SAFETY: the handler only stores an atomic, and lives as long as the process: extension modules are not unloaded.
+        // SAFETY: the handler only stores an atomic and a pointer, and lives as long as the process: extension modules are not unloaded.
         let failed = unsafe { pthread_atfork(None, None, Some(in_child)) };
         // ENOMEM: forks are then noticed when our callback runs, as if nothing had been registered before it.
         debug_assert_eq!(failed, 0);

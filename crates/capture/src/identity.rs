@@ -61,6 +61,8 @@ struct State {
     place: Place,
     evictions: u64,
     losses: u64,
+    /// How many objects with entries have died or been forgotten.
+    deaths: u64,
 }
 
 /// There while an [`Identities`] is.
@@ -153,6 +155,7 @@ impl State {
     }
 
     fn bury(&mut self, entry: Entry) {
+        self.deaths += 1;
         if entry.index != NO_INDEX && self.dead.len() < self.dead.capacity() {
             self.dead.push(entry.index);
         }
@@ -177,6 +180,7 @@ impl State {
             }
         }
         self.losses += 1;
+        self.deaths += 1;
     }
 }
 
@@ -230,6 +234,7 @@ impl Identities {
                 place,
                 evictions: 0,
                 losses: 0,
+                deaths: 0,
             }),
         );
         Ok(Self(()))
@@ -316,6 +321,13 @@ impl Identities {
         }
         // Room again for all that live.
         Self::with(py, |state| state.dead.reserve(state.table.len()));
+    }
+
+    /// How many objects have died or been forgotten: as long as it stays the same, every address that has an entry names the same object.
+    #[inline]
+    #[must_use]
+    pub fn deaths(&self, py: Python<'_>) -> u64 {
+        Self::with(py, |state| state.deaths)
     }
 
     /// How many objects have entries.

@@ -7,8 +7,6 @@
 
 use std::cell::Cell;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use debugop_bytecode::SiteKind;
@@ -50,6 +48,9 @@ pub use witness::Witness;
 /// A record that captures much is kept out of the last bytes of a chunk: a new one begins.
 const RESERVE: usize = 64 << 10;
 
+/// The time is told after so many bytes of the stream: some thousand records.
+const TIME_EVERY: usize = 2 << 10;
+
 /// A frame of a generator or coroutine that has been recorded.
 #[derive(Clone, Copy)]
 struct Suspendable {
@@ -67,8 +68,8 @@ pub struct Recorder {
     store: Store,
     /// Where the next byte of the chunk goes.
     at: usize,
-    /// A record that ends behind this ends the chunk or gives the time; 0 when the time is to be given.
-    limit: Arc<AtomicUsize>,
+    /// Behind a record that ends after this the time is told, or the chunk ends.
+    limit: usize,
     threads: Vec<Thread>,
     /// The one that runs.
     current: usize,
@@ -125,6 +126,17 @@ pub(crate) fn density(py: Python<'_>) -> Density {
     DENSITY.get(py)
 }
 
+/// In the child of a fork: the recorder of its parent, until it is [abandoned](Recorder::abandon).
+static PARENTS: Active = Active(Cell::new(std::ptr::null_mut()));
+
+/// A fork has made this process: from here on nothing is written to the parent's recording. Only stores pointers.
+pub(crate) fn forked() {
+    let recorder = ACTIVE.0.replace(std::ptr::null_mut());
+    if !recorder.is_null() {
+        PARENTS.0.set(recorder);
+    }
+}
+
 /// Whether a recording is being made.
 pub(crate) fn is_active(_py: Python<'_>) -> bool {
     !ACTIVE.0.get().is_null()
@@ -179,7 +191,7 @@ impl Recorder {
         Ok(Box::new(Self {
             pen: Pen::new(py, limits, redact)?,
             predictor: Predictor::new(1 << 12),
-            limit: Arc::new(AtomicUsize::new(store.capacity() - RESERVE)),
+            limit: TIME_EVERY,
             store,
             at: 0,
             threads: Vec::new(),
@@ -238,6 +250,10 @@ impl Recorder {
 
     /// In the child of a fork: nothing is recorded any more, and nothing of what the parent's recorder holds is touched.
     pub fn abandon(py: Python<'_>) {
+        let parents = PARENTS.0.replace(std::ptr::null_mut());
+        if !parents.is_null() {
+            ACTIVE.0.set(parents);
+        }
         if let Some(finished) = Self::take(py) {
             finished.store.forget();
         }
@@ -342,7 +358,7 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
-        if self.at >= self.limit.load(Ordering::Relaxed) {
+        if self.at >= self.limit {
             self.turn(py, site, frame);
         }
     }
@@ -511,6 +527,10 @@ impl Recorder {
         let below = thread.frames.len() - pops as usize;
         self.pop_to(py, to, below);
         let thread = &mut self.threads[self.current];
+        if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
+            // What the called frame changes its own sites see, and no other code runs in the instruction.
+            top.forget_touched();
+        }
         let last = thread
             .frames
             .last()
@@ -581,7 +601,7 @@ impl Recorder {
     #[cold]
     fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         let full = self.store.capacity() - RESERVE;
-        self.limit.store(full, Ordering::Relaxed);
+        self.limit = full.min(self.at + TIME_EVERY);
         if self.at >= full {
             self.next_chunk(py, Some((site, frame)));
         } else {

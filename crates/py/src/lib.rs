@@ -41,7 +41,9 @@ mod _core {
     #[pymodule_export]
     use crate::record::{Record, Records};
     #[pymodule_export]
-    use crate::recording::{RecordRequest, Recording, compare_recording, start_recording};
+    use crate::recording::{
+        RecordRequest, Recording, compare_recording, replay_recording, start_recording,
+    };
     #[pymodule_export]
     use crate::replay::{Frame, Moment, Replay};
     #[pymodule_export]

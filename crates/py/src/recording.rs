@@ -192,7 +192,13 @@ impl Recording {
         code: &Bound<'py, PyCode>,
         sources: Vec<(String, String)>,
     ) -> PyResult<Bound<'py, PyCode>> {
-        let _ = sources;
+        if let Ok(mut store) = self.store.lock()
+            && let Some(store) = &mut *store
+        {
+            for (name, text) in sources {
+                store.add_source(&name, &text);
+            }
+        }
         let session = self.start(py)?;
         if let Some(path) = &self.witnessed {
             let witness = Witness::new(std::fs::File::create(path)?);
@@ -439,4 +445,17 @@ pub(crate) fn compare_recording(
         found.differences,
         found.told,
     ))
+}
+
+/// Replays a recording, every slot of every step; returns the number of steps.
+///
+/// Raises OSError if it cannot be read or replayed to its end.
+#[pyfunction]
+pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u64> {
+    let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
+    py.detach(|| {
+        let reader =
+            debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
+        debugop_replay::witness::replay(&reader).map_err(|error| failed(&error))
+    })
 }

@@ -373,6 +373,10 @@ impl Machine {
         self.next_record += 1;
         self.state.record = self.next_record;
         self.state.updated = false;
+        if self.state.thread().map(|thread| thread.0) != Some(record.thread) {
+            // Other threads may have changed anything meanwhile.
+            self.state.opaque = self.next_record;
+        }
         self.state.switch(record.thread);
         self.raised = None;
         self.phase = Phase::Prefix(record.prefixes.start, 0);
@@ -725,6 +729,14 @@ impl Machine {
                 let at = self.unit(&object, unit)?;
                 self.check_handler(&object, at, index)?;
                 self.raise(at)?;
+                if flow(&object, at) == Flow::Yield {
+                    // What is thrown into a suspended frame comes with a None on the stack (`gen_send_ex`, `Objects/genobject.c`).
+                    let depth = object.analysis().depth(at).unwrap_or_default();
+                    let slot = object.locals().slots + depth.saturating_sub(1);
+                    if let Some(frame) = self.top() {
+                        frame.set(slot, Value::None);
+                    }
+                }
                 self.after = After::Handle(index);
                 Ok(())
             }

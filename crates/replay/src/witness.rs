@@ -63,25 +63,29 @@ struct Snapshot {
 /// What went wrong before anything could be compared.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Replays the whole recording, every slot of every step; returns the number of steps.
+///
+/// # Errors
+/// What cannot be read or replayed.
+pub fn replay(recording: &Reader) -> Result<u64, Failure> {
+    let mut replay = Replay::new(recording)?;
+    let mut steps = 0;
+    while replay.advance() {
+        steps += 1;
+        replay.queues.clear();
+    }
+    match replay.failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(steps),
+    }
+}
+
 /// Compares the recording with the trace.
 ///
 /// # Errors
 /// What cannot be read or replayed.
 pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Comparison, Failure> {
-    let [major, minor, _] = recording.header().interpreter.version;
-    let version = version(major, minor).ok_or("recorded by an unknown interpreter")?;
-    let mut codes = Codes::default();
-    for code in recording.codes()? {
-        codes.add(code, version)?;
-    }
-    let mut replay = Replay {
-        recording,
-        codes: Arc::new(codes),
-        machine: None,
-        chunk: 0,
-        queues: HashMap::new(),
-        failure: None,
-    };
+    let mut replay = Replay::new(recording)?;
     let mut found = Comparison::default();
     let mut constants = HashMap::new();
     let mut step = witness::Step::default();
@@ -141,7 +145,24 @@ struct Replay<'a> {
     failure: Option<String>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(recording: &'a Reader) -> Result<Self, Failure> {
+        let [major, minor, _] = recording.header().interpreter.version;
+        let version = version(major, minor).ok_or("recorded by an unknown interpreter")?;
+        let mut codes = Codes::default();
+        for code in recording.codes()? {
+            codes.add(code, version)?;
+        }
+        Ok(Self {
+            recording,
+            codes: Arc::new(codes),
+            machine: None,
+            chunk: 0,
+            queues: HashMap::new(),
+            failure: None,
+        })
+    }
+
     fn name(&self, code: u32) -> String {
         let code = self.codes.get(code);
         code.map_or_else(String::new, |code| text(&code.data().qualname))
@@ -196,7 +217,11 @@ impl Replay<'_> {
             return Ok(false);
         }
         let contents = self.recording.stream(self.chunk)?.contents;
-        let chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
+        let mut chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
+        if self.chunk + 1 < self.recording.stream_len() {
+            let next = self.recording.stream(self.chunk + 1)?.contents;
+            chunk = chunk.followed_by(&next, self.codes.captures())?;
+        }
         self.chunk += 1;
         match &mut self.machine {
             Some(machine) => machine.enter(Arc::new(chunk), first)?,

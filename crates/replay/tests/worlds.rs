@@ -35,6 +35,7 @@ fn seen(state: &State) -> Vec<Seen> {
 fn back(value: Value) -> stream::Value {
     match value {
         Value::Null => stream::Value::Null,
+        Value::None => stream::Value::None,
         Value::Bool(bool) => stream::Value::Bool(bool),
         Value::Int(int) => stream::Value::Int(int),
         Value::Tagged(int) => stream::Value::Tagged(int),

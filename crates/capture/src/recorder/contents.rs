@@ -318,38 +318,67 @@ impl Pen {
         number: u32,
         kind: Kind,
     ) -> u64 {
+        // SAFETY: objects that a live object refers to.
+        let word = |digest, part| unsafe { self.word(py, digest, part) };
+        let (start, limit) = (Digest::new(kind), self.limits.items);
+        let digest = match kind {
+            Kind::Function
+            | Kind::Code
+            | Kind::Generator
+            | Kind::Builtin
+            | Kind::Type
+            | Kind::Module => start.bytes(name_of(py, object).as_bytes()),
+            Kind::Str => {
+                let (mut wtf8, mut length) = (Vec::new(), 0);
+                // SAFETY: a live exact str.
+                let text: Bound<'_, PyString> =
+                    unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() };
+                // SAFETY: read while it is held.
+                if let Ok(data) = unsafe { text.data() } {
+                    length = crate::value::push_data(&mut wtf8, data, self.limits.length);
+                }
+                start.bytes(&wtf8).and(length as u64)
+            }
+            _ => self.digest_parts(object, number, kind, limit, word),
+        };
+        digest.value()
+    }
+
+    /// A digest that tells whether an object has changed as long as no object has died: objects in it by their addresses.
+    pub(super) fn quick_digest(&self, object: *mut ffi::PyObject, number: u32, kind: Kind) -> u64 {
+        let limit = self.limits.items;
+        self.digest_parts(object, number, kind, limit, quick_word)
+            .value()
+    }
+
+    #[inline]
+    fn digest_parts(
+        &self,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        limit: usize,
+        word: impl Fn(Digest, *mut ffi::PyObject) -> Digest,
+    ) -> Digest {
         let start = Digest::new(kind);
         // SAFETY: a live object whose type is of this kind.
         unsafe {
-            let limit = self.limits.items;
-            let digest = match kind {
-                Kind::Opaque => start,
-                Kind::Str => {
-                    let (mut wtf8, mut length) = (Vec::new(), 0);
-                    let text: Bound<'_, PyString> =
-                        Bound::from_borrowed_ptr(py, object).cast_into_unchecked();
-                    if let Ok(data) = text.data() {
-                        length = crate::value::push_data(&mut wtf8, data, self.limits.length);
-                    }
-                    start.bytes(&wtf8).and(length as u64)
-                }
+            match kind {
                 Kind::Bytes | Kind::ByteArray => {
                     let (data, length) = bytes_of(object, kind);
                     let shown = length.min(self.limits.length);
                     let head = std::slice::from_raw_parts(data, shown);
                     start.bytes(head).and(length as u64)
                 }
-                Kind::Cell => self.word(py, start, (*object.cast::<CellObject>()).ob_ref),
+                Kind::Cell => word(start, (*object.cast::<CellObject>()).ob_ref),
                 Kind::Method => {
                     let method = object.cast::<MethodObject>();
-                    let digest = self.word(py, start, (*method).im_func);
-                    self.word(py, digest, (*method).im_self)
+                    let digest = word(start, (*method).im_func);
+                    word(digest, (*method).im_self)
                 }
                 Kind::Range | Kind::Slice => {
                     let parts = (*object.cast::<SliceObject>()).parts;
-                    parts
-                        .iter()
-                        .fold(start, |digest, &part| self.word(py, digest, part))
+                    parts.iter().fold(start, |digest, &part| word(digest, part))
                 }
                 Kind::Exception => {
                     let exception = object.cast::<BaseException>();
@@ -358,7 +387,7 @@ impl Pen {
                     if !args.is_null() && ffi::PyTuple_CheckExact(args) != 0 {
                         let args = sequence(args, Kind::Tuple);
                         let length = each(&args, limit, |item, _| {
-                            digest = self.word(py, digest, item);
+                            digest = word(digest, item);
                         });
                         digest = digest.and(length as u64);
                     }
@@ -369,16 +398,10 @@ impl Pen {
                         Parts::None
                     };
                     let length = each(&attributes, limit, |key, value| {
-                        digest = self.word(py, self.word(py, digest, key), value);
+                        digest = word(word(digest, key), value);
                     });
                     digest.and(length as u64)
                 }
-                Kind::Function
-                | Kind::Code
-                | Kind::Generator
-                | Kind::Builtin
-                | Kind::Type
-                | Kind::Module => start.bytes(name_of(py, object).as_bytes()),
                 Kind::List
                 | Kind::Tuple
                 | Kind::Set
@@ -388,9 +411,9 @@ impl Pen {
                     let parts = self.parts(object, kind);
                     let mut digest = start;
                     let mut length = each(&parts, limit, |key, value| {
-                        digest = self.word(py, digest, key);
+                        digest = word(digest, key);
                         if !value.is_null() {
-                            digest = self.word(py, digest, value);
+                            digest = word(digest, value);
                         }
                     });
                     let members = match kind {
@@ -401,15 +424,15 @@ impl Pen {
                         let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
                         if !value.is_null() {
                             if length < limit {
-                                digest = self.word(py, self.word(py, digest, name), value);
+                                digest = word(word(digest, name), value);
                             }
                             length += 1;
                         }
                     }
                     digest.and(length as u64)
                 }
-            };
-            digest.value()
+                _ => start,
+            }
         }
     }
 
@@ -510,6 +533,36 @@ impl Pen {
                 }
             }
         }
+    }
+}
+
+/// A value in a quick digest: by value where it is recorded by value, else by its address.
+#[inline]
+fn quick_word(digest: Digest, object: *mut ffi::PyObject) -> Digest {
+    if object.is_null() {
+        return digest.null();
+    }
+    // SAFETY: a live object; fields of exact types are read.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if class == &raw mut ffi::PyLong_Type {
+            if let Some(value) = (*object.cast::<LongObject>()).compact() {
+                return digest.and(value.cast_unsigned());
+            }
+            let (negative, digits) = crate::layout::objects::digits(object);
+            let start = digest.and(u64::from(negative)).and(digits.len() as u64);
+            return digits
+                .iter()
+                .fold(start, |digest, &digit| digest.and(u64::from(digit)));
+        }
+        if class == &raw mut ffi::PyFloat_Type {
+            return digest.and(ffi::PyFloat_AS_DOUBLE(object).to_bits());
+        }
+        if class == &raw mut ffi::PyComplex_Type {
+            let value = (*object.cast::<ffi::PyComplexObject>()).cval;
+            return digest.and(value.real.to_bits()).and(value.imag.to_bits());
+        }
+        digest.and(object as u64)
     }
 }
 

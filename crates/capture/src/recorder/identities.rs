@@ -56,6 +56,12 @@ impl Identities {
         self.0.forget(py, unsafe { borrow(py, object) });
     }
 
+    /// How many objects have died or been forgotten.
+    #[inline]
+    pub(super) fn deaths(&self, py: Python<'_>) -> u64 {
+        self.0.deaths(py)
+    }
+
     /// The indices of the entries of objects that have died.
     pub(super) fn each_dead(&self, py: Python<'_>, tell: impl FnMut(u32)) {
         self.0.each_dead(py, tell);

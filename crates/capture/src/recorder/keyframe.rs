@@ -1,13 +1,11 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
-use std::sync::atomic::Ordering;
-
 use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
 use super::threads::Caller;
-use super::{RESERVE, Recorder};
+use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
 
 /// Frames of a thread that are written into a keyframe; those below are left out, and attached when they go on.
@@ -62,8 +60,6 @@ impl Recorder {
         self.store.next(self.time);
         self.pen.begin_chunk(py);
         self.predictor.clear();
-        self.limit
-            .store(self.store.capacity() - RESERVE, Ordering::Relaxed);
         let chunk = self.pen.chunk;
         let mut to = Encoder::new(self.store.bytes(), 0);
         let to = &mut to;
@@ -128,6 +124,7 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
+        self.limit = self.at + TIME_EVERY;
     }
 
     /// A frame in the middle: `site` has fired in it, or it is executing a call.

@@ -7,7 +7,7 @@ use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
 use pyo3::{PyResult, Python, ffi};
 
 use super::identities::{Entry, Identities, NONE};
-use super::shadows::Shadows;
+use super::shadows::{Shadow, Shadows};
 use super::types::{Types, is_heap_type};
 use crate::layout::LongObject;
 use crate::layout::objects::digits;
@@ -168,6 +168,13 @@ impl Pen {
         let Some(last) = digits.last() else {
             return Long::Small(0);
         };
+        if digits.len() <= 3 {
+            let fold = |value: u128, digit: &u32| value << 30 | u128::from(*digit);
+            let magnitude = digits.iter().rev().fold(0, fold).cast_signed();
+            if let Ok(value) = i64::try_from(if negative { -magnitude } else { magnitude }) {
+                return Long::Small(value);
+            }
+        }
         let bits = (digits.len() as u64 - 1) * 30 + u64::from(u32::BITS - last.leading_zeros());
         let word = |from: u64| {
             // 64 bits from bit `from` on.
@@ -281,9 +288,8 @@ impl Pen {
         self.put_type(to, number);
         if !bare {
             self.contents(py, to, object, number, kind, inside);
-            if entry.index != NONE {
-                let digest = self.digest(py, object, number, kind);
-                self.shadows.set(entry.index, digest);
+            if is_mutable(kind) {
+                self.cast_shadow(py, object, number, kind, entry.index);
             }
         }
     }
@@ -291,7 +297,7 @@ impl Pen {
     /// What is known of an object. Of a tuple that an iterator has used again with other items: nothing. A program cannot tell
     /// that from a new tuple (`zip`, `enumerate`, `dict.items`, `itertools`).
     #[inline]
-    pub(super) fn known(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
+    pub(super) fn known(&mut self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
         let entry = self.identities.lookup(py, object)?;
         // SAFETY: a live object, whose type is compared with a static one.
         let is_tuple = unsafe { ffi::Py_TYPE(object) == &raw mut ffi::PyTuple_Type };
@@ -301,17 +307,22 @@ impl Pen {
         Some(entry)
     }
 
-    fn is_other_tuple(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
-        if self.digest(py, object, 0, Kind::Tuple) == self.shadows.get(entry.index) {
+    fn is_other_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
+        if self.is_unchanged(py, object, 0, Kind::Tuple, entry.index) {
             return false;
         }
         self.identities.forget(py, object);
         true
     }
 
+    /// The id that was given last.
+    fn newest(&self) -> u64 {
+        self.recent.newest().0.max(self.reserved)
+    }
+
     /// The id of an object that has none yet.
     fn next_id(&self) -> NonZeroU64 {
-        NonZeroU64::MIN.saturating_add(self.recent.newest().0.max(self.reserved))
+        NonZeroU64::MIN.saturating_add(self.newest())
     }
 
     /// The id of an object, which it gets now if it has none. Only for a [witness](super::witness), who sees objects before they
@@ -344,8 +355,7 @@ impl Pen {
             && entry.index == NONE
         {
             let index = self.shadows.add();
-            let digest = self.digest(py, object, 0, Kind::Tuple);
-            self.shadows.set(index, digest);
+            self.cast_shadow(py, object, 0, Kind::Tuple, index);
             self.identities.update(py, object, Entry { index, ..entry });
         }
     }
@@ -417,15 +427,79 @@ impl Pen {
         }
         let number = self.type_number(py, object);
         let kind = self.types.get(number).kind;
-        let digest = self.digest(py, object, number, kind);
-        if self.shadows.get(entry.index) == digest || !to.has_room(CONTENTS_RESERVE) {
+        if self.is_unchanged(py, object, number, kind, entry.index)
+            || !to.has_room(CONTENTS_RESERVE)
+        {
             return;
         }
         to.update(&mut self.recent, ObjectId(id));
         self.contents(py, to, object, number, kind, 0);
-        // Afterwards: what is in it is known now.
-        let digest = self.digest(py, object, number, kind);
-        self.shadows.set(entry.index, digest);
+        self.cast_shadow(py, object, number, kind, entry.index);
+    }
+
+    /// Remembers what is in an object, all of which has been recorded.
+    fn cast_shadow(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        index: u32,
+    ) {
+        let shadow = Shadow {
+            quick: self.quick_digest(object, number, kind),
+            deaths: self.identities.deaths(py),
+            newest: self.newest(),
+        };
+        self.shadows.set(index, shadow);
+    }
+
+    /// Whether an object is as it was when its shadow was cast.
+    #[inline]
+    fn is_unchanged(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        index: u32,
+    ) -> bool {
+        let shadow = self.shadows.get(index);
+        if self.quick_digest(object, number, kind) != shadow.quick {
+            return false;
+        }
+        let deaths = self.identities.deaths(py);
+        if deaths == shadow.deaths {
+            return true;
+        }
+        // The addresses are the same. An object that has come to one of them since has a newer id, or none.
+        let mut same = true;
+        self.each_part(object, number, kind, |part| {
+            same &= is_by_value(part)
+                || self
+                    .identities
+                    .lookup(py, part)
+                    .is_some_and(|entry| entry.id.get() <= shadow.newest);
+        });
+        if same {
+            self.shadows.set(index, Shadow { deaths, ..shadow });
+        }
+        same
+    }
+}
+
+/// Whether an object is recorded by value, without an identity.
+pub(super) fn is_by_value(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: a live object, whose type is compared with static ones.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        class == &raw mut ffi::PyLong_Type
+            || class == &raw mut ffi::PyFloat_Type
+            || class == &raw mut ffi::PyBool_Type
+            || class == &raw mut ffi::PyComplex_Type
+            || object == ffi::Py_None()
+            || object == ffi::Py_Ellipsis()
+            || object == ffi::Py_NotImplemented()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which instruction of a frame raised the exception that has arrived at a handler.
 
-use debugop_bytecode::{Op, SiteKind};
+use debugop_bytecode::{InstrIdx, Op, SiteKind};
 use pyo3::{Python, ffi};
 
 use super::planned::PlannedSite;
@@ -42,8 +42,31 @@ pub(super) fn unit(
         if object.is_null() || (*object).f_frame as usize != frame.address() {
             return None;
         }
-        site.code().unit(u32::try_from((*entry).tb_lasti).ok()?)
+        let unit = site.code().unit(u32::try_from((*entry).tb_lasti).ok()?)?;
+        Some(thrown(site, unit).unwrap_or(unit))
     }
+}
+
+/// The unit of the `YIELD_VALUE` before the `RESUME` at `unit`, if an exception that is thrown into the frame there gets to the site.
+///
+/// From 3.13 on a suspended frame points to its `RESUME`, and so does the traceback; but the handler is that of the unit before
+/// (`Python/ceval.c`, `exception_unwind`). Where the two have the same handler, what `RESUME` itself raises (a signal handler) counts as thrown, too.
+fn thrown(site: &PlannedSite, unit: u32) -> Option<u32> {
+    let analysis = site.code().probed().analysis();
+    let resume = analysis.at_offset(unit * 2)?;
+    if analysis.get(resume).opcode.info(VERSION)?.op != Op::Resume {
+        return None;
+    }
+    let suspended = InstrIdx(resume.0.checked_sub(1)?);
+    let instruction = analysis.get(suspended);
+    if instruction.opcode.info(VERSION)?.op != Op::YieldValue {
+        return None;
+    }
+    let handler = analysis
+        .exception_entry(suspended)
+        .and_then(|entry| analysis.at_start(entry.target));
+    let here = (site.kind != SiteKind::Unwind).then_some(site.next);
+    (handler == here).then_some(instruction.offset / 2)
 }
 
 /// What has arrived at a handler's site, if that is an object.

@@ -1,9 +1,20 @@
-//! What was recorded last of objects that can change: a digest of it.
+//! What was recorded last of objects that can change: enough to see whether they have.
 
-/// Digests, by the index that an object's entry has.
+/// What was recorded of an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shadow {
+    /// A digest of what is in it, objects by their addresses.
+    pub(super) quick: u64,
+    /// How many objects had died by then.
+    pub(super) deaths: u64,
+    /// The newest id by then.
+    pub(super) newest: u64,
+}
+
+/// Shadows, by the index that an object's entry has.
 #[derive(Default)]
 pub(super) struct Shadows {
-    digests: Vec<u64>,
+    all: Vec<Shadow>,
     free: Vec<u32>,
 }
 
@@ -13,8 +24,8 @@ impl Shadows {
         if let Some(index) = self.free.pop() {
             return index;
         }
-        self.digests.push(0);
-        self.digests.len() as u32 - 1
+        self.all.push(Shadow::default());
+        self.all.len() as u32 - 1
     }
 
     /// The object is gone.
@@ -23,12 +34,12 @@ impl Shadows {
     }
 
     #[inline]
-    pub(super) fn get(&self, index: u32) -> u64 {
-        self.digests[index as usize]
+    pub(super) fn get(&self, index: u32) -> Shadow {
+        self.all[index as usize]
     }
 
     #[inline]
-    pub(super) fn set(&mut self, index: u32, digest: u64) {
-        self.digests[index as usize] = digest;
+    pub(super) fn set(&mut self, index: u32, shadow: Shadow) {
+        self.all[index as usize] = shadow;
     }
 }

@@ -9,12 +9,16 @@ use debugop_recording::file::{Error, Header, Interpreter, Next, Options, Source,
 use pyo3::exceptions::PyOSError;
 use pyo3::types::{PyAnyMethods, PyString};
 use pyo3::{PyResult, Python};
+use rustc_hash::FxHashSet;
 
 use super::codes;
 use super::pen::Limits;
 use super::planned::PlannedCode;
 use crate::modules::sys;
 use crate::value::string;
+
+/// Larger sources are left out, in bytes.
+const MAX_SOURCE: u64 = 4 << 20;
 
 /// A recording that is being written.
 pub struct Store {
@@ -24,9 +28,8 @@ pub struct Store {
     capacity: usize,
     /// Takes what cannot be written.
     sink: Option<Box<[u8]>>,
-    /// Bytes committed in earlier chunks.
-    before: u64,
-    at: usize,
+    /// The files whose texts have been added, or cannot be.
+    sources: FxHashSet<Box<str>>,
 }
 
 // SAFETY: used with the GIL held only; the pointer is into memory that the writer or the sink owns.
@@ -65,8 +68,7 @@ impl Store {
             bytes: std::ptr::null_mut(),
             capacity: 0,
             sink: None,
-            before: 0,
-            at: 0,
+            sources: FxHashSet::default(),
         };
         store.take_slot();
         Ok(store)
@@ -98,7 +100,6 @@ impl Store {
     /// The first `at` bytes are part of the recording.
     #[inline]
     pub(super) fn commit(&mut self, at: usize) {
-        self.at = at;
         if let Some(slot) = self.writer.slot() {
             slot.commit(at);
         }
@@ -106,8 +107,6 @@ impl Store {
 
     /// Ends the chunk and begins the next one, `time` nanoseconds after the recording began. Waits for the disk if that cannot keep up.
     pub(super) fn next(&mut self, time: u64) {
-        self.before += self.at as u64;
-        self.at = 0;
         while matches!(self.writer.try_next(time), Ok(Next::Full)) {
             self.writer.waiter().wait();
         }
@@ -116,6 +115,16 @@ impl Store {
 
     /// Adds a code object before a record names its sites.
     pub(super) fn add_code(&mut self, py: Python<'_>, code: &PlannedCode, number: u32, base: u32) {
+        let file = code.probed().names().file;
+        if !self.sources.contains(file) {
+            self.sources.insert(file.into());
+            // A name that is no file's is that of a text which somebody has compiled, or of a file that is gone.
+            if std::fs::metadata(file).is_ok_and(|file| file.is_file() && file.len() <= MAX_SOURCE)
+                && let Ok(text) = std::fs::read(file)
+            {
+                self.put_source(file, text);
+            }
+        }
         // Without memory for it the recording cannot go on; whoever reads it is told which site is not known.
         if let Ok(record) = codes::record(py, code, number, base) {
             // That writing has failed is said once, at the end.
@@ -123,13 +132,17 @@ impl Store {
         }
     }
 
-    /// Adds the text of a source file.
+    /// Adds a text that is in no file, by the name that its code objects have.
     pub fn add_source(&mut self, filename: &str, text: &str) {
-        let source = Source {
-            filename: filename.as_bytes().to_vec(),
-            text: text.as_bytes().to_vec(),
-        };
-        let _ = self.writer.add_source(&source);
+        if self.sources.insert(filename.into()) {
+            self.put_source(filename, text.as_bytes().to_vec());
+        }
+    }
+
+    fn put_source(&mut self, filename: &str, text: Vec<u8>) {
+        let filename = filename.as_bytes().to_vec();
+        // That writing has failed is said once, at the end.
+        let _ = self.writer.add_source(&Source { filename, text });
     }
 
     /// In the child of a fork: lets go of everything that is the parent's.
@@ -150,12 +163,6 @@ impl Store {
             Ok(finished) => (finished.size, failure),
             Err(error) => (0, failure.or_else(|| Some(error.to_string()))),
         }
-    }
-
-    /// Bytes of the stream so far, before compression.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.before + self.at as u64
     }
 }
 

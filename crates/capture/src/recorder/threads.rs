@@ -2,11 +2,12 @@
 
 use std::ptr::NonNull;
 
+use debugop_bytecode::Op;
 use pyo3::{Python, ffi};
 
 use super::planned::PlannedCode;
 use crate::frame::Frame;
-use crate::layout::{InterpreterFrame, ThreadState};
+use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
 /// How many objects an instruction may change that are looked at again afterwards.
 pub(super) const TOUCHED: usize = 8;
@@ -66,6 +67,12 @@ impl Shadow {
         (self.touched, count)
     }
 
+    /// Nothing may have been changed.
+    #[inline]
+    pub(super) fn forget_touched(&mut self) {
+        self.count = 0;
+    }
+
     #[inline]
     pub(super) fn has_touched(&self) -> bool {
         self.count > 0
@@ -74,8 +81,26 @@ impl Shadow {
     /// The unit of the original that the frame, which is this one and alive, is executing.
     pub(super) fn unit(&self, frame: Frame<'_>) -> Option<u32> {
         debug_assert!(self.is(frame));
+        if self.reraises != super::PlannedSite::NO_UNIT
+            && let Some(unit) = self.reraising()
+        {
+            return Some(unit);
+        }
         // SAFETY: the code lives as long as a frame that runs it.
         unsafe { (*self.code).unit(frame.instruction_offset()?) }
+    }
+}
+
+impl Shadow {
+    /// The unit of the `RERAISE` that the frame is executing, if it is. That makes the frame point to where the exception was raised first,
+    /// and may run finalisers then (`Python/bytecodes.c`).
+    #[cold]
+    fn reraising(&self) -> Option<u32> {
+        // SAFETY: as in `unit`.
+        let analysis = unsafe { (*self.code).probed().analysis() };
+        let instruction = analysis.get(analysis.at_offset(self.reraises * 2)?);
+        let info = instruction.opcode.info(VERSION)?;
+        (info.op == Op::Reraise).then_some(self.reraises)
     }
 }
 

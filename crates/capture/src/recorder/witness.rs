@@ -9,7 +9,7 @@ use debugop_recording::stream::Kind;
 use debugop_recording::witness::{Seen, Step};
 use pyo3::{PyResult, Python, ffi};
 
-use super::pen::Pen;
+use super::pen::{Pen, is_by_value};
 use super::with_active;
 use crate::event::{Event, EventKind};
 use crate::frame::{LiveFrame, SlotValue};
@@ -128,20 +128,5 @@ impl Pen {
             kind: kind as u8,
             contents: self.digest(py, object, number, kind),
         }
-    }
-}
-
-/// Whether an object is recorded by value, without an identity.
-fn is_by_value(object: *mut ffi::PyObject) -> bool {
-    // SAFETY: a live object, whose type is compared with static ones.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        class == &raw mut ffi::PyLong_Type
-            || class == &raw mut ffi::PyFloat_Type
-            || class == &raw mut ffi::PyBool_Type
-            || class == &raw mut ffi::PyComplex_Type
-            || object == ffi::Py_None()
-            || object == ffi::Py_Ellipsis()
-            || object == ffi::Py_NotImplemented()
     }
 }

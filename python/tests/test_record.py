@@ -1,0 +1,190 @@
+"""`debugop record`: the program does what it does without, and the recording, replayed, is what the run was."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import debugop
+from debugop import _core
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py"))
+RECORDED = sorted((HERE / "recorded").glob("*.py"))
+OUTCOME = re.compile(r"(\d+) steps, (\d+) slots, (\d+) bytes: (\d+) differ; said not to be known: (\d+) values, (\d+) contents")
+
+
+def run(*arguments, **options):
+    options = {"capture_output": True, "text": True, "timeout": 300, **options}
+    return subprocess.run([sys.executable, *map(str, arguments)], check=False, **options)
+
+
+def record(*arguments, **options):
+    return run("-m", "debugop", "record", *arguments, **options)
+
+
+def check_exact(*arguments, least=1):
+    """A recording, replayed, has in every slot at every step what the same run had there."""
+    found = run("-m", "debugop", "selfcheck", "--record", *arguments)
+    outcome = OUTCOME.search(found.stdout)
+    assert outcome and found.returncode == 0, found.stdout + found.stderr
+    steps, _slots, _size, differences, unknown, _bare = map(int, outcome.groups())
+    assert steps >= least and differences == 0 and unknown == 0, found.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_are_recorded_exactly(path):
+    check_exact(path, least=20)
+
+
+@pytest.mark.parametrize(("name", "least"), [("objects", 40_000), ("flow", 1000), ("threads", 50_000)])
+def test_programs_are_recorded_exactly(name, least):
+    check_exact(HERE / "recorded" / f"{name}.py", least=least)
+
+
+def test_libraries_are_recorded_exactly():
+    check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_the_program_does_the_same(path, tmp_path):
+    plain, recorded = run(path), record("-o", tmp_path / "x.debugop", path)
+    assert (recorded.returncode, recorded.stdout) == (plain.returncode, plain.stdout)
+    assert recorded.stderr.startswith("debugop: recorded ") and (tmp_path / "x.debugop").stat().st_size > 1000
+    assert not (tmp_path / "x.debugop.tail").exists()
+
+
+def test_exit_status_and_errors_are_the_programs(tmp_path):
+    out = tmp_path / "x.debugop"
+    assert record("-o", out, "-c", "import sys; sys.exit(3)").returncode == 3
+    found = record("-o", out, "-c", "1 / 0")
+    assert found.returncode == 1 and "ZeroDivisionError: division by zero" in found.stderr
+
+
+def test_the_default_name_is_the_programs(tmp_path):
+    (tmp_path / "prog.py").write_text("print(1)")
+    record("prog.py", cwd=tmp_path)
+    record("-m", "json.tool", "--help", cwd=tmp_path)
+    record("-c", "1", cwd=tmp_path)
+    assert {path.name for path in tmp_path.glob("*.debugop")} == {
+        "prog.debugop",
+        "json.tool.debugop",
+        "command.debugop",
+    }
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path):
+    found = record("-o", tmp_path / "no" / "x.debugop", "-c", "print('ran')")
+    assert found.returncode == 2 and "cannot write the recording" in found.stderr and found.stdout == ""
+
+
+def helper(number):
+    return [number, number + 1]
+
+
+def test_a_block_is_recorded(tmp_path):
+    path = tmp_path / "x.debugop"
+    with debugop.record(path, all=True):
+        helper(1)
+    assert path.stat().st_size > 500
+    assert helper.__code__.co_name == "helper"
+
+
+def test_a_function_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    @debugop.record
+    def outer(number):
+        return helper(number)
+
+    assert outer(2) == [2, 3]
+    assert (tmp_path / "outer.debugop").stat().st_size > 500
+
+
+def test_one_recording_at_a_time(tmp_path):
+    with debugop.record(tmp_path / "x.debugop"):
+        with pytest.raises(RuntimeError, match="a recording is being made already"):
+            debugop.record(tmp_path / "y.debugop").start()
+        with pytest.raises(RuntimeError, match="a recording is being made"):
+            debugop.start()
+    with debugop.record(tmp_path / "y.debugop"):
+        pass
+
+
+def test_a_trace_and_a_recording_do_not_mix(tmp_path):
+    with debugop.trace(helper), pytest.raises(RuntimeError, match="a trace is running"):
+        debugop.record(tmp_path / "x.debugop").start()
+    with debugop.record(tmp_path / "x.debugop", all=True):
+        helper(3)
+    with debugop.trace(helper) as trace:
+        helper(3)
+    assert trace.records
+
+
+def test_values_of_redacted_names_are_left_out(tmp_path):
+    path = tmp_path / "x.debugop"
+    code = (
+        "class A: pass\na = A()\na.password = 'geheim' + str(1)\n"
+        "d = {'db_password': 'geheim' + str(2), 'user': 'sichtbar' + str(3)}\nprint(len(vars(a)), len(d))"
+    )
+    found = record("-o", path, "--redact", "*password", "--length", "64", "-c", code)
+    assert found.stdout == "1 2\n"
+
+
+def test_a_forked_child_is_not_recorded(tmp_path):
+    path = tmp_path / "x.debugop"
+    code = """
+import os
+def child():
+    return sum(range(10))
+pid = os.fork()
+if pid == 0:
+    child()
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), child())
+"""
+    found = record("-o", path, "-c", code)
+    assert found.stdout == "7 45\n", found.stderr
+    assert "not complete" not in found.stderr
+
+
+def test_children_have_recordings_of_their_own(tmp_path):
+    code = """
+import os, subprocess, sys
+pid = os.fork()
+if pid == 0:
+    raise SystemExit(sum(range(4)))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+subprocess.run([sys.executable, "-c", "print(sum(range(5)))"])
+"""
+    found = record("--children", "-o", tmp_path / "x.debugop", "-c", code)
+    assert found.stdout == "6\n10\n", found.stderr
+    assert len(list(tmp_path.glob("x.debugop.*"))) == 2 and (tmp_path / "x.debugop").exists()
+
+
+def test_what_a_killed_process_has_recorded_is_replayed(tmp_path):
+    """Up to the last complete record, whenever it is killed."""
+    program = tmp_path / "endless.py"
+    program.write_text(
+        "def f(n):\n    return [n, str(n)]\n\ndef g():\n    n = 0\n    while True:\n        n += len(f(n))\n        yield n\n\n"
+        "print('ready', flush=True)\nfor n in g():\n    pass\n"
+    )
+    for turn in range(12):
+        path, trace = tmp_path / f"{turn}.debugop", tmp_path / f"{turn}.trace"
+        command = [sys.executable, "-m", "debugop", "record", "-o", path, program]
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            try:
+                process.wait(0.01 * turn)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        # A trace of nothing: the recording is replayed to its end all the same.
+        steps = _core.replay_recording(os.fspath(path))
+        assert steps > (1000 if turn else 10)
+        assert not trace.exists()
