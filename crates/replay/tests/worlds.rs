@@ -1,7 +1,6 @@
 //! Replay rebuilds what worlds made by chance have been through.
 
 #[path = "../../bytecode/tests/common/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests of another crate")]
 mod common;
 mod world;
 
