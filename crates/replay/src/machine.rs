@@ -195,6 +195,10 @@ impl Machine {
     ///
     /// # Errors
     /// The record that does not fit. The machine stays where it is.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it fails, and the state is asked for in between"
+    )]
     pub fn next(&mut self) -> Result<Option<Step>, Error> {
         self.unwound.clear();
         loop {
@@ -410,11 +414,11 @@ impl Machine {
             }
             Phase::Finish(index) => {
                 let chunk = Arc::clone(&self.state.chunk);
-                let threads = chunk
+                let mut threads = chunk
                     .following
                     .iter()
                     .flat_map(|following| &following.threads);
-                match threads.skip(index).next() {
+                match threads.nth(index) {
                     Some(thread) => self.finish(index, thread),
                     None => {
                         self.finished = true;
