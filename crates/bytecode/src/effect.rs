@@ -255,7 +255,6 @@ pub fn nature(version: Version, opcode: Opcode, oparg: u32) -> Option<Nature> {
         | Op::BuildString
         | Op::BuildTemplate
         | Op::BuildInterpolation
-        | Op::ListToTuple
         | Op::CheckExcMatch
         | Op::EndAsyncFor
         | Op::ExitInitCheck
@@ -278,6 +277,7 @@ pub fn nature(version: Version, opcode: Opcode, oparg: u32) -> Option<Nature> {
             (Class::Opaque, container(oparg, 1))
         }
         Op::MapAdd => (Class::Opaque, container(oparg, 2)),
+        // LIST_TO_TUPLE runs nothing, but the list, which the instruction before may have changed, is gone afterwards.
         _ => (Class::Opaque, Touches::default()),
     };
     Some(Nature {

@@ -96,6 +96,12 @@ pub enum PlanError {
         /// Of the instruction, in bytes.
         offset: u32,
     },
+    /// An instruction takes more from the stack than is there.
+    #[error("the instruction at byte offset {offset} reaches below the stack")]
+    Stack {
+        /// Of the instruction, in bytes.
+        offset: u32,
+    },
     /// A local variable that the code object does not have.
     #[error("the instruction at byte offset {offset} names local {local} of {slots}")]
     Local {

@@ -188,7 +188,7 @@ fn check_version(version: Version) {
     let files = Cell::new(0u64);
     let keep = |_: &str| files.replace(files.get() + 1).is_multiple_of(STEP);
     corpus.for_each(keep, |code| {
-        check_plan(&code.name, &code.view, &mut figures)
+        check_plan(&code.name, &code.view, &mut figures);
     });
     assert!(figures.codes > 0);
     let sites: u64 = figures.sites.values().sum();

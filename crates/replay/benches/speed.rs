@@ -15,7 +15,41 @@ use std::time::Instant;
 use debugop_bytecode::Version;
 use debugop_replay::{Chunk, Machine};
 
+/// Of a recording, named by `DEBUGOP_RECORDING`.
+fn real(path: &std::path::Path) {
+    let started = Instant::now();
+    let recording = Arc::new(debugop_replay::Recording::open(path).expect("a recording"));
+    let opening = started.elapsed();
+    let started = Instant::now();
+    let steps = recording.len().expect("it fits");
+    let counting = started.elapsed();
+    let started = Instant::now();
+    let mut cursor = recording.cursor();
+    while cursor.next().expect("it fits").is_some() {}
+    let stepping = started.elapsed();
+    let mut seeks: Vec<_> = (0..200u64)
+        .map(|turn| {
+            let step = turn * 7_919_777 % steps;
+            let started = Instant::now();
+            cursor.seek(step).expect("it fits");
+            started.elapsed()
+        })
+        .collect();
+    seeks.sort();
+    let size = recording.reader().size().expect("a file");
+    println!(
+        "{steps} steps, {:.3} bytes a step; opened in {opening:?}, counted in {counting:?}, {:.1} million steps a second, seeks: median {:?}, p99 {:?}",
+        size as f64 / steps as f64,
+        steps as f64 / stepping.as_secs_f64() / 1e6,
+        seeks[100],
+        seeks[198],
+    );
+}
+
 fn main() {
+    if let Some(path) = std::env::var_os("DEBUGOP_RECORDING") {
+        return real(std::path::Path::new(&path));
+    }
     let examples = example::examples();
     let steps = 5_000_000;
     for version in Version::ALL {

@@ -165,7 +165,7 @@ impl Chunk {
     /// Adds the definitions from this one on to the objects' histories.
     fn remember(&mut self, from: usize) {
         let record = self.records.len() as u32;
-        for (number, definition) in (0..).zip(&self.objects).skip(from) {
+        for (number, definition) in (from as u32..).zip(&self.objects[from..]) {
             self.histories.add(record, number, definition);
         }
     }

@@ -345,9 +345,10 @@ impl Cursor {
     }
 
     fn enter(&mut self, index: usize) -> Result<(), OpenError> {
-        let first = match self.place.take() {
+        let mut before = self.place.take();
+        let first = match &mut before {
             // Going on from the chunk before, whose steps have just been counted.
-            Some(mut place) if place.index + 1 == index && place.at.is_some() => {
+            Some(place) if place.index + 1 == index && place.at.is_some() => {
                 while place.machine.next()?.is_some() {}
                 Some(place.machine.position())
             }
@@ -359,7 +360,13 @@ impl Cursor {
             (None, _) => self.recording.firsts()?[index],
         };
         let chunk = self.recording.chunk(index)?;
-        let machine = Machine::new(Arc::clone(&self.recording.codes), chunk, first)?;
+        let machine = match before {
+            Some(mut place) => {
+                place.machine.enter(chunk, first)?;
+                place.machine
+            }
+            None => Machine::new(Arc::clone(&self.recording.codes), chunk, first)?,
+        };
         let start = machine.checkpoint();
         self.place = Some(InChunk {
             index,

@@ -109,11 +109,13 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
         .filter_map(|entry| analysis.at_start(entry.target))
         .map(|handler| handler.0)
         .collect();
+    builder.check_prefix(entry)?;
     builder.find_backward_jumps();
     builder.run(entry)?;
     let mut sites: Vec<PlanSite> = builder.sites.into_values().collect();
     for site in &mut sites {
         site.captures.sort_unstable();
+        site.captures.dedup();
     }
     let last = InstrIdx(analysis.instructions.len() as u32 - 1);
     sites.push(PlanSite {
@@ -127,14 +129,29 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
 }
 
 impl Builder<'_> {
-    /// Refuses locals that are not there, and collects those that are unbound.
+    /// Refuses locals and stack slots that are not there, and collects those that are unbound.
     fn check_locals(&mut self) -> Result<(), PlanError> {
         let slots = self.locals.slots;
         for (index, instruction) in self.analysis.instructions.iter().enumerate() {
-            if self.analysis.depth(InstrIdx(index as u32)).is_none() {
+            let Some(depth) = self.analysis.depth(InstrIdx(index as u32)) else {
                 continue;
-            }
+            };
             let effect = self.effect(index as u32, false);
+            let below = effect.pushes.iter().map(|output| match output {
+                Output::Below(below) | Output::Next(below) => *below,
+                _ => 0,
+            });
+            let touched = self.nature(index as u32).touches;
+            let deepest = below.max().unwrap_or(0).max(effect.swap).max(effect.pops);
+            if deepest > depth || touched.count > 0 && touched.below > depth {
+                let offset = instruction.offset;
+                return Err(PlanError::Stack { offset });
+            }
+            let nothing = matches!(self.analysis.op(index as u32), Some(Op::Copy | Op::Swap));
+            if nothing && instruction.arg == 0 {
+                let offset = instruction.offset;
+                return Err(PlanError::Stack { offset });
+            }
             let read = effect.pushes.iter().filter_map(|output| match output {
                 Output::Local(local) => Some(*local),
                 _ => None,
@@ -154,6 +171,26 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses code that goes back to before its first `RESUME`.
+    fn check_prefix(&self, entry: u32) -> Result<(), PlanError> {
+        let jumps = self.analysis.references.iter();
+        let mut back = jumps.filter(|&&(from, to)| {
+            from >= entry
+                && to < entry
+                && self.analysis.target(InstrIdx(from)).is_some()
+                && self.analysis.depth(InstrIdx(from)).is_some()
+        });
+        let handlers = self.analysis.entries.iter();
+        let mut handlers = handlers
+            .filter_map(|range| self.analysis.at_start(range.target))
+            .filter(|handler| handler.0 < entry && self.analysis.depth(*handler).is_some());
+        let found = back.next().map(|jump| jump.0);
+        match found.or_else(|| handlers.next().map(|handler| handler.0)) {
+            Some(index) => Err(self.no_place(index)),
+            None => Ok(()),
+        }
     }
 
     fn find_backward_jumps(&mut self) {
@@ -278,8 +315,9 @@ impl Builder<'_> {
             if index < entry {
                 continue;
             }
+            // What is reached only from before the first RESUME runs in a frame that nobody has seen start.
             let Some(mut state) = self.arrive(index, current.take())? else {
-                continue;
+                return Err(self.no_place(index));
             };
             if self.analysis.op(index) == Some(Op::Resume) {
                 self.resume(index, entry, &mut state)?;
@@ -325,18 +363,17 @@ impl Builder<'_> {
                 .map(|one| one.arg)
                 .filter(|cell| (arguments..locals).contains(cell));
             let arguments_and_cells = (0..arguments.min(slots)).chain(cells);
+            // From 3.15 on a generator expression starts with its iterator on the stack.
+            let depth = self.analysis.depth(here).unwrap_or(0);
             arguments_and_cells
                 .chain(locals.max(arguments)..slots)
+                .chain(slots..slots + depth)
                 .collect()
         } else {
             smallvec![self.below(index, 1)]
         };
         if let Some(site) = self.sites.get_mut(&place.order()) {
-            for slot in slots {
-                if !site.captures.contains(&slot) {
-                    site.captures.push(slot);
-                }
-            }
+            site.captures.extend(slots);
         }
         Ok(())
     }

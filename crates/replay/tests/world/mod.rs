@@ -239,6 +239,8 @@ impl World {
         };
         let slots = object.locals().slots;
         let locals = (0..slots).map(|_| self.value()).collect();
+        let depth = object.analysis().depth(at).unwrap_or(0);
+        let stack = (0..depth).map(|_| self.value()).collect();
         let number = self.next_frame;
         self.next_frame += 1;
         self.frames.push(Activation {
@@ -249,7 +251,7 @@ impl World {
             executing: false,
             chunk: 0,
             locals,
-            stack: Vec::new(),
+            stack,
         });
         self.before_push();
         self.prefixes
