@@ -264,10 +264,7 @@ fn rebuild(state: &State, value: Value) -> Rebuilt {
             };
             let kind = object.class.kind;
             let contents = match object.cell {
-                Some(value) => match rebuild_in(state, Digest::new(kind), value) {
-                    Some(digest) => Some(digest.value()),
-                    None => None,
-                },
+                Some(value) => rebuild_in(state, Digest::new(kind), value).map(Digest::value),
                 None => object.contents.and_then(|contents| {
                     digest::of_contents(kind, contents, chunk.big_ints(), chunk.complexes())
                 }),
