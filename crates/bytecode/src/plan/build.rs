@@ -325,8 +325,11 @@ impl Builder<'_> {
                 .map(|one| one.arg)
                 .filter(|cell| (arguments..locals).contains(cell));
             let arguments_and_cells = (0..arguments.min(slots)).chain(cells);
+            // 3.15 gets the iterator of a generator expression before its first `RESUME`.
+            let depth = self.analysis.depth(here).unwrap_or(0);
             arguments_and_cells
                 .chain(locals.max(arguments)..slots)
+                .chain(slots..slots + depth)
                 .collect()
         } else {
             smallvec![self.below(index, 1)]
