@@ -194,7 +194,9 @@ pub(crate) fn forget(code: &PlannedCode) {
 
 impl Recorder {
     /// A recorder that writes to `store`.
-    #[must_use]
+    ///
+    /// # Errors
+    /// `RuntimeError`: the interpreter is not as it should be.
     pub fn new(
         py: Python<'_>,
         store: Store,
@@ -236,7 +238,7 @@ impl Recorder {
             }
         }
         ACTIVE.0.set(Box::into_raw(recorder));
-        with_active(py, |recorder| recorder.begin());
+        with_active(py, Self::begin);
         Ok(())
     }
 
@@ -480,12 +482,12 @@ impl Recorder {
             _ => {
                 let last = self.enter(py, to, site, frame);
                 if site.kind == SiteKind::Handler || site.kind == SiteKind::Unwind {
-                    self.say_raised(to, site, raised);
+                    Self::say_raised(to, site, raised);
                 }
                 return last;
             }
         };
-        self.say_raised(to, site, raised);
+        Self::say_raised(to, site, raised);
         last
     }
 
@@ -526,11 +528,10 @@ impl Recorder {
         None
     }
 
-    fn say_raised(&self, to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
-        match (site.kind, raised) {
-            (SiteKind::Handler | SiteKind::Unwind, Some(unit)) => to.raised(unit),
-            // A handler's code that is reached without an exception.
-            _ => {}
+    fn say_raised(to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
+        // A handler's code may be reached without an exception, too.
+        if let (SiteKind::Handler | SiteKind::Unwind, Some(unit)) = (site.kind, raised) {
+            to.raised(unit);
         }
     }
 

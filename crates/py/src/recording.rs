@@ -380,7 +380,8 @@ impl Spawn for Children {
 #[pyo3(signature = (path, *, include, exclude, all, redact, items, length, bits, depth, ring, libraries, own))]
 #[expect(
     clippy::too_many_arguments,
-    reason = "named ones, from one place in the package"
+    clippy::needless_pass_by_value,
+    reason = "named ones, from one place in the package; PyO3 hands over what it extracts"
 )]
 pub(crate) fn start_recording(
     py: Python<'_>,
@@ -426,7 +427,11 @@ pub(crate) fn start_recording(
 ///
 /// Raises OSError if one of them cannot be read.
 #[pyfunction]
-#[expect(clippy::type_complexity, reason = "what the annotation says")]
+#[expect(
+    clippy::type_complexity,
+    clippy::needless_pass_by_value,
+    reason = "what the annotation says; PyO3 hands over what it extracts"
+)]
 pub(crate) fn compare_recording(
     py: Python<'_>,
     recording: PathBuf,
@@ -455,6 +460,10 @@ pub(crate) fn compare_recording(
 ///
 /// Raises OSError if it cannot be read or replayed to its end.
 #[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over what it extracts"
+)]
 pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u64> {
     let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
     py.detach(|| {

@@ -286,7 +286,7 @@ impl Pen {
         // SAFETY: a live object.
         let name: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, name) };
         name.cast_exact::<PyString>()
-            .is_ok_and(|name| self.redacts(&crate::value::string(&name)))
+            .is_ok_and(|name| self.redacts(&crate::value::string(name)))
     }
 
     /// The first code points of a string, in WTF-8.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
+use debugop_bytecode::operands::Fate;
 use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
 use smallvec::SmallVec;
 
@@ -49,11 +50,15 @@ pub(super) const UNKNOWN: u32 = u32::MAX;
 /// The code object is not to be recorded.
 pub(super) const IGNORED: u32 = u32::MAX - 1;
 
-/// How many slots an instruction takes whose frame is in the middle of it.
+/// How many slots an instruction may have taken whose frame is in the middle of it: not those, from the bottom, that stay in their places.
 pub(super) fn taken(analysis: &Analysis, at: InstrIdx) -> u32 {
     let instruction = analysis.get(at);
     let operands = operands(VERSION, instruction.opcode, instruction.arg);
-    operands.map_or(0, |operands| operands.pops() as u32)
+    operands.map_or(0, |operands| {
+        let taken = operands.inputs.iter();
+        let taken = taken.skip_while(|group| group.fate == Fate::Stays);
+        taken.map(|group| group.count).sum::<u64>() as u32
+    })
 }
 
 fn reraises(op: Op, arg: u32) -> bool {
