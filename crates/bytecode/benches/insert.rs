@@ -54,6 +54,7 @@ fn everywhere(function: &Function) -> Inserted {
         .map(|site| Insertion {
             place: site.place,
             sequence: &sequence,
+            branches: None,
         })
         .collect();
     insert(

@@ -217,6 +217,7 @@ fn everywhere(
     let insertions = sites.sites.iter().map(|site| Insertion {
         place: site.place,
         sequence: &sequence,
+        branches: None,
     });
     let unwind = Unwind {
         sequence: &sequence,

@@ -16,8 +16,9 @@ use std::fmt;
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::{Instruction, put};
-use crate::layout::Layout;
+use crate::fragment::Branches;
+use crate::instruction::{Instruction, needed_prefixes, put};
+use crate::layout::{Layout, depth_at};
 use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Op, Opcode};
@@ -59,8 +60,10 @@ impl fmt::Display for Place {
 pub struct Insertion<'a> {
     /// The gap.
     pub place: Place,
-    /// Straight-line code that leaves the stack as it finds it; prefixes and caches are added.
+    /// Code that leaves the stack as it finds it; prefixes and caches are added.
     pub sequence: &'a [(Opcode, u32)],
+    /// Where the sequence is a [`Fragment`](crate::Fragment)'s; `None`: it is straight-line code.
+    pub branches: Option<Branches<'a>>,
 }
 
 /// A handler for exceptions that would leave the frame: it runs `sequence` with `[lasti, exception]` on the stack and raises the
@@ -118,7 +121,7 @@ pub(crate) struct Original {
 /// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::JumpTooFar`].
+/// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::FragmentJump`], [`Error::JumpTooFar`].
 pub fn insert<'a, I>(
     view: &CodeView<'_>,
     analysis: &Analysis,
@@ -141,7 +144,7 @@ where
     let mut code = vec![0; (body as usize + handler_units as usize) * 2];
     let (units, _) = code.as_chunks_mut::<2>();
     put_instructions(units, analysis, &layout);
-    let insertions_at = put_insertions(units, analysis, insertions, &layout)?;
+    let insertions_at = put_insertions(units, analysis, insertions.clone(), &layout)?;
     if let Some(unwind) = unwind {
         let end = put_sequence(units, body as usize, analysis.version, unwind.sequence);
         if let Some(reraise) = Op::Reraise.opcode(analysis.version) {
@@ -150,9 +153,15 @@ where
     }
     let body = body * 2;
     let unwind = unwind.map(|_| body);
+    let (table, is_plain) = exceptions(
+        analysis,
+        &layout,
+        handled(analysis, insertions, &layout),
+        unwind,
+    );
     let (location_table, location_units) = locations(analysis, &layout, handler_units);
     Ok(Inserted {
-        exception_table: exceptions(analysis, &layout, unwind),
+        exception_table: table,
         location_table,
         stack_size,
         insertions: insertions_at,
@@ -166,7 +175,8 @@ where
             location_units,
             location_table: (!analysis.locations.is_canonical())
                 .then(|| analysis.locations.table().to_vec()),
-            exception_table: (!analysis.canonical_entries).then(|| view.exception_table.to_vec()),
+            exception_table: (!analysis.canonical_entries || !is_plain)
+                .then(|| view.exception_table.to_vec()),
         },
         map: layout.into_map(body),
         code,
@@ -205,6 +215,20 @@ fn put_insertions<'a>(
             Place::After(index) => layout.end(analysis, index.0),
         };
         starts.push(at * 2);
+        if let Some(skip) = layout.skip(insertion)
+            && let Some(jump) = Op::JumpForward.opcode(analysis.version)
+        {
+            let prefixes = needed_prefixes(skip);
+            let jump_at = at - 1;
+            put(
+                units,
+                jump_at as usize,
+                analysis.version,
+                jump,
+                skip,
+                prefixes,
+            );
+        }
         put_sequence(units, at as usize, analysis.version, insertion.sequence);
     }
     for &index in layout.decoys() {
@@ -235,38 +259,100 @@ fn put_decoy(
     Ok(())
 }
 
-/// The original ranges, moved; and between them, from the end of the first `RESUME` on, the ranges of the unwinding handler.
-fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<u8> {
+/// The ranges that insertions protect themselves, in order.
+fn handled<'a>(
+    analysis: &Analysis,
+    insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
+    layout: &Layout,
+) -> Vec<ExceptionEntry> {
+    let mut entries = Vec::new();
+    for insertion in insertions {
+        let insertion = insertion.borrow();
+        let Some(branches) = insertion.branches else {
+            continue;
+        };
+        let at = match insertion.place {
+            Place::Before(index) => layout.lands(index.0),
+            Place::After(index) => layout.end(analysis, index.0),
+        };
+        let depth = depth_at(analysis, insertion.place);
+        let moved = |unit: u32| (at + unit) * 2;
+        entries.extend(branches.protected.iter().map(|one| ExceptionEntry {
+            start: moved(one.start),
+            end: moved(one.end),
+            target: moved(one.target),
+            depth,
+            lasti: false,
+        }));
+    }
+    entries
+}
+
+/// The original ranges, moved, with what insertions protect themselves cut out of them and put in between; and where there is none,
+/// from the end of the first `RESUME` on, the ranges of the unwinding handler. Says whether nothing was put in between.
+fn exceptions(
+    analysis: &Analysis,
+    layout: &Layout,
+    handled: Vec<ExceptionEntry>,
+    unwind: Option<u32>,
+) -> (Vec<u8>, bool) {
     let moved = analysis.entries.iter().map(|entry| ExceptionEntry {
         start: layout.landing(analysis, entry.start),
         end: layout.landing(analysis, entry.end),
         target: layout.landing(analysis, entry.target),
         ..*entry
     });
+    let is_plain = handled.is_empty();
     let mut table = Vec::with_capacity(analysis.entries.len() * 12 + 8);
-    let (Some(target), Some(resume)) = (unwind, analysis.entry) else {
-        moved.for_each(|entry| exception_table::push(&mut table, &entry));
-        return table;
+    let unwound = unwind.zip(analysis.entry);
+    let mut covered = unwound.map_or(0, |(_, resume)| layout.end(analysis, resume) * 2);
+    let mut handled = handled.into_iter().peekable();
+    let mut push = |entry: ExceptionEntry| {
+        if let Some((target, _)) = unwound
+            && covered < entry.start
+        {
+            let gap = gap(covered, entry.start, target);
+            exception_table::push(&mut table, &gap);
+        }
+        covered = covered.max(entry.end);
+        exception_table::push(&mut table, &entry);
     };
-    let gap = |start, end| ExceptionEntry {
+    for mut entry in moved {
+        let mut cut = false;
+        while let Some(own) = handled.next_if(|own| own.start < entry.end) {
+            if entry.start < own.start {
+                push(ExceptionEntry {
+                    end: own.start,
+                    ..entry
+                });
+            }
+            push(own);
+            cut |= entry.start < own.end;
+            entry.start = entry.start.max(own.end);
+        }
+        // Whole, or what is left of it.
+        if !cut || entry.start < entry.end {
+            push(entry);
+        }
+    }
+    handled.for_each(&mut push);
+    if let Some((target, _)) = unwound
+        && covered < target
+    {
+        exception_table::push(&mut table, &gap(covered, target, target));
+    }
+    (table, is_plain)
+}
+
+/// A range of the unwinding handler.
+fn gap(start: u32, end: u32, target: u32) -> ExceptionEntry {
+    ExceptionEntry {
         start,
         end,
         target,
         depth: 0,
         lasti: true,
-    };
-    let mut covered = layout.end(analysis, resume) * 2;
-    for entry in moved {
-        if covered < entry.start {
-            exception_table::push(&mut table, &gap(covered, entry.start));
-        }
-        covered = covered.max(entry.end);
-        exception_table::push(&mut table, &entry);
     }
-    if covered < target {
-        exception_table::push(&mut table, &gap(covered, target));
-    }
-    table
 }
 
 /// The new table, and the code units of the original one's entries.

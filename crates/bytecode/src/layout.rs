@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::analysis::{Analysis, NONE};
 use crate::error::Error;
+use crate::fragment;
 use crate::insert::{Insertion, Place};
 use crate::instruction::{MAX_GROWN, needed_prefixes};
 use crate::offset_map::OffsetMap;
@@ -41,6 +42,8 @@ pub(crate) struct Layout {
     decoys: Vec<u32>,
     /// Instructions before which what is inserted has no location.
     blanks: Vec<u32>,
+    /// Instructions whose insertion is jumped over by what falls through to it, and how many units that is.
+    skips: Vec<(u32, u32)>,
 }
 
 /// An instruction whose argument names another one.
@@ -77,6 +80,7 @@ impl Layout {
             insertions: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
+            skips: Vec::new(),
         };
         let mut gaps = Gaps {
             analysis,
@@ -85,19 +89,23 @@ impl Layout {
             depth: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
+            skips: Vec::new(),
         };
         let mut next = insertions.next();
         let order = |next: &Option<_>| next.as_ref().map_or(u64::MAX, order);
         let mut place = order(&next);
         let mut position = 0u64;
         for (index, instruction) in (0u64..).zip(&analysis.instructions) {
-            layout.landings.push(position as u32);
             if place == index * 2
                 && let Some(insertion) = next
             {
-                position += gaps.units(insertion.borrow())?;
+                let (skip, units) = gaps.units(insertion.borrow())?;
+                layout.landings.push((position + skip) as u32);
+                position += skip + units;
                 next = insertions.next();
                 place = order(&next);
+            } else {
+                layout.landings.push(position as u32);
             }
             position += u64::from(instruction.prefixes());
             layout.opcodes.push(position as u32);
@@ -106,7 +114,7 @@ impl Layout {
             if place == index * 2 + 1
                 && let Some(insertion) = next
             {
-                position += gaps.units(insertion.borrow())?;
+                position += gaps.units(insertion.borrow())?.1;
                 next = insertions.next();
                 place = order(&next);
             }
@@ -125,6 +133,7 @@ impl Layout {
         layout.insertions = gaps.count;
         layout.decoys = gaps.decoys;
         layout.blanks = gaps.blanks;
+        layout.skips = gaps.skips;
         layout.settle(analysis)?;
         Ok(layout)
     }
@@ -270,6 +279,15 @@ impl Layout {
         self.blanks.iter().map(blank)
     }
 
+    /// How many units the jump over an insertion passes, if there is one; it ends where the insertion begins.
+    pub(crate) fn skip(&self, insertion: &Insertion<'_>) -> Option<u32> {
+        let Place::Before(index) = insertion.place else {
+            return None;
+        };
+        let found = self.skips.binary_search_by_key(&index.0, |skip| skip.0);
+        found.ok().map(|found| self.skips[found].1)
+    }
+
     /// Where jumps to an instruction land.
     pub(crate) fn lands(&self, index: u32) -> u32 {
         self.landings[index as usize]
@@ -403,13 +421,20 @@ struct Gaps<'a> {
     depth: u32,
     decoys: Vec<u32>,
     blanks: Vec<u32>,
+    skips: Vec<(u32, u32)>,
 }
 
 impl Gaps<'_> {
-    /// The units that an insertion takes.
+    /// The units that an insertion takes: of the jump over it, and its own.
     #[inline]
-    fn units(&mut self, insertion: &Insertion<'_>) -> Result<u64, Error> {
-        let (height, mut units) = self.shapes.measure(insertion.sequence)?;
+    fn units(&mut self, insertion: &Insertion<'_>) -> Result<(u64, u64), Error> {
+        let (height, mut units) = match &insertion.branches {
+            None => self.shapes.measure(insertion.sequence)?,
+            Some(branches) => {
+                fragment::measure(self.analysis.version, insertion.sequence, branches)?
+            }
+        };
+        let skip = self.skip(insertion, units)?;
         let depth = match insertion.place {
             Place::Before(index)
                 if self.analysis.is_plain(index.0)
@@ -424,7 +449,23 @@ impl Gaps<'_> {
         };
         self.depth = self.depth.max(depth.saturating_add(height));
         self.count += 1;
-        Ok(u64::from(units))
+        Ok((u64::from(skip), u64::from(units)))
+    }
+
+    /// The units of the jump over an insertion of so many units.
+    #[inline]
+    fn skip(&mut self, insertion: &Insertion<'_>, units: u32) -> Result<u32, Error> {
+        if !insertion
+            .branches
+            .is_some_and(|branches| branches.skips_fall_through)
+        {
+            return Ok(0);
+        }
+        let Place::Before(index) = insertion.place else {
+            return Err(Error::FragmentJump);
+        };
+        self.skips.push((index.0, units));
+        Ok(needed_prefixes(units) + 1)
     }
 
     /// The units that follow a sequence. Where the interpreter reads the unit before an instruction, that unit is repeated there
@@ -464,7 +505,7 @@ impl Gaps<'_> {
 }
 
 /// Only asked about places that are allowed, thus reachable.
-fn depth_at(analysis: &Analysis, place: Place) -> u32 {
+pub(crate) fn depth_at(analysis: &Analysis, place: Place) -> u32 {
     let (Place::Before(index) | Place::After(index)) = place;
     let depth = analysis.depths[index.usize()];
     match place {

@@ -214,6 +214,7 @@ fn in_proportion(version: Version, parts: [&[u8]; 3], stack_size: u32) -> Result
         let insertions = found.sites.iter().map(|site| Insertion {
             place: site.place,
             sequence: &sequence,
+            branches: None,
         });
         let unwind = Unwind {
             sequence: &sequence,

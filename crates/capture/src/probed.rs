@@ -736,7 +736,11 @@ impl ProbeLayout {
     fn insertions(&self) -> Vec<debugop_bytecode::Insertion<'_>> {
         let pairs = self.places.iter().zip(&self.sequences);
         pairs
-            .map(|(&place, sequence)| debugop_bytecode::Insertion { place, sequence })
+            .map(|(&place, sequence)| debugop_bytecode::Insertion {
+                place,
+                sequence,
+                branches: None,
+            })
             .collect()
     }
 }

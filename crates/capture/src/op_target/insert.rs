@@ -96,6 +96,7 @@ pub fn insert_debug_op<'py>(
         .map(|place| Insertion {
             place,
             sequence: &sequence,
+            branches: None,
         })
         .collect();
     let (parts, map) =
