@@ -310,7 +310,7 @@ fn check_inserted(code: &Code<'_>, analysis: &Analysis, inserted: &Inserted) {
         Analysis::new(&new_view).unwrap_or_else(|error| panic!("{name}: inserted code: {error}"));
     let appended = if inserted.unwind.is_some() { 1 } else { 0 };
     assert!(
-        inserted.stack_size >= code.view.stack_size + appended - 1,
+        inserted.stack_size + 1 >= code.view.stack_size + appended,
         "{name}"
     );
     for (index, instruction) in analysis.instructions().iter().enumerate() {

@@ -104,6 +104,19 @@ pub(crate) fn with_parts<'py>(
     parts: &CodeParts,
     consts: Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyCode>> {
+    with_parts_and_names(original, parts, consts, None)
+}
+
+/// The same, with these names in place of the original's.
+///
+/// # Errors
+/// As for [`with_parts`].
+pub(crate) fn with_parts_and_names<'py>(
+    original: &Bound<'py, PyCode>,
+    parts: &CodeParts,
+    consts: Vec<Bound<'py, PyAny>>,
+    new_names: Option<Vec<Bound<'py, PyAny>>>,
+) -> PyResult<Bound<'py, PyCode>> {
     let py = original.py();
     let number = |name: &Bound<'py, PyString>| original.getattr(name)?.extract::<c_int>();
     let tuple = |name: &Bound<'py, PyString>| -> PyResult<Bound<'py, PyTuple>> {
@@ -115,7 +128,11 @@ pub(crate) fn with_parts<'py>(
     let stack_size = c_int::try_from(parts.stack_size)?;
     let code = PyBytes::new(py, &parts.code);
     let consts = PyTuple::new(py, consts)?;
-    let (names, varnames) = (tuple(names::co_names(py))?, tuple(names::co_varnames(py))?);
+    let names = match new_names {
+        Some(names) => PyTuple::new(py, names)?,
+        None => tuple(names::co_names(py))?,
+    };
+    let varnames = tuple(names::co_varnames(py))?;
     let (freevars, cellvars) = (
         tuple(names::co_freevars(py))?,
         tuple(names::co_cellvars(py))?,

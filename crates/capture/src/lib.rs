@@ -12,6 +12,7 @@
 )]
 
 pub mod activation;
+pub mod breakpoint;
 mod code_object;
 pub mod collector;
 mod engine;

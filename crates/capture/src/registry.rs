@@ -59,6 +59,9 @@ pub(crate) fn find<'py>(
         (extra.copy_of.cloned(py), extra.probed.cloned(py).upgrade())
     })?;
     if let Some(entry) = copy_of {
+        if entry.is_woven() {
+            return find(entry.original(py));
+        }
         return Some((entry, code.clone()));
     }
     let entry = probed?;
@@ -89,6 +92,10 @@ pub(crate) fn obtain_nested<'py>(
     if let Some(existing) = find(code) {
         return Ok(existing);
     }
+    let woven = of_copy(code).filter(|entry| entry.is_woven());
+    let code = woven
+        .as_ref()
+        .map_or(code, |entry| entry.original(code.py()));
     replace::watch(code.py())?;
     whole::hide_copies(code.py())?;
     let (made, copy) = match ProbedCode::make(code, module, wants, nesting) {
@@ -106,6 +113,22 @@ pub(crate) fn obtain_nested<'py>(
     whole::hand_on_events(code, &copy)?;
     remember(code.py(), &made);
     Ok((made, copy))
+}
+
+/// `copy`, which has breakpoints in place of probes, is new.
+///
+/// # Errors
+/// `MemoryError`; the interpreter is not as it should be.
+pub(crate) fn adopt_woven(entry: &Arc<ProbedCode>, copy: &Bound<'_, PyCode>) -> PyResult<()> {
+    let py = copy.py();
+    replace::watch(py)?;
+    whole::hide_copies(py)?;
+    extra::with(copy, |extra| {
+        extra.copy_of.set(py, Some(Arc::clone(entry)));
+    })?;
+    whole::hand_on_events(entry.original(py), copy)?;
+    remember(py, entry);
+    Ok(())
 }
 
 /// Notes down in `code` why it is left as it is.

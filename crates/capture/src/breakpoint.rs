@@ -1,0 +1,441 @@
+//! Breakpoints that are part of the bytecode: nothing is slower but the lines where they stand.
+//!
+//! A breakpoint's condition is compiled into the function at its line ([`condition`], [`weave`]) and runs there as ordinary code, in the
+//! function's own scope; Rust is entered when it holds ([`site`]). A code object has either all of its breakpoints in it or none: where
+//! one cannot be told by inserted code ([`reasons`]), line events have to.
+//!
+//! What runs is a copy, which the program is not shown, as with probes ([`crate::whole`]). Frames that run the original already go on
+//! with it; whoever sets breakpoints has line events for those. Where a tracer watches a function, its probed copy runs and breakpoints
+//! wait until it stops.
+
+mod condition;
+mod evaluate;
+mod inside;
+mod site;
+mod weave;
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyFunction, PyListMethods, PyString};
+use pyo3::{Bound, Py, PyAny, PyResult, Python};
+use rustc_hash::FxHashMap;
+
+use crate::extra;
+use crate::frame::Frame;
+use crate::function;
+use crate::gil::GilCell;
+use crate::names;
+use crate::registry;
+use crate::whole;
+use condition::Expression;
+use weave::{Outcome, Woven};
+
+/// Who is told when a breakpoint is reached.
+pub trait Listener: Send + Sync {
+    /// Execution has come to the breakpoint, its condition holds (or has raised: `raised`), and its ignore count is used up.
+    ///
+    /// # Errors
+    /// An exception is raised in the program, at the line.
+    fn stop<'py>(
+        &self,
+        py: Python<'py>,
+        breakpoint: &Arc<Breakpoint>,
+        frame: &Bound<'py, PyFrame>,
+        raised: bool,
+    ) -> PyResult<()>;
+
+    /// A log point has something to say.
+    ///
+    /// # Errors
+    /// As for [`stop`](Self::stop).
+    fn log(&self, py: Python<'_>, breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()>;
+}
+
+/// What a breakpoint is to be.
+pub struct Wanted<'a> {
+    /// As in `co_filename`; made absolute as `bdb.Bdb.canonic` does.
+    pub file: &'a str,
+    /// Line of the file.
+    pub line: u32,
+    /// An expression; `None`: always.
+    pub condition: Option<&'a str>,
+    /// How many times it is passed over, its condition holding.
+    pub ignore: u64,
+    /// A text with expressions in braces, as in an f-string, that is logged in place of stopping.
+    pub log: Option<&'a str>,
+    /// Who is told.
+    pub listener: Arc<dyn Listener>,
+}
+
+/// A breakpoint, in force while it is among those that [`set`] was given last.
+pub struct Breakpoint {
+    file: Box<str>,
+    line: u32,
+    condition: Option<Expression>,
+    log: Option<Expression>,
+    ignore: GilCell<u64>,
+    /// How often it was reached with its condition true, or raising.
+    hits: GilCell<u64>,
+    listener: Arc<dyn Listener>,
+}
+
+impl Breakpoint {
+    /// Compiles what `wanted` says.
+    ///
+    /// # Errors
+    /// `SyntaxError`: the condition, or an expression of the log message, is none; `yield` and `await` cannot stand there.
+    pub fn new(py: Python<'_>, wanted: Wanted<'_>) -> PyResult<Arc<Self>> {
+        let condition = wanted.condition.map(|text| Expression::new(py, text));
+        let log = wanted.log.map(|text| Expression::new(py, &template(text)));
+        Ok(Arc::new(Self {
+            file: canonic(wanted.file).into(),
+            line: wanted.line,
+            condition: condition.transpose()?,
+            log: log.transpose()?,
+            ignore: GilCell::new(wanted.ignore),
+            hits: GilCell::default(),
+            listener: wanted.listener,
+        }))
+    }
+
+    /// The file, made absolute.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The line.
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The condition as it was written.
+    #[must_use]
+    pub fn condition(&self) -> Option<&str> {
+        self.condition.as_ref().map(|condition| &*condition.text)
+    }
+
+    /// How often it was reached with its condition true, or raising.
+    pub fn hits(&self, py: Python<'_>) -> u64 {
+        self.hits.get(py)
+    }
+
+    /// How many times more it is passed over.
+    pub fn ignore(&self, py: Python<'_>) -> u64 {
+        self.ignore.get(py)
+    }
+
+    /// Sets how many times more it is passed over.
+    pub fn set_ignore(&self, py: Python<'_>, ignore: u64) {
+        self.ignore.set(py, ignore);
+    }
+
+    /// The running frame has come here and the condition holds, or has `raised`. Says whether it has stopped: then breakpoints after
+    /// it on the same line are passed over.
+    fn reached(self: &Arc<Self>, py: Python<'_>, raised: bool) -> PyResult<bool> {
+        if inside::is() {
+            return Ok(false);
+        }
+        self.hits.set(py, self.hits.get(py) + 1);
+        let ignore = self.ignore.get(py);
+        if !raised && ignore > 0 {
+            self.ignore.set(py, ignore - 1);
+            return Ok(false);
+        }
+        let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) else {
+            return Ok(false);
+        };
+        inside::during(|| match &self.log {
+            None => {
+                self.listener.stop(py, self, &frame, raised)?;
+                Ok(true)
+            }
+            Some(log) => {
+                let value = evaluate::evaluate(log.code.bind(py), &frame);
+                let text = match value.and_then(|value| Ok(value.cast_into::<PyString>()?)) {
+                    Ok(text) => crate::value::string(&text),
+                    Err(error) => condition::describe(py, &error),
+                };
+                self.listener.log(py, self, &text)?;
+                Ok(false)
+            }
+        })
+    }
+
+    /// The same, where the condition is still to be evaluated.
+    fn evaluate(self: &Arc<Self>, py: Python<'_>) -> PyResult<bool> {
+        let Some(condition) = self.condition.as_ref().filter(|_| !inside::is()) else {
+            return Ok(false);
+        };
+        let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) else {
+            return Ok(false);
+        };
+        let holds =
+            inside::during(|| evaluate::evaluate(condition.code.bind(py), &frame)?.is_truthy());
+        match holds {
+            Ok(false) => Ok(false),
+            Ok(true) => self.reached(py, false),
+            Err(_) => self.reached(py, true),
+        }
+    }
+}
+
+/// A log message as the source of an f-string.
+fn template(text: &str) -> String {
+    let quote = ["\"\"\"", "'''", "\"", "'"]
+        .into_iter()
+        .find(|quote| !text.contains(quote) && !text.ends_with(&quote[..1]))
+        .unwrap_or("\"\"\"");
+    format!("f{quote}{text}{quote}")
+}
+
+/// `bdb.Bdb.canonic`: absolute, but for what stands in angle brackets.
+fn canonic(file: &str) -> String {
+    if file.starts_with('<') && file.ends_with('>') {
+        return file.to_owned();
+    }
+    let Ok(absolute) = std::path::absolute(Path::new(file)) else {
+        return file.to_owned();
+    };
+    let mut normal = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            Component::CurDir => {}
+            other => normal.push(other),
+        }
+    }
+    normal.to_string_lossy().into_owned()
+}
+
+/// All that is in force.
+#[derive(Default)]
+struct State {
+    /// By file.
+    wanted: FxHashMap<Box<str>, Arc<[Arc<Breakpoint>]>>,
+    /// What `co_filename` is called there.
+    files: FxHashMap<String, String>,
+    /// By the address of the original, which the copy keeps alive.
+    woven: FxHashMap<usize, Woven>,
+    /// Why code objects have been left as they are: name, file, reason.
+    refused: Vec<String>,
+    /// Nothing is evaluated.
+    paused: bool,
+}
+
+static STATE: GilCell<Option<State>> = GilCell::new(None);
+
+/// Counts the changes: code that no breakpoint was for in an earlier generation may have one now. 0: there are none.
+static GENERATION: GilCell<u64> = GilCell::new(0);
+
+fn state<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
+    STATE.with(py, |state| f(state.get_or_insert_with(State::default)))
+}
+
+/// Whether there are any.
+pub(crate) fn any(py: Python<'_>) -> bool {
+    STATE.with(py, |state| {
+        state.as_ref().is_some_and(|state| !state.wanted.is_empty())
+    })
+}
+
+/// Puts `breakpoints` in force, in place of all that were: into every function there is, and into those that will be made. Breakpoints
+/// that are the same objects as before stay where they are.
+///
+/// # Errors
+/// CPython refuses to tell of new functions; `MemoryError`.
+pub fn set(py: Python<'_>, breakpoints: &[Arc<Breakpoint>]) -> PyResult<()> {
+    let mut wanted: FxHashMap<Box<str>, Vec<Arc<Breakpoint>>> = FxHashMap::default();
+    for one in breakpoints {
+        wanted
+            .entry(one.file.clone())
+            .or_default()
+            .push(Arc::clone(one));
+    }
+    let wanted = wanted.into_iter().map(|(file, all)| (file, Arc::from(all)));
+    let wanted: FxHashMap<_, Arc<[_]>> = wanted.collect();
+    let old = state(py, |state| {
+        state.refused.clear();
+        state.files.clear();
+        std::mem::replace(&mut state.wanted, wanted)
+    });
+    GENERATION.set(py, GENERATION.get(py) + 1);
+    if any(py) {
+        whole::see_functions(py)?;
+    }
+    let retired = retire(py)?;
+    let mut outcome = Ok(());
+    for function in function::all(py) {
+        let done = update(&function);
+        outcome = outcome.and(done);
+    }
+    drop((old, retired));
+    if !any(py) {
+        whole::see_functions_no_more(py);
+        whole::hide_nothing(py);
+    }
+    outcome
+}
+
+/// Takes out of force what is not what is wanted now. Frames that run it evaluate nothing any more.
+fn retire(py: Python<'_>) -> PyResult<Vec<Woven>> {
+    let woven = state(py, |state| std::mem::take(&mut state.woven));
+    let (mut kept, mut retired) = (FxHashMap::default(), Vec::new());
+    for (address, one) in woven {
+        let wanted = wanted(one.entry.original(py));
+        let lines = |all: &[Arc<Breakpoint>]| -> Vec<*const Breakpoint> {
+            all.iter().map(Arc::as_ptr).collect()
+        };
+        let (mut before, mut now) = (
+            lines(&one.breakpoints),
+            lines(wanted.as_deref().unwrap_or_default()),
+        );
+        // The file's others are for other code, unless there is one more now.
+        before.sort_unstable();
+        now.retain(|one| {
+            // SAFETY-free: compared by address only.
+            before.binary_search(one).is_ok()
+        });
+        now.sort_unstable();
+        let more = wanted.iter().flat_map(|all| all.iter()).any(|new| {
+            !one.breakpoints.iter().any(|old| Arc::ptr_eq(old, new)) && one.entry.has_line(new.line)
+        });
+        if before == now && !more {
+            kept.insert(address, one);
+        } else {
+            one.armed.bind(py).del_slice(0, usize::MAX >> 1)?;
+            retired.push(one);
+        }
+    }
+    state(py, |state| state.woven = kept);
+    Ok(retired)
+}
+
+/// The breakpoints of the file of `code`.
+fn wanted(code: &Bound<'_, PyCode>) -> Option<Arc<[Arc<Breakpoint>]>> {
+    let py = code.py();
+    let file = function::text(code, names::co_filename(py));
+    let known = state(py, |state| state.files.get(&file).cloned());
+    let absolute = known.unwrap_or_else(|| {
+        let absolute = canonic(&file);
+        state(py, |state| state.files.insert(file, absolute.clone()));
+        absolute
+    });
+    state(py, |state| state.wanted.get(absolute.as_str()).cloned())
+}
+
+/// The copy of `code`, an original, that has its breakpoints; `None`: it has none, or they cannot be put into it.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bound<'py, PyCode>>> {
+    let py = code.py();
+    if !any(py) {
+        return Ok(None);
+    }
+    let address = code.as_ptr() as usize;
+    let known = state(py, |state| {
+        let woven = state.woven.get(&address)?;
+        Some(woven.copy.clone_ref(py))
+    });
+    if let Some(copy) = known {
+        return Ok(Some(copy.into_bound(py)));
+    }
+    let generation = GENERATION.get(py);
+    if extra::peek(code, |extra| extra.unbroken.get(py) == generation) == Some(true) {
+        return Ok(None);
+    }
+    let outcome = match wanted(code) {
+        None => Outcome::NotConcerned,
+        Some(wanted) => weave::weave(code, &wanted)?,
+    };
+    let leave = || extra::with(code, |extra| extra.unbroken.set(py, generation));
+    match outcome {
+        Outcome::NotConcerned => leave()?,
+        Outcome::Refused(reason) => {
+            let name = function::text(code, names::co_qualname(py));
+            let file = function::text(code, names::co_filename(py));
+            state(py, |state| {
+                state.refused.push(format!("{name} in {file}: {reason}"));
+            });
+            leave()?;
+        }
+        Outcome::Woven(woven) => {
+            registry::adopt_woven(&woven.entry, woven.copy.bind(py))?;
+            let copy = woven.copy.clone_ref(py).into_bound(py);
+            if state(py, |state| state.paused) {
+                woven.armed.bind(py).del_slice(0, usize::MAX >> 1)?;
+            }
+            let old = state(py, |state| state.woven.insert(address, woven));
+            drop(old);
+            return Ok(Some(copy));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives `function` the copy that it is to run now, or its original.
+fn update(function: &Bound<'_, PyFunction>) -> PyResult<()> {
+    let code = function::code(function);
+    let entry = registry::of_copy(&code);
+    let original = match &entry {
+        // A tracer's.
+        Some(entry) if !entry.is_woven() => return Ok(()),
+        Some(entry) => entry.original(code.py()).clone(),
+        None => code.clone(),
+    };
+    let wanted = replacement(&original)?.unwrap_or(original);
+    if wanted.is(&code) {
+        return Ok(());
+    }
+    function::set_code(function, &wanted)
+}
+
+/// Whether `code`, be it an original or a copy, has every breakpoint that is for it in it, so that line events need not tell of them.
+pub fn is_complete(code: &Bound<'_, PyCode>) -> bool {
+    let py = code.py();
+    registry::of_copy(code).is_some_and(|entry| {
+        let address = entry.original(py).as_ptr() as usize;
+        state(py, |state| {
+            let woven = state.woven.get(&address);
+            woven.is_some_and(|woven| woven.copy.is(code))
+        })
+    })
+}
+
+/// Stops evaluating, or goes on: while a debugger steps, it looks at breakpoints itself.
+///
+/// # Errors
+/// `MemoryError`.
+pub fn pause(py: Python<'_>, paused: bool) -> PyResult<()> {
+    let lists: Vec<_> = state(py, |state| {
+        state.paused = paused;
+        let woven = state.woven.values();
+        woven.map(|woven| woven.armed.clone_ref(py)).collect()
+    });
+    for list in lists {
+        let list = list.bind(py);
+        if paused {
+            list.del_slice(0, usize::MAX >> 1)?;
+        } else if list.is_empty() {
+            list.append(true)?;
+        }
+    }
+    Ok(())
+}
+
+/// The code objects that have been left as they are although there are breakpoints for them, each with the reason.
+pub fn reasons(py: Python<'_>) -> Vec<String> {
+    state(py, |state| state.refused.clone())
+}
+
+/// Keeps the type checker's eye on what crosses threads under the GIL.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Breakpoint>();
+    shared::<Py<PyAny>>();
+};
