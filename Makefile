@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN
 
-.PHONY: help demo test test-rust test-python test-corpus test-cpython test-packages test-memory examples bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-corpus test-cpython test-debugger test-packages test-memory examples bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -35,6 +35,9 @@ examples: ## write what debugop reports of examples/*.py to examples/expected, f
 
 test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files
 	@$(DEV) test-cpython
+
+test-debugger: ## CPython's own tests of trace functions, bdb and pdb with debugop's in their place
+	@$(DEV) test-debugger
 
 test-packages: ## the test suites of other people's packages, with and without debugop; ARGS="attrs" chooses
 	@$(DEV) test-packages

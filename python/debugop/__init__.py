@@ -36,15 +36,20 @@ from debugop._core import (  # noqa: E402
     depth,
     file,
     function,
+    getprofile,
+    gettrace,
     instructions,
     line,
     module,
     opcode,
+    setprofile,
+    settrace,
 )
 from debugop._core import VERSION as __version__  # noqa: E402
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
+    from debugop._events import setprofile_all_threads, settrace_all_threads
     from debugop._trace import Follow, Trace, trace
     from debugop._whole import start, stop
 
@@ -73,17 +78,31 @@ __all__ = [
     "depth",
     "file",
     "function",
+    "getprofile",
+    "gettrace",
     "instructions",
     "line",
     "module",
     "opcode",
+    "setprofile",
+    "setprofile_all_threads",
+    "settrace",
+    "settrace_all_threads",
     "start",
     "stop",
     "trace",
 ]
 
 # Imported when they are asked for: the command `debugop` needs none of them, and they import much of the standard library.
-_LATER = {"Follow": "_trace", "Trace": "_trace", "trace": "_trace", "start": "_whole", "stop": "_whole"}
+_LATER = {
+    "Follow": "_trace",
+    "Trace": "_trace",
+    "setprofile_all_threads": "_events",
+    "settrace_all_threads": "_events",
+    "start": "_whole",
+    "stop": "_whole",
+    "trace": "_trace",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -30,6 +30,8 @@ __all__ = [
     "depth",
     "file",
     "function",
+    "getprofile",
+    "gettrace",
     "insert_debug_op",
     "instructions",
     "layout_offsets",
@@ -40,6 +42,10 @@ __all__ = [
     "python_functions",
     "report_uncaught",
     "run_file",
+    "setprofile",
+    "setprofile_running_threads",
+    "settrace",
+    "settrace_running_threads",
     "short_repr",
     "source_instruction",
 ]
@@ -475,3 +481,23 @@ def report_uncaught(error: BaseException) -> None:
 
 def run_file(path: str, filename: str, globals: dict[str, Any]) -> None:
     """Read, compile and run a source file by the interpreter's own way for scripts, untraced, in `globals`."""
+
+_TraceFunction = Callable[[FrameType, str, Any], Any]
+
+def settrace(function: _TraceFunction | None, /) -> None:
+    """Set the trace function of this thread, as `sys.settrace` does; None takes it away."""
+
+def gettrace() -> _TraceFunction | None:
+    """The trace function of this thread that `settrace` has set."""
+
+def setprofile(function: _TraceFunction | None, /) -> None:
+    """Set the profile function of this thread, as `sys.setprofile` does; None takes it away."""
+
+def getprofile() -> _TraceFunction | None:
+    """The profile function of this thread that `setprofile` has set."""
+
+def settrace_running_threads(function: _TraceFunction | None, /) -> None:
+    """Set the trace function of every thread that runs."""
+
+def setprofile_running_threads(function: _TraceFunction | None, /) -> None:
+    """Set the profile function of every thread that runs."""

@@ -5,7 +5,7 @@
 //! call the same hooks with the same [`Event`](crate::Event)s.
 
 #[cfg(Py_3_12)]
-mod monitoring;
+pub(crate) mod monitoring;
 mod observed;
 mod running;
 mod settrace;

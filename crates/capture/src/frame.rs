@@ -228,6 +228,11 @@ impl<'py> Frame<'py> {
         }
     }
 
+    /// Whether `object` is this frame's object.
+    pub(crate) fn stands_for(self, object: &Bound<'_, PyFrame>) -> bool {
+        std::ptr::eq(self.get().frame_obj, object.as_ptr())
+    }
+
     /// The frame object, made if there is none yet.
     #[must_use]
     pub fn object(self, py: Python<'py>) -> Option<Bound<'py, PyFrame>> {

@@ -78,6 +78,14 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             offset_of!(ThreadState, c_tracefunc),
         ),
         (
+            "PyThreadState.c_profilefunc",
+            offset_of!(ThreadState, c_profilefunc),
+        ),
+        (
+            "PyThreadState.c_profileobj",
+            offset_of!(ThreadState, c_profileobj),
+        ),
+        (
             "PyThreadState.c_traceobj",
             offset_of!(ThreadState, c_traceobj),
         ),

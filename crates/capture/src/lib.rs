@@ -15,6 +15,7 @@ pub mod activation;
 pub mod breakpoint;
 mod code_object;
 pub mod collector;
+pub mod debug;
 mod engine;
 mod event;
 mod extra;

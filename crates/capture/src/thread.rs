@@ -1,4 +1,4 @@
-//! Names of threads, read without running any of the program's code.
+//! Threads: their states, and their names, read without running any of the program's code.
 
 use pyo3::types::{
     PyAnyMethods, PyDict, PyDictMethods, PyInt, PyModule, PyModuleMethods, PyString,
@@ -8,6 +8,33 @@ use pyo3::{Bound, PyAny, Python, ffi};
 use crate::follow::lookup;
 use crate::names;
 use crate::value::string;
+
+unsafe extern "C" {
+    fn PyInterpreterState_ThreadHead(
+        interpreter: *mut ffi::PyInterpreterState,
+    ) -> *mut ffi::PyThreadState;
+    fn PyThreadState_Next(state: *mut ffi::PyThreadState) -> *mut ffi::PyThreadState;
+}
+
+/// The states of this interpreter's threads.
+pub(crate) fn states(_py: Python<'_>) -> Vec<*mut ffi::PyThreadState> {
+    let mut all = Vec::new();
+    // SAFETY: with the GIL held no thread state goes away.
+    unsafe {
+        let mut state = PyInterpreterState_ThreadHead(ffi::PyInterpreterState_Get());
+        while !state.is_null() {
+            all.push(state);
+            state = PyThreadState_Next(state);
+        }
+    }
+    all
+}
+
+/// Which thread this is: the address of its state.
+pub(crate) fn address(_py: Python<'_>) -> usize {
+    // SAFETY: the thread is attached, so it has a state.
+    unsafe { ffi::PyThreadState_Get() as usize }
+}
 
 /// The name of the `threading.Thread` of the thread with this `threading.get_ident()`; `None` if `threading` does not know the
 /// thread (yet), or if reading it could run code of the program.

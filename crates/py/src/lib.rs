@@ -3,6 +3,7 @@
 mod article;
 mod breakpoint;
 mod convert;
+mod debug;
 mod event;
 mod instruction;
 mod predicate;
@@ -29,6 +30,11 @@ mod _core {
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
+    #[pymodule_export]
+    use crate::debug::{
+        Sys, effective, frame_stack, getprofile, gettrace, session_changed, setprofile,
+        setprofile_running_threads, settrace, settrace_running_threads, start_session,
+    };
     #[pymodule_export]
     use crate::event::EventRecord;
     #[pymodule_export]

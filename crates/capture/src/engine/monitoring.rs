@@ -100,14 +100,14 @@ fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
     })
 }
 
-type Callback = unsafe extern "C" fn(
+pub(crate) type Callback = unsafe extern "C" fn(
     *mut ffi::PyObject,
     *mut *mut ffi::PyObject,
     ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject;
 
 /// A builtin function around `callback`.
-fn builtin(py: Python<'_>, callback: Callback) -> PyResult<Py<PyAny>> {
+pub(crate) fn builtin(py: Python<'_>, callback: Callback) -> PyResult<Py<PyAny>> {
     // The function keeps a pointer to its definition for ever; there are a few, made once.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: c"debugop".as_ptr(),
@@ -259,7 +259,7 @@ fn set_local(py: Python<'_>, code: &Arc<ProbedCode>, events: u32) -> PyResult<()
 }
 
 /// What a callback answers.
-enum Answer {
+pub(crate) enum Answer {
     /// Go on reporting.
     Go,
     /// This location of this code is not wanted.
@@ -270,7 +270,7 @@ enum Answer {
 ///
 /// # Safety
 /// `args` and `count` are those of a METH_FASTCALL function.
-unsafe fn answer(
+pub(crate) unsafe fn answer(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
     implementation: impl FnOnce(

@@ -22,6 +22,7 @@ use crate::frame::{Frame, SlotValue};
 use crate::gil::{GilCell, release};
 use crate::layout::{FrameObject, ThreadState, VERSION};
 use crate::probed::ProbedCode;
+use crate::thread;
 use crate::tracer::Tracer;
 
 /// Those who use the engine.
@@ -60,24 +61,6 @@ unsafe extern "C" {
     ) -> c_int;
     #[cfg(Py_3_12)]
     fn PyEval_SetTraceAllThreads(function: Option<ffi::Py_tracefunc>, argument: *mut ffi::PyObject);
-    fn PyInterpreterState_ThreadHead(
-        interpreter: *mut ffi::PyInterpreterState,
-    ) -> *mut ffi::PyThreadState;
-    fn PyThreadState_Next(state: *mut ffi::PyThreadState) -> *mut ffi::PyThreadState;
-}
-
-/// The states of this interpreter's threads.
-fn thread_states(_py: Python<'_>) -> Vec<*mut ffi::PyThreadState> {
-    let mut all = Vec::new();
-    // SAFETY: with the GIL held no thread state goes away.
-    unsafe {
-        let mut state = PyInterpreterState_ThreadHead(ffi::PyInterpreterState_Get());
-        while !state.is_null() {
-            all.push(state);
-            state = PyThreadState_Next(state);
-        }
-    }
-    all
 }
 
 /// What a thread's trace function is.
@@ -89,7 +72,7 @@ enum Function {
 }
 
 fn function_of(py: Python<'_>, state: *mut ffi::PyThreadState) -> Function {
-    // SAFETY: a live thread state (`thread_states`); the fields are those of the layout, checked against the headers.
+    // SAFETY: a live thread state (`thread::states`); the fields are those of the layout, checked against the headers.
     let (function, object) = unsafe {
         let state = state.cast::<ThreadState>();
         ((*state).c_tracefunc, (*state).c_traceobj)
@@ -125,7 +108,7 @@ fn function_of(py: Python<'_>, state: *mut ffi::PyThreadState) -> Function {
 pub(super) fn enter(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
     let first = TRACERS.with(py, |tracers| tracers.is_empty());
     if first {
-        for state in thread_states(py) {
+        for state in thread::states(py) {
             if let Function::Other(words) = function_of(py, state) {
                 return Err(PyRuntimeError::new_err(format!(
                     "the engine settrace needs the trace function of every thread, and one has a trace function already: {words}"
@@ -161,7 +144,7 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
 
 #[cfg(not(Py_3_12))]
 fn set_all(py: Python<'_>, function: Option<ffi::Py_tracefunc>) -> PyResult<()> {
-    for state in thread_states(py) {
+    for state in thread::states(py) {
         let replace = match function_of(py, state) {
             Function::None => function.is_some(),
             Function::Own => function.is_none(),
@@ -178,7 +161,7 @@ fn set_all(py: Python<'_>, function: Option<ffi::Py_tracefunc>) -> PyResult<()> 
 /// There is no exported function for one other thread, so a thread with a trace function of its own keeps all from being set.
 #[cfg(Py_3_12)]
 fn set_all(py: Python<'_>, function: Option<ffi::Py_tracefunc>) -> PyResult<()> {
-    let states = thread_states(py);
+    let states = thread::states(py);
     let other = states
         .iter()
         .any(|&state| matches!(function_of(py, state), Function::Other(_)));

@@ -109,10 +109,12 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     middle: [u8; 20],
     cframe: *mut CFrame,
-    tail: [u8; 8],
+    /// The profile function, as a C function; NULL for none.
+    pub c_profilefunc: *mut c_void,
     /// The trace function, as a C function; NULL for none.
     pub c_tracefunc: *mut c_void,
-    c_profileobj: *mut PyObject,
+    /// What the profile function gets.
+    pub c_profileobj: *mut PyObject,
     /// What the trace function gets.
     pub c_traceobj: *mut PyObject,
     rest: [u8; 40],

@@ -1,0 +1,20 @@
+//! What debuggers are made of: trace and profile functions with the protocol of `sys.settrace` and `sys.setprofile`, and the events
+//! of a `bdb.Bdb`.
+//!
+//! [`trampoline`] delivers the interpreter's own trace events, [`session`] chooses those that may stop a debugger, [`watch`] lets
+//! the interpreter leave out all others while a program runs to its next breakpoint, and [`breakpoint`](self::breakpoint) says whether one is in effect.
+//! [`frame_stack()`] is what a debugger shows of a frame.
+
+mod breakpoint;
+mod frame_stack;
+mod session;
+mod trampoline;
+#[cfg(Py_3_12)]
+mod watch;
+
+pub use breakpoint::{Effective, effective};
+pub use frame_stack::frame_stack;
+pub use session::{Start, changed, start, stop};
+pub use trampoline::{
+    get_profile, get_trace, set_profile, set_profile_all_threads, set_trace, set_trace_all_threads,
+};

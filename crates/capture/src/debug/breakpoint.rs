@@ -1,0 +1,209 @@
+//! Breakpoints: where they are, and whether one that has been reached is in effect.
+//!
+//! The objects are the standard library's `bdb.Breakpoint`, which pdb and programs read and write; what they say is asked for here
+//! and nowhere else.
+
+use std::sync::Arc;
+
+use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyList, PyString};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::modules;
+
+/// What `bdb.effective` answers: a breakpoint, and whether it may be deleted if it is temporary.
+pub type Effective<'py> = Option<(Bound<'py, PyAny>, bool)>;
+
+/// The first of the breakpoints of one place that is in effect in `frame`, by the rules of `bdb.effective`: each that is enabled
+/// and meant for this place counts a hit; one whose condition holds uses up its ignore count; one whose condition raises
+/// is in effect, whatever its ignore count, and is not deleted. `is_for(breakpoint, frame)` is `bdb.checkfuncname`.
+///
+/// # Errors
+/// What the attributes of the breakpoints raise; not what conditions raise.
+pub fn effective<'py>(
+    breakpoints: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyAny>,
+    is_for: &Bound<'py, PyAny>,
+) -> PyResult<Effective<'py>> {
+    let py = frame.py();
+    for breakpoint in breakpoints.try_iter()? {
+        let breakpoint = breakpoint?;
+        if !breakpoint.getattr(intern!(py, "enabled"))?.is_truthy()?
+            || !is_for.call1((&breakpoint, frame))?.is_truthy()?
+        {
+            continue;
+        }
+        let hits = breakpoint.getattr(intern!(py, "hits"))?.add(1)?;
+        breakpoint.setattr(intern!(py, "hits"), hits)?;
+        let condition = breakpoint.getattr(intern!(py, "cond"))?;
+        if condition.is_truthy()? {
+            match holds(&condition, frame) {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(_) => return Ok(Some((breakpoint, false))),
+            }
+        }
+        let ignore = breakpoint.getattr(intern!(py, "ignore"))?;
+        if ignore.gt(0)? {
+            breakpoint.setattr(intern!(py, "ignore"), ignore.sub(1)?)?;
+            continue;
+        }
+        return Ok(Some((breakpoint, true)));
+    }
+    Ok(None)
+}
+
+/// Whether a condition, source text or code, is true in `frame`.
+fn holds(condition: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = frame.py();
+    let eval = modules::builtin(py, "builtins")?.getattr(intern!(py, "eval"))?;
+    let globals = frame.getattr(intern!(py, "f_globals"))?;
+    let locals = frame.getattr(intern!(py, "f_locals"))?;
+    eval.call1((condition, globals, locals))?.is_truthy()
+}
+
+/// The lines of one file that have breakpoints.
+pub(super) struct Lines {
+    /// The file's name as breakpoints have it.
+    file: String,
+    lines: FxHashSet<u32>,
+}
+
+/// Where breakpoints are.
+#[derive(Default)]
+pub(super) struct Table {
+    files: FxHashMap<String, Arc<Lines>>,
+    /// By the address of `co_filename`, which is kept alive.
+    names: FxHashMap<usize, (Py<PyString>, Option<Arc<Lines>>)>,
+}
+
+impl Table {
+    /// What `breaks` says, an attribute of `bdb.Bdb`: {file: [line, ...]}.
+    ///
+    /// # Errors
+    /// TypeError: it does not.
+    pub(super) fn read(breaks: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut files = FxHashMap::default();
+        for (file, lines) in breaks.cast::<PyDict>()?.iter() {
+            let file: String = file.extract()?;
+            let mut set = FxHashSet::default();
+            for line in lines.try_iter()? {
+                set.insert(line?.extract::<u32>()?);
+            }
+            let lines = Arc::new(Lines {
+                file: file.clone(),
+                lines: set,
+            });
+            files.insert(file, lines);
+        }
+        Ok(Self {
+            files,
+            names: FxHashMap::default(),
+        })
+    }
+
+    /// What is known of the file of `code`, if it has been asked for before.
+    pub(super) fn known(&self, code: &Bound<'_, PyCode>) -> Option<Option<Arc<Lines>>> {
+        let name = filename(code).ok()?;
+        let entry = self.names.get(&(name.as_ptr() as usize))?;
+        Some(entry.1.clone())
+    }
+
+    /// Remembers which file that of `code` is: `canonic` as `Bdb.canonic` says.
+    pub(super) fn learn(&mut self, name: Bound<'_, PyString>, canonic: &str) -> Option<Arc<Lines>> {
+        let lines = self.files.get(canonic).cloned();
+        let entry = (name.as_ptr() as usize, lines.clone());
+        self.names.insert(entry.0, (name.unbind(), entry.1));
+        lines
+    }
+}
+
+/// `co_filename`.
+pub(super) fn filename<'py>(code: &Bound<'py, PyCode>) -> PyResult<Bound<'py, PyString>> {
+    let name = code.getattr(intern!(code.py(), "co_filename"))?;
+    Ok(name.cast_into::<PyString>()?)
+}
+
+impl Lines {
+    /// Whether `code` may stop at one of its lines.
+    ///
+    /// # Errors
+    /// MemoryError.
+    pub(super) fn any_in(&self, code: &Bound<'_, PyCode>) -> PyResult<bool> {
+        let py = code.py();
+        if self.lines.contains(&first_line(code)?) {
+            return Ok(true);
+        }
+        for range in code.call_method0(intern!(py, "co_lines"))?.try_iter()? {
+            let line: Option<i64> = range?.get_item(2)?.extract()?;
+            let line = line.and_then(|line| u32::try_from(line).ok());
+            if line.is_some_and(|line| self.lines.contains(&line)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a breakpoint may be in effect at `line` of `code`: one of that line, or one by function name, which has the
+    /// function's first line and is for the first line that is executed in it. `placed` is `Breakpoint.bplist`.
+    ///
+    /// # Errors
+    /// What the attributes of the breakpoints raise.
+    pub(super) fn any_at(
+        &self,
+        code: &Bound<'_, PyCode>,
+        line: u32,
+        placed: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        if self.lines.contains(&line) {
+            return Ok(true);
+        }
+        let py = code.py();
+        let first = first_line(code)?;
+        if !self.lines.contains(&first) {
+            return Ok(false);
+        }
+        let found = placed.get_item((&self.file, first));
+        let Ok(found) = found.and_then(|found| Ok(found.cast_into::<PyList>()?)) else {
+            return Ok(false);
+        };
+        for breakpoint in found.try_iter()? {
+            let breakpoint = breakpoint?;
+            if !breakpoint.getattr(intern!(py, "funcname"))?.is_truthy()? {
+                continue;
+            }
+            let at = breakpoint.getattr(intern!(py, "func_first_executable_line"))?;
+            if !at.is_truthy()? || at.eq(line)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn first_line(code: &Bound<'_, PyCode>) -> PyResult<u32> {
+    let line: i64 = code
+        .getattr(intern!(code.py(), "co_firstlineno"))?
+        .extract()?;
+    Ok(u32::try_from(line).unwrap_or(0))
+}
+
+/// The line that `frame` is at, 0 if it has none.
+pub(super) fn line_of(frame: &Bound<'_, PyFrame>) -> u32 {
+    // SAFETY: a live frame object; nothing is run.
+    let line = unsafe { pyo3::ffi::PyFrame_GetLineNumber(frame.as_ptr().cast()) };
+    u32::try_from(line).unwrap_or(0)
+}
+
+/// The code that `frame` runs.
+pub(super) fn code_of<'py>(frame: &Bound<'py, PyFrame>) -> Bound<'py, PyCode> {
+    crate::function::code_of_frame(frame)
+}
+
+/// Whether code is a generator's, a coroutine's or an asynchronous generator's.
+pub(super) fn suspends(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
+    /// `CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR` (`Include/cpython/code.h`).
+    const FLAGS: u32 = 0x20 | 0x80 | 0x200;
+    let flags: u32 = code.getattr(intern!(py, "co_flags"))?.extract()?;
+    Ok(flags & FLAGS != 0)
+}

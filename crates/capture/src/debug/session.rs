@@ -1,0 +1,415 @@
+//! Sessions of a `bdb.Bdb`: which events enter Python.
+//!
+//! A session belongs to the thread that started it and is in one of two modes. *Stepping*, the thread has a trace function that calls
+//! `Bdb.trace_dispatch`, with the events that may stop there only. *Running*, after `continue`, it has none: from 3.12 on
+//! [`watch`](super::watch) has the interpreter tell of the lines with breakpoints and of nothing else; 3.11 cannot do that and
+//! goes on stepping.
+//!
+//! What may stop is decided by the attributes that every version's `Bdb` has (`stopframe`, `stoplineno`, `returnframe`, `breaks`),
+//! generously: whatever may stop is handed to the standard library's own `dispatch_*`, which decide exactly. Where a
+//! subclass has methods of its own in their place, everything is handed over.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
+
+use super::breakpoint::{self, Lines, Table};
+use super::trampoline::{self, Event};
+#[cfg(Py_3_12)]
+use super::watch;
+use crate::gil::{GilCell, release};
+use crate::thread;
+
+/// One thread's debugger.
+pub(super) struct Session {
+    thread: usize,
+    /// The `Bdb`.
+    owner: Py<PyAny>,
+    /// Its bound `trace_dispatch`.
+    pub(super) dispatch: Py<PyAny>,
+    /// `Breakpoint`, the class.
+    breakpoints: Py<PyAny>,
+    /// No method that decides what stops has been replaced.
+    decides: bool,
+    /// `user_call` has been replaced.
+    pub(super) hears_calls: bool,
+    table: GilCell<Table>,
+    mode: GilCell<Mode>,
+    /// Breakpoints have come or gone.
+    stale: GilCell<bool>,
+    /// Opcode events have been asked for.
+    opcodes: GilCell<bool>,
+    /// Events that are being handed over.
+    inside: GilCell<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Starting,
+    Stepping,
+    Running,
+}
+
+/// What a session is started with.
+pub struct Start<'a, 'py> {
+    /// The `Bdb`.
+    pub owner: &'a Bound<'py, PyAny>,
+    /// Its bound `trace_dispatch`.
+    pub dispatch: &'a Bound<'py, PyAny>,
+    /// The class of its breakpoints.
+    pub breakpoints: &'a Bound<'py, PyAny>,
+    /// No method of the class that decides what stops is other than the standard library's.
+    pub decides: bool,
+    /// `user_call` is.
+    pub hears_calls: bool,
+}
+
+static SESSIONS: GilCell<Vec<Arc<Session>>> = GilCell::new(Vec::new());
+
+/// This thread's session.
+pub(super) fn current(py: Python<'_>) -> Option<Arc<Session>> {
+    let thread = thread::address(py);
+    SESSIONS.with(py, |sessions| {
+        sessions.iter().find(|one| one.thread == thread).cloned()
+    })
+}
+
+/// All of them.
+#[cfg(Py_3_12)]
+pub(super) fn all(py: Python<'_>) -> Vec<Arc<Session>> {
+    SESSIONS.cloned(py)
+}
+
+/// Starts a session in this thread, in place of the one that it has.
+///
+/// # Errors
+/// What setting a trace function raises; TypeError: `owner.breaks` is not a dictionary of lists.
+pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
+    let py = start.owner.py();
+    stop(py)?;
+    let session = Arc::new(Session {
+        thread: thread::address(py),
+        owner: start.owner.clone().unbind(),
+        dispatch: start.dispatch.clone().unbind(),
+        breakpoints: start.breakpoints.clone().unbind(),
+        decides: start.decides,
+        hears_calls: start.hears_calls,
+        table: GilCell::new(Table::default()),
+        mode: GilCell::new(Mode::Starting),
+        stale: GilCell::new(true),
+        opcodes: GilCell::new(false),
+        inside: GilCell::new(0),
+    });
+    SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
+    session.settle(py, None)
+}
+
+/// Ends this thread's session, if there is one; the thread has no trace function afterwards, whoever has set it.
+///
+/// # Errors
+/// As for [`start`].
+pub fn stop(py: Python<'_>) -> PyResult<()> {
+    if let Some(session) = current(py) {
+        session.end(py)?;
+    }
+    trampoline::set_trace(py.None().bind(py))
+}
+
+/// What `owner` has to stop at is different now.
+///
+/// # Errors
+/// As for [`start`].
+pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
+    let py = owner.py();
+    let sessions = SESSIONS.cloned(py);
+    for session in sessions.iter().filter(|one| one.owner.is(owner)) {
+        if breaks {
+            session.stale.set(py, true);
+        }
+        // An event that is being handed over settles when it is done; another thread's session when it has an event.
+        if session.inside.get(py) == 0 && session.thread == thread::address(py) {
+            session.settle(py, None)?;
+        }
+    }
+    Ok(())
+}
+
+impl Session {
+    /// Whether it has been ended, or another one has taken its place.
+    fn is_over(self: &Arc<Self>, py: Python<'_>) -> bool {
+        SESSIONS.with(py, |sessions| {
+            !sessions.iter().any(|one| Arc::ptr_eq(one, self))
+        })
+    }
+
+    fn end(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        let gone = SESSIONS.with(py, |sessions| {
+            let at = sessions.iter().position(|one| Arc::ptr_eq(one, self));
+            at.map(|at| sessions.remove(at))
+        });
+        release(gone);
+        #[cfg(Py_3_12)]
+        if self.mode.get(py) == Mode::Running {
+            watch::leave(py)?;
+        }
+        Ok(())
+    }
+
+    fn attribute<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, pyo3::types::PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.owner.bind(py).getattr(name)
+    }
+
+    /// Whether only breakpoints stop: what `set_continue` asks for.
+    fn wants_to_run(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.decides || self.attribute(py, intern!(py, "quitting"))?.is_truthy()? {
+            return Ok(false);
+        }
+        let bottom = self.attribute(py, intern!(py, "botframe"))?;
+        if bottom.is_none()
+            || !self.attribute(py, intern!(py, "stopframe"))?.is(&bottom)
+            || !self.attribute(py, intern!(py, "returnframe"))?.is_none()
+            || !self.attribute(py, intern!(py, "stoplineno"))?.eq(-1)?
+        {
+            return Ok(false);
+        }
+        // An exception that ends an iteration stops where the bottom frame is a generator (`Bdb.dispatch_exception`).
+        let bottom = bottom.cast_into::<PyFrame>()?;
+        Ok(!breakpoint::suspends(py, &breakpoint::code_of(&bottom))?)
+    }
+
+    /// Brings the mode and the table of breakpoints into agreement with what the owner wants; `frame` is where the thread is, if
+    /// an event has just been handed over.
+    fn settle(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: Option<&Bound<'_, PyFrame>>,
+    ) -> PyResult<()> {
+        let stale = self.stale.replace(py, false);
+        if stale {
+            let table = Table::read(&self.attribute(py, intern!(py, "breaks"))?)?;
+            drop(self.table.replace(py, table));
+        }
+        let before = self.mode.get(py);
+        let after = if CAN_RUN && self.wants_to_run(py)? {
+            Mode::Running
+        } else {
+            Mode::Stepping
+        };
+        self.mode.set(py, after);
+        match (before, after) {
+            #[cfg(Py_3_12)]
+            (Mode::Running, Mode::Running) => {
+                if stale {
+                    watch::refresh(py)?;
+                }
+            }
+            #[cfg(Py_3_12)]
+            (_, Mode::Running) => {
+                trampoline::set_trace(py.None().bind(py))?;
+                if !watch::enter(py)? {
+                    // Every tool identifier is taken.
+                    self.mode.set(py, Mode::Stepping);
+                    self.trace(py)?;
+                }
+            }
+            (Mode::Stepping, Mode::Stepping) => {
+                // 3.12 looks only when a trace function is set whether some frame wants opcode events (gh-114480).
+                let opcodes = self.has_instructions(py)?;
+                if opcodes && !self.opcodes.replace(py, opcodes) {
+                    self.trace(py)?;
+                }
+            }
+            _ => {
+                #[cfg(Py_3_12)]
+                if before == Mode::Running {
+                    watch::leave(py)?;
+                }
+                if before == Mode::Running
+                    && let Some(frame) = frame
+                {
+                    self.arm_callers(py, frame)?;
+                }
+                self.trace(py)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn trace(&self, py: Python<'_>) -> PyResult<()> {
+        trampoline::set_with(self.dispatch.bind(py), step)
+    }
+
+    /// Frames that were entered while running have no trace function yet, which they would have if their calls had been told.
+    fn arm_callers(&self, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        let bottom = self.attribute(py, intern!(py, "botframe"))?;
+        let owner = self.owner.bind(py);
+        let mut at = frame.getattr(intern!(py, "f_back"))?;
+        while !at.is_none() && !at.is(&bottom) {
+            if at.getattr(intern!(py, "f_trace"))?.is_none()
+                && owner
+                    .call_method1(intern!(py, "break_anywhere"), (&at,))?
+                    .is_truthy()?
+            {
+                at.setattr(intern!(py, "f_trace"), &self.dispatch)?;
+            }
+            at = at.getattr(intern!(py, "f_back"))?;
+        }
+        Ok(())
+    }
+
+    /// The breakpoints in the file of `code`; `None` if there are none.
+    fn lines(&self, code: &Bound<'_, PyCode>) -> PyResult<Option<Arc<Lines>>> {
+        let py = code.py();
+        if let Some(known) = self.table.with(py, |table| table.known(code)) {
+            return Ok(known);
+        }
+        let name = breakpoint::filename(code)?;
+        let owner = self.owner.bind(py);
+        let canonic: String = owner
+            .call_method1(intern!(py, "canonic"), (&name,))?
+            .extract()?;
+        Ok(self.table.with(py, |table| table.learn(name, &canonic)))
+    }
+
+    /// Whether `code` has a line with a breakpoint.
+    #[cfg(Py_3_12)]
+    pub(super) fn breaks_in(&self, code: &Bound<'_, PyCode>) -> PyResult<bool> {
+        match self.lines(code)? {
+            Some(lines) => lines.any_in(code),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether a breakpoint may be in effect at `line` of `code`. Every line that is reached is asked about here.
+    pub(super) fn breaks_at(&self, code: &Bound<'_, PyCode>, line: u32) -> PyResult<bool> {
+        let Some(lines) = self.lines(code)? else {
+            return Ok(false);
+        };
+        let placed = self
+            .breakpoints
+            .bind(code.py())
+            .getattr(intern!(code.py(), "bplist"))?;
+        lines.any_at(code, line, &placed)
+    }
+
+    /// Whether `Bdb.stop_here` may say yes.
+    fn stops_here(&self, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<bool> {
+        let stop = self.attribute(py, intern!(py, "stopframe"))?;
+        if !stop.is(frame) {
+            return Ok(stop.is_none());
+        }
+        let line = self.attribute(py, intern!(py, "stoplineno"))?;
+        Ok(!line.eq(-1)? && !line.gt(breakpoint::line_of(frame))?)
+    }
+
+    /// Whether `Bdb.trace_dispatch` may do something with an event.
+    fn concerns(&self, py: Python<'_>, frame: &Bound<'_, PyFrame>, event: Event) -> PyResult<bool> {
+        if !self.decides || self.attribute(py, intern!(py, "quitting"))?.is_truthy()? {
+            return Ok(true);
+        }
+        match event {
+            Event::Call => Ok(self.attribute(py, intern!(py, "botframe"))?.is_none()
+                || self.stops_here(py, frame)?
+                || self.lines(&breakpoint::code_of(frame))?.is_some()),
+            Event::Line => Ok(self.stops_here(py, frame)?
+                || self.breaks_at(&breakpoint::code_of(frame), breakpoint::line_of(frame))?),
+            Event::Return => Ok(self.stops_here(py, frame)?
+                || self.attribute(py, intern!(py, "returnframe"))?.is(frame)),
+            Event::Exception => {
+                let stop = self.attribute(py, intern!(py, "stopframe"))?;
+                if self.stops_here(py, frame)? || stop.is(frame) {
+                    return self.stops_here(py, frame);
+                }
+                let stop = stop.cast_into::<PyFrame>()?;
+                breakpoint::suspends(py, &breakpoint::code_of(&stop))
+            }
+            // Before 3.13 `trace_dispatch` does not know the event.
+            Event::Opcode => self.owner.bind(py).hasattr(intern!(py, "dispatch_opcode")),
+            Event::Other => Ok(true),
+        }
+    }
+
+    /// Whether the owner goes from instruction to instruction by itself: `debugop.bdb.Bdb._by_instruction`.
+    fn has_instructions(&self, py: Python<'_>) -> PyResult<bool> {
+        self.attribute(py, intern!(py, "_by_instruction"))?
+            .is_truthy()
+    }
+
+    /// An instruction is about to be executed, and the owner wants to know.
+    fn instruction(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        let owner = self.owner.bind(py);
+        self.hand_over(py, frame, || {
+            trampoline::with_locals(frame, || {
+                owner.call_method1(intern!(py, "_at_instruction"), (frame,))
+            })
+            .inspect_err(|_| trampoline::forget(frame))
+            .map(drop)
+        })
+    }
+
+    /// Runs `hand_over`, which calls `trace_dispatch`, and settles. A failure ends the session.
+    pub(super) fn hand_over<T>(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        frame: &Bound<'_, PyFrame>,
+        hand_over: impl FnOnce() -> PyResult<T>,
+    ) -> PyResult<T> {
+        self.inside.set(py, self.inside.get(py) + 1);
+        let result = hand_over();
+        self.inside.set(py, self.inside.get(py) - 1);
+        if self.is_over(py) {
+            return result;
+        }
+        match result {
+            Ok(value) => {
+                self.settle(py, Some(frame))?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.end(py)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether there is a mode in which lines without breakpoints cost nothing.
+const CAN_RUN: bool = cfg!(Py_3_12);
+
+/// The C trace function of a thread that steps; `dispatch` is the session's.
+extern "C" fn step(
+    dispatch: *mut ffi::PyObject,
+    frame: *mut ffi::PyFrameObject,
+    event: c_int,
+    argument: *mut ffi::PyObject,
+) -> c_int {
+    trampoline::guarded(|py| {
+        // SAFETY: CPython hands over a live frame object.
+        let object =
+            unsafe { Bound::from_borrowed_ptr(py, frame.cast()).cast_into_unchecked::<PyFrame>() };
+        // SAFETY: what CPython has called us with is passed on.
+        let deliver = || unsafe { trampoline::deliver(py, dispatch, frame, event, argument) };
+        let kind = Event::of(event);
+        if kind != Event::Call && !trampoline::has_local(&object) {
+            return Ok(());
+        }
+        match current(py) {
+            Some(session) if kind == Event::Opcode && session.has_instructions(py)? => {
+                session.instruction(py, &object)
+            }
+            Some(session) => {
+                if !session.concerns(py, &object, kind)? {
+                    return Ok(());
+                }
+                session.hand_over(py, &object, deliver)
+            }
+            None => deliver(),
+        }
+    })
+}

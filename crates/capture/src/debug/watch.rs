@@ -1,0 +1,312 @@
+//! 3.12+: lines with breakpoints, told by `sys.monitoring`, and nothing else.
+//!
+//! A code object with a breakpoint has local LINE events, and JUMP events because the line that a loop jumps back to from itself is a
+//! line event for debuggers (`Python/legacy_tracing.c`, `sys_trace_jump_func`). The first event of every other line, of every
+//! jump and of the beginning of every code object without breakpoints answers DISABLE, after which it costs nothing.
+
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+
+use super::session::{self, Session};
+use super::trampoline;
+use crate::engine::monitoring::{Answer, answer, builtin};
+use crate::event::Raised;
+use crate::frame::Frame;
+use crate::gil::GilCell;
+use crate::modules;
+use crate::whole::events::as_it_is;
+
+/// The tool's name, which others see.
+const NAME: &str = "debugop debugger";
+
+/// `sys.monitoring.DEBUGGER_ID`, and what else is free if somebody has that.
+const IDS: [u8; 4] = [0, 1, 2, 5];
+
+/// The tool, as long as a session runs.
+#[derive(Default)]
+struct State {
+    tool: Option<u8>,
+    /// How many sessions run.
+    users: usize,
+    /// Code objects with local events.
+    codes: Vec<Py<PyCode>>,
+}
+
+static STATE: GilCell<Option<State>> = GilCell::new(None);
+
+fn state<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
+    STATE.with(py, |state| f(state.get_or_insert_with(State::default)))
+}
+
+struct Interface<'py> {
+    monitoring: Bound<'py, PyAny>,
+    events: Bound<'py, PyAny>,
+}
+
+impl<'py> Interface<'py> {
+    fn new(py: Python<'py>) -> PyResult<Self> {
+        let monitoring = modules::sys(py, c"monitoring")?;
+        let events = monitoring.getattr("events")?;
+        Ok(Self { monitoring, events })
+    }
+
+    fn event(&self, name: &str) -> PyResult<u32> {
+        self.events.getattr(name)?.extract()
+    }
+
+    fn union(&self, names: &[&str]) -> PyResult<u32> {
+        names
+            .iter()
+            .try_fold(0, |all, name| Ok(all | self.event(name)?))
+    }
+}
+
+/// Events that tell of code which begins or goes on.
+const GLOBAL: [&str; 3] = ["PY_START", "PY_RESUME", "PY_THROW"];
+/// Events of a code object with breakpoints.
+const LOCAL: [&str; 2] = ["LINE", "JUMP"];
+
+/// A session begins to run; says whether there was a tool identifier for it.
+pub(super) fn enter(py: Python<'_>) -> PyResult<bool> {
+    if state(py, |state| state.tool.is_none()) {
+        let Some(id) = take_tool(py)? else {
+            return Ok(false);
+        };
+        state(py, |state| state.tool = Some(id));
+    }
+    state(py, |state| state.users += 1);
+    refresh(py)?;
+    Ok(true)
+}
+
+fn take_tool(py: Python<'_>) -> PyResult<Option<u8>> {
+    let interface = Interface::new(py)?;
+    let monitoring = &interface.monitoring;
+    for id in IDS {
+        if !monitoring.call_method1("get_tool", (id,))?.is_none() {
+            continue;
+        }
+        monitoring.call_method1("use_tool_id", (id, NAME))?;
+        let callbacks = [
+            ("PY_START", builtin(py, begin)?),
+            ("PY_RESUME", builtin(py, begin)?),
+            ("PY_THROW", builtin(py, thrown)?),
+            ("LINE", builtin(py, line)?),
+            ("JUMP", builtin(py, jump)?),
+        ];
+        for (name, callback) in &callbacks {
+            let event = interface.event(name)?;
+            as_it_is(py, || {
+                monitoring.call_method1("register_callback", (id, event, callback))
+            })?;
+        }
+        return Ok(Some(id));
+    }
+    Ok(None)
+}
+
+/// Breakpoints have changed, or a session has begun to run: everything is looked at anew.
+pub(super) fn refresh(py: Python<'_>) -> PyResult<()> {
+    let Some(tool) = state(py, |state| state.tool) else {
+        return Ok(());
+    };
+    clear(py, tool)?;
+    let interface = Interface::new(py)?;
+    let monitoring = &interface.monitoring;
+    monitoring.call_method1("set_events", (tool, interface.union(&GLOBAL)?))?;
+    monitoring.call_method0("restart_events")?;
+    // What is on the stack of this thread has begun already.
+    let mut frame = Frame::current(py);
+    while let Some(one) = frame {
+        watch_if_wanted(py, &one.code(py))?;
+        frame = one.previous();
+    }
+    Ok(())
+}
+
+/// A session runs no more; with the last one nothing is left.
+pub(super) fn leave(py: Python<'_>) -> PyResult<()> {
+    let tool = state(py, |state| {
+        state.users = state.users.saturating_sub(1);
+        if state.users == 0 {
+            state.tool.take()
+        } else {
+            None
+        }
+    });
+    let Some(tool) = tool else {
+        return Ok(());
+    };
+    clear(py, tool)?;
+    let interface = Interface::new(py)?;
+    let monitoring = &interface.monitoring;
+    monitoring.call_method1("set_events", (tool, 0))?;
+    for name in GLOBAL.iter().chain(&LOCAL) {
+        let event = interface.event(name)?;
+        as_it_is(py, || {
+            monitoring.call_method1("register_callback", (tool, event, py.None()))
+        })?;
+    }
+    monitoring.call_method1("free_tool_id", (tool,))?;
+    Ok(())
+}
+
+/// Takes the local events away.
+fn clear(py: Python<'_>, tool: u8) -> PyResult<()> {
+    for code in state(py, |state| std::mem::take(&mut state.codes)) {
+        set_local(py, tool, code.bind(py), 0)?;
+    }
+    Ok(())
+}
+
+fn set_local(py: Python<'_>, tool: u8, code: &Bound<'_, PyCode>, events: u32) -> PyResult<()> {
+    let monitoring = modules::sys(py, c"monitoring")?;
+    as_it_is(py, || {
+        monitoring.call_method1("set_local_events", (tool, code, events))
+    })?;
+    Ok(())
+}
+
+/// Whether `code` has a breakpoint of any session; if so it has local events afterwards.
+fn watch_if_wanted(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
+    if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
+        return Ok(true);
+    }
+    let mut wanted = false;
+    for session in session::all(py) {
+        wanted |= session.breaks_in(code)?;
+    }
+    if wanted && let Some(tool) = state(py, |state| state.tool) {
+        let events = Interface::new(py)?.union(&LOCAL)?;
+        state(py, |state| state.codes.push(code.clone().unbind()));
+        set_local(py, tool, code, events)?;
+    }
+    Ok(wanted)
+}
+
+/// The frame object of the running frame.
+fn frame_object(py: Python<'_>) -> Option<Bound<'_, PyFrame>> {
+    Frame::current(py)?.object(py)?.cast_into::<PyFrame>().ok()
+}
+
+/// PY_START(code, offset), PY_RESUME(code, offset).
+unsafe extern "C" fn begin(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, _, _| {
+            begun(py, code).map_err(|error| Raised::set(py, error))
+        })
+    }
+}
+
+/// PY_THROW(code, offset, exception), which cannot be disabled.
+unsafe extern "C" fn thrown(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, _, _| {
+            begun(py, code).map_err(|error| Raised::set(py, error))?;
+            Ok(Answer::Go)
+        })
+    }
+}
+
+fn begun(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<Answer> {
+    if !watch_if_wanted(py, code)? {
+        return Ok(Answer::Disable);
+    }
+    let Some(session) = session::current(py).filter(|session| session.hears_calls) else {
+        // A session of another thread may want to hear of its calls.
+        let heard = session::all(py).iter().any(|session| session.hears_calls);
+        return Ok(if heard { Answer::Go } else { Answer::Disable });
+    };
+    if session.breaks_in(code)? {
+        deliver(py, &session, "call")?;
+    }
+    Ok(Answer::Go)
+}
+
+/// Hands the running frame's event over.
+fn deliver(py: Python<'_>, session: &std::sync::Arc<Session>, event: &str) -> PyResult<()> {
+    let Some(frame) = frame_object(py) else {
+        return Ok(());
+    };
+    let dispatch = session.dispatch.bind(py).clone();
+    // As if its call had been told: what is asked for now, a step perhaps, goes by the frame's own trace function.
+    frame.setattr("f_trace", &dispatch)?;
+    let result = session.hand_over(py, &frame, || {
+        trampoline::call_python(&dispatch, &frame, event)
+    });
+    if result.is_err() {
+        frame.setattr("f_trace", py.None())?;
+    }
+    result.map(drop)
+}
+
+/// LINE(code, line).
+unsafe extern "C" fn line(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, line, _| {
+            reached(py, code, line).map_err(|error| Raised::set(py, error))
+        })
+    }
+}
+
+/// JUMP(code, from, to).
+unsafe extern "C" fn jump(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, from, to| {
+            let to = to.and_then(|to| to.extract::<u32>().ok());
+            let Some(to) = to.filter(|&to| to <= from) else {
+                return Ok(Answer::Disable);
+            };
+            let (line, before) = (line_at(code, to), line_at(code, from));
+            if line != before {
+                // The line's own event tells.
+                return Ok(Answer::Disable);
+            }
+            reached(py, code, line).map_err(|error| Raised::set(py, error))
+        })
+    }
+}
+
+fn line_at(code: &Bound<'_, PyCode>, offset: u32) -> u32 {
+    let offset = std::ffi::c_int::try_from(offset).unwrap_or(std::ffi::c_int::MAX);
+    // SAFETY: a live code object; an offset that is not its own gives -1.
+    let line = unsafe { ffi::PyCode_Addr2Line(code.as_ptr().cast(), offset) };
+    u32::try_from(line).unwrap_or(0)
+}
+
+/// `line` of `code` is about to be executed.
+fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
+    let mut wanted = false;
+    for session in session::all(py) {
+        wanted |= session.breaks_at(code, line)?;
+    }
+    if !wanted {
+        return Ok(Answer::Disable);
+    }
+    if let Some(session) = session::current(py)
+        && session.breaks_at(code, line)?
+    {
+        deliver(py, &session, "line")?;
+    }
+    Ok(Answer::Go)
+}

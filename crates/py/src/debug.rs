@@ -1,0 +1,133 @@
+//! `debugop.settrace` and its like.
+
+use debugop_capture::debug;
+use pyo3::prelude::*;
+use pyo3::types::PyFrame;
+
+/// Set the trace function of this thread; None takes it away.
+#[pyfunction]
+#[pyo3(signature = (function, /))]
+pub(crate) fn settrace(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    debug::set_trace(function)
+}
+
+/// The trace function of this thread that `settrace` has set.
+#[pyfunction]
+pub(crate) fn gettrace(py: Python<'_>) -> Option<Py<PyAny>> {
+    debug::get_trace(py)
+}
+
+/// Set the profile function of this thread; None takes it away.
+#[pyfunction]
+#[pyo3(signature = (function, /))]
+pub(crate) fn setprofile(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    debug::set_profile(function)
+}
+
+/// The profile function of this thread that `setprofile` has set.
+#[pyfunction]
+pub(crate) fn getprofile(py: Python<'_>) -> Option<Py<PyAny>> {
+    debug::get_profile(py)
+}
+
+/// Set the trace function of every thread that runs.
+#[pyfunction]
+#[pyo3(signature = (function, /))]
+pub(crate) fn settrace_running_threads(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    debug::set_trace_all_threads(function)
+}
+
+/// Set the profile function of every thread that runs.
+#[pyfunction]
+#[pyo3(signature = (function, /))]
+pub(crate) fn setprofile_running_threads(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    debug::set_profile_all_threads(function)
+}
+
+/// Start a `Bdb` in this thread.
+#[pyfunction]
+pub(crate) fn start_session(
+    owner: &Bound<'_, PyAny>,
+    dispatch: &Bound<'_, PyAny>,
+    breakpoints: &Bound<'_, PyAny>,
+    decides: bool,
+    hears_calls: bool,
+) -> PyResult<()> {
+    debug::start(&debug::Start {
+        owner,
+        dispatch,
+        breakpoints,
+        decides,
+        hears_calls,
+    })
+}
+
+/// Stands for `sys` in the standard library's debuggers: `settrace` is another, whatever else is asked for or assigned is `sys`'s.
+/// In Rust, so that no call of it is told to a debugger.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct Sys {
+    sys: Py<PyAny>,
+}
+
+#[pymethods]
+impl Sys {
+    #[new]
+    fn new(sys: Py<PyAny>) -> Self {
+        Self { sys }
+    }
+
+    /// As `sys.settrace`; a method of a `Bdb` of ours starts its session.
+    #[pyo3(signature = (function, /))]
+    #[expect(clippy::unused_self, reason = "a method, as a module has functions")]
+    fn settrace(&self, function: &Bound<'_, PyAny>) -> PyResult<()> {
+        debug::stop(function.py())?;
+        if let Some(owner) = function.getattr_opt("__self__")?
+            && let Some(start) = owner.getattr_opt("_start_session")?
+        {
+            start.call1((function,))?;
+            return Ok(());
+        }
+        debug::set_trace(function)
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.sys.bind(py).getattr(name)
+    }
+
+    fn __setattr__(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.sys.bind(py).setattr(name, value)
+    }
+
+    fn __delattr__(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.sys.bind(py).delattr(name)
+    }
+}
+
+/// What `owner` stops at is different now.
+#[pyfunction]
+pub(crate) fn session_changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
+    debug::changed(owner, breaks)
+}
+
+/// The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None).
+#[pyfunction]
+pub(crate) fn effective<'py>(
+    breakpoints: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyAny>,
+    is_for: &Bound<'py, PyAny>,
+) -> PyResult<(Option<Bound<'py, PyAny>>, Option<bool>)> {
+    Ok(debug::effective(breakpoints, frame, is_for)?.unzip())
+}
+
+/// The value stack of a running frame, bottom first, empty slots as NULL; with `begun` without what its instruction has taken.
+#[pyfunction]
+pub(crate) fn frame_stack<'py>(
+    py: Python<'py>,
+    frame: &Bound<'py, PyFrame>,
+    begun: bool,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    debug::frame_stack(py, frame, begun)?
+        .into_iter()
+        .map(|slot| crate::convert::slot(py, slot))
+        .collect()
+}

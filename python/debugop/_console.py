@@ -1,0 +1,235 @@
+"""The console: this Python's own `pdb`, on debugop's `bdb`, with commands for what happens between lines."""
+
+from types import CodeType, FunctionType
+from typing import Any
+
+from debugop import _core, _standard, bdb
+
+module: Any = _standard.load("pdb", bdb=bdb)
+"""The standard library's `pdb`, whose functions make consoles."""
+_Pdb: Any = module.Pdb
+
+CONTEXT = 5
+"""How many instructions `dis` shows before and after the current one."""
+
+
+class Console(_Pdb):
+    """`pdb.Pdb` with `stepi`, `nexti`, `stack` and `dis`."""
+
+    # How the newest frame came to stop: at a "line" or instruction, at a "return", or because of an "exception".
+    _event = "line"
+    # The instruction that was shown last: a new line begins with one that is told of again.
+    _shown: tuple[Any, int] | None = None
+
+    # What is stopped by, and where.
+
+    def user_line(self, frame: Any) -> Any:
+        self._event = "line"
+        return super().user_line(frame)
+
+    if hasattr(_Pdb, "user_opcode"):
+        user_opcode = user_line
+
+    def user_call(self, frame: Any, argument_list: Any) -> Any:
+        self._event = "line"
+        return super().user_call(frame, argument_list)
+
+    def user_return(self, frame: Any, return_value: Any) -> Any:
+        self._event = "return"
+        return super().user_return(frame, return_value)
+
+    def user_exception(self, frame: Any, exc_info: Any) -> Any:
+        self._event = "exception"
+        return super().user_exception(frame, exc_info)
+
+    def interaction(self, frame: Any, *arguments: Any, **keywords: Any) -> Any:
+        self._shown = None if frame is None else (frame, frame.f_lasti)
+        return super().interaction(frame, *arguments, **keywords)
+
+    def print_stack_entry(self, frame_lineno: Any, *arguments: Any, **keywords: Any) -> Any:
+        super().print_stack_entry(frame_lineno, *arguments, **keywords)
+        frame = frame_lineno[0]
+        if self._by_instruction and self.stack and frame is self.stack[-1][0] and self._event == "line":
+            instruction = _current(frame)
+            if instruction is not None:
+                self.message(f"{instruction.offset:>6} {_described(instruction)}".rstrip())
+
+    # Going from instruction to instruction.
+
+    def _set_stopinfo(self, *arguments: Any, **keywords: Any) -> None:
+        if self._by_instruction:
+            self._by_instruction = False
+            self._want_opcodes(getattr(self, "curframe", None), False)
+        super()._set_stopinfo(*arguments, **keywords)
+
+    def _go_by_instruction(self) -> None:
+        self._by_instruction = True
+        frame = self.stack[-1][0]
+        if frame.f_trace is None:
+            frame.f_trace = self.trace_dispatch
+        self._want_opcodes(frame, True)
+        _core.session_changed(self, False)
+
+    def _want_opcodes(self, frame: Any, wanted: bool) -> None:
+        while frame is not None and frame is not self.botframe:
+            frame.f_trace_opcodes = wanted
+            frame = frame.f_back
+
+    def _at_instruction(self, frame: Any) -> None:
+        shown, self._shown = self._shown, None
+        if self.quitting:
+            raise bdb.BdbQuit
+        if shown == (frame, frame.f_lasti) or not self.stop_here(frame):
+            return
+        self.user_line(frame)
+        if self.quitting:
+            raise bdb.BdbQuit
+
+    def do_stepi(self, arg: str) -> Any:
+        """si | stepi
+
+        Execute the current instruction and stop before the next one,
+        also in a function that it calls.
+        """
+        if arg:
+            self._print_invalid_arg_or(arg)
+            return None
+        if not self._is_live():
+            return None
+        self.set_step()
+        self._go_by_instruction()
+        return 1
+
+    do_si = do_stepi
+
+    def do_nexti(self, arg: str) -> Any:
+        """ni | nexti
+
+        Execute the current instruction and stop before the next one
+        of this function, or when it returns.
+        """
+        if arg:
+            self._print_invalid_arg_or(arg)
+            return None
+        if not self._is_live():
+            return None
+        self.set_next(self.curframe)
+        self._go_by_instruction()
+        return 1
+
+    do_ni = do_nexti
+
+    def _print_invalid_arg_or(self, arg: str) -> None:
+        self.error(f"Invalid argument: {arg}")
+
+    def _is_live(self) -> bool:
+        """Whether there is something to go on with; says so if not."""
+        if self.stack and self._running(self.stack[-1][0]):
+            return True
+        self.error("The program is not running.")
+        return False
+
+    @staticmethod
+    def _running(frame: Any) -> bool:
+        try:
+            _core.frame_stack(frame, True)
+        except RuntimeError:
+            return False
+        except ValueError:
+            return True
+        return True
+
+    # What is between lines.
+
+    def do_stack(self, arg: str) -> None:
+        """stack
+
+        Print the value stack of the current frame, its top first: what
+        the next instruction finds there. Of a frame that has called
+        another one, what its call has taken is left out. Empty slots are
+        NULL. No `__repr__` of the program is run.
+        """
+        if arg:
+            self._print_invalid_arg_or(arg)
+            return
+        newest = self.curframe is self.stack[-1][0]
+        if newest and self._event == "return":
+            self.message("The value stack is empty: the frame is left.")
+            return
+        try:
+            slots = _core.frame_stack(self.curframe, not newest or self._event == "exception")
+        except (RuntimeError, ValueError) as error:
+            self.error(str(error))
+            return
+        if not slots:
+            self.message("The value stack is empty.")
+        for index, slot in reversed(list(enumerate(slots))):
+            self.message(f"{index:>6} {'NULL' if slot is _core.NULL else _core.short_repr(slot)}")
+
+    def do_dis(self, arg: str) -> None:
+        """dis [all | expression]
+
+        Disassemble around the current instruction, which is marked with
+        "->": it is the next one to be executed, or in a frame that has
+        called another one the one that has called. With "all" the whole
+        function; with an expression the function, method or code object
+        that it gives.
+        """
+        frame, first, last = self.curframe, None, None
+        code, at = frame.f_code, frame.f_lasti
+        if arg and arg != "all":
+            try:
+                value = self._getval(arg)
+            except Exception:
+                return  # what was wrong has been printed
+            value = getattr(value, "__func__", value)
+            value = value.__code__ if isinstance(value, FunctionType) else value
+            if not isinstance(value, CodeType):
+                self.error(f"This is no Python function or code object: {arg}")
+                return
+            at = at if value is code else -1
+            code = value
+        try:
+            instructions = _core.instructions(code)
+        except ValueError as error:
+            self.error(str(error))
+            return
+        if not arg:
+            here = [index for index, one in enumerate(instructions) if one.offset >= at][:1]
+            first, last = (max(0, here[0] - CONTEXT), here[0] + CONTEXT + 1) if here else (None, None)
+        line = None
+        for one in instructions[first:last]:
+            number = "" if one.line is None or one.line == line else one.line
+            line = one.line
+            mark = "->" if one.offset == at else ""
+            self.message(f"{number:>5} {mark:>2} {one.offset:>6} {_described(one)}".rstrip())
+
+    complete_dis = _Pdb._complete_expression
+
+
+def _described(instruction: Any) -> str:
+    arg = "" if instruction.arg is None else str(instruction.arg)
+    if instruction.argrepr:
+        arg += f" ({instruction.argrepr})"
+    return f"{instruction.opname:<28} {arg}"
+
+
+def _current(frame: Any) -> Any:
+    """The instruction that `frame` is at; None if that is none of a compiler's."""
+    try:
+        instructions = _core.instructions(frame.f_code)
+    except ValueError:
+        return None
+    return next((one for one in instructions if one.offset >= frame.f_lasti), None)
+
+
+if hasattr(_Pdb, "commands_resuming"):
+    Console.commands_resuming = [*_Pdb.commands_resuming, "do_stepi", "do_nexti"]  # type: ignore[attr-defined]
+
+# The standard library's functions make instances of what has this name.
+Console.__name__ = Console.__qualname__ = "Pdb"
+module.Pdb = Console
+
+set_trace: Any = module.set_trace
+post_mortem: Any = module.post_mortem
+pm: Any = module.pm

@@ -1,0 +1,259 @@
+"""`debugop.bdb.Bdb` beside the standard library's. CPython's own test_bdb runs with it in `make test-debugger`."""
+
+import bdb as standard
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+from debugop import bdb
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent / "programs"))
+import debugged
+
+sys.path.pop(0)
+
+LINES = len(Path(debugged.__file__).read_text().splitlines())
+MOST = 400
+
+commands = st.sampled_from(["step", "step", "next", "next", "return", "until", "continue", "continue", "quit"])
+changes = st.one_of(
+    st.none(),
+    st.tuples(
+        st.just("break"),
+        st.integers(4, LINES),
+        st.booleans(),
+        st.sampled_from([None, None, "n == 3", "i > 1", "no such"]),
+        st.sampled_from([0, 0, 1, 3]),
+    ),
+    st.tuples(st.just("clear"), st.integers(4, LINES)),
+    st.just(("clear all",)),
+)
+scripts = st.lists(st.tuples(commands, changes), min_size=1, max_size=12)
+
+
+def debugger(module):
+    """A class on `module`'s Bdb that overrides `user_*` only and does what a script says."""
+
+    class Debugger(module.Bdb):
+        def __init__(self, script, **options):
+            super().__init__(**options)
+            self.script, self.log = list(script), []
+
+        def stop(self, event, frame, value=None):
+            self.log.append((event, frame.f_code.co_name, frame.f_lineno, value, frame.f_locals.get("i")))
+            command, change = self.script.pop(0) if self.script else ("continue", None)
+            if change and change[0] == "break":
+                _, line, temporary, condition, ignore = change
+                if not self.set_break(debugged.__file__, line, temporary, condition):
+                    module.Breakpoint.bpbynumber[-1].ignore = ignore
+            elif change and change[0] == "clear":
+                self.clear_break(debugged.__file__, change[1])
+            elif change:
+                self.clear_all_breaks()
+            if command in ("next", "return"):
+                getattr(self, "set_" + command)(frame)
+            elif command == "until":
+                self.set_until(frame)
+            elif len(self.log) > MOST:
+                self.set_quit()
+            else:
+                getattr(self, "set_" + command)()
+
+        def do_clear(self, number):
+            self.clear_bpbynumber(number)
+
+        def user_line(self, frame):
+            self.stop("line", frame)
+
+        def user_return(self, frame, value):
+            self.stop("return", frame, type(value).__name__)
+
+        def user_exception(self, frame, information):
+            self.stop("exception", frame, information[0].__name__)
+
+    return Debugger
+
+
+def debug(module, script, **options):
+    """What a debugger on `module` is told while `main` runs, and the breakpoints that are left."""
+    module.Breakpoint.clearBreakpoints()
+    one = debugger(module)(script, **options)
+    result = one.runcall(debugged.main)
+    left = [(bp.line, bp.hits, bp.ignore) for bp in module.Breakpoint.bpbynumber if bp]
+    module.Breakpoint.clearBreakpoints()
+    assert sys.gettrace() is None
+    return one.log, left, result
+
+
+@settings(max_examples=200, deadline=None)
+@given(scripts)
+@example([("continue", ("break", 8, False, None, 0))] + [("continue", None)] * 10)
+@example([("continue", ("break", 9, False, None, 0)), ("next", None), ("step", None), ("continue", None)])
+@example(
+    [("continue", ("break", 25, False, None, 0)), ("return", None), ("return", None), ("step", None), ("step", None)]
+)
+@example([("continue", ("break", 15, True, None, 1)), ("step", None), ("continue", ("break", 7, False, "i > 1", 0))])
+def test_what_stops_is_what_stops_with_the_standard_library(script):
+    assert debug(bdb, script) == debug(standard, script)
+
+
+def test_the_names_are_those_of_the_standard_library():
+    assert set(dir(standard)) <= set(dir(bdb))
+    assert bdb.__all__ == standard.__all__
+    assert {name for name in dir(standard.Bdb) if not name.startswith("_")} == {
+        name for name in dir(bdb.Bdb) if not name.startswith("_")
+    }
+
+
+def overriding(name):
+    """Classes on each module's Bdb that count the calls of one of their methods."""
+    classes = []
+    for module in (bdb, standard):
+
+        def method(self, *arguments, _module=module):
+            self.calls += 1
+            return getattr(super(self.cls, self), name)(*arguments)
+
+        cls = type("Overriding", (debugger(module),), {name: method, "calls": 0})
+        cls.cls = cls
+        classes.append((module, cls))
+    return classes
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trace_dispatch",
+        "dispatch_line",
+        "dispatch_call",
+        "dispatch_return",
+        "stop_here",
+        "break_here",
+        "break_anywhere",
+    ],
+)
+def test_a_method_of_a_subclass_is_called_as_often(name):
+    counts = []
+    for module, cls in overriding(name):
+        module.Breakpoint.clearBreakpoints()
+        one = cls([("continue", ("break", 8, False, None, 0))])
+        one.runcall(debugged.main)
+        counts.append((one.calls, one.log))
+        module.Breakpoint.clearBreakpoints()
+    assert counts[0] == counts[1]
+    assert counts[0][0] > 3
+
+
+def test_user_call_is_told_of_functions_with_breakpoints():
+    class Calls(debugger(bdb)):
+        def user_call(self, frame, arguments):
+            calls.append(frame.f_code.co_name)
+
+    calls = []
+    bdb.Breakpoint.clearBreakpoints()
+    one = Calls([("continue", ("break", 34, False, None, 0))])
+    one.runcall(debugged.main)
+    bdb.Breakpoint.clearBreakpoints()
+    # 3.11 stays in the mode for stepping, where it is told of all functions of the file.
+    assert [name for name in calls if sys.version_info >= (3, 12) or name == "handles"] == ["handles", "handles"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
+def test_lines_without_breakpoints_are_not_told():
+    """While a program runs to a breakpoint it has no trace function, and afterwards no tool is left."""
+    seen = []
+
+    class Looking(debugger(bdb)):
+        def break_here_soon(self):
+            seen.append((sys.gettrace(), sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID)))
+
+    one = Looking([("continue", ("break", 80, False, None, 0))])
+    original, debugged.numbers = debugged.numbers, lambda n: one.break_here_soon() or original(n)
+    try:
+        one.runcall(debugged.main)
+    finally:
+        debugged.numbers = original
+        bdb.Breakpoint.clearBreakpoints()
+    assert set(seen) == {(None, "debugop debugger")}
+    assert sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID) is None
+
+
+def test_a_jump_at_a_breakpoint():
+    class Jumping(debugger(bdb)):
+        def stop(self, event, frame, value=None):
+            super().stop(event, frame, value)
+            if event == "line" and frame.f_lineno == 7:
+                frame.f_lineno = 10
+
+    bdb.Breakpoint.clearBreakpoints()
+    one = Jumping([("continue", ("break", 7, False, None, 0))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a local that the jump leaves unbound becomes None
+        result = one.runcall(debugged.count, 5)
+    bdb.Breakpoint.clearBreakpoints()
+    assert result == 0
+
+
+def test_other_threads_run_on():
+    """A breakpoint is the thread's that is debugged, as with a trace function."""
+    bdb.Breakpoint.clearBreakpoints()
+    names = []
+
+    class Names(debugger(bdb)):
+        def stop(self, event, frame, value=None):
+            super().stop(event, frame, value)
+            names.append(threading.current_thread().name)
+
+    def both():
+        thread = threading.Thread(target=debugged.count, args=(5,))
+        thread.start()
+        thread.join()
+        return debugged.count(5)
+
+    one = Names([("continue", ("break", 7, False, None, 0))])
+    one.runcall(both)
+    bdb.Breakpoint.clearBreakpoints()
+    assert set(names) == {threading.current_thread().name}
+    assert len(names) == 6, names
+
+
+def test_two_threads_debug():
+    """Each thread's debugger stops in its own thread."""
+    bdb.Breakpoint.clearBreakpoints()
+    logs = {}
+
+    def run(name):
+        one = debugger(bdb)([("continue", ("break", 7, False, None, 0))] if name == "a" else [("continue", None)])
+        ready.wait()
+        one.runcall(debugged.count, 6)
+        logs[name] = len(one.log)
+
+    ready = threading.Barrier(2)
+    threads = [threading.Thread(target=run, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bdb.Breakpoint.clearBreakpoints()
+    assert logs == {"a": 7, "b": 1}
+
+
+def test_an_error_of_the_debugger_ends_it():
+    class Failing(debugger(bdb)):
+        def stop(self, event, frame, value=None):
+            super().stop(event, frame, value)
+            if len(self.log) > 1:
+                raise ZeroDivisionError
+
+    bdb.Breakpoint.clearBreakpoints()
+    one = Failing([("continue", ("break", 7, False, None, 0))])
+    with pytest.raises(ZeroDivisionError):
+        one.runcall(debugged.count, 5)
+    bdb.Breakpoint.clearBreakpoints()
+    assert sys.gettrace() is None
+    if sys.version_info >= (3, 12):
+        assert sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID) is None
