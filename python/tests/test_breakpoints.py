@@ -37,9 +37,9 @@ def shown(value: object) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:80]
 
 
-def stop(frame: FrameType) -> Stop:
+def stop(frame: FrameType, line: int) -> Stop:
     values = {} if frame.f_code.co_name == "<module>" else dict(frame.f_locals)
-    return frame.f_code.co_name, frame.f_lineno, {name: shown(value) for name, value in sorted(values.items())}
+    return frame.f_code.co_name, line, {name: shown(value) for name, value in sorted(values.items())}
 
 
 class Recorder(bdb.Bdb):
@@ -49,7 +49,7 @@ class Recorder(bdb.Bdb):
 
     def user_line(self, frame: FrameType) -> None:
         if frame.f_code.co_filename != "<starter>":
-            self.stops.append(stop(frame))
+            self.stops.append(stop(frame, frame.f_lineno))
         self.set_continue()
 
 
@@ -74,8 +74,8 @@ def run_by_bdb(path: Path, source: str, wanted: list[Place]) -> tuple[list[Stop]
 def run_compiled(path: Path, source: str, wanted: list[Place]) -> tuple[list[Stop], dict[str, Any]]:
     stops: list[Stop] = []
 
-    def on_stop(frame: FrameType, raised: bool) -> None:
-        stops.append(stop(frame))
+    def on_stop(frame: FrameType, line: int, raised: bool) -> None:
+        stops.append(stop(frame, line))
 
     made = [
         _core.CompiledBreakpoint(str(path), line, condition=condition, ignore=ignore, on_stop=on_stop)

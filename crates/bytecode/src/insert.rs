@@ -118,7 +118,8 @@ pub(crate) struct Original {
 /// Inserts sequences, which must come in instruction order, at most one a place. They are gone through twice.
 ///
 /// Inserted units have the location of the instruction they stand before ([`Place::After`]: after), so line events and
-/// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none.
+/// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none; nor has a [`Fragment`](crate::Fragment) before
+/// an instruction, so that the line begins behind it.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::FragmentJump`], [`Error::JumpTooFar`].

@@ -435,6 +435,9 @@ impl Gaps<'_> {
             }
         };
         let skip = self.skip(insertion, units)?;
+        if let (Place::Before(index), Some(_)) = (insertion.place, &insertion.branches) {
+            self.blanks.push(index.0);
+        }
         let depth = match insertion.place {
             Place::Before(index)
                 if self.analysis.is_plain(index.0)
@@ -481,6 +484,7 @@ impl Gaps<'_> {
         // before it would.
         if self.analysis.version >= Version::V3_12
             && self.analysis.op(index.0) == Some(Op::EndAsyncFor)
+            && self.blanks.last() != Some(&index.0)
         {
             self.blanks.push(index.0);
         }

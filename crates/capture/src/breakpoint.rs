@@ -17,8 +17,8 @@ mod weave;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyFunction, PyListMethods, PyString};
-use pyo3::{Bound, Py, PyAny, PyResult, Python};
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyFunction, PyString};
+use pyo3::{Bound, PyResult, Python};
 use rustc_hash::FxHashMap;
 
 use crate::extra;
@@ -27,6 +27,7 @@ use crate::function;
 use crate::gil::GilCell;
 use crate::names;
 use crate::registry;
+use crate::thread;
 use crate::whole;
 use condition::Expression;
 use weave::{Outcome, Woven};
@@ -64,6 +65,10 @@ pub struct Wanted<'a> {
     pub ignore: u64,
     /// A text with expressions in braces, as in an f-string, that is logged in place of stopping.
     pub log: Option<&'a str>,
+    /// Its condition is such that line events have to tell of it, so code with this line is left as it is.
+    pub by_events: bool,
+    /// The thread that stops, by the address of its state; `None`: all of them.
+    pub thread: Option<usize>,
     /// Who is told.
     pub listener: Arc<dyn Listener>,
 }
@@ -74,8 +79,10 @@ pub struct Breakpoint {
     line: u32,
     condition: Option<Expression>,
     log: Option<Expression>,
+    by_events: bool,
+    thread: Option<usize>,
     ignore: GilCell<u64>,
-    /// How often it was reached with its condition true, or raising.
+    /// How often it was reached.
     hits: GilCell<u64>,
     listener: Arc<dyn Listener>,
 }
@@ -93,6 +100,8 @@ impl Breakpoint {
             line: wanted.line,
             condition: condition.transpose()?,
             log: log.transpose()?,
+            by_events: wanted.by_events,
+            thread: wanted.thread,
             ignore: GilCell::new(wanted.ignore),
             hits: GilCell::default(),
             listener: wanted.listener,
@@ -117,7 +126,13 @@ impl Breakpoint {
         self.condition.as_ref().map(|condition| &*condition.text)
     }
 
-    /// How often it was reached with its condition true, or raising.
+    /// Whether line events tell of it.
+    #[must_use]
+    pub fn is_by_events(&self) -> bool {
+        self.by_events
+    }
+
+    /// How often it was reached.
     pub fn hits(&self, py: Python<'_>) -> u64 {
         self.hits.get(py)
     }
@@ -132,13 +147,50 @@ impl Breakpoint {
         self.ignore.set(py, ignore);
     }
 
-    /// The running frame has come here and the condition holds, or has `raised`. Says whether it has stopped: then breakpoints after
-    /// it on the same line are passed over.
-    fn reached(self: &Arc<Self>, py: Python<'_>, raised: bool) -> PyResult<bool> {
-        if inside::is() {
-            return Ok(false);
+    /// Whether the running thread is one that stops here, and does not evaluate a condition already.
+    #[inline]
+    fn counts(&self, py: Python<'_>, armed: &GilCell<bool>) -> bool {
+        armed.get(py) && self.thread.is_none_or(|one| one == thread::address(py)) && !inside::is(py)
+    }
+
+    /// The running frame has come here. Says whether the condition is to be evaluated.
+    #[inline]
+    fn arrives(&self, py: Python<'_>, armed: &GilCell<bool>) -> bool {
+        let counts = self.counts(py, armed);
+        if counts {
+            self.hits.set(py, self.hits.get(py) + 1);
+        }
+        counts
+    }
+
+    /// The running frame has come here. Says whether there is nothing to do but to count.
+    #[inline]
+    fn passes(&self, py: Python<'_>, armed: &GilCell<bool>) -> bool {
+        if !self.counts(py, armed) {
+            return true;
+        }
+        if self.condition.is_some() || self.ignore.get(py) == 0 {
+            return false;
         }
         self.hits.set(py, self.hits.get(py) + 1);
+        self.ignore.set(py, self.ignore.get(py) - 1);
+        true
+    }
+
+    /// The running frame has come here, and nothing has been evaluated. Says whether it has stopped.
+    fn reached(self: &Arc<Self>, py: Python<'_>, armed: &GilCell<bool>) -> PyResult<bool> {
+        if !self.arrives(py, armed) {
+            return Ok(false);
+        }
+        if self.condition.is_some() {
+            self.evaluate(py)
+        } else {
+            self.stop(py, false)
+        }
+    }
+
+    /// The condition holds, or has `raised`. Says whether it has stopped: then breakpoints after it on the same line are passed over.
+    fn stop(self: &Arc<Self>, py: Python<'_>, raised: bool) -> PyResult<bool> {
         let ignore = self.ignore.get(py);
         if !raised && ignore > 0 {
             self.ignore.set(py, ignore - 1);
@@ -147,7 +199,7 @@ impl Breakpoint {
         let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) else {
             return Ok(false);
         };
-        inside::during(|| match &self.log {
+        inside::during(py, || match &self.log {
             None => {
                 self.listener.stop(py, self, &frame, raised)?;
                 Ok(true)
@@ -156,7 +208,7 @@ impl Breakpoint {
                 let value = evaluate::evaluate(log.code.bind(py), &frame);
                 let text = match value.and_then(|value| Ok(value.cast_into::<PyString>()?)) {
                     Ok(text) => crate::value::string(&text),
-                    Err(error) => condition::describe(py, &error),
+                    Err(error) => format!("<{error}>"),
                 };
                 self.listener.log(py, self, &text)?;
                 Ok(false)
@@ -164,20 +216,20 @@ impl Breakpoint {
         })
     }
 
-    /// The same, where the condition is still to be evaluated.
+    /// Evaluates the condition as `bdb` does. Says whether it has stopped.
     fn evaluate(self: &Arc<Self>, py: Python<'_>) -> PyResult<bool> {
-        let Some(condition) = self.condition.as_ref().filter(|_| !inside::is()) else {
-            return Ok(false);
+        let Some(condition) = &self.condition else {
+            return self.stop(py, false);
         };
         let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) else {
             return Ok(false);
         };
-        let holds =
-            inside::during(|| evaluate::evaluate(condition.code.bind(py), &frame)?.is_truthy());
+        let code = condition.code.bind(py);
+        let holds = inside::during(py, || evaluate::evaluate(code, &frame)?.is_truthy());
         match holds {
             Ok(false) => Ok(false),
-            Ok(true) => self.reached(py, false),
-            Err(_) => self.reached(py, true),
+            Ok(true) => self.stop(py, false),
+            Err(_) => self.stop(py, true),
         }
     }
 }
@@ -267,7 +319,7 @@ pub fn set(py: Python<'_>, breakpoints: &[Arc<Breakpoint>]) -> PyResult<()> {
     if any(py) {
         whole::see_functions(py)?;
     }
-    let retired = retire(py)?;
+    let retired = retire(py);
     let mut outcome = Ok(());
     for function in function::all(py) {
         let done = update(&function);
@@ -282,7 +334,7 @@ pub fn set(py: Python<'_>, breakpoints: &[Arc<Breakpoint>]) -> PyResult<()> {
 }
 
 /// Takes out of force what is not what is wanted now. Frames that run it evaluate nothing any more.
-fn retire(py: Python<'_>) -> PyResult<Vec<Woven>> {
+fn retire(py: Python<'_>) -> Vec<Woven> {
     let woven = state(py, |state| std::mem::take(&mut state.woven));
     let (mut kept, mut retired) = (FxHashMap::default(), Vec::new());
     for (address, one) in woven {
@@ -296,23 +348,20 @@ fn retire(py: Python<'_>) -> PyResult<Vec<Woven>> {
         );
         // The file's others are for other code, unless there is one more now.
         before.sort_unstable();
-        now.retain(|one| {
-            // SAFETY-free: compared by address only.
-            before.binary_search(one).is_ok()
-        });
+        now.retain(|one| before.binary_search(one).is_ok());
         now.sort_unstable();
         let more = wanted.iter().flat_map(|all| all.iter()).any(|new| {
             !one.breakpoints.iter().any(|old| Arc::ptr_eq(old, new)) && one.entry.has_line(new.line)
         });
-        if before == now && !more {
+        if before == now && !more && !one.nests {
             kept.insert(address, one);
         } else {
-            one.armed.bind(py).del_slice(0, usize::MAX >> 1)?;
+            one.armed.set(py, false);
             retired.push(one);
         }
     }
     state(py, |state| state.woven = kept);
-    Ok(retired)
+    retired
 }
 
 /// The breakpoints of the file of `code`.
@@ -367,9 +416,7 @@ pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bou
         Outcome::Woven(woven) => {
             registry::adopt_woven(&woven.entry, woven.copy.bind(py))?;
             let copy = woven.copy.clone_ref(py).into_bound(py);
-            if state(py, |state| state.paused) {
-                woven.armed.bind(py).del_slice(0, usize::MAX >> 1)?;
-            }
+            woven.armed.set(py, !state(py, |state| state.paused));
             let old = state(py, |state| state.woven.insert(address, woven));
             drop(old);
             return Ok(Some(copy));
@@ -408,34 +455,16 @@ pub fn is_complete(code: &Bound<'_, PyCode>) -> bool {
 }
 
 /// Stops evaluating, or goes on: while a debugger steps, it looks at breakpoints itself.
-///
-/// # Errors
-/// `MemoryError`.
-pub fn pause(py: Python<'_>, paused: bool) -> PyResult<()> {
-    let lists: Vec<_> = state(py, |state| {
+pub fn pause(py: Python<'_>, paused: bool) {
+    state(py, |state| {
         state.paused = paused;
-        let woven = state.woven.values();
-        woven.map(|woven| woven.armed.clone_ref(py)).collect()
-    });
-    for list in lists {
-        let list = list.bind(py);
-        if paused {
-            list.del_slice(0, usize::MAX >> 1)?;
-        } else if list.is_empty() {
-            list.append(true)?;
+        for woven in state.woven.values() {
+            woven.armed.set(py, !paused);
         }
-    }
-    Ok(())
+    });
 }
 
 /// The code objects that have been left as they are although there are breakpoints for them, each with the reason.
 pub fn reasons(py: Python<'_>) -> Vec<String> {
     state(py, |state| state.refused.clone())
 }
-
-/// Keeps the type checker's eye on what crosses threads under the GIL.
-const _: fn() = || {
-    fn shared<T: Send + Sync>() {}
-    shared::<Breakpoint>();
-    shared::<Py<PyAny>>();
-};

@@ -16,12 +16,15 @@ impl Listener for Callbacks {
     fn stop<'py>(
         &self,
         py: Python<'py>,
-        _breakpoint: &Arc<Breakpoint>,
+        breakpoint: &Arc<Breakpoint>,
         frame: &Bound<'py, PyFrame>,
         raised: bool,
     ) -> PyResult<()> {
         match &self.stop {
-            Some(stop) => stop.bind(py).call1((frame, raised)).map(drop),
+            Some(stop) => stop
+                .bind(py)
+                .call1((frame, breakpoint.line(), raised))
+                .map(drop),
             None => Ok(()),
         }
     }
@@ -36,7 +39,7 @@ impl Listener for Callbacks {
 
 /// A breakpoint, in force while it is among those that `set_breakpoints` was given last.
 ///
-/// `on_stop(frame, raised)` is called in the program's thread when it is reached, its condition holds (or has raised: `raised`) and it has been
+/// `on_stop(frame, line, raised)` is called in the program's thread when it is reached, its condition holds (or has raised: `raised`) and it has been
 /// passed over `ignore` times; what it raises is raised in the program. With `log`, an f-string's text, `on_log(text)` is
 /// called instead.
 ///
@@ -72,6 +75,8 @@ impl CompiledBreakpoint {
             condition,
             ignore,
             log,
+            by_events: false,
+            thread: None,
             listener,
         };
         Breakpoint::new(py, wanted).map(Self)
@@ -95,7 +100,7 @@ impl CompiledBreakpoint {
         self.0.condition()
     }
 
-    /// How often it was reached with its condition true, or raising.
+    /// How often it was reached.
     #[getter]
     fn hits(&self, py: Python<'_>) -> u64 {
         self.0.hits(py)
@@ -116,6 +121,7 @@ impl CompiledBreakpoint {
 /// Puts `breakpoints` in force, in place of all that were, in every function there is and every one that will be made. Those that
 /// were already stay where they are.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "an argument from Python")]
 pub(crate) fn set_breakpoints(
     py: Python<'_>,
     breakpoints: Vec<PyRef<'_, CompiledBreakpoint>>,
@@ -126,8 +132,8 @@ pub(crate) fn set_breakpoints(
 
 /// Stops evaluating breakpoints, or goes on.
 #[pyfunction]
-pub(crate) fn pause_breakpoints(py: Python<'_>, paused: bool) -> PyResult<()> {
-    breakpoint::pause(py, paused)
+pub(crate) fn pause_breakpoints(py: Python<'_>, paused: bool) {
+    breakpoint::pause(py, paused);
 }
 
 /// The code objects that have been left as they are although there are breakpoints for them, each with the reason.

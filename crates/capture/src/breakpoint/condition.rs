@@ -11,7 +11,7 @@ use std::ffi::CString;
 use debugop_bytecode::fragment::{Builder, Label};
 use debugop_bytecode::{Analysis, ArgKind, Flow, InstrIdx, JumpKind, Op, Opcode};
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
-use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
 use crate::code_object::CodeFields;
 use crate::function::{code_texts, localsplus_names};
@@ -442,9 +442,4 @@ fn is_call(op: Op) -> bool {
 /// An instruction that this version has.
 pub(super) fn known(op: Op) -> Opcode {
     op.opcode(VERSION).unwrap_or(Opcode::CACHE)
-}
-
-/// The exception as text, for what is printed in place of a value. A `__str__` of the program's may run, as for the value.
-pub(super) fn describe(py: Python<'_>, error: &PyErr) -> String {
-    format!("<{error}>", error = error.clone_ref(py))
 }

@@ -13,26 +13,26 @@ use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
 use super::{Breakpoint, inside};
+use crate::gil::GilCell;
 use crate::site::InvertType;
 
-/// What a site is for.
+/// What a site is for. All return a bool; the last four, whether they have stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The condition holds, or there is none. Returns whether it has stopped.
+    /// The line has been reached. Returns whether the condition is to be evaluated.
+    Arrives,
+    /// The same, and until [`Kind::Leaves`] no other breakpoint counts: the condition calls something.
+    Enters,
+    /// The condition has been evaluated. Returns True.
+    Leaves,
+    /// The condition, which has been evaluated, holds.
     Holds,
-    /// The condition has raised. Returns whether it has stopped.
+    /// The condition has raised.
     Raised,
-    /// The same, between [`Kind::Enter`] and [`Kind::Leave`].
-    RaisedInside,
-    /// The condition is to be evaluated by `eval`. Returns whether it has stopped.
-    Evaluate,
-    /// The same, between [`Kind::Enter`] and [`Kind::Leave`].
-    EvaluateInside,
-    /// A condition that calls something is about to be evaluated. Returns whether it is to be: not if this thread
-    /// evaluates one already.
-    Enter,
-    /// It has been evaluated. Returns True.
-    Leave,
+    /// The line has been reached, and there is no condition, or `eval` is to evaluate it.
+    Reached,
+    /// A local that the condition names is unbound: `eval` is to evaluate it.
+    Unbound,
 }
 
 #[repr(C)]
@@ -40,6 +40,8 @@ struct SiteObject {
     ob_base: ffi::PyObject,
     /// From `Arc::into_raw`; never null.
     breakpoint: *const Breakpoint,
+    /// From `Arc::into_raw`; never null: whether the code that it stands in is in force.
+    armed: *const GilCell<bool>,
     kind: Kind,
 }
 
@@ -67,6 +69,7 @@ fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 pub(super) fn new<'py>(
     py: Python<'py>,
     breakpoint: &Arc<Breakpoint>,
+    armed: &Arc<GilCell<bool>>,
     kind: Kind,
 ) -> PyResult<Bound<'py, PyAny>> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
@@ -78,6 +81,7 @@ pub(super) fn new<'py>(
             return Err(PyErr::fetch(py));
         }
         (&raw mut (*object).breakpoint).write(Arc::into_raw(Arc::clone(breakpoint)));
+        (&raw mut (*object).armed).write(Arc::into_raw(Arc::clone(armed)));
         (&raw mut (*object).kind).write(kind);
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
@@ -86,13 +90,14 @@ pub(super) fn new<'py>(
 /// # Safety
 /// Called by CPython as `tp_dealloc` of a site.
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: the last reference is gone, and the thread is attached; the breakpoint came from `Arc::into_raw` and is given back
+    // SAFETY: the last reference is gone, and the thread is attached; the shares came from `Arc::into_raw` and are given back
     // exactly once. Memory came from `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap type's instance owns a
     // reference to its type.
     unsafe {
         let site_type = ffi::Py_TYPE(object);
-        let breakpoint = Arc::from_raw((*object.cast::<SiteObject>()).breakpoint);
-        crate::gil::release(breakpoint);
+        let site = &*object.cast::<SiteObject>();
+        let shares = (Arc::from_raw(site.breakpoint), Arc::from_raw(site.armed));
+        crate::gil::release(shares);
         ffi::PyObject_Free(object.cast());
         ffi::Py_DECREF(site_type.cast());
     }
@@ -118,32 +123,56 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
-    // SAFETY: the site's own share, borrowed: whoever called us holds the site.
-    let breakpoint = ManuallyDrop::new(unsafe { Arc::from_raw(site.breakpoint) });
+    // SAFETY: the site's own shares, borrowed: whoever called us holds the site.
+    let (breakpoint, armed) = unsafe {
+        (
+            ManuallyDrop::new(Arc::from_raw(site.breakpoint)),
+            &*site.armed,
+        )
+    };
+    match site.kind {
+        Kind::Arrives => return bool_object(breakpoint.arrives(py, armed)),
+        Kind::Enters => {
+            let arrives = breakpoint.arrives(py, armed);
+            if arrives {
+                inside::enter(py);
+            }
+            return bool_object(arrives);
+        }
+        Kind::Leaves => {
+            inside::leave(py);
+            return bool_object(true);
+        }
+        Kind::Reached if breakpoint.passes(py, armed) => return bool_object(false),
+        _ => {}
+    }
     let outcome = catch_unwind(AssertUnwindSafe(|| match site.kind {
-        Kind::Holds => breakpoint.reached(py, false),
-        Kind::Raised => breakpoint.reached(py, true),
-        Kind::RaisedInside => {
-            inside::leave();
-            breakpoint.reached(py, true)
-        }
-        Kind::Evaluate => breakpoint.evaluate(py),
-        Kind::EvaluateInside => {
-            inside::leave();
-            breakpoint.evaluate(py)
-        }
-        Kind::Enter => Ok(inside::enter()),
-        Kind::Leave => {
-            inside::leave();
-            Ok(true)
-        }
+        Kind::Holds => breakpoint.stop(py, false),
+        Kind::Raised => breakpoint.stop(py, true),
+        Kind::Reached => breakpoint.reached(py, armed),
+        _ => breakpoint.evaluate(py),
     }));
     let error = match outcome {
-        // SAFETY: the thread is attached; a new reference.
-        Ok(Ok(answer)) => return unsafe { ffi::PyBool_FromLong(answer.into()) },
+        Ok(Ok(answer)) => return bool_object(answer),
         Ok(Err(error)) => error,
         Err(_) => PySystemError::new_err("debugop failed at a breakpoint"),
     };
     error.restore(py);
     std::ptr::null_mut()
+}
+
+/// A new reference to True or False.
+#[inline]
+fn bool_object(value: bool) -> *mut ffi::PyObject {
+    // SAFETY: both are live objects. Since 3.12 they are immortal (PEP 683): references to them are not counted.
+    unsafe {
+        let object = if value {
+            ffi::Py_True()
+        } else {
+            ffi::Py_False()
+        };
+        #[cfg(not(Py_3_12))]
+        ffi::Py_INCREF(object);
+        object
+    }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use debugop_bytecode::fragment::{Branches, Builder, Fragment};
-use debugop_bytecode::{Analysis, Insertion, LineStart, Op, Place, line_starts};
-use pyo3::types::{PyCode, PyList};
+use debugop_bytecode::{Analysis, Error, Insertion, LineStart, Op, Place, line_starts};
+use pyo3::types::PyCode;
 use pyo3::{Bound, Py, PyResult, Python};
 
 use super::Breakpoint;
 use super::condition::{Moved, Scope, known, translate};
 use super::site::{self, Kind};
 use crate::code_object::{CodeFields, parts, with_parts_and_names};
+use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::{MAX_SIZE, ProbedCode};
 
@@ -19,10 +20,12 @@ pub(super) struct Woven {
     /// The original, its analysis and the way between the two.
     pub(super) entry: Arc<ProbedCode>,
     pub(super) copy: Py<PyCode>,
-    /// What every line of the copy asks first: empty, nothing is evaluated.
-    pub(super) armed: Py<PyList>,
+    /// Whether anything in the copy is evaluated.
+    pub(super) armed: Arc<GilCell<bool>>,
     /// What is in it, in the order in which they were asked for.
     pub(super) breakpoints: Vec<Arc<Breakpoint>>,
+    /// Copies of code that is nested in it are among its constants.
+    pub(super) nests: bool,
 }
 
 /// What became of a code object.
@@ -52,6 +55,20 @@ pub(super) fn weave<'py>(
         Ok(analysis) => analysis,
         Err(error) => return Ok(Outcome::Refused(error.to_string())),
     };
+    let first_line = i64::from(view.first_line);
+    let has_line = |one: &Arc<Breakpoint>| {
+        let mut lines = analysis
+            .location_entries()
+            .filter_map(|entry| entry.location.line);
+        i64::from(one.line) == first_line
+            || lines.any(|line| i64::from(line) == i64::from(one.line))
+    };
+    if let Some(one) = wanted.iter().find(|one| one.by_events && has_line(one)) {
+        return Ok(Outcome::Refused(format!(
+            "line events have to tell of the breakpoint in line {}",
+            one.line
+        )));
+    }
     let found = line_starts(&analysis);
     let is_at = |line: i32| move |one: &&Arc<Breakpoint>| i64::from(one.line) == i64::from(line);
     let unsettled = found.unsettled.iter();
@@ -64,8 +81,8 @@ pub(super) fn weave<'py>(
         )));
     }
     let mut scope = Scope::new(original, &analysis)?;
-    let armed = PyList::new(py, [true])?;
-    let guard = scope.constant(armed.clone().into_any());
+    let nests = nest(&mut scope)?;
+    let armed = Arc::new(GilCell::new(true));
     let mut breakpoints: Vec<Arc<Breakpoint>> = Vec::new();
     let mut fragments: Vec<(LineStart, Fragment)> = Vec::new();
     for start in found.starts {
@@ -73,7 +90,7 @@ pub(super) fn weave<'py>(
         if here.is_empty() {
             continue;
         }
-        match line(py, &here, &mut scope, guard)? {
+        match line(py, &here, &mut scope, &armed)? {
             Ok(fragment) => fragments.push((start, fragment)),
             Err(error) => return Ok(Outcome::Refused(error.to_string())),
         }
@@ -83,7 +100,7 @@ pub(super) fn weave<'py>(
             }
         }
     }
-    if fragments.is_empty() {
+    if fragments.is_empty() && !nests {
         return Ok(Outcome::NotConcerned);
     }
     let insertions = fragments.iter().map(|(start, fragment)| Insertion {
@@ -103,19 +120,42 @@ pub(super) fn weave<'py>(
     Ok(Outcome::Woven(Woven {
         entry,
         copy: copy.unbind(),
-        armed: armed.unbind(),
+        armed,
         breakpoints,
+        nests,
     }))
 }
 
-/// What stands at the start of a line: first whether anything is armed, then each breakpoint in turn; where one stops, those after it
-/// are passed over, as `bdb.effective` does.
+/// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants. Says whether there are any.
+#[cfg(not(Py_3_12))]
+fn nest(scope: &mut Scope<'_>) -> PyResult<bool> {
+    let mut nests = false;
+    for constant in &mut scope.constants {
+        if let Ok(code) = constant.cast_exact::<PyCode>()
+            && let Some(copy) = super::replacement(code)?
+        {
+            *constant = copy.into_any();
+            nests = true;
+        }
+    }
+    Ok(nests)
+}
+
+/// 3.12+ tells of every function that is made.
+#[cfg(Py_3_12)]
+#[expect(clippy::unnecessary_wraps, reason = "as on 3.11")]
+fn nest(_scope: &mut Scope<'_>) -> PyResult<bool> {
+    Ok(false)
+}
+
+/// What stands at the start of a line: each breakpoint in turn; where one stops, those after it are passed over, as `bdb.effective`
+/// does.
 fn line<'py>(
     py: Python<'py>,
     here: &[Arc<Breakpoint>],
     scope: &mut Scope<'py>,
-    guard: u32,
-) -> PyResult<Result<Fragment, debugop_bytecode::Error>> {
+    armed: &Arc<GilCell<bool>>,
+) -> PyResult<Result<Fragment, Error>> {
     let mut pieces = Vec::new();
     for breakpoint in here {
         let moved = match &breakpoint.condition {
@@ -123,91 +163,91 @@ fn line<'py>(
             Some(condition) => translate(py, condition, scope)?.ok(),
         };
         let mut site =
-            |kind| -> PyResult<u32> { Ok(scope.constant(site::new(py, breakpoint, kind)?)) };
-        let calls = moved.as_ref().is_some_and(|moved| moved.calls);
-        let sites = Sites {
-            holds: site(if moved.is_none() && breakpoint.condition.is_some() {
-                Kind::Evaluate
-            } else {
-                Kind::Holds
-            })?,
-            raised: site(if calls {
-                Kind::RaisedInside
-            } else {
-                Kind::Raised
-            })?,
-            evaluate: site(if calls {
-                Kind::EvaluateInside
-            } else {
-                Kind::Evaluate
-            })?,
-            enter: site(Kind::Enter)?,
-            leave: site(Kind::Leave)?,
-        };
-        pieces.push((moved, sites));
+            |kind| -> PyResult<u32> { Ok(scope.constant(site::new(py, breakpoint, armed, kind)?)) };
+        pieces.push(match moved {
+            None => Piece::Native(site(Kind::Reached)?),
+            Some(moved) => {
+                let arrives = if moved.calls {
+                    Kind::Enters
+                } else {
+                    Kind::Arrives
+                };
+                let sites = Sites {
+                    arrives: site(arrives)?,
+                    leaves: site(Kind::Leaves)?,
+                    holds: site(Kind::Holds)?,
+                    raised: site(Kind::Raised)?,
+                    unbound: site(Kind::Unbound)?,
+                };
+                Piece::Inline(moved, sites)
+            }
+        });
     }
     let build = || {
         let mut builder = Builder::new(VERSION);
         let end = builder.end();
-        builder.op(Op::LoadConst, guard)?;
-        to_bool(&mut builder)?;
-        jump_if(&mut builder, false, end)?;
-        for (moved, sites) in &pieces {
-            sites.write(moved.as_ref(), &mut builder)?;
+        for piece in &pieces {
+            match piece {
+                Piece::Native(site) => {
+                    invert(&mut builder, *site)?;
+                    jump_if(&mut builder, true, end)?;
+                }
+                Piece::Inline(moved, sites) => sites.write(moved, &mut builder)?,
+            }
         }
         builder.finish()
     };
     Ok(build())
 }
 
-/// The constants that one breakpoint needs.
+/// One breakpoint of a line.
+enum Piece {
+    /// All is done at this constant.
+    Native(u32),
+    /// The condition is in the bytecode.
+    Inline(Moved, Sites),
+}
+
+/// The constants that a condition in the bytecode needs.
 struct Sites {
+    arrives: u32,
+    leaves: u32,
     holds: u32,
     raised: u32,
-    evaluate: u32,
-    enter: u32,
-    leave: u32,
+    unbound: u32,
 }
 
 impl Sites {
-    fn write(
-        &self,
-        moved: Option<&Moved>,
-        builder: &mut Builder,
-    ) -> Result<(), debugop_bytecode::Error> {
+    fn write(&self, moved: &Moved, builder: &mut Builder) -> Result<(), Error> {
         let end = builder.end();
-        let Some(moved) = moved else {
-            invert(builder, self.holds)?;
-            return jump_if(builder, true, end);
-        };
         let (next, raised, unbound) = (builder.label(), builder.label(), builder.label());
-        if moved.calls {
-            invert(builder, self.enter)?;
-            jump_if(builder, false, next)?;
-        }
+        invert(builder, self.arrives)?;
+        jump_if(builder, false, next)?;
         let start = builder.here();
         let looked = moved.write(builder)?;
         // What a value's `__bool__` raises counts as raised by the condition.
         let negated = to_bool_or_negation(builder, moved.calls)?;
+        if !moved.calls {
+            jump_if(builder, negated, next)?;
+        }
+        let after = builder.here();
+        builder.protect(start, looked, unbound);
+        builder.protect(looked, after, raised);
         if moved.calls {
-            let after = builder.here();
-            builder.protect(start, looked, unbound);
-            builder.protect(looked, after, raised);
-            invert(builder, self.leave)?;
+            invert(builder, self.leaves)?;
             builder.op(Op::PopTop, 0)?;
             jump_if(builder, negated, next)?;
-        } else {
-            jump_if(builder, negated, next)?;
-            let after = builder.here();
-            builder.protect(start, looked, unbound);
-            builder.protect(looked, after, raised);
         }
         invert(builder, self.holds)?;
         jump_if(builder, true, end)?;
         builder.jump(Op::JumpForward, next)?;
-        for (handler, site) in [(raised, self.raised), (unbound, self.evaluate)] {
+        for (handler, site) in [(raised, self.raised), (unbound, self.unbound)] {
             builder.bind(handler);
             builder.op(Op::PopTop, 0)?;
+            if moved.calls {
+                invert(builder, self.leaves)?;
+                builder.op(Op::PopTop, 0)?;
+            }
             invert(builder, site)?;
             jump_if(builder, true, end)?;
             builder.jump(Op::JumpForward, next)?;
@@ -218,34 +258,25 @@ impl Sites {
 }
 
 /// `LOAD_CONST site; UNARY_INVERT`.
-fn invert(builder: &mut Builder, site: u32) -> Result<(), debugop_bytecode::Error> {
+fn invert(builder: &mut Builder, site: u32) -> Result<(), Error> {
     builder.op(Op::LoadConst, site)?;
     builder.op(Op::UnaryInvert, 0)
 }
 
-/// Before 3.13 jumps look at any value themselves.
-fn to_bool(builder: &mut Builder) -> Result<(), debugop_bytecode::Error> {
+/// Makes a bool of the value where the jump does not (3.13+), or where something comes between the value and the jump; says whether it is the
+/// negation.
+fn to_bool_or_negation(builder: &mut Builder, something_between: bool) -> Result<bool, Error> {
     match Op::ToBool.opcode(VERSION) {
         Some(to_bool) => {
             builder.opcode(to_bool, 0);
-            Ok(())
+            Ok(false)
         }
-        None => Ok(()),
+        None if something_between => {
+            builder.op(Op::UnaryNot, 0)?;
+            Ok(true)
+        }
+        None => Ok(false),
     }
-}
-
-/// Makes a bool of the value where the jump does not, or where something comes between the value and the jump; says whether it is the
-/// negation.
-fn to_bool_or_negation(
-    builder: &mut Builder,
-    something_between: bool,
-) -> Result<bool, debugop_bytecode::Error> {
-    if something_between && Op::ToBool.opcode(VERSION).is_none() {
-        builder.op(Op::UnaryNot, 0)?;
-        return Ok(true);
-    }
-    to_bool(builder)?;
-    Ok(false)
 }
 
 /// Pops a value and jumps if it is true, or false.
@@ -253,7 +284,7 @@ fn jump_if(
     builder: &mut Builder,
     wanted: bool,
     to: debugop_bytecode::fragment::Label,
-) -> Result<(), debugop_bytecode::Error> {
+) -> Result<(), Error> {
     let [forward, plain] = if wanted {
         [Op::PopJumpForwardIfTrue, Op::PopJumpIfTrue]
     } else {

@@ -26,8 +26,18 @@ pub fn effective<'py>(
     is_for: &Bound<'py, PyAny>,
 ) -> PyResult<Effective<'py>> {
     let py = frame.py();
+    #[cfg(Py_3_12)]
+    let decided = super::compiled::take_decided(frame);
+    #[cfg(not(Py_3_12))]
+    let decided: Option<(Py<PyAny>, bool)> = None;
     for breakpoint in breakpoints.try_iter()? {
         let breakpoint = breakpoint?;
+        if let Some((decided, raised)) = &decided {
+            if breakpoint.is(decided) {
+                return Ok(Some((breakpoint, !raised)));
+            }
+            continue;
+        }
         if !breakpoint.getattr(intern!(py, "enabled"))?.is_truthy()?
             || !is_for.call1((&breakpoint, frame))?.is_truthy()?
         {

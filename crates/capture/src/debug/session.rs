@@ -18,21 +18,21 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 use super::breakpoint::{self, Lines, Table};
 use super::trampoline::{self, Event};
 #[cfg(Py_3_12)]
-use super::watch;
+use super::{compiled, watch};
 use crate::gil::{GilCell, release};
 use crate::thread;
 
 /// One thread's debugger.
 pub(super) struct Session {
-    thread: usize,
+    pub(super) thread: usize,
     /// The `Bdb`.
-    owner: Py<PyAny>,
+    pub(super) owner: Py<PyAny>,
     /// Its bound `trace_dispatch`.
     pub(super) dispatch: Py<PyAny>,
     /// `Breakpoint`, the class.
-    breakpoints: Py<PyAny>,
+    pub(super) breakpoints: Py<PyAny>,
     /// No method that decides what stops has been replaced.
-    decides: bool,
+    pub(super) decides: bool,
     /// `user_call` has been replaced.
     pub(super) hears_calls: bool,
     table: GilCell<Table>,
@@ -151,6 +151,8 @@ impl Session {
         });
         release(gone);
         #[cfg(Py_3_12)]
+        compiled::forget(py)?;
+        #[cfg(Py_3_12)]
         if self.mode.get(py) == Mode::Running {
             watch::leave(py)?;
         }
@@ -196,12 +198,20 @@ impl Session {
             drop(self.table.replace(py, table));
         }
         let before = self.mode.get(py);
+        #[cfg(Py_3_12)]
+        let mut stale = stale;
         let after = if CAN_RUN && self.wants_to_run(py)? {
             Mode::Running
         } else {
             Mode::Stepping
         };
         self.mode.set(py, after);
+        #[cfg(Py_3_12)]
+        if after == Mode::Running {
+            stale |= compiled::agree(py, self)?;
+        } else if before == Mode::Running {
+            compiled::pause(py);
+        }
         match (before, after) {
             #[cfg(Py_3_12)]
             (Mode::Running, Mode::Running) => {
@@ -360,6 +370,11 @@ impl Session {
         frame: &Bound<'_, PyFrame>,
         hand_over: impl FnOnce() -> PyResult<T>,
     ) -> PyResult<T> {
+        #[cfg(Py_3_12)]
+        {
+            compiled::tell_counts(py)?;
+            compiled::pause(py);
+        }
         self.inside.set(py, self.inside.get(py) + 1);
         let result = hand_over();
         self.inside.set(py, self.inside.get(py) - 1);

@@ -7,6 +7,7 @@
 use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+use super::compiled;
 use super::session::{self, Session};
 use super::trampoline;
 use crate::engine::monitoring::{Answer, answer, builtin};
@@ -172,6 +173,9 @@ fn watch_if_wanted(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
     if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
         return Ok(true);
     }
+    if crate::breakpoint::is_complete(code) {
+        return Ok(false);
+    }
     let mut wanted = false;
     for session in session::all(py) {
         wanted |= session.breaks_in(code)?;
@@ -219,7 +223,7 @@ unsafe extern "C" fn thrown(
 }
 
 fn begun(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<Answer> {
-    if !watch_if_wanted(py, code)? {
+    if !watch_if_wanted(py, code)? && !crate::breakpoint::is_complete(code) {
         return Ok(Answer::Disable);
     }
     let Some(session) = session::current(py).filter(|session| session.hears_calls) else {
@@ -294,6 +298,24 @@ fn line_at(code: &Bound<'_, PyCode>, offset: u32) -> u32 {
     u32::try_from(line).unwrap_or(0)
 }
 
+/// A breakpoint that is compiled into `code`, which runs, has been reached: what is executed next tells of its line.
+pub(super) fn arm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
+    let Some(tool) = state(py, |state| state.tool) else {
+        return Ok(());
+    };
+    let interface = Interface::new(py)?;
+    interface.monitoring.call_method0("restart_events")?;
+    set_local(py, tool, code, interface.event("LINE")?)
+}
+
+fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
+    let watched = state(py, |state| state.codes.iter().any(|one| one.is(code)));
+    match state(py, |state| state.tool) {
+        Some(tool) if !watched => set_local(py, tool, code, 0),
+        _ => Ok(()),
+    }
+}
+
 /// `line` of `code` is about to be executed.
 fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
     let mut wanted = false;
@@ -303,10 +325,17 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
     if !wanted {
         return Ok(Answer::Disable);
     }
+    let mut outcome = Ok(());
     if let Some(session) = session::current(py)
         && session.breaks_at(code, line)?
+        && (!crate::breakpoint::is_complete(code) || compiled::has_decided(py))
     {
-        deliver(py, &session, "line")?;
+        outcome = deliver(py, &session, "line");
+        compiled::clear_decided(py);
     }
+    if crate::breakpoint::is_complete(code) {
+        disarm(py, code)?;
+    }
+    outcome?;
     Ok(Answer::Go)
 }
