@@ -422,3 +422,124 @@ PROGRAMS = {
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_stops_as_bdb_does(check: Callable[[str], list[Stop]], name: str) -> None:
     assert check(PROGRAMS[name]), "a program that never stops shows nothing"
+
+
+def line_events(path: Path, source: str) -> list[tuple[str, int]]:
+    """What `sys.settrace` tells."""
+    events = []
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename != str(path):
+            return None
+        if event == "line":
+            events.append((frame.f_code.co_qualname, frame.f_lineno))
+        return trace
+
+    code = compile(source, str(path), "exec")
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        exec(code, {"__name__": "program"})
+    finally:
+        sys.settrace(before)
+    return events
+
+
+def breakpoint_events(path: Path, source: str) -> tuple[list[tuple[str, int]], set[str]]:
+    """What breakpoints on every line tell, and the code objects that have been left as they are."""
+    events = []
+
+    def on_stop(frame: FrameType, line: int, raised: bool) -> None:
+        events.append((frame.f_code.co_qualname, line))
+
+    lines = range(1, len(source.splitlines()) + 1)
+    _core.set_breakpoints([_core.CompiledBreakpoint(str(path), line, on_stop=on_stop) for line in lines])
+    try:
+        exec(compile(source, str(path), "exec"), {"__name__": "program"})
+        reasons = _core.breakpoint_reasons()
+    finally:
+        _core.set_breakpoints([])
+    return events, {reason.split(" in ")[0] for reason in reasons}
+
+
+LINES = {
+    **PROGRAMS,
+    "conditional expressions": """
+        def g(*a): return a
+        def f(a):
+            x = g(a if a else
+                  1)
+            y = g(
+                a
+                if a
+                else 2,
+                *[
+                    i
+                    for i in range(2)
+                    if i
+                ],
+            )
+            assert (a or
+                    not a)
+            return x, y
+        f(0), f(1)
+    """,
+    "one-line loops": """
+        def f(n):
+            for i in range(n): pass
+            for i in range(n): n and i
+            while n: n -= 1
+            else: n = 3
+            while True:
+                n -= 1
+                if n: continue
+                break
+            [i for i in range(3)]; [i for i in range(3)]
+            for i in (1, 2):
+                if i: continue
+            return n
+        f(3)
+    """,
+    "finally": """
+        def f(n):
+            for i in range(n):
+                try:
+                    if i == 1:
+                        continue
+                    if i == 3:
+                        break
+                    if i == 2:
+                        raise ValueError
+                except ValueError:
+                    pass
+                finally:
+                    n += 1
+                    n -= 1
+            with open('/dev/null') as a, \\
+                 open('/dev/null') as b:
+                try:
+                    return a
+                finally:
+                    b.close()
+        f(5)
+    """,
+}
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# Threads stop in an order of their own; imports and arguments need the file's own place.
+LINES |= {
+    path.stem: path.read_text()
+    for path in sorted(EXAMPLES.glob("*.py"))
+    if path.stem not in {"arguments", "imports", "threads", "assertion", "chained"}
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_every_line_where_its_event_comes(tmp_path: Path, name: str) -> None:
+    source = textwrap.dedent(LINES[name])
+    path = tmp_path / "program.py"
+    expected = line_events(path, source)
+    events, left = breakpoint_events(path, source)
+    assert [event for event in events if event[0] not in left] == [event for event in expected if event[0] not in left]
+    assert events
