@@ -535,6 +535,7 @@ LINES |= {
 }
 
 
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
 @pytest.mark.parametrize("name", LINES)
 def test_every_line_where_its_event_comes(tmp_path: Path, name: str) -> None:
     source = textwrap.dedent(LINES[name])

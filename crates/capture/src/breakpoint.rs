@@ -205,12 +205,7 @@ impl Breakpoint {
                 Ok(true)
             }
             Some(log) => {
-                let value = evaluate::evaluate(log.code.bind(py), &frame);
-                let text = match value.and_then(|value| Ok(value.cast_into::<PyString>()?)) {
-                    Ok(text) => crate::value::string(&text),
-                    Err(error) => format!("<{error}>"),
-                };
-                self.listener.log(py, self, &text)?;
+                self.listener.log(py, self, &formatted(log, &frame))?;
                 Ok(false)
             }
         })
@@ -406,14 +401,13 @@ pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bou
     match outcome {
         Outcome::NotConcerned => leave()?,
         Outcome::Refused(reason) => {
-            let name = function::text(code, names::co_qualname(py));
-            let file = function::text(code, names::co_filename(py));
-            state(py, |state| {
-                state.refused.push(format!("{name} in {file}: {reason}"));
-            });
+            note(code, &reason);
             leave()?;
         }
         Outcome::Woven(woven) => {
+            if let Some(reason) = &woven.refusal {
+                note(code, reason);
+            }
             registry::adopt_woven(&woven.entry, woven.copy.bind(py))?;
             let copy = woven.copy.clone_ref(py).into_bound(py);
             woven.armed.set(py, !state(py, |state| state.paused));
@@ -423,6 +417,59 @@ pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bou
         }
     }
     Ok(None)
+}
+
+/// Remembers why breakpoints are not in `code`.
+fn note(code: &Bound<'_, PyCode>, reason: &str) {
+    let py = code.py();
+    let name = function::text(code, names::co_qualname(py));
+    let file = function::text(code, names::co_filename(py));
+    let reason = format!("{name} in {file}: {reason}");
+    state(py, |state| state.refused.push(reason));
+}
+
+/// A line event has come to `line` of `code`, which does not have its breakpoints in it. Says whether one has stopped; `None`: that is for
+/// others to decide.
+///
+/// # Errors
+/// What listeners raise.
+#[cfg(Py_3_12)]
+pub(crate) fn reached_by_event(code: &Bound<'_, PyCode>, line: u32) -> PyResult<Option<bool>> {
+    static ARMED: GilCell<bool> = GilCell::new(true);
+    let py = code.py();
+    let shown = registry::of_copy(code).map(|entry| entry.original(py).clone());
+    let all = wanted(shown.as_ref().unwrap_or(code));
+    let here: Vec<_> = all
+        .iter()
+        .flat_map(|all| all.iter())
+        .filter(|one| one.line == line)
+        .collect();
+    if here.is_empty() || here.iter().any(|one| one.by_events) {
+        return Ok(None);
+    }
+    for one in here {
+        if one.reached(py, &ARMED)? {
+            return Ok(Some(true));
+        }
+    }
+    Ok(Some(false))
+}
+
+/// What a log point has to say in `frame`: an f-string's text, or the exception that comes of it.
+///
+/// # Errors
+/// `SyntaxError`: it is none.
+pub(crate) fn message(template: &str, frame: &Bound<'_, PyFrame>) -> PyResult<String> {
+    let expression = Expression::new(frame.py(), &self::template(template))?;
+    Ok(formatted(&expression, frame))
+}
+
+fn formatted(expression: &Expression, frame: &Bound<'_, PyFrame>) -> String {
+    let value = evaluate::evaluate(expression.code.bind(frame.py()), frame);
+    match value.and_then(|value| Ok(value.cast_into::<PyString>()?)) {
+        Ok(text) => crate::value::string(&text),
+        Err(error) => format!("<{error}>"),
+    }
 }
 
 /// Gives `function` the copy that it is to run now, or its original.
@@ -449,7 +496,7 @@ pub fn is_complete(code: &Bound<'_, PyCode>) -> bool {
         let address = entry.original(py).as_ptr() as usize;
         state(py, |state| {
             let woven = state.woven.get(&address);
-            woven.is_some_and(|woven| woven.copy.is(code))
+            woven.is_some_and(|woven| woven.refusal.is_none() && woven.copy.is(code))
         })
     })
 }

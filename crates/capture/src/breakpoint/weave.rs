@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use debugop_bytecode::fragment::{Branches, Builder, Fragment};
-use debugop_bytecode::{Analysis, Error, Insertion, LineStart, Op, Place, line_starts};
+use debugop_bytecode::{Analysis, CodeView, Error, Insertion, LineStart, Op, Place, line_starts};
 use pyo3::types::PyCode;
 use pyo3::{Bound, Py, PyResult, Python};
 
@@ -26,6 +26,8 @@ pub(super) struct Woven {
     pub(super) breakpoints: Vec<Arc<Breakpoint>>,
     /// Copies of code that is nested in it are among its constants.
     pub(super) nests: bool,
+    /// Why its own breakpoints are not in it.
+    pub(super) refusal: Option<String>,
 }
 
 /// What became of a code object.
@@ -55,44 +57,23 @@ pub(super) fn weave<'py>(
         Ok(analysis) => analysis,
         Err(error) => return Ok(Outcome::Refused(error.to_string())),
     };
-    let first_line = i64::from(view.first_line);
-    let has_line = |one: &Arc<Breakpoint>| {
-        let mut lines = analysis
-            .location_entries()
-            .filter_map(|entry| entry.location.line);
-        i64::from(one.line) == first_line
-            || lines.any(|line| i64::from(line) == i64::from(one.line))
-    };
-    if let Some(one) = wanted.iter().find(|one| one.by_events && has_line(one)) {
-        return Ok(Outcome::Refused(format!(
-            "line events have to tell of the breakpoint in line {}",
-            one.line
-        )));
-    }
-    let found = line_starts(&analysis);
-    let is_at = |line: i32| move |one: &&Arc<Breakpoint>| i64::from(one.line) == i64::from(line);
-    let unsettled = found.unsettled.iter();
-    if let Some((line, _)) = unsettled
-        .clone()
-        .find(|(line, _)| wanted.iter().any(|one| is_at(*line)(&one)))
-    {
-        return Ok(Outcome::Refused(format!(
-            "whether line {line} begins depends on where control comes from"
-        )));
-    }
     let mut scope = Scope::new(original, &analysis)?;
     let nests = nest(&mut scope)?;
     let armed = Arc::new(GilCell::new(true));
     let mut breakpoints: Vec<Arc<Breakpoint>> = Vec::new();
     let mut fragments: Vec<(LineStart, Fragment)> = Vec::new();
-    for start in found.starts {
-        let here: Vec<_> = wanted.iter().filter(is_at(start.line)).cloned().collect();
-        if here.is_empty() {
-            continue;
-        }
+    let (places, mut refusal) = match places(&view, &analysis, wanted) {
+        Ok(places) => (places, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
+    for (start, here) in places {
         match line(py, &here, &mut scope, &armed)? {
             Ok(fragment) => fragments.push((start, fragment)),
-            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+            Err(error) => {
+                refusal = Some(error.to_string());
+                fragments.clear();
+                break;
+            }
         }
         for one in here {
             if !breakpoints.iter().any(|known| Arc::ptr_eq(known, &one)) {
@@ -101,7 +82,7 @@ pub(super) fn weave<'py>(
         }
     }
     if fragments.is_empty() && !nests {
-        return Ok(Outcome::NotConcerned);
+        return Ok(refusal.map_or(Outcome::NotConcerned, Outcome::Refused));
     }
     let insertions = fragments.iter().map(|(start, fragment)| Insertion {
         place: Place::Before(start.at),
@@ -123,7 +104,45 @@ pub(super) fn weave<'py>(
         armed,
         breakpoints,
         nests,
+        refusal,
     }))
+}
+
+/// A line start, and the breakpoints that are for it.
+type Start = (LineStart, Vec<Arc<Breakpoint>>);
+
+/// The line starts that `wanted` is for, each with those that are for it; or why they cannot be put there.
+fn places(
+    view: &CodeView<'_>,
+    analysis: &Analysis,
+    wanted: &[Arc<Breakpoint>],
+) -> Result<Vec<Start>, String> {
+    let is_at = |line: i32| move |one: &&Arc<Breakpoint>| i64::from(one.line) == i64::from(line);
+    let mut lines = analysis
+        .location_entries()
+        .filter_map(|entry| entry.location.line);
+    let mut by_events = wanted.iter().filter(|one| one.by_events).peekable();
+    if by_events.peek().is_some()
+        && let Some(line) = std::iter::once(view.first_line)
+            .chain(&mut lines)
+            .find(|line| by_events.clone().any(|one| is_at(*line)(&one)))
+    {
+        return Err(format!(
+            "line events have to tell of the breakpoint in line {line}"
+        ));
+    }
+    let found = line_starts(analysis);
+    let mut unsettled = found.unsettled.iter().map(|(line, _)| *line);
+    if let Some(line) = unsettled.find(|line| wanted.iter().any(|one| is_at(*line)(&one))) {
+        return Err(format!(
+            "whether line {line} begins depends on where control comes from"
+        ));
+    }
+    let here = |start: LineStart| {
+        let here: Vec<_> = wanted.iter().filter(is_at(start.line)).cloned().collect();
+        (!here.is_empty()).then_some((start, here))
+    };
+    Ok(found.starts.into_iter().filter_map(here).collect())
 }
 
 /// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants. Says whether there are any.

@@ -50,7 +50,12 @@ pub fn effective<'py>(
             match holds(&condition, frame) {
                 Ok(false) => continue,
                 Ok(true) => {}
-                Err(_) => return Ok(Some((breakpoint, false))),
+                Err(_) => {
+                    if !logs(&breakpoint, frame)? {
+                        return Ok(Some((breakpoint, false)));
+                    }
+                    continue;
+                }
             }
         }
         let ignore = breakpoint.getattr(intern!(py, "ignore"))?;
@@ -58,9 +63,28 @@ pub fn effective<'py>(
             breakpoint.setattr(intern!(py, "ignore"), ignore.sub(1)?)?;
             continue;
         }
-        return Ok(Some((breakpoint, true)));
+        if !logs(&breakpoint, frame)? {
+            return Ok(Some((breakpoint, true)));
+        }
     }
     Ok(None)
+}
+
+/// The text that a breakpoint logs in place of stopping: its attribute `log`, which the standard library's do not have.
+pub(super) fn log_of(breakpoint: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let log = breakpoint.getattr_opt(intern!(breakpoint.py(), "log"))?;
+    Ok(log.and_then(|log| log.extract().ok()))
+}
+
+/// Whether a breakpoint logs in place of stopping; what it has to say has been printed.
+fn logs(breakpoint: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = frame.py();
+    let (Some(log), Some(session)) = (log_of(breakpoint)?, super::session::current(py)) else {
+        return Ok(false);
+    };
+    let text = crate::breakpoint::message(&log, frame.cast()?)?;
+    super::session::say(session.owner.bind(py), &text)?;
+    Ok(true)
 }
 
 /// Whether a condition, source text or code, is true in `frame`.

@@ -20,6 +20,7 @@ struct Placed {
     python: Py<PyAny>,
     /// What it was made from.
     condition: Option<String>,
+    log: Option<String>,
     breakpoint: Arc<Breakpoint>,
     /// The hits that the Python object knows of.
     told: u64,
@@ -37,6 +38,8 @@ static PLACED: GilCell<Vec<Placed>> = GilCell::new(Vec::new());
 static DECIDED: GilCell<Option<Decided>> = GilCell::new(None);
 
 struct Reached {
+    /// The `Bdb`.
+    owner: Py<PyAny>,
     python: Py<PyAny>,
 }
 
@@ -57,8 +60,8 @@ impl Listener for Reached {
         watch::arm(py, &code_of_frame(frame))
     }
 
-    fn log(&self, _py: Python<'_>, _breakpoint: &Arc<Breakpoint>, _text: &str) -> PyResult<()> {
-        Ok(())
+    fn log(&self, py: Python<'_>, _breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()> {
+        session::say(self.owner.bind(py), text)
     }
 }
 
@@ -146,6 +149,7 @@ fn place<'py>(
     } else {
         None
     };
+    let log = super::breakpoint::log_of(python)?;
     let by_events =
         matches!(text, Some(None)) || python.getattr(intern!(py, "funcname"))?.is_truthy()?;
     let condition = text.flatten();
@@ -154,6 +158,7 @@ fn place<'py>(
     let known = old.iter().find(|old| {
         old.python.is(python)
             && old.condition == condition
+            && old.log == log
             && old.breakpoint.is_by_events() == by_events
     });
     let breakpoint = if let Some(known) = known {
@@ -168,10 +173,11 @@ fn place<'py>(
                     line: python.getattr(intern!(py, "line"))?.extract()?,
                     condition,
                     ignore,
-                    log: None,
+                    log: log.as_deref(),
                     by_events,
                     thread: Some(session.thread),
                     listener: Arc::new(Reached {
+                        owner: session.owner.clone_ref(py),
                         python: python.clone().unbind(),
                     }),
                 },
@@ -184,6 +190,7 @@ fn place<'py>(
         python: python.clone().unbind(),
         told: breakpoint.hits(py),
         condition,
+        log,
         breakpoint,
     })
 }

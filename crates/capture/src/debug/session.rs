@@ -20,6 +20,7 @@ use super::trampoline::{self, Event};
 #[cfg(Py_3_12)]
 use super::{compiled, watch};
 use crate::gil::{GilCell, release};
+use crate::modules;
 use crate::thread;
 
 /// One thread's debugger.
@@ -134,6 +135,23 @@ pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
         }
     }
     Ok(())
+}
+
+/// Prints what a log point says: the debugger's own output, `message` of `pdb.Pdb`, or the standard output that the process started with.
+///
+/// # Errors
+/// What writing raises.
+pub(super) fn say(owner: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
+    let py = owner.py();
+    if let Some(message) = owner.getattr_opt(intern!(py, "message"))? {
+        return message.call1((text,)).map(drop);
+    }
+    let output = modules::sys(py, c"__stdout__")?;
+    if output.is_none() {
+        return Ok(());
+    }
+    output.call_method1(intern!(py, "write"), (format!("{text}\n"),))?;
+    output.call_method0(intern!(py, "flush")).map(drop)
 }
 
 impl Session {

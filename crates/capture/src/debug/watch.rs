@@ -303,6 +303,9 @@ pub(super) fn arm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
     let Some(tool) = state(py, |state| state.tool) else {
         return Ok(());
     };
+    if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
+        return Ok(());
+    }
     let interface = Interface::new(py)?;
     interface.monitoring.call_method0("restart_events")?;
     set_local(py, tool, code, interface.event("LINE")?)
@@ -328,9 +331,15 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
     let mut outcome = Ok(());
     if let Some(session) = session::current(py)
         && session.breaks_at(code, line)?
-        && (!crate::breakpoint::is_complete(code) || compiled::has_decided(py))
     {
-        outcome = deliver(py, &session, "line");
+        let stops = if crate::breakpoint::is_complete(code) {
+            compiled::has_decided(py)
+        } else {
+            crate::breakpoint::reached_by_event(code, line)?.unwrap_or(true)
+        };
+        if stops {
+            outcome = deliver(py, &session, "line");
+        }
         compiled::clear_decided(py);
     }
     if crate::breakpoint::is_complete(code) {
