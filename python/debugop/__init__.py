@@ -49,6 +49,7 @@ from debugop._core import VERSION as __version__  # noqa: E402
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
+    from debugop._console import pm, post_mortem, set_trace
     from debugop._events import setprofile_all_threads, settrace_all_threads
     from debugop._trace import Follow, Trace, trace
     from debugop._whole import start, stop
@@ -84,6 +85,9 @@ __all__ = [
     "line",
     "module",
     "opcode",
+    "pm",
+    "post_mortem",
+    "set_trace",
     "setprofile",
     "setprofile_all_threads",
     "settrace",
@@ -97,6 +101,9 @@ __all__ = [
 _LATER = {
     "Follow": "_trace",
     "Trace": "_trace",
+    "pm": "_console",
+    "post_mortem": "_console",
+    "set_trace": "_console",
     "setprofile_all_threads": "_events",
     "settrace_all_threads": "_events",
     "start": "_whole",

@@ -1,5 +1,7 @@
 """The console: this Python's own `pdb`, on debugop's `bdb`, with commands for what happens between lines."""
 
+import os
+import sys
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -20,6 +22,14 @@ class Console(_Pdb):
     _event = "line"
     # The instruction that was shown last: a new line begins with one that is told of again.
     _shown: tuple[Any, int] | None = None
+
+    # Arguments of the program that runs first.
+    _arguments: list[str] | None = None
+
+    def _run(self, target: Any) -> Any:
+        if Console._arguments is not None:
+            sys.argv[1:], Console._arguments = Console._arguments, None
+        return super()._run(target)
 
     # What is stopped by, and where.
 
@@ -229,6 +239,22 @@ if hasattr(_Pdb, "commands_resuming"):
 # The standard library's functions make instances of what has this name.
 Console.__name__ = Console.__qualname__ = "Pdb"
 module.Pdb = Console
+
+
+def main(commands: list[str], kind: str, target: str, arguments: list[str]) -> None:
+    """Debug a "script" or "module", by the main program of the standard library's `pdb`.
+
+    Which options of its command line are the program's differs between versions, so the program's are not on it.
+    """
+    options = [word for command in commands for word in ("-c", command)]
+    if kind == "module":
+        options.append("-m")
+    elif target.startswith("-"):
+        target = os.path.join(os.curdir, target)
+    sys.argv = ["debugop debug", *options, target]
+    Console._arguments = arguments
+    module.main()
+
 
 set_trace: Any = module.set_trace
 post_mortem: Any = module.post_mortem

@@ -10,6 +10,7 @@ __all__ = [
     "NULL",
     "VERSION",
     "DebugOp",
+    "DebugRequest",
     "Event",
     "Follow",
     "Instruction",
@@ -23,12 +24,15 @@ __all__ = [
     "Stack",
     "StaleStep",
     "Step",
+    "Sys",
     "TopOfStack",
     "Tracer",
     "Value",
     "callable_index",
     "depth",
+    "effective",
     "file",
+    "frame_stack",
     "function",
     "getprofile",
     "gettrace",
@@ -42,12 +46,14 @@ __all__ = [
     "python_functions",
     "report_uncaught",
     "run_file",
+    "session_changed",
     "setprofile",
     "setprofile_running_threads",
     "settrace",
     "settrace_running_threads",
     "short_repr",
     "source_instruction",
+    "start_session",
 ]
 
 VERSION: Final[str]
@@ -448,6 +454,22 @@ class RunRequest:
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Run: ...
 
 @final
+class DebugRequest:
+    """A parsed `debugop debug`."""
+
+    @property
+    def target(self) -> tuple[Literal["script", "module"], str]:
+        """What is run."""
+
+    @property
+    def args(self) -> list[str]:
+        """The program's own arguments."""
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands that the debugger carries out before it asks."""
+
+@final
 class SelfcheckRequest:
     """A parsed `debugop selfcheck`."""
 
@@ -501,3 +523,36 @@ def settrace_running_threads(function: _TraceFunction | None, /) -> None:
 
 def setprofile_running_threads(function: _TraceFunction | None, /) -> None:
     """Set the profile function of every thread that runs."""
+
+@final
+class Sys:
+    """Stands for `sys` in the standard library's debuggers: all but `settrace` is asked of `sys`, without a frame of Python's."""
+
+    def __new__(cls, sys: Any) -> Sys: ...
+    def settrace(self, function: _TraceFunction | None, /) -> None:
+        """As `sys.settrace`; a method of a `debugop.bdb.Bdb` starts its session."""
+
+    def __getattr__(self, name: str) -> Any: ...
+    def __setattr__(self, name: str, value: Any) -> None: ...
+    def __delattr__(self, name: str) -> None: ...
+
+def start_session(owner: Any, dispatch: _TraceFunction, breakpoints: type, decides: bool, hears_calls: bool) -> None:
+    """Start a `Bdb` in this thread, in place of the one that it has.
+
+    `dispatch` is its bound `trace_dispatch`, `breakpoints` the class of its breakpoints; `decides` says that no method which decides
+    what stops has been overridden, `hears_calls` that `user_call` has.
+    """
+
+def session_changed(owner: Any, breaks: bool) -> None:
+    """What `owner` stops at is different now; `breaks`: its breakpoints are."""
+
+def effective(
+    breakpoints: list[Any], frame: FrameType, is_for: Callable[[Any, FrameType], bool]
+) -> tuple[Any, bool | None]:
+    """The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None)."""
+
+def frame_stack(frame: FrameType, begun: bool) -> list[Any]:
+    """The value stack of a frame that runs on this thread, bottom first, empty slots as NULL.
+
+    With `begun` without what its instruction has taken. RuntimeError: it does not run; ValueError: its bytecode is not a compiler's.
+    """

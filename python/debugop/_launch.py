@@ -58,10 +58,28 @@ def carry_out(parsed) -> int:
         from debugop import _selfcheck
 
         return _selfcheck.main(parsed)
+    if isinstance(parsed, _core.DebugRequest):
+        return debug(parsed)
     try:
         return run(parsed)
     except CannotRun as error:
         return show(f"debugop: {error}\n", sys.stderr, error.status)
+
+
+def debug(request) -> int:
+    """Run the program of a parsed `debugop debug` in the console, by the main program of the standard library's `pdb`."""
+    from debugop import _console
+
+    kind, text = request.target
+    if kind == "module":
+        replace_first_path(os.getcwd())
+    # The launcher's own module is kept because functions of it still run; the debugger empties what is `__main__`.
+    launcher, sys.modules["__main__"] = sys.modules["__main__"], main_module()
+    try:
+        _console.main(request.commands, kind, text, request.args)
+    finally:
+        del launcher
+    return 0
 
 
 def is_terminal(stream) -> bool:

@@ -4,6 +4,7 @@
 //! prints, exits, or touches the program that is to be run.
 
 mod completions;
+mod debug;
 mod program;
 mod python_command;
 mod run;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
+pub use debug::DebugOptions;
 pub use debugop_filter::{Pattern, PatternError};
 pub use python_command::under_debugop;
 pub use run::{Color, Engine, Format, RunOptions, Target};
@@ -41,6 +43,8 @@ pub enum Outcome {
 pub enum Command {
     /// `debugop run`: trace a program.
     Run(Box<RunOptions>),
+    /// `debugop debug`: a program in the debugger.
+    Debug(Box<DebugOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
 }
@@ -63,6 +67,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     Run(Box<run::RunArguments>),
+    Debug(Box<debug::DebugArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
     Completions(completions::CompletionsArguments),
 }
@@ -71,6 +76,7 @@ const EXAMPLES: &str = "\
 Examples:
   debugop run script.py              watch script.py execute
   debugop run -c 'print(1 + 2)'      watch one line of Python
+  debugop debug script.py            stop in it, line by line or instruction by instruction
   debugop run --help                 everything that run can do";
 
 /// Parses the arguments, `args[0]` being the name of the command itself.
@@ -105,6 +111,10 @@ fn parse_for(
         Subcommands::Run(run) => match run.into_options(program, own[2..].to_vec()) {
             Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
             Err(error) => refused(&about("run", error, &mut command), color),
+        },
+        Subcommands::Debug(debug) => match debug.into_options(program) {
+            Ok(options) => Outcome::Command(Command::Debug(Box::new(options))),
+            Err(error) => refused(&about("debug", error, &mut command), color),
         },
         Subcommands::Selfcheck(selfcheck) => match selfcheck.into_options(program) {
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),

@@ -1,7 +1,7 @@
 //! Where debugop's own arguments end and the program's begin.
 //!
 //! As for `python` itself, `-m MODULE`, `-c CODE` or a script ends the options: what follows is the program's,
-//! whatever it looks like. clap cannot end on an option, so the arguments are split before it sees them; which options
+//! whatever it looks like. (`debugop debug` has another `-c`.) clap cannot end on an option, so the arguments are split before it sees them; which options
 //! take a value is read from clap's own definition.
 
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command, Error};
 use crate::run::Target;
 
 /// Commands that run a program.
-const COMMANDS: [&str; 2] = ["run", "selfcheck"];
+const COMMANDS: [&str; 3] = ["run", "debug", "selfcheck"];
 
 /// What is to be run, and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,8 @@ enum Short {
 fn short_options(run: &Command, text: &str) -> Short {
     for (at, letter) in text.char_indices().skip(1) {
         let rest = &text[at + letter.len_utf8()..];
-        if matches!(letter, 'm' | 'c') {
+        // The debugger's `-c` is a command of its own.
+        if letter == 'm' || letter == 'c' && run.get_name() != "debug" {
             return Short::Target {
                 before: (at > 1).then(|| text[..at].to_owned()),
                 letter,

@@ -174,3 +174,30 @@ proptest::proptest! {
         parse_words(&run);
     }
 }
+
+#[test]
+fn the_debugger_has_commands_of_its_own() {
+    let check = |words: &[&str], commands: &[&str], target: Target, args: &[&str]| {
+        let words: Vec<&str> = std::iter::once("debug")
+            .chain(words.iter().copied())
+            .collect();
+        let Outcome::Command(Command::Debug(options)) = parse_words(&words) else {
+            panic!("{words:?} is no command");
+        };
+        assert_eq!(options.commands, commands, "{words:?}");
+        assert_eq!(options.target, target, "{words:?}");
+        assert_eq!(options.args, args, "{words:?}");
+    };
+    let script = || Target::Script("a.py".into());
+    check(&["a.py", "-c", "x"], &[], script(), &["-c", "x"]);
+    check(&["-c", "b 3", "-cc", "a.py"], &["b 3", "c"], script(), &[]);
+    check(
+        &["--command", "until 9", "-m", "json.tool", "-m"],
+        &["until 9"],
+        Target::Module("json.tool".into()),
+        &["-m"],
+    );
+    check(&["--", "a.py"], &[], script(), &[]);
+    assert!(printed(&["debug", "-c", "c"], 2).contains("nothing to debug"));
+    assert!(printed(&["debug", "-"], 2).contains("stdin is for the debugger"));
+}

@@ -47,7 +47,8 @@ mod _core {
     use crate::ring::TopOfStack;
     #[pymodule_export]
     use crate::run::{
-        Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught, run_file,
+        DebugRequest, Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught,
+        run_file,
     };
     #[pymodule_export]
     use crate::stack::Stack;

@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
-use debugop_cli::{Color, Command, Format, Outcome, RunOptions, SelfcheckOptions, Target};
+use debugop_cli::{
+    Color, Command, DebugOptions, Format, Outcome, RunOptions, SelfcheckOptions, Target,
+};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
@@ -57,7 +59,7 @@ pub(crate) struct Run {
 
 /// Parses the command line; `argv[0]` is the command's own name.
 ///
-/// Returns a RunRequest or a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
+/// Returns a RunRequest, DebugRequest or SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
 #[pyfunction]
 pub(crate) fn parse_command_line<'py>(
     py: Python<'py>,
@@ -72,6 +74,9 @@ pub(crate) fn parse_command_line<'py>(
             },
         )?
         .into_any()),
+        Outcome::Command(Command::Debug(options)) => {
+            Ok(Bound::new(py, DebugRequest { options: *options })?.into_any())
+        }
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
@@ -83,6 +88,33 @@ pub(crate) fn parse_command_line<'py>(
         Outcome::Command(_) => Err(pyo3::exceptions::PyNotImplementedError::new_err(
             "this command is not known here",
         )),
+    }
+}
+
+/// A parsed `debugop debug`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct DebugRequest {
+    options: DebugOptions,
+}
+
+#[pymethods]
+impl DebugRequest {
+    /// What is run: ("script" | "module", text).
+    #[getter]
+    fn target(&self) -> (&'static str, OsString) {
+        described(&self.options.target)
+    }
+
+    /// The program's own arguments.
+    #[getter]
+    fn args(&self) -> Vec<OsString> {
+        self.options.args.clone()
+    }
+
+    /// Commands that the debugger carries out before it asks.
+    #[getter]
+    fn commands(&self) -> Vec<OsString> {
+        self.options.commands.clone()
     }
 }
 

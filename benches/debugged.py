@@ -1,0 +1,40 @@
+# ruff: noqa: D103, RET504
+"""The program of debugger.py: `python debugged.py N TURNS`. The lines of the breakpoints are found by their comments."""
+
+import json
+import sys
+from time import perf_counter
+
+
+def loop(n):
+    began = perf_counter()
+    total = 0
+    for i in range(n):
+        total += i  # in the loop
+    took = perf_counter() - began
+    return took  # after the loop
+
+
+def leaf(i):
+    return i + 1
+
+
+def calls(n):
+    began = perf_counter()
+    total = 0
+    for i in range(n):
+        total += leaf(i)  # in the loop of calls
+    took = perf_counter() - began
+    return took  # after the loop of calls
+
+
+def main():
+    n, turns = int(sys.argv[1]), int(sys.argv[2])
+    seconds = {"loop": [], "calls": []}
+    for _ in range(turns):
+        seconds["loop"].append(loop(n))
+        seconds["calls"].append(calls(n))
+    print("\nRESULT", json.dumps({name: min(times) / n for name, times in seconds.items()}))
+
+
+main()

@@ -1,0 +1,195 @@
+"""What a debugger costs where nothing stops: debugop, pdb and debugpy, in the environment that runs this file.
+
+A hot loop and a loop that calls a function, each run a few times under each debugger: attached without a breakpoint; with
+breakpoints after the loops, in the same functions, which are hit; and with a condition in the loop that never holds. The program
+times its own loops, and the smallest time a round counts, so that the stops are not in it.
+"""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROGRAM = HERE / "debugged.py"
+ROUNDS = 1_000_000
+TURNS = 5
+LIMIT = 120
+"""Seconds for one run."""
+SLOW = 50
+"""How many times fewer rounds are run where Python is entered at each line."""
+
+MARKS = {
+    mark: number
+    for number, line in enumerate(PROGRAM.read_text().splitlines(), 1)
+    for mark in re.findall(r"# ((?:in|after) the loop.*)$", line)
+}
+# What is set: (line, condition).
+SCENES = {
+    "attached, no breakpoint": [],
+    "breakpoint after the loop": [(MARKS["after the loop"], None), (MARKS["after the loop of calls"], None)],
+    "condition in the loop, never true": [
+        (MARKS["in the loop"], "total < 0"),
+        (MARKS["in the loop of calls"], "total < 0"),
+    ],
+}
+TARGETS = {("debugop", "attached, no breakpoint"): 1.01, ("debugop", "breakpoint after the loop"): 1.02}
+
+
+def result(output):
+    """Seconds a round, by loop."""
+    found = re.search(r"RESULT (\{.*\})", output)
+    if not found:
+        raise RuntimeError(f"the program was not measured: {output[-2000:]}")
+    return json.loads(found[1])
+
+
+def plain(rounds):
+    """Without a debugger."""
+    done = subprocess.run(
+        [sys.executable, PROGRAM, str(rounds), str(TURNS)], check=True, capture_output=True, text=True
+    )
+    return result(done.stdout)
+
+
+def by_console(command):
+    """Under a debugger with pdb's commands, typed through a pipe."""
+
+    def run(breakpoints, rounds):
+        commands = [f"break {line}" + (f", {condition}" if condition else "") for line, condition in breakpoints]
+        typed = [*commands, *["continue"] * (2 * TURNS + 1), "quit", "quit"]
+        arguments = [sys.executable, "-m", *command, PROGRAM, str(rounds), str(TURNS)]
+        done = subprocess.run(arguments, input="\n".join(typed) + "\n", capture_output=True, text=True, timeout=LIMIT)
+        return result(done.stdout)
+
+    return run
+
+
+class Adapter:
+    """A client of the Debug Adapter Protocol, which lets the program go on wherever it stops."""
+
+    def __init__(self, port, breakpoints):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.stream = self.socket.makefile("rb")
+        self.breakpoints = [
+            {"line": line, **({"condition": condition} if condition else {})} for line, condition in breakpoints
+        ]
+        self.number = 0
+
+    def send(self, command, **arguments):
+        """A request."""
+        self.number += 1
+        body = json.dumps({"seq": self.number, "type": "request", "command": command, "arguments": arguments}).encode()
+        self.socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    def messages(self):
+        """What comes, until the connection ends."""
+        while header := self.stream.readline():
+            length = int(header.split(b":")[1])
+            self.stream.readline()
+            yield json.loads(self.stream.read(length))
+
+    def run(self):
+        """Until the connection ends."""
+        self.send("initialize", adapterID="bench")
+        self.send("attach", justMyCode=False)
+        with contextlib.suppress(OSError):
+            for message in self.messages():
+                if message.get("event") == "initialized":
+                    self.send("setBreakpoints", source={"path": str(PROGRAM)}, breakpoints=self.breakpoints)
+                    self.send("configurationDone")
+                elif message.get("event") == "stopped":
+                    self.send("continue", threadId=message["body"]["threadId"])
+
+
+def by_debugpy(breakpoints, rounds):
+    """Under debugpy, with a client as an editor has one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-Xfrozen_modules=off",
+        "-m",
+        "debugpy",
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--wait-for-client",
+    ]
+    program = subprocess.Popen(
+        [*command, PROGRAM, str(rounds), str(TURNS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        adapter = connected(port, breakpoints, program)
+        threading.Thread(target=adapter.run, daemon=True).start()
+        return result(program.communicate(timeout=LIMIT)[0])
+    finally:
+        program.kill()
+
+
+def connected(port, breakpoints, program):
+    """The client, as soon as somebody listens."""
+    for _ in range(300):
+        try:
+            return Adapter(port, breakpoints)
+        except OSError:
+            if program.poll() is not None:
+                break
+            time.sleep(0.1)
+    raise RuntimeError("debugpy does not listen")
+
+
+DEBUGGERS = {"debugop": by_console(["debugop", "debug"]), "pdb": by_console(["pdb"]), "debugpy": by_debugpy}
+
+
+def has_debugpy():
+    """Whether debugpy is installed."""
+    return subprocess.run([sys.executable, "-c", "import debugpy"], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def measure():
+    """{scene: {debugger: {loop: times of plain} or what was wrong}}."""
+    figures = {}
+    for scene, breakpoints in SCENES.items():
+        figures[scene] = {}
+        for name, run in DEBUGGERS.items():
+            if name == "debugpy" and not has_debugpy():
+                figures[scene][name] = "not installed"
+                continue
+            slow = bool(breakpoints) and (name != "debugop" or any(condition for _, condition in breakpoints))
+            rounds = ROUNDS // SLOW if slow else ROUNDS
+            try:
+                # Before and after, so that what the machine does meanwhile shows.
+                before, taken, after = plain(ROUNDS), run(breakpoints, rounds), plain(ROUNDS)
+            except (RuntimeError, subprocess.SubprocessError) as error:
+                figures[scene][name] = str(error).strip().rpartition("\n")[2]
+                continue
+            figures[scene][name] = {loop: taken[loop] / min(before[loop], after[loop]) for loop in taken}
+    return figures
+
+
+def table(figures):
+    """The report, as text."""
+    lines = [
+        f"debuggers, {ROUNDS:,} rounds, times of plain",
+        f"{'':<36}{'':<10}{'a loop':>9}{'with calls':>12}  to reach",
+    ]
+    for scene, rows in figures.items():
+        for name, row in rows.items():
+            if isinstance(row, str):
+                lines.append(f"{scene:<36}{name:<10} not measured: {row}")
+                continue
+            limit = TARGETS.get((name, scene))
+            aim = "" if limit is None else f"<= {limit}x {'reached' if max(row.values()) <= limit else 'MISSED'}"
+            lines.append(f"{scene:<36}{name:<10}{row['loop']:>8.2f}x{row['calls']:>11.2f}x  {aim}".rstrip())
+            scene = ""
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(measure()))
