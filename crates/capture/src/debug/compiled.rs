@@ -12,8 +12,10 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use super::session::Session;
 use super::{session, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
+use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
+use crate::registry;
 
 /// One `bdb.Breakpoint`.
 struct Placed {
@@ -68,6 +70,17 @@ impl Listener for Reached {
 /// Whether a breakpoint in the bytecode has been reached of which the `Bdb` is about to be told.
 pub(super) fn has_decided(py: Python<'_>) -> bool {
     DECIDED.with(py, |decided| decided.is_some())
+}
+
+/// Whether the running frame is at an instruction that has been inserted for a breakpoint.
+pub(super) fn is_inserted(py: Python<'_>) -> bool {
+    let Some(frame) = Frame::current(py) else {
+        return false;
+    };
+    registry::of_copy(&frame.code(py))
+        .filter(|entry| entry.is_woven())
+        .zip(frame.instruction_offset())
+        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
 }
 
 /// It has been told.

@@ -432,6 +432,10 @@ extern "C" fn step(
         if kind != Event::Call && !trampoline::has_local(&object) {
             return Ok(());
         }
+        #[cfg(Py_3_12)]
+        if kind == Event::Opcode && compiled::is_inserted(py) {
+            return Ok(());
+        }
         match current(py) {
             Some(session) if kind == Event::Opcode && session.has_instructions(py)? => {
                 session.instruction(py, &object)

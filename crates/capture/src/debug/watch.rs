@@ -328,11 +328,16 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
     if !wanted {
         return Ok(Answer::Disable);
     }
+    let complete = crate::breakpoint::is_complete(code);
+    if complete {
+        // Before anybody steps: two tools must not share a code object's events (gh-157900).
+        disarm(py, code)?;
+    }
     let mut outcome = Ok(());
     if let Some(session) = session::current(py)
         && session.breaks_at(code, line)?
     {
-        let stops = if crate::breakpoint::is_complete(code) {
+        let stops = if complete {
             compiled::has_decided(py)
         } else {
             crate::breakpoint::reached_by_event(code, line)?.unwrap_or(true)
@@ -341,9 +346,6 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
             outcome = deliver(py, &session, "line");
         }
         compiled::clear_decided(py);
-    }
-    if crate::breakpoint::is_complete(code) {
-        disarm(py, code)?;
     }
     outcome?;
     Ok(Answer::Go)
