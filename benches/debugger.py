@@ -7,10 +7,13 @@ times its own loops, and the smallest time a round counts, so that the stops are
 
 import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -134,15 +137,24 @@ def by_debugpy(breakpoints, rounds):
         f"127.0.0.1:{port}",
         "--wait-for-client",
     ]
-    program = subprocess.Popen(
-        [*command, PROGRAM, str(rounds), str(TURNS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        adapter = connected(port, breakpoints, program)
-        threading.Thread(target=adapter.run, daemon=True).start()
-        return result(program.communicate(timeout=LIMIT)[0])
-    finally:
-        program.kill()
+    # A file, because debugpy's adapter keeps the standard output when the program has ended.
+    with tempfile.TemporaryFile("w+") as output:
+        program = subprocess.Popen(
+            [*command, PROGRAM, str(rounds), str(TURNS)],
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            adapter = connected(port, breakpoints, program)
+            threading.Thread(target=adapter.run, daemon=True).start()
+            program.wait(LIMIT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+        output.seek(0)
+        return result(output.read())
 
 
 def connected(port, breakpoints, program):

@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import debugger
 import programs
 import variants
 
@@ -208,6 +209,8 @@ def main():
     for name, ratio in started.items():
         aim = target(START_UP if name.startswith("--all, inject") else None, ratio, f"<= {START_UP}x")
         print(f"{name:<{max(map(len, rows))}} {ratio:>8.2f}x  {aim}".rstrip())
+    debuggers = debugger.measure()
+    print("\n" + debugger.table(debuggers))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
     if load > len(os.sched_getaffinity(0)) / 2:
         print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
@@ -215,7 +218,10 @@ def main():
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         facts = {"python": platform.python_version(), "platform": platform.platform(), "turns": turns, "load": load}
         arguments.out.write_text(
-            json.dumps({**facts, "summary": rows, "start_up": started, "programs": results}, indent=1) + "\n"
+            json.dumps(
+                {**facts, "summary": rows, "start_up": started, "debuggers": debuggers, "programs": results}, indent=1
+            )
+            + "\n"
         )
 
 

@@ -15,12 +15,15 @@ CONTEXT = 5
 """How many instructions `dis` shows before and after the current one."""
 
 
-class Console(_Pdb):
+class Console(_Pdb):  # type: ignore[misc]
     """`pdb.Pdb` with `stepi`, `nexti`, `stack` and `dis`."""
+
+    # See `debugop.bdb.Bdb`.
+    _by_instruction: bool
 
     # How the newest frame came to stop: at a "line" or instruction, at a "return", or because of an "exception".
     _event = "line"
-    # The instruction that was shown last: a new line begins with one that is told of again.
+    # The instruction that was shown last, after `stepi` and `nexti`: one that a line begins with is told of again.
     _shown: tuple[Any, int] | None = None
 
     # Arguments of the program that runs first.
@@ -52,10 +55,6 @@ class Console(_Pdb):
         self._event = "exception"
         return super().user_exception(frame, exc_info)
 
-    def interaction(self, frame: Any, *arguments: Any, **keywords: Any) -> Any:
-        self._shown = None if frame is None else (frame, frame.f_lasti)
-        return super().interaction(frame, *arguments, **keywords)
-
     def print_stack_entry(self, frame_lineno: Any, *arguments: Any, **keywords: Any) -> Any:
         super().print_stack_entry(frame_lineno, *arguments, **keywords)
         frame = frame_lineno[0]
@@ -68,13 +67,14 @@ class Console(_Pdb):
 
     def _set_stopinfo(self, *arguments: Any, **keywords: Any) -> None:
         if self._by_instruction:
-            self._by_instruction = False
-            self._want_opcodes(getattr(self, "curframe", None), False)
+            self._by_instruction, self._shown = False, None
+            self._want_opcodes(self.stack[-1][0] if self.stack else None, False)
         super()._set_stopinfo(*arguments, **keywords)
 
     def _go_by_instruction(self) -> None:
-        self._by_instruction = True
+        self._by_instruction = self._has_gone_by_instruction = True
         frame = self.stack[-1][0]
+        self._shown = (frame, frame.f_lasti)
         if frame.f_trace is None:
             frame.f_trace = self.trace_dispatch
         self._want_opcodes(frame, True)
@@ -123,7 +123,10 @@ class Console(_Pdb):
             return None
         if not self._is_live():
             return None
-        self.set_next(self.curframe)
+        if self._event == "return":
+            self.set_step()
+        else:
+            self.set_next(self.curframe)
         self._go_by_instruction()
         return 1
 
@@ -234,7 +237,7 @@ def _current(frame: Any) -> Any:
 
 
 if hasattr(_Pdb, "commands_resuming"):
-    Console.commands_resuming = [*_Pdb.commands_resuming, "do_stepi", "do_nexti"]  # type: ignore[attr-defined]
+    Console.commands_resuming = [*_Pdb.commands_resuming, "do_stepi", "do_nexti"]
 
 # The standard library's functions make instances of what has this name.
 Console.__name__ = Console.__qualname__ = "Pdb"

@@ -15,7 +15,7 @@ def settrace_all_threads(function: Function | None, /) -> None:
 
     None takes it away. Nothing is changed for threads that run when `settrace` is called in them later.
     """
-    threading.settrace(None if function is None else _first(_core.settrace, function))  # type: ignore[arg-type]
+    threading.settrace(None if function is None else _first(_core.settrace, function))
     _core.settrace_running_threads(function)
 
 

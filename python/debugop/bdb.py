@@ -40,14 +40,17 @@ _DECIDING = (
 
 def effective(file: str, line: int, frame: Any) -> tuple[Any, bool | None]:
     """The first breakpoint of a line that is in effect, and whether it may be deleted if it is temporary; or (None, None)."""
-    return _core.effective(Breakpoint.bplist[file, line], frame, checkfuncname)
+    return _core.effective(Breakpoint.bplist[file, line], frame)
 
 
-class Bdb(_Bdb):
+class Bdb(_Bdb):  # type: ignore[misc]
     """Base class of debuggers, as the standard library's `bdb.Bdb`."""
 
-    _by_instruction = False
+    _by_instruction: bool = False
     """Whether `_at_instruction` is called for each instruction of frames with `f_trace_opcodes`, in place of `trace_dispatch`."""
+
+    _has_gone_by_instruction: bool = False
+    """Whether `_by_instruction` has ever been set."""
 
     def _at_instruction(self, frame: Any) -> None:
         """An instruction of `frame` is about to be executed, and `_by_instruction` is set."""

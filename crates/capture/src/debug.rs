@@ -14,9 +14,9 @@ mod trampoline;
 #[cfg(Py_3_12)]
 mod watch;
 
-pub use breakpoint::{Effective, effective};
+pub use breakpoint::Effective;
 pub use frame_stack::frame_stack;
-pub use session::{Start, changed, start, stop};
+pub use session::{Start, changed, effective, start, stop};
 pub use trampoline::{
     get_profile, get_trace, set_profile, set_profile_all_threads, set_trace, set_trace_all_threads,
 };

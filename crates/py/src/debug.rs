@@ -113,10 +113,9 @@ pub(crate) fn session_changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResul
 #[pyfunction]
 pub(crate) fn effective<'py>(
     breakpoints: &Bound<'py, PyAny>,
-    frame: &Bound<'py, PyAny>,
-    is_for: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyFrame>,
 ) -> PyResult<(Option<Bound<'py, PyAny>>, Option<bool>)> {
-    Ok(debug::effective(breakpoints, frame, is_for)?.unzip())
+    Ok(debug::effective(breakpoints, frame)?.unzip())
 }
 
 /// The value stack of a running frame, bottom first, empty slots as NULL; with `begun` without what its instruction has taken.

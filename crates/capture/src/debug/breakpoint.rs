@@ -9,37 +9,32 @@ use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyList, 
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::gil::GilCell;
 use crate::modules;
 
 /// What `bdb.effective` answers: a breakpoint, and whether it may be deleted if it is temporary.
 pub type Effective<'py> = Option<(Bound<'py, PyAny>, bool)>;
 
+/// Conditions that have been compiled, by their texts; those of breakpoints that are gone are forgotten when there are many.
+static CONDITIONS: GilCell<Option<FxHashMap<String, Py<PyAny>>>> = GilCell::new(None);
+
+/// How many are kept.
+const MOST_CONDITIONS: usize = 1000;
+
 /// The first of the breakpoints of one place that is in effect in `frame`, by the rules of `bdb.effective`: each that is enabled
 /// and meant for this place counts a hit; one whose condition holds uses up its ignore count; one whose condition raises
-/// is in effect, whatever its ignore count, and is not deleted. `is_for(breakpoint, frame)` is `bdb.checkfuncname`.
+/// is in effect, whatever its ignore count, and is not deleted.
 ///
 /// # Errors
 /// What the attributes of the breakpoints raise; not what conditions raise.
-pub fn effective<'py>(
+pub(super) fn effective<'py>(
     breakpoints: &Bound<'py, PyAny>,
-    frame: &Bound<'py, PyAny>,
-    is_for: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyFrame>,
 ) -> PyResult<Effective<'py>> {
     let py = frame.py();
-    #[cfg(Py_3_12)]
-    let decided = super::compiled::take_decided(frame);
-    #[cfg(not(Py_3_12))]
-    let decided: Option<(Py<PyAny>, bool)> = None;
     for breakpoint in breakpoints.try_iter()? {
         let breakpoint = breakpoint?;
-        if let Some((decided, raised)) = &decided {
-            if breakpoint.is(decided) {
-                return Ok(Some((breakpoint, !raised)));
-            }
-            continue;
-        }
-        if !breakpoint.getattr(intern!(py, "enabled"))?.is_truthy()?
-            || !is_for.call1((&breakpoint, frame))?.is_truthy()?
+        if !breakpoint.getattr(intern!(py, "enabled"))?.is_truthy()? || !is_for(&breakpoint, frame)?
         {
             continue;
         }
@@ -77,23 +72,79 @@ pub(super) fn log_of(breakpoint: &Bound<'_, PyAny>) -> PyResult<Option<String>> 
 }
 
 /// Whether a breakpoint logs in place of stopping; what it has to say has been printed.
-fn logs(breakpoint: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn logs(breakpoint: &Bound<'_, PyAny>, frame: &Bound<'_, PyFrame>) -> PyResult<bool> {
     let py = frame.py();
     let (Some(log), Some(session)) = (log_of(breakpoint)?, super::session::current(py)) else {
         return Ok(false);
     };
-    let text = crate::breakpoint::message(&log, frame.cast()?)?;
+    let text = crate::breakpoint::message(&log, frame)?;
     super::session::say(session.owner.bind(py), &text)?;
     Ok(true)
 }
 
-/// Whether a condition, source text or code, is true in `frame`.
-fn holds(condition: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether a breakpoint is meant for the place where `frame` is: its line, or if it has been set by the name of a function the first line
+/// that is executed in that (`bdb.checkfuncname`).
+fn is_for(breakpoint: &Bound<'_, PyAny>, frame: &Bound<'_, PyFrame>) -> PyResult<bool> {
     let py = frame.py();
-    let eval = modules::builtin(py, "builtins")?.getattr(intern!(py, "eval"))?;
+    let function = breakpoint.getattr(intern!(py, "funcname"))?;
+    let line = line_of(frame);
+    if !function.is_truthy()? {
+        return breakpoint.getattr(intern!(py, "line"))?.eq(line);
+    }
+    let name = code_of(frame).getattr(intern!(py, "co_name"))?;
+    if !name.eq(function)? {
+        return Ok(false);
+    }
+    let attribute = intern!(py, "func_first_executable_line");
+    let first = breakpoint.getattr(attribute)?;
+    if first.is_truthy()? {
+        return first.eq(line);
+    }
+    breakpoint.setattr(attribute, line)?;
+    Ok(true)
+}
+
+/// Whether a condition, source text or code, is true in `frame`.
+fn holds(condition: &Bound<'_, PyAny>, frame: &Bound<'_, PyFrame>) -> PyResult<bool> {
+    let py = frame.py();
+    let builtins = modules::builtin(py, "builtins")?;
+    let code = match condition.extract::<&str>() {
+        Ok(text) => compiled(&builtins, text)?,
+        Err(_) => condition.clone(),
+    };
     let globals = frame.getattr(intern!(py, "f_globals"))?;
     let locals = frame.getattr(intern!(py, "f_locals"))?;
-    eval.call1((condition, globals, locals))?.is_truthy()
+    builtins
+        .getattr(intern!(py, "eval"))?
+        .call1((code, globals, locals))?
+        .is_truthy()
+}
+
+/// The code of a condition.
+fn compiled<'py>(builtins: &Bound<'py, PyAny>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    let py = builtins.py();
+    let known = CONDITIONS.with(py, |conditions| {
+        let code = conditions.get_or_insert_default().get(text)?;
+        Some(code.clone_ref(py))
+    });
+    if let Some(known) = known {
+        return Ok(known.into_bound(py));
+    }
+    // As `eval` does with a text.
+    let stripped = text.trim_start_matches([' ', '\t']);
+    let code = builtins
+        .getattr(intern!(py, "compile"))?
+        .call1((stripped, "<string>", "eval"))?;
+    let kept = code.clone().unbind();
+    let dropped = CONDITIONS.with(py, |conditions| {
+        let conditions = conditions.get_or_insert_default();
+        let full = conditions.len() >= MOST_CONDITIONS;
+        let dropped = full.then(|| std::mem::take(conditions));
+        conditions.insert(text.to_owned(), kept);
+        dropped
+    });
+    drop(dropped);
+    Ok(code)
 }
 
 /// The lines of one file that have breakpoints.
@@ -163,6 +214,7 @@ impl Lines {
     ///
     /// # Errors
     /// MemoryError.
+    #[cfg(Py_3_12)]
     pub(super) fn any_in(&self, code: &Bound<'_, PyCode>) -> PyResult<bool> {
         let py = code.py();
         if self.lines.contains(&first_line(code)?) {
@@ -178,40 +230,41 @@ impl Lines {
         Ok(false)
     }
 
-    /// Whether a breakpoint may be in effect at `line` of `code`: one of that line, or one by function name, which has the
-    /// function's first line and is for the first line that is executed in it. `placed` is `Breakpoint.bplist`.
+    /// The breakpoints that may be in effect at `line` of `code`: those of that line, or those by function name, which have the
+    /// function's first line and are for the first line that is executed in it. `placed` is `Breakpoint.bplist`.
     ///
     /// # Errors
     /// What the attributes of the breakpoints raise.
-    pub(super) fn any_at(
+    pub(super) fn any_at<'py>(
         &self,
-        code: &Bound<'_, PyCode>,
+        code: &Bound<'py, PyCode>,
         line: u32,
-        placed: &Bound<'_, PyAny>,
-    ) -> PyResult<bool> {
-        if self.lines.contains(&line) {
-            return Ok(true);
+        placed: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let on_line = self.lines.contains(&line);
+        let at = if on_line { line } else { first_line(code)? };
+        if !self.lines.contains(&at) {
+            return Ok(None);
+        }
+        let found = placed.get_item((&self.file, at));
+        let Ok(found) = found.and_then(|found| Ok(found.cast_into::<PyList>()?)) else {
+            return Ok(None);
+        };
+        if on_line {
+            return Ok(Some(found));
         }
         let py = code.py();
-        let first = first_line(code)?;
-        if !self.lines.contains(&first) {
-            return Ok(false);
-        }
-        let found = placed.get_item((&self.file, first));
-        let Ok(found) = found.and_then(|found| Ok(found.cast_into::<PyList>()?)) else {
-            return Ok(false);
-        };
         for breakpoint in found.try_iter()? {
             let breakpoint = breakpoint?;
             if !breakpoint.getattr(intern!(py, "funcname"))?.is_truthy()? {
                 continue;
             }
-            let at = breakpoint.getattr(intern!(py, "func_first_executable_line"))?;
-            if !at.is_truthy()? || at.eq(line)? {
-                return Ok(true);
+            let first = breakpoint.getattr(intern!(py, "func_first_executable_line"))?;
+            if !first.is_truthy()? || first.eq(line)? {
+                return Ok(Some(found));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 

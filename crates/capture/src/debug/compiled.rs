@@ -28,16 +28,7 @@ struct Placed {
     told: u64,
 }
 
-/// What a breakpoint in the bytecode has decided, until the `Bdb` has been told.
-struct Decided {
-    /// Address of the frame object.
-    frame: usize,
-    python: Py<PyAny>,
-    raised: bool,
-}
-
 static PLACED: GilCell<Vec<Placed>> = GilCell::new(Vec::new());
-static DECIDED: GilCell<Option<Decided>> = GilCell::new(None);
 
 struct Reached {
     /// The `Bdb`.
@@ -53,23 +44,16 @@ impl Listener for Reached {
         frame: &Bound<'py, PyFrame>,
         raised: bool,
     ) -> PyResult<()> {
-        let decided = Decided {
-            frame: frame.as_ptr() as usize,
-            python: self.python.clone_ref(py),
-            raised,
+        let Some(session) = session::current(py) else {
+            return Ok(());
         };
-        release(DECIDED.replace(py, Some(decided)));
+        session.decide(frame, self.python.clone_ref(py), !raised);
         watch::arm(py, &code_of_frame(frame))
     }
 
     fn log(&self, py: Python<'_>, _breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()> {
         session::say(self.owner.bind(py), text)
     }
-}
-
-/// Whether a breakpoint in the bytecode has been reached of which the `Bdb` is about to be told.
-pub(super) fn has_decided(py: Python<'_>) -> bool {
-    DECIDED.with(py, |decided| decided.is_some())
 }
 
 /// Whether the running frame is at an instruction that has been inserted for a breakpoint.
@@ -81,28 +65,6 @@ pub(super) fn is_inserted(py: Python<'_>) -> bool {
         .filter(|entry| entry.is_woven())
         .zip(frame.instruction_offset())
         .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
-}
-
-/// It has been told.
-pub(super) fn clear_decided(py: Python<'_>) {
-    release(DECIDED.take(py));
-}
-
-/// The breakpoint that has been reached in `frame`, and whether its condition has raised.
-pub(super) fn take_decided(frame: &Bound<'_, PyAny>) -> Option<(Py<PyAny>, bool)> {
-    let py = frame.py();
-    let is_here = DECIDED.with(py, |decided| {
-        decided
-            .as_ref()
-            .is_some_and(|decided| decided.frame == frame.as_ptr() as usize)
-    });
-    let decided = DECIDED.take(py);
-    if is_here {
-        decided.map(|decided| (decided.python, decided.raised))
-    } else {
-        release(DECIDED.replace(py, decided));
-        None
-    }
 }
 
 /// Puts into the bytecode what the session's `Bdb` has for breakpoints now, and says whether that is anything new.
@@ -219,7 +181,6 @@ pub(super) fn pause(py: Python<'_>) {
 /// As for [`breakpoint::set`].
 pub(super) fn forget(py: Python<'_>) -> PyResult<()> {
     tell_counts(py)?;
-    clear_decided(py);
     let old = PLACED.take(py);
     if old.is_empty() {
         return Ok(());

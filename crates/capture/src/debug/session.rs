@@ -12,10 +12,10 @@
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyList};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
-use super::breakpoint::{self, Lines, Table};
+use super::breakpoint::{self, Effective, Lines, Table};
 use super::trampoline::{self, Event};
 #[cfg(Py_3_12)]
 use super::{compiled, watch};
@@ -35,6 +35,10 @@ pub(super) struct Session {
     /// No method that decides what stops has been replaced.
     pub(super) decides: bool,
     /// `user_call` has been replaced.
+    #[cfg_attr(
+        not(Py_3_12),
+        expect(dead_code, reason = "while a thread steps, calls are told anyway")
+    )]
     pub(super) hears_calls: bool,
     table: GilCell<Table>,
     mode: GilCell<Mode>,
@@ -44,6 +48,16 @@ pub(super) struct Session {
     opcodes: GilCell<bool>,
     /// Events that are being handed over.
     inside: GilCell<u32>,
+    /// What Python is going to ask.
+    answer: GilCell<Option<Answer>>,
+}
+
+/// The breakpoint that is in effect in a frame.
+struct Answer {
+    /// The address of the frame object.
+    frame: usize,
+    breakpoint: Py<PyAny>,
+    deletable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,6 +116,7 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         stale: GilCell::new(true),
         opcodes: GilCell::new(false),
         inside: GilCell::new(0),
+        answer: GilCell::new(None),
     });
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
     session.settle(py, None)
@@ -116,6 +131,24 @@ pub fn stop(py: Python<'_>) -> PyResult<()> {
         session.end(py)?;
     }
     trampoline::set_trace(py.None().bind(py))
+}
+
+/// As [`breakpoint::effective`]; what has been found out already for the event that is being handed over is not asked again.
+///
+/// # Errors
+/// What the attributes of the breakpoints raise.
+pub fn effective<'py>(
+    breakpoints: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyFrame>,
+) -> PyResult<Effective<'py>> {
+    let py = frame.py();
+    let answer = current(py).and_then(|session| session.answer.take(py));
+    match answer {
+        Some(answer) if answer.frame == frame.as_ptr() as usize => {
+            Ok(Some((answer.breakpoint.into_bound(py), answer.deletable)))
+        }
+        _ => breakpoint::effective(breakpoints, frame),
+    }
 }
 
 /// What `owner` has to stop at is different now.
@@ -314,16 +347,64 @@ impl Session {
         }
     }
 
-    /// Whether a breakpoint may be in effect at `line` of `code`. Every line that is reached is asked about here.
-    pub(super) fn breaks_at(&self, code: &Bound<'_, PyCode>, line: u32) -> PyResult<bool> {
+    /// The breakpoints that may be in effect at `line` of `code`. Every line that is reached is asked about here.
+    pub(super) fn breaks_at<'py>(
+        &self,
+        code: &Bound<'py, PyCode>,
+        line: u32,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
         let Some(lines) = self.lines(code)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let placed = self
             .breakpoints
             .bind(code.py())
             .getattr(intern!(code.py(), "bplist"))?;
         lines.any_at(code, line, &placed)
+    }
+
+    /// Whether one of `breakpoints` is in effect in `frame`. Python is told of it and asks for the answer again, which it gets from
+    /// [`effective`].
+    #[cfg(Py_3_12)]
+    pub(super) fn is_in_effect<'py>(
+        &self,
+        breakpoints: &Bound<'py, PyList>,
+        frame: &Bound<'py, PyFrame>,
+    ) -> PyResult<bool> {
+        let answer =
+            trampoline::with_locals(frame, || breakpoint::effective(breakpoints.as_any(), frame))?;
+        let Some((breakpoint, deletable)) = answer else {
+            return Ok(false);
+        };
+        self.decide(frame, breakpoint.unbind(), deletable);
+        Ok(true)
+    }
+
+    /// `breakpoint` is in effect in `frame`.
+    #[cfg(Py_3_12)]
+    pub(super) fn decide(
+        &self,
+        frame: &Bound<'_, PyFrame>,
+        breakpoint: Py<PyAny>,
+        deletable: bool,
+    ) {
+        let answer = Answer {
+            frame: frame.as_ptr() as usize,
+            breakpoint,
+            deletable,
+        };
+        release(self.answer.replace(frame.py(), Some(answer)));
+    }
+
+    /// Whether one has been found to be in effect in `frame`, and Python has not been told yet.
+    #[cfg(Py_3_12)]
+    pub(super) fn has_answer(&self, frame: &Bound<'_, PyFrame>) -> bool {
+        let address = frame.as_ptr() as usize;
+        self.answer.with(frame.py(), |answer| {
+            answer
+                .as_ref()
+                .is_some_and(|answer| answer.frame == address)
+        })
     }
 
     /// Whether `Bdb.stop_here` may say yes.
@@ -346,7 +427,9 @@ impl Session {
                 || self.stops_here(py, frame)?
                 || self.lines(&breakpoint::code_of(frame))?.is_some()),
             Event::Line => Ok(self.stops_here(py, frame)?
-                || self.breaks_at(&breakpoint::code_of(frame), breakpoint::line_of(frame))?),
+                || self
+                    .breaks_at(&breakpoint::code_of(frame), breakpoint::line_of(frame))?
+                    .is_some()),
             Event::Return => Ok(self.stops_here(py, frame)?
                 || self.attribute(py, intern!(py, "returnframe"))?.is(frame)),
             Event::Exception => {
@@ -357,8 +440,14 @@ impl Session {
                 let stop = stop.cast_into::<PyFrame>()?;
                 breakpoint::suspends(py, &breakpoint::code_of(&stop))
             }
-            // Before 3.13 `trace_dispatch` does not know the event.
-            Event::Opcode => self.owner.bind(py).hasattr(intern!(py, "dispatch_opcode")),
+            // What is left of going by instruction; before 3.13 `trace_dispatch` does not know the event.
+            Event::Opcode => Ok(!self
+                .attribute(py, intern!(py, "_has_gone_by_instruction"))?
+                .is_truthy()?
+                || self
+                    .owner
+                    .bind(py)
+                    .hasattr(intern!(py, "dispatch_opcode"))?),
             Event::Other => Ok(true),
         }
     }
@@ -395,6 +484,7 @@ impl Session {
         }
         self.inside.set(py, self.inside.get(py) + 1);
         let result = hand_over();
+        release(self.answer.take(py));
         self.inside.set(py, self.inside.get(py) - 1);
         if self.is_over(py) {
             return result;

@@ -7,7 +7,6 @@
 use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
-use super::compiled;
 use super::session::{self, Session};
 use super::trampoline;
 use crate::engine::monitoring::{Answer, answer, builtin};
@@ -321,32 +320,37 @@ fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
 
 /// `line` of `code` is about to be executed.
 fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
-    let mut wanted = false;
-    for session in session::all(py) {
-        wanted |= session.breaks_at(code, line)?;
-    }
-    if !wanted {
-        return Ok(Answer::Disable);
-    }
+    let own = session::current(py);
     let complete = crate::breakpoint::is_complete(code);
     if complete {
         // Before anybody steps: two tools must not share a code object's events (gh-157900).
         disarm(py, code)?;
     }
-    let mut outcome = Ok(());
-    if let Some(session) = session::current(py)
-        && session.breaks_at(code, line)?
-    {
+    let mut wanted = false;
+    for session in session::all(py) {
+        let Some(breakpoints) = session.breaks_at(code, line)? else {
+            continue;
+        };
+        wanted = true;
+        if !own
+            .as_ref()
+            .is_some_and(|own| std::sync::Arc::ptr_eq(own, &session))
+        {
+            continue;
+        }
+        let Some(frame) = frame_object(py) else {
+            continue;
+        };
         let stops = if complete {
-            compiled::has_decided(py)
+            session.has_answer(&frame)
+        } else if let Some(stops) = crate::breakpoint::reached_by_event(code, line)? {
+            stops
         } else {
-            crate::breakpoint::reached_by_event(code, line)?.unwrap_or(true)
+            session.is_in_effect(&breakpoints, &frame)?
         };
         if stops {
-            outcome = deliver(py, &session, "line");
+            deliver(py, &session, "line")?;
         }
-        compiled::clear_decided(py);
     }
-    outcome?;
-    Ok(Answer::Go)
+    Ok(if wanted { Answer::Go } else { Answer::Disable })
 }
