@@ -26,8 +26,8 @@ use crate::recorder::{self, Density, PlannedCode};
 use crate::site::Block;
 use crate::tracer::{Hook, Tracer};
 
-pub(crate) use error::MAX_NESTING;
 pub use error::ProbeError;
+pub(crate) use error::{MAX_NESTING, MAX_SIZE};
 use make::Probing;
 pub(crate) use make::probe;
 
@@ -100,6 +100,8 @@ pub struct ProbedCode {
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
     has_refused: bool,
+    /// Whether the copy has breakpoints in place of probes.
+    is_woven: bool,
     /// What sites that speak for several instructions report after the first.
     further: Box<[InstrIdx]>,
     /// The sites in the copy.
@@ -163,6 +165,18 @@ impl ProbedCode {
     #[inline]
     pub(crate) fn sites(&self) -> &GilCell<Block> {
         &self.sites
+    }
+
+    /// Whether the copy has breakpoints in place of probes.
+    #[inline]
+    pub(crate) fn is_woven(&self) -> bool {
+        self.is_woven
+    }
+
+    /// Whether some instruction is on `line`.
+    pub(crate) fn has_line(&self, line: u32) -> bool {
+        let mut entries = self.analysis().location_entries();
+        entries.any(|entry| entry.location.line.map(i64::from) == Some(i64::from(line)))
     }
 
     /// Whether the original itself runs and another engine than DEBUG_OP reports it.

@@ -172,6 +172,9 @@ fn watch_if_wanted(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
     if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
         return Ok(true);
     }
+    if crate::breakpoint::is_complete(code) {
+        return Ok(false);
+    }
     let mut wanted = false;
     for session in session::all(py) {
         wanted |= session.breaks_in(code)?;
@@ -219,7 +222,7 @@ unsafe extern "C" fn thrown(
 }
 
 fn begun(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<Answer> {
-    if !watch_if_wanted(py, code)? {
+    if !watch_if_wanted(py, code)? && !crate::breakpoint::is_complete(code) {
         return Ok(Answer::Disable);
     }
     let Some(session) = session::current(py).filter(|session| session.hears_calls) else {
@@ -294,21 +297,58 @@ fn line_at(code: &Bound<'_, PyCode>, offset: u32) -> u32 {
     u32::try_from(line).unwrap_or(0)
 }
 
+/// A breakpoint that is compiled into `code`, which runs, has been reached: what is executed next tells of its line.
+pub(super) fn arm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
+    let Some(tool) = state(py, |state| state.tool) else {
+        return Ok(());
+    };
+    if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
+        return Ok(());
+    }
+    let interface = Interface::new(py)?;
+    interface.monitoring.call_method0("restart_events")?;
+    set_local(py, tool, code, interface.event("LINE")?)
+}
+
+fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
+    let watched = state(py, |state| state.codes.iter().any(|one| one.is(code)));
+    match state(py, |state| state.tool) {
+        Some(tool) if !watched => set_local(py, tool, code, 0),
+        _ => Ok(()),
+    }
+}
+
 /// `line` of `code` is about to be executed.
 fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
     let own = session::current(py);
+    let complete = crate::breakpoint::is_complete(code);
+    if complete {
+        // Before anybody steps: two tools must not share a code object's events (gh-157900).
+        disarm(py, code)?;
+    }
     let mut wanted = false;
     for session in session::all(py) {
         let Some(breakpoints) = session.breaks_at(code, line)? else {
             continue;
         };
         wanted = true;
-        if own
+        if !own
             .as_ref()
             .is_some_and(|own| std::sync::Arc::ptr_eq(own, &session))
-            && let Some(frame) = frame_object(py)
-            && session.is_in_effect(py, &breakpoints, &frame)?
         {
+            continue;
+        }
+        let Some(frame) = frame_object(py) else {
+            continue;
+        };
+        let stops = if complete {
+            session.has_answer(&frame)
+        } else if let Some(stops) = crate::breakpoint::reached_by_event(code, line)? {
+            stops
+        } else {
+            session.is_in_effect(&breakpoints, &frame)?
+        };
+        if stops {
             deliver(py, &session, "line")?;
         }
     }
