@@ -351,7 +351,8 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
         };
         if stops {
             let outcome = deliver(py, &session, "line");
-            if complete {
+            // Breakpoints that have changed meanwhile are in another copy, and events tell of them in this one.
+            if complete && crate::breakpoint::is_complete(code) {
                 disarm(py, code)?;
             }
             outcome?;
