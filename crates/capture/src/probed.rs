@@ -7,6 +7,7 @@ mod make;
 mod positions;
 mod silence;
 mod watchers;
+mod woven;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -165,18 +166,6 @@ impl ProbedCode {
     #[inline]
     pub(crate) fn sites(&self) -> &GilCell<Block> {
         &self.sites
-    }
-
-    /// Whether the copy has breakpoints in place of probes.
-    #[inline]
-    pub(crate) fn is_woven(&self) -> bool {
-        self.is_woven
-    }
-
-    /// Whether some instruction is on `line`.
-    pub(crate) fn has_line(&self, line: u32) -> bool {
-        let mut entries = self.analysis().location_entries();
-        entries.any(|entry| entry.location.line.map(i64::from) == Some(i64::from(line)))
     }
 
     /// Whether the original itself runs and another engine than DEBUG_OP reports it.

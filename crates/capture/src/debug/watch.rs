@@ -307,14 +307,19 @@ pub(super) fn arm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
     }
     let interface = Interface::new(py)?;
     interface.monitoring.call_method0("restart_events")?;
-    set_local(py, tool, code, interface.event("LINE")?)
+    state(py, |state| state.codes.push(code.clone().unbind()));
+    set_local(py, tool, code, interface.union(&LOCAL)?)
 }
 
+/// The line event has come; if the session steps now, everything has been taken away already.
 fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    let watched = state(py, |state| state.codes.iter().any(|one| one.is(code)));
-    match state(py, |state| state.tool) {
-        Some(tool) if !watched => set_local(py, tool, code, 0),
-        _ => Ok(()),
+    let found = state(py, |state| {
+        let at = state.codes.iter().position(|one| one.is(code))?;
+        Some((state.tool?, state.codes.swap_remove(at)))
+    });
+    match found {
+        Some((tool, code)) => set_local(py, tool, code.bind(py), 0),
+        None => Ok(()),
     }
 }
 
@@ -322,10 +327,6 @@ fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
 fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
     let own = session::current(py);
     let complete = crate::breakpoint::is_complete(code);
-    if complete {
-        // Before anybody steps: two tools must not share a code object's events (gh-157900).
-        disarm(py, code)?;
-    }
     let mut wanted = false;
     for session in session::all(py) {
         let Some(breakpoints) = session.breaks_at(code, line)? else {
@@ -349,7 +350,12 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
             session.is_in_effect(&breakpoints, &frame)?
         };
         if stops {
-            deliver(py, &session, "line")?;
+            let outcome = deliver(py, &session, "line");
+            // Breakpoints that have changed meanwhile are in another copy, and events tell of them in this one.
+            if complete && crate::breakpoint::is_complete(code) {
+                disarm(py, code)?;
+            }
+            outcome?;
         }
     }
     Ok(if wanted { Answer::Go } else { Answer::Disable })

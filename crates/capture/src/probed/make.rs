@@ -9,7 +9,7 @@ use debugop_bytecode::{
 use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyResult};
 
-use super::error::{MAX_NESTING, ProbeError, analyse, names_of};
+use super::error::{MAX_NESTING, ProbeError, analyse};
 use super::{ProbedCode, SiteInfo, WantsNested};
 use crate::code_object::{self, CodeFields, parts, with_parts};
 use crate::constants::Constants;
@@ -159,43 +159,6 @@ impl ProbedCode {
             native: GilCell::default(),
             watchers: GilCell::default(),
         }))
-    }
-
-    /// Describes `copy`, which has breakpoints in place of probes.
-    pub(crate) fn woven(
-        original: &Bound<'_, PyCode>,
-        analysis: Analysis,
-        map: OffsetMap,
-        copy: &Bound<'_, PyCode>,
-    ) -> Arc<Self> {
-        let (qualname, file) = names_of(original);
-        let shape = OnceLock::new();
-        shape.get_or_init(|| CodeShape::of(copy));
-        Arc::new(Self {
-            original: original.clone().unbind(),
-            module: Box::default(),
-            qualname: qualname.into(),
-            file: file.into(),
-            length: analysis.instructions().len(),
-            analysis: analysis.into(),
-            engine: Engine::Inject,
-            map: map.into(),
-            reported: Box::default(),
-            nested: Vec::new(),
-            has_refused: false,
-            is_woven: true,
-            further: Box::default(),
-            sites: GilCell::default(),
-            silenced: GilCell::default(),
-            lastis: OnceLock::new(),
-            shape,
-            reports_steps: false,
-            planned: OnceLock::new(),
-            copy: GilCell::new(copy.as_ptr() as usize),
-            hooks: GilCell::default(),
-            native: GilCell::default(),
-            watchers: GilCell::default(),
-        })
     }
 }
 
