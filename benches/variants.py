@@ -2,7 +2,9 @@
 
 import importlib.util
 import operator
+import os
 import sys
+import tempfile
 import types
 from collections import namedtuple
 
@@ -89,6 +91,25 @@ class Stopped(Whole):
 
     def disarm(self):
         """It is over."""
+
+
+class Recorded(Plain):
+    """The whole program recorded into a file, libraries included, with the limits that `debugop record` has."""
+
+    def __init__(self):
+        self.path = os.path.join(tempfile.mkdtemp(prefix="debugop-bench-"), "run.debugop")
+
+    def arm(self, code):
+        """Record every function."""
+        import debugop
+
+        self.recording = debugop.record(self.path, all=True)
+        self.recording.start()
+
+    def disarm(self):
+        """And no more. The file's size goes to standard error."""
+        self.recording.stop()
+        print(f"recorded: {os.path.getsize(self.path)} bytes", file=sys.stderr)
 
 
 def untouched(step):
@@ -254,6 +275,7 @@ VARIANTS = (
     Variant("--all, settrace, native no-op", lambda: Whole("settrace", all=True), True),
     Variant("nothing followed", lambda: Whole("inject", exclude=["*"]), slowdown=1.05),
     Variant("after stop", lambda: Stopped("inject", all=True), slowdown=1.02),
+    Variant("recorded", Recorded, slowdown=2.0),
     # A builtin of two arguments that makes no object and cannot be mistaken for DISABLE.
     Variant("INSTRUCTION, C no-op", lambda: Monitoring(operator.is_)),
     Variant("INSTRUCTION, Python no-op", lambda: Monitoring(instruction_noop)),

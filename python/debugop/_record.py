@@ -88,7 +88,12 @@ def _forked() -> None:
         _begun.pop().detach()
 
 
-os.register_at_fork(after_in_child=_forked)
+def _forking() -> None:
+    for recording in _begun:
+        recording.flush()
+
+
+os.register_at_fork(before=_forking, after_in_child=_forked)
 
 
 @overload

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import debugop
+import pytest
 from debugop import _core
 
 HERE = Path(__file__).resolve().parent
@@ -34,9 +33,11 @@ def check_exact(*arguments, least=1):
     """A recording, replayed, has in every slot at every step what the same run had there."""
     found = run("-m", "debugop", "selfcheck", "--record", *arguments)
     outcome = OUTCOME.search(found.stdout)
-    assert outcome and found.returncode == 0, found.stdout + found.stderr
+    assert outcome, found.stdout + found.stderr
+    assert found.returncode == 0, found.stdout
     steps, _slots, _size, differences, unknown, _bare = map(int, outcome.groups())
-    assert steps >= least and differences == 0 and unknown == 0, found.stdout
+    assert steps >= least
+    assert (differences, unknown) == (0, 0), found.stdout
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -57,7 +58,8 @@ def test_libraries_are_recorded_exactly():
 def test_the_program_does_the_same(path, tmp_path):
     plain, recorded = run(path), record("-o", tmp_path / "x.debugop", path)
     assert (recorded.returncode, recorded.stdout) == (plain.returncode, plain.stdout)
-    assert recorded.stderr.startswith("debugop: recorded ") and (tmp_path / "x.debugop").stat().st_size > 1000
+    assert recorded.stderr.startswith("debugop: recorded ")
+    assert (tmp_path / "x.debugop").stat().st_size > 1000
     assert not (tmp_path / "x.debugop.tail").exists()
 
 
@@ -65,7 +67,8 @@ def test_exit_status_and_errors_are_the_programs(tmp_path):
     out = tmp_path / "x.debugop"
     assert record("-o", out, "-c", "import sys; sys.exit(3)").returncode == 3
     found = record("-o", out, "-c", "1 / 0")
-    assert found.returncode == 1 and "ZeroDivisionError: division by zero" in found.stderr
+    assert found.returncode == 1
+    assert "ZeroDivisionError: division by zero" in found.stderr
 
 
 def test_the_default_name_is_the_programs(tmp_path):
@@ -82,7 +85,9 @@ def test_the_default_name_is_the_programs(tmp_path):
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path):
     found = record("-o", tmp_path / "no" / "x.debugop", "-c", "print('ran')")
-    assert found.returncode == 2 and "cannot write the recording" in found.stderr and found.stdout == ""
+    assert found.returncode == 2
+    assert "cannot write the recording" in found.stderr
+    assert found.stdout == ""
 
 
 def helper(number):
@@ -152,7 +157,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), child())
 """
     found = record("-o", path, "-c", code)
     assert found.stdout == "7 45\n", found.stderr
-    assert "not complete" not in found.stderr
+    assert found.stderr.startswith("debugop: recorded "), "a warning about threads, perhaps"
 
 
 def test_children_have_recordings_of_their_own(tmp_path):
@@ -166,7 +171,8 @@ subprocess.run([sys.executable, "-c", "print(sum(range(5)))"])
 """
     found = record("--children", "-o", tmp_path / "x.debugop", "-c", code)
     assert found.stdout == "6\n10\n", found.stderr
-    assert len(list(tmp_path.glob("x.debugop.*"))) == 2 and (tmp_path / "x.debugop").exists()
+    assert len(list(tmp_path.glob("x.debugop.*"))) == 2
+    assert (tmp_path / "x.debugop").exists()
 
 
 def test_what_a_killed_process_has_recorded_is_replayed(tmp_path):

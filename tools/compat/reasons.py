@@ -42,7 +42,6 @@ REASONS = (
     ("", "test.test_dis.*.test_loop_quicken", SPECIALISED),
     ("3.11", "test.test_dis.*.test_show_caches", SPECIALISED),
     ("", "test.test_dis.*.test_super_instructions", SPECIALISED),
-    ("", "test.test_dis.*.test_extended_arg_quick", SPECIALISED),
     ("", "test.test_opcache.TestCallCache.*", SPECIALISED),
     ("", "test.test_opcache.TestRacesDoNotCrash.*", SPECIALISED),
     ("", "test.test_opcache.TestSpecializer.*", SPECIALISED),

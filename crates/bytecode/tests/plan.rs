@@ -152,6 +152,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// What no compiler wrote has a plan that is enough, or none.
+    #[test]
+    fn changed_code_is_planned_or_refused(
+        example in prop::sample::select(examples()),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut example = example;
+        for (at, byte) in changes {
+            let code = &mut example.parts[0];
+            let at = at.index(code.len());
+            code[at] = byte;
+        }
+        if let Ok(analysis) = Analysis::new(&example.view()) {
+            let locals = locals(&analysis);
+            if let Ok(plan) = Plan::new(&analysis, &locals) {
+                let checked = check::check(&analysis, &locals, &plan);
+                prop_assert!(checked.is_ok(), "{:?}\n{}", checked, listing(&analysis, &plan));
+            }
+        }
+    }
+}
+
 /// Of so many files one is looked at.
 const STEP: u64 = if cfg!(debug_assertions) { 25 } else { 1 };
 

@@ -27,6 +27,7 @@ names! {
     co_cellvars = "co_cellvars";
     co_code = "co_code";
     co_freevars = "co_freevars";
+    co_stacksize = "co_stacksize";
     co_varnames = "co_varnames";
     code = "__code__";
     encoding = "encoding";

@@ -351,7 +351,7 @@ impl Recorder {
             let content = unsafe { frame.local(slot) };
             let small = match content {
                 _ if site.kind == SiteKind::Handler && index == 0 && site.captures.len() == 2 => {
-                    match Self::lasti(to, site, content) {
+                    match Self::lasti(to, site.code(), content) {
                         Some(units) => Some(units),
                         None => continue,
                     }
@@ -505,10 +505,10 @@ impl Recorder {
 
     /// Where the exception was raised, as the program would find it below an exception. Written, but for an `int`.
     #[cold]
-    fn lasti(to: &mut Encoder<'_>, site: &PlannedSite, content: Content) -> Option<i64> {
+    fn lasti(to: &mut Encoder<'_>, code: &PlannedCode, content: Content) -> Option<i64> {
         let shown = |units: i64| {
             let units = u32::try_from(units).ok()?;
-            site.code().probed().shown_unit(units).map(i64::from)
+            code.probed().shown_unit(units).map(i64::from)
         };
         match content {
             // SAFETY: a live object; of an exact int a digit is read.

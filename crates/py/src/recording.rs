@@ -304,9 +304,13 @@ impl Recording {
         spawn::watch(py, Box::new(children))
     }
 
-    /// There is nothing to hand on: what is recorded is in a shared mapping at once.
-    #[expect(clippy::unused_self, reason = "as for a report")]
-    fn flush(&self) {}
+    /// Before a fork: what is recorded is in a shared mapping at once, but the recorder's own thread must not be there.
+    fn flush(&self, py: Python<'_>) {
+        let session = self.session.lock().ok().and_then(|session| session.clone());
+        if let Some(session) = session {
+            session.pause(py);
+        }
+    }
 
     /// Ends the recording. Returns what went wrong with the file, if anything did.
     fn finish(&self, py: Python<'_>) -> PyResult<Option<String>> {

@@ -1,6 +1,7 @@
 //! A recording as steps that can be gone to, forwards and backwards.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::Version;
@@ -126,24 +127,57 @@ impl Recording {
         if let Some(firsts) = self.firsts.get() {
             return Ok(firsts);
         }
-        let mut firsts = vec![0];
+        let counts = self.count_all()?;
+        let mut firsts = Vec::with_capacity(counts.len() + 1);
         let mut total = 0;
-        let mut machine: Option<Machine> = None;
-        for index in 0..self.reader.stream_len() {
-            let chunk = self.chunk(index)?;
-            let machine = match &mut machine {
-                Some(machine) => {
-                    machine.enter(chunk, total)?;
-                    machine
-                }
-                None => machine.insert(Machine::new(Arc::clone(&self.codes), chunk, total)?),
-            };
-            while let Some(next) = machine.skip_record()? {
-                total = next;
-            }
+        firsts.push(total);
+        for count in counts {
+            total += count;
             firsts.push(total);
         }
         Ok(self.firsts.get_or_init(|| firsts))
+    }
+
+    /// The number of steps of each chunk, counted on all processors.
+    fn count_all(&self) -> Result<Vec<u64>, OpenError> {
+        let chunks = self.reader.stream_len();
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<(usize, u64)>, OpenError> {
+            let mut counts = Vec::new();
+            let mut machine: Option<Machine> = None;
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= chunks {
+                    return Ok(counts);
+                }
+                let chunk = self.chunk(index)?;
+                let machine = match &mut machine {
+                    Some(machine) => {
+                        machine.enter(chunk, 0)?;
+                        machine
+                    }
+                    None => machine.insert(Machine::new(Arc::clone(&self.codes), chunk, 0)?),
+                };
+                while machine.skip_record()?.is_some() {}
+                counts.push((index, machine.position()));
+            }
+        };
+        let found = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers.min(chunks))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let joined = workers.into_iter().map(|worker| match worker.join() {
+                Ok(counts) => counts,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            joined.collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut counts = vec![0; chunks];
+        for (index, count) in found.into_iter().flatten() {
+            counts[index] = count;
+        }
+        Ok(counts)
     }
 
     /// The number of steps.

@@ -217,7 +217,11 @@ impl<'a> Replay<'a> {
             return Ok(false);
         }
         let contents = self.recording.stream(self.chunk)?.contents;
-        let chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
+        let mut chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
+        if self.chunk + 1 < self.recording.stream_len() {
+            let next = self.recording.stream(self.chunk + 1)?.contents;
+            chunk = chunk.followed_by(&next, self.codes.captures())?;
+        }
         self.chunk += 1;
         match &mut self.machine {
             Some(machine) => machine.enter(Arc::new(chunk), first)?,

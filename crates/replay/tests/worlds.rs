@@ -1,7 +1,6 @@
 //! Replay rebuilds what worlds made by chance have been through.
 
 #[path = "../../bytecode/tests/common/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests of another crate")]
 mod common;
 mod world;
 
@@ -12,7 +11,7 @@ use common::example::examples;
 use common::function::{Function, statements};
 use debugop_bytecode::{CodeView, Version};
 use debugop_recording::stream;
-use debugop_replay::{Chunk, Machine, State, Value};
+use debugop_replay::{Chunk, Codes, Machine, State, Value};
 use proptest::prelude::*;
 use world::{Seen, World, codes};
 
@@ -35,6 +34,7 @@ fn seen(state: &State) -> Vec<Seen> {
 fn back(value: Value) -> stream::Value {
     match value {
         Value::Null => stream::Value::Null,
+        Value::None => stream::Value::None,
         Value::Bool(bool) => stream::Value::Bool(bool),
         Value::Int(int) => stream::Value::Int(int),
         Value::Tagged(int) => stream::Value::Tagged(int),
@@ -121,5 +121,61 @@ proptest! {
             .collect();
         let views: Vec<_> = functions.iter().map(Function::view).collect();
         check(&views, seed, chunk, 1500, switches);
+    }
+}
+
+/// Replays a chunk that may be anything, to its end or to what does not fit; returns the number of steps.
+fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -> u64 {
+    let Ok((mut chunk, _)) = Chunk::decode_lossy(0, bytes, codes.captures()) else {
+        return 0;
+    };
+    if let Some(following) = following {
+        match chunk.followed_by(following, codes.captures()) {
+            Ok(followed) => chunk = followed,
+            Err(_) => return 0,
+        }
+    }
+    let Ok(mut machine) = Machine::new(Arc::clone(codes), Arc::new(chunk), 0) else {
+        return 0;
+    };
+    while let Ok(Some(_)) = machine.next() {
+        let state = machine.state();
+        for frame in state.threads().flat_map(|(_, thread)| thread.frames()) {
+            let _: Vec<Value> = frame.locals().chain(frame.stack()).collect();
+        }
+    }
+    machine.position()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_chunks_are_errors(
+        version in prop::sample::select(&Version::ALL[..]),
+        seed in any::<u64>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<Option<prop::sample::Index>>(),
+        swapped in any::<bool>(),
+    ) {
+        let examples = examples();
+        let of = examples.iter().filter(|example| example.version == version);
+        let views: Vec<_> = of.map(common::example::Example::view).collect();
+        let codes = codes(&views);
+        let world = World::new(Arc::clone(&codes), seed, 60, false).run(400);
+        for (index, chunk) in world.chunks.iter().enumerate() {
+            let mut bytes = chunk.clone();
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            let next = world.chunks.get(index + 1);
+            let following = next.filter(|_| swapped).unwrap_or(chunk);
+            replay_anything(&codes, &bytes, Some(following));
+            replay_anything(&codes, &bytes, None);
+        }
     }
 }

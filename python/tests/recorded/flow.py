@@ -69,7 +69,7 @@ async def work(number, done):
         done.append(number)
     try:
         await asyncio.wait_for(asyncio.sleep(0.5), 0.001)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         done.append(-number)
 
 
@@ -91,10 +91,8 @@ async def main():
 for number in range(6):
     with swallowing():
         raise ValueError
-    try:
+    with contextlib.suppress(ValueError):
         div(number, number % 3)
-    except ValueError:
-        pass
 means = average()
 next(means)
 print(means.send(10), means.send(20), means.throw(ValueError("reset")), means.send(5))
@@ -111,5 +109,5 @@ except* Failing as group:
 except* TypeError:
     print("a TypeError")
 print(asyncio.run(main()))
-print([x * y for x in range(4) for y in range(4) if x != y][:5], {k: v for k, v in zip("abc", (1, 2, 3))})
-print(sorted((3, 1, 2), key=lambda one: -one), list(map(lambda one: one + 1, (1, 2))))
+print([x * y for x in range(4) for y in range(4) if x != y][:5], dict(zip("abc", (1, 2, 3), strict=False)))
+print(sorted((3, 1, 2), key=lambda one: -one), [one + 1 for one in (1, 2)])

@@ -67,9 +67,9 @@ def look_alikes():
 
 def reused():
     found = []
-    for (index, letter), pair in zip(enumerate("abcdefgh"), {1: 2, 3: 4, 5: 6, 7: 8, 9: 10}.items()):
+    for (index, letter), pair in zip(enumerate("abcdefgh"), {1: 2, 3: 4, 5: 6, 7: 8, 9: 10}.items(), strict=False):
         found.append((index, letter, pair))
-    for left, right in zip(range(300, 400), range(400, 500)):
+    for left, right in zip(range(300, 400), range(400, 500), strict=False):
         found[0] = left + right
     return found
 

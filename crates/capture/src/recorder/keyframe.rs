@@ -157,6 +157,7 @@ impl Recorder {
             }
         };
         let slots = locals + depth;
+        let at = site.map_or_else(|| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
             FrameNumber(number),
             code.number.get(),
@@ -168,7 +169,13 @@ impl Recorder {
             if to.has_room(usize::from(u16::MAX) / 16) {
                 // SAFETY: a local, or below the depth of the stack.
                 let content = unsafe { frame.local(slot) };
-                self.pen.slot(py, to, content);
+                let is_lasti = slot >= locals
+                    && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
+                if !is_lasti {
+                    self.pen.slot(py, to, content);
+                } else if let Some(units) = Self::lasti(to, code, content) {
+                    to.int(units);
+                }
             } else {
                 to.unknown(Reason::TOO_LARGE);
             }

@@ -143,6 +143,11 @@ impl Session {
         Ok(recorder)
     }
 
+    /// Before a fork: no thread of the recorder's runs until something is recorded again.
+    pub fn pause(&self, py: Python<'_>) {
+        super::with_active(py, |recorder| recorder.store.pause());
+    }
+
     /// In the child of a fork: it is not recorded, and what the parent has is left alone.
     ///
     /// # Errors

@@ -145,6 +145,11 @@ impl Store {
         let _ = self.writer.add_source(&Source { filename, text });
     }
 
+    /// Ends the writer's thread until there is something to write: a fork should find the program's threads only.
+    pub(super) fn pause(&mut self) {
+        self.writer.pause();
+    }
+
     /// In the child of a fork: lets go of everything that is the parent's.
     pub(super) fn forget(self) {
         self.writer.forget();

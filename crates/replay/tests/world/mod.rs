@@ -315,6 +315,11 @@ impl World {
         let yielded = frame.at;
         self.frames.push(frame);
         if throw {
+            // As `gen_send_ex` has it (`Objects/genobject.c`).
+            let frame = self.frames.last_mut().expect("pushed");
+            if let Some(top) = frame.stack.last_mut() {
+                *top = Value::None;
+            }
             self.raise();
             return;
         }
