@@ -661,6 +661,59 @@ def test_beside_a_tracer(stops: Stops) -> None:
     assert tracer.steps == steps
 
 
+@pytest.mark.parametrize("engine", ["inject", "settrace", "monitoring"])
+def test_beside_each_engine(stops: Stops, engine: str) -> None:
+    if engine == "monitoring" and sys.version_info < (3, 12):
+        pytest.skip("sys.monitoring is new in 3.12")
+
+    def steps() -> list[tuple[int, str, int | None]]:
+        seen = []
+        with debugop.trace(adder, lambda step: seen.append((step.offset, step.opname, step.depth)), engine=engine):
+            assert adder(3) == 3
+        return seen
+
+    alone = steps()
+    assert len(alone) > 20
+    _core.set_breakpoints([stops.at("i == 1")])
+    assert steps() == alone
+    _core.set_breakpoints([])
+
+
+def test_who_refers_to_the_code(stops: Stops) -> None:
+    _core.set_breakpoints([stops.at("i == 1")])
+    assert adder in gc.get_referrers(adder.__code__)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in 3.12")
+def test_events_of_the_code_alone(stops: Stops) -> None:
+    monitoring = sys.monitoring
+    lines: list[int] = []
+
+    def on_line(code: Any, line: int) -> None:
+        assert code is adder.__code__
+        lines.append(line)
+
+    monitoring.use_tool_id(4, "test")
+    monitoring.register_callback(4, monitoring.events.LINE, on_line)
+
+    def heard() -> list[int]:
+        lines.clear()
+        monitoring.set_local_events(4, adder.__code__, monitoring.events.LINE)
+        adder(3)
+        monitoring.set_local_events(4, adder.__code__, 0)
+        adder(3)
+        return list(lines)
+
+    try:
+        alone = heard()
+        assert len(alone) > 5
+        _core.set_breakpoints([stops.at("i == 1")])
+        assert heard() == alone
+    finally:
+        monitoring.register_callback(4, monitoring.events.LINE, None)
+        monitoring.free_tool_id(4)
+
+
 def test_what_is_logged(stops: Stops) -> None:
     logged: list[str] = []
     templates = ["{i}: {total!r:>3} \"'", "{i=}", "no expression", "{missing}", "{{}} {[x for x in (i,)]}"]

@@ -382,13 +382,8 @@ pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bou
     if !any(py) {
         return Ok(None);
     }
-    let address = code.as_ptr() as usize;
-    let known = state(py, |state| {
-        let woven = state.woven.get(&address)?;
-        Some(woven.copy.clone_ref(py))
-    });
-    if let Some(copy) = known {
-        return Ok(Some(copy.into_bound(py)));
+    if let Some(copy) = copy(code) {
+        return Ok(Some(copy));
     }
     let generation = GENERATION.get(py);
     if extra::peek(code, |extra| extra.unbroken.get(py) == generation) == Some(true) {
@@ -412,12 +407,24 @@ pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bou
             registry::adopt_woven(&woven.entry, woven.copy.bind(py))?;
             let copy = woven.copy.clone_ref(py).into_bound(py);
             woven.armed.set(py, !state(py, |state| state.paused));
+            let address = code.as_ptr() as usize;
             let old = state(py, |state| state.woven.insert(address, woven));
             drop(old);
             return Ok(Some(copy));
         }
     }
     Ok(None)
+}
+
+/// The copy of `code`, an original, that has its breakpoints, if there is one already.
+pub(crate) fn copy<'py>(code: &Bound<'py, PyCode>) -> Option<Bound<'py, PyCode>> {
+    let py = code.py();
+    let address = code.as_ptr() as usize;
+    let copy = STATE.with(py, |state| {
+        let woven = state.as_ref()?.woven.get(&address)?;
+        Some(woven.copy.clone_ref(py))
+    });
+    copy.map(|copy| copy.into_bound(py))
 }
 
 /// Remembers why breakpoints are not in `code`.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
+use crate::breakpoint;
 #[cfg(Py_3_13)]
 use crate::crossinterp;
 use crate::extra;
@@ -69,6 +70,12 @@ pub(crate) fn find<'py>(
     let entry = probed.filter(|entry| entry.suits(py))?;
     let copy = entry.probed(py)?;
     Some((entry, copy))
+}
+
+/// What runs in place of `code`: its copy with probes, and that with breakpoints.
+pub(crate) fn copies<'py>(code: &Bound<'py, PyCode>) -> Vec<Bound<'py, PyCode>> {
+    let probed = find(code).map(|(_, copy)| copy);
+    probed.into_iter().chain(breakpoint::copy(code)).collect()
 }
 
 /// The entry of `code`, be it an original or a probed copy, and its probed copy, which the caller has to keep alive. Probes it
