@@ -602,9 +602,7 @@ def start_session(owner: Any, dispatch: _TraceFunction, breakpoints: type, decid
 def session_changed(owner: Any, breaks: bool) -> None:
     """What `owner` stops at is different now; `breaks`: its breakpoints are."""
 
-def effective(
-    breakpoints: list[Any], frame: FrameType, is_for: Callable[[Any, FrameType], bool]
-) -> tuple[Any, bool | None]:
+def effective(breakpoints: list[Any], frame: FrameType) -> tuple[Any, bool | None]:
     """The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None)."""
 
 def frame_stack(frame: FrameType, begun: bool) -> list[Any]:

@@ -211,6 +211,8 @@ pub(super) fn filename<'py>(code: &Bound<'py, PyCode>) -> PyResult<Bound<'py, Py
 
 impl Lines {
     /// Whether `code` may stop at one of its lines.
+    // Before 3.12 nothing is looked at before it runs.
+    #[cfg(Py_3_12)]
     ///
     /// # Errors
     /// MemoryError.

@@ -35,10 +35,7 @@ pub(super) struct Session {
     /// No method that decides what stops has been replaced.
     pub(super) decides: bool,
     /// `user_call` has been replaced.
-    #[cfg_attr(
-        not(Py_3_12),
-        expect(dead_code, reason = "while a thread steps, calls are told anyway")
-    )]
+    #[cfg(Py_3_12)]
     pub(super) hears_calls: bool,
     table: GilCell<Table>,
     mode: GilCell<Mode>,
@@ -110,6 +107,7 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         dispatch: start.dispatch.clone().unbind(),
         breakpoints: start.breakpoints.clone().unbind(),
         decides: start.decides,
+        #[cfg(Py_3_12)]
         hears_calls: start.hears_calls,
         table: GilCell::new(Table::default()),
         mode: GilCell::new(Mode::Starting),
@@ -365,7 +363,6 @@ impl Session {
 
     /// Whether one of `breakpoints` is in effect in `frame`. Python is told of it and asks for the answer again, which it gets from
     /// [`effective`].
-    #[cfg(Py_3_12)]
     pub(super) fn is_in_effect<'py>(
         &self,
         breakpoints: &Bound<'py, PyList>,
@@ -381,7 +378,6 @@ impl Session {
     }
 
     /// `breakpoint` is in effect in `frame`.
-    #[cfg(Py_3_12)]
     pub(super) fn decide(
         &self,
         frame: &Bound<'_, PyFrame>,
@@ -426,10 +422,16 @@ impl Session {
             Event::Call => Ok(self.attribute(py, intern!(py, "botframe"))?.is_none()
                 || self.stops_here(py, frame)?
                 || self.lines(&breakpoint::code_of(frame))?.is_some()),
-            Event::Line => Ok(self.stops_here(py, frame)?
-                || self
-                    .breaks_at(&breakpoint::code_of(frame), breakpoint::line_of(frame))?
-                    .is_some()),
+            Event::Line => {
+                if self.stops_here(py, frame)? {
+                    return Ok(true);
+                }
+                let line = breakpoint::line_of(frame);
+                match self.breaks_at(&breakpoint::code_of(frame), line)? {
+                    Some(breakpoints) => self.is_in_effect(&breakpoints, frame),
+                    None => Ok(false),
+                }
+            }
             Event::Return => Ok(self.stops_here(py, frame)?
                 || self.attribute(py, intern!(py, "returnframe"))?.is(frame)),
             Event::Exception => {
