@@ -32,16 +32,23 @@ MARKS = {
     for number, line in enumerate(PROGRAM.read_text().splitlines(), 1)
     for mark in re.findall(r"# ((?:in|after) the loop.*)$", line)
 }
-# What is set: (line, condition).
+# What is set: (line, condition, how often it is passed over).
+NEVER = 10**9
 SCENES = {
     "attached, no breakpoint": [],
-    "breakpoint after the loop": [(MARKS["after the loop"], None), (MARKS["after the loop of calls"], None)],
+    "breakpoint after the loop": [(MARKS["after the loop"], None, 0), (MARKS["after the loop of calls"], None, 0)],
     "condition in the loop, never true": [
-        (MARKS["in the loop"], "total < 0"),
-        (MARKS["in the loop of calls"], "total < 0"),
+        (MARKS["in the loop"], "i < 0", 0),
+        (MARKS["in the loop of calls"], "i < 0", 0),
     ],
+    "hit count in the loop": [(MARKS["in the loop"], None, NEVER), (MARKS["in the loop of calls"], None, NEVER)],
 }
-TARGETS = {("debugop", "attached, no breakpoint"): 1.01, ("debugop", "breakpoint after the loop"): 1.02}
+TARGETS = {
+    ("debugop", "attached, no breakpoint"): 1.01,
+    ("debugop", "breakpoint after the loop"): 1.02,
+    ("debugop", "condition in the loop, never true"): 1.5,
+    ("debugop", "hit count in the loop"): 1.5,
+}
 
 
 def result(output):
@@ -64,7 +71,8 @@ def by_console(command):
     """Under a debugger with pdb's commands, typed through a pipe."""
 
     def run(breakpoints, rounds):
-        commands = [f"break {line}" + (f", {condition}" if condition else "") for line, condition in breakpoints]
+        commands = [f"break {line}" + (f", {condition}" if condition else "") for line, condition, _ in breakpoints]
+        commands += [f"ignore {number} {ignore}" for number, (_, _, ignore) in enumerate(breakpoints, 1) if ignore]
         typed = [*commands, *["continue"] * (2 * TURNS + 1), "quit", "quit"]
         arguments = [sys.executable, "-m", *command, PROGRAM, str(rounds), str(TURNS)]
         done = subprocess.run(arguments, input="\n".join(typed) + "\n", capture_output=True, text=True, timeout=LIMIT)
@@ -80,7 +88,12 @@ class Adapter:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.stream = self.socket.makefile("rb")
         self.breakpoints = [
-            {"line": line, **({"condition": condition} if condition else {})} for line, condition in breakpoints
+            {
+                "line": line,
+                **({"condition": condition} if condition else {}),
+                **({"hitCondition": str(ignore)} if ignore else {}),
+            }
+            for line, condition, ignore in breakpoints
         ]
         self.number = 0
 
@@ -173,7 +186,7 @@ def measure():
             if name == "debugpy" and not has_debugpy():
                 figures[scene][name] = "not installed"
                 continue
-            slow = bool(breakpoints) and (name != "debugop" or any(condition for _, condition in breakpoints))
+            slow = bool(breakpoints) and name != "debugop"
             rounds = ROUNDS // SLOW if slow else ROUNDS
             try:
                 # Before and after, so that what the machine does meanwhile shows.

@@ -10,6 +10,7 @@ __all__ = [
     "DEBUG_OP",
     "NULL",
     "VERSION",
+    "CompiledBreakpoint",
     "DebugOp",
     "DebugRequest",
     "Event",
@@ -31,6 +32,7 @@ __all__ = [
     "Tracer",
     "Value",
     "Written",
+    "breakpoint_reasons",
     "callable_index",
     "depth",
     "effective",
@@ -47,10 +49,12 @@ __all__ = [
     "module",
     "opcode",
     "parse_command_line",
+    "pause_breakpoints",
     "python_functions",
     "report_uncaught",
     "run_file",
     "session_changed",
+    "set_breakpoints",
     "setprofile",
     "setprofile_running_threads",
     "settrace",
@@ -691,6 +695,58 @@ def settrace_running_threads(function: _TraceFunction | None, /) -> None:
 
 def setprofile_running_threads(function: _TraceFunction | None, /) -> None:
     """Set the profile function of every thread that runs."""
+
+@final
+class CompiledBreakpoint:
+    """A breakpoint, in force while it is among those that `set_breakpoints` was given last.
+
+    `on_stop(frame, line, raised)` is called in the program's thread when it is reached, its condition holds (or has raised: `raised`) and it has
+    been passed over `ignore` times; what it raises is raised in the program. With `log`, an f-string's text, `on_log(text)` is called
+    instead. Raises SyntaxError where the condition, or an expression in the text, is none.
+    """
+
+    def __new__(
+        cls,
+        file: str,
+        line: int,
+        *,
+        condition: str | None = None,
+        ignore: int = 0,
+        log: str | None = None,
+        on_stop: Callable[[FrameType, int, bool], object] | None = None,
+        on_log: Callable[[str], object] | None = None,
+    ) -> CompiledBreakpoint: ...
+    @property
+    def file(self) -> str:
+        """The file, made absolute."""
+
+    @property
+    def line(self) -> int:
+        """The line."""
+
+    @property
+    def condition(self) -> str | None:
+        """The condition as it was written."""
+
+    @property
+    def hits(self) -> int:
+        """How often it was reached."""
+
+    @property
+    def ignore(self) -> int:
+        """How many times more it is passed over."""
+
+    @ignore.setter
+    def ignore(self, value: int) -> None: ...
+
+def set_breakpoints(breakpoints: Sequence[CompiledBreakpoint]) -> None:
+    """Put `breakpoints` in force, in place of all that were, in every function there is and every one that will be made."""
+
+def pause_breakpoints(paused: bool) -> None:
+    """Stop evaluating breakpoints, or go on."""
+
+def breakpoint_reasons() -> list[str]:
+    """The code objects that have been left as they are although there are breakpoints for them, each with the reason."""
 
 @final
 class Sys:

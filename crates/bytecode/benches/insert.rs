@@ -55,6 +55,7 @@ fn everywhere(function: &Function) -> Inserted {
             place: site.place,
             sequence: &sequence,
             first: 0,
+            branches: None,
         })
         .collect();
     insert(

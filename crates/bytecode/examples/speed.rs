@@ -218,6 +218,7 @@ fn everywhere(
         place: site.place,
         sequence: &sequence,
         first: 0,
+        branches: None,
     });
     let unwind = Unwind {
         sequence: &sequence,

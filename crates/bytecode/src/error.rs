@@ -231,6 +231,9 @@ pub enum Error {
         /// Values left on the stack (or taken from it) at the end.
         change: i64,
     },
+    /// A fragment's jump goes backwards or out of it, or to a label that stands nowhere.
+    #[error("a jump of the sequence to insert goes backwards or out of it")]
+    FragmentJump,
     /// A jump grew past what its argument can hold.
     #[error("the jump at offset {offset} cannot reach its target any more")]
     JumpTooFar {

@@ -16,8 +16,9 @@ use std::fmt;
 use crate::analysis::{Analysis, CodeView, InstrIdx};
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
-use crate::instruction::{Instruction, put};
-use crate::layout::Layout;
+use crate::fragment::Branches;
+use crate::instruction::{Instruction, needed_prefixes, put};
+use crate::layout::{Layout, depth_at};
 use crate::location_table::{Location, Writer};
 use crate::offset_map::OffsetMap;
 use crate::opcode::{Op, Opcode};
@@ -59,11 +60,13 @@ impl fmt::Display for Place {
 pub struct Insertion<'a> {
     /// The gap.
     pub place: Place,
-    /// Straight-line code that leaves the stack as it finds it; prefixes and caches are added.
+    /// Code that leaves the stack as it finds it; prefixes and caches are added.
     pub sequence: &'a [(Opcode, u32)],
     /// Is added to the argument of the first instruction of `sequence` (32 bits at most), so that insertions which differ in nothing
-    /// else can share one.
+    /// else can share one. 0 for a fragment.
     pub first: u32,
+    /// Where the sequence is a [`Fragment`](crate::Fragment)'s; `None`: it is straight-line code.
+    pub branches: Option<Branches<'a>>,
 }
 
 /// A handler for exceptions that would leave the frame: it runs `sequence` with `[lasti, exception]` on the stack and raises the
@@ -118,10 +121,11 @@ pub(crate) struct Original {
 /// Inserts sequences, which must come in instruction order, at most one a place. They are gone through twice.
 ///
 /// Inserted units have the location of the instruction they stand before ([`Place::After`]: after), so line events and
-/// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none.
+/// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none; nor has a [`Fragment`](crate::Fragment) before
+/// an instruction, so that the line begins behind it.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::JumpTooFar`].
+/// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::FragmentJump`], [`Error::JumpTooFar`].
 pub fn insert<'a, I>(
     view: &CodeView<'_>,
     analysis: &Analysis,
@@ -144,7 +148,7 @@ where
     let mut code = vec![0; (body as usize + handler_units as usize) * 2];
     let (units, _) = code.as_chunks_mut::<2>();
     put_instructions(units, analysis, &layout);
-    let insertions_at = put_insertions(units, analysis, insertions, &layout)?;
+    let insertions_at = put_insertions(units, analysis, insertions.clone(), &layout)?;
     if let Some(unwind) = unwind {
         let mut sequences = Sequences::new(analysis.version);
         let end = sequences.put(units, body as usize, unwind.sequence, 0);
@@ -154,9 +158,14 @@ where
     }
     let body = body * 2;
     let unwind = unwind.map(|_| body);
+    let handled = match layout.has_fragments {
+        true => handled(analysis, insertions, &layout),
+        false => Vec::new(),
+    };
+    let (table, is_plain) = exceptions(analysis, &layout, handled, unwind);
     let (location_table, location_units) = locations(analysis, &layout, handler_units);
     Ok(Inserted {
-        exception_table: exceptions(analysis, &layout, unwind),
+        exception_table: table,
         location_table,
         stack_size,
         insertions: insertions_at,
@@ -170,7 +179,8 @@ where
             location_units,
             location_table: (!analysis.locations.is_canonical())
                 .then(|| analysis.locations.table().to_vec()),
-            exception_table: (!analysis.canonical_entries).then(|| view.exception_table.to_vec()),
+            exception_table: (!analysis.canonical_entries || !is_plain)
+                .then(|| view.exception_table.to_vec()),
         },
         map: layout.into_map(body),
         code,
@@ -208,18 +218,32 @@ fn put_insertions<'a>(
             place,
             sequence,
             first,
+            branches,
         } = insertion.borrow();
         let at = match place {
             Place::Before(index) => layout.lands(index.0),
             Place::After(index) => layout.end(analysis, index.0),
         };
         starts.push(at * 2);
+        if branches.is_some()
+            && let Some(skip) = layout.skip(place)
+        {
+            put_skip(units, analysis.version, at, skip);
+        }
         sequences.put(units, at as usize, sequence, first);
     }
     for &index in layout.decoys() {
         put_decoy(units, analysis, layout, index)?;
     }
     Ok(starts)
+}
+
+/// Writes the jump over an insertion, which begins at `at` and has so many units.
+fn put_skip(units: &mut [[u8; 2]], version: Version, at: u32, skip: u32) {
+    if let Some(jump) = Op::JumpForward.opcode(version) {
+        let prefixes = needed_prefixes(skip);
+        put(units, at as usize - 1, version, jump, skip, prefixes);
+    }
 }
 
 /// Repeats the unit before an instruction that the interpreter expects there, and jumps over it.
@@ -244,38 +268,100 @@ fn put_decoy(
     Ok(())
 }
 
-/// The original ranges, moved; and between them, from the end of the first `RESUME` on, the ranges of the unwinding handler.
-fn exceptions(analysis: &Analysis, layout: &Layout, unwind: Option<u32>) -> Vec<u8> {
+/// The ranges that insertions protect themselves, in order.
+fn handled<'a>(
+    analysis: &Analysis,
+    insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
+    layout: &Layout,
+) -> Vec<ExceptionEntry> {
+    let mut entries = Vec::new();
+    for insertion in insertions {
+        let insertion = insertion.borrow();
+        let Some(branches) = insertion.branches else {
+            continue;
+        };
+        let at = match insertion.place {
+            Place::Before(index) => layout.lands(index.0),
+            Place::After(index) => layout.end(analysis, index.0),
+        };
+        let depth = depth_at(analysis, insertion.place);
+        let moved = |unit: u32| (at + unit) * 2;
+        entries.extend(branches.protected.iter().map(|one| ExceptionEntry {
+            start: moved(one.start),
+            end: moved(one.end),
+            target: moved(one.target),
+            depth,
+            lasti: false,
+        }));
+    }
+    entries
+}
+
+/// The original ranges, moved, with what insertions protect themselves cut out of them and put in between; and where there is none,
+/// from the end of the first `RESUME` on, the ranges of the unwinding handler. Says whether nothing was put in between.
+fn exceptions(
+    analysis: &Analysis,
+    layout: &Layout,
+    handled: Vec<ExceptionEntry>,
+    unwind: Option<u32>,
+) -> (Vec<u8>, bool) {
     let moved = analysis.entries.iter().map(|entry| ExceptionEntry {
         start: layout.landing(analysis, entry.start),
         end: layout.landing(analysis, entry.end),
         target: layout.landing(analysis, entry.target),
         ..*entry
     });
+    let is_plain = handled.is_empty();
     let mut table = Vec::with_capacity(analysis.entries.len() * 12 + 8);
-    let (Some(target), Some(resume)) = (unwind, analysis.entry) else {
-        moved.for_each(|entry| exception_table::push(&mut table, &entry));
-        return table;
+    let unwound = unwind.zip(analysis.entry);
+    let mut covered = unwound.map_or(0, |(_, resume)| layout.end(analysis, resume) * 2);
+    let mut handled = handled.into_iter().peekable();
+    let mut push = |entry: ExceptionEntry| {
+        if let Some((target, _)) = unwound
+            && covered < entry.start
+        {
+            let gap = gap(covered, entry.start, target);
+            exception_table::push(&mut table, &gap);
+        }
+        covered = covered.max(entry.end);
+        exception_table::push(&mut table, &entry);
     };
-    let gap = |start, end| ExceptionEntry {
+    for mut entry in moved {
+        let mut cut = false;
+        while let Some(own) = handled.next_if(|own| own.start < entry.end) {
+            if entry.start < own.start {
+                push(ExceptionEntry {
+                    end: own.start,
+                    ..entry
+                });
+            }
+            push(own);
+            cut |= entry.start < own.end;
+            entry.start = entry.start.max(own.end);
+        }
+        // Whole, or what is left of it.
+        if !cut || entry.start < entry.end {
+            push(entry);
+        }
+    }
+    handled.for_each(&mut push);
+    if let Some((target, _)) = unwound
+        && covered < target
+    {
+        exception_table::push(&mut table, &gap(covered, target, target));
+    }
+    (table, is_plain)
+}
+
+/// A range of the unwinding handler.
+fn gap(start: u32, end: u32, target: u32) -> ExceptionEntry {
+    ExceptionEntry {
         start,
         end,
         target,
         depth: 0,
         lasti: true,
-    };
-    let mut covered = layout.end(analysis, resume) * 2;
-    for entry in moved {
-        if covered < entry.start {
-            exception_table::push(&mut table, &gap(covered, entry.start));
-        }
-        covered = covered.max(entry.end);
-        exception_table::push(&mut table, &entry);
     }
-    if covered < target {
-        exception_table::push(&mut table, &gap(covered, target));
-    }
-    table
 }
 
 /// The new table, and the code units of the original one's entries.

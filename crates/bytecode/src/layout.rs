@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::analysis::{Analysis, NONE};
 use crate::error::Error;
+use crate::fragment::{self, Branches};
 use crate::insert::{Insertion, Place};
 use crate::instruction::{MAX_GROWN, needed_prefixes};
 use crate::offset_map::OffsetMap;
@@ -41,6 +42,10 @@ pub(crate) struct Layout {
     decoys: Vec<u32>,
     /// Instructions before which what is inserted has no location.
     blanks: Vec<u32>,
+    /// Instructions whose insertion is jumped over by what falls through to it, and how many units that is.
+    skips: Vec<(u32, u32)>,
+    /// Whether any insertion branches.
+    pub(crate) has_fragments: bool,
 }
 
 /// An instruction whose argument names another one.
@@ -77,6 +82,8 @@ impl Layout {
             insertions: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
+            skips: Vec::new(),
+            has_fragments: false,
         };
         let mut gaps = Gaps {
             analysis,
@@ -85,19 +92,24 @@ impl Layout {
             depth: 0,
             decoys: Vec::new(),
             blanks: Vec::new(),
+            skips: Vec::new(),
+            has_fragments: false,
         };
         let mut next = insertions.next();
         let order = |next: &Option<_>| next.as_ref().map_or(u64::MAX, order);
         let mut place = order(&next);
         let mut position = 0u64;
         for (index, instruction) in (0u64..).zip(&analysis.instructions) {
-            layout.landings.push(position as u32);
             if place == index * 2
                 && let Some(insertion) = next
             {
-                position += gaps.units(insertion.borrow())?;
+                let (skip, units) = gaps.units(insertion.borrow())?;
+                layout.landings.push((position + skip) as u32);
+                position += skip + units;
                 next = insertions.next();
                 place = order(&next);
+            } else {
+                layout.landings.push(position as u32);
             }
             position += u64::from(instruction.prefixes());
             layout.opcodes.push(position as u32);
@@ -106,7 +118,7 @@ impl Layout {
             if place == index * 2 + 1
                 && let Some(insertion) = next
             {
-                position += gaps.units(insertion.borrow())?;
+                position += gaps.units(insertion.borrow())?.1;
                 next = insertions.next();
                 place = order(&next);
             }
@@ -125,6 +137,8 @@ impl Layout {
         layout.insertions = gaps.count;
         layout.decoys = gaps.decoys;
         layout.blanks = gaps.blanks;
+        layout.skips = gaps.skips;
+        layout.has_fragments = gaps.has_fragments;
         layout.settle(analysis)?;
         Ok(layout)
     }
@@ -270,6 +284,15 @@ impl Layout {
         self.blanks.iter().map(blank)
     }
 
+    /// How many units the jump over an insertion passes, if there is one; it ends where the insertion begins.
+    pub(crate) fn skip(&self, place: Place) -> Option<u32> {
+        let Place::Before(index) = place else {
+            return None;
+        };
+        let found = self.skips.binary_search_by_key(&index.0, |skip| skip.0);
+        found.ok().map(|found| self.skips[found].1)
+    }
+
     /// Where jumps to an instruction land.
     pub(crate) fn lands(&self, index: u32) -> u32 {
         self.landings[index as usize]
@@ -403,13 +426,19 @@ struct Gaps<'a, 's> {
     depth: u32,
     decoys: Vec<u32>,
     blanks: Vec<u32>,
+    skips: Vec<(u32, u32)>,
+    /// Whether any insertion branches.
+    has_fragments: bool,
 }
 
 impl<'s> Gaps<'_, 's> {
-    /// The units that an insertion takes.
+    /// The units that an insertion takes: of the jump over it, and its own.
     #[inline]
-    fn units(&mut self, insertion: &Insertion<'s>) -> Result<u64, Error> {
-        let (height, mut units) = self.shapes.measure(insertion.sequence, insertion.first)?;
+    fn units(&mut self, insertion: &Insertion<'s>) -> Result<(u64, u64), Error> {
+        let (skip, (height, mut units)) = match &insertion.branches {
+            None => (0, self.shapes.measure(insertion.sequence, insertion.first)?),
+            Some(branches) => self.fragment(insertion, branches)?,
+        };
         let depth = match insertion.place {
             Place::Before(index)
                 if self.analysis.is_plain(index.0)
@@ -424,7 +453,34 @@ impl<'s> Gaps<'_, 's> {
         };
         self.depth = self.depth.max(depth.saturating_add(height));
         self.count += 1;
-        Ok(u64::from(units))
+        Ok((u64::from(skip), u64::from(units)))
+    }
+
+    /// Of a fragment: the units of the jump over it; and the most values that it has on the stack, and its own units.
+    #[cold]
+    fn fragment(
+        &mut self,
+        insertion: &Insertion<'_>,
+        branches: &Branches<'_>,
+    ) -> Result<(u32, (u32, u32)), Error> {
+        if insertion.first != 0 {
+            // Prefixes would move what its jumps lead to.
+            return Err(Error::FragmentJump);
+        }
+        self.has_fragments = true;
+        let measured = fragment::measure(self.analysis.version, insertion.sequence, branches)?;
+        let Place::Before(index) = insertion.place else {
+            return match branches.skips_fall_through {
+                true => Err(Error::FragmentJump),
+                false => Ok((0, measured)),
+            };
+        };
+        self.blanks.push(index.0);
+        if !branches.skips_fall_through {
+            return Ok((0, measured));
+        }
+        self.skips.push((index.0, measured.1));
+        Ok((needed_prefixes(measured.1) + 1, measured))
     }
 
     /// The units that follow a sequence. Where the interpreter reads the unit before an instruction, that unit is repeated there
@@ -440,6 +496,7 @@ impl<'s> Gaps<'_, 's> {
         // before it would.
         if self.analysis.version >= Version::V3_12
             && self.analysis.op(index.0) == Some(Op::EndAsyncFor)
+            && self.blanks.last() != Some(&index.0)
         {
             self.blanks.push(index.0);
         }
@@ -464,7 +521,7 @@ impl<'s> Gaps<'_, 's> {
 }
 
 /// Only asked about places that are allowed, thus reachable.
-fn depth_at(analysis: &Analysis, place: Place) -> u32 {
+pub(crate) fn depth_at(analysis: &Analysis, place: Place) -> u32 {
     let (Place::Before(index) | Place::After(index)) = place;
     let depth = analysis.depths[index.usize()];
     match place {

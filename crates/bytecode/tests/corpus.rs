@@ -9,6 +9,7 @@
     reason = "a test that reports figures"
 )]
 
+mod common;
 #[path = "corpus/reader.rs"]
 mod reader;
 
@@ -20,9 +21,9 @@ use cpu_time::ThreadTime;
 use debugop_bytecode::argument::{Argument, Resolve, argument};
 use debugop_bytecode::opcode::{Op, Opcode};
 use debugop_bytecode::{
-    Analysis, CodeView, Inserted, Insertion, InstrIdx, Location, Policy, Silent, Unwind, Version,
-    assemble, decode, exception_table, insert, location_table, operands, remove, sites,
-    write_policy,
+    Analysis, Branches, CodeView, Inserted, Insertion, InstrIdx, Location, Place, Policy, Silent,
+    Unwind, Version, assemble, decode, exception_table, insert, line_starts, location_table,
+    operands, remove, sites, write_policy,
 };
 use reader::{Code, Corpus, Listed};
 
@@ -38,6 +39,8 @@ struct Figures {
     slack: BTreeMap<i64, u64>,
     silent: BTreeMap<String, u64>,
     policies: BTreeMap<&'static str, u64>,
+    /// Places where a line starts, and instructions of which that cannot be told beforehand.
+    lines: (u64, u64),
     transforming: Duration,
 }
 
@@ -55,6 +58,7 @@ fn check_version(version: Version) {
         "{version} ({}): {} code objects, {} instructions\n    \
          co_stacksize beyond the deepest stack: {:?}\n    never reported: {:?}\n    \
          policies of all slots: {:?}\n    \
+         line starts, and those that depend on the way: {:?}\n    \
          analysis, sites, insertion and removal: {:.1} million instructions per second of CPU time",
         corpus.interpreter.split(' ').next().unwrap(),
         figures.codes,
@@ -62,6 +66,7 @@ fn check_version(version: Version) {
         figures.slack,
         figures.silent,
         figures.policies,
+        figures.lines,
         figures.instructions as f64 / figures.transforming.as_secs_f64() / 1e6,
     );
 }
@@ -76,6 +81,7 @@ fn check(code: &Code<'_>, figures: &mut Figures) {
     check_dis(code, &analysis);
     check_depths(name, view, &analysis, figures);
     check_insertion(code, &analysis, figures);
+    check_line_starts(code, &analysis, figures);
     check_policies(&analysis, figures);
     figures.codes += 1;
     figures.instructions += analysis.instructions().len() as u64;
@@ -227,6 +233,7 @@ fn check_insertion(code: &Code<'_>, analysis: &Analysis, figures: &mut Figures) 
             place: site.place,
             sequence: &sequences[(number % 50) / 20],
             first: 0,
+            branches: None,
         })
         .collect();
     let unwind = Unwind {
@@ -304,7 +311,7 @@ fn check_inserted(code: &Code<'_>, analysis: &Analysis, inserted: &Inserted) {
         Analysis::new(&new_view).unwrap_or_else(|error| panic!("{name}: inserted code: {error}"));
     let appended = if inserted.unwind.is_some() { 1 } else { 0 };
     assert!(
-        inserted.stack_size >= code.view.stack_size + appended - 1,
+        inserted.stack_size + 1 >= code.view.stack_size + appended,
         "{name}"
     );
     for (index, instruction) in analysis.instructions().iter().enumerate() {
@@ -360,6 +367,42 @@ fn check_inserted(code: &Code<'_>, analysis: &Analysis, inserted: &Inserted) {
             }
         }
     }
+}
+
+/// A condition with a handler of its own at every line start.
+fn check_line_starts(code: &Code<'_>, analysis: &Analysis, figures: &mut Figures) {
+    let name = &code.name;
+    let found = line_starts(analysis);
+    figures.lines.0 += found.starts.len() as u64;
+    figures.lines.1 += found.unsettled.len() as u64;
+    let fragments =
+        [7, 70_000].map(|constant| common::oracle::conditional(analysis.version(), constant));
+    let insertions: Vec<_> = found
+        .starts
+        .iter()
+        .map(|start| {
+            let fragment = &fragments[usize::from(start.at.0 % 16 == 0)];
+            Insertion {
+                place: Place::Before(start.at),
+                sequence: &fragment.sequence,
+                first: 0,
+                branches: Some(Branches {
+                    protected: &fragment.protected,
+                    skips_fall_through: start.skips_fall_through,
+                }),
+            }
+        })
+        .collect();
+    let inserted = insert(&code.view, analysis, &insertions, None)
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    check_inserted(code, analysis, &inserted);
+    let removed = remove(&inserted).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(removed.code == code.view.code, "{name}");
+    assert!(
+        removed.exception_table == code.view.exception_table,
+        "{name}"
+    );
+    assert!(removed.location_table == code.view.location_table, "{name}");
 }
 
 fn check_policies(analysis: &Analysis, figures: &mut Figures) {

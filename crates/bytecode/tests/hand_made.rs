@@ -215,6 +215,7 @@ fn in_proportion(version: Version, parts: [&[u8]; 3], stack_size: u32) -> Result
             place: site.place,
             sequence: &sequence,
             first: 0,
+            branches: None,
         });
         let unwind = Unwind {
             sequence: &sequence,

@@ -75,6 +75,7 @@ fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
             place: site.place,
             sequence: &sequence,
             first: 0,
+            branches: None,
         })
         .collect();
     let unwind = Unwind {

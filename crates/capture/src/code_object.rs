@@ -34,6 +34,12 @@ pub(crate) fn consts<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py,
     unsafe { object(code, head(code).co_consts) }
 }
 
+/// `co_names`.
+pub(crate) fn names<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyTuple> {
+    // SAFETY: a tuple (`_PyCode_Validate`); 3.11-3.15.
+    unsafe { object(code, head(code).co_names) }
+}
+
 /// `co_filename`.
 pub(crate) fn filename<'py>(code: &Bound<'py, PyCode>) -> Bound<'py, PyString> {
     // SAFETY: a string (`_PyCode_Validate`), until `_imp._fix_co_filename` puts another there, which cannot happen before it is taken. 3.11-3.15.
@@ -149,12 +155,30 @@ pub(crate) fn with_parts<'py>(
     parts: &CodeParts,
     consts: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyCode>> {
+    with_parts_and_names(original, parts, consts, None)
+}
+
+/// The same, with these names in place of the original's.
+///
+/// # Errors
+/// As for [`with_parts`].
+pub(crate) fn with_parts_and_names<'py>(
+    original: &Bound<'py, PyCode>,
+    parts: &CodeParts,
+    consts: &Bound<'py, PyTuple>,
+    new_names: Option<&Bound<'py, PyTuple>>,
+) -> PyResult<Bound<'py, PyCode>> {
     let py = original.py();
     let tuple = |name: &Bound<'py, PyString>| -> PyResult<Bound<'py, PyTuple>> {
         Ok(original.getattr(name)?.cast_into()?)
     };
     let stack_size = c_int::try_from(parts.stack_size)?;
     let code = PyBytes::new(py, &parts.code);
+    let names = match new_names {
+        Some(names) => names.as_ptr(),
+        // Held by `original`, as the others that `head` names.
+        None => head(original).co_names,
+    };
     let varnames = tuple(names::co_varnames(py))?;
     let freevars = tuple(names::co_freevars(py))?;
     let cellvars = tuple(names::co_cellvars(py))?;
@@ -174,7 +198,7 @@ pub(crate) fn with_parts<'py>(
             head.co_flags,
             code.as_ptr(),
             consts.as_ptr(),
-            head.co_names,
+            names,
             varnames.as_ptr(),
             freevars.as_ptr(),
             cellvars.as_ptr(),

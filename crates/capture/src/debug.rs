@@ -6,6 +6,8 @@
 //! [`frame_stack()`] is what a debugger shows of a frame.
 
 mod breakpoint;
+#[cfg(Py_3_12)]
+mod compiled;
 mod frame_stack;
 mod session;
 mod trampoline;

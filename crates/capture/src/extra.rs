@@ -28,6 +28,8 @@ pub(crate) struct Extra {
     pub copy_of: GilCell<Option<Arc<ProbedCode>>>,
     /// For code that has been probed, as long as anybody uses the copy.
     pub probed: GilCell<Weak<ProbedCode>>,
+    /// In which generation of [`crate::breakpoint`] there was none for it.
+    pub unbroken: GilCell<u64>,
     /// In which generation of [`crate::whole`] nobody wanted it.
     pub unwanted: GilCell<u64>,
     /// Why it is left without probes: name, file and reason.

@@ -12,6 +12,7 @@
 )]
 
 pub mod activation;
+pub mod breakpoint;
 mod builtin;
 mod code_object;
 pub mod collector;

@@ -7,6 +7,7 @@ mod make;
 mod positions;
 mod silence;
 mod watchers;
+mod woven;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -26,8 +27,8 @@ use crate::recorder::{self, Density, PlannedCode};
 use crate::site::Block;
 use crate::tracer::{Hook, Tracer};
 
-pub(crate) use error::MAX_NESTING;
 pub use error::ProbeError;
+pub(crate) use error::{MAX_NESTING, MAX_SIZE};
 use make::Probing;
 pub(crate) use make::probe;
 
@@ -100,6 +101,8 @@ pub struct ProbedCode {
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
     has_refused: bool,
+    /// Whether the copy has breakpoints in place of probes.
+    is_woven: bool,
     /// What sites that speak for several instructions report after the first.
     further: Box<[InstrIdx]>,
     /// The sites in the copy.

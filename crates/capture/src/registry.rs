@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
+use crate::breakpoint;
 #[cfg(Py_3_13)]
 use crate::crossinterp;
 use crate::extra;
@@ -61,11 +62,20 @@ pub(crate) fn find<'py>(
         (extra.copy_of.cloned(py), extra.probed.cloned(py).upgrade())
     })?;
     if let Some(entry) = copy_of {
+        if entry.is_woven() {
+            return find(entry.original(py));
+        }
         return Some((entry, code.clone()));
     }
     let entry = probed.filter(|entry| entry.suits(py))?;
     let copy = entry.probed(py)?;
     Some((entry, copy))
+}
+
+/// What runs in place of `code`: its copy with probes, and that with breakpoints.
+pub(crate) fn copies<'py>(code: &Bound<'py, PyCode>) -> Vec<Bound<'py, PyCode>> {
+    let probed = find(code).map(|(_, copy)| copy);
+    probed.into_iter().chain(breakpoint::copy(code)).collect()
 }
 
 /// The entry of `code`, be it an original or a probed copy, and its probed copy, which the caller has to keep alive. Probes it
@@ -98,6 +108,10 @@ pub(crate) fn obtain_nested<'py>(
     if let Some(existing) = found.filter(|_| original.is_none()).or_else(|| find(code)) {
         return Ok(existing);
     }
+    let woven = of_copy(code).filter(|entry| entry.is_woven());
+    let code = woven
+        .as_ref()
+        .map_or(code, |entry| entry.original(code.py()));
     replace::watch(code.py())?;
     #[cfg(Py_3_13)]
     crossinterp::watch(code.py())?;
@@ -117,6 +131,24 @@ pub(crate) fn obtain_nested<'py>(
     whole::hand_on_events(code, &copy)?;
     remember(code.py(), &made);
     Ok((made, copy))
+}
+
+/// `copy`, which has breakpoints in place of probes, is new.
+///
+/// # Errors
+/// `MemoryError`; the interpreter is not as it should be.
+pub(crate) fn adopt_woven(entry: &Arc<ProbedCode>, copy: &Bound<'_, PyCode>) -> PyResult<()> {
+    let py = copy.py();
+    replace::watch(py)?;
+    #[cfg(Py_3_13)]
+    crossinterp::watch(py)?;
+    whole::hide_copies(py)?;
+    extra::with(copy, |extra| {
+        extra.copy_of.set(py, Some(Arc::clone(entry)));
+    })?;
+    whole::hand_on_events(entry.original(py), copy)?;
+    remember(py, entry);
+    Ok(())
 }
 
 /// Notes down in `code` why it is left as it is.

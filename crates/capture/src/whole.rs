@@ -16,9 +16,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_filter::CodeFilter;
-use pyo3::types::{PyBytesMethods, PyCode, PyFunction, PyTupleMethods};
+use pyo3::types::{PyAnyMethods, PyBytesMethods, PyCode, PyFunction, PyTupleMethods};
 use pyo3::{Bound, Py, PyResult, Python, ffi};
 
+use crate::breakpoint;
 use crate::code_object;
 use crate::engine;
 use crate::extra;
@@ -154,13 +155,30 @@ pub(crate) fn join(py: Python<'_>, tracer: &Arc<Tracer>, filter: CodeFilter) -> 
             filter,
         });
     });
-    for code in registry::all(py) {
-        attach(py, &code);
+    for code in registry::all(py).iter().filter(|code| !code.is_woven()) {
+        attach(py, code);
     }
     for function in function::all(py) {
         adopt_existing(&function)?;
     }
     Ok(())
+}
+
+/// [`replacement`] is asked about every new function from now on.
+///
+/// # Errors
+/// CPython refuses to tell of new functions.
+pub(crate) fn see_functions(py: Python<'_>) -> PyResult<()> {
+    births::watch(py)?;
+    setter::watch(py)
+}
+
+/// There are no breakpoints any more.
+pub(crate) fn see_functions_no_more(py: Python<'_>) {
+    if MEMBERS.cloned(py).is_none() {
+        births::unwatch(py);
+        setter::unwatch(py);
+    }
 }
 
 /// `tracer` watches nothing new any more.
@@ -172,8 +190,10 @@ pub(crate) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) {
         members.retain(|member| !Arc::ptr_eq(&member.tracer, tracer));
     });
     if MEMBERS.cloned(py).is_none() {
-        births::unwatch(py);
-        setter::unwatch(py);
+        if !breakpoint::any(py) {
+            births::unwatch(py);
+            setter::unwatch(py);
+        }
         let copies = RECENT.with(py, |recent| {
             recent.weight = 0;
             std::mem::take(&mut recent.copies)
@@ -241,12 +261,20 @@ pub(crate) fn replacement<'py>(
     if !is_main(py) {
         return Ok(None);
     }
+    let woven = registry::of_copy(code).filter(|entry| entry.is_woven());
+    let code = woven.as_ref().map_or(code, |entry| entry.original(py));
     let generation = GENERATION.get(py);
+    let broken = || breakpoint::replacement(code);
     let known = extra::peek(code, |extra| {
-        extra.unwanted.get(py) == generation || extra.copy_of.with(py, |code| code.is_some())
+        (
+            extra.unwanted.get(py) == generation,
+            extra.copy_of.with(py, |code| code.is_some()),
+        )
     });
-    if known == Some(true) {
-        return Ok(None);
+    match known {
+        Some((_, true)) => return Ok(None),
+        Some((true, false)) => return broken(),
+        _ => {}
     }
     if let Some((entry, copy)) = registry::find(code)
         && entry.has_watchers(py)
@@ -254,7 +282,7 @@ pub(crate) fn replacement<'py>(
         return Ok(Some(copy));
     }
     let Some(members) = MEMBERS.cloned(py) else {
-        return Ok(None);
+        return broken();
     };
     if is_placeholder(code) {
         extra::with(code, |extra| extra.unwanted.set(py, generation))?;
@@ -267,7 +295,7 @@ pub(crate) fn replacement<'py>(
         registry::obtain(code, &module, &wanted)
     } else {
         extra::with(code, |extra| extra.unwanted.set(py, generation))?;
-        return Ok(None);
+        return broken();
     };
     match outcome {
         Ok((entry, copy)) => {
@@ -364,7 +392,7 @@ pub(crate) fn adopt_new(function: &Bound<'_, PyFunction>) -> PyResult<()> {
 fn adopt_existing(function: &Bound<'_, PyFunction>) -> PyResult<()> {
     let code = function::code(function);
     match replacement(&code, || function::module(function))? {
-        Some(copy) => function::set_code(function, &copy),
-        None => Ok(()),
+        Some(copy) if !copy.is(&code) => function::set_code(function, &copy),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! The extension module `debugop._core`: PyO3 classes and conversion, nothing else.
 
 mod article;
+mod breakpoint;
 mod convert;
 mod debug;
 mod event;
@@ -26,6 +27,10 @@ mod _core {
     #[pymodule_export]
     use crate::article::{
         callable_index, insert_debug_op, python_functions, short_repr, source_instruction,
+    };
+    #[pymodule_export]
+    use crate::breakpoint::{
+        CompiledBreakpoint, breakpoint_reasons, pause_breakpoints, set_breakpoints,
     };
     #[pymodule_export]
     use crate::convert::StaleStep;

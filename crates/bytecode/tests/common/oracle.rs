@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use debugop_bytecode::fragment::{Branches, Builder, Fragment};
 use debugop_bytecode::{
     Analysis, CodeView, Error, Flow, Inserted, Insertion, InstrIdx, Op, Opcode, Place, Sites,
     Unwind, Version, assemble, decode, forbidden, insert, remove, sites,
@@ -15,6 +16,33 @@ pub(crate) fn probe(version: Version, constant: u32) -> [(Opcode, u32); 3] {
         (opcode(Op::UnaryInvert), 0),
         (opcode(Op::PopTop), 0),
     ]
+}
+
+/// `if constant: ~constant`, and `~constant` if it raises.
+pub(crate) fn conditional(version: Version, constant: u32) -> Fragment {
+    let build = || {
+        let mut builder = Builder::new(version);
+        let (end, handler) = (builder.end(), builder.label());
+        let start = builder.here();
+        builder.op(Op::LoadConst, constant)?;
+        let jump = [Op::PopJumpForwardIfFalse, Op::PopJumpIfFalse]
+            .into_iter()
+            .find(|op| op.opcode(version).is_some());
+        builder.jump(jump.expect("every version has one of them"), end)?;
+        let after = builder.here();
+        for (opcode, arg) in probe(version, constant) {
+            builder.opcode(opcode, arg);
+        }
+        builder.jump(Op::JumpForward, end)?;
+        builder.bind(handler);
+        builder.op(Op::PopTop, 0)?;
+        for (opcode, arg) in probe(version, constant) {
+            builder.opcode(opcode, arg);
+        }
+        builder.protect(start, after, handler);
+        builder.finish()
+    };
+    build().expect("it goes forward")
 }
 
 /// Checks a code object; the error is that of reading it, every broken promise a panic.
@@ -45,7 +73,7 @@ pub(crate) fn check(view: &CodeView<'_>, constant: u32) -> Result<(), Error> {
 
     check_order(&analysis, &found);
     let places: Vec<Place> = found.sites.iter().map(|site| site.place).collect();
-    check_insertion(view, &analysis, &places, constant);
+    check_insertion(view, &analysis, &places, constant, None);
     let all = (0..analysis.instructions().len() as u32)
         .flat_map(|index| {
             [
@@ -54,7 +82,10 @@ pub(crate) fn check(view: &CodeView<'_>, constant: u32) -> Result<(), Error> {
             ]
         })
         .filter(|&place| forbidden(&analysis, place).is_none());
-    check_insertion(view, &analysis, &all.collect::<Vec<_>>(), constant);
+    let all: Vec<_> = all.collect();
+    check_insertion(view, &analysis, &all, constant, None);
+    let fragment = conditional(view.version, constant);
+    check_insertion(view, &analysis, &all, constant, Some(&fragment));
     Ok(())
 }
 
@@ -114,14 +145,32 @@ fn check_order(analysis: &Analysis, found: &Sites) {
     assert_eq!(executed[..both], reported[..both]);
 }
 
-fn check_insertion(view: &CodeView<'_>, analysis: &Analysis, places: &[Place], constant: u32) {
+/// With a fragment, every other one is for those who jump to it.
+fn check_insertion(
+    view: &CodeView<'_>,
+    analysis: &Analysis,
+    places: &[Place],
+    constant: u32,
+    fragment: Option<&Fragment>,
+) {
     let sequence = probe(view.version, constant);
+    let skipped: HashSet<Place> = places
+        .iter()
+        .copied()
+        .filter(
+            |place| matches!(place, Place::Before(index) if fragment.is_some() && index.0 % 2 == 1),
+        )
+        .collect();
     let insertions: Vec<_> = places
         .iter()
         .map(|&place| Insertion {
             place,
-            sequence: &sequence,
+            sequence: fragment.map_or(&sequence[..], |fragment| &fragment.sequence),
             first: 0,
+            branches: fragment.map(|fragment| Branches {
+                protected: &fragment.protected,
+                skips_fall_through: skipped.contains(&place),
+            }),
         })
         .collect();
     let unwind = Unwind {
@@ -152,6 +201,7 @@ fn check_insertion(view: &CodeView<'_>, analysis: &Analysis, places: &[Place], c
         inserted: &inserted,
         new: &new,
         places: places.iter().copied().collect(),
+        skipped,
     };
     for index in 0..analysis.instructions().len() as u32 {
         walk.check(InstrIdx(index));
@@ -163,6 +213,8 @@ struct Walk<'a> {
     inserted: &'a Inserted,
     new: &'a Analysis,
     places: HashSet<Place>,
+    /// Those that falling through goes past.
+    skipped: HashSet<Place>,
 }
 
 impl Walk<'_> {
@@ -213,7 +265,7 @@ impl Walk<'_> {
         if forbidden(self.analysis, Place::After(index)).is_none() {
             let probes = [Place::After(index), Place::Before(next)]
                 .iter()
-                .filter(|place| self.places.contains(place))
+                .filter(|place| self.places.contains(place) && !self.skipped.contains(place))
                 .count();
             assert_eq!(
                 self.follow(InstrIdx(new.0 + 1)),

@@ -45,7 +45,12 @@ pub(super) fn effective<'py>(
             match holds(&condition, frame) {
                 Ok(false) => continue,
                 Ok(true) => {}
-                Err(_) => return Ok(Some((breakpoint, false))),
+                Err(_) => {
+                    if !logs(&breakpoint, frame)? {
+                        return Ok(Some((breakpoint, false)));
+                    }
+                    continue;
+                }
             }
         }
         let ignore = breakpoint.getattr(intern!(py, "ignore"))?;
@@ -53,9 +58,28 @@ pub(super) fn effective<'py>(
             breakpoint.setattr(intern!(py, "ignore"), ignore.sub(1)?)?;
             continue;
         }
-        return Ok(Some((breakpoint, true)));
+        if !logs(&breakpoint, frame)? {
+            return Ok(Some((breakpoint, true)));
+        }
     }
     Ok(None)
+}
+
+/// The text that a breakpoint logs in place of stopping: its attribute `log`, which the standard library's do not have.
+pub(super) fn log_of(breakpoint: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let log = breakpoint.getattr_opt(intern!(breakpoint.py(), "log"))?;
+    Ok(log.and_then(|log| log.extract().ok()))
+}
+
+/// Whether a breakpoint logs in place of stopping; what it has to say has been printed.
+fn logs(breakpoint: &Bound<'_, PyAny>, frame: &Bound<'_, PyFrame>) -> PyResult<bool> {
+    let py = frame.py();
+    let (Some(log), Some(session)) = (log_of(breakpoint)?, super::session::current(py)) else {
+        return Ok(false);
+    };
+    let text = crate::breakpoint::message(&log, frame)?;
+    super::session::say(session.owner.bind(py), &text)?;
+    Ok(true)
 }
 
 /// Whether a breakpoint is meant for the place where `frame` is: its line, or if it has been set by the name of a function the first line
@@ -187,11 +211,11 @@ pub(super) fn filename<'py>(code: &Bound<'py, PyCode>) -> PyResult<Bound<'py, Py
 
 impl Lines {
     /// Whether `code` may stop at one of its lines.
-    // Before 3.12 nothing is looked at before it runs.
-    #[cfg(Py_3_12)]
     ///
     /// # Errors
     /// MemoryError.
+    // Before 3.12 nothing is looked at before it runs.
+    #[cfg(Py_3_12)]
     pub(super) fn any_in(&self, code: &Bound<'_, PyCode>) -> PyResult<bool> {
         let py = code.py();
         if self.lines.contains(&first_line(code)?) {

@@ -18,21 +18,22 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 use super::breakpoint::{self, Effective, Lines, Table};
 use super::trampoline::{self, Event};
 #[cfg(Py_3_12)]
-use super::watch;
+use super::{compiled, watch};
 use crate::gil::{GilCell, release};
+use crate::modules;
 use crate::thread;
 
 /// One thread's debugger.
 pub(super) struct Session {
-    thread: usize,
+    pub(super) thread: usize,
     /// The `Bdb`.
-    owner: Py<PyAny>,
+    pub(super) owner: Py<PyAny>,
     /// Its bound `trace_dispatch`.
     pub(super) dispatch: Py<PyAny>,
     /// `Breakpoint`, the class.
-    breakpoints: Py<PyAny>,
+    pub(super) breakpoints: Py<PyAny>,
     /// No method that decides what stops has been replaced.
-    decides: bool,
+    pub(super) decides: bool,
     /// `user_call` has been replaced.
     #[cfg(Py_3_12)]
     pub(super) hears_calls: bool,
@@ -167,6 +168,23 @@ pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
     Ok(())
 }
 
+/// Prints what a log point says: the debugger's own output, `message` of `pdb.Pdb`, or the standard output that the process started with.
+///
+/// # Errors
+/// What writing raises.
+pub(super) fn say(owner: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
+    let py = owner.py();
+    if let Some(message) = owner.getattr_opt(intern!(py, "message"))? {
+        return message.call1((text,)).map(drop);
+    }
+    let output = modules::sys(py, c"__stdout__")?;
+    if output.is_none() {
+        return Ok(());
+    }
+    output.call_method1(intern!(py, "write"), (format!("{text}\n"),))?;
+    output.call_method0(intern!(py, "flush")).map(drop)
+}
+
 impl Session {
     /// Whether it has been ended, or another one has taken its place.
     fn is_over(self: &Arc<Self>, py: Python<'_>) -> bool {
@@ -181,6 +199,8 @@ impl Session {
             at.map(|at| sessions.remove(at))
         });
         release(gone);
+        #[cfg(Py_3_12)]
+        compiled::forget(py)?;
         #[cfg(Py_3_12)]
         if self.mode.get(py) == Mode::Running {
             watch::leave(py)?;
@@ -227,12 +247,20 @@ impl Session {
             drop(self.table.replace(py, table));
         }
         let before = self.mode.get(py);
+        #[cfg(Py_3_12)]
+        let mut stale = stale;
         let after = if CAN_RUN && self.wants_to_run(py)? {
             Mode::Running
         } else {
             Mode::Stepping
         };
         self.mode.set(py, after);
+        #[cfg(Py_3_12)]
+        if after == Mode::Running {
+            stale |= compiled::agree(py, self)?;
+        } else if before == Mode::Running {
+            compiled::pause(py);
+        }
         match (before, after) {
             #[cfg(Py_3_12)]
             (Mode::Running, Mode::Running) => {
@@ -337,7 +365,6 @@ impl Session {
     /// [`effective`].
     pub(super) fn is_in_effect<'py>(
         &self,
-        py: Python<'py>,
         breakpoints: &Bound<'py, PyList>,
         frame: &Bound<'py, PyFrame>,
     ) -> PyResult<bool> {
@@ -346,13 +373,34 @@ impl Session {
         let Some((breakpoint, deletable)) = answer else {
             return Ok(false);
         };
+        self.decide(frame, breakpoint.unbind(), deletable);
+        Ok(true)
+    }
+
+    /// `breakpoint` is in effect in `frame`.
+    pub(super) fn decide(
+        &self,
+        frame: &Bound<'_, PyFrame>,
+        breakpoint: Py<PyAny>,
+        deletable: bool,
+    ) {
         let answer = Answer {
             frame: frame.as_ptr() as usize,
-            breakpoint: breakpoint.unbind(),
+            breakpoint,
             deletable,
         };
-        release(self.answer.replace(py, Some(answer)));
-        Ok(true)
+        release(self.answer.replace(frame.py(), Some(answer)));
+    }
+
+    /// Whether one has been found to be in effect in `frame`, and Python has not been told yet.
+    #[cfg(Py_3_12)]
+    pub(super) fn has_answer(&self, frame: &Bound<'_, PyFrame>) -> bool {
+        let address = frame.as_ptr() as usize;
+        self.answer.with(frame.py(), |answer| {
+            answer
+                .as_ref()
+                .is_some_and(|answer| answer.frame == address)
+        })
     }
 
     /// Whether `Bdb.stop_here` may say yes.
@@ -380,7 +428,7 @@ impl Session {
                 }
                 let line = breakpoint::line_of(frame);
                 match self.breaks_at(&breakpoint::code_of(frame), line)? {
-                    Some(breakpoints) => self.is_in_effect(py, &breakpoints, frame),
+                    Some(breakpoints) => self.is_in_effect(&breakpoints, frame),
                     None => Ok(false),
                 }
             }
@@ -431,6 +479,11 @@ impl Session {
         frame: &Bound<'_, PyFrame>,
         hand_over: impl FnOnce() -> PyResult<T>,
     ) -> PyResult<T> {
+        #[cfg(Py_3_12)]
+        {
+            compiled::tell_counts(py)?;
+            compiled::pause(py);
+        }
         self.inside.set(py, self.inside.get(py) + 1);
         let result = hand_over();
         release(self.answer.take(py));
@@ -469,6 +522,10 @@ extern "C" fn step(
         let deliver = || unsafe { trampoline::deliver(py, dispatch, frame, event, argument) };
         let kind = Event::of(event);
         if kind != Event::Call && !trampoline::has_local(&object) {
+            return Ok(());
+        }
+        #[cfg(Py_3_12)]
+        if kind == Event::Opcode && compiled::is_inserted(py) {
             return Ok(());
         }
         match current(py) {

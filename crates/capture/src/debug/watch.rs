@@ -172,6 +172,9 @@ fn watch_if_wanted(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
     if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
         return Ok(true);
     }
+    if crate::breakpoint::is_complete(code) {
+        return Ok(false);
+    }
     let mut wanted = false;
     for session in session::all(py) {
         wanted |= session.breaks_in(code)?;
@@ -219,7 +222,7 @@ unsafe extern "C" fn thrown(
 }
 
 fn begun(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<Answer> {
-    if !watch_if_wanted(py, code)? {
+    if !watch_if_wanted(py, code)? && !crate::breakpoint::is_complete(code) {
         return Ok(Answer::Disable);
     }
     let Some(session) = session::current(py).filter(|session| session.hears_calls) else {
@@ -294,22 +297,65 @@ fn line_at(code: &Bound<'_, PyCode>, offset: u32) -> u32 {
     u32::try_from(line).unwrap_or(0)
 }
 
+/// A breakpoint that is compiled into `code`, which runs, has been reached: what is executed next tells of its line.
+pub(super) fn arm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
+    let Some(tool) = state(py, |state| state.tool) else {
+        return Ok(());
+    };
+    if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
+        return Ok(());
+    }
+    let interface = Interface::new(py)?;
+    interface.monitoring.call_method0("restart_events")?;
+    state(py, |state| state.codes.push(code.clone().unbind()));
+    set_local(py, tool, code, interface.union(&LOCAL)?)
+}
+
+/// The line event has come; if the session steps now, everything has been taken away already.
+fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
+    let found = state(py, |state| {
+        let at = state.codes.iter().position(|one| one.is(code))?;
+        Some((state.tool?, state.codes.swap_remove(at)))
+    });
+    match found {
+        Some((tool, code)) => set_local(py, tool, code.bind(py), 0),
+        None => Ok(()),
+    }
+}
+
 /// `line` of `code` is about to be executed.
 fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answer> {
     let own = session::current(py);
+    let complete = crate::breakpoint::is_complete(code);
     let mut wanted = false;
     for session in session::all(py) {
         let Some(breakpoints) = session.breaks_at(code, line)? else {
             continue;
         };
         wanted = true;
-        if own
+        if !own
             .as_ref()
             .is_some_and(|own| std::sync::Arc::ptr_eq(own, &session))
-            && let Some(frame) = frame_object(py)
-            && session.is_in_effect(py, &breakpoints, &frame)?
         {
-            deliver(py, &session, "line")?;
+            continue;
+        }
+        let Some(frame) = frame_object(py) else {
+            continue;
+        };
+        let stops = if complete {
+            session.has_answer(&frame)
+        } else if let Some(stops) = crate::breakpoint::reached_by_event(code, line)? {
+            stops
+        } else {
+            session.is_in_effect(&breakpoints, &frame)?
+        };
+        if stops {
+            let outcome = deliver(py, &session, "line");
+            // Breakpoints that have changed meanwhile are in another copy, and events tell of them in this one.
+            if complete && crate::breakpoint::is_complete(code) {
+                disarm(py, code)?;
+            }
+            outcome?;
         }
     }
     Ok(if wanted { Answer::Go } else { Answer::Disable })

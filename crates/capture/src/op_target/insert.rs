@@ -97,6 +97,7 @@ pub fn insert_debug_op<'py>(
             place,
             sequence: &sequence,
             first: 0,
+            branches: None,
         })
         .collect();
     let (parts, map) =

@@ -102,7 +102,7 @@ pub(super) fn analyse(
 }
 
 /// `co_qualname` and `co_filename`.
-fn names_of(code: &Bound<'_, PyCode>) -> (String, String) {
+pub(super) fn names_of(code: &Bound<'_, PyCode>) -> (String, String) {
     (
         string(&code_object::qualname(code)),
         string(&code_object::filename(code)),

@@ -80,6 +80,7 @@ impl ProbedCode {
             reported: Box::default(),
             nested,
             has_refused,
+            is_woven: false,
             further: layout.further.into(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
@@ -145,6 +146,7 @@ impl ProbedCode {
             reported,
             nested: Vec::new(),
             has_refused: false,
+            is_woven: false,
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
@@ -198,6 +200,7 @@ pub(super) fn insert_probes(
         place,
         sequence: &sequence,
         first,
+        branches: None,
     });
     let unwind = Unwind { sequence: &unwind };
     let mut inserted =

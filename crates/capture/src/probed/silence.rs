@@ -43,9 +43,10 @@ struct Probe {
 impl ProbedCode {
     /// Makes the probes be jumped over, if there is a copy.
     pub(crate) fn silence(&self, py: Python<'_>) {
-        let Some(copy) = self.probed(py).filter(|_| !self.silenced.get(py)) else {
+        if self.is_woven() || self.silenced.get(py) {
             return;
-        };
+        }
+        let Some(copy) = self.probed(py) else { return };
         let probes = self.probes(py);
         let live = Live::of(&copy);
         for probe in &probes {

@@ -179,7 +179,7 @@ unsafe extern "C" fn set_local_events(
     args: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by CPython's calling convention; the arguments are alive for the call, and `copy` until it returns.
+    // SAFETY: by CPython's calling convention; the arguments are alive for the call, and the copies until it returns.
     unsafe {
         let py = Python::assume_attached();
         let result = call(py, 1, module, args, count);
@@ -187,15 +187,20 @@ unsafe extern "C" fn set_local_events(
             return result;
         }
         LOCAL_EVENTS.set(py, true);
-        let copy = catch_unwind(AssertUnwindSafe(|| {
+        let copies = catch_unwind(AssertUnwindSafe(|| {
             let code = Bound::from_borrowed_ptr(py, *args.add(1));
-            let (_, copy) = registry::find(code.cast_exact::<PyCode>().ok()?)?;
-            Some(copy)
+            code.cast_exact::<PyCode>().map(registry::copies).ok()
         }));
-        let Ok(Some(copy)) = copy else { return result };
-        ffi::Py_DECREF(result);
-        let mut changed = [*args, copy.as_ptr(), *args.add(2)];
-        call(py, 1, module, changed.as_mut_ptr(), count)
+        let mut result = result;
+        for copy in copies.ok().flatten().unwrap_or_default() {
+            if result.is_null() {
+                break;
+            }
+            ffi::Py_DECREF(result);
+            let mut changed = [*args, copy.as_ptr(), *args.add(2)];
+            result = call(py, 1, module, changed.as_mut_ptr(), count);
+        }
+        result
     }
 }
 

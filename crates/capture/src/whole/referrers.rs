@@ -1,4 +1,4 @@
-//! `gc.get_referrers` of a code object finds the functions and frames that run its copy.
+//! `gc.get_referrers` of a code object finds the functions and frames that run its copies.
 //!
 //! The module `trace` finds the class of a method in this way: from the code of a frame to the function, and on to the dict of
 //! the class.
@@ -49,10 +49,11 @@ impl Watched for Referrers {
     fn look<'py>(_py: Python<'py>, arguments: &mut Arguments<'py>) -> PyResult<()> {
         let copies: Vec<_> = (0..)
             .map_while(|place| arguments.positional(place))
-            .filter_map(|object| {
-                let code = object.cast_exact::<PyCode>().ok()?;
-                let (_, copy) = registry::find(code)?;
-                (!copy.is(code)).then_some(copy)
+            .filter_map(|object| object.cast_exact::<PyCode>().ok())
+            .flat_map(|code| {
+                let mut copies = registry::copies(code);
+                copies.retain(|copy| !copy.is(code));
+                copies
             })
             .collect();
         for copy in copies {

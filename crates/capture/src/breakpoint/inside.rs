@@ -1,0 +1,46 @@
+//! Threads that evaluate a condition, or have stopped: breakpoints that they reach meanwhile are passed over, as under `bdb`, where
+//! tracing pauses.
+
+use pyo3::Python;
+
+use crate::gil::GilCell;
+use crate::thread;
+
+/// Addresses of the thread states.
+static INSIDE: GilCell<Vec<usize>> = GilCell::new(Vec::new());
+
+/// Whether the running thread is among them.
+#[inline]
+pub(super) fn is(py: Python<'_>) -> bool {
+    INSIDE.with(py, |inside| {
+        !inside.is_empty() && inside.contains(&thread::address(py))
+    })
+}
+
+/// The running thread is from now on.
+pub(super) fn enter(py: Python<'_>) {
+    INSIDE.with(py, |inside| inside.push(thread::address(py)));
+}
+
+/// It is no more.
+pub(super) fn leave(py: Python<'_>) {
+    let thread = thread::address(py);
+    INSIDE.with(py, |inside| {
+        if let Some(at) = inside.iter().position(|one| *one == thread) {
+            inside.swap_remove(at);
+        }
+    });
+}
+
+/// Runs `f` inside.
+pub(super) fn during<R>(py: Python<'_>, f: impl FnOnce() -> R) -> R {
+    struct Leave<'py>(Python<'py>);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            leave(self.0);
+        }
+    }
+    enter(py);
+    let _leave = Leave(py);
+    f()
+}

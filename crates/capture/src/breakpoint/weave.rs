@@ -1,0 +1,327 @@
+//! Putting breakpoints into a copy of a code object.
+
+use std::sync::Arc;
+
+use debugop_bytecode::fragment::{Branches, Builder, Fragment};
+use debugop_bytecode::{Analysis, CodeView, Error, Insertion, LineStart, Op, Place, line_starts};
+use pyo3::types::{PyCode, PyTuple};
+use pyo3::{Bound, Py, PyResult, Python};
+
+use super::Breakpoint;
+use super::condition::{Moved, Scope, known, translate};
+use super::site::{self, Kind};
+use crate::code_object::{CodeFields, parts, with_parts_and_names};
+use crate::gil::GilCell;
+use crate::layout::VERSION;
+use crate::probed::{MAX_SIZE, ProbedCode};
+
+/// A code object with breakpoints in it.
+pub(super) struct Woven {
+    /// The original, its analysis and the way between the two.
+    pub(super) entry: Arc<ProbedCode>,
+    pub(super) copy: Py<PyCode>,
+    /// Whether anything in the copy is evaluated.
+    pub(super) armed: Arc<GilCell<bool>>,
+    /// What is in it, in the order in which they were asked for.
+    pub(super) breakpoints: Vec<Arc<Breakpoint>>,
+    /// Copies of code that is nested in it are among its constants.
+    pub(super) nests: bool,
+    /// Why its own breakpoints are not in it.
+    pub(super) refusal: Option<String>,
+}
+
+/// What became of a code object.
+pub(super) enum Outcome {
+    /// No line event of its is for any of the breakpoints.
+    NotConcerned,
+    /// It has been left as it is, for this reason.
+    Refused(String),
+    Woven(Woven),
+}
+
+/// A copy of `original` with those of `wanted` that are for its lines.
+///
+/// # Errors
+/// `MemoryError`.
+pub(super) fn weave<'py>(
+    original: &Bound<'py, PyCode>,
+    wanted: &[Arc<Breakpoint>],
+) -> PyResult<Outcome> {
+    let py = original.py();
+    let fields = CodeFields::read(original)?;
+    let view = fields.view();
+    if view.code.len() > MAX_SIZE {
+        return Ok(Outcome::Refused("its bytecode is too long".to_owned()));
+    }
+    let analysis = match Analysis::new(&view) {
+        Ok(analysis) => analysis,
+        Err(error) => return Ok(Outcome::Refused(error.to_string())),
+    };
+    let mut scope = Scope::new(original, &analysis)?;
+    let nests = nest(&mut scope)?;
+    let armed = Arc::new(GilCell::new(true));
+    let mut breakpoints: Vec<Arc<Breakpoint>> = Vec::new();
+    let mut fragments: Vec<(LineStart, Fragment)> = Vec::new();
+    let (places, mut refusal) = match places(&view, &analysis, wanted) {
+        Ok(places) => (places, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
+    for (start, here) in places {
+        match line(py, &here, &mut scope, &armed)? {
+            Ok(fragment) => fragments.push((start, fragment)),
+            Err(error) => {
+                refusal = Some(error.to_string());
+                fragments.clear();
+                break;
+            }
+        }
+        for one in here {
+            if !breakpoints.iter().any(|known| Arc::ptr_eq(known, &one)) {
+                breakpoints.push(one);
+            }
+        }
+    }
+    if fragments.is_empty() && !nests {
+        return Ok(refusal.map_or(Outcome::NotConcerned, Outcome::Refused));
+    }
+    let insertions = fragments.iter().map(|(start, fragment)| Insertion {
+        place: Place::Before(start.at),
+        sequence: &fragment.sequence,
+        first: 0,
+        branches: Some(Branches {
+            protected: &fragment.protected,
+            skips_fall_through: start.skips_fall_through,
+        }),
+    });
+    let (parts, map) = match debugop_bytecode::insert(&view, &analysis, insertions, None) {
+        Ok(inserted) => parts(inserted),
+        Err(error) => return Ok(Outcome::Refused(error.to_string())),
+    };
+    let (constants, names) = (
+        PyTuple::new(py, scope.constants)?,
+        PyTuple::new(py, scope.names)?,
+    );
+    let copy = with_parts_and_names(original, &parts, &constants, Some(&names))?;
+    let entry = ProbedCode::woven(original, analysis, map, &copy);
+    Ok(Outcome::Woven(Woven {
+        entry,
+        copy: copy.unbind(),
+        armed,
+        breakpoints,
+        nests,
+        refusal,
+    }))
+}
+
+/// A line start, and the breakpoints that are for it.
+type Start = (LineStart, Vec<Arc<Breakpoint>>);
+
+/// The line starts that `wanted` is for, each with those that are for it; or why they cannot be put there.
+fn places(
+    view: &CodeView<'_>,
+    analysis: &Analysis,
+    wanted: &[Arc<Breakpoint>],
+) -> Result<Vec<Start>, String> {
+    let is_at = |line: i32| move |one: &&Arc<Breakpoint>| i64::from(one.line) == i64::from(line);
+    let mut lines = analysis
+        .location_entries()
+        .filter_map(|entry| entry.location.line);
+    let mut by_events = wanted.iter().filter(|one| one.by_events).peekable();
+    if by_events.peek().is_some()
+        && let Some(line) = std::iter::once(view.first_line)
+            .chain(&mut lines)
+            .find(|line| by_events.clone().any(|one| is_at(*line)(&one)))
+    {
+        return Err(format!(
+            "line events have to tell of the breakpoint in line {line}"
+        ));
+    }
+    let found = line_starts(analysis);
+    let mut unsettled = found.unsettled.iter().map(|(line, _)| *line);
+    if let Some(line) = unsettled.find(|line| wanted.iter().any(|one| is_at(*line)(&one))) {
+        return Err(format!(
+            "whether line {line} begins depends on where control comes from"
+        ));
+    }
+    let here = |start: LineStart| {
+        let here: Vec<_> = wanted.iter().filter(is_at(start.line)).cloned().collect();
+        (!here.is_empty()).then_some((start, here))
+    };
+    Ok(found.starts.into_iter().filter_map(here).collect())
+}
+
+/// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants. Says whether there are any.
+#[cfg(not(Py_3_12))]
+fn nest(scope: &mut Scope<'_>) -> PyResult<bool> {
+    let mut nests = false;
+    for constant in &mut scope.constants {
+        if let Ok(code) = constant.cast_exact::<PyCode>()
+            && let Some(copy) = super::replacement(code)?
+        {
+            *constant = copy.into_any();
+            nests = true;
+        }
+    }
+    Ok(nests)
+}
+
+/// 3.12+ tells of every function that is made.
+#[cfg(Py_3_12)]
+#[expect(clippy::unnecessary_wraps, reason = "as on 3.11")]
+fn nest(_scope: &mut Scope<'_>) -> PyResult<bool> {
+    Ok(false)
+}
+
+/// What stands at the start of a line: each breakpoint in turn; where one stops, those after it are passed over, as `bdb.effective`
+/// does.
+fn line<'py>(
+    py: Python<'py>,
+    here: &[Arc<Breakpoint>],
+    scope: &mut Scope<'py>,
+    armed: &Arc<GilCell<bool>>,
+) -> PyResult<Result<Fragment, Error>> {
+    let mut pieces = Vec::new();
+    for breakpoint in here {
+        let moved = match &breakpoint.condition {
+            None => None,
+            Some(condition) => translate(py, condition, scope)?.ok(),
+        };
+        let mut site =
+            |kind| -> PyResult<u32> { Ok(scope.constant(site::new(py, breakpoint, armed, kind)?)) };
+        pieces.push(match moved {
+            None => Piece::Native(site(Kind::Reached)?),
+            Some(moved) => {
+                let arrives = if moved.calls {
+                    Kind::Enters
+                } else {
+                    Kind::Arrives
+                };
+                let sites = Sites {
+                    arrives: site(arrives)?,
+                    leaves: site(Kind::Leaves)?,
+                    holds: site(Kind::Holds)?,
+                    raised: site(Kind::Raised)?,
+                    unbound: site(Kind::Unbound)?,
+                };
+                Piece::Inline(moved, sites)
+            }
+        });
+    }
+    let build = || {
+        let mut builder = Builder::new(VERSION);
+        let end = builder.end();
+        for piece in &pieces {
+            match piece {
+                Piece::Native(site) => {
+                    invert(&mut builder, *site)?;
+                    jump_if(&mut builder, true, end)?;
+                }
+                Piece::Inline(moved, sites) => sites.write(moved, &mut builder)?,
+            }
+        }
+        builder.finish()
+    };
+    Ok(build())
+}
+
+/// One breakpoint of a line.
+enum Piece {
+    /// All is done at this constant.
+    Native(u32),
+    /// The condition is in the bytecode.
+    Inline(Moved, Sites),
+}
+
+/// The constants that a condition in the bytecode needs.
+struct Sites {
+    arrives: u32,
+    leaves: u32,
+    holds: u32,
+    raised: u32,
+    unbound: u32,
+}
+
+impl Sites {
+    fn write(&self, moved: &Moved, builder: &mut Builder) -> Result<(), Error> {
+        let end = builder.end();
+        let (next, raised, unbound) = (builder.label(), builder.label(), builder.label());
+        invert(builder, self.arrives)?;
+        jump_if(builder, false, next)?;
+        let start = builder.here();
+        let looked = moved.write(builder)?;
+        // What a value's `__bool__` raises counts as raised by the condition.
+        let negated = to_bool_or_negation(builder, moved.calls)?;
+        if !moved.calls {
+            jump_if(builder, negated, next)?;
+        }
+        let after = builder.here();
+        builder.protect(start, looked, unbound);
+        builder.protect(looked, after, raised);
+        if moved.calls {
+            invert(builder, self.leaves)?;
+            builder.op(Op::PopTop, 0)?;
+            jump_if(builder, negated, next)?;
+        }
+        invert(builder, self.holds)?;
+        jump_if(builder, true, end)?;
+        builder.jump(Op::JumpForward, next)?;
+        for (handler, site) in [(raised, self.raised), (unbound, self.unbound)] {
+            builder.bind(handler);
+            builder.op(Op::PopTop, 0)?;
+            if moved.calls {
+                invert(builder, self.leaves)?;
+                builder.op(Op::PopTop, 0)?;
+            }
+            invert(builder, site)?;
+            jump_if(builder, true, end)?;
+            builder.jump(Op::JumpForward, next)?;
+        }
+        builder.bind(next);
+        Ok(())
+    }
+}
+
+/// `LOAD_CONST site; UNARY_INVERT`.
+fn invert(builder: &mut Builder, site: u32) -> Result<(), Error> {
+    builder.op(Op::LoadConst, site)?;
+    builder.op(Op::UnaryInvert, 0)
+}
+
+/// Makes a bool of the value where the jump does not (3.13+), or where something comes between the value and the jump; says whether it is the
+/// negation.
+fn to_bool_or_negation(builder: &mut Builder, something_between: bool) -> Result<bool, Error> {
+    match Op::ToBool.opcode(VERSION) {
+        Some(to_bool) => {
+            builder.opcode(to_bool, 0);
+            Ok(false)
+        }
+        None if something_between => {
+            builder.op(Op::UnaryNot, 0)?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// Pops a value and jumps if it is true, or false.
+fn jump_if(
+    builder: &mut Builder,
+    wanted: bool,
+    to: debugop_bytecode::fragment::Label,
+) -> Result<(), Error> {
+    let [forward, plain] = if wanted {
+        [Op::PopJumpForwardIfTrue, Op::PopJumpIfTrue]
+    } else {
+        [Op::PopJumpForwardIfFalse, Op::PopJumpIfFalse]
+    };
+    let op = if forward.opcode(VERSION).is_some() {
+        forward
+    } else {
+        plain
+    };
+    builder.jump_opcode(known(op), to);
+    if let Some(not_taken) = Op::NotTaken.opcode(VERSION) {
+        builder.opcode(not_taken, 0);
+    }
+    Ok(())
+}
