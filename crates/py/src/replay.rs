@@ -133,6 +133,10 @@ impl Replay {
 impl Replay {
     /// Opens the recording at `path`. OSError: it cannot be read. ValueError: it is none, or damaged.
     #[classmethod]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "PyO3 makes the path of what it is given"
+    )]
     fn open(_class: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let core = py.detach(|| Core::open(&path));
         let core = core.map_err(|error| refused(&error))?;
