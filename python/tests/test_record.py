@@ -45,7 +45,9 @@ def test_examples_are_recorded_exactly(path):
     check_exact(path, least=20)
 
 
-@pytest.mark.parametrize(("name", "least"), [("objects", 40_000), ("flow", 1000), ("threads", 50_000), ("chunks", 200_000)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("objects", 40_000), ("flow", 1000), ("threads", 50_000), ("chunks", 200_000)]
+)
 def test_programs_are_recorded_exactly(name, least):
     check_exact(HERE / "recorded" / f"{name}.py", least=least)
 
