@@ -15,11 +15,16 @@ __all__ = [
     "DebugRequest",
     "Event",
     "Follow",
+    "Frame",
     "Identities",
     "Instruction",
+    "Moment",
     "Predicate",
     "Record",
+    "RecordRequest",
+    "Recording",
     "Records",
+    "Replay",
     "Run",
     "RunRequest",
     "SelfcheckRequest",
@@ -34,6 +39,7 @@ __all__ = [
     "Written",
     "breakpoint_reasons",
     "callable_index",
+    "compare_recording",
     "depth",
     "effective",
     "file",
@@ -51,6 +57,7 @@ __all__ = [
     "parse_command_line",
     "pause_breakpoints",
     "python_functions",
+    "replay_recording",
     "report_uncaught",
     "run_file",
     "session_changed",
@@ -61,6 +68,7 @@ __all__ = [
     "settrace_running_threads",
     "short_repr",
     "source_instruction",
+    "start_recording",
     "start_session",
 ]
 
@@ -757,8 +765,8 @@ class Sys:
         """As `sys.settrace`; a method of a `debugop.bdb.Bdb` starts its session."""
 
     def __getattr__(self, name: str) -> Any: ...
-    def __setattr__(self, name: str, value: Any) -> None: ...
-    def __delattr__(self, name: str) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...
 
 def start_session(owner: Any, dispatch: _TraceFunction, breakpoints: type, decides: bool, hears_calls: bool) -> None:
     """Start a `Bdb` in this thread, in place of the one that it has.

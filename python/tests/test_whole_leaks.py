@@ -18,11 +18,14 @@ ENGINES = ["inject", "settrace"] if sys.version_info < (3, 12) else ["inject", "
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("feature", FEATURES)
 def test_nothing_accumulates(feature, engine):
-    done = subprocess.run([sys.executable, PROGRAM, feature, engine], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    grown = json.loads(done.stdout)
-    # 6400 rounds, or 50: a leak of one object or block a round is as many.
+    # 6400 rounds, or 50: a leak of one object or block a round is as many, each time. Without one, blocks go up by 10 to 60 (3.11).
     is_long = not feature.startswith("started")
+    for _ in range(3):
+        done = subprocess.run([sys.executable, PROGRAM, feature, engine], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        grown = json.loads(done.stdout)
+        if is_long or grown["blocks"] < 40:
+            break
     assert not grown["references"]
     assert grown["objects"] < 40
     assert grown["blocks"] < (6400 if is_long else 40)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind};
+use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind, Version};
 use debugop_recording::stream::{
     self, Caller, Contents, FrameNumber, Prefix, SiteNumber, ThreadNumber,
 };
@@ -767,10 +767,9 @@ impl Machine {
         let Some(frame) = self.top() else {
             return Ok(());
         };
-        // An exception that is thrown into a suspended frame is raised where that is to go on.
-        let before = InstrIdx(at.0.wrapping_sub(1));
-        let thrown = frame.from == From::In(before) && flow(&frame.object, before) == Flow::Yield;
-        if frame.done.is_none() && (thrown || frame.from == From::In(at)) {
+        if frame.done.is_none()
+            && (frame.from == From::In(at) || is_thrown_in(&frame.object, frame.from, at))
+        {
             return Ok(());
         }
         self.go(To::In(at))
@@ -954,6 +953,22 @@ impl Machine {
             }
         }
     }
+}
+
+/// Whether an exception that `at` raises has been thrown into a frame that is suspended. It is raised where the frame is to go on: behind
+/// its `YIELD_VALUE` or, on 3.11, if what it delegates to has ended with it, at the end of the delegation's loop (`_gen_throw` in
+/// `Objects/genobject.c`).
+fn is_thrown_in(code: &Code, from: From, at: InstrIdx) -> bool {
+    let From::In(yielding) = from else {
+        return false;
+    };
+    if flow(code, yielding) != Flow::Yield {
+        return false;
+    }
+    let sends = InstrIdx(yielding.0.wrapping_sub(1));
+    let end = code.analysis().target(sends).filter(|end| end.0 > at.0);
+    at.0 == yielding.0 + 1
+        || code.version() == Version::V3_11 && end.is_some_and(|end| end.0 == at.0 + 1)
 }
 
 #[inline]
