@@ -1,0 +1,131 @@
+//! A site fires: in the course of the frame, or because an exception is handled there.
+
+use std::sync::Arc;
+
+use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind, Version};
+
+use super::{After, Machine, Unwound};
+use crate::code::Code;
+use crate::error::{Error, ErrorKind};
+use crate::segment::{From, To, flow};
+use crate::value::Value;
+
+impl Machine {
+    /// The site fires.
+    pub(super) fn site(&mut self) -> Result<(), Error> {
+        let Some(site) = self.record.site else {
+            return Ok(());
+        };
+        let raised = self.raised;
+        let Some(frame) = self.state.top() else {
+            return Err(self.error(ErrorKind::NoFrame(site.0)));
+        };
+        let index = site.0.wrapping_sub(frame.object.data().site_base);
+        let Some(kind) = frame
+            .object
+            .plan()
+            .sites
+            .get(index as usize)
+            .map(|site| site.kind)
+        else {
+            return Err(self.error(ErrorKind::ForeignSite(site.0)));
+        };
+        match raised {
+            _ if frame.from == From::Fired(index) => {
+                frame.from = From::Site(index);
+                Ok(())
+            }
+            Some(unit) if matches!(kind, SiteKind::Handler | SiteKind::Unwind) => {
+                let object = Arc::clone(&frame.object);
+                let at = self.unit(&object, unit)?;
+                self.check_handler(&object, at, index)?;
+                self.raise(at)?;
+                if flow(&object, at) == Flow::Yield {
+                    // What is thrown into a suspended frame comes with a None on the stack (`gen_send_ex`, `Objects/genobject.c`).
+                    let depth = object.analysis().depth(at).unwrap_or_default();
+                    let slot = object.locals().slots + depth.saturating_sub(1);
+                    if let Some(frame) = self.top() {
+                        frame.set(slot, Value::None);
+                    }
+                }
+                self.after = After::Handle(index);
+                Ok(())
+            }
+            _ => self.go(To::Site(index)),
+        }
+    }
+
+    /// Whether an exception raised by an instruction is handled at a site.
+    pub(super) fn check_handler(&self, code: &Code, at: InstrIdx, site: u32) -> Result<(), Error> {
+        let planned = code.plan().sites.get(site as usize);
+        let handler = code
+            .analysis()
+            .exception_entry(at)
+            .and_then(|entry| code.analysis().at_start(entry.target));
+        let fits = match (planned.map(|site| (site.kind, site.place)), handler) {
+            (Some((SiteKind::Unwind, _)), None) => true,
+            (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
+            _ => false,
+        };
+        fits.then_some(())
+            .ok_or_else(|| self.error(ErrorKind::Handler(at.0)))
+    }
+
+    /// The frame on top goes on to the instruction that raises.
+    pub(super) fn raise(&mut self, at: InstrIdx) -> Result<(), Error> {
+        let Some(frame) = self.top() else {
+            return Ok(());
+        };
+        if frame.done.is_none()
+            && (frame.from == From::In(at) || is_thrown_in(&frame.object, frame.from, at))
+        {
+            return Ok(());
+        }
+        self.go(To::In(at))
+    }
+
+    pub(super) fn handled(&mut self, site: u32) {
+        let number = self.record.site.unwrap_or_default();
+        let current = self.state.current;
+        let Some(thread) = self.state.threads.get_mut(current) else {
+            return;
+        };
+        let Some(mut frame) = thread.frames.pop() else {
+            return;
+        };
+        self.capture(number, &mut frame);
+        frame.from = From::Site(site);
+        frame.done = None;
+        let planned = frame.object.plan().sites.get(site as usize);
+        if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
+            let exception = self.record.values.clone().next_back();
+            let exception = exception.and_then(|index| self.state.chunk.value(index));
+            let thread = &self.state.threads[current];
+            self.unwound.push(Unwound {
+                thread: thread.number,
+                frame: frame.number,
+                depth: thread.below as usize + thread.frames.len(),
+                code: frame.code,
+                at: frame.at,
+                exception: exception.map_or(Value::Null, Value::from),
+            });
+        }
+        self.state.threads[current].frames.push(frame);
+    }
+}
+
+/// Whether an exception that `at` raises has been thrown into a frame that is suspended. It is raised where the frame is to go on: behind
+/// its `YIELD_VALUE` or, on 3.11, if what it delegates to has ended with it, at the end of the delegation's loop (`_gen_throw` in
+/// `Objects/genobject.c`).
+fn is_thrown_in(code: &Code, from: From, at: InstrIdx) -> bool {
+    let From::In(yielding) = from else {
+        return false;
+    };
+    if flow(code, yielding) != Flow::Yield {
+        return false;
+    }
+    let sends = InstrIdx(yielding.0.wrapping_sub(1));
+    let end = code.analysis().target(sends).filter(|end| end.0 > at.0);
+    at.0 == yielding.0 + 1
+        || code.version() == Version::V3_11 && end.is_some_and(|end| end.0 == at.0 + 1)
+}
