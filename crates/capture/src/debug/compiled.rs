@@ -181,6 +181,8 @@ pub(super) fn pause(py: Python<'_>) {
 /// As for [`breakpoint::set`].
 pub(super) fn forget(py: Python<'_>) -> PyResult<()> {
     tell_counts(py)?;
+    // Breakpoints that are none of the session's go on.
+    breakpoint::pause(py, false);
     let old = PLACED.take(py);
     if old.is_empty() {
         return Ok(());
