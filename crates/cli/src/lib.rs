@@ -6,7 +6,9 @@
 
 mod completions;
 mod debug;
+mod filters;
 mod info;
+mod output;
 mod pack;
 mod program;
 mod python_command;
@@ -23,12 +25,15 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use clap_complete::Shell;
 pub use debug::DebugOptions;
 pub use debugop_filter::{Pattern, PatternError};
+pub use filters::Filters;
 pub use info::InfoOptions;
+pub use output::Output;
 pub use pack::PackOptions;
+pub use program::{Program, Target};
 pub use python_command::under_debugop;
 pub use query::QueryOptions;
 pub use record::{RecordLimits, RecordOptions};
-pub use run::{Color, Engine, Format, RunOptions, Target};
+pub use run::{Color, Engine, Format, RunOptions};
 pub use selfcheck::SelfcheckOptions;
 pub use show::{Screen, ShowOptions};
 
