@@ -151,9 +151,13 @@ def build(minor, found):
 
 
 def install_wheel(minor, bin_directory):
-    """Install the wheel that `build` made for `minor` into another environment of the same version."""
+    """Install the wheel that `build` made for `minor` into another environment of the same version.
+
+    Every build is another wheel of some 50 MB, which uv's cache, the user's, would keep for ever.
+    """
     wheels = glob.glob(str(ROOT / "target" / "wheels" / minor / "*.whl"))
-    uv("pip", "install", "--quiet", "--no-deps", "--reinstall", "--python", bin_directory / "python", *wheels)
+    options = ["--quiet", "--no-cache", "--no-deps", "--reinstall"]
+    uv("pip", "install", *options, "--python", bin_directory / "python", *wheels)
 
 
 def benchmarks(minor, found):

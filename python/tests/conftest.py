@@ -1,6 +1,7 @@
 """What every test here shares."""
 
 import dataclasses
+import gc
 import os
 import shutil
 import subprocess
@@ -59,6 +60,23 @@ class Programs:
 @pytest.fixture
 def programs(tmp_path):
     return Programs(tmp_path)
+
+
+@pytest.fixture
+def short_collections():
+    """For tests that collect often: what has been there before, most of the heap, is left out."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """An exception that a test leaves behind as handled is seen by all that come after it."""
+    result = yield
+    assert sys.exception() is None, "the test leaves it handled"
+    return result
 
 
 def pytest_addoption(parser):

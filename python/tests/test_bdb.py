@@ -1,6 +1,8 @@
 """`debugop.bdb.Bdb` beside the standard library's. CPython's own test_bdb runs with it in `make test-debugger`."""
 
 import bdb as standard
+import concurrent.futures
+import contextlib
 import gc
 import sys
 import threading
@@ -79,15 +81,49 @@ def debugger(module):
     return Debugger
 
 
+def in_a_thread(function):
+    """What `function` returns in a thread of its own, which ends with what it leaves behind.
+
+    If a debugger quits on the line of a handler that is `pass`, the exception stays handled: CPython does not count the handler's
+    last instruction, `POP_EXCEPT`, among what an error can come from (3.11-3.15), with `bdb` too.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def test_what_quitting_leaves_is_cpythons():
+    def quitting_on(module, line):
+        class Quits(module.Bdb):
+            def user_line(self, frame):
+                if frame.f_lineno == line:
+                    self.set_quit()
+
+        def run():
+            with contextlib.suppress(module.BdbQuit):
+                Quits().runcall(debugged.main)
+            return repr(sys.exception())
+
+        return in_a_thread(run)
+
+    left = [quitting_on(standard, line) for line in range(1, LINES)]
+    assert [quitting_on(bdb, line) for line in range(1, LINES)] == left
+    assert "KeyError('thrown')" in left
+
+
 def debug(module, script, **options):
     """What a debugger on `module` is told while `main` runs, and the breakpoints that are left."""
     module.Breakpoint.clearBreakpoints()
     one = debugger(module)(script, **options)
+
+    def run():
+        try:
+            return one.runcall(debugged.main)
+        except module.BdbQuit:
+            return "quit"  # in the debugger's own frame
+
     gc.disable()  # a callback of the collector's is stepped into
     try:
-        result = one.runcall(debugged.main)
-    except module.BdbQuit:
-        result = "quit"  # in the debugger's own frame
+        result = in_a_thread(run)
     finally:
         gc.enable()
     left = [(bp.line, bp.hits, bp.ignore) for bp in module.Breakpoint.bpbynumber if bp]

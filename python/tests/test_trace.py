@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import types
+import weakref
 
 import debugop
 import pytest
@@ -472,7 +473,7 @@ class TestCallbacksThatRaise:
             assert log == ["finally"]
             assert list(running) == []
 
-    def test_at_every_instruction_in_turn(self):
+    def test_at_every_instruction_in_turn(self, short_collections):
         def function(n):
             total = 0
             for i in range(n):
@@ -484,7 +485,6 @@ class TestCallbacksThatRaise:
                 total = str(error)
             return f"{total!r:>3}"
 
-        handled = sys.exception()  # a debugger's jump out of a handler, in another test, may have left one
         expected = function(2)
         with debugop.trace(function) as trace:
             function(2)
@@ -497,7 +497,7 @@ class TestCallbacksThatRaise:
 
             with debugop.trace(function, callback), contextlib.suppress(Stop):
                 assert function(2) == expected
-            assert sys.exception() is handled, f"what was handled at step {number} is still being handled"
+            assert sys.exception() is None, f"what was handled at step {number} is still being handled"
             try:
                 raise KeyError("outer")
             except KeyError as outer:
@@ -509,6 +509,25 @@ class TestCallbacksThatRaise:
 
 
 class TestCallbacks:
+    def test_one_that_stops_its_trace_is_let_go_with_it(self):
+        class Kept:
+            pass
+
+        def traced(kept):
+            def callback(step, kept=kept):
+                trace.stop()
+
+            trace = debugop.trace(double, callback)
+            trace.start()
+            assert double(1) == 2
+            return weakref.ref(kept)
+
+        # Nothing else of debugop's may be left to collect: it would enter debugop, which then lets go of everything.
+        gc.collect()
+        reference = traced(Kept())
+        gc.collect()
+        assert reference() is None
+
     def test_one_that_calls_traced_code_is_not_called_for_that(self):
         seen = []
 

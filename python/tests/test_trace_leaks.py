@@ -26,8 +26,8 @@ def test_nothing_accumulates(feature):
     assert not grown["references"]
     assert grown["objects"] < 30
     assert grown["blocks"] < 40
-    if grown["resident"] is None:
-        print("resident memory was not compared: there is no /proc/self/statm here")
+    if grown["bytes"] is None:
+        print("what Rust has allocated was not compared: there is no mallinfo2 here")
     else:
         # The description of one code object is about a kilobyte.
-        assert grown["resident"] < 200 * 512
+        assert grown["bytes"] < 200 * 16

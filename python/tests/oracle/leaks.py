@@ -2,16 +2,17 @@
 
 Run with the name of a feature; run as a program of its own because the interpreter's own state is smallest there, so
 that what grows is seen, and walks of the heap are short. Prints a JSON object with the least growth over several times
-200 rounds, in objects that the garbage collector tracks (`objects`), allocated blocks (`blocks`) and resident bytes
-(`resident`, null where /proc is not), and whether reference counts of what took part changed (`references`).
+200 rounds, in objects that the garbage collector tracks (`objects`), blocks of Python's allocator (`blocks`) and bytes of the C
+library's (`bytes`, Rust's among them; null where it does not say), and whether reference counts of what took part changed
+(`references`). Each is a count: what the system makes of it, resident pages, depends on what else it has to do.
 """
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import itertools
 import json
-import os
 import sys
 
 import debugop
@@ -171,11 +172,26 @@ WATCHED = [target, numbers, closure, fails, work, main, Class]
 WATCHED += [function.__code__ for function in WATCHED[:-1]]
 
 
-def resident():
-    if not os.path.exists("/proc/self/statm"):
+class MallInfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc's malloc.h."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+MALLINFO = getattr(ctypes.CDLL(None), "mallinfo2", None)  # glibc 2.33
+if MALLINFO is not None:
+    MALLINFO.restype = MallInfo
+
+
+def allocated():
+    """Bytes that are allocated by `malloc` now; None where there is no way to know."""
+    if MALLINFO is None:
         return None
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
+    info = MALLINFO()
+    return info.uordblks + info.hblkhd
 
 
 def measure(argument):
@@ -185,7 +201,7 @@ def measure(argument):
     return {
         "objects": len(gc.get_objects()),
         "blocks": sys.getallocatedblocks(),
-        "resident": resident(),
+        "bytes": allocated(),
         "references": references,
     }
 
@@ -201,7 +217,7 @@ def growth(feature, rounds=200, times=12):
     pairs = list(itertools.pairwise(measured))
     least = {
         name: None if measured[0][name] is None else min(after[name] - before[name] for before, after in pairs)
-        for name in ("objects", "blocks", "resident")
+        for name in ("objects", "blocks", "bytes")
     }
     return least | {"references": any(one["references"] != measured[0]["references"] for one in measured)}
 

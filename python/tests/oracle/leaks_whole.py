@@ -1,6 +1,6 @@
 """A program that runs one feature thousands of times while the whole program is traced, and prints by how much it grew.
 
-Run with the name of a feature and that of an engine; the output is that of leaks.py.
+Run with the name of a feature and that of an engine; the output is that of leaks.py, of ROUNDS or 50 rounds.
 """
 
 import contextlib
@@ -22,6 +22,8 @@ except ImportError:
 else:
     OTHER = _interpreters.create() if "looked_at_and_sent" in sys.argv else None
 
+# Longer than it takes an engine to let go of the code that it has seen.
+ROUNDS = 4000
 # The callback of what counts only: records would accumulate, as they should.
 START = functools.partial(debugop.start, lambda step: None, include=["__main__", "<*"])
 
@@ -168,20 +170,28 @@ def generators_before():
     yield 2
 
 
-def growth(feature, rounds=400, times=32):
-    """The most there is at any time of the second half, less that of the first: engines let go of code now and then."""
+def growth(feature, rounds=ROUNDS):
+    """The least there is at any time of the second half, less that of the first.
+
+    Engines let go of code only when there is twice as much as the last time, so what there is goes up and down by tens of thousands of
+    blocks, and only what is left when they have done so can be compared. It is looked at in every round, or the moment would be missed.
+    """
     argument = object()
-    measured = []
-    for _ in range(times):
-        for _ in range(rounds):
+    halves, references = [], []
+    for _ in range(2):
+        least = {}
+        for turn in range(rounds):
             feature(argument)
-        measured.append(leaks.measure(argument))
-    halves = measured[: times // 2], measured[times // 2 :]
-    grown = {}
-    for name in ("objects", "blocks", "resident"):
-        first, second = ([one[name] for one in half] for half in halves)
-        grown[name] = None if first[0] is None else max(second) - max(first)
-    return grown | {"references": any(one["references"] != measured[0]["references"] for one in measured)}
+            now = {"blocks": sys.getallocatedblocks(), "bytes": leaks.allocated()}
+            if turn % 800 == 0:
+                now = leaks.measure(argument)
+                references.append(now.pop("references"))
+            for name, value in now.items():
+                least[name] = value if value is None else min(value, least.get(name, value))
+        halves.append(least)
+    first, second = halves
+    grown = {name: None if value is None else second[name] - value for name, value in first.items()}
+    return grown | {"references": any(one != references[0] for one in references)}
 
 
 if __name__ == "__main__":
@@ -191,7 +201,7 @@ if __name__ == "__main__":
         trace = START(engine=engine)
         try:
             # What is kept of recent code is bounded; it has to be full first.
-            for turn in range(8000):
+            for turn in range(ROUNDS):
                 feature(turn)
             grown = growth(feature)
         finally:

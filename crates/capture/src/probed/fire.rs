@@ -1,5 +1,6 @@
 //! What a probe does when it is executed: the steps of its site, told to the hooks.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
@@ -8,6 +9,7 @@ use pyo3::Python;
 use super::{ProbedCode, SiteInfo};
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame};
+use crate::gil::release;
 use crate::native::Native;
 use crate::ring::TopOfStack;
 use crate::tracer::{Hook, Tracer};
@@ -77,7 +79,7 @@ impl ProbedCode {
         shape: &CodeShape,
         site: &SiteInfo,
     ) -> Result<(), Raised> {
-        let Some(hooks) = self.hooks.cloned(py) else {
+        let Some(hooks) = Hooks::of(self, py) else {
             return Ok(());
         };
         let fire = |kind, instruction, depth| {
@@ -89,7 +91,7 @@ impl ProbedCode {
                 shape,
                 depth,
             };
-            fire_hooks(py, &hooks, &event)
+            hooks.fire(py, &event)
         };
         if site.is_unwind() {
             let raising = self.raising_instruction(py, frame, shape);
@@ -144,24 +146,21 @@ impl ProbedCode {
         instruction: InstrIdx,
         depth: u32,
     ) -> Result<(), Raised> {
-        let (Some(hooks), Some(shape)) = (self.hooks.cloned(py), self.shape.get()) else {
+        let (Some(hooks), Some(shape)) = (Hooks::of(self, py), self.shape.get()) else {
             return Ok(());
         };
         if !frame.has_shape(shape) {
             return Ok(());
         }
-        fire_hooks(
-            py,
-            &hooks,
-            &Event {
-                kind,
-                code: self,
-                instruction,
-                frame,
-                shape,
-                depth,
-            },
-        )
+        let event = Event {
+            kind,
+            code: self,
+            instruction,
+            frame,
+            shape,
+            depth,
+        };
+        hooks.fire(py, &event)
     }
 
     /// The instructions after the first that `site` speaks for.
@@ -172,10 +171,30 @@ impl ProbedCode {
     }
 }
 
-#[inline]
-fn fire_hooks<'py>(py: Python<'py>, hooks: &[Hook], event: &Event<'_, 'py>) -> Result<(), Raised> {
-    for hook in hooks {
-        hook.fire(py, event)?;
+/// The hooks as they are at a step; what they do may replace them.
+struct Hooks(Rc<[Hook]>);
+
+impl Hooks {
+    #[inline]
+    fn of(code: &ProbedCode, py: Python<'_>) -> Option<Self> {
+        code.hooks.cloned(py).map(Self)
     }
-    Ok(())
+
+    #[inline]
+    fn fire<'py>(&self, py: Python<'py>, event: &Event<'_, 'py>) -> Result<(), Raised> {
+        for hook in &*self.0 {
+            hook.fire(py, event)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Hooks {
+    #[inline]
+    fn drop(&mut self) {
+        // They have been replaced: with them a tracer may go, and the program's callback.
+        if Rc::strong_count(&self.0) == 1 {
+            release(std::mem::replace(&mut self.0, Rc::new([])));
+        }
+    }
 }
