@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import Programs
 
 PROGRAM = Path(__file__).resolve().parent / "together" / "branches.py"
 ENGINES = ["inject", "settrace"] if sys.version_info < (3, 12) else ["inject", "monitoring", "settrace"]
@@ -31,9 +32,10 @@ def measured(programs, command, core):
     return files["branches.py"], done.stdout
 
 
-@pytest.fixture(params=[(core, tuple(mode)) for core in CORES for mode in MODES[core]], ids=str)
-def alone(request, programs):
+@pytest.fixture(scope="module", params=[(core, tuple(mode)) for core in CORES for mode in MODES[core]], ids=str)
+def alone(request, tmp_path_factory):
     core, mode = request.param
+    programs = Programs(tmp_path_factory.mktemp("alone"))
     command = ["-m", "coverage", "run", *mode, "--data-file=.coverage", "--include=branches.py", "branches.py"]
     result = measured(programs, command, core)
     assert len(result[0]["executed_lines"]) > 30

@@ -31,7 +31,7 @@ class Switch:
         if on != self.on:
             self.on = on
             if on:
-                debugop.start(self)
+                debugop.start(self, include=__name__)
             else:
                 debugop.stop()
 
@@ -96,7 +96,7 @@ def many_constants():
     """A function whose sites' constants need an EXTENDED_ARG, and a loop that is longer than a jump of one unit."""
     lines = ["def many(switch):", "    total = 0", "    for i in range(12):", "        next(switch)"]
     lines += [f"        total = total + {number}.5 if total != {number} else i" for number in range(1000, 1090)]
-    namespace = {}
+    namespace = {"__name__": __name__}
     exec("\n".join([*lines, "    return total"]), namespace)
     return namespace["many"]
 

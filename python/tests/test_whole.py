@@ -50,9 +50,7 @@ def test_every_function_of_a_program_is_seen(program, tmp_path):
 
 def test_a_program_with_all_runs_as_without(tmp_path):
     program = tmp_path / "program.py"
-    program.write_text(
-        "import json, re, argparse, dataclasses\nprint(json.dumps([1, {'a': 2}]), re.sub('a', 'b', 'aa'))"
-    )
+    program.write_text("import json, re\nprint(json.dumps([1, {'a': 2}]), re.sub('a', 'b', 'aa'))")
     report = tmp_path / "report.jsonl"
     assert (
         run(program).stdout == run("-m", "debugop", "run", "--all", "--format", "jsonl", "-o", report, program).stdout
