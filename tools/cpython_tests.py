@@ -110,7 +110,7 @@ def main():
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     suite = Suite(options.minor, options.here, options.again)
     listed = suite.tests()
-    wanted = options.tests or ([test for test in listed if test in files.FAST] if options.fast else listed)
+    wanted = options.tests or ([test for test in files.FAST if test in set(listed)] if options.fast else listed)
     chosen = sorted((test for test in wanted if not files.left_out(test)), key=suite.seconds, reverse=True)
     whole = not options.tests and not options.fast
     began = time.monotonic()
