@@ -78,7 +78,8 @@ pub(crate) struct RecordArguments {
 
     /// Leave out the values of names that match; may be repeated
     ///
-    /// Attributes, keys of dictionaries and variables with such a name, as in --redact '*password*'.
+    /// Variables, attributes, keys of dictionaries and keyword arguments with such a name, as in --redact '*password*'; the same
+    /// object is then left out everywhere.
     #[arg(long, value_name = "PATTERN")]
     redact: Vec<String>,
 

@@ -42,6 +42,8 @@ pub(crate) struct PlannedSite {
     /// Indices into localsplus, the value stack behind it included.
     pub(super) captures: SmallVec<[u32; 4]>,
     pub(super) touches: SmallVec<[u32; 4]>,
+    /// Captures that are left out ([`PlannedSite::bit`]).
+    pub(super) redacts: Cell<u64>,
     code: Cell<*const PlannedCode>,
 }
 
@@ -72,6 +74,18 @@ fn reraises(op: Op, arg: u32) -> bool {
 impl PlannedSite {
     /// No instruction of such a kind follows.
     pub(super) const NO_UNIT: u32 = u32::MAX;
+
+    /// Where the capture with this index stands in [`Self::redacts`]; all beyond the first 63 go together.
+    #[inline]
+    pub(super) fn bit(capture: usize) -> u32 {
+        capture.min(63) as u32
+    }
+
+    /// Whether the capture with this index is left out.
+    #[inline]
+    pub(super) fn redacts(&self, capture: usize) -> bool {
+        self.redacts.get() >> Self::bit(capture) & 1 != 0
+    }
 
     /// Whose site it is.
     #[inline]
@@ -112,6 +126,7 @@ impl PlannedCode {
                 },
                 captures: site.captures.clone(),
                 touches: site.touches.clone(),
+                redacts: Cell::new(0),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -188,6 +203,7 @@ impl PlannedCode {
     pub(super) fn reset(&self) {
         for site in &self.sites {
             site.number.set(UNKNOWN);
+            site.redacts.set(0);
         }
     }
 
