@@ -110,6 +110,38 @@ def test_a_block_is_recorded(tmp_path):
     assert helper.__code__.co_name == "helper"
 
 
+def test_nothing_may_be_recorded(tmp_path):
+    path = tmp_path / "empty.debugop"
+    with debugop.record(path):
+        print("written by a frame that is not recorded")
+    assert len(debugop.open(path)) == 0
+
+
+def test_the_newest_part_is_kept(tmp_path):
+    """`--ring`: as much as it says, replayed from its first kept step on."""
+    path = tmp_path / "ring.debugop"
+    # Numbers that do not compress.
+    code = """
+def f(n):
+    return [n, str(n)]
+def g(count):
+    n = 1
+    for _ in range(count):
+        n = n * 6364136223846793005 + 1442695040888963407 & (1 << 62) - 1
+        made = f(n)
+    return made
+print(g(100_000))
+"""
+    found = record("-o", path, "--ring", "1M", "-c", code)
+    last = int(re.match(r"\[(\d+), ", found.stdout)[1])
+    assert 1 << 19 < path.stat().st_size < 3 << 19
+    recorded = debugop.open(path)
+    assert 100_000 < len(recorded) < 1_200_000
+    assert recorded.at(0).frames[0].function == "<module>"
+    assert str(recorded.calls("f")[-1]["arguments"]["n"]) == str(last)
+    assert [frame.function for frame in recorded.at(len(recorded) - 1).frames] == ["<module>"]
+
+
 def test_a_function_is_recorded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -648,6 +648,10 @@ impl Recorder {
     fn output(&mut self, stream: Stream, bytes: &[u8]) {
         /// In one piece.
         const PIECE: usize = 16 << 10;
+        if self.current == usize::MAX {
+            // No step has been recorded that it could belong to.
+            return;
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let number = match stream {
             Stream::Output => 1,
