@@ -70,23 +70,25 @@ class Text(str):
 
 
 def other_types(count):
-    s, l, n, m = Text("x" * LONG), [1] * LONG, 1 << 20000, "x" * LONG
+    s, numbers, n, m = Text("x" * LONG), [1] * LONG, 1 << 20000, "x" * LONG
     for _ in range(count):
         s += "y"
-        l += [2]
+        numbers += [2]
         n += 1
         try:
-            m += l
+            m += numbers
         except TypeError:
             m += "z"
-    return s, l, n, m
+    return s, numbers, n, m
 
 
 def unbound(count):
     s = "x" * LONG
-    del s
+    if count:
+        del s
     try:
         s += "y" * count
+        return s
     except UnboundLocalError as error:
         return str(error)
 
