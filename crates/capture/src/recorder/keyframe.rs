@@ -156,6 +156,7 @@ impl Recorder {
                 (unit, true, depth)
             }
         };
+        crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
         let at = site.map_or_else(|| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
