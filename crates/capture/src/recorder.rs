@@ -622,7 +622,7 @@ impl Recorder {
     /// A record ends behind the limit: the chunk is nearly full, or the time is to be given.
     #[cold]
     fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let full = self.store.capacity() - RESERVE;
+        let full = (self.store.capacity() - RESERVE).min(self.pen.limits.chunk);
         self.limit = full.min(self.at + TIME_EVERY);
         if self.at >= full {
             self.next_chunk(py, Some((site, frame)));

@@ -60,6 +60,10 @@ pub(crate) struct SelfcheckArguments {
     #[arg(long, conflicts_with_all = ["depth", "limit"])]
     record: bool,
 
+    /// For tests: end each chunk of the recording after N bytes
+    #[arg(long, value_name = "N", hide = true, requires = "record")]
+    chunk: Option<usize>,
+
     /// Run a library module as a script; ends the options
     #[arg(
         short,
@@ -123,6 +127,9 @@ impl SelfcheckArguments {
         }
         if let Some(limit) = self.limit {
             options.extend(["--limit".into(), limit.to_string().into()]);
+        }
+        if let Some(chunk) = self.chunk {
+            options.extend(["--chunk".into(), chunk.to_string().into()]);
         }
         Ok(SelfcheckOptions {
             options,

@@ -93,6 +93,7 @@ impl RecordRequest {
             length: options.limits.length,
             bits: options.limits.bits,
             depth: options.limits.depth,
+            chunk: options.limits.chunk.unwrap_or(usize::MAX),
         };
         let plan = Plan {
             filter,
@@ -416,6 +417,7 @@ pub(crate) fn start_recording(
             length,
             bits,
             depth: depth.min(8),
+            ..Limits::default()
         },
         redact: patterns(&redact)?,
         with_tracers: false,
