@@ -381,7 +381,7 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
-        if self.at >= self.limit {
+        if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         }
     }

@@ -50,7 +50,8 @@ impl Recorder {
         self.store.commit(self.at);
     }
 
-    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
+    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site; where that cannot be said, it
+    /// is left out, and attached when it goes on.
     pub(super) fn next_chunk(
         &mut self,
         py: Python<'_>,
@@ -87,7 +88,12 @@ impl Recorder {
             ThreadNumber(current),
         );
         for index in threads {
-            let live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py);
+            if let Some((site, running)) = running
+                && !site.ends_chunk
+            {
+                live.retain(|(_, frame)| frame.address() != running.address());
+            }
             let mut kept = Vec::with_capacity(live.len());
             let thread = &mut self.threads[index];
             thread.chunk = chunk;
