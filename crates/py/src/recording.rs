@@ -202,7 +202,7 @@ impl Recording {
         }
         let session = self.start(py)?;
         if let Some(path) = &self.witnessed {
-            let witness = Witness::new(std::fs::File::create(path)?);
+            let witness = Witness::new(std::fs::File::create(path)?)?;
             let options = Options {
                 wanted: Predicate::Always,
                 follow: None,
@@ -443,7 +443,7 @@ pub(crate) fn compare_recording(
     let found = py.detach(|| {
         let reader =
             debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
-        let mut trace = BufReader::new(std::fs::File::open(trace)?);
+        let mut trace = debugop_recording::witness::reader(std::fs::File::open(trace)?)?;
         debugop_replay::witness::compare(&reader, &mut trace).map_err(|error| failed(&error))
     })?;
     Ok((

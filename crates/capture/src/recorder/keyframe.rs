@@ -1,5 +1,6 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
+use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
 
@@ -197,12 +198,44 @@ impl Recorder {
         frame: Frame<'_>,
         number: u64,
         caller: &Caller,
+        raised: Option<u32>,
     ) {
         if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
             to.inside(*unit);
         }
         to.attach();
-        self.frame(py, to, site.code(), frame, number, Some(site));
+        if site.kind == SiteKind::Unwind {
+            self.unwinding(py, to, site.code(), frame, number, raised);
+        } else {
+            self.frame(py, to, site.code(), frame, number, Some(site));
+        }
+    }
+
+    /// A frame that an exception is leaving, raised by `unit`: its stack is gone.
+    fn unwinding(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        code: &PlannedCode,
+        frame: Frame<'_>,
+        number: u64,
+        raised: Option<u32>,
+    ) {
+        to.frame(
+            FrameNumber(number),
+            code.number.get(),
+            raised.unwrap_or_default(),
+            true,
+            u64::from(code.locals()),
+        );
+        for slot in 0..code.locals() {
+            if to.has_room(usize::from(u16::MAX) / 16) {
+                // SAFETY: a local.
+                self.pen.slot(py, to, unsafe { frame.local(slot) });
+            } else {
+                to.unknown(Reason::TOO_LARGE);
+            }
+        }
     }
 }
 

@@ -107,7 +107,9 @@ impl PlannedCode {
                     _ => PlannedSite::NO_UNIT,
                 },
                 next,
-                ends_chunk: !is_unwind && (site.place == Place::Before(next) || plan.at(Place::Before(next)).is_none()),
+                ends_chunk: !is_unwind
+                    && (site.place == Place::Before(next)
+                        || plan.at(Place::Before(next)).is_none()),
                 depth: if is_unwind {
                     0
                 } else {
