@@ -68,6 +68,23 @@ struct State {
 /// There while an [`Identities`] is.
 static STATE: GilCell<Option<State>> = GilCell::new(None);
 
+/// Where the memory of an object begins: what it can be looked for by when it may have died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block(usize);
+
+impl Block {
+    /// No object's.
+    pub const NONE: Self = Self(0);
+
+    /// That of a live object.
+    #[inline]
+    #[must_use]
+    pub fn of(object: Borrowed<'_, '_, PyAny>) -> Self {
+        // SAFETY: a live object.
+        Self(unsafe { block_of(object.as_ptr()) })
+    }
+}
+
 /// Where the memory of an object begins.
 ///
 /// # Safety
@@ -250,8 +267,13 @@ impl Identities {
     #[inline]
     #[must_use]
     pub fn lookup(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) -> Option<Entry> {
-        // SAFETY: a live object.
-        let block = unsafe { block_of(object.as_ptr()) };
+        self.lookup_block(py, Block::of(object))
+    }
+
+    /// The entry of the object whose memory begins there. It may have died since, and another one live there, of any type: that has another id.
+    #[inline]
+    #[must_use]
+    pub fn lookup_block(&self, py: Python<'_>, Block(block): Block) -> Option<Entry> {
         if !Self::with(py, |state| state.place.is_as_seen(py)) {
             look_again(py);
         }

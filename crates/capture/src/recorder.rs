@@ -24,7 +24,7 @@ use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
 use pen::Pen;
 use planned::IGNORED;
-use threads::{Caller, Place, Shadow, Thread};
+use threads::{Caller, Place, Shadow, Thread, Touched};
 
 mod codes;
 mod contents;
@@ -390,7 +390,7 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
-        if self.at >= self.limit {
+        if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         }
     }
@@ -489,7 +489,7 @@ impl Recorder {
                 Self::last(self.threads[self.current].frames[at].last, pops > 0)
             }
             _ => {
-                let last = self.enter(py, to, site, frame);
+                let last = self.enter(py, to, site, frame, raised);
                 if site.kind == SiteKind::Handler || site.kind == SiteKind::Unwind {
                     Self::say_raised(to, site, raised);
                 }
@@ -551,6 +551,7 @@ impl Recorder {
         to: &mut Encoder<'_>,
         site: &PlannedSite,
         frame: Frame<'_>,
+        raised: Option<u32>,
     ) -> Last {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
@@ -602,13 +603,13 @@ impl Recorder {
             Some(known) => {
                 known.chunk = chunk;
                 let number = known.number;
-                self.attach(py, to, site, frame, number, &caller);
+                self.attach(py, to, site, frame, number, &caller, raised);
                 number
             }
             None => {
                 let number = self.next_frame;
                 self.next_frame += 1;
-                self.attach(py, to, site, frame, number, &caller);
+                self.attach(py, to, site, frame, number, &caller, raised);
                 number
             }
         };
@@ -631,7 +632,7 @@ impl Recorder {
     /// A record ends behind the limit: the chunk is nearly full, or the time is to be given.
     #[cold]
     fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let full = self.store.capacity() - RESERVE;
+        let full = (self.store.capacity() - RESERVE).min(self.pen.limits.chunk);
         self.limit = full.min(self.at + TIME_EVERY);
         if self.at >= full {
             self.next_chunk(py, Some((site, frame)));
@@ -681,8 +682,8 @@ impl Pen {
     /// Looks again at what the last instruction of a frame may have changed.
     fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
         let (touched, count) = shadow.take_touched();
-        for &(object, id) in &touched[..count] {
-            self.update(py, to, object, id);
+        for &touched in &touched[..count] {
+            self.update(py, to, touched);
         }
     }
 
@@ -696,7 +697,11 @@ impl Pen {
                 && let Some(entry) = self.identities.lookup(py, object)
                 && entry.index < pen::IS_TYPE
             {
-                top.touch(object, entry.id.get());
+                top.touch(Touched {
+                    object,
+                    block: identities::Identities::block(py, object),
+                    id: entry.id.get(),
+                });
             }
         }
     }

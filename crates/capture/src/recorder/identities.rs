@@ -2,8 +2,8 @@
 
 use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
-pub(super) use crate::identity::Entry;
 use crate::identity::{self, NO_INDEX};
+pub(super) use crate::identity::{Block, Entry};
 
 /// In the index of an entry: none.
 pub(super) const NONE: u32 = NO_INDEX;
@@ -36,6 +36,19 @@ impl Identities {
     pub(super) fn lookup(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
         // SAFETY: nothing runs before the borrow ends.
         self.0.lookup(py, unsafe { borrow(py, object) })
+    }
+
+    /// Where `object`, which is alive, can be looked for when it may not be any more.
+    #[inline]
+    pub(super) fn block(py: Python<'_>, object: *mut ffi::PyObject) -> Block {
+        // SAFETY: as above.
+        Block::of(unsafe { borrow(py, object) })
+    }
+
+    /// The entry of the object that is there, dead or alive when it was last asked for.
+    #[inline]
+    pub(super) fn lookup_block(&self, py: Python<'_>, block: Block) -> Option<Entry> {
+        self.0.lookup_block(py, block)
     }
 
     /// Adds `object`, which is alive and has no entry.

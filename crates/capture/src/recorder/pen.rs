@@ -9,6 +9,7 @@ use pyo3::{PyResult, Python, ffi};
 use super::identities::{Entry, Identities, NONE};
 use super::redacted::Redacted;
 use super::shadows::{Shadow, Shadows};
+use super::threads::Touched;
 use super::types::{Types, is_heap_type};
 use crate::layout::LongObject;
 use crate::layout::objects::digits;
@@ -25,6 +26,8 @@ pub struct Limits {
     pub bits: u64,
     /// How deep containers inside a container have contents, too.
     pub depth: u32,
+    /// After so many bytes a chunk ends, full or not.
+    pub chunk: usize,
 }
 
 impl Default for Limits {
@@ -34,6 +37,7 @@ impl Default for Limits {
             length: 256,
             bits: 4096,
             depth: 1,
+            chunk: usize::MAX,
         }
     }
 }
@@ -429,10 +433,10 @@ impl Pen {
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
-        object: *mut ffi::PyObject,
-        id: u64,
+        Touched { object, block, id }: Touched,
     ) {
-        let Some(entry) = self.identities.lookup(py, object) else {
+        // Nothing of the object may be read before it is known to live: it has died if something else is known there, or nothing.
+        let Some(entry) = self.identities.lookup_block(py, block) else {
             return;
         };
         if entry.id.get() != id || entry.epoch != self.chunk << 1 | 1 || entry.index & IS_TYPE != 0

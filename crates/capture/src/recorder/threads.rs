@@ -5,12 +5,30 @@ use std::ptr::NonNull;
 use debugop_bytecode::Op;
 use pyo3::{Python, ffi};
 
+use super::identities::Block;
 use super::planned::PlannedCode;
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
 /// How many objects an instruction may change that are looked at again afterwards.
 pub(super) const TOUCHED: usize = 8;
+
+/// An object that may be changed. It may be dead when it is looked at again.
+#[derive(Clone, Copy)]
+pub(super) struct Touched {
+    pub(super) object: *mut ffi::PyObject,
+    /// Where it is looked for.
+    pub(super) block: Block,
+    pub(super) id: u64,
+}
+
+impl Touched {
+    const NOTHING: Self = Self {
+        object: std::ptr::null_mut(),
+        block: Block::NONE,
+        id: 0,
+    };
+}
 
 /// A recorded frame.
 pub(super) struct Shadow {
@@ -26,7 +44,7 @@ pub(super) struct Shadow {
     pub(super) reraises: u32,
     /// What that raises again, by its address; 0 if it is not on the stack.
     pub(super) exception: usize,
-    touched: [(*mut ffi::PyObject, u64); TOUCHED],
+    touched: [Touched; TOUCHED],
     count: u8,
 }
 
@@ -40,7 +58,7 @@ impl Shadow {
             last: u32::MAX,
             reraises: super::PlannedSite::NO_UNIT,
             exception: 0,
-            touched: [(std::ptr::null_mut(), 0); TOUCHED],
+            touched: [Touched::NOTHING; TOUCHED],
             count: 0,
         }
     }
@@ -51,18 +69,18 @@ impl Shadow {
         self.address == frame.address() && self.copy == frame.code_address()
     }
 
-    /// The next instruction may change `object`, which has this id.
+    /// The next instruction may change an object.
     #[inline]
-    pub(super) fn touch(&mut self, object: *mut ffi::PyObject, id: u64) {
+    pub(super) fn touch(&mut self, touched: Touched) {
         if let Some(place) = self.touched.get_mut(usize::from(self.count)) {
-            *place = (object, id);
+            *place = touched;
             self.count += 1;
         }
     }
 
     /// What the instruction may have changed; nothing afterwards.
     #[inline]
-    pub(super) fn take_touched(&mut self) -> ([(*mut ffi::PyObject, u64); TOUCHED], usize) {
+    pub(super) fn take_touched(&mut self) -> ([Touched; TOUCHED], usize) {
         let count = usize::from(std::mem::take(&mut self.count));
         (self.touched, count)
     }
