@@ -28,7 +28,7 @@ unsafe extern "C" {
     pub(crate) fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
     /// The types of methods of classes written in C: `str.join`, `dict.fromkeys` in the class's own dictionary, and `int.__add__`
     /// (`Include/descrobject.h`).
-    static mut PyMethodDescr_Type: ffi::PyTypeObject;
+    pub(crate) static mut PyMethodDescr_Type: ffi::PyTypeObject;
     static mut PyClassMethodDescr_Type: ffi::PyTypeObject;
     static mut PyWrapperDescr_Type: ffi::PyTypeObject;
 }

@@ -1,7 +1,6 @@
 //! `debugop record`: the parsed command line, and a recording that is being made.
 
 use std::ffi::OsString;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 

@@ -192,6 +192,13 @@ impl Recorder {
         }
     }
 
+    /// Which instruction of its caller a frame is in that is attached next.
+    pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
+        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
+            to.inside(*unit);
+        }
+    }
+
     /// The frame of `site`, in which nothing is known to have happened in this chunk.
     pub(super) fn attach(
         &mut self,
@@ -200,12 +207,8 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         number: u64,
-        caller: &Caller,
         raised: Option<u32>,
     ) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
-        }
         to.attach();
         if site.kind == SiteKind::Unwind {
             self.unwinding(py, to, site.code(), frame, number, raised);
@@ -234,7 +237,12 @@ impl Recorder {
         for slot in 0..code.locals() {
             if to.has_room(usize::from(u16::MAX) / 16) {
                 // SAFETY: a local.
-                self.pen.slot(py, to, unsafe { frame.local(slot) });
+                let content = unsafe { frame.local(slot) };
+                if self.pen.redacted.holds(code.number.get(), None, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else {
+                    self.pen.slot(py, to, content);
+                }
             } else {
                 to.unknown(Reason::TOO_LARGE);
             }
