@@ -89,7 +89,7 @@ impl ProbedCode {
                 shape,
                 depth,
             };
-            fire_hooks(py, &hooks, &event)
+            fire_hooks(py, &hooks, &event).inspect_err(|_| self.give_line(frame, instruction))
         };
         if site.is_unwind() {
             let raising = self.raising_instruction(py, frame, shape);
@@ -100,6 +100,21 @@ impl ProbedCode {
             fire(EventKind::Instruction, instruction, site.depth)?;
         }
         Ok(())
+    }
+
+    /// An exception is about to be raised at `instruction`, for which a probe speaks. Where the probe has no line, the traceback gets that of
+    /// the instruction, or, if it has none either, the function's, which its `RESUME` has: tools take for granted that there is one.
+    #[cold]
+    fn give_line(&self, frame: Frame<'_>, instruction: InstrIdx) {
+        if frame.is_on_a_line() {
+            return;
+        }
+        let analysis = self.analysis();
+        let mut places = std::iter::once(instruction).chain(analysis.first_resume());
+        let at = places.find(|at| analysis.location(*at).line.is_some());
+        if let Some(offset) = at.and_then(|at| self.copied_opcode(analysis.get(at).offset)) {
+            frame.raise_at(offset);
+        }
     }
 
     /// Runs the hooks for an instruction of observed code that `frame` is about to execute, if it is a step.
