@@ -694,7 +694,7 @@ def test_wherever_a_callback_raises_there_is_a_line(name, again):
         def on_step(step):
             nonlocal count
             count += 1
-            if count == number or again and count > number:
+            if count == number or (again and count > number):
                 raise KeyError(count)
 
         with debugop.trace(function, on_step):
