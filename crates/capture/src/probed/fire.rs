@@ -91,7 +91,7 @@ impl ProbedCode {
                 shape,
                 depth,
             };
-            fire_hooks(py, &hooks, &event)
+            fire_hooks(py, &hooks, &event).inspect_err(|_| self.give_line(frame, instruction))
         };
         if site.is_unwind() {
             let raising = self.raising_instruction(py, frame, shape);
@@ -131,6 +131,21 @@ impl ProbedCode {
         let (is_watched, reads_locals) = self.hooks.with(py, hooks);
         if !reads_locals {
             concatenation::extend(py, frame, shape, (local, depth), is_watched);
+        }
+    }
+
+    /// An exception is about to be raised at `instruction`, for which a probe speaks. Where the probe has no line, the traceback gets that of
+    /// the instruction, or, if it has none either, the function's, which its `RESUME` has: tools take for granted that there is one.
+    #[cold]
+    fn give_line(&self, frame: Frame<'_>, instruction: InstrIdx) {
+        if frame.is_on_a_line() {
+            return;
+        }
+        let analysis = self.analysis();
+        let mut places = std::iter::once(instruction).chain(analysis.first_resume());
+        let at = places.find(|at| analysis.location(*at).line.is_some());
+        if let Some(offset) = at.and_then(|at| self.copied_opcode(analysis.get(at).offset)) {
+            frame.raise_at(offset);
         }
     }
 
