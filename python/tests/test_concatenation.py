@@ -38,8 +38,11 @@ def generator(count):
 def drive(count):
     values = generator(count)
     lengths = [next(values)]
-    lengths += [values.send("ab") for _ in range(count - 1)]
-    return lengths
+    try:
+        while True:
+            lengths.append(values.send("ab"))
+    except StopIteration:
+        return lengths
 
 
 def itself(count):
