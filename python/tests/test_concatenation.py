@@ -1,5 +1,6 @@
 """`s += t` on a long local string: as fast and as exact as without debugop, though a probe parts the addition from its store."""
 
+import re
 import subprocess
 import sys
 import time
@@ -206,3 +207,43 @@ with debugop.trace(grow, limit=1):
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 50 << 20
     assert int(done.stdout) % (50 << 20) == 2000
+
+
+RECORDED = """
+import sys
+def build(count, start):
+    s = "x" * start
+    for i in range(count):
+        s += "abc"
+        s = s + "é" if i % 5 else s + "a"
+    return s
+build(40, int(sys.argv[1]))
+"""
+
+
+def test_recordings_have_the_old_value_until_it_is_stored(tmp_path):
+    """All strings of one recording are longer by as much as they were at the beginning."""
+    (tmp_path / "program.py").write_text(RECORDED)
+
+    def length(value, more):
+        cut = re.search(r" \(([\d,]+)\)$", repr(value))
+        found = int(cut[1].replace(",", "")) if cut else len(str(value.value))
+        return found - more if found >= more else found
+
+    def lengths(start):
+        command = [COMMAND, "record", "-o", str(start), "program.py", str(start)]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+        replay = debugop.open(tmp_path / str(start))
+        top = (replay.at(step).frames[-1] for step in range(len(replay)))
+        return [
+            (frame.offset, [length(value, start) for value in (*frame.stack, *frame.locals.values()) if is_text(value)])
+            for frame in top
+            if frame.function == "build"
+        ]
+
+    def is_text(value):
+        return repr(value).startswith("'")
+
+    few, many = lengths(300), lengths(3000)
+    assert len(few) > 500
+    assert few == many
