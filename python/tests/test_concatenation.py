@@ -165,6 +165,22 @@ def test_building_a_string_costs_what_other_loops_cost():
         assert best(build, 100_000) < 5 * best(ordinary, 100_000)
 
 
+def test_a_frame_that_runs_on_after_stop_extends_too():
+    def build_on(count):
+        s, number = "x" * LONG, 0
+        for _ in range(count):
+            s += "0123456789"
+            number += 1
+            if number == 10:
+                debugop.stop()
+        return s, number
+
+    debugop.start(lambda _: None)
+    begin = time.perf_counter()
+    assert build_on(100_000) == ("x" * LONG + "0123456789" * 100_000, 100_000)
+    assert time.perf_counter() - begin < 3
+
+
 PROGRAM = """
 def build(count):
     s = ""

@@ -31,6 +31,7 @@ static AHEAD: GilCell<Vec<Ahead>> = GilCell::new(Vec::new());
 
 /// Does the addition that `frame` comes to next, with so many slots on its stack, if it is one of strings to the variable `local` for which
 /// CPython would do it in place ([`stores_sum`]). If it `is_watched`, the site before the store must call [`settle`].
+/// Says whether strings are added, at all.
 #[inline]
 pub(crate) fn extend<'py>(
     py: Python<'py>,
@@ -38,14 +39,14 @@ pub(crate) fn extend<'py>(
     shape: &CodeShape,
     (local, depth): (u32, u32),
     is_watched: bool,
-) {
+) -> bool {
     let Some(left) = depth.checked_sub(2) else {
-        return;
+        return false;
     };
     let (Content::Object(string), Content::Object(addend)) =
         (frame.content(shape, left), frame.content(shape, left + 1))
     else {
-        return;
+        return false;
     };
     // SAFETY: the stack keeps both alive.
     let fits = unsafe { are_strings(string, addend) };
@@ -71,6 +72,7 @@ pub(crate) fn extend<'py>(
             });
         }
     }
+    fits
 }
 
 /// # Safety
