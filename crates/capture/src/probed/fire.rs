@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 use pyo3::Python;
+use pyo3::types::PyTupleMethods;
 
 use super::{ProbedCode, SiteInfo};
+use crate::code_object;
 use crate::concatenation;
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame};
@@ -114,8 +116,8 @@ impl ProbedCode {
         }
     }
 
-    /// What is left to do at a site that has a part in an addition to a variable.
-    pub(crate) fn sum(&self, py: Python<'_>, site: &SiteInfo) {
+    /// What is left to do at a site that has a part in an addition to a variable, the copy's site of that number.
+    pub(crate) fn sum(&self, py: Python<'_>, site: &SiteInfo, number: usize) {
         self.settle(py, site);
         let (Some(local), Some((frame, shape))) = (site.adds_to(), self.running(py)) else {
             return;
@@ -129,8 +131,13 @@ impl ProbedCode {
             None => (false, false),
         };
         let (is_watched, reads_locals) = self.hooks.with(py, hooks);
-        if !reads_locals {
-            concatenation::extend(py, frame, shape, (local, depth), is_watched);
+        if !reads_locals
+            && !concatenation::extend(py, frame, shape, (local, depth), is_watched)
+            && self.silenced.get(py)
+        {
+            let add = *self.further(site).last().unwrap_or(&site.first);
+            let constants = code_object::consts(self.original(py)).len();
+            self.silence_addition(py, frame, add, constants + number);
         }
     }
 

@@ -226,18 +226,16 @@ pub(super) fn insert_probes(
 pub(super) struct Probing {
     pub(super) parts: CodeParts,
     pub(super) map: OffsetMap,
-    /// Where each probe is but that for exceptions that leave: the byte offset of its first code unit, in order.
-    pub(super) starts: Vec<u32>,
+    /// The byte offset of the first code unit of each probe but that for exceptions that leave, in order.
+    starts: Vec<u32>,
     layout: ProbeLayout,
 }
 
 impl Probing {
-    /// [`Probing::starts`] of all but the probes that add to a variable.
-    pub(super) fn without_additions(&self) -> impl Iterator<Item = u32> {
-        let starts = self.starts.iter().zip(&self.layout.sites);
-        starts
-            .filter(|(_, site)| site.adds_to().is_none())
-            .map(|(start, _)| *start)
+    /// Where each probe is but that for exceptions that leave, and whether it adds to a variable.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (u32, bool)> {
+        let sites = self.starts.iter().zip(&self.layout.sites);
+        sites.map(|(start, site)| (*start, site.adds_to().is_some()))
     }
 }
 
