@@ -441,7 +441,7 @@ impl Pen {
         block: usize,
         newest: u64,
     ) {
-        let Some(entry) = self.identities.lookup_block(py, block) else {
+        let Some(entry) = self.identities.lookup_at(py, object, block) else {
             return;
         };
         if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
