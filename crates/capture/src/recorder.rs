@@ -38,6 +38,7 @@ mod keyframe;
 mod pen;
 mod planned;
 mod raised;
+mod redacted;
 mod session;
 mod shadows;
 mod store;
@@ -312,7 +313,11 @@ impl Recorder {
             code.ignore();
             return false;
         };
-        self.store.add_code(py, code, self.codes, self.sites);
+        let Some(record) = self.store.add_code(py, code, self.codes, self.sites) else {
+            code.ignore();
+            return false;
+        };
+        self.pen.redacted.meet(code, &record);
         self.predictor.grow(after as usize);
         self.strides.grow(after as usize);
         code.set_numbers(self.codes, self.sites);
@@ -356,6 +361,10 @@ impl Recorder {
             // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
             // plan was made for.
             let content = unsafe { frame.local(slot) };
+            if site.redacts(index) {
+                self.pen.redact_slot(py, to, content);
+                continue;
+            }
             let small = match content {
                 _ if site.kind == SiteKind::Handler && index == 0 && site.captures.len() == 2 => {
                     match Self::lasti(to, site.code(), content) {
@@ -647,6 +656,10 @@ impl Recorder {
     fn output(&mut self, stream: Stream, bytes: &[u8]) {
         /// In one piece.
         const PIECE: usize = 16 << 10;
+        if self.current == usize::MAX {
+            // No step has been recorded that it could belong to.
+            return;
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let number = match stream {
             Stream::Output => 1,

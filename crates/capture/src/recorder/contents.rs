@@ -275,10 +275,10 @@ impl Pen {
         inside: u32,
     ) {
         self.value(py, to, name, inside + 1);
-        if self.redact.is_empty() || !self.is_redacted(py, name) {
+        if self.redacted.is_off() || !self.is_redacted(py, name) {
             self.value(py, to, value, inside + 1);
         } else {
-            to.redacted();
+            self.redact(py, to, value);
         }
     }
 
@@ -287,7 +287,7 @@ impl Pen {
         // SAFETY: a live object.
         let name: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, name) };
         name.cast_exact::<PyString>()
-            .is_ok_and(|name| self.redacts(&crate::value::string(name)))
+            .is_ok_and(|name| self.redacted.covers(&crate::value::string(name)))
     }
 
     /// The first code points of a string, in WTF-8.

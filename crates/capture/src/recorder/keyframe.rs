@@ -171,7 +171,9 @@ impl Recorder {
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
                     && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
-                if !is_lasti {
+                if self.pen.redacted.holds(code.number.get(), at, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else if !is_lasti {
                     self.pen.slot(py, to, content);
                 } else if let Some(units) = Self::lasti(to, code, content) {
                     to.int(units);

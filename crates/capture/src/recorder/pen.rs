@@ -8,6 +8,7 @@ use pyo3::{PyResult, Python, ffi};
 
 use super::callables::Callables;
 use super::identities::{Entry, Identities, NONE};
+use super::redacted::Redacted;
 use super::shadows::{Shadow, Shadows};
 use super::types::{Types, is_heap_type};
 use crate::layout::LongObject;
@@ -58,8 +59,7 @@ pub(super) const IS_TYPE: u32 = 1 << 31;
 /// The current chunk, as a number; in an entry's epoch, twice that, and one more if it is known with contents.
 pub(super) struct Pen {
     pub(super) limits: Limits,
-    /// Names whose values are left out.
-    pub(super) redact: Vec<Pattern>,
+    pub(super) redacted: Redacted,
     pub(super) recent: RecentObjects,
     pub(super) identities: Identities,
     pub(super) shadows: Shadows,
@@ -76,7 +76,7 @@ impl Pen {
     pub(super) fn new(py: Python<'_>, limits: Limits, redact: Vec<Pattern>) -> PyResult<Self> {
         Ok(Self {
             limits,
-            redact,
+            redacted: Redacted::new(redact),
             recent: RecentObjects::new(ObjectId(0)),
             identities: Identities::install(py)?,
             shadows: Shadows::default(),
@@ -86,11 +86,6 @@ impl Pen {
             types_in_chunk: 0,
             reserved: 0,
         })
-    }
-
-    /// Whether the values of this name are left out.
-    pub(super) fn redacts(&self, name: &str) -> bool {
-        self.redact.iter().any(|pattern| pattern.is(name))
     }
 
     /// A new chunk begins: everything is to be defined again.
@@ -237,7 +232,9 @@ impl Pen {
         inside: u32,
     ) {
         let known = self.known(py, object);
-        if let Some(entry) = known
+        if !self.redacted.is_off() && known.is_some_and(|entry| self.has_redacted(entry.id.get())) {
+            to.redacted();
+        } else if let Some(entry) = known
             && entry.epoch >> 1 == self.chunk
             && (entry.epoch & 1 == 1 || inside > self.limits.depth)
         {

@@ -49,6 +49,8 @@ pub(crate) struct PlannedSite {
     pub(super) calls: bool,
     /// What was called here last.
     pub(super) callee: Cell<Callee>,
+    /// Captures that are left out ([`PlannedSite::bit`]).
+    pub(super) redacts: Cell<u64>,
     code: Cell<*const PlannedCode>,
 }
 
@@ -104,6 +106,18 @@ impl PlannedSite {
     /// No instruction of such a kind follows.
     pub(super) const NO_UNIT: u32 = u32::MAX;
 
+    /// Where the capture with this index stands in [`Self::redacts`]; all beyond the first 63 go together.
+    #[inline]
+    pub(super) fn bit(capture: usize) -> u32 {
+        capture.min(63) as u32
+    }
+
+    /// Whether the capture with this index is left out.
+    #[inline]
+    pub(super) fn redacts(&self, capture: usize) -> bool {
+        self.redacts.get() >> Self::bit(capture) & 1 != 0
+    }
+
     /// Whose site it is.
     #[inline]
     pub(super) fn code(&self) -> &PlannedCode {
@@ -145,6 +159,7 @@ impl PlannedCode {
                 touches: site.touches.clone(),
                 calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
                 callee: Cell::new(Callee::None),
+                redacts: Cell::new(0),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -225,6 +240,7 @@ impl PlannedCode {
         for site in &self.sites {
             site.number.set(UNKNOWN);
             site.callee.set(Callee::None);
+            site.redacts.set(0);
         }
     }
 
