@@ -40,7 +40,6 @@ impl ProbedCode {
     }
 
     /// The offset in the original of the unit at `new`, an opcode's or that of one of its `EXTENDED_ARG`s; `None` for what has been inserted.
-    #[cfg(Py_3_12)]
     pub(crate) fn original_unit(&self, new: u32) -> Option<u32> {
         let original = self.original_offset(new)?;
         let instruction = &self.analysis().instructions()[self.covering(original)?.0 as usize];
