@@ -10,6 +10,7 @@ from typing import Any
 from debugop import _core, _standard, bdb
 from debugop._places import described
 from debugop._stops import Stops
+from debugop._terminal import Terminal
 from debugop._threads import Threads
 
 module: Any = _standard.load("pdb", bdb=bdb)
@@ -22,7 +23,7 @@ CONTEXT = 5
 COROUTINES = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
-class Console(Stops, Threads, _Pdb):  # type: ignore[misc]
+class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
     """`pdb.Pdb` with `stepi`, `nexti`, `stack`, `setstack`, `dis`, and the commands of `Stops` and `Threads`."""
 
     # See `debugop.bdb.Bdb`.
@@ -85,6 +86,8 @@ class Console(Stops, Threads, _Pdb):  # type: ignore[misc]
 
     def interaction(self, *arguments: Any, **keywords: Any) -> Any:
         self._before_commands()
+        self._keep_program_handler()
+        self._warn_of_changed_source(arguments[0] if arguments else None)
         try:
             return super().interaction(*arguments, **keywords)
         finally:
@@ -329,7 +332,7 @@ def main(commands: list[str], kind: str, target: str, arguments: list[str]) -> N
         target = os.path.join(os.curdir, target)
     sys.argv = ["debugop debug", *options, target]
     Console._arguments = arguments
-    Console._shows_instructions = True
+    Console._shows_instructions = Console._opens_terminal = True
     module.main()
 
 

@@ -115,7 +115,7 @@ class Place(bdb.Breakpoint):  # type: ignore[misc]
             try:
                 if not eval(self.cond, frame.f_globals, frame.f_locals):
                     return False
-            except Exception:
+            except (Exception, KeyboardInterrupt):
                 return True  # as pdb does
         if self.ignore > 0:
             self.ignore -= 1

@@ -48,9 +48,17 @@ class Stops(_Base):  # type: ignore[misc]
             if said is None:
                 continue
             ends = isinstance(place, Local) and place.ends
-            if ends or (place.is_in_effect(frame) and not self._logs(place, frame)):
+            if ends or (self._is_in_effect(place, frame) and not self._logs(place, frame)):
                 self._found.append((place, said))
         return bool(self._found)
+
+    def _is_in_effect(self, place: Place, frame: FrameType) -> bool:
+        # An interrupt ends a condition.
+        before, self.allow_kbdint = self.allow_kbdint, True
+        try:
+            return place.is_in_effect(frame)
+        finally:
+            self.allow_kbdint = before
 
     def _logs(self, place: Place, frame: FrameType) -> bool:
         if place.log is None:
@@ -65,7 +73,7 @@ class Stops(_Base):  # type: ignore[misc]
         traceback = traceback or BaseException.__dict__["__traceback__"].__get__(exception)
         for place in self._places:
             catches = isinstance(place, Catch) and not place.is_deleted and place.catches(frame, exception, traceback)
-            if catches and place.is_in_effect(frame):
+            if catches and self._is_in_effect(place, frame):
                 self._found.append((place, [f"Catchpoint {place.number} ({place.where()})"]))
         if self._found:
             self._caught = exception, traceback
@@ -190,9 +198,11 @@ class Stops(_Base):  # type: ignore[misc]
             return None
         location, _, condition = arg.partition(",")
         at_offset, at_opcode = _AT_OFFSET.fullmatch(location.strip()), _AT_OPCODE.fullmatch(location.strip())
-        if at_offset is None and at_opcode is None:
-            return super().do_break(arg, temporary)
         condition = condition.strip()
+        if at_offset is None and at_opcode is None:
+            if condition and not hasattr(self, "_compile_error_message") and not self._is_expression(condition):
+                return None  # an older `pdb` takes anything
+            return super().do_break(arg, temporary)
         if condition and not self._is_expression(condition):
             return None
         options = {"temporary": bool(temporary), "condition": condition or None}

@@ -417,13 +417,27 @@ impl Session {
         breakpoints: &Bound<'py, PyList>,
         frame: &Bound<'py, PyFrame>,
     ) -> PyResult<bool> {
-        let answer =
-            trampoline::with_locals(frame, || breakpoint::effective(breakpoints.as_any(), frame))?;
+        let answer = self.interruptible(frame.py(), || {
+            trampoline::with_locals(frame, || breakpoint::effective(breakpoints.as_any(), frame))
+        })?;
         let Some((breakpoint, deletable)) = answer else {
             return Ok(false);
         };
         self.decide(frame, breakpoint.unbind(), deletable);
         Ok(true)
+    }
+
+    /// Runs `f`, which evaluates a condition and is not traced: an interrupt ends it, where `pdb.Pdb` would else set a trace function
+    /// that nothing calls.
+    fn interruptible<T>(&self, py: Python<'_>, f: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+        let (owner, name) = (self.owner.bind(py), intern!(py, "allow_kbdint"));
+        let Some(before) = owner.getattr_opt(name)? else {
+            return f();
+        };
+        owner.setattr(name, true)?;
+        let result = f();
+        owner.setattr(name, before)?;
+        result
     }
 
     /// `breakpoint` is in effect in `frame`.
