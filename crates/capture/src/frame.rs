@@ -14,6 +14,9 @@ use crate::layout::{CodeObject, FrameObject, InterpreterFrame, ThreadState, owne
 /// `FRAME_OWNED_BY_GENERATOR` (`Include/internal/pycore_frame.h`, 3.14+ `pycore_interpframe_structs.h`), the same in 3.11-3.15.
 const OWNED_BY_GENERATOR: i8 = 1;
 
+/// `FRAME_OWNED_BY_FRAME_OBJECT` (the same files), the same in 3.11-3.15: the frame has ended and its object keeps its variables.
+const OWNED_BY_FRAME_OBJECT: i8 = 2;
+
 /// What a value-stack slot holds.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -326,6 +329,16 @@ impl<'py> Frame<'py> {
     /// Whether `object` is this frame's object.
     pub(crate) fn stands_for(self, object: &Bound<'_, PyFrame>) -> bool {
         std::ptr::eq(self.get().frame_obj, object.as_ptr())
+    }
+
+    /// Whether the frame that `object` stands for has ended.
+    pub(crate) fn has_ended(object: &Bound<'_, PyFrame>) -> bool {
+        // SAFETY: a live frame object; its `f_frame` is its own copy of the frame, or one that has not ended (`take_ownership` in
+        // `Python/frame.c`, 3.11-3.15).
+        unsafe {
+            let frame = (*object.as_ptr().cast::<FrameObject>()).f_frame;
+            (*frame).owner == OWNED_BY_FRAME_OBJECT
+        }
     }
 
     /// The frame object, made if there is none yet.
