@@ -474,7 +474,7 @@ impl Recorder {
         frame: Frame<'_>,
     ) -> Last {
         if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
-            return self.enter(py, to, site, frame);
+            return self.enter(py, to, site, frame, None);
         }
         let known = self.threads[self.current]
             .frames
