@@ -14,6 +14,9 @@ use crate::layout::{CodeObject, FrameObject, InterpreterFrame, ThreadState, owne
 /// `FRAME_OWNED_BY_GENERATOR` (`Include/internal/pycore_frame.h`, 3.14+ `pycore_interpframe_structs.h`), the same in 3.11-3.15.
 const OWNED_BY_GENERATOR: i8 = 1;
 
+/// `FRAME_OWNED_BY_FRAME_OBJECT` (the same files), the same in 3.11-3.15: the frame has ended and its object keeps its variables.
+const OWNED_BY_FRAME_OBJECT: i8 = 2;
+
 /// What a value-stack slot holds.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -160,11 +163,21 @@ impl<'py> Frame<'py> {
     /// The frame's code has so many slots, and the slot is a local or below the depth of the stack.
     #[inline]
     pub(crate) unsafe fn local(self, index: u32) -> Content {
-        let base = self.raw.as_ptr();
         // SAFETY: by the contract above; locals are initialised when the frame is made.
+        unsafe { slot::content(*self.local_slot(index)) }
+    }
+
+    /// The same, where it is.
+    ///
+    /// # Safety
+    /// As for [`Frame::local`].
+    #[inline]
+    pub(crate) unsafe fn local_slot(self, index: u32) -> *mut Slot {
+        let base = self.raw.as_ptr();
+        // SAFETY: by the contract above.
         unsafe {
-            let first = std::ptr::addr_of!((*base).localsplus).cast::<Slot>();
-            slot::content(*first.add(index as usize))
+            let first = std::ptr::addr_of_mut!((*base).localsplus).cast::<Slot>();
+            first.add(index as usize)
         }
     }
 
@@ -249,7 +262,7 @@ impl<'py> Frame<'py> {
     }
 
     #[inline]
-    fn slot(self, shape: &CodeShape, index: u32) -> *mut Slot {
+    pub(crate) fn slot(self, shape: &CodeShape, index: u32) -> *mut Slot {
         debug_assert!(i64::from(index) < i64::from(shape.stacksize));
         let base = self.raw.as_ptr();
         // SAFETY: pointer arithmetic inside the frame's own allocation: `localsplus` has nlocalsplus + stacksize slots
@@ -318,9 +331,20 @@ impl<'py> Frame<'py> {
         std::ptr::eq(self.get().frame_obj, object.as_ptr())
     }
 
+    /// Whether the frame that `object` stands for has ended.
+    pub(crate) fn has_ended(object: &Bound<'_, PyFrame>) -> bool {
+        // SAFETY: a live frame object; its `f_frame` is its own copy of the frame, or one that has not ended (`take_ownership` in
+        // `Python/frame.c`, 3.11-3.15).
+        unsafe {
+            let frame = (*object.as_ptr().cast::<FrameObject>()).f_frame;
+            (*frame).owner == OWNED_BY_FRAME_OBJECT
+        }
+    }
+
     /// The frame object, made if there is none yet.
     #[must_use]
     pub fn object(self, py: Python<'py>) -> Option<Bound<'py, PyFrame>> {
+        crate::concatenation::put_back(py, self);
         let existing = self.get().frame_obj;
         if !existing.is_null() {
             // SAFETY: `frame_obj` is the frame's own strong reference to a frame object.

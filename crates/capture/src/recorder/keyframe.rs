@@ -1,15 +1,20 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
+use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
-use super::threads::Caller;
+use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
 
-/// Frames of a thread that are written into a keyframe; those below are left out, and attached when they go on.
-const MAX_FRAMES: usize = 256;
+/// Of so many frames of a thread every value is written into a keyframe that there is room for; of those below, as long as half of the
+/// chunk is free.
+const FULL_FRAMES: usize = 256;
+
+/// The room that a slot is left.
+const SLOT_RESERVE: usize = 4 << 10;
 
 impl Recorder {
     /// The first chunk.
@@ -50,7 +55,8 @@ impl Recorder {
         self.store.commit(self.at);
     }
 
-    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
+    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site; where that cannot be said, it
+    /// is left out, and attached when it goes on.
     pub(super) fn next_chunk(
         &mut self,
         py: Python<'_>,
@@ -87,11 +93,17 @@ impl Recorder {
             ThreadNumber(current),
         );
         for index in threads {
-            let live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py);
+            if let Some((site, running)) = running
+                && !site.ends_chunk
+            {
+                live.retain(|(_, frame)| frame.address() != running.address());
+            }
             let mut kept = Vec::with_capacity(live.len());
+            self.threads[index].chunk = chunk;
+            let capacity = self.store.capacity();
+            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4);
             let thread = &mut self.threads[index];
-            thread.chunk = chunk;
-            let first = live.len().saturating_sub(MAX_FRAMES);
             to.keyframe_thread(
                 ThreadNumber(thread.number),
                 thread.native,
@@ -99,7 +111,11 @@ impl Recorder {
                 first as u64,
                 (live.len() - first) as u64,
             );
-            for &(at, frame) in &live[first..] {
+            for (rank, &(at, frame)) in live.iter().enumerate().skip(first) {
+                let spare = match live.len() - rank {
+                    ..=FULL_FRAMES => SLOT_RESERVE,
+                    _ => capacity / 2,
+                };
                 let (number, code) = {
                     let shadow = &self.threads[index].frames[at];
                     (shadow.number, shadow.code)
@@ -107,7 +123,8 @@ impl Recorder {
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
-                self.frame(py, to, code, frame, number, site.map(|(site, _)| site));
+                let site = site.map(|(site, _)| site);
+                self.frame(py, to, code, frame, number, site, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
                 {
@@ -128,7 +145,26 @@ impl Recorder {
         self.limit = self.at + TIME_EVERY;
     }
 
-    /// A frame in the middle: `site` has fired in it, or it is executing a call.
+    /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
+    /// are attached when they go on; what they execute before their next site is not known then.
+    fn left_out(frames: &[Shadow], live: &[(usize, Frame<'_>)], room: usize) -> usize {
+        let mut left = room;
+        let fits = |&&(at, _): &&(usize, Frame<'_>)| {
+            // SAFETY: the frame is alive, and with it its code.
+            let code = unsafe { &*frames[at].code };
+            let slots = code.probed().shape().map_or(0, |shape| {
+                shape.nlocalsplus.unsigned_abs() + shape.stacksize.unsigned_abs()
+            });
+            let least = 24 + 2 * slots as usize;
+            let fits = least <= left;
+            left = left.saturating_sub(least);
+            fits
+        };
+        live.len() - live.iter().rev().take_while(fits).count()
+    }
+
+    /// A frame in the middle: `site` has fired in it, or it is executing a call. Values are written as long as `spare` bytes are left.
+    #[expect(clippy::too_many_arguments, reason = "what a frame is described by")]
     fn frame(
         &mut self,
         py: Python<'_>,
@@ -137,6 +173,7 @@ impl Recorder {
         frame: Frame<'_>,
         number: u64,
         site: Option<&PlannedSite>,
+        spare: usize,
     ) {
         let analysis = code.probed().analysis();
         let locals = code.locals();
@@ -156,6 +193,7 @@ impl Recorder {
                 (unit, true, depth)
             }
         };
+        crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
         let at = site.map_or_else(|| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
@@ -166,12 +204,14 @@ impl Recorder {
             u64::from(slots),
         );
         for slot in 0..slots {
-            if to.has_room(usize::from(u16::MAX) / 16) {
+            if to.has_room(spare) {
                 // SAFETY: a local, or below the depth of the stack.
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
                     && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
-                if !is_lasti {
+                if self.pen.redacted.holds(code.number.get(), at, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else if !is_lasti {
                     self.pen.slot(py, to, content);
                 } else if let Some(units) = Self::lasti(to, code, content) {
                     to.int(units);
@@ -179,6 +219,13 @@ impl Recorder {
             } else {
                 to.unknown(Reason::TOO_LARGE);
             }
+        }
+    }
+
+    /// Which instruction of its caller a frame is in that is attached next.
+    pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
+        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
+            to.inside(*unit);
         }
     }
 
@@ -190,13 +237,46 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         number: u64,
-        caller: &Caller,
+        raised: Option<u32>,
     ) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
-        }
         to.attach();
-        self.frame(py, to, site.code(), frame, number, Some(site));
+        if site.kind == SiteKind::Unwind {
+            self.unwinding(py, to, site.code(), frame, number, raised);
+        } else {
+            self.frame(py, to, site.code(), frame, number, Some(site), SLOT_RESERVE);
+        }
+    }
+
+    /// A frame that an exception is leaving, raised by `unit`: its stack is gone.
+    fn unwinding(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        code: &PlannedCode,
+        frame: Frame<'_>,
+        number: u64,
+        raised: Option<u32>,
+    ) {
+        to.frame(
+            FrameNumber(number),
+            code.number.get(),
+            raised.unwrap_or_default(),
+            true,
+            u64::from(code.locals()),
+        );
+        for slot in 0..code.locals() {
+            if to.has_room(SLOT_RESERVE) {
+                // SAFETY: a local.
+                let content = unsafe { frame.local(slot) };
+                if self.pen.redacted.holds(code.number.get(), None, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else {
+                    self.pen.slot(py, to, content);
+                }
+            } else {
+                to.unknown(Reason::TOO_LARGE);
+            }
+        }
     }
 }
 
