@@ -16,6 +16,8 @@ from debugop._threads import Threads
 module: Any = _standard.load("pdb", bdb=bdb)
 """The standard library's `pdb`, whose functions make consoles."""
 _Pdb: Any = module.Pdb
+# It shows where it is `if self.stop_here(frame)` (`Lib/pdb.py`, 3.11-3.15).
+bdb.only_stops(_Pdb.user_call)
 
 CONTEXT = 5
 """How many instructions `dis` shows before and after the current one."""
@@ -54,6 +56,7 @@ class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
     if hasattr(_Pdb, "user_opcode"):
         user_opcode = user_line
 
+    @bdb.only_stops
     def user_call(self, frame: Any, argument_list: Any) -> Any:
         self._event = "line"
         return super().user_call(frame, argument_list)

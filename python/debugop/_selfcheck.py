@@ -1,6 +1,6 @@
-"""`debugop selfcheck`: runs a program under each engine and compares what they report, step for step.
+"""`debugop selfcheck`: runs a program under each engine and compares what they report, step for step and event for event.
 
-Each engine's process writes a line a step (`crates/report/src/check.rs`) into a named pipe. The lines are compared as
+Each engine's process writes a line a step or event (`crates/report/src/check.rs`) into a named pipe. The lines are compared as
 they arrive, thread by thread, so that memory is needed only for as much as one engine's threads run ahead of another's.
 """
 
@@ -21,6 +21,10 @@ CONTEXT = 10
 """How many steps are shown before and after the first difference."""
 
 
+EVENT = re.compile(r"\S+ (\S+ \d+ )?event:")
+"""How the line of an event begins; others are steps."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """Something in which engines may differ, and must not differ otherwise."""
@@ -32,14 +36,19 @@ class Difference:
     pattern: re.Pattern[str]
     """What is left out of the comparison."""
 
-    steps: int = 0
-    """How many steps of one frame the other engine does not have at all, of which the pattern describes the first; 0: parts of a
-    step are different."""
+    further: tuple[re.Pattern[str], ...] | None = None
+    """Not None: the pattern, and these after it, describe lines about one frame that the other engine does not have at all; None:
+    parts of a line are different."""
 
     def strip(self, line: str) -> str:
         """The line without what may differ."""
         return self.pattern.sub(f"<{self.name}>", line)
 
+
+CLOSE = (
+    "since 3.14 a generator that is suspended outside of any `try` is closed without being run, unless a tool asks for the event "
+    "of an exception that leaves a frame, as engines that live on events do"
+)
 
 DIFFERENCES = [
     Difference(
@@ -58,11 +67,27 @@ DIFFERENCES = [
     ),
     Difference(
         "close",
-        "since 3.14 a generator that is suspended outside of any `try` is closed without being run, unless a tool asks for the event "
-        "of an exception that leaves a frame, as engines that live on events do",
+        CLOSE,
         frozenset({"monitoring", "settrace"}),
-        re.compile(r"\S+ (\S+) \d+ handle \S+ \d+ CALL_INTRINSIC_1 .*! <GeneratorExit>"),
-        steps=3,
+        re.compile(r"\S+ \S+ \d+ event:throw \S+ \d+ YIELD_VALUE ! <GeneratorExit>"),
+        further=tuple(
+            map(
+                re.compile,
+                [
+                    r"\S+ \S+ \d+ handle \S+ \d+ CALL_INTRINSIC_1 .*! <GeneratorExit>",
+                    r"\S+ \S+ \d+ step \S+ \d+ RERAISE .*",
+                    r"\S+ \S+ \d+ event:reraise .*! <GeneratorExit>",
+                    r"\S+ \S+ \d+ unwind .*! <GeneratorExit>",
+                ],
+            )
+        ),
+    ),
+    Difference(
+        "close",
+        CLOSE,
+        frozenset({"monitoring", "settrace"}),
+        re.compile(r"\S+ \S+ \d+ event:swallow .*! <GeneratorExit>"),
+        further=(),
     ),
 ]
 """All that the engines are known to differ in, with reasons; docs/engines.md explains more."""
@@ -130,12 +155,18 @@ class Differs(Exception):
         self.what = what
 
 
+def is_over(queue: collections.deque[str]) -> bool:
+    """Whether nothing of a thread is left but that it has ended, which is told with the next step of any: not after the last."""
+    return not queue or (len(queue) == 1 and queue[0].endswith(" event:thread_end"))
+
+
 class Comparison:
     """Compares the steps of engines; what is kept of a thread is what one engine is ahead of another there."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
         self.steps = 0
+        self.events = 0
         self.frames = 0
         self.explained: collections.Counter[str] = collections.Counter()
         self.waiting: dict[str, list[collections.deque[str]]] = {}
@@ -163,12 +194,15 @@ class Comparison:
                         self.take(index, line)
             if self.waiting and len(running) < len(streams):
                 self.look_for_missing(running)
-        for thread in self.waiting:
-            raise Differs(thread, "one engine reports more than another")
+        for thread, queues in self.waiting.items():
+            if not all(map(is_over, queues)):
+                raise Differs(thread, "one engine reports more than another")
 
     def look_for_missing(self, running: dict[int, Iterator[str]]) -> None:
         """Raise Differs if an engine that has ended lacks a step of another's."""
         for thread, queues in self.waiting.items():
+            if all(map(is_over, queues)):
+                continue
             if any(not queue for index, queue in enumerate(queues) if index not in running):
                 raise Differs(thread, "one engine reports more than another")
 
@@ -201,7 +235,7 @@ class Comparison:
             one, other = lines[0], line
             used = []
             for known in DIFFERENCES:
-                if engines & known.engines and not known.steps:
+                if engines & known.engines and known.further is None:
                     if known.pattern.findall(one) != known.pattern.findall(other):
                         used.append(known.name)
                     one, other = known.strip(one), known.strip(other)
@@ -215,29 +249,36 @@ class Comparison:
         none.
         """
         for known in DIFFERENCES:
-            if not known.steps:
+            if known.further is None:
                 continue
             starts = [known.pattern.fullmatch(queue[0]) for queue in queues]
             found = [index for index, start in enumerate(starts) if start and self.names[index] in known.engines]
             if not found or len(found) == len(queues):
                 continue
-            if any(len(queues[index]) < known.steps for index in found):
+            length = 1 + len(known.further)
+            if any(len(queues[index]) < length for index in found):
                 return False
             for index in found:
-                frame = queues[index][0].split(" ")[1]
-                if any(queues[index][at].split(" ")[1] != frame for at in range(known.steps)):
+                lines = [queues[index][at] for at in range(length)]
+                frames = {line.split(" ")[1] for line in lines}
+                fits = all(pattern.fullmatch(line) for pattern, line in zip(known.further, lines[1:], strict=True))
+                if len(frames) > 1 or not fits:
                     return None
             for index in found:
-                for _ in range(known.steps):
+                for _ in range(length):
                     queues[index].popleft()
-            self.explained[known.name] += 1
+            # What follows from it later is no difference of its own.
+            self.explained[known.name] += bool(known.further)
             return all(queues)
         return None
 
     def same(self, line: str, lines: list[str]) -> None:
-        """One step on which all agree."""
-        self.steps += 1
-        self.frames += " enter " in line
+        """One step or event on which all agree."""
+        if EVENT.match(line):
+            self.events += 1
+        else:
+            self.steps += 1
+            self.frames += " enter " in line
         self.before.append(lines)
 
     def describe(self, thread: str, streams: list[Iterator[str]], what: str) -> str:
@@ -324,8 +365,8 @@ def compare(engines: list[Engine]) -> int:
         print(f"after {comparison.steps} equal steps: {problem}")
         return 1
     names = ", ".join(comparison.names)
-    print(f"{comparison.steps} steps, {comparison.frames} frames: {names} agree")
-    for difference in DIFFERENCES:
-        if comparison.explained[difference.name]:
-            print(f"  {comparison.explained[difference.name]} differ in {difference.name}: {difference.reason}")
+    print(f"{comparison.steps} steps, {comparison.events} events, {comparison.frames} frames: {names} agree")
+    for name, reason in {difference.name: difference.reason for difference in DIFFERENCES}.items():
+        if comparison.explained[name]:
+            print(f"  {comparison.explained[name]} differ in {name}: {reason}")
     return 0

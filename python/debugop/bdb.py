@@ -59,7 +59,9 @@ class Bdb(_Bdb):  # type: ignore[misc]
         """Begin to get this thread's events; `dispatch` is the bound `trace_dispatch`."""
         own, cls = vars(self), type(self)
         decides = all(name not in own and getattr(cls, name, None) is getattr(_Bdb, name, None) for name in _DECIDING)
-        _core.start_session(self, dispatch, Breakpoint, decides, cls.user_call is not _Bdb.user_call)
+        user_call = cls.user_call
+        hears_calls = user_call is not _Bdb.user_call and not getattr(user_call, "only_stops", False)
+        _core.start_session(self, dispatch, Breakpoint, decides, hears_calls)
 
     def _set_stopinfo(self, *arguments: Any, **keywords: Any) -> None:
         super()._set_stopinfo(*arguments, **keywords)
@@ -90,6 +92,12 @@ class Bdb(_Bdb):  # type: ignore[misc]
 
         def stop_trace(self) -> None:
             _module.sys.settrace(None)
+
+
+def only_stops(user_call: Any) -> Any:
+    """Marks a `user_call` that does nothing where `stop_here` is false: functions need not be told of for their breakpoints' sake."""
+    user_call.only_stops = True
+    return user_call
 
 
 # The standard library's own functions use these.

@@ -4,13 +4,14 @@ import bdb as standard
 import concurrent.futures
 import contextlib
 import gc
+import io
 import sys
 import threading
 import warnings
 from pathlib import Path
 
 import pytest
-from debugop import bdb
+from debugop import _console, bdb
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -207,6 +208,34 @@ def test_user_call_is_told_of_functions_with_breakpoints():
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
+@pytest.mark.parametrize("overrides", [False, True])
+def test_the_console_is_told_of_calls_only_if_it_wants(overrides):
+    """What pdb does in `user_call` it does where it stops only."""
+    told = []
+
+    class Quiet(_console.Console):
+        def _start_session(self, dispatch):
+            def heard(frame, event, argument):
+                told.append((event, frame.f_code.co_name))
+                return dispatch(frame, event, argument)
+
+            super()._start_session(heard)
+
+    class Curious(Quiet):
+        def user_call(self, frame, arguments):
+            return super().user_call(frame, arguments)
+
+    kind = Curious if overrides else Quiet
+    one = kind(stdin=io.StringIO("continue\n"), stdout=io.StringIO(), readrc=False, nosigint=True)
+    assert one.set_break(debugged.__file__, 26, cond="n == 77") is None
+    try:
+        one.runcall(debugged.main)
+    finally:
+        bdb.Breakpoint.clearBreakpoints()
+    assert (("call", "fails") in told) == overrides
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
 def test_lines_without_breakpoints_are_not_told():
     """While a program runs to a breakpoint it has no trace function, and afterwards no tool is left."""
     seen = []
@@ -215,7 +244,7 @@ def test_lines_without_breakpoints_are_not_told():
         def break_here_soon(self):
             seen.append((sys.gettrace(), sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID)))
 
-    one = Looking([("continue", ("break", 80, False, None, 0))])
+    one = Looking([("continue", ("break", 84, False, None, 0))])
     original, debugged.numbers = debugged.numbers, lambda n: one.break_here_soon() or original(n)
     try:
         one.runcall(debugged.main)

@@ -28,12 +28,13 @@ def agreed(command, least):
     """Asserts that the engines agree on a program, over no fewer steps; returns the names of the differences met."""
     status, output = selfcheck(*command)
     first, *rest = output.splitlines()
-    match = re.fullmatch(r"(\d+) steps, (\d+) frames: (.*) agree", first)
+    match = re.fullmatch(r"(\d+) steps, (\d+) events, (\d+) frames: (.*) agree", first)
     assert status == 0, output
     assert match, output
     assert int(match[1]) >= least
     assert int(match[2]) >= 1
-    assert match[3].split(", ") == ENGINES
+    assert int(match[3]) >= 1
+    assert match[4].split(", ") == ENGINES
     return {re.match(r"  \d+ differ in (\w+): ", line)[1] for line in rest}
 
 
@@ -124,6 +125,19 @@ def test_missing_and_further_steps_are_a_difference():
 
     one = ["1 1.1 0 enter a", "1 1.1 0 step b", "1 1.1 0 return c"]
     assert compare(one, one) == 3
+    events = [
+        "1 event:thread_start T",
+        one[0],
+        "1 1.1 0 event:c_call a:1:f 4 CALL | <len>",
+        *one[1:],
+        "1 event:thread_end",
+    ]
+    assert compare(events, events) == 3
+    assert compare(events, events[:-1]) == 3, "that a thread ends with the program need not be noticed"
+    for at in (0, 2):
+        for other in ([*events[:at], *events[at + 1 :]], [*events[:at], events[at] + "x", *events[at + 1 :]]):
+            with pytest.raises(_selfcheck.Differs):
+                compare(events, other)
     for other in (one[:2], [*one, "1 1.1 0 step d"], [one[0], "1 1.1 0 step x", one[2]], ["2 " + one[0][2:], *one[1:]]):
         with pytest.raises(_selfcheck.Differs):
             compare(one, other)

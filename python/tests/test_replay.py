@@ -205,3 +205,34 @@ def test_questions_that_have_no_answer_say_why(recorded):
         assert reason in said.replace('"', "'"), said
     _, said = command("show", recorded, "--steps", "1-2", cwd=cwd, status=2)
     assert "write FROM..TO" in said
+
+
+METHODS = """\
+def f(append, join, fromkeys, add, bound):
+    values = []
+    append(values, 1)
+    return values, join, fromkeys, add, bound
+
+
+f(list.append, str.join, dict.__dict__["fromkeys"], int.__add__, (1).__add__)
+"""
+
+
+def test_methods_of_c_have_their_names_as_in_a_live_report(tmp_path):
+    (tmp_path / "methods.py").write_text(METHODS)
+    command("record", "-o", "methods.debugop", "methods.py", cwd=tmp_path)
+    step = query(tmp_path / "methods.debugop", "hits", "methods.py:4")[-1]["step"]
+    recording = debugop.open(tmp_path / "methods.debugop")
+    local = {name: str(value) for name, value in recording.at(step).frames[-1].locals.items()}
+    assert local.pop("values")
+    expected = {"append": "list.append", "join": "str.join", "fromkeys": "dict.fromkeys"}
+    expected |= {"add": "int.__add__", "bound": "int.__add__"}
+    assert local == {name: f"<built-in {text}>" for name, text in expected.items()}
+    with debugop.trace(captured, lambda step: values.append(step.record().stack) if len(step.stack) == 5 else None):
+        values = []
+        captured(list.append, str.join, dict.__dict__["fromkeys"], int.__add__, (1).__add__)
+    assert [str(value) for value in values[0]] == list(local.values())
+
+
+def captured(append, join, fromkeys, add, bound):
+    return (append, join, fromkeys, add, bound)

@@ -130,6 +130,8 @@ pub struct ProbedCode {
     map: OnceLock<OffsetMap>,
     /// Which instructions are steps, where another engine than DEBUG_OP reports them; otherwise empty: sites know it.
     reported: Box<[bool]>,
+    /// Where instructions begin, prefixes and all, in the copy with breakpoints that another engine reports; otherwise empty.
+    begins: Box<[(u32, InstrIdx)]>,
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
     has_refused: bool,

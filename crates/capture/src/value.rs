@@ -43,16 +43,15 @@ pub(crate) fn bound_slot(py: Python<'_>) -> Option<&Py<PyType>> {
     BOUND_SLOT.get_or_init(py, find).as_ref()
 }
 
-/// Whether it is a method of a class written in C that is not bound to anything, or a slot of such a class.
-fn is_descriptor_of_c(object: &Bound<'_, PyAny>) -> bool {
-    let bound_slot = bound_slot(object.py());
-    let kind = object.get_type();
+/// Whether instances of `class` are methods of a class written in C that are not bound to anything, or slots of such a class.
+pub(crate) fn describes_c(py: Python<'_>, class: *mut ffi::PyTypeObject) -> bool {
     let exported = [
         &raw mut PyMethodDescr_Type,
         &raw mut PyClassMethodDescr_Type,
         &raw mut PyWrapperDescr_Type,
     ];
-    exported.contains(&kind.as_type_ptr()) || bound_slot.is_some_and(|slot| kind.is(slot))
+    exported.contains(&class)
+        || bound_slot(py).is_some_and(|slot| std::ptr::eq(slot.as_ptr(), class.cast()))
 }
 
 /// `Type.name`. All attributes read are members and getters of exactly known types.
@@ -336,7 +335,7 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
             id,
         });
     }
-    if is_descriptor_of_c(object) {
+    if describes_c(py, object.get_type().as_type_ptr()) {
         return Some(Value::Builtin {
             name: descriptor_name(object, &text("__name__")?).into(),
             id,

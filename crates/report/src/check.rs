@@ -1,10 +1,14 @@
-//! The report that `debugop selfcheck` compares: a line a step, the same from every engine and in every process.
+//! The report that `debugop selfcheck` compares: a line a step and a line an event, the same from every engine and in every process.
 //!
 //! ```text
 //! THREAD FRAME DEPTH HAPPENS NAME:LINE:QUALNAME OFFSET OPNAME | SLOT | SLOT … ! EXCEPTION
+//! THREAD FRAME DEPTH event:NAME NAME:LINE:QUALNAME OFFSET OPNAME | VALUE … ! EXCEPTION
+//! THREAD event:thread_start NAME
+//! THREAD event:thread_end
 //! ```
 //!
-//! Threads are numbered in the order of their first steps, frames within the thread that entered them. Scalars are written in
+//! The values of an event are what was called, what it returned, the frame that an exception left, where it has arrived and in whose
+//! place it came, as far as there are such ([`What`](crate::What)); its instruction is the one that did it. Threads are numbered in the order of their first steps, frames within the thread that entered them. Scalars are written in
 //! full, of everything else the type; addresses and times never. A slot that depends on whether an
 //! instruction is specialised ([`Varying::Super`]) is written as `super:…`. The last line is `end STEPS FRAMES`.
 
@@ -15,7 +19,9 @@ use debugop_bytecode::Varying;
 use debugop_value::Value;
 use rustc_hash::FxHashMap;
 
-use crate::{Event, FrameEvent, Report, Step, Summary};
+use crate::{
+    Event, FrameEvent, Happening, Report, Step, Story, Summary, ThreadChange, ThreadEvent,
+};
 
 /// Columns of a scalar; longer ones are cut, with their length.
 const SCALAR_WIDTH: usize = 2000;
@@ -32,6 +38,9 @@ pub struct CheckReport<W: Write> {
     threads: FxHashMap<u64, (u64, u64)>,
     /// For each frame that is not over the number of the thread that entered it, and its own.
     frames: FxHashMap<u64, (u64, u64)>,
+    /// The same for frames that an exception has left.
+    left: FxHashMap<u64, (u64, u64)>,
+    story: Story,
 }
 
 impl<W: Write + Send> CheckReport<W> {
@@ -42,26 +51,94 @@ impl<W: Write + Send> CheckReport<W> {
             line: String::new(),
             threads: FxHashMap::default(),
             frames: FxHashMap::default(),
+            left: FxHashMap::default(),
+            story: Story::default(),
         }
     }
 
-    fn frame(&mut self, step: &Step<'_>) -> (u64, (u64, u64)) {
+    /// A thread's number, and how many frames it has entered.
+    fn numbered(&mut self, thread: u64) -> &mut (u64, u64) {
         let next = self.threads.len() as u64 + 1;
-        let thread = self.threads.entry(step.thread).or_insert((next, 0));
-        if !self.frames.contains_key(&step.frame) {
+        self.threads.entry(thread).or_insert((next, 0))
+    }
+
+    fn frame(&mut self, step: &Step<'_>) -> (u64, (u64, u64)) {
+        let known = self.frames.get(&step.frame).copied();
+        let thread = self.numbered(step.thread);
+        let Some(frame) = known else {
+            thread.1 += 1;
+            let thread = *thread;
             if self.frames.len() >= MOST_FRAMES {
                 self.frames.clear();
             }
-            thread.1 += 1;
-            self.frames.insert(step.frame, *thread);
+            self.frames.insert(step.frame, thread);
+            return (thread.0, thread);
+        };
+        (thread.0, frame)
+    }
+
+    /// The line of something that has happened in the frame of `step`, which begins with `place`.
+    fn event(&mut self, place: &str, step: &Step<'_>, happening: &Happening<'_>) -> io::Result<()> {
+        let what = &happening.what;
+        let names = &step.code.names;
+        let line = &mut self.line;
+        line.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(
+            line,
+            "{place} event:{} {}:{}:{}",
+            what.name(),
+            names.name,
+            names.first_line,
+            names.qualname
+        );
+        let version = step.code.version;
+        let info = |instruction| step.code.instruction(instruction);
+        if let Some(by) = happening.instruction.and_then(info) {
+            let _ = write!(line, " {} {}", by.offset, by.opcode.name(version));
         }
-        (thread.0, self.frames[&step.frame])
+        match what.callable() {
+            // The class before it is the object's where the method is bound, and the method's own where it is not, which depends on whether
+            // `super().method` is specialised.
+            Some(Value::Builtin { name, .. }) => {
+                let method = name.rsplit('.').next().unwrap_or_default();
+                let _ = write!(line, " | <{}>", debugop_value::escaped(method));
+            }
+            Some(callable) => {
+                line.push_str(" | ");
+                text(line, callable);
+            }
+            None => {}
+        }
+        for value in [what.result(), what.replaced()].into_iter().flatten() {
+            line.push_str(" | ");
+            text(line, value);
+        }
+        if let Some((origin, frame)) = what.from().and_then(|from| self.left.remove(&from)) {
+            let _ = write!(line, " | {origin}.{frame}");
+        }
+        if let Some(handler) = what.handler().and_then(info) {
+            let _ = write!(line, " | {}", handler.offset);
+        }
+        if let Some(exception) = what.exception() {
+            line.push_str(" ! ");
+            text(line, exception);
+        }
+        line.push('\n');
+        self.out.write_all(line.as_bytes())
     }
 }
 
 impl<W: Write + Send> Report for CheckReport<W> {
     fn step(&mut self, step: &Step<'_>) -> io::Result<()> {
         let (thread, (origin, frame)) = self.frame(step);
+        let happenings = self.story.step(step);
+        if !happenings.is_empty() {
+            let place = format!("{thread} {origin}.{frame} {}", step.depth);
+            for happening in &happenings {
+                self.event(&place, step, happening)?;
+            }
+        }
         let happens = match (step.event, step.frame_event()) {
             (Event::Unwind, _) => "unwind",
             (_, Some(event)) => event.name(),
@@ -71,7 +148,13 @@ impl<W: Write + Send> Report for CheckReport<W> {
             step.frame_event(),
             Some(FrameEvent::Return(_) | FrameEvent::Unwind(_))
         ) {
-            self.frames.remove(&step.frame);
+            let over = self.frames.remove(&step.frame);
+            if let (Some(FrameEvent::Unwind(_)), Some(over)) = (step.frame_event(), over) {
+                if self.left.len() >= MOST_FRAMES {
+                    self.left.clear();
+                }
+                self.left.insert(step.frame, over);
+            }
         }
         let names = &step.code.names;
         self.line.clear();
@@ -98,6 +181,17 @@ impl<W: Write + Send> Report for CheckReport<W> {
         }
         self.line.push('\n');
         self.out.write_all(self.line.as_bytes())
+    }
+
+    fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
+        let thread = self.numbered(event.thread).0;
+        match event.change {
+            ThreadChange::Start { name, .. } => {
+                let name = debugop_value::escaped(name.unwrap_or_default());
+                writeln!(self.out, "{thread} event:thread_start {name}")
+            }
+            ThreadChange::End => writeln!(self.out, "{thread} event:thread_end"),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

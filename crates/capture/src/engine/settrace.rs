@@ -378,11 +378,10 @@ fn op(entry: &ProbedCode, at: InstrIdx) -> Option<Op> {
 /// The instruction that an opcode event at `offset` tells of: 3.11 has one event for an instruction and its prefixes, at the
 /// first prefix; the others one for each unit.
 fn instruction_at(entry: &ProbedCode, offset: u32) -> Option<InstrIdx> {
-    let offset = entry.original_unit(offset)?;
     if cfg!(Py_3_12) {
-        entry.analysis().at_offset(offset)
+        entry.analysis().at_offset(entry.original_unit(offset)?)
     } else {
-        entry.analysis().at_start(offset)
+        entry.observed_from(offset)
     }
 }
 

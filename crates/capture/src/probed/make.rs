@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{
-    Analysis, CodeParts, Insertion, InstrIdx, Locals, OffsetMap, Op, Opcode, Place, Plan, PlanSite,
-    SiteKind, SiteVisitor, Unwind, plan::PlanError,
+    Analysis, CodeParts, Insertion, InstrIdx, Instruction, Locals, OffsetMap, Op, Opcode, Place,
+    Plan, PlanSite, SiteKind, SiteVisitor, Unwind, plan::PlanError,
 };
 use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyResult};
@@ -79,6 +79,7 @@ impl ProbedCode {
             engine: Engine::Inject,
             map: OnceLock::new(),
             reported: Box::default(),
+            begins: Box::default(),
             nested,
             has_refused,
             is_woven: false,
@@ -136,6 +137,11 @@ impl ProbedCode {
                 reported[instruction.0 as usize] = analysis.depth(instruction).is_some();
             }
         }
+        let map = woven.as_ref().and_then(|entry| entry.map().cloned());
+        let begins = match &map {
+            Some(map) => begins(code, &analysis, map)?,
+            None => Box::default(),
+        };
         let shape = OnceLock::new();
         shape.get_or_init(|| CodeShape::of(code));
         Ok(Arc::new(Self {
@@ -147,10 +153,9 @@ impl ProbedCode {
             length: analysis.instructions().len(),
             analysis: analysis.into(),
             engine,
-            map: woven
-                .and_then(|entry| entry.map().cloned())
-                .map_or_else(OnceLock::new, OnceLock::from),
+            map: map.map_or_else(OnceLock::new, OnceLock::from),
             reported,
+            begins,
             nested: Vec::new(),
             has_refused: false,
             is_woven: false,
@@ -167,6 +172,31 @@ impl ProbedCode {
             watchers: GilCell::default(),
         }))
     }
+}
+
+/// Where each instruction begins in `copy`, which may have given it further prefixes.
+fn begins(
+    copy: &Bound<'_, PyCode>,
+    analysis: &Analysis,
+    map: &OffsetMap,
+) -> PyResult<Box<[(u32, InstrIdx)]>> {
+    let fields = CodeFields::read(copy)?;
+    let view = fields.view();
+    let is_prefix = |at: u32| {
+        let opcode = view.code.get(at as usize).copied();
+        opcode.is_some() && opcode == Op::ExtendedArg.opcode(VERSION).map(|opcode| opcode.0)
+    };
+    let begin = |(index, instruction): (u32, &Instruction)| {
+        let mut at = map.to_new(instruction.offset)?;
+        while at >= 2 && is_prefix(at - 2) {
+            at -= 2;
+        }
+        Some((at, InstrIdx(index)))
+    };
+    Ok((0..)
+        .zip(analysis.instructions())
+        .filter_map(begin)
+        .collect())
 }
 
 /// The plan of a code object.

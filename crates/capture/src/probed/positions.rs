@@ -52,6 +52,15 @@ impl ProbedCode {
         self.covering(self.original_offset(new)?)
     }
 
+    /// The instruction of observed code whose first unit, prefix or not, is at byte `new`.
+    pub(crate) fn observed_from(&self, new: u32) -> Option<InstrIdx> {
+        if self.begins.is_empty() {
+            return self.analysis().at_start(new);
+        }
+        let found = self.begins.binary_search_by_key(&new, |begin| begin.0);
+        Some(self.begins[found.ok()?].1)
+    }
+
     /// The instruction that the code unit at byte `offset` of the original belongs to, its prefixes and caches included.
     pub(crate) fn covering(&self, offset: u32) -> Option<InstrIdx> {
         let instructions = self.analysis().instructions();

@@ -34,6 +34,7 @@ impl ProbedCode {
             engine: Engine::Inject,
             map: map.into(),
             reported: Box::default(),
+            begins: Box::default(),
             nested: Vec::new(),
             has_refused: false,
             is_woven: true,

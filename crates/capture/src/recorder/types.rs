@@ -6,7 +6,7 @@ use pyo3::{Bound, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::layout::objects::slot_names;
-use crate::value::{PyMethod_Type, type_name};
+use crate::value::{PyMethod_Type, describes_c, type_name};
 
 /// A type that has been met.
 pub(super) struct Type {
@@ -39,7 +39,7 @@ impl Types {
         // SAFETY: the class of a live object is alive.
         let bound =
             unsafe { Bound::from_borrowed_ptr(py, class.cast()).cast_into_unchecked::<PyType>() };
-        let kind = kind_of(class);
+        let kind = kind_of(py, class);
         let number = self.all.len() as u32;
         let members = if kind == Kind::Instance {
             members(class)
@@ -77,7 +77,7 @@ pub(super) fn is_heap_type(class: *mut ffi::PyTypeObject) -> bool {
     unsafe { (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 }
 }
 
-fn kind_of(class: *mut ffi::PyTypeObject) -> Kind {
+fn kind_of(py: Python<'_>, class: *mut ffi::PyTypeObject) -> Kind {
     macro_rules! exact {
         ($($type:ident => $kind:ident,)*) => {
             $(if class == &raw mut ffi::$type { return Kind::$kind; })*
@@ -105,6 +105,9 @@ fn kind_of(class: *mut ffi::PyTypeObject) -> Kind {
         }
         if class == &raw mut PyMethod_Type {
             return Kind::Method;
+        }
+        if describes_c(py, class) {
+            return Kind::Builtin;
         }
         let flags = (*class).tp_flags;
         if flags & ffi::Py_TPFLAGS_TYPE_SUBCLASS != 0 {
