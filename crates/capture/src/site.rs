@@ -261,7 +261,14 @@ fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
         let number = code.sites().with(py, |block| unsafe {
             std::ptr::from_ref(site).offset_from(block.first.as_ptr())
         });
-        code.sum(py, &site.info, number.unsigned_abs());
+        let summed = catch_unwind(AssertUnwindSafe(|| {
+            code.sum(py, &site.info, number.unsigned_abs());
+        }));
+        if let Err(panic) = summed {
+            // SAFETY: our own reference to None.
+            unsafe { ffi::Py_DECREF(reported) };
+            return fail(py, &Err(panic));
+        }
     }
     reported
 }

@@ -4,6 +4,9 @@
 //! first unit of each probe (`LOAD_CONST`, or its `EXTENDED_ARG`) is overwritten by a `JUMP_FORWARD` behind it; the others stay, so
 //! a frame that is within a probe, as that whose callback ends the tracing is, finishes it. Nothing else moves.
 //!
+//! A jump parts an addition to a variable from its store as a probe does. So the probe before the addition, which extends strings
+//! ([`crate::concatenation`]), stays at first; when it sees that something else is added, it has itself jumped over.
+//!
 //! What the interpreter does with bytecode while it runs it:
 //!
 //! - Between the first unit of a probe and the next no other thread can run, and nothing of the program's: neither instruction looks
