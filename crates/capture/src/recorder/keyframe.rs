@@ -237,15 +237,7 @@ impl Recorder {
         if site.kind == SiteKind::Unwind {
             self.unwinding(py, to, site.code(), frame, number, raised);
         } else {
-            self.frame(
-                py,
-                to,
-                site.code(),
-                frame,
-                number,
-                Some(site),
-                SLOT_RESERVE,
-            );
+            self.frame(py, to, site.code(), frame, number, Some(site), SLOT_RESERVE);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::ptr::NonNull;
 
-use debugop_bytecode::Op;
+use debugop_bytecode::{Op, SiteKind};
 use pyo3::{Python, ffi};
 
 use super::identities::Block;
-use super::planned::PlannedCode;
+use super::planned::{PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
@@ -56,7 +56,7 @@ impl Shadow {
             code: std::ptr::from_ref(code),
             number,
             last: u32::MAX,
-            reraises: super::PlannedSite::NO_UNIT,
+            reraises: PlannedSite::NO_UNIT,
             exception: 0,
             touched: [Touched::NOTHING; TOUCHED],
             count: 0,
@@ -99,7 +99,7 @@ impl Shadow {
     /// The unit of the original that the frame, which is this one and alive, is executing.
     pub(super) fn unit(&self, frame: Frame<'_>) -> Option<u32> {
         debug_assert!(self.is(frame));
-        if self.reraises != super::PlannedSite::NO_UNIT
+        if self.reraises != PlannedSite::NO_UNIT
             && let Some(unit) = self.reraising()
         {
             return Some(unit);
@@ -110,6 +110,36 @@ impl Shadow {
 }
 
 impl Shadow {
+    /// Whether it is this frame, which is alive and may have stopped anywhere.
+    ///
+    /// A frame that is in a `RESUME` (another thread runs meanwhile, or a finaliser or signal handler), or has not come to its first one, has
+    /// not told of itself yet: then what is known is a frame that was there before, or the same one before it was suspended.
+    fn is_now(&self, frame: Frame<'_>) -> bool {
+        self.is(frame) && !self.is_arriving(frame)
+    }
+
+    fn is_arriving(&self, frame: Frame<'_>) -> bool {
+        // SAFETY: the code lives as long as a frame that runs it.
+        let code = unsafe { &*self.code };
+        let Some(offset) = frame.instruction_offset() else {
+            return true;
+        };
+        let Some(unit) = code.unit(offset) else {
+            return false;
+        };
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let (Some(at), Some(first)) = (at, analysis.first_resume()) else {
+            return false;
+        };
+        let tells = |site: &PlannedSite| {
+            matches!(site.kind, SiteKind::Start | SiteKind::Resume) && site.next.0 == at.0 + 1
+        };
+        at < first
+            || analysis.get(at).opcode.info(VERSION).map(|info| info.op) == Some(Op::Resume)
+                && code.sites.iter().any(tells)
+    }
+
     /// The unit of the `RERAISE` that the frame is executing, if it is. That makes the frame point to where the exception was raised first,
     /// and may run finalisers then (`Python/bytecodes.c`).
     #[cold]
@@ -169,7 +199,8 @@ impl Thread {
         let direct = frame.direct_caller().map(Frame::address);
         let mut below = frame.previous();
         while let Some(found) = below {
-            if let Some(at) = self.frames.iter().rposition(|shadow| shadow.is(found)) {
+            let is_known = |shadow: &Shadow| shadow.is_now(found);
+            if let Some(at) = self.frames.iter().rposition(is_known) {
                 let unit = self.frames[at].unit(found);
                 let caller = match unit {
                     Some(unit) if direct == Some(found.address()) => Caller::Unit(unit),
@@ -198,7 +229,7 @@ impl Thread {
         while let Some(frame) = next {
             if let Some(found) = self.frames[..at]
                 .iter()
-                .rposition(|shadow| shadow.is(frame))
+                .rposition(|shadow| shadow.is_now(frame))
             {
                 live.push((found, frame));
                 at = found;
