@@ -9,8 +9,8 @@ use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
 
-/// Of so many frames of a thread every value is written into a keyframe that there is room for; of those below, as long as half of the
-/// chunk is free.
+/// So many frames of a thread are more likely to go on soon: when those below have taken a quarter of a chunk with their values, there is still an eighth
+/// for these. All frames without their values may take another quarter, so that there always is room for records.
 const FULL_FRAMES: usize = 256;
 
 /// The room that a slot is left.
@@ -92,6 +92,7 @@ impl Recorder {
             threads.len() as u64,
             ThreadNumber(current),
         );
+        let count = threads.len();
         for index in threads {
             let mut live = self.threads[index].live(py);
             if let Some((site, running)) = running
@@ -102,7 +103,7 @@ impl Recorder {
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
             let capacity = self.store.capacity();
-            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4);
+            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4 / count);
             let thread = &mut self.threads[index];
             to.keyframe_thread(
                 ThreadNumber(thread.number),
@@ -113,8 +114,8 @@ impl Recorder {
             );
             for (rank, &(at, frame)) in live.iter().enumerate().skip(first) {
                 let spare = match live.len() - rank {
-                    ..=FULL_FRAMES => SLOT_RESERVE,
-                    _ => capacity / 2,
+                    ..=FULL_FRAMES => capacity / 8 * 5,
+                    _ => capacity / 4 * 3,
                 };
                 let (number, code) = {
                     let shadow = &self.threads[index].frames[at];
