@@ -74,7 +74,7 @@ def test_a_chunk_may_end_anywhere(name, chunk):
 
 
 @pytest.mark.parametrize(
-    "name", ["test_iter", "test_exception_group", "test_grammar", "test_generator_stop", "test_positional_only_arg"]
+    "name", ["test_iter", "test_except_star", "test_grammar", "test_generator_stop", "test_positional_only_arg"]
 )
 def test_files_of_cpythons_own_tests_are_recorded_exactly(name):
     """`make test-cpython RECORD=1` takes some 140."""

@@ -1,5 +1,6 @@
 """Objects whose methods say when they are called: recording calls none, and contents that cannot be read without them are left alone."""
 
+import gc
 import weakref
 
 called = []
@@ -115,6 +116,7 @@ def main():
         Mortal()
     several = [Mortal() for _ in range(5)]
     several[:] = []
+    gc.collect()
     print(Mortal.alive, reference())
     print(Counting()["x"])
     gone = [[] for _ in range(100)]
