@@ -117,14 +117,15 @@ impl Recorder {
                     ..=FULL_FRAMES => capacity / 8 * 5,
                     _ => capacity / 4 * 3,
                 };
-                let (number, code) = {
+                let (number, code, unit) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code)
+                    (shadow.number, shadow.code, shadow.unit(frame))
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let site = site.map(|(site, _)| site);
+                let site = site.ok_or(unit.unwrap_or_default());
                 self.frame(py, to, code, frame, number, site, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
@@ -164,7 +165,7 @@ impl Recorder {
         live.len() - live.iter().rev().take_while(fits).count()
     }
 
-    /// A frame in the middle: `site` has fired in it, or it is executing a call. Values are written as long as `spare` bytes are left.
+    /// A frame in the middle: `site` has fired in it, or it is executing the instruction at a unit. Values are written as long as `spare` bytes are left.
     #[expect(clippy::too_many_arguments, reason = "what a frame is described by")]
     fn frame(
         &mut self,
@@ -173,18 +174,14 @@ impl Recorder {
         code: &PlannedCode,
         frame: Frame<'_>,
         number: u64,
-        site: Option<&PlannedSite>,
+        site: Result<&PlannedSite, u32>,
         spare: usize,
     ) {
         let analysis = code.probed().analysis();
         let locals = code.locals();
         let (unit, executing, depth) = match site {
-            Some(site) => (site.unit(), false, site.depth),
-            None => {
-                let unit = frame
-                    .instruction_offset()
-                    .and_then(|offset| code.unit(offset))
-                    .unwrap_or_default();
+            Ok(site) => (site.unit(), false, site.depth),
+            Err(unit) => {
                 let at = analysis.at_offset(unit * 2);
                 // What the instruction takes may be taken already.
                 let depth = at.map_or(0, |at| {
@@ -195,7 +192,7 @@ impl Recorder {
             }
         };
         let slots = locals + depth;
-        let at = site.map_or_else(|| analysis.at_offset(unit * 2), |site| Some(site.next));
+        let at = site.map_or_else(|unit| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
             FrameNumber(number),
             code.number.get(),
@@ -238,7 +235,7 @@ impl Recorder {
         if site.kind == SiteKind::Unwind {
             self.unwinding(py, to, site.code(), frame, number, raised);
         } else {
-            self.frame(py, to, site.code(), frame, number, Some(site), SLOT_RESERVE);
+            self.frame(py, to, site.code(), frame, number, Ok(site), SLOT_RESERVE);
         }
     }
 

@@ -135,8 +135,12 @@ impl Shadow {
         let tells = |site: &PlannedSite| {
             matches!(site.kind, SiteKind::Start | SiteKind::Resume) && site.next.0 == at.0 + 1
         };
+        // What raises again makes the frame point to where the exception was raised first, or thrown into it.
+        let is_reraising =
+            at > first && self.reraises != PlannedSite::NO_UNIT && self.reraising().is_some();
         at < first
-            || analysis.get(at).opcode.info(VERSION).map(|info| info.op) == Some(Op::Resume)
+            || !is_reraising
+                && analysis.get(at).opcode.info(VERSION).map(|info| info.op) == Some(Op::Resume)
                 && code.sites.iter().any(tells)
     }
 
