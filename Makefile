@@ -6,9 +6,9 @@ PYTHON := $(shell for python in python3 python $(addprefix python3.,13 12 14 11 
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.15: no Python was found))"$(PYTHON)" tools/dev
 
-export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN
+export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN RECORD
 
-.PHONY: help demo test test-rust test-python test-kill fuzz test-corpus test-cpython test-debugger test-packages test-memory examples bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-kill test-kill-python fuzz test-corpus test-cpython test-debugger test-packages test-memory examples bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -30,6 +30,10 @@ test-python: ## the Python tests only
 test-kill: ## a process that records is killed 1000 times (KILLS=n): nothing that was committed is lost
 	@KILLS=$${KILLS:-1000} cargo test --release --package debugop-recording --test killed
 
+test-kill-python: export KILLS := $(if $(KILLS),$(KILLS),1000)
+test-kill-python: ## a Python that records is killed 1000 times (KILLS=n): what it had recorded is replayed
+	@ARGS=python/tests/test_record_killed.py $(DEV) test-python
+
 fuzz: ## the fuzz targets of the recording format, SECONDS=60 each, TARGETS="stream code" for some; needs cargo-fuzz
 	@cd crates/recording && for target in $${TARGETS:-stream damaged_stream code file}; do \
 		mkdir -p fuzz/target/corpus/$$target; \
@@ -43,7 +47,7 @@ test-corpus: ## the bytecode crate over every code object of every standard libr
 examples: ## write what debugop reports of examples/*.py to examples/expected, for every version found
 	@$(DEV) examples
 
-test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files
+test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files, RECORD=1: are recordings exact?
 	@$(DEV) test-cpython
 
 test-debugger: ## CPython's own tests of trace functions, bdb and pdb with debugop's in their place

@@ -10,6 +10,7 @@ difference that is not explained there makes the exit status 1. The account of o
 
 import argparse
 import concurrent.futures
+import contextlib
 import os
 import re
 import signal
@@ -87,10 +88,8 @@ def check(here, test):
             status, output = "hang", b""
         finally:
             # What it has left running.
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
     return File(test, status, output.decode(errors="replace"), time.monotonic() - began)
 
@@ -103,7 +102,9 @@ def section(version, files):
     rest = [file for file in files if not file.is_exact()]
     if rest:
         parts.append("**Different** (%d):\n" % len(rest))
-        parts.append("".join("- `%s`: %s\n" % (file.test, recorded.reason(file.test) or "not explained") for file in rest))
+        parts.append(
+            "".join("- `%s`: %s\n" % (file.test, recorded.reason(file.test) or "not explained") for file in rest)
+        )
     return "\n".join(parts)
 
 

@@ -1,5 +1,7 @@
 //! What is in an object, read from its fields: no code of the program runs, nothing is allocated in the interpreter's heap.
 
+use std::sync::Arc;
+
 use debugop_recording::digest::Digest;
 use debugop_recording::stream::{Change, Encoder, Kind, tag};
 use pyo3::types::string::PyStringData;
@@ -130,9 +132,9 @@ impl Pen {
                 Kind::Dict => self.pairs(py, to, &Parts::Dict(object), &[], object, inside),
                 Kind::Instance => {
                     let parts = self.parts(object, kind);
-                    let members = std::mem::take(&mut self.types.get(number).members);
+                    // An instance inside may be of the same type.
+                    let members = Arc::clone(&self.types.get(number).members);
                     self.pairs(py, to, &parts, &members, object, inside);
-                    self.types.get(number).members = members;
                 }
                 Kind::Cell => {
                     self.optional(py, to, (*object.cast::<CellObject>()).ob_ref, inside);
@@ -645,7 +647,7 @@ impl Pen {
                 }
                 _ => {
                     each(&self.parts(object, kind), self.limits.items, &mut both);
-                    for &(name, offset) in &self.types.get_ref(number).members {
+                    for &(name, offset) in &*self.types.get_ref(number).members {
                         both(name, *object.cast::<u8>().offset(offset).cast());
                     }
                 }

@@ -9,8 +9,8 @@ use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
 
-/// Of so many frames of a thread every value is written into a keyframe that there is room for; of those below, as long as half of the
-/// chunk is free.
+/// So many frames of a thread are more likely to go on soon: when those below have taken a quarter of a chunk with their values, there is still an eighth
+/// for these. All frames without their values may take another quarter, so that there always is room for records.
 const FULL_FRAMES: usize = 256;
 
 /// The room that a slot is left.
@@ -92,6 +92,7 @@ impl Recorder {
             threads.len() as u64,
             ThreadNumber(current),
         );
+        let count = threads.len();
         for index in threads {
             let mut live = self.threads[index].live(py);
             if let Some((site, running)) = running
@@ -102,7 +103,7 @@ impl Recorder {
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
             let capacity = self.store.capacity();
-            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4);
+            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4 / count);
             let thread = &mut self.threads[index];
             to.keyframe_thread(
                 ThreadNumber(thread.number),
@@ -113,17 +114,18 @@ impl Recorder {
             );
             for (rank, &(at, frame)) in live.iter().enumerate().skip(first) {
                 let spare = match live.len() - rank {
-                    ..=FULL_FRAMES => SLOT_RESERVE,
-                    _ => capacity / 2,
+                    ..=FULL_FRAMES => capacity / 8 * 5,
+                    _ => capacity / 4 * 3,
                 };
-                let (number, code) = {
+                let (number, code, unit) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code)
+                    (shadow.number, shadow.code, shadow.unit(frame))
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let site = site.map(|(site, _)| site);
+                let site = site.ok_or(unit.unwrap_or_default());
                 self.frame(py, to, code, frame, number, site, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
@@ -163,7 +165,7 @@ impl Recorder {
         live.len() - live.iter().rev().take_while(fits).count()
     }
 
-    /// A frame in the middle: `site` has fired in it, or it is executing a call. Values are written as long as `spare` bytes are left.
+    /// A frame in the middle: `site` has fired in it, or it is executing the instruction at a unit. Values are written as long as `spare` bytes are left.
     #[expect(clippy::too_many_arguments, reason = "what a frame is described by")]
     fn frame(
         &mut self,
@@ -172,18 +174,14 @@ impl Recorder {
         code: &PlannedCode,
         frame: Frame<'_>,
         number: u64,
-        site: Option<&PlannedSite>,
+        site: Result<&PlannedSite, u32>,
         spare: usize,
     ) {
         let analysis = code.probed().analysis();
         let locals = code.locals();
         let (unit, executing, depth) = match site {
-            Some(site) => (site.unit(), false, site.depth),
-            None => {
-                let unit = frame
-                    .instruction_offset()
-                    .and_then(|offset| code.unit(offset))
-                    .unwrap_or_default();
+            Ok(site) => (site.unit(), false, site.depth),
+            Err(unit) => {
                 let at = analysis.at_offset(unit * 2);
                 // What the instruction takes may be taken already.
                 let depth = at.map_or(0, |at| {
@@ -195,7 +193,7 @@ impl Recorder {
         };
         crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
-        let at = site.map_or_else(|| analysis.at_offset(unit * 2), |site| Some(site.next));
+        let at = site.map_or_else(|unit| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
             FrameNumber(number),
             code.number.get(),
@@ -243,7 +241,7 @@ impl Recorder {
         if site.kind == SiteKind::Unwind {
             self.unwinding(py, to, site.code(), frame, number, raised);
         } else {
-            self.frame(py, to, site.code(), frame, number, Some(site), SLOT_RESERVE);
+            self.frame(py, to, site.code(), frame, number, Ok(site), SLOT_RESERVE);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use debugop_bytecode::Op;
+use debugop_bytecode::{Op, SiteKind};
 use pyo3::{Python, ffi};
 
 use super::planned::{PlannedCode, PlannedSite};
@@ -99,6 +99,40 @@ impl Shadow {
 }
 
 impl Shadow {
+    /// Whether it is this frame, which is alive and may have stopped anywhere.
+    ///
+    /// A frame that is in a `RESUME` (another thread runs meanwhile, or a finaliser or signal handler), or has not come to its first one, has
+    /// not told of itself yet: then what is known is a frame that was there before, or the same one before it was suspended.
+    fn is_now(&self, frame: Frame<'_>) -> bool {
+        self.is(frame) && !self.is_arriving(frame)
+    }
+
+    fn is_arriving(&self, frame: Frame<'_>) -> bool {
+        // SAFETY: the code lives as long as a frame that runs it.
+        let code = unsafe { &*self.code };
+        let Some(offset) = frame.instruction_offset() else {
+            return true;
+        };
+        let Some(unit) = code.unit(offset) else {
+            return false;
+        };
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let (Some(at), Some(first)) = (at, analysis.first_resume()) else {
+            return false;
+        };
+        let tells = |site: &PlannedSite| {
+            matches!(site.kind, SiteKind::Start | SiteKind::Resume) && site.next.0 == at.0 + 1
+        };
+        // What raises again makes the frame point to where the exception was raised first, or thrown into it.
+        let is_reraising =
+            at > first && self.reraises != PlannedSite::NO_UNIT && self.reraising().is_some();
+        at < first
+            || !is_reraising
+                && analysis.get(at).opcode.info(VERSION).map(|info| info.op) == Some(Op::Resume)
+                && code.sites.iter().any(tells)
+    }
+
     /// The unit of the `RERAISE` that the frame is executing, if it is. That makes the frame point to where the exception was raised first,
     /// and may run finalisers then (`Python/bytecodes.c`).
     #[cold]
@@ -158,7 +192,8 @@ impl Thread {
         let direct = frame.direct_caller().map(Frame::address);
         let mut below = frame.previous();
         while let Some(found) = below {
-            if let Some(at) = self.frames.iter().rposition(|shadow| shadow.is(found)) {
+            let is_known = |shadow: &Shadow| shadow.is_now(found);
+            if let Some(at) = self.frames.iter().rposition(is_known) {
                 let unit = self.frames[at].unit(found);
                 let caller = match unit {
                     Some(unit) if direct == Some(found.address()) => Caller::Unit(unit),
@@ -187,7 +222,7 @@ impl Thread {
         while let Some(frame) = next {
             if let Some(found) = self.frames[..at]
                 .iter()
-                .rposition(|shadow| shadow.is(frame))
+                .rposition(|shadow| shadow.is_now(frame))
             {
                 live.push((found, frame));
                 at = found;

@@ -1,5 +1,7 @@
 //! Types: which kind of contents their objects have, and what they are called.
 
+use std::sync::Arc;
+
 use debugop_recording::stream::Kind;
 use pyo3::types::PyType;
 use pyo3::{Bound, Python, ffi};
@@ -16,7 +18,7 @@ pub(super) struct Type {
     pub(super) chunk: u32,
     pub(super) in_chunk: u32,
     /// Members of its `__slots__` and those of its bases: name, kept alive, and offset.
-    pub(super) members: Box<[(*mut ffi::PyObject, isize)]>,
+    pub(super) members: Arc<[(*mut ffi::PyObject, isize)]>,
 }
 
 /// All types of a recording.
@@ -42,9 +44,9 @@ impl Types {
         let kind = kind_of(py, class);
         let number = self.all.len() as u32;
         let members = if kind == Kind::Instance {
-            members(class)
+            members(class).into()
         } else {
-            Box::default()
+            Arc::default()
         };
         self.all.push(Type {
             kind,
