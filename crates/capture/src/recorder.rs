@@ -386,7 +386,7 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
-        if self.at >= self.limit {
+        if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         }
     }
@@ -464,7 +464,7 @@ impl Recorder {
         frame: Frame<'_>,
     ) -> Last {
         if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
-            return self.enter(py, to, site, frame);
+            return self.enter(py, to, site, frame, None);
         }
         let known = self.threads[self.current]
             .frames
@@ -484,7 +484,7 @@ impl Recorder {
                 let pops = self.pop_to(py, to, at + 1);
                 Self::last(self.threads[self.current].frames[at].last, pops > 0)
             }
-            _ => self.enter(py, to, site, frame),
+            _ => self.enter(py, to, site, frame, raised),
         };
         Self::say_raised(to, site, raised);
         last
@@ -541,6 +541,7 @@ impl Recorder {
         to: &mut Encoder<'_>,
         site: &PlannedSite,
         frame: Frame<'_>,
+        raised: Option<u32>,
     ) -> Last {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
@@ -600,13 +601,15 @@ impl Recorder {
             Some(known) => {
                 known.chunk = chunk;
                 let number = known.number;
-                self.attach(py, to, site, frame, number, &caller);
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
                 number
             }
             None => {
                 let number = self.next_frame;
                 self.next_frame += 1;
-                self.attach(py, to, site, frame, number, &caller);
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
                 number
             }
         };
@@ -629,7 +632,7 @@ impl Recorder {
     /// A record ends behind the limit: the chunk is nearly full, or the time is to be given.
     #[cold]
     fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let full = self.store.capacity() - RESERVE;
+        let full = (self.store.capacity() - RESERVE).min(self.pen.limits.chunk);
         self.limit = full.min(self.at + TIME_EVERY);
         if self.at >= full {
             self.next_chunk(py, Some((site, frame)));
@@ -729,10 +732,9 @@ impl Pen {
         };
         let newest = self.newest();
         let mut note = |object: Option<*mut ffi::PyObject>, instances: bool| {
+            let Some(object) = object else { return };
             // SAFETY: the slot, or what is in it, keeps the object alive.
-            if let Some(object) = object
-                && let Some(block) = unsafe { changeable(object, instances) }
-            {
+            if let Some(block) = unsafe { changeable(object, instances) } {
                 top.touch(object, block, newest);
             }
         };

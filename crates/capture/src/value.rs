@@ -210,7 +210,7 @@ fn head_of(text: &Bound<'_, PyString>, limit: usize) -> Text {
 /// Appends the first `limit` code points as WTF-8; returns how many there are altogether.
 pub(crate) fn push_data(wtf8: &mut Vec<u8>, data: PyStringData<'_>, limit: usize) -> usize {
     match data {
-        PyStringData::Ucs1(units) if units.is_ascii() => {
+        PyStringData::Ucs1(units) if units[..units.len().min(limit)].is_ascii() => {
             wtf8.extend_from_slice(&units[..units.len().min(limit)]);
             units.len()
         }

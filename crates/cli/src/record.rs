@@ -44,6 +44,8 @@ pub struct RecordLimits {
     pub bits: u64,
     /// How deep containers inside a container have contents, too.
     pub depth: u32,
+    /// After so many bytes a chunk of the recording ends, for tests; `None`: when its memory is full.
+    pub chunk: Option<usize>,
 }
 
 impl RecordOptions {
@@ -123,6 +125,10 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "FILE", hide = true)]
     witness: Option<PathBuf>,
 
+    /// For tests: end each chunk of the recording after N bytes
+    #[arg(long, value_name = "N", hide = true)]
+    chunk: Option<usize>,
+
     #[command(flatten)]
     program: ProgramArguments,
 }
@@ -199,6 +205,7 @@ impl RecordArguments {
                 length: self.length,
                 bits: self.bits,
                 depth: self.depth.min(8),
+                chunk: self.chunk,
             },
             ring: self.ring,
             output: Output { path, children },

@@ -338,7 +338,7 @@ impl Pen {
         // SAFETY: as above.
         let data = unsafe { text.data() };
         match data {
-            Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
+            Ok(PyStringData::Ucs1(units)) if units[..units.len().min(limit)].is_ascii() => {
                 to.head(units.len() as u64, &units[..units.len().min(limit)]);
             }
             Ok(data) => {

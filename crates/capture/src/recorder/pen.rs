@@ -26,6 +26,8 @@ pub struct Limits {
     pub bits: u64,
     /// How deep containers inside a container have contents, too.
     pub depth: u32,
+    /// After so many bytes a chunk ends, full or not.
+    pub chunk: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             length: 256,
             bits: 4096,
             depth: 1,
+            chunk: usize::MAX,
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct PlannedSite {
     pub(super) reraises: u32,
     /// The instruction that is executed next.
     pub(super) next: InstrIdx,
+    /// Whether a chunk may end behind it: the frame can be described as standing before `next`, with every site there fired.
+    pub(super) ends_chunk: bool,
     /// Depth of the value stack before it.
     pub(super) depth: u32,
     /// Indices into localsplus, the value stack behind it included.
@@ -160,6 +162,9 @@ impl PlannedCode {
                     _ => PlannedSite::NO_UNIT,
                 },
                 next,
+                ends_chunk: !is_unwind
+                    && (site.place == Place::Before(next)
+                        || plan.at(Place::Before(next)).is_none()),
                 depth: if is_unwind {
                     0
                 } else {
