@@ -50,7 +50,7 @@ const CHUNK: &[u8] = &[
     0x65,
 ];
 
-/// A keyframe without threads; thread 0 is new, a frame starts at site 1, which captures a list, `[1]`, defined as object 1.
+/// A keyframe without threads; thread 0 is new, a frame starts at site 1, which captures a list, `[0]`, defined as object 1.
 #[rustfmt::skip]
 const LIST: &[u8] = &[
     0, 0, 0, 0, 0,
@@ -84,10 +84,10 @@ fn an_object_changes_in_one_place() {
     // Item 0 is another one; one has come before the first, one behind the last; only the length is another one.
     let updates: [&[u8]; 4] = [&[1, 1, 0x02], &[2, 2, 0x03], &[6, 3, 0x04], &[0, 9]];
     let expected = vec![
-        (1, vec![int(2)]),
-        (2, vec![int(3), int(2)]),
-        (3, vec![int(3), int(2), int(4)]),
-        (9, vec![int(3), int(2), int(4)]),
+        (1, vec![int(1)]),
+        (2, vec![int(2), int(1)]),
+        (3, vec![int(2), int(1), int(3)]),
+        (9, vec![int(2), int(1), int(3)]),
     ];
     assert_eq!(updated(&updates), Ok(expected));
 }
