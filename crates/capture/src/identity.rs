@@ -159,7 +159,6 @@ impl State {
         }
     }
 
-    #[inline(never)]
     fn look_up(&mut self, object: usize, block: usize) -> Option<Entry> {
         let entry = self.table.lookup(block)?;
         self.cache.set(object, entry);
@@ -282,17 +281,23 @@ impl Identities {
         self.find(py, object, || block)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
-        if !Self::with(py, |state| state.place.is_as_seen(py)) {
+        let cached = Self::with(py, |state| {
+            (state.place.is_as_seen(py), state.cache.get(object))
+        });
+        match cached {
+            (true, Some(entry)) => Some(entry),
+            (is_as_seen, _) => Self::find_slowly(py, object, block(), is_as_seen),
+        }
+    }
+
+    #[inline(never)]
+    fn find_slowly(py: Python<'_>, object: usize, block: usize, is_as_seen: bool) -> Option<Entry> {
+        if !is_as_seen {
             look_again(py);
         }
-        Self::with(py, |state| {
-            if let Some(entry) = state.cache.get(object) {
-                return Some(entry);
-            }
-            state.look_up(object, block())
-        })
+        Self::with(py, |state| state.look_up(object, block))
     }
 
     /// An upper bound of what [`deaths`](Self::deaths) was when an object with an entry last died, or was forgotten, at this address: as

@@ -290,7 +290,7 @@ impl Recorder {
             return;
         };
         // `~site` outside of the code that it was made for.
-        if frame.code_address() != site.code().copy.get() {
+        if frame.code_address() != site.copy.get() {
             return;
         }
         self.record(py, site, frame);
@@ -332,13 +332,9 @@ impl Recorder {
         if frame.thread_state() != self.state {
             self.switch(py, to, frame);
         }
-        let stepped = matches!(
-            site.kind,
-            SiteKind::Step | SiteKind::Handler | SiteKind::Unwind
-        );
         let top = self.threads[self.current].frames.last_mut();
         let last = match top {
-            Some(top) if stepped && top.is(frame) && site.kind == SiteKind::Step => {
+            Some(top) if site.kind == SiteKind::Step && top.is(frame) => {
                 Self::last(top.last, false)
             }
             _ => self.arrive(py, to, site, frame),
@@ -357,28 +353,22 @@ impl Recorder {
         if site.captures.is_empty() {
             to.hit();
         }
-        for (index, &slot) in site.captures.iter().enumerate() {
-            // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
-            // plan was made for.
-            let content = unsafe { frame.local(slot) };
-            if site.redacts(index) {
-                self.pen.redact_slot(py, to, content);
-                continue;
-            }
-            let small = match content {
-                _ if site.kind == SiteKind::Handler && index == 0 && site.captures.len() == 2 => {
-                    match Self::lasti(to, site.code(), content) {
-                        Some(units) => Some(units),
-                        None => continue,
-                    }
+        if site.is_simple() {
+            for (index, &slot) in site.captures.iter().enumerate() {
+                // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
+                // plan was made for.
+                match unsafe { frame.local(slot) } {
+                    Content::Object(object) => match self.pen.captured(object) {
+                        Some(value) => {
+                            to.captured_int(&mut self.strides, number, index, value);
+                        }
+                        None => self.pen.other_value(py, to, object, 0),
+                    },
+                    content => self.pen.slot(py, to, content),
                 }
-                Content::Object(object) => self.pen.captured(object),
-                _ => None,
-            };
-            match small {
-                Some(value) => to.captured_int(&mut self.strides, number, index, value),
-                None => self.pen.slot(py, to, content),
             }
+        } else {
+            self.pen.unusual(py, to, site, frame, &mut self.strides);
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
@@ -689,6 +679,40 @@ impl Recorder {
 }
 
 impl Pen {
+    /// Captures of a site that tells where an exception was raised, or leaves some out.
+    #[cold]
+    #[inline(never)]
+    fn unusual(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        strides: &mut Strides,
+    ) {
+        let number = SiteNumber(site.number.get());
+        for (index, &slot) in site.captures.iter().enumerate() {
+            // SAFETY: as in `record`.
+            let content = unsafe { frame.local(slot) };
+            if site.redacts(index) {
+                self.redact_slot(py, to, content);
+                continue;
+            }
+            let small = match content {
+                _ if site.lasti && index == 0 => match Recorder::lasti(to, site.code(), content) {
+                    Some(units) => Some(units),
+                    None => continue,
+                },
+                Content::Object(object) => self.captured(object),
+                _ => None,
+            };
+            match small {
+                Some(value) => to.captured_int(strides, number, index, value),
+                None => self.slot(py, to, content),
+            }
+        }
+    }
+
     /// Looks again at what the last instruction of a frame may have changed.
     fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
         let (touched, newest) = shadow.touched();

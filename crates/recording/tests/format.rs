@@ -4,8 +4,8 @@ use std::path::Path;
 
 use debugop_recording::file::{Ending, Reader};
 use debugop_recording::stream::{
-    BigInt, Caller, Contents, Decoder, Definition, Frame, FrameNumber, Items, Keyframe, Kind,
-    Numbers, ObjectId, Output, Prefix, Reason, Record, SiteNumber, Thread, ThreadNumber,
+    BigInt, Caller, Contents, Decoder, Definition, ErrorKind, Frame, FrameNumber, Items, Keyframe,
+    Kind, Numbers, ObjectId, Output, Prefix, Reason, Record, SiteNumber, Thread, ThreadNumber,
     Transcript, Value,
 };
 
@@ -49,6 +49,62 @@ const CHUNK: &[u8] = &[
     // At the end prefixes only: it is suspended again.
     0x65,
 ];
+
+/// A keyframe without threads; thread 0 is new, a frame starts at site 1, which captures a list, `[0]`, defined as object 1.
+#[rustfmt::skip]
+const LIST: &[u8] = &[
+    0, 0, 0, 0, 0,
+    0x63, 0, 7, 0, 0, 0x68, 0, 0x61, 1, 0x4e, 0, 40, 4, 4, b'l', b'i', b's', b't', 1, 1, 0x01,
+];
+
+/// The contents that the updates of the list have, or that one of them is refused.
+fn updated(updates: &[&[u8]]) -> Result<Vec<(u64, Vec<Value>)>, ErrorKind> {
+    let mut bytes = LIST.to_vec();
+    for update in updates {
+        bytes.extend_from_slice(&[0x72, 0x81]);
+        bytes.extend_from_slice(update);
+        bytes.extend_from_slice(&[0x61, 1, 0x81]);
+    }
+    let (mut decoder, _) = Decoder::new(&bytes, &CAPTURES).expect("a keyframe");
+    let (mut record, mut found) = (Record::default(), Vec::new());
+    while decoder.next(&mut record).map_err(|error| error.kind)? {
+        for object in record.objects.iter().filter(|object| object.update) {
+            match &object.contents {
+                Some(Contents::Items(items)) => found.push((items.length, items.items.to_vec())),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn an_object_changes_in_one_place() {
+    let int = Value::Int;
+    // Item 0 is another one; one has come before the first, one behind the last; only the length is another one.
+    let updates: [&[u8]; 4] = [&[1, 1, 0x02], &[2, 2, 0x03], &[6, 3, 0x04], &[0, 9]];
+    let expected = vec![
+        (1, vec![int(1)]),
+        (2, vec![int(2), int(1)]),
+        (3, vec![int(2), int(1), int(3)]),
+        (9, vec![int(2), int(1), int(3)]),
+    ];
+    assert_eq!(updated(&updates), Ok(expected));
+}
+
+#[test]
+fn an_object_does_not_change_where_it_has_no_place() {
+    for update in [&[3, 1, 0x02][..], &[4 + 2, 2, 0x03], &[0xff, 0x7f, 2, 0x03]] {
+        assert_eq!(updated(&[update]), Err(ErrorKind::NoPart(1)), "{update:?}");
+    }
+    let insert: &[u8] = &[2, 2, 0x03];
+    assert!(updated(&[insert; 63]).is_ok());
+    assert_eq!(
+        updated(&[insert; 64]),
+        Err(ErrorKind::NoPart(1)),
+        "more than 64"
+    );
+}
 
 #[test]
 fn bytes_written_by_hand_are_read() {

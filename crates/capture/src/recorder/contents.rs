@@ -229,7 +229,7 @@ impl Pen {
                 Parts::Dict(dict) => {
                     let mut last = (std::ptr::null_mut(), std::ptr::null_mut());
                     each(&Parts::Dict(dict), word / 2 + 1, |key, value| {
-                        last = (key, value)
+                        last = (key, value);
                     });
                     last
                 }

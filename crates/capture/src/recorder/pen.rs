@@ -138,7 +138,25 @@ impl Pen {
                     Some(value) => to.int(value),
                     None => self.long(to, object),
                 }
-            } else if class == &raw mut ffi::PyFloat_Type {
+            } else {
+                self.other_value(py, to, object, inside);
+            }
+        }
+    }
+
+    /// A value that is no `int` of up to 64 bits.
+    #[inline]
+    pub(super) fn other_value(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        inside: u32,
+    ) {
+        // SAFETY: as above.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if class == &raw mut ffi::PyFloat_Type {
                 to.float(ffi::PyFloat_AS_DOUBLE(object).to_bits());
             } else if object == ffi::Py_None() {
                 to.none();
@@ -146,6 +164,8 @@ impl Pen {
                 to.bool(true);
             } else if object == ffi::Py_False() {
                 to.bool(false);
+            } else if class == &raw mut ffi::PyLong_Type {
+                self.long(to, object);
             } else {
                 self.object(py, to, object, inside);
             }

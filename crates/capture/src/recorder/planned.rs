@@ -53,6 +53,10 @@ pub(crate) struct PlannedSite {
     pub(super) callee: Cell<Callee>,
     /// Captures that are left out ([`PlannedSite::bit`]).
     pub(super) redacts: Cell<u64>,
+    /// Whether the first capture says where the exception was raised: that of a handler that is given it.
+    pub(super) lasti: bool,
+    /// As that of its code.
+    pub(super) copy: Cell<usize>,
     code: Cell<*const PlannedCode>,
 }
 
@@ -120,6 +124,12 @@ impl PlannedSite {
         self.redacts.get() >> Self::bit(capture) & 1 != 0
     }
 
+    /// Whether nothing is special about its captures.
+    #[inline]
+    pub(super) fn is_simple(&self) -> bool {
+        !self.lasti && self.redacts.get() == 0
+    }
+
     /// Whose site it is.
     #[inline]
     pub(super) fn code(&self) -> &PlannedCode {
@@ -165,6 +175,8 @@ impl PlannedCode {
                 calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
                 callee: Cell::new(Callee::None),
                 redacts: Cell::new(0),
+                lasti: site.kind == SiteKind::Handler && site.captures.len() == 2,
+                copy: Cell::new(0),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -223,6 +235,9 @@ impl PlannedCode {
         let py = unsafe { Python::assume_attached() };
         DEATHS.set(py, DEATHS.get(py) + 1);
         self.copy.set(address);
+        for site in &self.sites {
+            site.copy.set(address);
+        }
     }
 
     /// Length of localsplus without the value stack.
