@@ -16,6 +16,7 @@ use debugop_bytecode::{InstrIdx, Op, Opcode};
 use debugop_recording::stream::FrameNumber;
 
 use crate::code::Code;
+use crate::index::Executed;
 use crate::machine::{Step, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
@@ -96,7 +97,7 @@ pub(crate) fn back<B>(
         };
         for code in codes {
             let executed = index.executed(chunk, code);
-            let executed = executed.into_iter().flat_map(|executed| executed.steps());
+            let executed = executed.into_iter().flat_map(Executed::steps);
             watch.add(code, executed.map(|(at, _)| at));
         }
         let mut steps = Vec::new();
