@@ -486,12 +486,10 @@ def short_repr(value: object) -> str:
 
 @final
 class RunRequest:
-    """A parsed `debugop run`."""
+    """A parsed `debugop run`. `program`, here and in other requests: kind ("script", "module", "command", "stdin"), name or text, arguments."""
 
     @property
-    def target(self) -> tuple[str, str]: ...
-    @property
-    def args(self) -> list[str]: ...
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def children(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Run: ...
@@ -501,13 +499,7 @@ class DebugRequest:
     """A parsed `debugop debug`."""
 
     @property
-    def target(self) -> tuple[Literal["script", "module"], str]:
-        """What is run."""
-
-    @property
-    def args(self) -> list[str]:
-        """The program's own arguments."""
-
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def commands(self) -> list[str]:
         """Commands that the debugger carries out before it asks."""
@@ -517,9 +509,7 @@ class SelfcheckRequest:
     """A parsed `debugop selfcheck`."""
 
     @property
-    def target(self) -> tuple[str, str]: ...
-    @property
-    def args(self) -> list[str]: ...
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def record(self) -> bool: ...
     @property
@@ -530,8 +520,6 @@ class Run:
     """A report under way, and the tracer that feeds it."""
 
     def begin(self, code: CodeType, sources: Sequence[tuple[str, str]]) -> CodeType: ...
-    @staticmethod
-    def execute(code: CodeType, globals: dict[str, Any]) -> BaseException | None: ...
     def execute_by(self, function: FunctionType, args: tuple[object, ...]) -> BaseException | None: ...
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
@@ -542,11 +530,14 @@ class Run:
 
 def parse_command_line(
     argv: Sequence[str], color: bool
-) -> RunRequest | RecordRequest | SelfcheckRequest | tuple[str, bool, int]:
-    """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
+) -> RunRequest | RecordRequest | InstallRequest | DebugRequest | SelfcheckRequest | tuple[str, bool, int]:
+    """A request, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
     """Print an uncaught exception as the interpreter does for a main program."""
+
+def run_code(code: CodeType, globals: dict[str, Any]) -> BaseException | None:
+    """Run code in `globals` as if nothing had called it; returns None, or the exception that the program raised."""
 
 def run_file(path: str, filename: str, globals: dict[str, Any]) -> None:
     """Read, compile and run a source file by the interpreter's own way for scripts, untraced, in `globals`."""
@@ -556,12 +547,20 @@ class RecordRequest:
     """A parsed `debugop record`."""
 
     @property
-    def target(self) -> tuple[str, str]: ...
-    @property
-    def args(self) -> list[str]: ...
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def children(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Recording: ...
+
+@final
+class InstallRequest:
+    """A parsed `debugop record --install` or `--uninstall`."""
+
+    @property
+    def install(self) -> bool: ...
+
+def record_command(command: Sequence[str], directory: str, path: str, options: Sequence[str]) -> list[str] | None:
+    """The command line by which a Python started as `command` becomes `debugop record` of the same program, or None."""
 
 @final
 class Recording:
@@ -573,8 +572,6 @@ class Recording:
     def said(self) -> str | None: ...
     def begin(self, code: CodeType, sources: Sequence[tuple[str, str]]) -> CodeType: ...
     def begin_here(self) -> None: ...
-    @staticmethod
-    def execute(code: CodeType, globals: dict[str, Any]) -> BaseException | None: ...
     def execute_by(self, function: FunctionType, args: tuple[object, ...]) -> BaseException | None: ...
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...

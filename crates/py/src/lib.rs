@@ -2,11 +2,14 @@
 
 mod article;
 mod breakpoint;
+mod children;
+mod command;
 mod convert;
 mod debug;
 mod event;
 mod identity;
 mod instruction;
+mod main_program;
 mod output;
 mod predicate;
 mod record;
@@ -33,6 +36,10 @@ mod _core {
         CompiledBreakpoint, breakpoint_reasons, pause_breakpoints, set_breakpoints,
     };
     #[pymodule_export]
+    use crate::command::{
+        DebugRequest, InstallRequest, SelfcheckRequest, parse_command_line, record_command,
+    };
+    #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
@@ -45,6 +52,8 @@ mod _core {
     use crate::identity::PyIdentities;
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
+    #[pymodule_export]
+    use crate::main_program::{report_uncaught, run_code, run_file};
     #[pymodule_export]
     use crate::output::Written;
     #[pymodule_export]
@@ -60,10 +69,7 @@ mod _core {
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]
-    use crate::run::{
-        DebugRequest, Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught,
-        run_file,
-    };
+    use crate::run::{Run, RunRequest};
     #[pymodule_export]
     use crate::stack::Stack;
     #[pymodule_export]

@@ -47,7 +47,8 @@ impl Histories {
         let id = definition.id.0;
         let history = match id.checked_sub(self.first).map(usize::try_from) {
             Some(Ok(index)) if index < self.new.len() => &mut self.new[index],
-            Some(Ok(index)) if index == self.new.len() => {
+            // Ids that were given out of order are among the others, and stay there.
+            Some(Ok(index)) if index == self.new.len() && !self.old.contains_key(&id) => {
                 self.new.push(smallvec![(record, number)]);
                 return;
             }

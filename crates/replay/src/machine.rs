@@ -180,6 +180,7 @@ impl Machine {
             record: 0,
             updated: true,
             opaque: 0,
+            late: false,
             time: chunk.keyframe.time,
             chunk,
         };
@@ -633,6 +634,7 @@ impl Machine {
             }
             Phase::Site => {
                 self.phase = Phase::End;
+                self.state.late = false;
                 self.site()?;
                 Ok(true)
             }
@@ -693,12 +695,16 @@ impl Machine {
             return Ok(());
         }
         self.phase = Phase::Prefix(index + 1, 0);
+        self.state.late &= popping > 0;
         match self.state.chunk.prefix(index) {
             None => Ok(()),
             Some(&Prefix::Pop(count)) => {
                 self.state.opaque = self.next_record;
                 let left = match popping {
-                    0 => count,
+                    0 => {
+                        self.state.late = self.are_called_by_others(count as usize);
+                        count
+                    }
                     left => left,
                 };
                 if left > 1 {
@@ -772,6 +778,15 @@ impl Machine {
             Prefix::Output(_) | Prefix::Lost(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether something else than a recorded frame has called one of so many frames on top.
+    fn are_called_by_others(&self, count: usize) -> bool {
+        let thread = self.state.threads.get(self.state.current);
+        let frames = thread.iter().flat_map(|thread| thread.frames.iter().rev());
+        frames
+            .take(count)
+            .any(|frame| !matches!(frame.caller, Caller::Unit(_)))
     }
 
     /// The frame on top ends or is suspended.

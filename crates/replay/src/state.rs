@@ -168,6 +168,8 @@ pub struct State {
     pub(crate) updated: bool,
     /// The last record in which code that changes objects may have run.
     pub(crate) opaque: usize,
+    /// Frames that C code has called are ending: what they have changed was looked at when that had gone on.
+    pub(crate) late: bool,
     pub(crate) time: u64,
 }
 
@@ -275,7 +277,10 @@ impl State {
             contents: contents.as_ref(),
             cell,
             // Other threads may run at any time, unrecorded code of theirs too.
-            certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
+            certain: is_immutable(class.kind)
+                || (record >= self.opaque
+                    && self.threads.len() <= 1
+                    && !(self.late && record == self.record && definition.update)),
         })
     }
 }
