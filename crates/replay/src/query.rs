@@ -7,6 +7,7 @@ mod hits;
 mod origin;
 mod place;
 mod search;
+mod steps;
 mod writes;
 
 use std::ops::ControlFlow;
@@ -29,6 +30,7 @@ pub use exceptions::{Exception, exceptions};
 pub use hits::{hit_count, hits, last_hit};
 pub use origin::{Kind, Operand, Origin, Slot, origin, origins};
 pub use place::{Place, PlaceError};
+pub use steps::{Filter, steps};
 pub use writes::{How, Write, last_write, writes};
 
 /// Shows every step from `from` on, up to and without `to`, until `visit` breaks; see [`walk_to_end`].
