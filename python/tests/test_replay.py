@@ -77,6 +77,45 @@ def test_hits_come_once_a_round(recorded):
     assert [hit["at"]["function"] for hit in both] == ["<module>", "Account"]
 
 
+def test_hits_are_counted_without_being_looked_at(recorded):
+    line = line_of("        self.total += amount")
+    (count,) = query(recorded, "hits", f"program.py:{line}", "--count")
+    assert count == {"hits": 3}
+    replay = debugop.open(recorded)
+    hits = replay.hits("program.py", line)
+    assert replay.hit_count("program.py", line) == len(hits) == 3
+    assert replay.last_hit("program.py", line, len(replay)) == hits[-1]
+    assert replay.last_hit("program.py", line, hits[-1]) == hits[-2]
+    assert replay.last_hit("program.py", line, hits[0]) is None
+    assert recorded.with_name(recorded.name + ".index").exists()
+
+
+def test_steps_by_function_opcode_line_thread_and_time(recorded):
+    replay = debugop.open(recorded)
+    every = [replay[number] for number in range(len(replay))]
+
+    def those(condition):
+        return [moment.step for moment in every if condition(moment.frames[-1])]
+
+    of_add = those(lambda frame: frame.function == "Account.add")
+    stores = those(lambda frame: frame.opname == "STORE_ATTR")
+    line = line_of("        self.total += amount")
+    assert replay.steps(function="Account.add") == of_add
+    assert replay.steps(opcode="STORE_ATTR") == stores
+    both = sorted(set(of_add) & set(stores))
+    assert replay.steps(function="add", opcode="STORE_ATTR") == both
+    assert replay.steps(line=("program.py", line)) == those(lambda frame: frame.line == line)
+    assert replay.steps(limit=3) == [0, 1, 2]
+    (thread,) = {step["thread"] for step in query(recorded, "steps")}
+    assert replay.steps(thread=thread) == [moment.step for moment in every]
+    assert replay.steps(thread=thread + 1) == []
+    middle = every[len(every) // 2].time
+    until = [moment.step for moment in every if moment.time < middle]
+    assert replay.steps(time=(0, middle)) == until
+    answer = query(recorded, "steps", "--function", "Account.add", "--opcode", "STORE_ATTR")
+    assert [step["step"] for step in answer] == both
+
+
 def test_exceptions_name_what_raised_and_what_handled(recorded):
     (found,) = query(recorded, "exceptions")
     assert found["exception"]["class"] == "ValueError"

@@ -1,13 +1,14 @@
 //! `debugop query`: questions to a recording.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use debugop_bytecode::InstrIdx;
-use debugop_recording::stream::FrameNumber;
-use debugop_replay::query::{self, Kind, Outcome, Part, Place, Slot};
+use debugop_recording::stream::{FrameNumber, ThreadNumber};
+use debugop_replay::query::{self, Filter, Kind, Outcome, Part, Place, Slot};
 use debugop_replay::{Moment, OpenError, Recording, Step};
 use debugop_report::replayed::Described;
 use debugop_report::{CodeInfo, Sources};
@@ -40,6 +41,8 @@ pub(crate) struct QueryArguments {
 const EXAMPLES: &str = "\
 Examples:
   debugop query hits script.debugop script.py:12
+  debugop query hits script.debugop script.py:12 --count
+  debugop query steps script.debugop --function Parser.parse --opcode STORE_ATTR
   debugop query state script.debugop 1000
   debugop query origin script.debugop 1000 total
   debugop query writes script.debugop 1000 self.total
@@ -93,6 +96,35 @@ enum Question {
         file: PathBuf,
         /// FILE:LINE, where FILE may be the end of the path
         line: String,
+        /// Only how often: as quick for any length of the recording
+        #[arg(long)]
+        count: bool,
+    },
+    /// The steps of a function, of an opcode, of a line, of a thread, of a time
+    Steps {
+        /// The recording
+        file: PathBuf,
+        /// Of functions with this name or qualified name
+        #[arg(short, long, value_name = "NAME")]
+        function: Option<String>,
+        /// Instructions with this name, as in dis
+        #[arg(long, value_name = "OPNAME")]
+        opcode: Option<String>,
+        /// Instructions of this line, FILE:LINE
+        #[arg(long, value_name = "FILE:LINE")]
+        line: Option<String>,
+        /// Of the thread with this number in the recording
+        #[arg(long, value_name = "N")]
+        thread: Option<u32>,
+        /// From so many seconds after the beginning of the recording on
+        #[arg(long, value_name = "SECONDS")]
+        after: Option<f64>,
+        /// Up to so many seconds after the beginning of the recording
+        #[arg(long, value_name = "SECONDS")]
+        before: Option<f64>,
+        /// Stop after so many
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        limit: usize,
     },
     /// Every exception: where it was raised, and where it was handled
     Exceptions {
@@ -134,6 +166,7 @@ impl QueryOptions {
             | Question::Writes { file, .. }
             | Question::Calls { file, .. }
             | Question::Hits { file, .. }
+            | Question::Steps { file, .. }
             | Question::Exceptions { file }
             | Question::Diff { file, .. } => file,
         };
@@ -155,7 +188,41 @@ impl QueryOptions {
                 }
                 asked.calls(function)
             }
-            Question::Hits { line, .. } => asked.hits(line),
+            Question::Hits { line, count, .. } => asked.hits(line, *count),
+            Question::Steps {
+                function,
+                opcode,
+                line,
+                thread,
+                after,
+                before,
+                limit,
+                ..
+            } => {
+                if let Some(name) = function
+                    && asked.recording.functions(name).next().is_none()
+                {
+                    return no_function(file, &asked.recording, name);
+                }
+                let time = (after.is_some() || before.is_some()).then(|| {
+                    let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
+                    after.map_or(0, nanoseconds)..before.map_or(u64::MAX, nanoseconds)
+                });
+                let line = line.as_ref().map(|line| asked.source_line(line));
+                match line.transpose() {
+                    Ok(line) => asked.steps(
+                        &Filter {
+                            function: function.clone(),
+                            opcode: opcode.clone(),
+                            line,
+                            thread: thread.map(ThreadNumber),
+                            time,
+                        },
+                        *limit,
+                    ),
+                    Err(refused) => Err(refused),
+                }
+            }
             Question::Exceptions { .. } => asked.exceptions(),
             Question::Diff { other, .. } => match Recording::open(other) {
                 Ok(other) => asked.diff(&Arc::new(other)),
@@ -453,7 +520,8 @@ impl Asked {
         Ok(())
     }
 
-    fn hits(&mut self, place: &str) -> Result<(), Refused> {
+    /// What `FILE:LINE` says, if something of the file was recorded.
+    fn source_line(&self, place: &str) -> Result<(String, i32), Refused> {
         let parsed = place
             .rsplit_once(':')
             .and_then(|(file, line)| Some((file, line.parse::<i32>().ok()?)));
@@ -465,9 +533,36 @@ impl Asked {
         if self.recording.code_of_file(file).next().is_none() {
             return Err(Refused::Said(format!("nothing of {file:?} was recorded")));
         }
-        for step in query::hits(&self.recording, file, line, 0, u64::MAX)? {
+        Ok((file.to_owned(), line))
+    }
+
+    fn hits(&mut self, place: &str, count: bool) -> Result<(), Refused> {
+        let (file, line) = self.source_line(place)?;
+        if count {
+            let hits = query::hit_count(&self.recording, &file, line)?;
+            match self.json {
+                true => self.object(&json!({ "hits": hits })),
+                false => self.line(&grouped(hits)),
+            }
+            return Ok(());
+        }
+        for step in query::hits(&self.recording, &file, line, 0, u64::MAX)? {
             self.step(&step);
         }
+        Ok(())
+    }
+
+    fn steps(&mut self, filter: &Filter, limit: usize) -> Result<(), Refused> {
+        let recording = Arc::clone(&self.recording);
+        let mut found = 0;
+        query::steps(&recording, filter, 0, u64::MAX, |step, _| {
+            if found == limit {
+                return ControlFlow::Break(());
+            }
+            found += 1;
+            self.step(step);
+            ControlFlow::Continue(())
+        })?;
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! Recordings in Python: `debugop.open`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use debugop_recording::file;
+use debugop_recording::stream::ThreadNumber;
 use debugop_replay::query::{self, Place};
 use debugop_replay::{Cursor, OpenError, Recording as Core};
 use debugop_value::Value as Data;
@@ -181,6 +183,61 @@ impl Replay {
         let found = py.detach(|| query::hits(&self.core, file, line, 0, u64::MAX));
         let found = found.map_err(|error| refused(&error))?;
         Ok(found.iter().map(|step| step.number).collect())
+    }
+
+    /// How often execution came to line `line` of `file`: taken from the index, however long the recording is.
+    fn hit_count(&self, py: Python<'_>, file: &str, line: i32) -> PyResult<u64> {
+        let found = py.detach(|| query::hit_count(&self.core, file, line));
+        found.map_err(|error| refused(&error))
+    }
+
+    /// The last step before `before` at which execution came to line `line` of `file`; None if there is none.
+    fn last_hit(
+        &self,
+        py: Python<'_>,
+        file: &str,
+        line: i32,
+        before: u64,
+    ) -> PyResult<Option<u64>> {
+        let found = py.detach(|| query::last_hit(&self.core, &[(file, line)], before));
+        let found = found.map_err(|error| refused(&error))?;
+        Ok(found.map(|step| step.number))
+    }
+
+    /// The steps of which everything holds that is given: of a function, of instructions with this name, of a line `(file, line)`, of a thread
+    /// (its number in the recording), in a time (nanoseconds since the beginning, from the first up to the second). At most `limit` of them.
+    #[pyo3(signature = (*, function=None, opcode=None, line=None, thread=None, time=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn steps(
+        &self,
+        py: Python<'_>,
+        function: Option<String>,
+        opcode: Option<String>,
+        line: Option<(String, i32)>,
+        thread: Option<u32>,
+        time: Option<(u64, u64)>,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<u64>> {
+        let filter = query::Filter {
+            function,
+            opcode,
+            line,
+            thread: thread.map(ThreadNumber),
+            time: time.map(|(from, to)| from..to),
+        };
+        let limit = limit.unwrap_or(usize::MAX);
+        let found = py.detach(|| {
+            let mut found = Vec::new();
+            query::steps(&self.core, &filter, 0, u64::MAX, |step, _| {
+                if found.len() >= limit {
+                    return ControlFlow::Break(());
+                }
+                found.push(step.number);
+                ControlFlow::Continue(())
+            })
+            .map(|_| found)
+        });
+        found.map_err(|error| refused(&error))
     }
 
     /// Every call of the functions called `function`: dicts with `step`, `arguments`, `outcome` (`"returned"`, `"raised"`, `"running"`), `end`

@@ -389,6 +389,9 @@ impl Machine {
             if watch.unwound && !self.unwound.is_empty() {
                 return Ok(Stop::Unwound);
             }
+            if self.number > watch.until {
+                return Ok(Stop::Until);
+            }
             if !self.proceed()? {
                 return Ok(Stop::End);
             }

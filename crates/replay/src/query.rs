@@ -7,6 +7,7 @@ mod hits;
 mod origin;
 mod place;
 mod search;
+mod steps;
 mod writes;
 
 use std::ops::ControlFlow;
@@ -16,6 +17,7 @@ use debugop_bytecode::{InstrIdx, Op, Opcode};
 use debugop_recording::stream::FrameNumber;
 
 use crate::code::Code;
+use crate::index::Executed;
 use crate::machine::{Step, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
@@ -28,6 +30,7 @@ pub use exceptions::{Exception, exceptions};
 pub use hits::{hit_count, hits, last_hit};
 pub use origin::{Kind, Operand, Origin, Slot, origin, origins};
 pub use place::{Place, PlaceError};
+pub use steps::{Filter, steps};
 pub use writes::{How, Write, last_write, writes};
 
 /// Shows every step from `from` on, up to and without `to`, until `visit` breaks; see [`walk_to_end`].
@@ -96,7 +99,7 @@ pub(crate) fn back<B>(
         };
         for code in codes {
             let executed = index.executed(chunk, code);
-            let executed = executed.into_iter().flat_map(|executed| executed.steps());
+            let executed = executed.into_iter().flat_map(Executed::steps);
             watch.add(code, executed.map(|(at, _)| at));
         }
         let mut steps = Vec::new();

@@ -13,6 +13,8 @@ pub(crate) enum Stop {
     At(Step),
     /// An exception has left a frame.
     Unwound,
+    /// At the number of the step that it was not to go beyond, or a little behind it.
+    Until,
     /// At the chunk's end.
     End,
 }
@@ -24,6 +26,8 @@ pub(crate) struct Watch {
     codes: FxHashMap<u32, Vec<InstrIdx>>,
     /// Whether also when an exception leaves a frame.
     pub(crate) unwound: bool,
+    /// From this step on nothing is wanted.
+    pub(crate) until: u64,
     /// Of each way whether one of the instructions is on it, if that is known.
     ways: Vec<Option<bool>>,
     /// The segments' generation that `ways` is of.

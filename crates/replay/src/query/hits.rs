@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 
+use crate::index::Executed;
 use crate::machine::{Step, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{State, Stepped};
@@ -41,9 +42,7 @@ pub fn hit_count(recording: &Arc<Recording>, file: &str, line: i32) -> Result<u6
     for (code, wanted) in of_line(recording, file, line) {
         for chunk in 0..index.len() {
             let executed = index.executed(chunk, code);
-            let arrivals = executed
-                .into_iter()
-                .flat_map(|executed| executed.arrivals());
+            let arrivals = executed.into_iter().flat_map(Executed::arrivals);
             for (at, times) in arrivals {
                 if wanted.binary_search(&at).is_ok() {
                     count = count.saturating_add(times);
@@ -70,7 +69,7 @@ pub fn last_hit(
     for chunk in search::chunks_before(recording.index()?, before) {
         let mut last = None;
         in_chunk(recording, chunk, &lines, 0, before, |step| {
-            last = Some(*step)
+            last = Some(*step);
         })?;
         if last.is_some() {
             return Ok(last);
@@ -101,9 +100,7 @@ fn in_chunk(
     let mut watch = Watch::default();
     for (code, wanted) in lines {
         let executed = index.executed(chunk, *code);
-        let arrivals = executed
-            .into_iter()
-            .flat_map(|executed| executed.arrivals());
+        let arrivals = executed.into_iter().flat_map(Executed::arrivals);
         let arrivals = arrivals.map(|(at, _)| at);
         watch.add(
             *code,

@@ -84,7 +84,8 @@ pub fn origin(
     frame: FrameNumber,
     slot: Slot,
 ) -> Result<Option<Origin>, OpenError> {
-    let Some(code) = code_of(recording, step, frame)? else {
+    let mut cursor = recording.cursor();
+    let Some(code) = code_of(&mut cursor, step, frame)? else {
         return Ok(None);
     };
     let base = code.locals().slots;
@@ -92,29 +93,44 @@ pub fn origin(
         Slot::Local(local) => local,
         Slot::Stack(index) => base + index,
     };
-    // The step after, to know which way a jump went.
-    let mut after: Option<InstrIdx> = None;
-    let mut first = None;
-    let producer = back(recording, frame, step, |step| {
-        first = Some(*step);
-        let jumped = after.is_some_and(|after| {
-            after.0 != step.at.0 + 1 && code.analysis().target(step.at) == Some(after)
-        });
-        after = Some(step.at);
-        match source(&code, step.at, slot, jumped) {
+    let number = code.data().number;
+    let mut before = step;
+    loop {
+        let affecting = affecting(&code, slot);
+        let last = search::last_of_frame(recording, frame, number, &affecting, before)?;
+        let Some(at) = last else {
+            let first = search::first_of_frame(recording, frame, number, before)?;
+            let hop = first.map(|first| argument(recording, &mut cursor, &first, slot));
+            return hop.transpose();
+        };
+        let mut from = source(&code, at.at, slot, false);
+        if from != source(&code, at.at, slot, true) {
+            let next = search::next_of_frame(recording, &at, step)?;
+            let jumped = next.is_some_and(|next| {
+                next.at.0 != at.at.0 + 1 && code.analysis().target(at.at) == Some(next.at)
+            });
+            from = source(&code, at.at, slot, jumped);
+        }
+        let kind = match from {
             Some(From::Slot(from)) => {
                 slot = from;
-                ControlFlow::Continue(())
+                before = at.number;
+                continue;
             }
-            Some(From::Made(kind)) => ControlFlow::Break((*step, kind)),
-            None => ControlFlow::Break((*step, Kind::Unknown)),
-        }
-    })?;
-    match (producer, first) {
-        (Some((at, kind)), _) => produced(recording, &at, kind, step, slot).map(Some),
-        (None, Some(first)) => argument(recording, &first, slot).map(Some),
-        (None, None) => Ok(None),
+            Some(From::Made(kind)) => kind,
+            None => Kind::Unknown,
+        };
+        return produced(recording, &mut cursor, &at, kind, step, slot).map(Some);
     }
+}
+
+/// The instructions after which something else may be in a slot than before, in order.
+fn affecting(code: &Code, slot: u32) -> Vec<InstrIdx> {
+    let all = 0..code.analysis().instructions().len() as u32;
+    let keeps = |at: InstrIdx, jumped| source(code, at, slot, jumped) == Some(From::Slot(slot));
+    all.map(InstrIdx)
+        .filter(|&at| code.is_step(at) && !(keeps(at, false) && keeps(at, true)))
+        .collect()
 }
 
 /// The origin of a value, hop by hop, at most so many.
@@ -143,11 +159,10 @@ pub fn origins(
 }
 
 fn code_of(
-    recording: &Arc<Recording>,
+    cursor: &mut Cursor,
     step: u64,
     frame: FrameNumber,
 ) -> Result<Option<Arc<Code>>, OpenError> {
-    let mut cursor = recording.cursor();
     cursor.seek(step)?;
     let frame = cursor.state().and_then(|state| {
         let mut threads = state.threads();
@@ -159,6 +174,7 @@ fn code_of(
     Ok(frame.map(|frame| Arc::clone(frame.code())))
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
     /// From this slot, before the instruction: index into localsplus and the stack behind it.
     Slot(u32),
@@ -204,12 +220,12 @@ fn source(code: &Code, at: InstrIdx, slot: u32, jumped: bool) -> Option<From> {
 /// The hop to an instruction that made a value, which was seen before step `seen`.
 fn produced(
     recording: &Arc<Recording>,
+    cursor: &mut Cursor,
     at: &Step,
     kind: Kind,
     seen: u64,
     slot: u32,
 ) -> Result<Origin, OpenError> {
-    let mut cursor = recording.cursor();
     cursor.seek(at.number)?;
     let mut hop = Origin {
         step: at.number,
@@ -244,9 +260,9 @@ fn produced(
             .collect();
     }
     let loaded = op.and_then(|(op, _, arg)| place_of(op, arg, frame, state));
-    hop.value = value_after(recording, at, seen, slot)?.unwrap_or(hop.value);
+    hop.value = value_after(recording, cursor, at, seen, slot)?.unwrap_or(hop.value);
     if kind == Kind::Produced
-        && let Some(returned) = callee(recording, at, seen)?
+        && let Some(returned) = callee(recording, cursor, at, seen)?
     {
         hop.kind = Kind::Returned;
         hop.next = Some(returned);
@@ -262,12 +278,12 @@ fn produced(
 /// The value in a slot after a step, in the frame's next step.
 fn value_after(
     recording: &Arc<Recording>,
+    cursor: &mut Cursor,
     at: &Step,
     seen: u64,
     slot: u32,
 ) -> Result<Option<data::Value>, OpenError> {
     let next = search::next_of_frame(recording, at, seen)?;
-    let mut cursor = recording.cursor();
     cursor.seek(next.map_or(seen, |next| next.number))?;
     let Some(state) = cursor.state() else {
         return Ok(None);
@@ -365,16 +381,16 @@ fn stored_slot(
 /// If a recorded frame has returned or yielded the value: the step with which it did, and where the value was.
 fn callee(
     recording: &Arc<Recording>,
+    cursor: &mut Cursor,
     at: &Step,
     seen: u64,
 ) -> Result<Option<(u64, FrameNumber, Slot)>, OpenError> {
-    let mut cursor = recording.cursor();
     cursor.seek(at.number)?;
     let frames = |cursor: &Cursor| {
         let thread = cursor.state().and_then(State::thread);
         thread.map_or(0, |(_, thread)| thread.frames().len())
     };
-    let below = frames(&cursor);
+    let below = frames(cursor);
     let until = search::next_of_frame(recording, at, seen)?.map_or(seen, |next| next.number);
     // What has run last directly above the frame, before that went on.
     let mut step = match until > at.number + 1 {
@@ -384,7 +400,7 @@ fn callee(
     while let Some(there) = step
         && there.number > at.number
     {
-        if there.thread == at.thread && frames(&cursor) == below + 1 {
+        if there.thread == at.thread && frames(cursor) == below + 1 {
             let frame = cursor.state().and_then(State::frame);
             let Some(frame) = frame else { break };
             let leaves = matches!(
@@ -400,8 +416,12 @@ fn callee(
 }
 
 /// The hop from a frame's start to the caller.
-fn argument(recording: &Arc<Recording>, first: &Step, slot: u32) -> Result<Origin, OpenError> {
-    let mut cursor = recording.cursor();
+fn argument(
+    recording: &Arc<Recording>,
+    cursor: &mut Cursor,
+    first: &Step,
+    slot: u32,
+) -> Result<Origin, OpenError> {
     cursor.seek(first.number)?;
     let mut hop = Origin {
         step: first.number,

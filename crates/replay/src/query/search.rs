@@ -3,7 +3,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::index::Index;
+use debugop_bytecode::InstrIdx;
+use debugop_recording::stream::FrameNumber;
+
+use crate::index::{Executed, Index};
 use crate::machine::{Machine, Step, Stop, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::State;
@@ -47,6 +50,7 @@ pub(super) fn in_chunk<B>(
     mut visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
     let mut machine = at(recording, chunk)?;
+    watch.until = to;
     loop {
         let stop = machine.next_watched(&mut watch)?;
         let found = match &stop {
@@ -59,6 +63,7 @@ pub(super) fn in_chunk<B>(
                 let before = machine.position().checked_sub(1);
                 Found::Unwound(machine.unwound(), before, machine.state())
             }
+            Stop::Until => return Ok(None),
             Stop::End => {
                 recording.verify(chunk, machine.position())?;
                 return Ok(None);
@@ -122,12 +127,70 @@ pub(super) fn next_of_frame(
         let executed = index.executed(chunk, at.code).into_iter();
         watch.add(
             at.code,
-            executed
-                .flat_map(|executed| executed.steps())
-                .map(|(at, _)| at),
+            executed.flat_map(Executed::steps).map(|(at, _)| at),
         );
         let found = in_chunk(recording, chunk, watch, from, to, |found| match found {
             Found::Step(step, _) if step.frame == at.frame => ControlFlow::Break(*step),
+            _ => ControlFlow::Continue(()),
+        })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// The last step before another that a frame has had at one of these instructions of its code object, which are in order.
+pub(super) fn last_of_frame(
+    recording: &Arc<Recording>,
+    frame: FrameNumber,
+    code: u32,
+    wanted: &[InstrIdx],
+    before: u64,
+) -> Result<Option<Step>, OpenError> {
+    let index = recording.index()?;
+    for chunk in chunks_before(index, before) {
+        let executed = index.executed(chunk, code);
+        if !executed.is_some_and(|executed| executed.any_of(wanted))
+            || !index.has_frame(chunk, frame)
+        {
+            continue;
+        }
+        let mut watch = Watch::default();
+        watch.add(code, wanted.iter().copied());
+        let mut last = None;
+        in_chunk::<()>(recording, chunk, watch, 0, before, |found| {
+            if let Found::Step(step, _) = found
+                && step.frame == frame
+            {
+                last = Some(*step);
+            }
+            ControlFlow::Continue(())
+        })?;
+        if last.is_some() {
+            return Ok(last);
+        }
+    }
+    Ok(None)
+}
+
+/// The first step of a frame, if it is before another.
+pub(super) fn first_of_frame(
+    recording: &Arc<Recording>,
+    frame: FrameNumber,
+    code: u32,
+    before: u64,
+) -> Result<Option<Step>, OpenError> {
+    let index = recording.index()?;
+    for chunk in chunks_between(index, 0, before) {
+        if !index.has_frame(chunk, frame) {
+            continue;
+        }
+        let mut watch = Watch::default();
+        let executed = index.executed(chunk, code).into_iter();
+        watch.add(code, executed.flat_map(Executed::steps).map(|(at, _)| at));
+        let found = in_chunk(recording, chunk, watch, 0, before, |found| match found {
+            Found::Step(step, _) if step.frame == frame => ControlFlow::Break(*step),
             _ => ControlFlow::Continue(()),
         })?;
         if found.is_some() {

@@ -62,6 +62,7 @@ pub fn writes(
     to: u64,
 ) -> Result<Vec<Write>, OpenError> {
     let mut search = Search::new(recording, place);
+    search.across = true;
     for chunk in search::chunks_between(recording.index()?, from, to) {
         search.chunk(chunk, from, to)?;
     }
@@ -95,6 +96,8 @@ struct Search<'a> {
     found: Vec<Write>,
     /// What the recorded contents last had there, of an attribute or item.
     content: Option<Value>,
+    /// Whether chunks are looked at in order, so that what is there can be compared with what was there in the one before.
+    across: bool,
     /// By code object, the instructions that may bind it.
     binding: FxHashMap<u32, Vec<InstrIdx>>,
 }
@@ -106,6 +109,7 @@ impl<'a> Search<'a> {
             place,
             found: Vec::new(),
             content: None,
+            across: false,
             binding: FxHashMap::default(),
         }
     }
@@ -113,6 +117,7 @@ impl<'a> Search<'a> {
     /// Adds the bindings in a chunk.
     fn chunk(&mut self, chunk: usize, from: u64, to: u64) -> Result<(), OpenError> {
         let index = self.recording.index()?;
+        let mut may_change = true;
         let codes = match self.place {
             Place::Local(frame, _) if !index.has_frame(chunk, *frame) => return Ok(()),
             Place::Local(frame, _) => match index.code_of(chunk, *frame) {
@@ -122,12 +127,16 @@ impl<'a> Search<'a> {
             Place::Cell(id) | Place::Attribute(id, _) | Place::Item(id, _) => {
                 match index.mentions(chunk, *id) {
                     Mention::No => return Ok(()),
-                    Mention::Known | Mention::Changed => index.codes(chunk),
+                    mention => {
+                        // Contents that are told once can differ from those of earlier chunks only.
+                        may_change = mention == Mention::Changed || self.across;
+                        index.codes(chunk)
+                    }
                 }
             }
             Place::Global(..) => index.codes(chunk),
         };
-        if self.content_changes(chunk)? {
+        if may_change && self.content_changes(chunk)? {
             return self.step_by_step(from, to, index.firsts().get(chunk..chunk + 2));
         }
         let mut watch = Watch::default();
