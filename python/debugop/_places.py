@@ -391,12 +391,13 @@ def _is_covered(frame: FrameType) -> bool:
     return any(one.start <= frame.f_lasti < one.end for one in entries)
 
 
-_OWN = (__file__.rpartition("_places")[0], bdb._module.__file__)
+_BDB = str(bdb._module.__file__)
+_OWN = (__file__.rpartition("_places")[0], _BDB, _BDB.replace("bdb.py", "pdb.py"))
 
 
 def is_own(code: CodeType) -> bool:
     """Whether code is the debugger's."""
-    return code.co_filename.startswith(_OWN) or code.co_filename == _OWN[1].replace("bdb.py", "pdb.py")
+    return code.co_filename.startswith(_OWN)
 
 
 def is_bottom(frame: FrameType) -> bool:
@@ -424,8 +425,10 @@ def _instruction_before(code: CodeType, offset: int) -> Any:
         if one.offset >= offset:
             break
         before = one
-    writes = before is not None and before.opname.startswith((*_WRITING, "STORE_", "DELETE_", "LOAD_FAST_AND_CLEAR"))
-    return before if writes and before.opname != "PUSH_EXC_INFO" else None
+    if before is None or before.opname == "PUSH_EXC_INFO":
+        return None
+    writes = before.opname.startswith((*_WRITING, "STORE_", "DELETE_", "LOAD_FAST_AND_CLEAR"))
+    return before if writes else None
 
 
 def described(instruction: Any) -> str:

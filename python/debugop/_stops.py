@@ -20,6 +20,7 @@ _Base: Any = Any if TYPE_CHECKING else object
 class Stops(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
+    allow_kbdint: bool
     _places: tuple[Place, ...] = ()
     # What `_reached_place` has found, and is to be shown: a place, and what it says.
     _found: list[tuple[Place, list[str]]]
@@ -110,7 +111,7 @@ class Stops(_Base):  # type: ignore[misc]
     def _show_caught(self, frame: FrameType, exception: BaseException, traceback: Any, uncaught: bool) -> None:
         goes_on = self.bp_commands(frame)
         # From 3.14 on the commands are put into the queue of the interaction.
-        if not goes_on and hasattr(type(self), "commands_resuming"):
+        if not goes_on and hasattr(self, "commands_doprompt"):
             return
         if not uncaught:
             self.user_exception(frame, (type(exception), exception, traceback))
@@ -370,8 +371,7 @@ class Stops(_Base):  # type: ignore[misc]
             except SyntaxError as error:
                 self.error(f"Invalid exception {text}: {error.msg}")
                 return
-            is_pair = isinstance(parsed, ast.Tuple) and not text.strip().startswith("(")
-            if is_pair and len(parsed.elts) == 2:
+            if isinstance(parsed, ast.Tuple) and not text.strip().startswith("(") and len(parsed.elts) == 2:
                 condition = ast.get_source_segment(text.strip(), parsed.elts[1])
                 text = ast.get_source_segment(text.strip(), parsed.elts[0]) or ""
             try:
