@@ -53,7 +53,7 @@ class Stops(_Base):  # type: ignore[misc]
                 self._found.append((place, said))
         return bool(self._found)
 
-    def _is_in_effect(self, place: Place, frame: FrameType) -> bool:
+    def _is_in_effect(self, place: Place, frame: Any) -> bool:
         # An interrupt ends a condition.
         before, self.allow_kbdint = self.allow_kbdint, True
         try:
@@ -61,7 +61,7 @@ class Stops(_Base):  # type: ignore[misc]
         finally:
             self.allow_kbdint = before
 
-    def _logs(self, place: Place, frame: FrameType) -> bool:
+    def _logs(self, place: Place, frame: Any) -> bool:
         if place.log is None:
             return False
         self.message(_core.log_message(place.log, frame))
@@ -165,10 +165,16 @@ class Stops(_Base):  # type: ignore[misc]
                 place.look()
         self._agree()
 
-    def _before_commands(self) -> None:
-        """A stop begins: frames may have been left by an exception."""
+    def _before_commands(self, frame: FrameType | None) -> None:
+        """A stop begins: a step may have ended right where a place has changed, and frames may have been left by an exception."""
         for place in self._places:
-            if isinstance(place, Local) and not place.is_deleted and place.is_over:
+            if not isinstance(place, Watch) or place.is_deleted:
+                continue
+            said = Watch.check(place, frame, frame.f_lasti) if frame is not None else None
+            if said is not None and self._is_in_effect(place, frame) and not self._logs(place, frame):
+                for line in said:
+                    self.message(line)
+            if isinstance(place, Local) and place.is_over:
                 for line in place.over():
                     self.message(line)
                 place.deleteMe()
