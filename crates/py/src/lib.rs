@@ -11,6 +11,7 @@ mod identity;
 mod instruction;
 mod main_program;
 mod output;
+mod past;
 mod predicate;
 mod record;
 mod recording;
@@ -58,6 +59,8 @@ mod _core {
     use crate::main_program::{report_uncaught, run_code, run_file};
     #[pymodule_export]
     use crate::output::Written;
+    #[pymodule_export]
+    use crate::past::{Past, PastMoment, PastSearch, PastValue};
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
