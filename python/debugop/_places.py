@@ -199,13 +199,20 @@ class Local(Watch):
     def __init__(self, text: str, frame: FrameType, name: str, **options: Any) -> None:
         self.frame, self.name = frame, name
         self.shared = name in frame.f_code.co_cellvars or name in frame.f_code.co_freevars
+        self.hidden = list(_comprehensions(frame.f_code, name))
         super().__init__(text, **options)
 
     def where(self) -> str:
         return f"{self.text} in {self.frame.f_code.co_qualname}"
 
     def read(self) -> Any:
+        at = self.frame.f_lasti
+        if any(first < at <= last for first, last in self.hidden):
+            return self.value
         return self.frame.f_locals.get(self.name, NOT_SET)
+
+    # What it is taken for if it is set within a comprehension.
+    value: Any = NOT_SET
 
     @property
     def is_over(self) -> bool:
@@ -248,6 +255,24 @@ def _writes_variable(instruction: Any, name: str) -> bool:
     opname = instruction.opname
     writes = opname.startswith(("STORE_FAST", "DELETE_FAST", "STORE_DEREF", "DELETE_DEREF", "LOAD_FAST_AND_CLEAR"))
     return writes and name in instruction.argrepr.split(", ")
+
+
+def _comprehensions(code: CodeType, name: str) -> Iterator[tuple[int, int]]:
+    """Where a comprehension has a variable `name` of its own in the place of the function's (3.12+, PEP 709)."""
+    try:
+        instructions = _core.instructions(code)
+    except ValueError:
+        return
+    for index, one in enumerate(instructions):
+        if one.opname != "LOAD_FAST_AND_CLEAR" or one.argval != name:
+            continue
+        loop = next((inner for inner in instructions[index:] if inner.opname == "FOR_ITER"), None)
+        if loop is None:
+            continue
+        for inner in instructions[index:]:
+            if inner.offset >= loop.argval and _writes_variable(inner, name):
+                yield one.offset, inner.offset
+                break
 
 
 def _is_return(code: CodeType, offset: int) -> bool:
@@ -391,12 +416,13 @@ def _is_covered(frame: FrameType) -> bool:
     return any(one.start <= frame.f_lasti < one.end for one in entries)
 
 
-_OWN = (__file__.rpartition("_places")[0], bdb._module.__file__)
+_BDB = str(bdb._module.__file__)
+_OWN = (__file__.rpartition("_places")[0], _BDB, _BDB.replace("bdb.py", "pdb.py"))
 
 
 def is_own(code: CodeType) -> bool:
     """Whether code is the debugger's."""
-    return code.co_filename.startswith(_OWN) or code.co_filename == _OWN[1].replace("bdb.py", "pdb.py")
+    return code.co_filename.startswith(_OWN)
 
 
 def is_bottom(frame: FrameType) -> bool:
@@ -424,8 +450,10 @@ def _instruction_before(code: CodeType, offset: int) -> Any:
         if one.offset >= offset:
             break
         before = one
-    writes = before is not None and before.opname.startswith((*_WRITING, "STORE_", "DELETE_", "LOAD_FAST_AND_CLEAR"))
-    return before if writes and before.opname != "PUSH_EXC_INFO" else None
+    if before is None or before.opname == "PUSH_EXC_INFO":
+        return None
+    writes = before.opname.startswith((*_WRITING, "STORE_", "DELETE_", "LOAD_FAST_AND_CLEAR"))
+    return before if writes else None
 
 
 def described(instruction: Any) -> str:

@@ -20,6 +20,7 @@ _Base: Any = Any if TYPE_CHECKING else object
 class Stops(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
+    allow_kbdint: bool
     _places: tuple[Place, ...] = ()
     # What `_reached_place` has found, and is to be shown: a place, and what it says.
     _found: list[tuple[Place, list[str]]]
@@ -52,7 +53,7 @@ class Stops(_Base):  # type: ignore[misc]
                 self._found.append((place, said))
         return bool(self._found)
 
-    def _is_in_effect(self, place: Place, frame: FrameType) -> bool:
+    def _is_in_effect(self, place: Place, frame: Any) -> bool:
         # An interrupt ends a condition.
         before, self.allow_kbdint = self.allow_kbdint, True
         try:
@@ -60,7 +61,7 @@ class Stops(_Base):  # type: ignore[misc]
         finally:
             self.allow_kbdint = before
 
-    def _logs(self, place: Place, frame: FrameType) -> bool:
+    def _logs(self, place: Place, frame: Any) -> bool:
         if place.log is None:
             return False
         self.message(_core.log_message(place.log, frame))
@@ -110,7 +111,7 @@ class Stops(_Base):  # type: ignore[misc]
     def _show_caught(self, frame: FrameType, exception: BaseException, traceback: Any, uncaught: bool) -> None:
         goes_on = self.bp_commands(frame)
         # From 3.14 on the commands are put into the queue of the interaction.
-        if not goes_on and hasattr(type(self), "commands_resuming"):
+        if not goes_on and hasattr(self, "commands_doprompt"):
             return
         if not uncaught:
             self.user_exception(frame, (type(exception), exception, traceback))
@@ -164,10 +165,16 @@ class Stops(_Base):  # type: ignore[misc]
                 place.look()
         self._agree()
 
-    def _before_commands(self) -> None:
-        """A stop begins: frames may have been left by an exception."""
+    def _before_commands(self, frame: FrameType | None) -> None:
+        """A stop begins: a step may have ended right where a place has changed, and frames may have been left by an exception."""
         for place in self._places:
-            if isinstance(place, Local) and not place.is_deleted and place.is_over:
+            if not isinstance(place, Watch) or place.is_deleted:
+                continue
+            said = Watch.check(place, frame, frame.f_lasti) if frame is not None else None
+            if said is not None and self._is_in_effect(place, frame) and not self._logs(place, frame):
+                for line in said:
+                    self.message(line)
+            if isinstance(place, Local) and place.is_over:
                 for line in place.over():
                     self.message(line)
                 place.deleteMe()
@@ -370,8 +377,7 @@ class Stops(_Base):  # type: ignore[misc]
             except SyntaxError as error:
                 self.error(f"Invalid exception {text}: {error.msg}")
                 return
-            is_pair = isinstance(parsed, ast.Tuple) and not text.strip().startswith("(")
-            if is_pair and len(parsed.elts) == 2:
+            if isinstance(parsed, ast.Tuple) and not text.strip().startswith("(") and len(parsed.elts) == 2:
                 condition = ast.get_source_segment(text.strip(), parsed.elts[1])
                 text = ast.get_source_segment(text.strip(), parsed.elts[0]) or ""
             try:

@@ -13,6 +13,8 @@ _Base: Any = Any if TYPE_CHECKING else object
 class Terminal(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
+    nosigint: Any
+
     # Whether the console opens the terminal for itself.
     _opens_terminal = False
     # When a source file was last written to, as of the first stop in it.
@@ -45,11 +47,7 @@ class Terminal(_Base):  # type: ignore[misc]
     def _keep_program_handler(self) -> None:
         """A handler that the program has set while it ran is not to be replaced by the one before (`pdb.Pdb.interaction`)."""
         kind = _definer(type(self), "_previous_sigint_handler")
-        if (
-            kind is not None
-            and kind._previous_sigint_handler
-            and signal.getsignal(signal.SIGINT) != self.sigint_handler
-        ):
+        if kind is not None and kind._previous_sigint_handler and not _is_a_consoles(signal.getsignal(signal.SIGINT)):
             kind._previous_sigint_handler = None
 
     def sigint_handler(self, signum: int, frame: Any) -> None:
@@ -68,8 +66,8 @@ class Terminal(_Base):  # type: ignore[misc]
         before = self.nosigint
         handler = signal.getsignal(signal.SIGINT)
         # A program that handles interrupts itself goes on doing so.
-        ours = (signal.SIG_DFL, signal.default_int_handler, self.sigint_handler)
-        self.nosigint = before or handler not in ours
+        theirs = handler not in (signal.SIG_DFL, signal.default_int_handler) and not _is_a_consoles(handler)
+        self.nosigint = before or theirs
         try:
             return super().do_continue(arg)
         finally:
@@ -92,6 +90,10 @@ class Terminal(_Base):  # type: ignore[misc]
 
 def _definer(kind: type, name: str) -> Any:
     return next((one for one in kind.__mro__ if name in vars(one)), None)
+
+
+def _is_a_consoles(handler: Any) -> bool:
+    return getattr(handler, "__func__", None) is Terminal.sigint_handler
 
 
 def _flush(stream: Any) -> None:

@@ -22,6 +22,8 @@ _Base: Any = Any if TYPE_CHECKING else object
 class Threads(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
+    stack: Any
+
     # The number of the thread that is inspected, if it is not the one that has stopped.
     _inspected: int | None = None
     # The stack of the one that has stopped meanwhile.
@@ -151,7 +153,7 @@ class Threads(_Base):  # type: ignore[misc]
         except BaseException:
             if not _core.is_left_at_fork():
                 raise
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            sys.excepthook(*sys.exc_info())
             _leave(1)
         if _core.is_left_at_fork():
             _leave(0)
@@ -163,7 +165,7 @@ def _leave(status: Any) -> None:
     if isinstance(status, str):
         print(status, file=sys.stderr)
         status = 1
-    threading._shutdown()  # type: ignore[attr-defined]
+    vars(threading)["_shutdown"]()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

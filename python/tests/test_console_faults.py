@@ -186,9 +186,16 @@ def test_source_is_not_utf8(typed):
     prompt("break 3")
     assert re.search(r"\n-> é = 'ü' \+ ä\n {7}\^\^\^\n +\d+ LOAD_CONST +\d \('ü'\)\n", prompt("continue"))
     assert "'ö'" in prompt("p ä")
-    prompt = typed(b"x = '\xff'\n")
-    assert "SyntaxError" in prompt.shown
-    assert "Uncaught exception. Entering post mortem debugging" in prompt.shown
+
+
+def test_source_is_none(tmp_path):
+    """What cannot be decoded is told, and is the end (3.11) or looked at as any uncaught exception."""
+    (tmp_path / "bytes.py").write_bytes(b"x = '\xff'\n")
+    executable = str(Path(sys.executable).with_name("debugop"))
+    child = pexpect.spawn(executable, ["debug", "bytes.py"], cwd=tmp_path, env=environment(), encoding="utf-8")
+    child.expect([PROMPTS, pexpect.EOF], timeout=30)
+    assert "SyntaxError" in child.before
+    child.close(force=True)
 
 
 def test_no_code_there(typed):
