@@ -215,6 +215,20 @@ class Stops:
         watch = Watch(text, self.step, self.curframe.index, condition or None)
         self.message(f"Watchpoint {watch.number}: {text}")
 
+    def do_unwatch(self, arg: str) -> None:
+        """unwatch [number ...]
+
+        Take watchpoints away, all of them without a number.
+        """
+        shown = [one for one in Breakpoint.bpbynumber if isinstance(one, Watch)]
+        known = {str(one.number): one for one in shown}
+        for number in arg.split() or known:
+            if number in known:
+                known[number].deleteMe()
+                self.message(f"Deleted {known[number]}")
+            else:
+                self.error(f"{number} is no watchpoint")
+
     def do_catch(self, arg: str) -> None:
         """catch [exception [, condition]]
 
@@ -277,11 +291,11 @@ class Stops:
             for one in self._standing(step):
                 if hit is None and self._holds(one, step):
                     hit = one
-        for index, by, how, value in found["changes"]:
+        for index, by, how, before, value in found["changes"]:
             watch = watches[index]
             if self._holds(watch, step):
                 hit = hit or watch
-                said += self._change(watch, by, how, value)
+                said += self._change(watch, by, how, before, value)
         raised = found["raised"]
         for one in catches:
             if raised is not None and one.catches(raised) and self._holds(one, step):
@@ -323,16 +337,16 @@ class Stops:
         finally:
             self.step, self.moment = here, moment
 
-    def _change(self, watch: Watch, by: int, how: str, value: Any) -> list[str]:
+    def _change(self, watch: Watch, by: int, how: str, before: Any, value: Any) -> list[str]:
         moment = self.past.at(by)
         _, code, line, offset = moment.frames[-1]
         code = self.codes[code]
         opname = next((one[1] for one in self._instructions(code) if one[0] >= offset), "")
         said = [f"Watchpoint {watch.number}: {watch.text}"]
-        if how == "deleted":
-            said.append("  deleted")
-        elif value is not None:
-            said.append(f"  value = {value.short(200)}")
+        if before is not None:
+            said.append(f"  old value = {before.short(200)}")
+        if value is not None:
+            said.append(f"  new value = {value.short(200)}")
         said.append(f"  {how} by {code.co_filename}({line}){code.co_qualname}() {offset} {opname}, step {by}")
         return said
 

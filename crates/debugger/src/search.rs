@@ -50,6 +50,8 @@ pub struct Change {
     pub step: u64,
     /// How.
     pub how: How,
+    /// What was there before, if that is known.
+    pub before: Option<data::Value>,
     /// What is there since, if that is known; `None` if nothing is.
     pub value: Option<data::Value>,
 }
@@ -156,7 +158,10 @@ impl Search {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Stop>, SearchError> {
         loop {
-            if let Some(stop) = self.found.pop_front() {
+            if let Some(mut stop) = self.found.pop_front() {
+                for change in &mut stop.changes {
+                    change.before = self.before(change)?;
+                }
                 return Ok(Some(stop));
             }
             let Some((first, end)) = self.next_range()? else {
@@ -172,6 +177,18 @@ impl Search {
                 self.at = end;
             }
         }
+    }
+
+    /// What was in a place before a change.
+    fn before(&mut self, change: &Change) -> Result<Option<data::Value>, OpenError> {
+        self.cursor.seek(change.step)?;
+        let place = self.breaks.places.get(change.place);
+        let state = self.cursor.state();
+        Ok(place.zip(state).and_then(|(place, state)| {
+            let value = place.value(state)?;
+            let known = value != debugop_replay::Value::Null;
+            known.then(|| state.describe(self.recording.codes(), value, DEPTH))
+        }))
     }
 
     /// What to look at next; ranges end where chunks do.
@@ -317,6 +334,7 @@ impl Change {
             place,
             step: write.step,
             how: write.how,
+            before: None,
             value: write.value,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop};
 use debugop_recording::stream::Contents;
-use debugop_replay::query::{self, Place};
+use debugop_replay::query::{self, Place, PlaceError};
 use debugop_replay::{Cursor, Moment, OpenError, Recording as Core, Value};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -98,7 +98,22 @@ impl Past {
             .frames()
             .get(frame)
             .ok_or_else(|| PyIndexError::new_err("there is no such frame"))?;
-        let place = Place::parse(text, frame, moment.state(), self.core.codes());
+        let (state, codes) = (moment.state(), self.core.codes());
+        let place = Place::parse(text, frame, state, codes);
+        let place = match place {
+            Err(PlaceError::NotRecorded(name)) if !name.contains(['.', '[']) => {
+                // What a global variable is stands where it was bound last.
+                let global = Place::Global(frame.code().filename(), name.clone());
+                let bound = self.last_write(&global, moment.step().number, &mut None);
+                match bound.map_err(|error| refused(&error))? {
+                    Some((_, Value::Object(object))) => {
+                        Place::parse_within(object, text, &text[name.len()..], state, codes)
+                    }
+                    _ => Err(PlaceError::NotRecorded(name)),
+                }
+            }
+            place => place,
+        };
         place.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 }
@@ -422,6 +437,7 @@ fn told(py: Python<'_>, stop: Stop) -> PyResult<Bound<'_, PyDict>> {
             change.place,
             change.step,
             how,
+            change.before.map(Captured::from),
             change.value.map(Captured::from),
         ));
     }
