@@ -533,8 +533,8 @@ class Run:
 
 def parse_command_line(
     argv: Sequence[str], color: bool
-) -> RunRequest | RecordRequest | SelfcheckRequest | tuple[str, bool, int]:
-    """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
+) -> RunRequest | RecordRequest | InstallRequest | DebugRequest | SelfcheckRequest | tuple[str, bool, int]:
+    """A request, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
     """Print an uncaught exception as the interpreter does for a main program."""
@@ -556,6 +556,16 @@ class RecordRequest:
     @property
     def on_exception(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Recording: ...
+
+@final
+class InstallRequest:
+    """A parsed `debugop record --install` or `--uninstall`."""
+
+    @property
+    def install(self) -> bool: ...
+
+def record_command(command: Sequence[str], directory: str, path: str, options: Sequence[str]) -> list[str] | None:
+    """The command line by which a Python started as `command` becomes `debugop record` of the same program, or None."""
 
 @final
 class Recording:

@@ -64,6 +64,11 @@ def carry_out(parsed) -> int:
         return _selfcheck.main(parsed)
     if isinstance(parsed, _core.DebugRequest):
         return debug(parsed)
+    if isinstance(parsed, _core.InstallRequest):
+        from debugop import _recordenv
+
+        text, to_stderr, status = _recordenv.install() if parsed.install else _recordenv.uninstall()
+        return show(text, sys.stderr if to_stderr else sys.stdout, status)
     try:
         return run(parsed)
     except CannotRun as error:

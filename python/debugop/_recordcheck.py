@@ -40,6 +40,9 @@ def report(recording: str, trace: str, ended: subprocess.CompletedProcess[bytes]
         print(line)
     if ended.returncode < 0:
         print(f"the recorded program ended by signal {-ended.returncode}")
+    if b"the recording is not complete" in ended.stderr:
+        print("the recorder gave up")
+        differences += 1
     size = os.path.getsize(recording)
     print(
         f"{steps} steps, {slots} slots, {size} bytes: {differences} differ; said not to be known: {unknown} values, "

@@ -37,7 +37,7 @@ pub use analysis::{Analysis, CodeView, InstrIdx};
 pub use argument::{Argument, Resolve, argument};
 pub use calls::callable_depth;
 pub use cfg::{Block, BlockIdx};
-pub use concatenation::keep_concatenation;
+pub use concatenation::stores_sum;
 pub use effect::{Class, Effect, Nature, Output, Touches, effect, nature};
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;

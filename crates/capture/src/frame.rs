@@ -130,11 +130,21 @@ impl<'py> Frame<'py> {
     /// The frame's code has so many slots, and the slot is a local or below the depth of the stack.
     #[inline]
     pub(crate) unsafe fn local(self, index: u32) -> Content {
-        let base = self.raw.as_ptr();
         // SAFETY: by the contract above; locals are initialised when the frame is made.
+        unsafe { slot::content(*self.local_slot(index)) }
+    }
+
+    /// The same, where it is.
+    ///
+    /// # Safety
+    /// As for [`Frame::local`].
+    #[inline]
+    pub(crate) unsafe fn local_slot(self, index: u32) -> *mut Slot {
+        let base = self.raw.as_ptr();
+        // SAFETY: by the contract above.
         unsafe {
-            let first = std::ptr::addr_of!((*base).localsplus).cast::<Slot>();
-            slot::content(*first.add(index as usize))
+            let first = std::ptr::addr_of_mut!((*base).localsplus).cast::<Slot>();
+            first.add(index as usize)
         }
     }
 
@@ -219,7 +229,7 @@ impl<'py> Frame<'py> {
     }
 
     #[inline]
-    fn slot(self, shape: &CodeShape, index: u32) -> *mut Slot {
+    pub(crate) fn slot(self, shape: &CodeShape, index: u32) -> *mut Slot {
         debug_assert!(i64::from(index) < i64::from(shape.stacksize));
         let base = self.raw.as_ptr();
         // SAFETY: pointer arithmetic inside the frame's own allocation: `localsplus` has nlocalsplus + stacksize slots
@@ -291,6 +301,7 @@ impl<'py> Frame<'py> {
     /// The frame object, made if there is none yet.
     #[must_use]
     pub fn object(self, py: Python<'py>) -> Option<Bound<'py, PyFrame>> {
+        crate::concatenation::put_back(py, self);
         let existing = self.get().frame_obj;
         if !existing.is_null() {
             // SAFETY: `frame_obj` is the frame's own strong reference to a frame object.

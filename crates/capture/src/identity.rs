@@ -28,6 +28,7 @@ mod dealloc;
 mod evicted;
 mod filter;
 mod freelists;
+mod graves;
 mod table;
 mod trashcan;
 
@@ -38,6 +39,7 @@ use crate::gil::GilCell;
 use allocator::Place;
 use dealloc::Deallocs;
 use evicted::Evicted;
+use graves::Graves;
 use table::Table;
 pub use table::{Entry, NO_INDEX};
 
@@ -63,6 +65,7 @@ struct State {
     losses: u64,
     /// How many objects with entries have died or been forgotten.
     deaths: u64,
+    graves: Graves,
 }
 
 /// There while an [`Identities`] is.
@@ -73,7 +76,7 @@ static STATE: GilCell<Option<State>> = GilCell::new(None);
 /// # Safety
 /// `object` is alive, or dying and still has its type.
 #[inline]
-unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
+pub(crate) unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
     /// The header of the collector, and the two words before it (`_PyType_PreHeaderSize`, `Include/internal/pycore_object.h`, 3.11-3.15).
     const HEADER: usize = 16;
     const WORDS: usize = 16;
@@ -145,14 +148,15 @@ impl State {
     fn died(&mut self, block: usize) {
         if let Some(entry) = self.table.remove(block) {
             filter::remove(block);
-            self.bury(entry);
+            self.bury(block, entry);
         } else if self.evicted.remove(block) {
             filter::remove(block);
         }
     }
 
-    fn bury(&mut self, entry: Entry) {
+    fn bury(&mut self, block: usize, entry: Entry) {
         self.deaths += 1;
+        self.graves.dig(block, self.deaths);
         if entry.index != NO_INDEX && self.dead.len() < self.dead.capacity() {
             self.dead.push(entry.index);
         }
@@ -163,7 +167,7 @@ impl State {
         if let Some((address, entry)) = self.table.evict() {
             // Its bit stays: its death is of interest.
             self.evicted.add(address);
-            self.bury(entry);
+            self.bury(address, entry);
             self.evictions += 1;
         }
     }
@@ -178,6 +182,7 @@ impl State {
         }
         self.losses += 1;
         self.deaths += 1;
+        self.graves.dig_everywhere(self.deaths);
     }
 }
 
@@ -232,6 +237,7 @@ impl Identities {
                 evictions: 0,
                 losses: 0,
                 deaths: 0,
+                graves: Graves::default(),
             }),
         );
         Ok(Self(()))
@@ -252,10 +258,23 @@ impl Identities {
     pub fn lookup(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) -> Option<Entry> {
         // SAFETY: a live object.
         let block = unsafe { block_of(object.as_ptr()) };
+        self.lookup_block(py, block)
+    }
+
+    /// The entry of the object whose memory begins at `block`, if one that has an entry lives there.
+    #[inline]
+    pub(crate) fn lookup_block(&self, py: Python<'_>, block: usize) -> Option<Entry> {
         if !Self::with(py, |state| state.place.is_as_seen(py)) {
             look_again(py);
         }
         Self::with(py, |state| state.table.lookup(block))
+    }
+
+    /// An upper bound of what [`deaths`](Self::deaths) was when an object with an entry last died, or was forgotten, at this address: as
+    /// long as it is not more than it was, the address names the same object.
+    #[inline]
+    pub(crate) fn last_death_at(&self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
+        Self::with(py, |state| state.graves.at(object as usize))
     }
 
     /// Adds an object that has no entry.

@@ -39,7 +39,7 @@ pub(crate) struct SiteInfo {
     first: InstrIdx,
     /// The others, in the order of their execution: where they start in [`ProbedCode::further`],
     further: u32,
-    /// and how many they are.
+    /// and how many they are: the lower 22 bits. Of the rest [`SiteInfo::ADDS`] and [`SiteInfo::STORES`].
     count: u32,
     /// The value-stack depth before the first of them, or [`SiteInfo::UNWIND`].
     depth: u32,
@@ -50,6 +50,13 @@ impl SiteInfo {
     const UNWIND: u32 = u32::MAX;
     /// In place of a depth: it reports no step.
     const SILENT: u32 = u32::MAX - 1;
+
+    /// Code has fewer instructions ([`MAX_SIZE`]).
+    const COUNT: u32 = (1 << 22) - 1;
+    /// It stands before an addition whose sum goes to a local variable at once: which one is in the upper 8 bits.
+    const ADDS: u32 = 1 << 22;
+    /// It stands before that store.
+    const STORES: u32 = 1 << 23;
 
     /// A site that reports no step and stands before this instruction, or after the one before it.
     fn silent(first: InstrIdx) -> Self {
@@ -70,7 +77,30 @@ impl SiteInfo {
     /// How many steps it tells of; an exception that leaves is one.
     #[inline]
     fn steps(self) -> u32 {
-        self.count + 1
+        self.further() + 1
+    }
+
+    /// How many instructions it reports after the first.
+    #[inline]
+    fn further(self) -> u32 {
+        self.count & Self::COUNT
+    }
+
+    /// Whether it has a part in an addition to a variable ([`crate::concatenation`]).
+    #[inline]
+    pub(crate) fn is_summing(self) -> bool {
+        self.count > Self::COUNT
+    }
+
+    /// The local variable that is added to.
+    #[inline]
+    fn adds_to(self) -> Option<u32> {
+        (self.count & Self::ADDS != 0).then_some(self.count >> 24)
+    }
+
+    #[inline]
+    fn stores_sum(self) -> bool {
+        self.count & Self::STORES != 0
     }
 
     #[inline]

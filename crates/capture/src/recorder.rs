@@ -19,13 +19,18 @@ use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
 use crate::gil::GilCell;
+use crate::identity::block_of;
 use crate::layout::ThreadState;
+use crate::layout::objects::CodeOfFunction;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
+use crate::value::PyMethodDescr_Type;
+use callables::Changes;
 use pen::Pen;
-use planned::IGNORED;
+use planned::{Callee, IGNORED};
 use threads::{Caller, Place, Shadow, Thread};
 
+mod callables;
 mod codes;
 mod contents;
 mod identities;
@@ -377,6 +382,7 @@ impl Recorder {
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
+        top.site = std::ptr::from_ref(site);
         if site.reraises != PlannedSite::NO_UNIT {
             top.exception = raised::on_top(site, frame);
         }
@@ -390,7 +396,7 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
-        if self.at >= self.limit {
+        if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         }
     }
@@ -489,7 +495,7 @@ impl Recorder {
                 Self::last(self.threads[self.current].frames[at].last, pops > 0)
             }
             _ => {
-                let last = self.enter(py, to, site, frame);
+                let last = self.enter(py, to, site, frame, raised);
                 if site.kind == SiteKind::Handler || site.kind == SiteKind::Unwind {
                     Self::say_raised(to, site, raised);
                 }
@@ -551,6 +557,7 @@ impl Recorder {
         to: &mut Encoder<'_>,
         site: &PlannedSite,
         frame: Frame<'_>,
+        raised: Option<u32>,
     ) -> Last {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
@@ -561,6 +568,14 @@ impl Recorder {
         if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
             // What the called frame changes its own sites see, and no other code runs in the instruction.
             top.forget_touched();
+            // SAFETY: the site lives as long as the frame.
+            if let Some(calls) = unsafe { top.site.as_ref() }
+                && site.kind == SiteKind::Start
+                && calls.calls
+            {
+                let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
+                calls.callee.set(callee);
+            }
         }
         let last = thread
             .frames
@@ -602,13 +617,15 @@ impl Recorder {
             Some(known) => {
                 known.chunk = chunk;
                 let number = known.number;
-                self.attach(py, to, site, frame, number, &caller);
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
                 number
             }
             None => {
                 let number = self.next_frame;
                 self.next_frame += 1;
-                self.attach(py, to, site, frame, number, &caller);
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
                 number
             }
         };
@@ -631,7 +648,7 @@ impl Recorder {
     /// A record ends behind the limit: the chunk is nearly full, or the time is to be given.
     #[cold]
     fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let full = self.store.capacity() - RESERVE;
+        let full = (self.store.capacity() - RESERVE).min(self.pen.limits.chunk);
         self.limit = full.min(self.at + TIME_EVERY);
         if self.at >= full {
             self.next_chunk(py, Some((site, frame)));
@@ -648,6 +665,10 @@ impl Recorder {
     fn output(&mut self, stream: Stream, bytes: &[u8]) {
         /// In one piece.
         const PIECE: usize = 16 << 10;
+        if self.current == usize::MAX {
+            // No step has been recorded that it could belong to.
+            return;
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let number = match stream {
             Stream::Output => 1,
@@ -676,25 +697,134 @@ impl Recorder {
 impl Pen {
     /// Looks again at what the last instruction of a frame may have changed.
     fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
-        let (touched, count) = shadow.take_touched();
-        for &(object, id) in &touched[..count] {
-            self.update(py, to, object, id);
+        let (touched, newest) = shadow.touched();
+        for &(object, block) in touched {
+            self.update(py, to, object, block, newest);
         }
+        shadow.forget_touched();
     }
 
     /// Notes the objects that the instruction behind `site` may change.
     #[inline]
     fn touch(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
-        for &slot in &site.touches {
-            // SAFETY: as in `record`.
-            if let Content::Object(object) = unsafe { frame.local(slot) }
-                && can_change(object)
-                && let Some(entry) = self.identities.lookup(py, object)
-                && entry.index < pen::IS_TYPE
-            {
-                top.touch(object, entry.id.get());
+        // SAFETY: as in `record`.
+        let content = |slot: u32| match unsafe { frame.local(slot) } {
+            Content::Object(object) => Some(object),
+            _ => None,
+        };
+        let newest = self.newest();
+        let mut note = |object: Option<*mut ffi::PyObject>, instances: bool| {
+            let Some(object) = object else { return };
+            // SAFETY: the slot, or what is in it, keeps the object alive.
+            if let Some(block) = unsafe { changeable(object, instances) } {
+                top.touch(object, block, newest);
+            }
+        };
+        let mut touches = &site.touches[..];
+        let mut instances = false;
+        if site.calls
+            && let Some((callable, arguments)) = callable(touches, content)
+        {
+            match self.callee(py, site, callable) {
+                None => return,
+                Some((Changes::Everything, bound)) => note(bound, false),
+                Some((Changes::Itself, bound)) => {
+                    let bound = bound.or_else(|| content(*arguments.first()?));
+                    note(bound, false);
+                    return;
+                }
+                Some((Changes::Checks, _)) if is_plain_class(arguments, content) => return,
+                Some((Changes::Instances | Changes::Checks, bound)) => {
+                    note(bound, true);
+                    (touches, instances) = (arguments, true);
+                }
             }
         }
+        for &slot in touches {
+            note(content(slot), instances);
+        }
+    }
+
+    /// What a callable may change, and the object that it is bound to; `None` if its own sites tell.
+    #[inline]
+    fn callee(
+        &self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        callable: *mut ffi::PyObject,
+    ) -> Option<(Changes, Option<*mut ffi::PyObject>)> {
+        // SAFETY: the slot keeps the callable alive; fields of exact types are read.
+        unsafe {
+            if ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type {
+                let code = (*callable.cast::<CodeOfFunction>()).func_code as usize;
+                return match site.callee.get() {
+                    Callee::Recorded(known, deaths)
+                        if known == code && deaths == planned::deaths(py) =>
+                    {
+                        None
+                    }
+                    _ => Some((Changes::Everything, None)),
+                };
+            }
+            let Some((identity, bound)) = callables::identity(callable) else {
+                return Some((Changes::Everything, None));
+            };
+            let changes = match site.callee.get() {
+                Callee::Known(known, changes) if known == identity => changes,
+                _ => {
+                    let changes = self.callables.changes(identity);
+                    site.callee.set(Callee::Known(identity, changes));
+                    changes
+                }
+            };
+            Some((changes, (!bound.is_null()).then_some(bound)))
+        }
+    }
+}
+
+/// The callable among the slots of a call, and the slots behind it.
+#[inline]
+fn callable(
+    touches: &[u32],
+    content: impl Fn(u32) -> Option<*mut ffi::PyObject>,
+) -> Option<(*mut ffi::PyObject, &[u32])> {
+    let (&first, rest) = touches.split_first()?;
+    match content(first) {
+        Some(callable) => Some((callable, rest)),
+        None => {
+            let (&second, rest) = rest.split_first()?;
+            Some((content(second)?, rest))
+        }
+    }
+}
+
+/// Whether the last argument is a class whose metaclass is `type`.
+#[inline]
+fn is_plain_class(arguments: &[u32], content: impl Fn(u32) -> Option<*mut ffi::PyObject>) -> bool {
+    let last = arguments.last().and_then(|&last| content(last));
+    // SAFETY: the slot keeps the object alive.
+    last.is_some_and(|last| unsafe { ffi::Py_TYPE(last) == &raw mut ffi::PyType_Type })
+}
+
+/// Where the memory of an object begins whose contents may change, by a glance at its type. With `instances`, only if it is an instance of a
+/// class that can be made by a `class` statement.
+///
+/// # Safety
+/// The object is alive.
+#[inline]
+unsafe fn changeable(object: *mut ffi::PyObject, instances: bool) -> Option<usize> {
+    // SAFETY: by the contract.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        let flags = (*class).tp_flags;
+        if flags & ffi::Py_TPFLAGS_HEAPTYPE == 0
+            && (instances
+                || flags & (ffi::Py_TPFLAGS_LIST_SUBCLASS | ffi::Py_TPFLAGS_DICT_SUBCLASS) == 0
+                    && !can_change(object))
+        {
+            return None;
+        }
+        Some(block_of(object))
     }
 }
 
@@ -711,6 +841,8 @@ fn can_change(object: *mut ffi::PyObject) -> bool {
             && class != &raw mut ffi::PyCFunction_Type
             && class != &raw mut ffi::PyBool_Type
             && class != &raw mut ffi::PyType_Type
+            && class != &raw mut ffi::PyTuple_Type
+            && class != &raw mut PyMethodDescr_Type
             && object != ffi::Py_None()
     }
 }

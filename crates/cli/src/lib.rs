@@ -61,6 +61,8 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// `debugop record`: record a program.
     Record(Box<RecordOptions>),
+    /// `debugop record --install` or, if false, `--uninstall`.
+    InstallRecord(bool),
     /// `debugop debug`: a program in the debugger, or a recording.
     Debug(Box<DebugOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
@@ -185,6 +187,9 @@ fn parse_for(
             Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
             Err(error) => refused(&about("run", error, &mut command), color),
         },
+        Subcommands::Record(record) if record.installation().is_some() => {
+            Outcome::Command(Command::InstallRecord(record.installation() == Some(true)))
+        }
         Subcommands::Record(record) => match record.into_options(program, own[2..].to_vec()) {
             Ok(options) => Outcome::Command(Command::Record(Box::new(options))),
             Err(error) => refused(&about("record", error, &mut command), color),

@@ -46,6 +46,8 @@ pub struct RecordLimits {
     pub bits: u64,
     /// How deep containers inside a container have contents, too.
     pub depth: u32,
+    /// After so many bytes a chunk of the recording ends, for tests; `None`: when its memory is full.
+    pub chunk: Option<usize>,
 }
 
 impl RecordOptions {
@@ -66,7 +68,8 @@ impl RecordOptions {
     name = "record",
     override_usage = "debugop record [OPTIONS] SCRIPT [ARGS]...
        debugop record [OPTIONS] -m MODULE [ARGS]...
-       debugop record [OPTIONS] -c CODE [ARGS]...",
+       debugop record [OPTIONS] -c CODE [ARGS]...
+       debugop record --install | --uninstall",
     after_help = EXAMPLES,
     disable_version_flag = true
 )]
@@ -113,9 +116,24 @@ pub(crate) struct RecordArguments {
     #[arg(long)]
     children: bool,
 
+    /// Let every process of this Python that is started with DEBUGOP_RECORD=FILE record itself
+    ///
+    /// Writes a line into its site-packages. Without the variable nothing changes. The file's name may contain {pid}, and gets it
+    /// otherwise; DEBUGOP_RECORD_OPTIONS may hold options of this command.
+    #[arg(long, exclusive = true)]
+    install: bool,
+
+    /// Undo --install
+    #[arg(long, exclusive = true)]
+    uninstall: bool,
+
     /// For `debugop selfcheck --record`: write every slot at every step to FILE
     #[arg(long, value_name = "FILE", hide = true)]
     witness: Option<PathBuf>,
+
+    /// For tests: end each chunk of the recording after N bytes
+    #[arg(long, value_name = "N", hide = true)]
+    chunk: Option<usize>,
 
     #[command(flatten)]
     program: ProgramArguments,
@@ -163,6 +181,11 @@ fn default_output(target: &Target) -> PathBuf {
 }
 
 impl RecordArguments {
+    /// Whether the command is to be installed (`true`) or taken away (`false`) for processes that others start.
+    pub(crate) fn installation(&self) -> Option<bool> {
+        (self.install || self.uninstall).then_some(self.install)
+    }
+
     /// `program` is what was split off before parsing; clap itself never sees a program.
     pub(crate) fn into_options(
         self,
@@ -189,6 +212,7 @@ impl RecordArguments {
                 length: self.length,
                 bits: self.bits,
                 depth: self.depth.min(8),
+                chunk: self.chunk,
             },
             ring: self.ring,
             on_exception: self.on_exception,

@@ -50,6 +50,10 @@ pub(crate) struct SelfcheckArguments {
     #[arg(long, conflicts_with_all = ["depth", "limit"])]
     record: bool,
 
+    /// For tests: end each chunk of the recording after N bytes
+    #[arg(long, value_name = "N", hide = true, requires = "record")]
+    chunk: Option<usize>,
+
     #[command(flatten)]
     program: ProgramArguments,
 }
@@ -82,6 +86,9 @@ impl SelfcheckArguments {
         }
         if let Some(limit) = self.limit {
             options.extend(["--limit".into(), limit.to_string().into()]);
+        }
+        if let Some(chunk) = self.chunk {
+            options.extend(["--chunk".into(), chunk.to_string().into()]);
         }
         Ok(SelfcheckOptions {
             options,

@@ -10,6 +10,7 @@ use debugop_value as data;
 use rustc_hash::FxHashSet;
 
 use crate::breaks::Breaks;
+use crate::chunks::Chunks;
 use crate::events::{Event, begins, returns};
 use crate::scan::{Raised, Scan, Seen};
 
@@ -96,6 +97,7 @@ pub struct Search {
     motion: Motion,
     backwards: bool,
     breaks: Breaks,
+    chunks: Chunks,
     origin: Step,
     /// The frames of the thread at the origin: the one that runs, and those below it.
     frame: FrameNumber,
@@ -126,7 +128,17 @@ impl Search {
         let frames = cursor.state().and_then(|state| state.thread());
         let frames = frames.map_or(&[][..], |(_, thread)| thread.frames());
         let below = frames.iter().map(debugop_replay::Frame::number);
-        let below = below.filter(|number| *number != origin.frame).collect();
+        let below: FxHashSet<FrameNumber> =
+            below.filter(|number| *number != origin.frame).collect();
+        let (frames, thread) = match motion {
+            Motion::Breaks => (Vec::new(), None),
+            Motion::Instruction | Motion::Line => (Vec::new(), Some(origin.thread)),
+            _ => {
+                let own = std::iter::once(origin.frame);
+                (own.chain(below.iter().copied()).collect(), None)
+            }
+        };
+        let chunks = Chunks::new(recording, &breaks, frames, thread);
         let code = recording.codes().get(origin.code);
         let ended = code.is_none_or(|code| match backwards {
             true => begins(code, origin.at),
@@ -138,6 +150,7 @@ impl Search {
             motion,
             backwards,
             breaks,
+            chunks,
             origin,
             frame: origin.frame,
             below,
@@ -191,25 +204,39 @@ impl Search {
         }))
     }
 
-    /// What to look at next; ranges end where chunks do.
+    /// What to look at next: ranges end where chunks do, and chunks in which there is nothing to stop at are left out.
     fn next_range(&mut self) -> Result<Option<(u64, u64)>, OpenError> {
-        let range = self.range;
-        self.range = range.saturating_mul(GROWTH);
-        let firsts = self.recording.firsts()?;
-        if self.backwards {
-            if self.at == 0 {
+        let recording = Arc::clone(&self.recording);
+        let firsts = recording.firsts()?;
+        loop {
+            let over = if self.backwards {
+                self.at == 0
+            } else {
+                self.at >= self.length
+            };
+            if over {
                 return Ok(None);
             }
-            let index = firsts.partition_point(|&first| first < self.at);
-            let chunk = firsts.get(index.saturating_sub(1)).copied().unwrap_or(0);
-            return Ok(Some((self.at.saturating_sub(range).max(chunk), self.at)));
+            let after = if self.backwards {
+                firsts.partition_point(|&first| first < self.at)
+            } else {
+                firsts.partition_point(|&first| first <= self.at)
+            };
+            let chunk = after.saturating_sub(1);
+            let first = firsts.get(chunk).copied().unwrap_or(0);
+            let end = firsts.get(after).copied().unwrap_or(self.length);
+            if !self.chunks.may_stop(&recording, chunk)? {
+                self.at = if self.backwards { first } else { end };
+                continue;
+            }
+            let range = self.range;
+            self.range = range.saturating_mul(GROWTH);
+            return Ok(Some(if self.backwards {
+                (self.at.saturating_sub(range).max(first), self.at)
+            } else {
+                (self.at, self.at.saturating_add(range).min(end))
+            }));
         }
-        if self.at >= self.length {
-            return Ok(None);
-        }
-        let index = firsts.partition_point(|&first| first <= self.at);
-        let chunk = firsts.get(index).copied().unwrap_or(self.length);
-        Ok(Some((self.at, self.at.saturating_add(range).min(chunk))))
     }
 
     /// Finds the places of a range.
@@ -219,7 +246,12 @@ impl Search {
             self.look_at_steps(first, end, &mut stops)?;
         }
         for (index, place) in self.breaks.places.iter().enumerate() {
-            for write in query::writes(&self.recording, place, first, end)? {
+            // Whether contents have changed is seen by the step after.
+            let from = first.saturating_sub(1);
+            for write in query::writes(&self.recording, place, from, end)? {
+                if write.step < first && write.how != How::Changed {
+                    continue;
+                }
                 let step = if self.backwards {
                     write.step
                 } else {

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use debugop_cli::{Answer, Command, DebugOptions, Outcome, Screen, SelfcheckOptions, Subject};
+use debugop_cli::{
+    Answer, Command, DebugOptions, Outcome, Output, Screen, SelfcheckOptions, Subject,
+};
 use pyo3::prelude::*;
 
 use crate::main_program::{Described, described};
@@ -26,6 +28,9 @@ pub(crate) fn parse_command_line<'py>(
         }
         Outcome::Command(Command::Record(options)) => {
             Ok(Bound::new(py, RecordRequest::new(*options))?.into_any())
+        }
+        Outcome::Command(Command::InstallRecord(install)) => {
+            Ok(Bound::new(py, InstallRequest { install })?.into_any())
         }
         Outcome::Command(Command::Debug(options)) => {
             Ok(Bound::new(py, DebugRequest { options: *options })?.into_any())
@@ -65,6 +70,38 @@ fn answer<'py>(
     Ok((answer.text, answer.to_stderr, answer.status)
         .into_pyobject(py)?
         .into_any())
+}
+
+/// A parsed `debugop record --install` or `--uninstall`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct InstallRequest {
+    /// Which of them.
+    #[pyo3(get)]
+    install: bool,
+}
+
+/// The command line by which a Python that was started as `command` becomes `debugop record` of the same program, with its options; None if it
+/// runs no program, or that already. `directory` is where the package `debugop` is, `path` the file to record into.
+#[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over what it extracts"
+)]
+pub(crate) fn record_command(
+    command: Vec<OsString>,
+    directory: OsString,
+    path: PathBuf,
+    options: Vec<OsString>,
+) -> Option<Vec<OsString>> {
+    let output = Output {
+        path,
+        children: true,
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut options = options;
+    options.extend(output.child_option(&here, false));
+    options.push("--children".into());
+    debugop_cli::under_debugop(&command, &directory, "record", &options)
 }
 
 /// A parsed `debugop debug`.

@@ -37,7 +37,9 @@ mod _core {
         CompiledBreakpoint, breakpoint_reasons, pause_breakpoints, set_breakpoints,
     };
     #[pymodule_export]
-    use crate::command::{DebugRequest, SelfcheckRequest, parse_command_line};
+    use crate::command::{
+        DebugRequest, InstallRequest, SelfcheckRequest, parse_command_line, record_command,
+    };
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop};
+use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop, Writers};
 use debugop_recording::stream::Contents;
 use debugop_replay::query::{self, Place, PlaceError};
 use debugop_replay::{Cursor, Moment, OpenError, Recording as Core, Value};
@@ -294,9 +294,13 @@ impl Past {
         let mut pending = None;
         let found = py.detach(|| {
             let mut all = Vec::new();
-            for range in self.core.firsts()?.windows(2) {
+            let writers = Writers::new(&self.core, &place);
+            for (chunk, range) in self.core.firsts()?.windows(2).enumerate() {
                 if interrupted(&mut pending) || range[0] >= to {
                     break;
+                }
+                if !writers.may_be_in(&self.core, chunk)? {
+                    continue;
                 }
                 let end = range[1].min(to);
                 all.extend(query::writes(&self.core, &place, range[0], end)?);
@@ -356,9 +360,10 @@ impl Past {
         step: u64,
         pending: &mut Option<PyErr>,
     ) -> Result<Option<(Arc<Moment>, Value)>, OpenError> {
+        let writers = Writers::new(&self.core, place);
         let firsts = self.core.firsts()?;
-        for range in firsts.windows(2).rev() {
-            if range[0] >= step {
+        for (chunk, range) in firsts.windows(2).enumerate().rev() {
+            if range[0] >= step || !writers.may_be_in(&self.core, chunk)? {
                 continue;
             }
             if interrupted(pending) {

@@ -1,7 +1,6 @@
 //! `debugop record`: the parsed command line, and a recording that is being made.
 
 use std::ffi::OsString;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -86,6 +85,7 @@ impl RecordRequest {
             length: options.limits.length,
             bits: options.limits.bits,
             depth: options.limits.depth,
+            chunk: options.limits.chunk.unwrap_or(usize::MAX),
         };
         let plan = Plan {
             filter,
@@ -185,7 +185,7 @@ impl Recording {
         }
         let session = self.start(py)?;
         if let Some(path) = &self.witnessed {
-            let witness = Witness::new(std::fs::File::create(path)?);
+            let witness = Witness::new(std::fs::File::create(path)?)?;
             let options = Options {
                 wanted: Predicate::Always,
                 follow: None,
@@ -369,6 +369,7 @@ pub(crate) fn start_recording(
             length,
             bits,
             depth: depth.min(8),
+            ..Limits::default()
         },
         redact: patterns(&redact)?,
         with_tracers: false,
@@ -394,7 +395,7 @@ pub(crate) fn compare_recording(
     let found = py.detach(|| {
         let reader =
             debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
-        let mut trace = BufReader::new(std::fs::File::open(trace)?);
+        let mut trace = debugop_recording::witness::reader(std::fs::File::open(trace)?)?;
         debugop_replay::witness::compare(&reader, &mut trace).map_err(|error| failed(&error))
     })?;
     Ok((

@@ -1,7 +1,7 @@
 //! What a run looked like to somebody who looked at every slot before every step: the other account that shows whether a
 //! recording is exact. Written beside a recording by `debugop selfcheck --record`, for nothing else.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// A value in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +34,48 @@ pub struct Step {
     pub at: u32,
     /// localsplus, then the value stack.
     pub slots: Vec<Seen>,
+}
+
+/// Where steps are [written](Step::write): compressed, because there are some 150 bytes of each.
+pub struct Writer<W: Write>(zstd::Encoder<'static, W>);
+
+impl<W: Write> Writer<W> {
+    /// Writes to `to`.
+    ///
+    /// # Errors
+    ///
+    /// What the compressor says.
+    pub fn new(to: W) -> io::Result<Self> {
+        zstd::Encoder::new(to, 1).map(Self)
+    }
+
+    /// Writes what is still to be written. Without it some last steps are missing, and [`Step::read`] ends in an `UnexpectedEof`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn finish(self) -> io::Result<()> {
+        self.0.finish()?.flush()
+    }
+}
+
+impl<W: Write> Write for Writer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// What a [`Writer`] has written, for [`Step::read`].
+///
+/// # Errors
+///
+/// What the decompressor says.
+pub fn reader(from: impl Read) -> io::Result<impl BufRead> {
+    zstd::Decoder::new(from).map(BufReader::new)
 }
 
 impl Seen {

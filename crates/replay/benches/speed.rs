@@ -24,6 +24,10 @@ fn real(path: &std::path::Path) {
     let steps = recording.len().expect("it fits");
     let counting = started.elapsed();
     let started = Instant::now();
+    let again = debugop_replay::Recording::open(path).expect("a recording");
+    assert_eq!(again.len().expect("it fits"), steps);
+    let opening_again = started.elapsed();
+    let started = Instant::now();
     let mut cursor = recording.cursor();
     while cursor.next().expect("it fits").is_some() {}
     let stepping = started.elapsed();
@@ -38,7 +42,7 @@ fn real(path: &std::path::Path) {
     seeks.sort();
     let size = recording.reader().size().expect("a file");
     println!(
-        "{steps} steps, {:.3} bytes a step; opened in {opening:?}, counted in {counting:?}, {:.1} million steps a second, seeks: median {:?}, p99 {:?}",
+        "{steps} steps, {:.3} bytes a step; opened in {opening:?}, counted in {counting:?}, opened again in {opening_again:?}, {:.1} million steps a second, seeks: median {:?}, p99 {:?}",
         size as f64 / steps as f64,
         steps as f64 / stepping.as_secs_f64() / 1e6,
         seeks[100],

@@ -47,7 +47,8 @@ impl Histories {
         let id = definition.id.0;
         let history = match id.checked_sub(self.first).map(usize::try_from) {
             Some(Ok(index)) if index < self.new.len() => &mut self.new[index],
-            Some(Ok(index)) if index == self.new.len() => {
+            // Ids that were given out of order are among the others, and stay there.
+            Some(Ok(index)) if index == self.new.len() && !self.old.contains_key(&id) => {
                 self.new.push(smallvec![(record, number)]);
                 return;
             }
@@ -184,6 +185,39 @@ impl Chunk {
             let is_new = told as usize == record && definition.update;
             (updated || !is_new).then_some((told as usize, definition))
         })
+    }
+
+    /// The numbers of the threads that have records, in order.
+    pub(crate) fn threads(&self) -> Vec<u32> {
+        let records = self.records.get(1..).unwrap_or_default();
+        let runs = records.chunk_by(|one, other| one.thread == other.thread);
+        let mut threads: Vec<u32> = runs.map(|run| run[0].thread.0).collect();
+        threads.sort_unstable();
+        threads.dedup();
+        threads
+    }
+
+    /// The objects from before the chunk that are spoken of in it and can change, by id, each with whether its contents have changed; `None` if
+    /// there are more than so many.
+    pub(crate) fn objects_from_before(&self, most: usize) -> Option<Vec<(ObjectId, bool)>> {
+        let mut found = Vec::new();
+        for (&id, history) in &self.histories.old {
+            let first = history
+                .first()
+                .and_then(|told| self.objects.get(told.1 as usize));
+            if id == 0
+                || id > self.keyframe.newest.0
+                || first.is_some_and(|first| crate::state::is_immutable(first.class.kind))
+            {
+                continue;
+            }
+            if found.len() == most {
+                return None;
+            }
+            found.push((ObjectId(id), history.len() > 1));
+        }
+        found.sort_unstable();
+        Some(found)
     }
 
     pub(crate) fn record(&self, index: usize) -> Option<RecordRef> {

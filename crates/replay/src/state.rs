@@ -27,6 +27,22 @@ pub struct Frame {
     pub(crate) from: From,
     /// Up to where that has been executed.
     pub(crate) done: Option<InstrIdx>,
+    /// Its last step, the one that is presented included.
+    pub(crate) stepped: Stepped,
+    /// Its step before the one that is presented.
+    pub(crate) previous: Stepped,
+}
+
+/// A frame's last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stepped {
+    /// It is in an earlier chunk, if there is any.
+    #[default]
+    Unknown,
+    /// There has been none yet.
+    Never,
+    /// It was this instruction.
+    At(InstrIdx),
 }
 
 impl Frame {
@@ -149,6 +165,8 @@ pub struct State {
     pub(crate) updated: bool,
     /// The last record in which code that changes objects may have run.
     pub(crate) opaque: usize,
+    /// Frames that C code has called are ending: what they have changed was looked at when that had gone on.
+    pub(crate) late: bool,
     pub(crate) time: u64,
 }
 
@@ -250,7 +268,10 @@ impl State {
             contents: contents.as_ref(),
             cell,
             // Other threads may run at any time, unrecorded code of theirs too.
-            certain: is_immutable(class.kind) || (record >= self.opaque && self.threads.len() <= 1),
+            certain: is_immutable(class.kind)
+                || (record >= self.opaque
+                    && self.threads.len() <= 1
+                    && !(self.late && record == self.record && definition.update)),
         })
     }
 }
@@ -313,7 +334,8 @@ impl State {
     }
 }
 
-fn is_immutable(kind: debugop_recording::stream::Kind) -> bool {
+/// Whether contents of objects of this kind are what they were when the object was made.
+pub(crate) fn is_immutable(kind: debugop_recording::stream::Kind) -> bool {
     use debugop_recording::stream::Kind;
     matches!(
         kind,

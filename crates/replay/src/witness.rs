@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use debugop_bytecode::Version;
@@ -89,7 +89,7 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
     let mut found = Comparison::default();
     let mut constants = HashMap::new();
     let mut step = witness::Step::default();
-    while step.read(trace)? {
+    while has_next(&mut step, trace)? {
         let Some(rebuilt) = replay.next_of(step.thread) else {
             found.differences += 1;
             let why = replay.failure.take();
@@ -121,6 +121,14 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
         found.tell(failure);
     }
     Ok(found)
+}
+
+/// Reads the next step. A process that was killed may have left half a step at the end.
+fn has_next(step: &mut witness::Step, trace: &mut impl BufRead) -> io::Result<bool> {
+    match step.read(trace) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read,
+    }
 }
 
 fn version(major: u32, minor: u32) -> Option<Version> {

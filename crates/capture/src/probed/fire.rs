@@ -1,11 +1,13 @@
 //! What a probe does when it is executed: the steps of its site, told to the hooks.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 use pyo3::Python;
 
 use super::{ProbedCode, SiteInfo};
+use crate::concatenation;
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame};
 use crate::native::Native;
@@ -42,7 +44,7 @@ impl ProbedCode {
         let top = |depth: u32| Some(frame.glance(py, shape, depth.checked_sub(1)?));
         let code = self.original.as_ptr() as u64;
         ring.step(py, code, site.first, top(site.depth));
-        if site.count > 0 {
+        if site.further() > 0 {
             for &instruction in self.further(site) {
                 ring.step(py, code, instruction, top(site.depth));
             }
@@ -100,6 +102,36 @@ impl ProbedCode {
             fire(EventKind::Instruction, instruction, site.depth)?;
         }
         Ok(())
+    }
+
+    /// The same, if an exception has been raised there.
+    pub(crate) fn settle(&self, py: Python<'_>, site: &SiteInfo) {
+        if site.stores_sum()
+            && !concatenation::is_settled(py)
+            && let Some((frame, _)) = self.running(py)
+        {
+            concatenation::settle(py, frame);
+        }
+    }
+
+    /// What is left to do at a site that has a part in an addition to a variable.
+    pub(crate) fn sum(&self, py: Python<'_>, site: &SiteInfo) {
+        self.settle(py, site);
+        let (Some(local), Some((frame, shape))) = (site.adds_to(), self.running(py)) else {
+            return;
+        };
+        let depth = match site.is_silent() {
+            true => self.analysis().depth(site.first).unwrap_or_default(),
+            false => site.depth,
+        };
+        let hooks = |hooks: &mut Option<Rc<[Hook]>>| match hooks {
+            Some(hooks) => (true, hooks.iter().any(Hook::reads_locals)),
+            None => (false, false),
+        };
+        let (is_watched, reads_locals) = self.hooks.with(py, hooks);
+        if !reads_locals {
+            concatenation::extend(py, frame, shape, (local, depth), is_watched);
+        }
     }
 
     /// Runs the hooks for an instruction of observed code that `frame` is about to execute, if it is a step.
@@ -167,7 +199,7 @@ impl ProbedCode {
     /// The instructions after the first that `site` speaks for.
     #[inline]
     fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
-        let (start, count) = (site.further as usize, site.count as usize);
+        let (start, count) = (site.further as usize, site.further() as usize);
         self.further.get(start..start + count).unwrap_or_default()
     }
 }

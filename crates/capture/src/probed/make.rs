@@ -224,6 +224,16 @@ pub(super) struct Probing {
     layout: ProbeLayout,
 }
 
+impl Probing {
+    /// [`Probing::starts`] of all but the probes that add to a variable.
+    pub(super) fn without_additions(&self) -> impl Iterator<Item = u32> {
+        let starts = self.starts.iter().zip(&self.layout.sites);
+        starts
+            .filter(|(_, site)| site.adds_to().is_none())
+            .map(|(start, _)| *start)
+    }
+}
+
 /// Where probes stand, and one for exceptions that leave.
 struct ProbeLayout {
     /// Of all but the last of the sites.
@@ -305,15 +315,54 @@ impl Making<'_> {
         Some((self.index - 1, first.place))
     }
 
+    /// [`SiteInfo::STORES`] if a site at `place` parts an addition from its store, so that CPython no longer does both at once. Then the
+    /// site before the addition does.
+    #[inline]
+    fn parts_sum(&mut self, place: Place) -> u32 {
+        let store = match place {
+            Place::Before(store) => store,
+            Place::After(add) => InstrIdx(add.0 + 1),
+        };
+        let Some(local) = debugop_bytecode::stores_sum(self.analysis, store) else {
+            return 0;
+        };
+        let add = InstrIdx(store.0 - 1);
+        let layout = &mut self.layout;
+        if layout.places.last() == Some(&Place::After(add)) {
+            // It is the last one before the store that settles.
+            if let Some(site) = layout.sites.last_mut() {
+                site.count &= !SiteInfo::STORES;
+            }
+            return SiteInfo::STORES;
+        }
+        if layout.places.last() != Some(&Place::Before(add)) {
+            if debugop_bytecode::forbidden(self.analysis, Place::Before(add)).is_some() {
+                return 0;
+            }
+            layout.places.push(Place::Before(add));
+            layout.sites.push(SiteInfo::silent(add));
+            if self.has_plan {
+                layout.planned.push(None);
+            }
+        }
+        if let Some(site) = layout.sites.last_mut() {
+            site.count |= SiteInfo::ADDS | u32::from(local) << 24;
+        }
+        SiteInfo::STORES
+    }
+
     /// Puts probes, which report no step, at the places of the plan before `end`.
     fn planned_before(&mut self, end: u64) {
         while let Some((index, place)) = self.next_planned(end) {
+            let stores = self.parts_sum(place);
             let first = match place {
                 Place::Before(at) => at,
                 Place::After(at) => InstrIdx(at.0 + 1),
             };
             self.layout.places.push(place);
-            self.layout.sites.push(SiteInfo::silent(first));
+            let mut info = SiteInfo::silent(first);
+            info.count |= stores;
+            self.layout.sites.push(info);
             self.layout.planned.push(Some(index));
         }
     }
@@ -328,6 +377,9 @@ impl SiteVisitor for Making<'_> {
         {
             if self.has_plan {
                 self.planned_before(order(place));
+            }
+            let stores = self.parts_sum(place);
+            if self.has_plan {
                 let same = self.next_planned(order(place) + 1);
                 self.layout.planned.push(same.map(|(index, _)| index));
             }
@@ -336,7 +388,7 @@ impl SiteVisitor for Making<'_> {
             layout.sites.push(SiteInfo {
                 first,
                 further: layout.further.len() as u32,
-                count: others.len() as u32,
+                count: others.len() as u32 | stores,
                 depth,
             });
             layout.further.extend_from_slice(others);

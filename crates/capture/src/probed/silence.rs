@@ -82,7 +82,8 @@ impl ProbedCode {
         jit::forget(&copy);
     }
 
-    /// The probes, but that for exceptions that leave.
+    /// The probes, but that for exceptions that leave and those that add to a variable: jumps between an addition and its store part
+    /// them as probes do.
     fn probes(&self, py: Python<'_>) -> Vec<Probe> {
         let again = self.insert_again(py);
         let (units, _) = again.parts.code.as_chunks::<2>();
@@ -100,7 +101,7 @@ impl ProbedCode {
                 after_load_fast: before == Some(opcode_of(Op::LoadFast)),
             })
         };
-        again.starts.into_iter().filter_map(probe).collect()
+        again.without_additions().filter_map(probe).collect()
     }
 }
 

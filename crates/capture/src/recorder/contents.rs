@@ -7,6 +7,7 @@ use pyo3::types::{PyString, PyStringMethods};
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::{Long, Pen};
+use super::shadows::Glance;
 use crate::layout::LongObject;
 use crate::layout::objects::{
     Attributes, BaseException, CellObject, ListObject, MethodObject, SetObject, SliceObject,
@@ -298,7 +299,7 @@ impl Pen {
         // SAFETY: as above.
         let data = unsafe { text.data() };
         match data {
-            Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
+            Ok(PyStringData::Ucs1(units)) if units[..units.len().min(limit)].is_ascii() => {
                 to.head(units.len() as u64, &units[..units.len().min(limit)]);
             }
             Ok(data) => {
@@ -344,11 +345,106 @@ impl Pen {
         digest.value()
     }
 
-    /// A digest that tells whether an object has changed as long as no object has died: objects in it by their addresses.
-    pub(super) fn quick_digest(&self, object: *mut ffi::PyObject, number: u32, kind: Kind) -> u64 {
+    /// What is in an object, as far as it is recorded, and how many objects had died when the last one died at the address of one of its
+    /// parts.
+    #[inline]
+    pub(super) fn glance(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+    ) -> (Glance, u64) {
+        let (mut glance, mut latest) = (Glance::default(), 0);
         let limit = self.limits.items;
-        self.digest_parts(object, number, kind, limit, quick_word)
-            .value()
+        let mut see = |glance: &mut Glance, place: u64, part: *mut ffi::PyObject| {
+            glance.add(place, glance_word(part));
+            latest = latest.max(self.identities.last_death_at(py, part));
+        };
+        // SAFETY: a live object whose type is of this kind.
+        unsafe {
+            match kind {
+                Kind::List | Kind::Tuple => {
+                    if let Parts::Items(first, length) = sequence(object, kind) {
+                        for index in 0..length.min(limit) {
+                            see(&mut glance, index as u64, *first.add(index));
+                        }
+                        glance.length = length as u64;
+                    }
+                }
+                Kind::Instance => {
+                    let parts = self.parts(object, kind);
+                    let mut length = match parts {
+                        Parts::Attributes(values) => {
+                            // The class keeps the keys, whose names stay what they are.
+                            glance.add(u64::MAX, values.keys_address() as u64);
+                            let mut shown = 0;
+                            for index in 0..values.len() {
+                                let value = values.value(index);
+                                if !value.is_null() {
+                                    if shown < limit {
+                                        see(&mut glance, index as u64, value);
+                                    }
+                                    shown += 1;
+                                }
+                            }
+                            shown
+                        }
+                        _ => self.glance_pairs(&parts, limit, |place, part| {
+                            see(&mut glance, place, part);
+                        }),
+                    };
+                    for (place, &(_, offset)) in
+                        self.types.get_ref(number).members.iter().enumerate()
+                    {
+                        let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
+                        if !value.is_null() {
+                            if length < limit {
+                                see(&mut glance, !(place as u64 + 1), value);
+                            }
+                            length += 1;
+                        }
+                    }
+                    glance.length = length as u64;
+                }
+                Kind::Dict | Kind::Set | Kind::FrozenSet => {
+                    let parts = self.parts(object, kind);
+                    let length = self.glance_pairs(&parts, limit, |place, part| {
+                        see(&mut glance, place, part);
+                    });
+                    glance.length = length as u64;
+                }
+                Kind::Cell => see(&mut glance, 0, (*object.cast::<CellObject>()).ob_ref),
+                _ => {
+                    let word = |digest, part| {
+                        latest = latest.max(self.identities.last_death_at(py, part));
+                        quick_word(digest, part)
+                    };
+                    glance.sum = self.digest_parts(object, number, kind, limit, word).value();
+                }
+            }
+        }
+        (glance, latest)
+    }
+
+    /// # Safety
+    /// As [`each`].
+    #[inline]
+    unsafe fn glance_pairs(
+        &self,
+        parts: &Parts,
+        limit: usize,
+        mut see: impl FnMut(u64, *mut ffi::PyObject),
+    ) -> usize {
+        let mut place = 0;
+        // SAFETY: by the contract.
+        unsafe {
+            each(parts, limit, |key, value| {
+                see(place, key);
+                see(place + 1, value);
+                place += 2;
+            })
+        }
     }
 
     #[inline]
@@ -358,7 +454,7 @@ impl Pen {
         number: u32,
         kind: Kind,
         limit: usize,
-        word: impl Fn(Digest, *mut ffi::PyObject) -> Digest,
+        mut word: impl FnMut(Digest, *mut ffi::PyObject) -> Digest,
     ) -> Digest {
         let start = Digest::new(kind);
         // SAFETY: a live object whose type is of this kind.
@@ -398,7 +494,8 @@ impl Pen {
                         Parts::None
                     };
                     let length = each(&attributes, limit, |key, value| {
-                        digest = word(word(digest, key), value);
+                        digest = word(digest, key);
+                        digest = word(digest, value);
                     });
                     digest.and(length as u64)
                 }
@@ -424,7 +521,8 @@ impl Pen {
                         let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
                         if !value.is_null() {
                             if length < limit {
-                                digest = word(word(digest, name), value);
+                                digest = word(digest, name);
+                                digest = word(digest, value);
                             }
                             length += 1;
                         }
@@ -534,6 +632,28 @@ impl Pen {
             }
         }
     }
+}
+
+/// A value at a glance: by value where it is recorded by value, else by its address.
+#[inline]
+fn glance_word(object: *mut ffi::PyObject) -> u64 {
+    if object.is_null() {
+        return 1;
+    }
+    // SAFETY: a live object; fields of exact types are read.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if class == &raw mut ffi::PyLong_Type {
+            if let Some(value) = (*object.cast::<LongObject>()).compact() {
+                return value.cast_unsigned();
+            }
+        } else if class == &raw mut ffi::PyFloat_Type {
+            return ffi::PyFloat_AS_DOUBLE(object).to_bits() ^ 0xf10a;
+        } else if class != &raw mut ffi::PyComplex_Type {
+            return object as u64;
+        }
+    }
+    quick_word(Digest::new(Kind::Opaque), object).value()
 }
 
 /// A value in a quick digest: by value where it is recorded by value, else by its address.

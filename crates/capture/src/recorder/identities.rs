@@ -38,6 +38,18 @@ impl Identities {
         self.0.lookup(py, unsafe { borrow(py, object) })
     }
 
+    /// The entry of the object whose memory begins at `block`, if there is one.
+    #[inline]
+    pub(super) fn lookup_block(&self, py: Python<'_>, block: usize) -> Option<Entry> {
+        self.0.lookup_block(py, block)
+    }
+
+    /// No object at this address has died, or been forgotten, after so many deaths.
+    #[inline]
+    pub(super) fn last_death_at(&self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
+        self.0.last_death_at(py, object)
+    }
+
     /// Adds `object`, which is alive and has no entry.
     pub(super) fn insert(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
         // SAFETY: as above.

@@ -1,5 +1,6 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
+use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
 
@@ -50,7 +51,8 @@ impl Recorder {
         self.store.commit(self.at);
     }
 
-    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site.
+    /// Ends the chunk and begins the next one. The running frame, if there is one, is right behind the site; where that cannot be said, it
+    /// is left out, and attached when it goes on.
     pub(super) fn next_chunk(
         &mut self,
         py: Python<'_>,
@@ -87,7 +89,12 @@ impl Recorder {
             ThreadNumber(current),
         );
         for index in threads {
-            let live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py);
+            if let Some((site, running)) = running
+                && !site.ends_chunk
+            {
+                live.retain(|(_, frame)| frame.address() != running.address());
+            }
             let mut kept = Vec::with_capacity(live.len());
             let thread = &mut self.threads[index];
             thread.chunk = chunk;
@@ -156,6 +163,7 @@ impl Recorder {
                 (unit, true, depth)
             }
         };
+        crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
         let at = site.map_or_else(|| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
@@ -184,6 +192,13 @@ impl Recorder {
         }
     }
 
+    /// Which instruction of its caller a frame is in that is attached next.
+    pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
+        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
+            to.inside(*unit);
+        }
+    }
+
     /// The frame of `site`, in which nothing is known to have happened in this chunk.
     pub(super) fn attach(
         &mut self,
@@ -192,13 +207,46 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         number: u64,
-        caller: &Caller,
+        raised: Option<u32>,
     ) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
-        }
         to.attach();
-        self.frame(py, to, site.code(), frame, number, Some(site));
+        if site.kind == SiteKind::Unwind {
+            self.unwinding(py, to, site.code(), frame, number, raised);
+        } else {
+            self.frame(py, to, site.code(), frame, number, Some(site));
+        }
+    }
+
+    /// A frame that an exception is leaving, raised by `unit`: its stack is gone.
+    fn unwinding(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        code: &PlannedCode,
+        frame: Frame<'_>,
+        number: u64,
+        raised: Option<u32>,
+    ) {
+        to.frame(
+            FrameNumber(number),
+            code.number.get(),
+            raised.unwrap_or_default(),
+            true,
+            u64::from(code.locals()),
+        );
+        for slot in 0..code.locals() {
+            if to.has_room(usize::from(u16::MAX) / 16) {
+                // SAFETY: a local.
+                let content = unsafe { frame.local(slot) };
+                if self.pen.redacted.holds(code.number.get(), None, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else {
+                    self.pen.slot(py, to, content);
+                }
+            } else {
+                to.unknown(Reason::TOO_LARGE);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use debugop_filter::Pattern;
 use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
 use pyo3::{PyResult, Python, ffi};
 
+use super::callables::Callables;
 use super::identities::{Entry, Identities, NONE};
 use super::redacted::Redacted;
 use super::shadows::{Shadow, Shadows};
@@ -25,6 +26,8 @@ pub struct Limits {
     pub bits: u64,
     /// How deep containers inside a container have contents, too.
     pub depth: u32,
+    /// After so many bytes a chunk ends, full or not.
+    pub chunk: usize,
 }
 
 impl Default for Limits {
@@ -34,6 +37,7 @@ impl Default for Limits {
             length: 256,
             bits: 4096,
             depth: 1,
+            chunk: usize::MAX,
         }
     }
 }
@@ -63,6 +67,7 @@ pub(super) struct Pen {
     pub(super) identities: Identities,
     pub(super) shadows: Shadows,
     pub(super) types: Types,
+    pub(super) callables: Callables,
     pub(super) chunk: u32,
     /// Types defined in this chunk.
     pub(super) types_in_chunk: u32,
@@ -79,6 +84,7 @@ impl Pen {
             identities: Identities::install(py)?,
             shadows: Shadows::default(),
             types: Types::default(),
+            callables: Callables::new(py)?,
             chunk: 1,
             types_in_chunk: 0,
             reserved: 0,
@@ -330,7 +336,8 @@ impl Pen {
     }
 
     /// The id that was given last.
-    fn newest(&self) -> u64 {
+    #[inline]
+    pub(super) fn newest(&self) -> u64 {
         self.recent.newest().0.max(self.reserved)
     }
 
@@ -423,30 +430,38 @@ impl Pen {
         }
     }
 
-    /// Compares an object that may have changed with what is known of it, and writes its new contents if it has.
+    /// Compares an object that may have changed with what is known of it, and writes its new contents if it has. It is the one whose memory
+    /// begins at `block`, if that lives still, and had one of the ids up to `newest`.
     #[inline]
     pub(super) fn update(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
         object: *mut ffi::PyObject,
-        id: u64,
+        block: usize,
+        newest: u64,
     ) {
-        let Some(entry) = self.identities.lookup(py, object) else {
+        let Some(entry) = self.identities.lookup_block(py, block) else {
             return;
         };
-        if entry.id.get() != id || entry.epoch != self.chunk << 1 | 1 || entry.index & IS_TYPE != 0
-        {
+        if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
             return;
         }
-        let number = self.type_number(py, object);
-        let kind = self.types.get(number).kind;
+        // SAFETY: it is alive.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        let shadow = self.shadows.get(entry.index);
+        let (number, kind) = if shadow.class == class {
+            (shadow.number, shadow.kind)
+        } else {
+            let number = self.type_number(py, object);
+            (number, self.types.get(number).kind)
+        };
         if self.is_unchanged(py, object, number, kind, entry.index)
             || !to.has_room(CONTENTS_RESERVE)
         {
             return;
         }
-        to.update(&mut self.recent, ObjectId(id));
+        to.update(&mut self.recent, ObjectId(entry.id.get()));
         self.contents(py, to, object, number, kind, 0);
         self.cast_shadow(py, object, number, kind, entry.index);
     }
@@ -461,9 +476,13 @@ impl Pen {
         index: u32,
     ) {
         let shadow = Shadow {
-            quick: self.quick_digest(object, number, kind),
+            glance: self.glance(py, object, number, kind).0,
             deaths: self.identities.deaths(py),
             newest: self.newest(),
+            // SAFETY: a live object.
+            class: unsafe { ffi::Py_TYPE(object) },
+            number,
+            kind,
         };
         self.shadows.set(index, shadow);
     }
@@ -478,15 +497,26 @@ impl Pen {
         kind: Kind,
         index: u32,
     ) -> bool {
+        let (glance, latest) = self.glance(py, object, number, kind);
         let shadow = self.shadows.get(index);
-        if self.quick_digest(object, number, kind) != shadow.quick {
+        if glance != shadow.glance {
             return false;
         }
-        let deaths = self.identities.deaths(py);
-        if deaths == shadow.deaths {
-            return true;
-        }
-        // The addresses are the same. An object that has come to one of them since has a newer id, or none.
+        latest <= shadow.deaths || self.is_still(py, object, number, kind, index)
+    }
+
+    /// The addresses in an object are the same as when its shadow was cast. Whether they are those of the same objects: one that has come
+    /// to one of them since has a newer id, or none.
+    #[inline(never)]
+    fn is_still(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        index: u32,
+    ) -> bool {
+        let shadow = *self.shadows.get(index);
         let mut same = true;
         self.each_part(object, number, kind, |part| {
             same &= is_by_value(part)
@@ -496,6 +526,7 @@ impl Pen {
                     .is_some_and(|entry| entry.id.get() <= shadow.newest);
         });
         if same {
+            let deaths = self.identities.deaths(py);
             self.shadows.set(index, Shadow { deaths, ..shadow });
         }
         same

@@ -4,8 +4,11 @@ use std::cell::{Cell, OnceCell};
 
 use debugop_bytecode::operands::Fate;
 use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
+use pyo3::Python;
 use smallvec::SmallVec;
 
+use super::callables::Changes;
+use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 
@@ -37,6 +40,8 @@ pub(crate) struct PlannedSite {
     pub(super) reraises: u32,
     /// The instruction that is executed next.
     pub(super) next: InstrIdx,
+    /// Whether a chunk may end behind it: the frame can be described as standing before `next`, with every site there fired.
+    pub(super) ends_chunk: bool,
     /// Depth of the value stack before it.
     pub(super) depth: u32,
     /// Indices into localsplus, the value stack behind it included.
@@ -44,7 +49,21 @@ pub(crate) struct PlannedSite {
     pub(super) touches: SmallVec<[u32; 4]>,
     /// Captures that are left out ([`PlannedSite::bit`]).
     pub(super) redacts: Cell<u64>,
+    /// Whether the next instruction is a call; then the callable is in the first of the slots of `touches`, or in the second if that is empty.
+    pub(super) calls: bool,
+    /// What was called here last.
+    pub(super) callee: Cell<Callee>,
     code: Cell<*const PlannedCode>,
+}
+
+/// What a call has called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Callee {
+    None,
+    /// A function whose frame has been recorded: the address of the copy that it runs, and how many copies had died by then.
+    Recorded(usize, u64),
+    /// A callable of C code, by its [identity](super::callables::identity).
+    Known(usize, Changes),
 }
 
 /// The code object has not been met in this recording yet.
@@ -69,6 +88,20 @@ fn reraises(op: Op, arg: u32) -> bool {
         Op::RaiseVarargs => arg == 0,
         _ => false,
     }
+}
+
+/// Of the parts of a call, the first one that there is in this version.
+fn is_call(op: Op) -> bool {
+    matches!(op, Op::KwNames | Op::Precall | Op::Call | Op::CallKw)
+}
+
+/// How many copies with planned sites have died.
+static DEATHS: GilCell<u64> = GilCell::new(0);
+
+/// How many copies with planned sites have died: as long as it stays the same, the address of one names it.
+#[inline]
+pub(super) fn deaths(py: Python<'_>) -> u64 {
+    DEATHS.get(py)
 }
 
 impl PlannedSite {
@@ -119,6 +152,9 @@ impl PlannedCode {
                     _ => PlannedSite::NO_UNIT,
                 },
                 next,
+                ends_chunk: !is_unwind
+                    && (site.place == Place::Before(next)
+                        || plan.at(Place::Before(next)).is_none()),
                 depth: if is_unwind {
                     0
                 } else {
@@ -127,6 +163,8 @@ impl PlannedCode {
                 captures: site.captures.clone(),
                 touches: site.touches.clone(),
                 redacts: Cell::new(0),
+                calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
+                callee: Cell::new(Callee::None),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -181,6 +219,9 @@ impl PlannedCode {
 impl PlannedCode {
     /// The probed copy has been made (its address), or has died (0).
     pub(crate) fn set_copy(&self, address: usize) {
+        // SAFETY: copies are made and die with the GIL held.
+        let py = unsafe { Python::assume_attached() };
+        DEATHS.set(py, DEATHS.get(py) + 1);
         self.copy.set(address);
     }
 
@@ -204,6 +245,7 @@ impl PlannedCode {
         for site in &self.sites {
             site.number.set(UNKNOWN);
             site.redacts.set(0);
+            site.callee.set(Callee::None);
         }
     }
 

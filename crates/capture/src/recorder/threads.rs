@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use debugop_bytecode::Op;
 use pyo3::{Python, ffi};
 
-use super::planned::PlannedCode;
+use super::planned::{PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
@@ -22,12 +22,17 @@ pub(super) struct Shadow {
     pub(super) number: u64,
     /// The site that fired last in it, in this chunk; `u32::MAX` for none.
     pub(super) last: u32,
-    /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`](super::PlannedSite).
+    /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`].
     pub(super) reraises: u32,
     /// What that raises again, by its address; 0 if it is not on the stack.
     pub(super) exception: usize,
-    touched: [(*mut ffi::PyObject, u64); TOUCHED],
+    /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
+    pub(super) site: *const PlannedSite,
+    /// Objects that the next instruction may change, and where their memory begins.
+    touched: [(*mut ffi::PyObject, usize); TOUCHED],
     count: u8,
+    /// The newest id before that.
+    newest: u64,
 }
 
 impl Shadow {
@@ -38,10 +43,12 @@ impl Shadow {
             code: std::ptr::from_ref(code),
             number,
             last: u32::MAX,
-            reraises: super::PlannedSite::NO_UNIT,
+            reraises: PlannedSite::NO_UNIT,
             exception: 0,
+            site: std::ptr::null(),
             touched: [(std::ptr::null_mut(), 0); TOUCHED],
             count: 0,
+            newest: 0,
         }
     }
 
@@ -51,20 +58,20 @@ impl Shadow {
         self.address == frame.address() && self.copy == frame.code_address()
     }
 
-    /// The next instruction may change `object`, which has this id.
+    /// The next instruction may change `object`, whose memory begins at `block`; ids up to `newest` have been given.
     #[inline]
-    pub(super) fn touch(&mut self, object: *mut ffi::PyObject, id: u64) {
+    pub(super) fn touch(&mut self, object: *mut ffi::PyObject, block: usize, newest: u64) {
         if let Some(place) = self.touched.get_mut(usize::from(self.count)) {
-            *place = (object, id);
+            *place = (object, block);
             self.count += 1;
+            self.newest = newest;
         }
     }
 
-    /// What the instruction may have changed; nothing afterwards.
+    /// What the instruction may have changed, and the newest id before it.
     #[inline]
-    pub(super) fn take_touched(&mut self) -> ([(*mut ffi::PyObject, u64); TOUCHED], usize) {
-        let count = usize::from(std::mem::take(&mut self.count));
-        (self.touched, count)
+    pub(super) fn touched(&self) -> (&[(*mut ffi::PyObject, usize)], u64) {
+        (&self.touched[..usize::from(self.count)], self.newest)
     }
 
     /// Nothing may have been changed.
@@ -81,7 +88,7 @@ impl Shadow {
     /// The unit of the original that the frame, which is this one and alive, is executing.
     pub(super) fn unit(&self, frame: Frame<'_>) -> Option<u32> {
         debug_assert!(self.is(frame));
-        if self.reraises != super::PlannedSite::NO_UNIT
+        if self.reraises != PlannedSite::NO_UNIT
             && let Some(unit) = self.reraising()
         {
             return Some(unit);

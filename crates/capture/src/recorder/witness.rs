@@ -2,11 +2,11 @@
 //! replay is compared with.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::sync::{Arc, Mutex};
 
 use debugop_recording::stream::Kind;
-use debugop_recording::witness::{Seen, Step};
+use debugop_recording::witness::{Seen, Step, Writer};
 use pyo3::{PyResult, Python, ffi};
 
 use super::pen::{Pen, is_by_value};
@@ -19,29 +19,35 @@ use crate::tracer::{Handler, Tracer};
 /// The handler of a tracer that watches what is recorded.
 pub struct Witness {
     /// The file, and the step in the making; `None` after an error.
-    to: Mutex<Option<(BufWriter<File>, Step)>>,
+    to: Mutex<Option<(Writer<BufWriter<File>>, Step)>>,
 }
 
 impl Witness {
     /// Writes to `file`.
-    #[must_use]
-    pub fn new(file: File) -> Arc<Self> {
-        Arc::new(Self {
-            to: Mutex::new(Some((BufWriter::new(file), Step::default()))),
-        })
+    ///
+    /// # Errors
+    /// What the compressor says.
+    pub fn new(file: File) -> io::Result<Arc<Self>> {
+        let writer = Writer::new(BufWriter::new(file))?;
+        Ok(Arc::new(Self {
+            to: Mutex::new(Some((writer, Step::default()))),
+        }))
     }
 
     /// Ends; whether everything has been written.
     pub fn finish(&self) -> bool {
-        use std::io::Write;
         let taken = self.to.lock().ok().and_then(|mut to| to.take());
-        taken.is_some_and(|(mut file, _)| file.flush().is_ok())
+        taken.is_some_and(|(file, _)| file.finish().is_ok())
     }
 }
 
 impl Handler for Arc<Witness> {
     fn runs_python(&self) -> bool {
         false
+    }
+
+    fn reads_locals(&self) -> bool {
+        true
     }
 
     fn step<'py>(

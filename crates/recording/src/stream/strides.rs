@@ -12,13 +12,17 @@ struct Entry {
 /// For each capture the int that was there last, and by how much it was more than the one before.
 ///
 /// Both sides keep one a recording, [`clear`](Self::clear) it where a chunk begins and tell it each int that a site captures. A
-/// capture's entry is that of the site with the number of its site + its index among the site's captures, so that no more entries
-/// than sites are needed; where two captures share one, less is predicted.
+/// capture's entry is that with the number of its site + its index among the site's captures, so that few more entries
+/// than sites are needed; where two captures share one, less is predicted. Which captures have one must not depend on how many sites are
+/// known by then: the writer learns of them one by one, a reader has them all.
 #[derive(Debug)]
 pub struct Strides {
     entries: Vec<Entry>,
     epoch: u32,
 }
+
+/// The captures of a site before this one have entries.
+const CAPTURES: usize = 64;
 
 impl Default for Strides {
     fn default() -> Self {
@@ -40,7 +44,7 @@ impl Strides {
 
     /// Makes room for sites up to this number of them; an int of a site that there is no room for is never expected. Allocates.
     pub fn grow(&mut self, sites: usize) {
-        let wanted = sites.min(super::Predictor::MAX_SITES);
+        let wanted = sites.min(super::Predictor::MAX_SITES) + CAPTURES;
         if wanted > self.entries.len() {
             self.entries.resize(wanted, Entry::default());
         }
@@ -58,8 +62,10 @@ impl Strides {
 
     #[inline]
     fn entry(&mut self, site: SiteNumber, capture: usize) -> Option<&mut Entry> {
-        self.entries
-            .get_mut((site.0 as usize).wrapping_add(capture))
+        if capture >= CAPTURES || site.0 as usize >= super::Predictor::MAX_SITES {
+            return None;
+        }
+        self.entries.get_mut(site.0 as usize + capture)
     }
 
     /// A site captures this int. Whether it was expected.
@@ -108,10 +114,37 @@ mod tests {
         assert_eq!(strides.expected(site, 0), Some(37));
         strides.clear();
         assert_eq!(strides.expected(site, 0), None);
-        assert!(!strides.follows(site, 1, 0), "no room");
-        assert_eq!(strides.expected(site, 1), None);
+        assert!(!strides.follows(site, CAPTURES, 0), "no room");
+        assert_eq!(strides.expected(site, CAPTURES), None);
         assert!(!strides.follows(site, 0, i64::MIN));
         assert!(!strides.follows(site, 0, i64::MAX));
         assert_eq!(strides.expected(site, 0), Some(i64::MAX - 1), "it wraps");
+    }
+
+    /// A writer meets one code object after the other; whoever reads knows them all from the beginning.
+    #[test]
+    fn sites_that_come_later_change_nothing() {
+        let (mut writer, mut reader) = (Strides::new(0), Strides::new(100));
+        let mut sites = 0;
+        for (site, capture, value) in [
+            (0, 0, 1),
+            (1, 1, 1),
+            (1, 1, 1),
+            (2, 0, 9),
+            (9, 63, 5),
+            (50, 22, 7),
+            (1, 1, 1),
+            (9, 70, 5),
+            (99, 7, 3),
+            (99, 7, 3),
+        ] {
+            sites = sites.max(site as usize + 1);
+            writer.grow(sites);
+            let site = SiteNumber(site);
+            let expected = reader.expected(site, capture);
+            let follows = writer.follows(site, capture, value);
+            assert_eq!(follows, expected == Some(value), "{site:?} {capture}");
+            assert_eq!(reader.follows(site, capture, value), follows);
+        }
     }
 }
