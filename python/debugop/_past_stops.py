@@ -129,7 +129,7 @@ class Stops:
         found = self._located(where)
         if found is None:
             return
-        file, line, name = found
+        file, line, _ = found
         if not any(line in code.lines for code in self.codes.values() if code.co_filename == file):
             self.error(f"Nothing that is recorded is at {file}:{line}")
             return
@@ -309,7 +309,9 @@ class Stops:
         _, code, line, offset = moment.frames[-1]
         file = self.codes[code].co_filename
         at_line = list(Breakpoint.bplist.get((file, line), []))
-        at_instruction = [one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and one.at == (code, offset)]
+        at_instruction = [
+            one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and one.at == (code, offset)
+        ]
         return [one for one in at_line + at_instruction if one.enabled]
 
     def _holds(self, one: Any, step: int) -> bool:
@@ -321,7 +323,9 @@ class Stops:
             except Unknown as error:
                 self.message(f"The condition of breakpoint {one.number} is not known at step {step}: {error}")
             except Exception as error:
-                self.message(f"The condition of breakpoint {one.number} fails at step {step}: {type(error).__name__}: {error}")
+                self.message(
+                    f"The condition of breakpoint {one.number} fails at step {step}: {type(error).__name__}: {error}"
+                )
         one.hits += 1
         if one.ignore > 0:
             one.ignore -= 1
@@ -349,4 +353,3 @@ class Stops:
             said.append(f"  new value = {value.short(200)}")
         said.append(f"  {how} by {code.co_filename}({line}){code.co_qualname}() {offset} {opname}, step {by}")
         return said
-

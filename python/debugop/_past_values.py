@@ -42,7 +42,23 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.USub: operator.neg,
 }
 _METHODS = (str, bytes, int, float, complex)
-_FUNCTIONS = ("abs", "ascii", "bin", "bool", "chr", "divmod", "float", "hex", "int", "max", "min", "oct", "ord", "pow", "round")
+_FUNCTIONS = (
+    "abs",
+    "ascii",
+    "bin",
+    "bool",
+    "chr",
+    "divmod",
+    "float",
+    "hex",
+    "int",
+    "max",
+    "min",
+    "oct",
+    "ord",
+    "pow",
+    "round",
+)
 _FUNCTIONS_OF_ITEMS = ("all", "any", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple")
 
 
@@ -331,9 +347,6 @@ def _compare(op: ast.cmpop, left: Any, right: Any, texts: tuple[str, str]) -> An
         return is_same(left, right, texts) == isinstance(op, ast.Is)
     if isinstance(op, (ast.In, ast.NotIn)):
         return (_is_in(left, right, texts)) == isinstance(op, ast.In)
-    if isinstance(op, (ast.Eq, ast.NotEq)) and isinstance(left, Recorded) and isinstance(right, Recorded):
-        if left.past.data.is_whole and right.past.data.is_whole:
-            return (left.past.data == right.past.data) == isinstance(op, ast.Eq)
     return _OPERATORS[type(op)](whole(left, texts[0]), whole(right, texts[1]))
 
 

@@ -314,7 +314,8 @@ fn the_debugger_has_commands_of_its_own() {
 
 #[test]
 fn the_debugger_opens_recordings() {
-    let Outcome::Command(Command::Debug(options)) = parse_words(&["debug", "-c", "rc", "a.debugop"])
+    let Outcome::Command(Command::Debug(options)) =
+        parse_words(&["debug", "-c", "rc", "a.debugop"])
     else {
         panic!("this is no command");
     };

@@ -88,7 +88,9 @@ impl Chunks {
         let writers = breaks.places.iter();
         Self {
             breaks: breaks.instructions(recording),
-            writers: writers.map(|place| Writers::new(recording, place)).collect(),
+            writers: writers
+                .map(|place| Writers::new(recording, place))
+                .collect(),
             handlers,
             frames,
             thread,
@@ -98,7 +100,11 @@ impl Chunks {
     /// Whether there may be something to stop at in a chunk.
     pub(crate) fn may_stop(&self, recording: &Recording, chunk: usize) -> Result<bool, OpenError> {
         let index = recording.index()?;
-        if self.frames.iter().any(|frame| index.has_frame(chunk, *frame)) {
+        if self
+            .frames
+            .iter()
+            .any(|frame| index.has_frame(chunk, *frame))
+        {
             return Ok(true);
         }
         if let Some(thread) = self.thread

@@ -179,7 +179,10 @@ impl Past {
     }
 
     /// The instructions of a code object: offset, name, oparg (None if it takes none), what it stands for, line.
-    fn instructions(&self, code: u32) -> Vec<(u32, &'static str, Option<u32>, String, Option<i32>)> {
+    fn instructions(
+        &self,
+        code: u32,
+    ) -> Vec<(u32, &'static str, Option<u32>, String, Option<i32>)> {
         let Some(code) = self.core.codes().get(code) else {
             return Vec::new();
         };
@@ -276,7 +279,9 @@ impl Past {
             return Err(error);
         }
         let missing = || PyKeyError::new_err(name.to_owned());
-        let (moment, value) = found.map_err(|error| refused(&error))?.ok_or_else(missing)?;
+        let (moment, value) = found
+            .map_err(|error| refused(&error))?
+            .ok_or_else(missing)?;
         Ok(PastValue { moment, value })
     }
 
@@ -380,7 +385,9 @@ impl Past {
                 let frame = moment.frames().last()?;
                 (write.how == query::How::Bound).then(|| frame.stack().last())?
             });
-            return Ok(moment.zip(bound).map(|(moment, value)| (Arc::new(moment), value)));
+            return Ok(moment
+                .zip(bound)
+                .map(|(moment, value)| (Arc::new(moment), value)));
         }
         Ok(None)
     }
@@ -402,7 +409,10 @@ fn located(
         dict.set_item("file", code.filename())?;
         dict.set_item("line", code.line(at))?;
         dict.set_item("offset", code.offset(at))?;
-        dict.set_item("opname", code.analysis().get(at).opcode.name(code.version()))?;
+        dict.set_item(
+            "opname",
+            code.analysis().get(at).opcode.name(code.version()),
+        )?;
     }
     Ok(())
 }
@@ -469,7 +479,10 @@ impl PastMoment {
     #[expect(clippy::type_complexity, reason = "it becomes tuples in Python")]
     fn threads(&self) -> Vec<(u32, u64, String, bool, Vec<(String, Option<i32>, String)>)> {
         let running = self.moment.step().thread;
-        let each = |(number, thread): (debugop_recording::stream::ThreadNumber, &debugop_replay::Thread)| {
+        let each = |(number, thread): (
+            debugop_recording::stream::ThreadNumber,
+            &debugop_replay::Thread,
+        )| {
             let frames = thread.frames().iter().map(|frame| {
                 let code = frame.code();
                 (code.filename(), frame.line(), code.qualname())
@@ -606,7 +619,12 @@ impl PastValue {
     fn at(&self, moment: &PastMoment) -> Self {
         let value = self.value;
         match value {
-            Value::Object(id) if moment.moment.object(id).is_some_and(|found| found.contents.is_some()) => {
+            Value::Object(id)
+                if moment
+                    .moment
+                    .object(id)
+                    .is_some_and(|found| found.contents.is_some()) =>
+            {
                 moment.value(value)
             }
             _ => self.part(value),
@@ -637,10 +655,11 @@ impl PastValue {
     fn pairs(&self) -> Option<Vec<(Self, Self)>> {
         match self.contents()? {
             Contents::Pairs(pairs) => {
-                let each = |(key, value): &(
-                    debugop_recording::stream::Value,
-                    debugop_recording::stream::Value,
-                )| (self.part((*key).into()), self.part((*value).into()));
+                let each =
+                    |(key, value): &(
+                        debugop_recording::stream::Value,
+                        debugop_recording::stream::Value,
+                    )| (self.part((*key).into()), self.part((*value).into()));
                 Some(pairs.pairs.iter().map(each).collect())
             }
             _ => None,
