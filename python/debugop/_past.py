@@ -49,6 +49,8 @@ class PastFrame:
 class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
     """`pdb.Pdb` that looks at a recording, in which it can go to any step."""
 
+    rcLines: list[str]
+
     def __init__(self, path: str, **options: Any) -> None:
         self.past = _core.Past(path)
         self.path = path
@@ -162,6 +164,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         return opname == "RESUME" and (arg or 0) & 3 == 0 and offset == self.curframe.f_lasti
 
     def _instruction(self, frame: PastFrame) -> tuple[int, str, int | None, str, int | None]:
+        one: tuple[int, str, int | None, str, int | None]
         for one in self._instructions(frame.f_code):
             if one[0] >= frame.f_lasti:
                 return one

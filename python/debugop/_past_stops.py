@@ -94,6 +94,15 @@ class Stops:
     message: Any
     error: Any
     breaks: dict[str, list[int]]
+    moment: Any
+    commands: dict[int, list[str]]
+    cmdqueue: list[str]
+    lookupmodule: Any
+    function: Any
+    frame_at: Any
+    _instructions: Any
+    _show: Any
+    _value_of: Any
 
     # Setting them.
 

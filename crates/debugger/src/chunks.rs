@@ -66,18 +66,48 @@ pub(crate) struct Chunks {
     writers: Vec<Writers>,
     /// Where handlers begin, if exceptions are asked for.
     handlers: Option<Instructions>,
-    frames: Vec<FrameNumber>,
-    thread: Option<ThreadNumber>,
+    /// Where the function returns that the motion is to leave.
+    returns: Instructions,
+    ends: Ends,
+}
+
+/// Where a motion can end.
+#[derive(Clone, Debug)]
+pub(crate) enum Ends {
+    /// Nowhere by itself.
+    Nowhere,
+    /// Anywhere in a thread.
+    Thread(ThreadNumber),
+    /// In these frames.
+    Frames(Vec<FrameNumber>),
+    /// Where code of this number returns, or in these frames.
+    Return(u32, Vec<FrameNumber>),
+}
+
+impl Ends {
+    fn may_be_in(&self, index: &Index, chunk: usize, returns: &Instructions) -> bool {
+        let any = |frames: &[FrameNumber]| frames.iter().any(|one| index.has_frame(chunk, *one));
+        match self {
+            Self::Nowhere => false,
+            Self::Thread(thread) => index.threads(chunk).contains(&thread.0),
+            Self::Frames(frames) => any(frames),
+            Self::Return(_, frames) => {
+                index.unwound(chunk) > 0 || executes(index, chunk, returns) || any(frames)
+            }
+        }
+    }
 }
 
 impl Chunks {
-    /// `frames`: in these the motion can end; `thread`: or anywhere in this thread.
-    pub(crate) fn new(
-        recording: &Recording,
-        breaks: &Breaks,
-        frames: Vec<FrameNumber>,
-        thread: Option<ThreadNumber>,
-    ) -> Self {
+    pub(crate) fn new(recording: &Recording, breaks: &Breaks, ends: Ends) -> Self {
+        let mut returns = Instructions::default();
+        if let Ends::Return(code, _) = ends
+            && let Some(code) = recording.codes().get(code)
+        {
+            collect(code, &mut returns, |op, _| {
+                matches!(op, Op::ReturnValue | Op::ReturnConst)
+            });
+        }
         let handlers = breaks.exceptions.then(|| {
             let mut found = Instructions::default();
             for code in recording.codes().iter() {
@@ -92,27 +122,16 @@ impl Chunks {
                 .map(|place| Writers::new(recording, place))
                 .collect(),
             handlers,
-            frames,
-            thread,
+            returns,
+            ends,
         }
     }
 
     /// Whether there may be something to stop at in a chunk.
     pub(crate) fn may_stop(&self, recording: &Recording, chunk: usize) -> Result<bool, OpenError> {
         let index = recording.index()?;
-        if self
-            .frames
-            .iter()
-            .any(|frame| index.has_frame(chunk, *frame))
+        if self.ends.may_be_in(index, chunk, &self.returns) || executes(index, chunk, &self.breaks)
         {
-            return Ok(true);
-        }
-        if let Some(thread) = self.thread
-            && index.threads(chunk).contains(&thread.0)
-        {
-            return Ok(true);
-        }
-        if executes(index, chunk, &self.breaks) {
             return Ok(true);
         }
         for writers in &self.writers {

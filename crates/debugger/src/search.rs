@@ -10,7 +10,7 @@ use debugop_value as data;
 use rustc_hash::FxHashSet;
 
 use crate::breaks::Breaks;
-use crate::chunks::Chunks;
+use crate::chunks::{Chunks, Ends};
 use crate::events::{Event, begins, returns};
 use crate::scan::{Raised, Scan, Seen};
 
@@ -112,33 +112,33 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search that begins at a step.
+    /// A search that begins at a step. `cursor` is of the recording: one that has been near is quickest.
     ///
     /// # Errors
     /// [`OpenError`], also if there is no such step.
     pub fn new(
-        recording: &Arc<Recording>,
+        mut cursor: Cursor,
         step: u64,
         motion: Motion,
         backwards: bool,
         breaks: Breaks,
     ) -> Result<Self, OpenError> {
-        let mut cursor = recording.cursor();
+        let recording = &Arc::clone(cursor.recording());
         let origin = cursor.seek(step)?;
         let frames = cursor.state().and_then(|state| state.thread());
         let frames = frames.map_or(&[][..], |(_, thread)| thread.frames());
         let below = frames.iter().map(debugop_replay::Frame::number);
         let below: FxHashSet<FrameNumber> =
             below.filter(|number| *number != origin.frame).collect();
-        let (frames, thread) = match motion {
-            Motion::Breaks => (Vec::new(), None),
-            Motion::Instruction | Motion::Line => (Vec::new(), Some(origin.thread)),
-            _ => {
-                let own = std::iter::once(origin.frame);
-                (own.chain(below.iter().copied()).collect(), None)
-            }
+        let others = below.iter().copied();
+        let ends = match motion {
+            Motion::Breaks => Ends::Nowhere,
+            Motion::Instruction | Motion::Line => Ends::Thread(origin.thread),
+            Motion::Out if backwards => Ends::Frames(others.collect()),
+            Motion::Out => Ends::Return(origin.code, others.collect()),
+            _ => Ends::Frames(others.chain([origin.frame]).collect()),
         };
-        let chunks = Chunks::new(recording, &breaks, frames, thread);
+        let chunks = Chunks::new(recording, &breaks, ends);
         let code = recording.codes().get(origin.code);
         let ended = code.is_none_or(|code| match backwards {
             true => begins(code, origin.at),
@@ -160,6 +160,11 @@ impl Search {
             length: recording.len()?,
             found: VecDeque::new(),
         })
+    }
+
+    /// The cursor, for the next search.
+    pub fn into_cursor(self) -> Cursor {
+        self.cursor
     }
 
     /// The next place to stop at; `None` where the recording ends or, backwards, begins. `interrupted` is asked now and then.
@@ -227,6 +232,8 @@ impl Search {
             let end = firsts.get(after).copied().unwrap_or(self.length);
             if !self.chunks.may_stop(&recording, chunk)? {
                 self.at = if self.backwards { first } else { end };
+                // It is not near, and the next chunk has to be read anyway.
+                self.range = u64::MAX;
                 continue;
             }
             let range = self.range;

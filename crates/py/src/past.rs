@@ -23,6 +23,8 @@ pub(crate) struct Past {
     core: Arc<Core>,
     /// Where it has been looked last: the next look is near as a rule.
     cursor: Mutex<Cursor>,
+    /// The one that the last search has left.
+    spare: Arc<Mutex<Option<Cursor>>>,
 }
 
 /// The recorded world just before a step.
@@ -41,7 +43,17 @@ pub(crate) struct PastValue {
 /// A search for the next stop.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct PastSearch {
-    search: Mutex<Search>,
+    search: Mutex<Option<Search>>,
+    spare: Arc<Mutex<Option<Cursor>>>,
+}
+
+impl Drop for PastSearch {
+    fn drop(&mut self) {
+        let search = self.search.get_mut().map(Option::take);
+        if let (Ok(Some(search)), Ok(mut spare)) = (search, self.spare.lock()) {
+            *spare = Some(search.into_cursor());
+        }
+    }
 }
 
 fn interrupted(pending: &mut Option<PyErr>) -> bool {
@@ -126,7 +138,12 @@ impl Past {
         let core = py.detach(|| Core::open(&path));
         let core = Arc::new(core.map_err(|error| refused(&error))?);
         let cursor = Mutex::new(core.cursor());
-        Ok(Self { core, cursor })
+        let spare = Arc::default();
+        Ok(Self {
+            core,
+            cursor,
+            spare,
+        })
     }
 
     /// The number of steps.
@@ -234,9 +251,14 @@ impl Past {
         if exceptions {
             breaks.exceptions();
         }
-        let search = py.detach(|| Search::new(&self.core, step, motion, backwards, breaks));
-        let search = Mutex::new(search.map_err(|error| refused(&error))?);
-        Ok(PastSearch { search })
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.take());
+        let cursor = spare.unwrap_or_else(|| self.core.cursor());
+        let search = py.detach(|| Search::new(cursor, step, motion, backwards, breaks));
+        let search = search.map_err(|error| refused(&error))?;
+        Ok(PastSearch {
+            search: Mutex::new(Some(search)),
+            spare: Arc::clone(&self.spare),
+        })
     }
 
     /// The last exception that has left a frame with which a thread, or the recording, ended: `(step that raised it, exception)`.
@@ -426,7 +448,10 @@ impl PastSearch {
         let mut pending = None;
         let found = py.detach(|| {
             let mut search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
-            search.find(&mut || interrupted(&mut pending))
+            match search.as_mut() {
+                Some(search) => search.find(&mut || interrupted(&mut pending)),
+                None => Ok(None),
+            }
         });
         match (found, pending) {
             (_, Some(error)) => Err(error),
