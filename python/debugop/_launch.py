@@ -76,7 +76,12 @@ def carry_out(parsed) -> int:
 
 
 def debug(request) -> int:
-    """Run the program of a parsed `debugop debug` in the console, by the main program of the standard library's `pdb`."""
+    """Run the program of a parsed `debugop debug` in the console, by the main program of the standard library's `pdb`; or open its recording."""
+    if request.recording is not None:
+        from debugop import _past
+
+        path, at_failure = request.recording
+        return _past.main(os.fspath(path), request.commands, at_failure=at_failure)
     from debugop import _console
 
     kind, text, arguments = request.program
@@ -124,13 +129,20 @@ def run(request) -> int:
         text = textwrap.dedent(text)
     # The first callback to be registered is the last to run: what the program does at its exit is traced too. The
     # launcher's own module is kept because functions of it still run.
-    atexit.register(finish, report, sys.modules["__main__"])
+    # A recording that is wanted only of a failure is taken away if there was none.
+    unwanted = [getattr(request, "on_exception", False)]
+    atexit.register(finish, report, sys.modules["__main__"], unwanted)
     os.register_at_fork(before=report.flush, after_in_child=report.restart if request.children else report.detach)
     if request.children:
         report.follow_children(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     forget_imports()
     sys.modules["__main__"] = main_module()
-    failure = RUNNERS[kind](report, text, arguments)
+    try:
+        failure = RUNNERS[kind](report, text, arguments)
+    except SystemExit as error:
+        unwanted[0] = unwanted[0] and error.code in (None, 0)
+        raise
+    unwanted[0] = unwanted[0] and failure is None
     if type(failure) is KeyboardInterrupt or (isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)):
         end_by_interrupt(failure)
     return 0 if failure is None else 1
@@ -143,10 +155,14 @@ def may_be_indented(text: str) -> bool:
     return not is_flush or any(line and line.isspace() for line in lines)
 
 
-def finish(report, _launcher) -> None:
-    """End the report, and say what was wrong with its output."""
+def finish(report, _launcher, unwanted) -> None:
+    """End the report, and say what was wrong with its output. A recording that is `unwanted` is taken away."""
     problem = report.finish()
     what = "recording" if isinstance(report, _core.Recording) else "report"
+    if unwanted[0]:
+        os.unlink(report.path)
+        show("debugop: the program did not fail: its recording is not kept\n", sys.__stderr__, 0)
+        return
     if problem:
         show(f"debugop: the {what} is not complete: {problem}\n", sys.__stderr__, 0)
     said = getattr(report, "said", None)

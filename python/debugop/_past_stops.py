@@ -94,6 +94,15 @@ class Stops:
     message: Any
     error: Any
     breaks: dict[str, list[int]]
+    moment: Any
+    commands: dict[int, list[str]]
+    cmdqueue: list[str]
+    lookupmodule: Any
+    function: Any
+    frame_at: Any
+    _instructions: Any
+    _show: Any
+    _value_of: Any
 
     # Setting them.
 
@@ -129,7 +138,7 @@ class Stops:
         found = self._located(where)
         if found is None:
             return
-        file, line, name = found
+        file, line, _ = found
         if not any(line in code.lines for code in self.codes.values() if code.co_filename == file):
             self.error(f"Nothing that is recorded is at {file}:{line}")
             return
@@ -215,6 +224,20 @@ class Stops:
         watch = Watch(text, self.step, self.curframe.index, condition or None)
         self.message(f"Watchpoint {watch.number}: {text}")
 
+    def do_unwatch(self, arg: str) -> None:
+        """unwatch [number ...]
+
+        Take watchpoints away, all of them without a number.
+        """
+        shown = [one for one in Breakpoint.bpbynumber if isinstance(one, Watch)]
+        known = {str(one.number): one for one in shown}
+        for number in arg.split() or known:
+            if number in known:
+                known[number].deleteMe()
+                self.message(f"Deleted {known[number]}")
+            else:
+                self.error(f"{number} is no watchpoint")
+
     def do_catch(self, arg: str) -> None:
         """catch [exception [, condition]]
 
@@ -277,11 +300,11 @@ class Stops:
             for one in self._standing(step):
                 if hit is None and self._holds(one, step):
                     hit = one
-        for index, by, how, value in found["changes"]:
+        for index, by, how, before, value in found["changes"]:
             watch = watches[index]
             if self._holds(watch, step):
                 hit = hit or watch
-                said += self._change(watch, by, how, value)
+                said += self._change(watch, by, how, before, value)
         raised = found["raised"]
         for one in catches:
             if raised is not None and one.catches(raised) and self._holds(one, step):
@@ -295,7 +318,9 @@ class Stops:
         _, code, line, offset = moment.frames[-1]
         file = self.codes[code].co_filename
         at_line = list(Breakpoint.bplist.get((file, line), []))
-        at_instruction = [one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and one.at == (code, offset)]
+        at_instruction = [
+            one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and one.at == (code, offset)
+        ]
         return [one for one in at_line + at_instruction if one.enabled]
 
     def _holds(self, one: Any, step: int) -> bool:
@@ -307,7 +332,9 @@ class Stops:
             except Unknown as error:
                 self.message(f"The condition of breakpoint {one.number} is not known at step {step}: {error}")
             except Exception as error:
-                self.message(f"The condition of breakpoint {one.number} fails at step {step}: {type(error).__name__}: {error}")
+                self.message(
+                    f"The condition of breakpoint {one.number} fails at step {step}: {type(error).__name__}: {error}"
+                )
         one.hits += 1
         if one.ignore > 0:
             one.ignore -= 1
@@ -323,16 +350,15 @@ class Stops:
         finally:
             self.step, self.moment = here, moment
 
-    def _change(self, watch: Watch, by: int, how: str, value: Any) -> list[str]:
+    def _change(self, watch: Watch, by: int, how: str, before: Any, value: Any) -> list[str]:
         moment = self.past.at(by)
         _, code, line, offset = moment.frames[-1]
         code = self.codes[code]
         opname = next((one[1] for one in self._instructions(code) if one[0] >= offset), "")
         said = [f"Watchpoint {watch.number}: {watch.text}"]
-        if how == "deleted":
-            said.append("  deleted")
-        elif value is not None:
-            said.append(f"  value = {value.short(200)}")
+        if before is not None:
+            said.append(f"  old value = {before.short(200)}")
+        if value is not None:
+            said.append(f"  new value = {value.short(200)}")
         said.append(f"  {how} by {code.co_filename}({line}){code.co_qualname}() {offset} {opname}, step {by}")
         return said
-

@@ -42,7 +42,23 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.USub: operator.neg,
 }
 _METHODS = (str, bytes, int, float, complex)
-_FUNCTIONS = ("abs", "ascii", "bin", "bool", "chr", "divmod", "float", "hex", "int", "max", "min", "oct", "ord", "pow", "round")
+_FUNCTIONS = (
+    "abs",
+    "ascii",
+    "bin",
+    "bool",
+    "chr",
+    "divmod",
+    "float",
+    "hex",
+    "int",
+    "max",
+    "min",
+    "oct",
+    "ord",
+    "pow",
+    "round",
+)
 _FUNCTIONS_OF_ITEMS = ("all", "any", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple")
 
 
@@ -117,7 +133,15 @@ class Evaluator:
 
     def value(self, text: str) -> Any:
         """The value of an expression. `Unknown`, SyntaxError, and what the operation on known values raises."""
-        return self._of(ast.parse(text.strip(), mode="eval").body)
+        try:
+            parsed = ast.parse(text.strip(), mode="eval")
+        except SyntaxError:
+            ast.parse(text.strip())
+            raise Unknown("A recording can be looked at only: nothing in it runs.") from None
+        try:
+            return self._of(parsed.body)
+        except RecursionError:
+            raise Unknown("the expression is too deep") from None
 
     def _of(self, node: ast.expr) -> Any:
         method = getattr(self, "_" + type(node).__name__, None)
@@ -159,6 +183,8 @@ class Evaluator:
             if len(pairs) == value.past.length:
                 raise KeyError(key)
             raise Unknown(f"{text} is not among the recorded items")
+        if value.past.data.type_name in ("str", "bytes", "bytearray"):
+            raise Unknown(f"{ast.unparse(node.value)} is not recorded in full")
         items = value.past.items()
         if items is None or value.past.data.type_name in ("set", "frozenset"):
             raise Unknown(f"the items of {ast.unparse(node.value)} are not recorded")
@@ -321,9 +347,6 @@ def _compare(op: ast.cmpop, left: Any, right: Any, texts: tuple[str, str]) -> An
         return is_same(left, right, texts) == isinstance(op, ast.Is)
     if isinstance(op, (ast.In, ast.NotIn)):
         return (_is_in(left, right, texts)) == isinstance(op, ast.In)
-    if isinstance(op, (ast.Eq, ast.NotEq)) and isinstance(left, Recorded) and isinstance(right, Recorded):
-        if left.past.data.is_whole and right.past.data.is_whole:
-            return (left.past.data == right.past.data) == isinstance(op, ast.Eq)
     return _OPERATORS[type(op)](whole(left, texts[0]), whole(right, texts[1]))
 
 
@@ -399,7 +422,7 @@ def _parts(value: Any, indent: int) -> Iterator[str]:
     if isinstance(value, dict):
         yield from (f"{key!r}: {pretty(one, indent)}" for key, one in value.items())
         return
-    if not isinstance(value, Recorded):
+    if not isinstance(value, Recorded) or (value.past.pairs() is None and value.past.items() is None):
         return
     shown = value.past.pairs()
     is_instance = value.past.data.attributes is not None

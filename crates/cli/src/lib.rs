@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
-pub use debug::DebugOptions;
+pub use debug::{DebugOptions, Subject};
 pub use debugop_filter::{Pattern, PatternError};
 pub use filters::Filters;
 pub use info::InfoOptions;
@@ -63,7 +63,7 @@ pub enum Command {
     Record(Box<RecordOptions>),
     /// `debugop record --install` or, if false, `--uninstall`.
     InstallRecord(bool),
-    /// `debugop debug`: a program in the debugger.
+    /// `debugop debug`: a program in the debugger, or a recording.
     Debug(Box<DebugOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
@@ -151,6 +151,7 @@ Examples:
   debugop debug script.py            stop in it, line by line or instruction by instruction
   debugop record script.py           keep the whole run in script.debugop
   debugop show script.debugop        look at it afterwards
+  debugop debug script.debugop       go through it, forwards and backwards
   debugop run --help                 everything that run can do";
 
 /// Parses the arguments, `args[0]` being the name of the command itself.

@@ -23,6 +23,8 @@ pub struct RecordOptions {
     pub limits: RecordLimits,
     /// How many bytes of the newest history are kept; `None`: everything.
     pub ring: Option<u64>,
+    /// Whether it is kept only if the program fails.
+    pub on_exception: bool,
     /// Where the recordings of this process and, on request, of its children go.
     pub output: Output,
     /// Where a witness of the run writes what it sees, for `debugop selfcheck --record`.
@@ -106,6 +108,10 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     ring: Option<u64>,
 
+    /// Keep the recording only if the program fails: an exception ends it, or its exit status is not 0
+    #[arg(long)]
+    on_exception: bool,
+
     /// Record child processes too, in FILE.<pid>
     #[arg(long)]
     children: bool,
@@ -137,6 +143,7 @@ const EXAMPLES: &str = "\
 Examples:
   debugop record script.py --verbose      into script.debugop
   debugop record -o run.debugop -m json.tool data.json
+  debugop record --on-exception script.py     then debugop debug --last
   debugop record --redact '*password*' --ring 200M server.py";
 
 /// What a ring holds at least, in bytes.
@@ -208,6 +215,7 @@ impl RecordArguments {
                 chunk: self.chunk,
             },
             ring: self.ring,
+            on_exception: self.on_exception,
             output: Output { path, children },
             witness: self.witness,
             own,

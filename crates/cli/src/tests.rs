@@ -37,8 +37,11 @@ fn printed(words: &[&str], expected_status: u8) -> String {
 fn everything_after_the_program_is_the_programs() {
     let check = |words: &[&str], target: Target, args: &[&str]| {
         let options = run(words);
-        assert_eq!(options.program.target, target, "{words:?}");
-        assert_eq!(options.program.args, args, "{words:?}");
+        let Subject::Program(program) = options.subject else {
+            panic!("{words:?} is no program");
+        };
+        assert_eq!(program.target, target, "{words:?}");
+        assert_eq!(program.args, args, "{words:?}");
     };
     let script = |path: &str| Target::Script(path.into());
     let module = |name: &str| Target::Module(name.into());
@@ -289,8 +292,11 @@ fn the_debugger_has_commands_of_its_own() {
             panic!("{words:?} is no command");
         };
         assert_eq!(options.commands, commands, "{words:?}");
-        assert_eq!(options.program.target, target, "{words:?}");
-        assert_eq!(options.program.args, args, "{words:?}");
+        let Subject::Program(program) = options.subject else {
+            panic!("{words:?} is no program");
+        };
+        assert_eq!(program.target, target, "{words:?}");
+        assert_eq!(program.args, args, "{words:?}");
     };
     let script = || Target::Script("a.py".into());
     check(&["a.py", "-c", "x"], &[], script(), &["-c", "x"]);
@@ -304,4 +310,19 @@ fn the_debugger_has_commands_of_its_own() {
     check(&["--", "a.py"], &[], script(), &[]);
     assert!(printed(&["debug", "-c", "c"], 2).contains("nothing to debug"));
     assert!(printed(&["debug", "-"], 2).contains("stdin is for the debugger"));
+}
+
+#[test]
+fn the_debugger_opens_recordings() {
+    let Outcome::Command(Command::Debug(options)) =
+        parse_words(&["debug", "-c", "rc", "a.debugop"])
+    else {
+        panic!("this is no command");
+    };
+    let path = "a.debugop".into();
+    let at_failure = false;
+    assert_eq!(options.subject, Subject::Recording { path, at_failure });
+    assert!(printed(&["debug", "a.debugop", "x"], 2).contains("a recording takes no arguments"));
+    assert!(printed(&["debug", "--last", "a.py"], 2).contains("no program to name"));
+    assert!(printed(&["debug", "--last"], 2).contains("no recording"));
 }

@@ -80,6 +80,24 @@ impl Breaks {
         self.instructions.contains(&(code, at))
     }
 
+    /// The instructions at which a stop is possible, by code object, in order.
+    pub(crate) fn instructions(&self, recording: &Recording) -> FxHashMap<u32, Vec<InstrIdx>> {
+        let mut found: FxHashMap<u32, Vec<InstrIdx>> = FxHashMap::default();
+        for (number, lines) in &self.lines {
+            if let Some(code) = recording.codes().get(*number) {
+                let of_lines = lines.iter().flat_map(|line| code.of_line(*line));
+                found.entry(*number).or_default().extend(of_lines);
+            }
+        }
+        for (number, at) in &self.instructions {
+            found.entry(*number).or_default().push(*at);
+        }
+        for instructions in found.values_mut() {
+            instructions.sort_unstable();
+        }
+        found
+    }
+
     /// Whether a step of this code object could be one to stop at.
     pub(crate) fn concern(&self, code: u32) -> bool {
         self.lines.contains_key(&code) || self.instructions.iter().any(|one| one.0 == code)

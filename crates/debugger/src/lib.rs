@@ -5,10 +5,12 @@
 //! come true?) and ask for the next. It reads the recording range by range, near ones first.
 
 mod breaks;
+mod chunks;
 mod events;
 mod scan;
 mod search;
 
 pub use breaks::Breaks;
+pub use chunks::Writers;
 pub use events::Event;
 pub use search::{Change, Motion, Search, SearchError, Stop};

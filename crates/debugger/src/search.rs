@@ -10,6 +10,7 @@ use debugop_value as data;
 use rustc_hash::FxHashSet;
 
 use crate::breaks::Breaks;
+use crate::chunks::{Chunks, Ends};
 use crate::events::{Event, begins, returns};
 use crate::scan::{Raised, Scan, Seen};
 
@@ -50,6 +51,8 @@ pub struct Change {
     pub step: u64,
     /// How.
     pub how: How,
+    /// What was there before, if that is known.
+    pub before: Option<data::Value>,
     /// What is there since, if that is known; `None` if nothing is.
     pub value: Option<data::Value>,
 }
@@ -94,6 +97,7 @@ pub struct Search {
     motion: Motion,
     backwards: bool,
     breaks: Breaks,
+    chunks: Chunks,
     origin: Step,
     /// The frames of the thread at the origin: the one that runs, and those below it.
     frame: FrameNumber,
@@ -108,23 +112,33 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search that begins at a step.
+    /// A search that begins at a step. `cursor` is of the recording: one that has been near is quickest.
     ///
     /// # Errors
     /// [`OpenError`], also if there is no such step.
     pub fn new(
-        recording: &Arc<Recording>,
+        mut cursor: Cursor,
         step: u64,
         motion: Motion,
         backwards: bool,
         breaks: Breaks,
     ) -> Result<Self, OpenError> {
-        let mut cursor = recording.cursor();
+        let recording = &Arc::clone(cursor.recording());
         let origin = cursor.seek(step)?;
         let frames = cursor.state().and_then(|state| state.thread());
         let frames = frames.map_or(&[][..], |(_, thread)| thread.frames());
         let below = frames.iter().map(debugop_replay::Frame::number);
-        let below = below.filter(|number| *number != origin.frame).collect();
+        let below: FxHashSet<FrameNumber> =
+            below.filter(|number| *number != origin.frame).collect();
+        let others = below.iter().copied();
+        let ends = match motion {
+            Motion::Breaks => Ends::Nowhere,
+            Motion::Instruction | Motion::Line => Ends::Thread(origin.thread),
+            Motion::Out if backwards => Ends::Frames(others.collect()),
+            Motion::Out => Ends::Return(origin.code, others.collect()),
+            _ => Ends::Frames(others.chain([origin.frame]).collect()),
+        };
+        let chunks = Chunks::new(recording, &breaks, ends);
         let code = recording.codes().get(origin.code);
         let ended = code.is_none_or(|code| match backwards {
             true => begins(code, origin.at),
@@ -136,6 +150,7 @@ impl Search {
             motion,
             backwards,
             breaks,
+            chunks,
             origin,
             frame: origin.frame,
             below,
@@ -147,6 +162,11 @@ impl Search {
         })
     }
 
+    /// The cursor, for the next search.
+    pub fn into_cursor(self) -> Cursor {
+        self.cursor
+    }
+
     /// The next place to stop at; `None` where the recording ends or, backwards, begins. `interrupted` is asked now and then.
     ///
     /// # Errors
@@ -156,7 +176,10 @@ impl Search {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Stop>, SearchError> {
         loop {
-            if let Some(stop) = self.found.pop_front() {
+            if let Some(mut stop) = self.found.pop_front() {
+                for change in &mut stop.changes {
+                    change.before = self.before(change)?;
+                }
                 return Ok(Some(stop));
             }
             let Some((first, end)) = self.next_range()? else {
@@ -174,25 +197,53 @@ impl Search {
         }
     }
 
-    /// What to look at next; ranges end where chunks do.
+    /// What was in a place before a change.
+    fn before(&mut self, change: &Change) -> Result<Option<data::Value>, OpenError> {
+        self.cursor.seek(change.step)?;
+        let place = self.breaks.places.get(change.place);
+        let state = self.cursor.state();
+        Ok(place.zip(state).and_then(|(place, state)| {
+            let value = place.value(state)?;
+            let known = value != debugop_replay::Value::Null;
+            known.then(|| state.describe(self.recording.codes(), value, DEPTH))
+        }))
+    }
+
+    /// What to look at next: ranges end where chunks do, and chunks in which there is nothing to stop at are left out.
     fn next_range(&mut self) -> Result<Option<(u64, u64)>, OpenError> {
-        let range = self.range;
-        self.range = range.saturating_mul(GROWTH);
-        let firsts = self.recording.firsts()?;
-        if self.backwards {
-            if self.at == 0 {
+        let recording = Arc::clone(&self.recording);
+        let firsts = recording.firsts()?;
+        loop {
+            let over = if self.backwards {
+                self.at == 0
+            } else {
+                self.at >= self.length
+            };
+            if over {
                 return Ok(None);
             }
-            let index = firsts.partition_point(|&first| first < self.at);
-            let chunk = firsts.get(index.saturating_sub(1)).copied().unwrap_or(0);
-            return Ok(Some((self.at.saturating_sub(range).max(chunk), self.at)));
+            let after = if self.backwards {
+                firsts.partition_point(|&first| first < self.at)
+            } else {
+                firsts.partition_point(|&first| first <= self.at)
+            };
+            let chunk = after.saturating_sub(1);
+            let first = firsts.get(chunk).copied().unwrap_or(0);
+            let end = firsts.get(after).copied().unwrap_or(self.length);
+            if !self.chunks.may_stop(&recording, chunk)? {
+                self.at = if self.backwards { first } else { end };
+                // It is not near, and the next chunk has to be read anyway.
+                self.range = u64::MAX;
+                continue;
+            }
+            let range = self.range;
+            self.range = range.saturating_mul(GROWTH);
+            return Ok(Some(if self.backwards {
+                (self.at.saturating_sub(range).max(first), self.at)
+            } else {
+                (self.at, self.at.saturating_add(range).min(end))
+            }));
         }
-        if self.at >= self.length {
-            return Ok(None);
-        }
-        let index = firsts.partition_point(|&first| first <= self.at);
-        let chunk = firsts.get(index).copied().unwrap_or(self.length);
-        Ok(Some((self.at, self.at.saturating_add(range).min(chunk))))
     }
 
     /// Finds the places of a range.
@@ -202,7 +253,12 @@ impl Search {
             self.look_at_steps(first, end, &mut stops)?;
         }
         for (index, place) in self.breaks.places.iter().enumerate() {
-            for write in query::writes(&self.recording, place, first, end)? {
+            // Whether contents have changed is seen by the step after.
+            let from = first.saturating_sub(1);
+            for write in query::writes(&self.recording, place, from, end)? {
+                if write.step < first && write.how != How::Changed {
+                    continue;
+                }
                 let step = if self.backwards {
                     write.step
                 } else {
@@ -317,6 +373,7 @@ impl Change {
             place,
             step: write.step,
             how: write.how,
+            before: None,
             value: write.value,
         }
     }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use debugop_cli::{Answer, Command, DebugOptions, Outcome, Output, Screen, SelfcheckOptions};
+use debugop_cli::{
+    Answer, Command, DebugOptions, Outcome, Output, Screen, SelfcheckOptions, Subject,
+};
 use pyo3::prelude::*;
 
 use crate::main_program::{Described, described};
@@ -110,10 +112,22 @@ pub(crate) struct DebugRequest {
 
 #[pymethods]
 impl DebugRequest {
-    /// What is run: (kind, name or text, arguments).
+    /// What is run: (kind, name or text, arguments). None: it is a recording.
     #[getter]
-    fn program(&self) -> Described {
-        described(&self.options.program)
+    fn program(&self) -> Option<Described> {
+        match &self.options.subject {
+            Subject::Program(program) => Some(described(program)),
+            Subject::Recording { .. } => None,
+        }
+    }
+
+    /// A recording to go through: (path, whether from where its program failed). None: it is a program.
+    #[getter]
+    fn recording(&self) -> Option<(PathBuf, bool)> {
+        match &self.options.subject {
+            Subject::Program(_) => None,
+            Subject::Recording { path, at_failure } => Some((path.clone(), *at_failure)),
+        }
     }
 
     /// Commands that the debugger carries out before it asks.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop};
+use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop, Writers};
 use debugop_recording::stream::Contents;
-use debugop_replay::query::{self, Place};
+use debugop_replay::query::{self, Place, PlaceError};
 use debugop_replay::{Cursor, Moment, OpenError, Recording as Core, Value};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -23,6 +23,8 @@ pub(crate) struct Past {
     core: Arc<Core>,
     /// Where it has been looked last: the next look is near as a rule.
     cursor: Mutex<Cursor>,
+    /// The one that the last search has left.
+    spare: Arc<Mutex<Option<Cursor>>>,
 }
 
 /// The recorded world just before a step.
@@ -41,7 +43,17 @@ pub(crate) struct PastValue {
 /// A search for the next stop.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct PastSearch {
-    search: Mutex<Search>,
+    search: Mutex<Option<Search>>,
+    spare: Arc<Mutex<Option<Cursor>>>,
+}
+
+impl Drop for PastSearch {
+    fn drop(&mut self) {
+        let search = self.search.get_mut().map(Option::take);
+        if let (Ok(Some(search)), Ok(mut spare)) = (search, self.spare.lock()) {
+            *spare = Some(search.into_cursor());
+        }
+    }
 }
 
 fn interrupted(pending: &mut Option<PyErr>) -> bool {
@@ -98,7 +110,22 @@ impl Past {
             .frames()
             .get(frame)
             .ok_or_else(|| PyIndexError::new_err("there is no such frame"))?;
-        let place = Place::parse(text, frame, moment.state(), self.core.codes());
+        let (state, codes) = (moment.state(), self.core.codes());
+        let place = Place::parse(text, frame, state, codes);
+        let place = match place {
+            Err(PlaceError::NotRecorded(name)) if !name.contains(['.', '[']) => {
+                // What a global variable is stands where it was bound last.
+                let global = Place::Global(frame.code().filename(), name.clone());
+                let bound = self.last_write(&global, moment.step().number, &mut None);
+                match bound.map_err(|error| refused(&error))? {
+                    Some((_, Value::Object(object))) => {
+                        Place::parse_within(object, text, &text[name.len()..], state, codes)
+                    }
+                    _ => Err(PlaceError::NotRecorded(name)),
+                }
+            }
+            place => place,
+        };
         place.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 }
@@ -111,7 +138,12 @@ impl Past {
         let core = py.detach(|| Core::open(&path));
         let core = Arc::new(core.map_err(|error| refused(&error))?);
         let cursor = Mutex::new(core.cursor());
-        Ok(Self { core, cursor })
+        let spare = Arc::default();
+        Ok(Self {
+            core,
+            cursor,
+            spare,
+        })
     }
 
     /// The number of steps.
@@ -219,9 +251,14 @@ impl Past {
         if exceptions {
             breaks.exceptions();
         }
-        let search = py.detach(|| Search::new(&self.core, step, motion, backwards, breaks));
-        let search = Mutex::new(search.map_err(|error| refused(&error))?);
-        Ok(PastSearch { search })
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.take());
+        let cursor = spare.unwrap_or_else(|| self.core.cursor());
+        let search = py.detach(|| Search::new(cursor, step, motion, backwards, breaks));
+        let search = search.map_err(|error| refused(&error))?;
+        Ok(PastSearch {
+            search: Mutex::new(Some(search)),
+            spare: Arc::clone(&self.spare),
+        })
     }
 
     /// The last exception that has left a frame with which a thread, or the recording, ended: `(step that raised it, exception)`.
@@ -284,9 +321,13 @@ impl Past {
         let mut pending = None;
         let found = py.detach(|| {
             let mut all = Vec::new();
-            for range in self.core.firsts()?.windows(2) {
+            let writers = Writers::new(&self.core, &place);
+            for (chunk, range) in self.core.firsts()?.windows(2).enumerate() {
                 if interrupted(&mut pending) || range[0] >= to {
                     break;
+                }
+                if !writers.may_be_in(&self.core, chunk)? {
+                    continue;
                 }
                 let end = range[1].min(to);
                 all.extend(query::writes(&self.core, &place, range[0], end)?);
@@ -346,9 +387,10 @@ impl Past {
         step: u64,
         pending: &mut Option<PyErr>,
     ) -> Result<Option<(Arc<Moment>, Value)>, OpenError> {
+        let writers = Writers::new(&self.core, place);
         let firsts = self.core.firsts()?;
-        for range in firsts.windows(2).rev() {
-            if range[0] >= step {
+        for (chunk, range) in firsts.windows(2).enumerate().rev() {
+            if range[0] >= step || !writers.may_be_in(&self.core, chunk)? {
                 continue;
             }
             if interrupted(pending) {
@@ -406,7 +448,10 @@ impl PastSearch {
         let mut pending = None;
         let found = py.detach(|| {
             let mut search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
-            search.find(&mut || interrupted(&mut pending))
+            match search.as_mut() {
+                Some(search) => search.find(&mut || interrupted(&mut pending)),
+                None => Ok(None),
+            }
         });
         match (found, pending) {
             (_, Some(error)) => Err(error),
@@ -432,6 +477,7 @@ fn told(py: Python<'_>, stop: Stop) -> PyResult<Bound<'_, PyDict>> {
             change.place,
             change.step,
             how,
+            change.before.map(Captured::from),
             change.value.map(Captured::from),
         ));
     }

@@ -62,6 +62,12 @@ impl RecordRequest {
         self.options.output.children
     }
 
+    /// Whether the recording is kept only if the program fails.
+    #[getter]
+    fn on_exception(&self) -> bool {
+        self.options.on_exception
+    }
+
     /// Opens the file. `libraries` are the directories of code that is not the user's own, `own` those of debugop itself.
     ///
     /// Raises OSError if the file cannot be written, RuntimeError if something else is in the way.

@@ -437,7 +437,7 @@ impl Pen {
                             words.extend([glance_word(key), glance_word(value)]);
                         })
                     };
-                    for &(_, offset) in members {
+                    for &(_, offset) in members.iter() {
                         let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
                         if length < limit {
                             words.push(glance_word(value));

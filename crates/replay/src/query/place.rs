@@ -54,7 +54,7 @@ impl Place {
     ) -> Result<Self, PlaceError> {
         let syntax = || PlaceError::Syntax(text.to_owned());
         let end = text.find(['.', '[']).unwrap_or(text.len());
-        let (name, mut rest) = text.split_at(end);
+        let (name, rest) = text.split_at(end);
         if name.is_empty()
             || !name
                 .chars()
@@ -62,32 +62,65 @@ impl Place {
         {
             return Err(syntax());
         }
-        let mut place = Self::variable(name, frame, state);
-        let mut so_far = name.to_owned();
+        let place = Self::variable(name, frame, state);
+        place.parse_rest(text, rest, state, codes)
+    }
+
+    /// The place that the rest of a text names, `.total` or `[0].name`, in the object that its beginning stands for.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub fn parse_within(
+        object: ObjectId,
+        text: &str,
+        rest: &str,
+        state: &State,
+        codes: &Codes,
+    ) -> Result<Self, PlaceError> {
+        let (place, rest) = Self::part(object, rest, text)?;
+        place.parse_rest(text, rest, state, codes)
+    }
+
+    fn parse_rest(
+        self,
+        text: &str,
+        mut rest: &str,
+        state: &State,
+        codes: &Codes,
+    ) -> Result<Self, PlaceError> {
+        let mut place = self;
         while !rest.is_empty() {
+            let so_far = || text[..text.len() - rest.len()].to_owned();
             let value = place.value(state);
-            let value = value.ok_or_else(|| PlaceError::NotRecorded(so_far.clone()))?;
+            let value = value.ok_or_else(|| PlaceError::NotRecorded(so_far()))?;
             let Value::Object(object) = value else {
                 let shown = state.describe(codes, value, 0).short(40).to_string();
-                return Err(PlaceError::NoObject(so_far, shown));
+                return Err(PlaceError::NoObject(so_far(), shown));
             };
-            if let Some(after) = rest.strip_prefix('.') {
-                let end = after.find(['.', '[']).unwrap_or(after.len());
-                let (attribute, left) = after.split_at(end);
-                if attribute.is_empty() {
-                    return Err(syntax());
-                }
-                place = Self::Attribute(object, attribute.to_owned());
-                rest = left;
-            } else {
-                let after = rest.strip_prefix('[').ok_or_else(syntax)?;
-                let end = after.find(']').ok_or_else(syntax)?;
-                place = Self::Item(object, key(after[..end].trim()).ok_or_else(syntax)?);
-                rest = &after[end + 1..];
-            }
-            so_far = text[..text.len() - rest.len()].to_owned();
+            (place, rest) = Self::part(object, rest, text)?;
         }
         Ok(place)
+    }
+
+    /// The attribute or item that `rest` begins with, and what is left.
+    fn part<'a>(
+        object: ObjectId,
+        rest: &'a str,
+        text: &str,
+    ) -> Result<(Self, &'a str), PlaceError> {
+        let syntax = || PlaceError::Syntax(text.to_owned());
+        if let Some(after) = rest.strip_prefix('.') {
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            let (attribute, left) = after.split_at(end);
+            if attribute.is_empty() {
+                return Err(syntax());
+            }
+            return Ok((Self::Attribute(object, attribute.to_owned()), left));
+        }
+        let after = rest.strip_prefix('[').ok_or_else(syntax)?;
+        let end = after.find(']').ok_or_else(syntax)?;
+        let key = key(after[..end].trim()).ok_or_else(syntax)?;
+        Ok((Self::Item(object, key), &after[end + 1..]))
     }
 
     fn variable(name: &str, frame: &Frame, state: &State) -> Self {
