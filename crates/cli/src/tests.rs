@@ -36,10 +36,7 @@ fn printed(words: &[&str], expected_status: u8) -> String {
 #[test]
 fn everything_after_the_program_is_the_programs() {
     let check = |words: &[&str], target: Target, args: &[&str]| {
-        let options = run(words);
-        let Subject::Program(program) = options.subject else {
-            panic!("{words:?} is no program");
-        };
+        let program = run(words).program;
         assert_eq!(program.target, target, "{words:?}");
         assert_eq!(program.args, args, "{words:?}");
     };
