@@ -14,18 +14,14 @@ use debugop_filter::Pattern;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, Strides, ThreadNumber,
 };
-use pyo3::{PyResult, Python, ffi};
+use pyo3::{PyResult, Python};
 use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
 use crate::gil::GilCell;
-use crate::identity::block_of;
 use crate::layout::ThreadState;
-use crate::layout::objects::CodeOfFunction;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
-use crate::value::PyMethodDescr_Type;
-use callables::Changes;
 use pen::Pen;
 use planned::{Callee, IGNORED};
 use threads::{Caller, Place, Shadow, Thread};
@@ -43,6 +39,7 @@ mod session;
 mod shadows;
 mod store;
 mod threads;
+mod touched;
 mod types;
 mod witness;
 
@@ -711,157 +708,6 @@ impl Pen {
                 None => self.slot(py, to, content),
             }
         }
-    }
-
-    /// Looks again at what the last instruction of a frame may have changed.
-    fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
-        let (touched, newest) = shadow.touched();
-        for &(object, block) in touched {
-            self.update(py, to, object, block, newest);
-        }
-        shadow.forget_touched();
-    }
-
-    /// Notes the objects that the instruction behind `site` may change.
-    #[inline]
-    fn touch(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
-        // SAFETY: as in `record`.
-        let content = |slot: u32| match unsafe { frame.local(slot) } {
-            Content::Object(object) => Some(object),
-            _ => None,
-        };
-        let newest = self.newest();
-        let mut note = |object: Option<*mut ffi::PyObject>, instances: bool| {
-            let Some(object) = object else { return };
-            // SAFETY: the slot, or what is in it, keeps the object alive.
-            if let Some(block) = unsafe { changeable(object, instances) } {
-                top.touch(object, block, newest);
-            }
-        };
-        let mut touches = &site.touches[..];
-        let mut instances = false;
-        if site.calls
-            && let Some((callable, arguments)) = callable(touches, content)
-        {
-            match self.callee(py, site, callable) {
-                None => return,
-                Some((Changes::Everything, bound)) => note(bound, false),
-                Some((Changes::Itself, bound)) => {
-                    let bound = bound.or_else(|| content(*arguments.first()?));
-                    note(bound, false);
-                    return;
-                }
-                Some((Changes::Checks, _)) if is_plain_class(arguments, content) => return,
-                Some((Changes::Instances | Changes::Checks, bound)) => {
-                    note(bound, true);
-                    (touches, instances) = (arguments, true);
-                }
-            }
-        }
-        for &slot in touches {
-            note(content(slot), instances);
-        }
-    }
-
-    /// What a callable may change, and the object that it is bound to; `None` if its own sites tell.
-    #[inline]
-    fn callee(
-        &self,
-        py: Python<'_>,
-        site: &PlannedSite,
-        callable: *mut ffi::PyObject,
-    ) -> Option<(Changes, Option<*mut ffi::PyObject>)> {
-        // SAFETY: the slot keeps the callable alive; fields of exact types are read.
-        unsafe {
-            if ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type {
-                let code = (*callable.cast::<CodeOfFunction>()).func_code as usize;
-                return match site.callee.get() {
-                    Callee::Recorded(known, deaths)
-                        if known == code && deaths == planned::deaths(py) =>
-                    {
-                        None
-                    }
-                    _ => Some((Changes::Everything, None)),
-                };
-            }
-            let Some((identity, bound)) = callables::identity(callable) else {
-                return Some((Changes::Everything, None));
-            };
-            let changes = match site.callee.get() {
-                Callee::Known(known, changes) if known == identity => changes,
-                _ => {
-                    let changes = self.callables.changes(identity);
-                    site.callee.set(Callee::Known(identity, changes));
-                    changes
-                }
-            };
-            Some((changes, (!bound.is_null()).then_some(bound)))
-        }
-    }
-}
-
-/// The callable among the slots of a call, and the slots behind it.
-#[inline]
-fn callable(
-    touches: &[u32],
-    content: impl Fn(u32) -> Option<*mut ffi::PyObject>,
-) -> Option<(*mut ffi::PyObject, &[u32])> {
-    let (&first, rest) = touches.split_first()?;
-    match content(first) {
-        Some(callable) => Some((callable, rest)),
-        None => {
-            let (&second, rest) = rest.split_first()?;
-            Some((content(second)?, rest))
-        }
-    }
-}
-
-/// Whether the last argument is a class whose metaclass is `type`.
-#[inline]
-fn is_plain_class(arguments: &[u32], content: impl Fn(u32) -> Option<*mut ffi::PyObject>) -> bool {
-    let last = arguments.last().and_then(|&last| content(last));
-    // SAFETY: the slot keeps the object alive.
-    last.is_some_and(|last| unsafe { ffi::Py_TYPE(last) == &raw mut ffi::PyType_Type })
-}
-
-/// Where the memory of an object begins whose contents may change, by a glance at its type. With `instances`, only if it is an instance of a
-/// class that can be made by a `class` statement.
-///
-/// # Safety
-/// The object is alive.
-#[inline]
-unsafe fn changeable(object: *mut ffi::PyObject, instances: bool) -> Option<usize> {
-    // SAFETY: by the contract.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        let flags = (*class).tp_flags;
-        if flags & ffi::Py_TPFLAGS_HEAPTYPE == 0
-            && (instances
-                || flags & (ffi::Py_TPFLAGS_LIST_SUBCLASS | ffi::Py_TPFLAGS_DICT_SUBCLASS) == 0
-                    && !can_change(object))
-        {
-            return None;
-        }
-        Some(block_of(object))
-    }
-}
-
-/// Whether an object may be one whose contents change, by a glance at its type.
-#[inline]
-fn can_change(object: *mut ffi::PyObject) -> bool {
-    // SAFETY: the slot keeps the object alive.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        class != &raw mut ffi::PyLong_Type
-            && class != &raw mut ffi::PyUnicode_Type
-            && class != &raw mut ffi::PyFloat_Type
-            && class != &raw mut ffi::PyFunction_Type
-            && class != &raw mut ffi::PyCFunction_Type
-            && class != &raw mut ffi::PyBool_Type
-            && class != &raw mut ffi::PyType_Type
-            && class != &raw mut ffi::PyTuple_Type
-            && class != &raw mut PyMethodDescr_Type
-            && object != ffi::Py_None()
     }
 }
 

@@ -182,3 +182,73 @@ impl Shadows {
         &mut self.all[index as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glance(layout: Layout, length: u64, words: &[u64]) -> Glance {
+        Glance {
+            words: words.to_vec(),
+            length,
+            layout,
+        }
+    }
+
+    fn difference(layout: Layout, old: (u64, &[u64]), new: (u64, &[u64])) -> Difference {
+        glance(layout, old.0, old.1).difference(&glance(layout, new.0, new.1))
+    }
+
+    #[test]
+    fn a_list_changes_in_one_place() {
+        use Difference::{Many, None, One};
+        let list = |old, new| difference(Layout::Items, old, new);
+        assert_eq!(list((2, &[5, 6]), (2, &[5, 6])), None);
+        assert_eq!(list((2, &[5, 6]), (2, &[7, 6])), One(Change::Replace(0), 0));
+        assert_eq!(
+            list((2, &[5, 6]), (3, &[5, 6, 7])),
+            One(Change::Insert(2), 2)
+        );
+        assert_eq!(list((16, &[5, 6]), (17, &[5, 6])), One(Change::Length, 2));
+        assert_eq!(list((2, &[5, 6]), (2, &[6, 5])), Many);
+        assert_eq!(list((2, &[5, 6]), (1, &[5])), Many);
+        assert_eq!(list((17, &[5, 6]), (18, &[7, 6])), Many);
+        assert_eq!(list((2, &[5, 6]), (4, &[5, 6, 7, 8])), Many);
+    }
+
+    #[test]
+    fn an_instance_changes_in_one_place() {
+        use Difference::{Many, None, One};
+        let instance = |old, new| difference(Layout::Values, old, new);
+        // Attribute 1 of the class is not there: the value behind it is the first pair but one.
+        let old: (u64, &[u64]) = (2, &[9, 5, EMPTY, 6]);
+        assert_eq!(instance(old, (2, &[9, 5, EMPTY, 6, EMPTY])), None);
+        assert_eq!(
+            instance(old, (2, &[9, 5, EMPTY, 7])),
+            One(Change::Replace(1), 3)
+        );
+        assert_eq!(instance(old, (3, &[9, 5, 8, 6])), One(Change::Insert(1), 2));
+        assert_eq!(
+            instance(old, (3, &[9, 5, EMPTY, 6, EMPTY, 7])),
+            One(Change::Insert(2), 5)
+        );
+        assert_eq!(instance(old, (1, &[9, 5, EMPTY, EMPTY])), Many);
+        assert_eq!(instance(old, (2, &[8, 5, EMPTY, 6])), Many, "other keys");
+        assert_eq!(instance(old, (4, &[9, 5, 7, 6, 7])), Many);
+    }
+
+    #[test]
+    fn a_dict_changes_in_one_place() {
+        use Difference::{Many, One};
+        let dict = |old, new| difference(Layout::Pairs, old, new);
+        assert_eq!(
+            dict((2, &[5, 6, 7, 8]), (2, &[5, 6, 7, 9])),
+            One(Change::Replace(1), 3)
+        );
+        assert_eq!(
+            dict((1, &[5, 6]), (2, &[5, 6, 7, 9])),
+            One(Change::Insert(1), 2)
+        );
+        assert_eq!(dict((1, &[5, 6]), (1, &[7, 6])), Many, "another key");
+    }
+}
