@@ -116,6 +116,57 @@ def test_steps_by_function_opcode_line_thread_and_time(recorded):
     assert [step["step"] for step in answer] == both
 
 
+LONG = """\
+class Box:
+    pass
+
+
+def main():
+    box = Box()
+    box.value = 7
+    items = [1, 2]
+    items[0] = 5
+    total = 0
+    for number in range(500_000):
+        total += box.value + items[0]
+        if number == 100_000:
+            box.value = 7
+    return total
+
+
+main()
+"""
+
+
+def test_what_was_bound_many_chunks_ago(tmp_path):
+    (tmp_path / "long.py").write_text(LONG)
+    command("record", "-o", "long.debugop", "long.py", cwd=tmp_path)
+    replay = debugop.open(tmp_path / "long.debugop")
+
+    def line_of(text):
+        return LONG.splitlines().index(text) + 1
+
+    def steps(text, opcode):
+        return replay.steps(line=("long.py", line_of(text)), opcode=opcode)
+
+    (end,) = replay.hits("long.py", line_of("    return total"))
+    assert end > 5_000_000
+    for _ in range(2):
+        (first,) = steps("    box.value = 7", "STORE_ATTR")
+        (again,) = steps("            box.value = 7", "STORE_ATTR")
+        (item,) = steps("    items[0] = 5", "STORE_SUBSCR")
+        (begin,) = steps("    total = 0", "STORE_FAST")
+        assert [write["step"] for write in replay.writes("box.value", end)] == [first, again]
+        assert [write["step"] for write in replay.writes("items[0]", end)] == [item]
+        assert replay.last_write("box.value", end)["step"] == again
+        assert replay.last_write("box.value", again)["step"] == first
+        assert replay.last_write("items[0]", end)["step"] == item
+        assert replay.last_write("total", begin + 1)["step"] == begin
+        assert replay.hit_count("long.py", line_of("        total += box.value + items[0]")) == 500_000
+        # From the index that the first one has left.
+        replay = debugop.open(tmp_path / "long.debugop")
+
+
 def test_exceptions_name_what_raised_and_what_handled(recorded):
     (found,) = query(recorded, "exceptions")
     assert found["exception"]["class"] == "ValueError"

@@ -6,6 +6,7 @@ use std::ops::Range;
 use debugop_recording::stream::{
     self, BigInt, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber, ThreadNumber,
 };
+use rustc_hash::FxHashSet;
 use smallvec::{SmallVec, smallvec};
 
 /// A decoded chunk.
@@ -193,9 +194,13 @@ impl Chunk {
         history.map(|told| told.0 as usize)
     }
 
-    /// The objects from before the chunk that are spoken of in it and can change, by id, each with whether its contents have changed; `None` if
+    /// The objects from before the chunk that are spoken of in it and can change, by id, each with whether its contents have changed or it is among those that were `stored` to; `None` if
     /// there are more than so many.
-    pub(crate) fn objects_from_before(&self, most: usize) -> Option<Vec<(ObjectId, bool)>> {
+    pub(crate) fn objects_from_before(
+        &self,
+        most: usize,
+        stored: &FxHashSet<ObjectId>,
+    ) -> Option<Vec<(ObjectId, bool)>> {
         let mut found = Vec::new();
         for (&id, history) in &self.histories.old {
             let first = history
@@ -210,7 +215,10 @@ impl Chunk {
             if found.len() == most {
                 return None;
             }
-            found.push((ObjectId(id), history.len() > 1));
+            found.push((
+                ObjectId(id),
+                history.len() > 1 || stored.contains(&ObjectId(id)),
+            ));
         }
         found.sort_unstable();
         Some(found)

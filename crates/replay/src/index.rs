@@ -8,6 +8,8 @@ mod summary;
 
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
+use crate::code::Codes;
+
 pub(crate) use build::build;
 pub(crate) use summary::Carried;
 pub use summary::{Executed, Mention};
@@ -33,8 +35,8 @@ struct Chunk {
 }
 
 impl Index {
-    /// From its bytes; `None` if they are not an index of so many chunks.
-    pub(crate) fn read(bytes: Vec<u8>, chunks: usize) -> Option<Self> {
+    /// From its bytes; `None` if they are not an index of so many chunks and these code objects.
+    pub(crate) fn read(bytes: Vec<u8>, chunks: usize, codes: &Codes) -> Option<Self> {
         let mut reader = Reader::new(&bytes);
         let mut found = Vec::new();
         let mut firsts = vec![0];
@@ -42,7 +44,7 @@ impl Index {
         for _ in 0..chunks {
             let at = reader.at();
             let summary = Summary::read(&mut reader)?;
-            summary.check()?;
+            summary.check(codes)?;
             total = total.checked_add(summary.steps)?;
             firsts.push(total);
             found.push(Chunk {

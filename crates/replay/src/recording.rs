@@ -148,14 +148,14 @@ impl Recording {
         let kept = self
             .reader
             .index()
-            .and_then(|bytes| Index::read(bytes, chunks));
+            .and_then(|bytes| Index::read(bytes, chunks, &self.codes));
         let index = match kept {
             Some(index) => index,
             None => {
                 let bytes = index::build(self)?;
                 // Where it cannot be kept, it is made again next time.
                 let _ = self.reader.keep_index(&bytes);
-                Index::read(bytes, chunks).ok_or(OpenError::Replay(Error {
+                Index::read(bytes, chunks, &self.codes).ok_or(OpenError::Replay(Error {
                     chunk: 0,
                     offset: 0,
                     kind: ErrorKind::Index,

@@ -119,6 +119,10 @@ pub struct Segment {
     pub opaque: bool,
     /// The number of the code object.
     pub code: u32,
+    /// The slots that hold, before the way, the objects and cells whose attributes, items or contents it binds.
+    pub stores: Box<[u32]>,
+    /// Whether it binds some of an object that is in no slot before the way.
+    pub stores_inside: bool,
 }
 
 /// Key of a compiled way: from where, up to which instruction it has been executed, where to.
@@ -403,9 +407,19 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     let mut begin = 0;
     let mut opaque = false;
     let mut touching = None;
+    let mut stores: Vec<u32> = Vec::new();
+    let mut stores_inside = false;
     for (number, &(at, jumped)) in way.iter().enumerate() {
         if number + 1 == skip && done.is_some() {
             compiler.forget_known();
+        }
+        if number >= skip
+            && let Some(slot) = compiler.stores_to(at)
+        {
+            match compiler.writes(slot) {
+                true => stores_inside = true,
+                false => stores.push(slot),
+            }
         }
         let is_last = number + 1 == way.len();
         if !is_last || matches!(to, To::Site(_) | To::At(_)) {
@@ -455,6 +469,8 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         touching,
         opaque,
         code: code.data().number,
+        stores: stores.into(),
+        stores_inside,
     })
 }
 
@@ -479,6 +495,31 @@ impl Compiler<'_> {
         self.ops = symbols
             .map(|(&slot, &symbol)| RawOp::Made(slot, symbol))
             .collect();
+    }
+
+    /// The slot that holds the object of which an instruction binds an attribute or item, or the cell that it binds.
+    fn stores_to(&self, at: InstrIdx) -> Option<u32> {
+        let analysis = self.code.analysis();
+        let instruction = analysis.get(at);
+        let below = match instruction.opcode.info(self.version)?.op {
+            Name::StoreDeref | Name::DeleteDeref => return Some(instruction.arg),
+            Name::StoreAttr | Name::DeleteAttr => 1,
+            Name::StoreSubscr | Name::DeleteSubscr => 2,
+            _ => return None,
+        };
+        self.base
+            .checked_add(analysis.depth(at)?)?
+            .checked_sub(below)
+    }
+
+    /// Whether the way so far has written to a slot.
+    fn writes(&self, slot: u32) -> bool {
+        self.ops.iter().any(|op| match *op {
+            RawOp::Known(Op::Set(to, _)) | RawOp::Made(to, _) => to == slot,
+            RawOp::Known(Op::Swap(one, other)) => one == slot || other == slot,
+            RawOp::Known(Op::Unbind(first)) => first == slot || first + 1 == slot,
+            RawOp::Known(Op::SetCell(..)) => false,
+        })
     }
 
     fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {

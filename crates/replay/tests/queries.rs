@@ -9,12 +9,15 @@ mod files;
 mod world;
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use debugop_bytecode::{InstrIdx, Op, Version};
 use debugop_recording::file::index_path;
 use debugop_replay::{Code, Mention, Recording, Step, Value, query};
 use example::Example;
+use proptest::prelude::*;
+use proptest::sample::Index;
 use world::World;
 
 /// A recording of a world made by chance, in chunks of so many records.
@@ -251,4 +254,90 @@ fn an_index_that_is_not_of_the_recording_is_made_anew() {
         assert_eq!(again(&one).reader().index(), None, "cut off at {at}");
     }
     assert_eq!(again(&one).len().expect("it fits"), count);
+}
+
+/// Asks everything; what it says does not matter.
+fn ask(recording: &Arc<Recording>) {
+    let Ok(count) = recording.len() else { return };
+    let _ = query::hits(recording, "", 3, 0, u64::MAX);
+    let _ = query::hit_count(recording, "", 3);
+    let _ = query::last_hit(recording, &[("", 2), ("", 5)], count / 2);
+    let _ = query::calls(recording, "");
+    let _ = query::exceptions(recording, 0, u64::MAX);
+    let filter = query::Filter {
+        opcode: Some("LOAD_CONST".to_owned()),
+        time: Some(0..5),
+        ..query::Filter::default()
+    };
+    let _ = query::steps(recording, &filter, 0, u64::MAX, |_, _| {
+        ControlFlow::<()>::Continue(())
+    });
+    let mut cursor = recording.cursor();
+    for step in [0, count / 3, count.saturating_sub(1)] {
+        let Ok(at) = cursor.seek(step) else { continue };
+        for slot in 0..3 {
+            let place = query::Place::Local(at.frame, slot);
+            let _ = query::writes(recording, &place, 0, u64::MAX);
+            let _ = query::last_write(recording, &place, step);
+            let _ = query::origins(recording, step, at.frame, query::Slot::Local(slot), 3);
+            let _ = query::origins(recording, step, at.frame, query::Slot::Stack(slot), 3);
+        }
+        for id in [1, 7, u64::MAX] {
+            let place = query::Place::Cell(debugop_recording::stream::ObjectId(id));
+            let _ = query::writes(recording, &place, 0, u64::MAX);
+        }
+    }
+}
+
+/// Bytes with others in some places, and an end somewhere.
+fn damaged(bytes: &[u8], changes: &[(Index, u8)], cut: Option<Index>) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for (at, byte) in changes {
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] = *byte;
+        }
+    }
+    if let Some(cut) = cut {
+        bytes.truncate(cut.index(bytes.len() + 1));
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn damaged_recordings_and_indices_are_errors_or_answers(
+        version in prop::sample::select(&Version::ALL[..]),
+        seed in 1..u64::MAX,
+        which in any::<Index>(),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 1..6),
+        cut in any::<Option<Index>>(),
+        index_too in any::<bool>(),
+    ) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let examples = example::examples();
+        let of = examples.iter().filter(|example| example.version == version);
+        let views: Vec<_> = of.map(Example::view).collect();
+        let codes = world::codes(&views);
+        let mut world = World::new(Arc::clone(&codes), seed, 60, false);
+        world.switches = 30;
+        let mut chunks = world.run(800).chunks;
+        let path = directory.path().join("damaged.debugop");
+        if index_too {
+            files::write(&path, version, &codes, &chunks);
+            let whole = Recording::open(&path).expect("a recording");
+            let bytes = whole.index().expect("it fits").bytes().to_vec();
+            let bytes = damaged(&bytes, &changes, cut);
+            whole.reader().keep_index(&bytes).expect("kept");
+        } else {
+            let which = which.index(chunks.len());
+            chunks[which] = damaged(&chunks[which], &changes, cut);
+            files::write(&path, version, &codes, &chunks);
+        }
+        if let Ok(recording) = Recording::open(&path) {
+            ask(&Arc::new(recording));
+        }
+    }
 }

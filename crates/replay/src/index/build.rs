@@ -122,6 +122,10 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
         Stepped::At(at) => Some((frame.number, at)),
         Stepped::Unknown | Stepped::Never => None,
     });
+    let objects = match tally.stores_unknown {
+        true => None,
+        false => chunk.objects_from_before(MOST_OBJECTS, &tally.stored),
+    };
     let mut threads = std::mem::take(&mut tally.threads);
     threads.sort_unstable();
     threads.dedup();
@@ -136,7 +140,7 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
             unwound: tally.unwound,
             threads,
             carried: Vec::new(),
-            objects: chunk.objects_from_before(MOST_OBJECTS),
+            objects,
             codes: tally.into_codes(),
         },
     }

@@ -8,6 +8,7 @@
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
+use crate::code::Codes;
 use crate::machine::Counts;
 
 /// Objects from before a chunk that are spoken of in it are listed up to so many.
@@ -20,7 +21,7 @@ pub enum Mention {
     No,
     /// It is there.
     Known,
-    /// It is there, and its contents may have changed, or it may be new.
+    /// It is there, and something of it may have been bound, its contents may have changed, or it may be new.
     Changed,
 }
 
@@ -191,19 +192,27 @@ impl<'a> Summary<'a> {
         })
     }
 
-    /// Whether all parts can be read to their ends.
-    pub(super) fn check(&self) -> Option<()> {
+    /// Whether all parts can be read to their ends, and speak of instructions that there are.
+    pub(super) fn check(&self, known: &Codes) -> Option<()> {
         let mut codes = Reader::new(self.codes);
         let mut number: u64 = 0;
         while !codes.is_at_end() {
             number = number.checked_add(codes.number()?)?;
-            u32::try_from(number).ok()?;
+            let code = known.get(u32::try_from(number).ok()?)?;
+            let instructions = code.analysis().instructions().len() as u64;
             let mut counts = Reader::new(codes.part()?);
-            while counts.number()? > 0 {
+            let mut at: u64 = 0;
+            loop {
+                match counts.number()? {
+                    0 => break,
+                    run => at = at.checked_add(run).filter(|&at| at <= instructions)?,
+                }
                 counts.number()?;
             }
+            let mut at: u64 = 0;
             while !counts.is_at_end() {
-                counts.number()?;
+                let skipped = counts.number()?;
+                at = at.checked_add(skipped).filter(|&at| at < instructions)?;
                 counts.number()?;
             }
         }

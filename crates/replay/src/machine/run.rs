@@ -99,6 +99,11 @@ impl Machine {
         let first = run.step + usize::from(std::mem::take(&mut self.presented));
         let segment = self.segments.get(run.segment);
         let (steps, last) = (segment.steps.len(), segment.steps.last().copied());
+        if let Some(tally) = &mut self.tally
+            && let Some(frame) = self.state.frame()
+        {
+            tally.stores(segment, frame);
+        }
         self.execute(run.segment, run.done, usize::MAX);
         if first < steps {
             self.number += (steps - first) as u64;

@@ -1,12 +1,13 @@
 //! Counts what is executed, way by way.
 
 use debugop_bytecode::InstrIdx;
-use debugop_recording::stream::FrameNumber;
-use rustc_hash::FxHashMap;
+use debugop_recording::stream::{FrameNumber, ObjectId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::code::Code;
-use crate::segment::{SegmentId, Segments};
+use crate::segment::{Segment, SegmentId, Segments};
 use crate::state::{Frame, Stepped};
+use crate::value::Value;
 
 /// What was executed of one code object: by instruction, how often it was a step, and how often execution came to its line with it.
 #[derive(Debug, Default)]
@@ -27,6 +28,10 @@ pub(crate) struct Tally {
     pub(crate) ended: Vec<FrameNumber>,
     /// Frames from this number on are new in the chunk.
     pub(crate) first_frame: FrameNumber,
+    /// Objects of which an attribute or item was bound, and cells that were.
+    pub(crate) stored: FxHashSet<ObjectId>,
+    /// Whether that of others was too.
+    pub(crate) stores_unknown: bool,
     /// The threads that have had steps, each at least once.
     pub(crate) threads: Vec<u32>,
     /// How many frames exceptions have left.
@@ -38,6 +43,17 @@ impl Tally {
         Self {
             first_frame,
             ..Self::default()
+        }
+    }
+
+    /// A frame is about to go a way.
+    #[inline]
+    pub(crate) fn stores(&mut self, segment: &Segment, frame: &Frame) {
+        self.stores_unknown |= segment.stores_inside;
+        for &slot in &segment.stores {
+            if let Value::Object(id) = frame.get(slot) {
+                self.stored.insert(id);
+            }
         }
     }
 

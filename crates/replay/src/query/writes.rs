@@ -117,7 +117,6 @@ impl<'a> Search<'a> {
     /// Adds the bindings in a chunk.
     fn chunk(&mut self, chunk: usize, from: u64, to: u64) -> Result<(), OpenError> {
         let index = self.recording.index()?;
-        let mut may_change = true;
         let codes = match self.place {
             Place::Local(frame, _) if !index.has_frame(chunk, *frame) => return Ok(()),
             Place::Local(frame, _) => match index.code_of(chunk, *frame) {
@@ -127,16 +126,16 @@ impl<'a> Search<'a> {
             Place::Cell(id) | Place::Attribute(id, _) | Place::Item(id, _) => {
                 match index.mentions(chunk, *id) {
                     Mention::No => return Ok(()),
-                    mention => {
-                        // Contents that are told once can differ from those of earlier chunks only.
-                        may_change = mention == Mention::Changed || self.across;
-                        index.codes(chunk)
+                    // Nothing of it is bound; what there is can differ from earlier chunks only.
+                    Mention::Known if !self.across || !self.content_changes(chunk)? => {
+                        return Ok(());
                     }
+                    Mention::Known | Mention::Changed => index.codes(chunk),
                 }
             }
             Place::Global(..) => index.codes(chunk),
         };
-        if may_change && self.content_changes(chunk)? {
+        if self.content_changes(chunk)? {
             return self.step_by_step(from, to, index.firsts().get(chunk..chunk + 2));
         }
         let mut watch = Watch::default();
