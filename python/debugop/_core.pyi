@@ -2,7 +2,7 @@
 
 import dis
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, SupportsIndex, final, overload
 
@@ -43,15 +43,21 @@ __all__ = [
     "depth",
     "effective",
     "file",
+    "follow_child",
+    "forked_in_child",
+    "forked_in_parent",
+    "frame_is_over",
     "frame_stack",
     "function",
     "getprofile",
     "gettrace",
     "insert_debug_op",
     "instructions",
+    "is_left_at_fork",
     "layout_offsets",
     "layout_opcodes",
     "line",
+    "log_message",
     "module",
     "opcode",
     "parse_command_line",
@@ -62,6 +68,8 @@ __all__ = [
     "run_file",
     "session_changed",
     "set_breakpoints",
+    "set_frame_slot",
+    "set_places",
     "setprofile",
     "setprofile_running_threads",
     "settrace",
@@ -486,12 +494,10 @@ def short_repr(value: object) -> str:
 
 @final
 class RunRequest:
-    """A parsed `debugop run`."""
+    """A parsed `debugop run`. `program`, here and in other requests: kind ("script", "module", "command", "stdin"), name or text, arguments."""
 
     @property
-    def target(self) -> tuple[str, str]: ...
-    @property
-    def args(self) -> list[str]: ...
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def children(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Run: ...
@@ -501,13 +507,7 @@ class DebugRequest:
     """A parsed `debugop debug`."""
 
     @property
-    def target(self) -> tuple[Literal["script", "module"], str]:
-        """What is run."""
-
-    @property
-    def args(self) -> list[str]:
-        """The program's own arguments."""
-
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def commands(self) -> list[str]:
         """Commands that the debugger carries out before it asks."""
@@ -517,9 +517,7 @@ class SelfcheckRequest:
     """A parsed `debugop selfcheck`."""
 
     @property
-    def target(self) -> tuple[str, str]: ...
-    @property
-    def args(self) -> list[str]: ...
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def record(self) -> bool: ...
     @property
@@ -530,8 +528,6 @@ class Run:
     """A report under way, and the tracer that feeds it."""
 
     def begin(self, code: CodeType, sources: Sequence[tuple[str, str]]) -> CodeType: ...
-    @staticmethod
-    def execute(code: CodeType, globals: dict[str, Any]) -> BaseException | None: ...
     def execute_by(self, function: FunctionType, args: tuple[object, ...]) -> BaseException | None: ...
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
@@ -542,11 +538,14 @@ class Run:
 
 def parse_command_line(
     argv: Sequence[str], color: bool
-) -> RunRequest | RecordRequest | SelfcheckRequest | tuple[str, bool, int]:
-    """A RunRequest, a SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
+) -> RunRequest | RecordRequest | InstallRequest | DebugRequest | SelfcheckRequest | tuple[str, bool, int]:
+    """A request, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
     """Print an uncaught exception as the interpreter does for a main program."""
+
+def run_code(code: CodeType, globals: dict[str, Any]) -> BaseException | None:
+    """Run code in `globals` as if nothing had called it; returns None, or the exception that the program raised."""
 
 def run_file(path: str, filename: str, globals: dict[str, Any]) -> None:
     """Read, compile and run a source file by the interpreter's own way for scripts, untraced, in `globals`."""
@@ -556,12 +555,20 @@ class RecordRequest:
     """A parsed `debugop record`."""
 
     @property
-    def target(self) -> tuple[str, str]: ...
-    @property
-    def args(self) -> list[str]: ...
+    def program(self) -> tuple[str, str, list[str]]: ...
     @property
     def children(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Recording: ...
+
+@final
+class InstallRequest:
+    """A parsed `debugop record --install` or `--uninstall`."""
+
+    @property
+    def install(self) -> bool: ...
+
+def record_command(command: Sequence[str], directory: str, path: str, options: Sequence[str]) -> list[str] | None:
+    """The command line by which a Python started as `command` becomes `debugop record` of the same program, or None."""
 
 @final
 class Recording:
@@ -573,8 +580,6 @@ class Recording:
     def said(self) -> str | None: ...
     def begin(self, code: CodeType, sources: Sequence[tuple[str, str]]) -> CodeType: ...
     def begin_here(self) -> None: ...
-    @staticmethod
-    def execute(code: CodeType, globals: dict[str, Any]) -> BaseException | None: ...
     def execute_by(self, function: FunctionType, args: tuple[object, ...]) -> BaseException | None: ...
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
@@ -780,6 +785,39 @@ def session_changed(owner: Any, breaks: bool) -> None:
 
 def effective(breakpoints: list[Any], frame: FrameType) -> tuple[Any, bool | None]:
     """The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None)."""
+
+def log_message(template: str, frame: FrameType) -> str:
+    """What a log point's text says in a frame: the text of an f-string, or the exception that comes of it. Raises SyntaxError if it is none."""
+
+def follow_child(child: bool) -> None:
+    """Whether sessions go on in the child of a fork, and not in the parent."""
+
+def forked_in_child() -> None:
+    """A fork has happened, and this is the child: to be called by `os.register_at_fork`."""
+
+def forked_in_parent() -> None:
+    """A fork has happened, and this is the parent: to be called by `os.register_at_fork`."""
+
+def is_left_at_fork() -> bool:
+    """Whether this process has been left by a session at a fork."""
+
+def frame_is_over(frame: FrameType) -> bool:
+    """Whether a frame has ended: it neither runs nor is suspended."""
+
+def set_frame_slot(frame: FrameType, index: int, value: object) -> None:
+    """Put an object into a slot of the value stack, bottom first, of the frame that is about to execute an instruction.
+
+    Raises RuntimeError if that is another frame, IndexError if there is no such slot, ValueError if its stack is not known, and
+    TypeError if an instruction that will use the slot could not survive the object.
+    """
+
+def set_places(owner: Any, instructions: Callable[[CodeType], Iterable[int] | None] | None, exceptions: bool) -> None:
+    """What the sessions of `owner` hear of besides lines.
+
+    The instructions at the offsets that `instructions(code)`, called once for a code object, answers with: by `owner._reached_place(frame)`;
+    exceptions: by `owner._reached_exception(frame, exception, traceback)`, for each frame that they come to. Where these answer True,
+    `owner._at_place(frame)` is called.
+    """
 
 def frame_stack(frame: FrameType, begun: bool) -> list[Any]:
     """The value stack of a frame that runs on this thread, bottom first, empty slots as NULL.

@@ -43,9 +43,9 @@ def child(first: list) -> None:
     own = len(sys.argv) + 2  # -c, the text, the directory, and what is in sys.argv after its first
     parsed = _core.parse_command_line(["debugop", *sys.argv[1:]], False)
     if isinstance(parsed, (_core.RunRequest, _core.RecordRequest)):
-        kind, text = parsed.target
+        kind, text, arguments = parsed.program
         option = {"module": ["-m"], "command": ["-c"]}.get(kind, [])
-        sys.orig_argv[-own:] = [*option, text, *parsed.args]
+        sys.orig_argv[-own:] = [*option, text, *arguments]
     sys.exit(carry_out(parsed))
 
 
@@ -64,6 +64,11 @@ def carry_out(parsed) -> int:
         return _selfcheck.main(parsed)
     if isinstance(parsed, _core.DebugRequest):
         return debug(parsed)
+    if isinstance(parsed, _core.InstallRequest):
+        from debugop import _recordenv
+
+        text, to_stderr, status = _recordenv.install() if parsed.install else _recordenv.uninstall()
+        return show(text, sys.stderr if to_stderr else sys.stdout, status)
     try:
         return run(parsed)
     except CannotRun as error:
@@ -74,13 +79,13 @@ def debug(request) -> int:
     """Run the program of a parsed `debugop debug` in the console, by the main program of the standard library's `pdb`."""
     from debugop import _console
 
-    kind, text = request.target
+    kind, text, arguments = request.program
     if kind == "module":
         replace_first_path(os.getcwd())
     # The launcher's own module is kept because functions of it still run; the debugger empties what is `__main__`.
     launcher, sys.modules["__main__"] = sys.modules["__main__"], main_module()
     try:
-        _console.main(request.commands, kind, text, request.args)
+        _console.main(request.commands, kind, text, arguments)
     finally:
         del launcher
     return 0
@@ -105,7 +110,7 @@ def show(text: str, stream, status: int) -> int:
 
 def run(request) -> int:
     """Run the program of a parsed `debugop run`."""
-    kind, text = request.target
+    kind, text, arguments = request.program
     try:
         report = request.open(library_directories(), own_directories())
     except OSError as error:
@@ -125,7 +130,7 @@ def run(request) -> int:
         report.follow_children(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     forget_imports()
     sys.modules["__main__"] = main_module()
-    failure = RUNNERS[kind](report, text, request.args)
+    failure = RUNNERS[kind](report, text, arguments)
     if type(failure) is KeyboardInterrupt or (isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)):
         end_by_interrupt(failure)
     return 0 if failure is None else 1
@@ -253,7 +258,7 @@ def run_code(report, load, sources=()) -> BaseException | None:
     else:
         if sources and sources[0][0] == "<string>":
             register_lines(code, *sources[0])
-        failure = report.execute(code, namespace)
+        failure = _core.run_code(code, namespace)
     if "__file__" in namespace:
         flush_standard_streams()
     show_failure(failure)

@@ -15,13 +15,13 @@ from debugop._selfcheck import interpreter_options
 
 def main(request: _core.SelfcheckRequest) -> int:
     """The command; returns the exit status: 0 if all agree, 1 if not."""
-    kind, text = request.target
+    kind, text, arguments = request.program
     program = {"script": [text], "module": ["-m", text], "command": ["-c", text]}[kind]
     with tempfile.TemporaryDirectory(prefix="debugop-selfcheck-") as folder:
         recording, trace = os.path.join(folder, "recording"), os.path.join(folder, "trace")
         options = ["record", "-o", recording, "--witness", trace, *request.options]
         ended = subprocess.run(
-            [sys.executable, *interpreter_options(), "-m", "debugop", *options, *program, *request.args],
+            [sys.executable, *interpreter_options(), "-m", "debugop", *options, *program, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

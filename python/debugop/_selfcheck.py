@@ -290,9 +290,9 @@ def engine_names() -> list[str]:
 
 def main(request: _core.SelfcheckRequest) -> int:
     """The command; returns the exit status: 0 if all agree, 1 if not."""
-    kind, text = request.target
+    kind, text, arguments = request.program
     program = {"script": [text], "module": ["-m", text], "command": ["-c", text]}[kind]
-    command = [*request.options, *program, *request.args]
+    command = [*request.options, *program, *arguments]
     names = engine_names()
     engines: list[Engine] = []
     with tempfile.TemporaryDirectory(prefix="debugop-selfcheck-") as folder:

@@ -104,6 +104,7 @@ def debug(module, script, **options):
     [("continue", ("break", 25, False, None, 0)), ("return", None), ("return", None), ("step", None), ("step", None)]
 )
 @example([("continue", ("break", 15, True, None, 1)), ("step", None), ("continue", ("break", 7, False, "i > 1", 0))])
+@example([("continue", ("break", 76, False, None, 0))] + [("continue", None)] * 10)
 def test_what_stops_is_what_stops_with_the_standard_library(script):
     assert debug(bdb, script) == debug(standard, script)
 

@@ -25,6 +25,15 @@ import pytest
 from debugop import _core
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_collections():
+    """The tests collect often; what pytest and the libraries have made, most of the heap, is left out of it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def identities():
     made = _core.Identities()

@@ -139,6 +139,38 @@ def test_a_block_is_recorded(tmp_path):
     assert helper.__code__.co_name == "helper"
 
 
+def test_nothing_may_be_recorded(tmp_path):
+    path = tmp_path / "empty.debugop"
+    with debugop.record(path):
+        print("written by a frame that is not recorded")
+    assert len(debugop.open(path)) == 0
+
+
+def test_the_newest_part_is_kept(tmp_path):
+    """`--ring`: as much as it says, replayed from its first kept step on."""
+    path = tmp_path / "ring.debugop"
+    # Numbers that do not compress.
+    code = """
+def f(n):
+    return [n, str(n)]
+def g(count):
+    n = 1
+    for _ in range(count):
+        n = n * 6364136223846793005 + 1442695040888963407 & (1 << 62) - 1
+        made = f(n)
+    return made
+print(g(100_000))
+"""
+    found = record("-o", path, "--ring", "1M", "-c", code)
+    last = int(re.match(r"\[(\d+), ", found.stdout)[1])
+    assert 1 << 19 < path.stat().st_size < 3 << 19
+    recorded = debugop.open(path)
+    assert 100_000 < len(recorded) < 1_200_000
+    assert recorded.at(0).frames[0].function == "<module>"
+    assert str(recorded.calls("f")[-1]["arguments"]["n"]) == str(last)
+    assert [frame.function for frame in recorded.at(len(recorded) - 1).frames] == ["<module>"]
+
+
 def test_a_function_is_recorded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -233,3 +265,49 @@ def test_what_a_killed_process_has_recorded_is_replayed(tmp_path):
         steps = _core.replay_recording(os.fspath(path))
         assert steps > (1000 if turn else 10)
         assert not trace.exists()
+
+
+def test_processes_of_others_record_themselves(tmp_path):
+    """In an environment of its own, whose site-packages see this one's."""
+    import venv
+
+    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
+    python = tmp_path / "env" / "bin" / "python"
+    packages = Path(debugop.__file__).parents[1]
+    (next(tmp_path.glob("env/lib/python*/site-packages")) / "a.pth").write_text(f"{packages}\n")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n\ndef twice(x):\n    return 2 * x\n\nprint(twice(21), sys.argv, sys.orig_argv[1:])\n"
+    )
+
+    def start(*arguments, **variables):
+        environment = {**os.environ, **variables}
+        done = subprocess.run(
+            list(map(str, [python, *arguments])),
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    installed = start("-m", "debugop", "record", "--install")
+    assert installed[0] == 0
+    assert "debugop-record.pth" in installed[1]
+    plain = start("program.py", "-x")
+    assert plain[2] == ""
+    assert not list(tmp_path.glob("*.debugop"))
+    recorded = start("program.py", "-x", DEBUGOP_RECORD="one-{pid}.debugop", DEBUGOP_RECORD_OPTIONS="--items 4")
+    assert recorded[:2] == plain[:2]
+    assert recorded[2].startswith("debugop: recorded ")
+    (path,) = tmp_path.glob("one-*.debugop")
+    assert len(debugop.open(path).calls("twice")) == 1
+    status, output, errors = start("program.py", "-x", DEBUGOP_RECORD="two.debugop", DEBUGOP_RECORD_OPTIONS="--item 4")
+    assert (status, output) == plain[:2]
+    assert errors.startswith(
+        "debugop: nothing is recorded: DEBUGOP_RECORD_OPTIONS: error: unexpected argument '--item'"
+    )
+    assert start("-m", "debugop", "record", "--uninstall")[0] == 0
+    assert start("program.py", "-x", DEBUGOP_RECORD="three-{pid}.debugop")[2] == ""
+    assert not list(tmp_path.glob("three*"))

@@ -224,6 +224,24 @@ def test_concatenation_copies():
         assert concatenate(10) == 0
 
 
+def test_a_long_variable_has_its_new_value_when_it_is_stored():
+    def add(length=1000):
+        s = "x" * length
+        s += "y"
+        return s
+
+    for frame, expected in [(lambda _: sys._getframe(2), [0, 1001]), (lambda step: step.frame, [0, 1000])]:
+        seen = []
+
+        def callback(step, frame=frame, seen=seen):
+            if step.instruction.opname.startswith("STORE_FAST"):
+                seen.append(len(frame(step).f_locals.get("s", "")))
+
+        with debugop.trace(add, callback):
+            add()
+        assert seen == expected
+
+
 # -------------------------------------------------------------------------------------------------- under `debugop run`
 
 

@@ -1,102 +1,43 @@
 //! `s += t` on strings is linear only while nothing stands between `BINARY_OP` and `STORE_FAST`.
+//!
+//! CPython extends a local string in place when `BINARY_OP` adds to it and the very next instruction stores the sum back
+//! (`BINARY_OP_INPLACE_ADD_UNICODE`, chosen in `Python/specialize.c`, 3.11-3.15); the specialised instruction does both. With a probe in
+//! between, each `s += t` would copy `s`: building 1 MB in 100,000 steps takes half a minute instead of 10 ms. Which local it would be
+//! is said here; the probe before the addition can do what CPython would.
 
 use crate::analysis::{Analysis, InstrIdx};
-use crate::insert::Place;
 use crate::opcode::Op;
-use crate::sites::{Silent, Sites};
 
 /// `NB_ADD` and `NB_INPLACE_ADD` (`Include/opcode.h`).
 const ADDITIONS: [u32; 2] = [0, 13];
 
-/// Takes the sites away that make string building quadratic.
-///
-/// CPython extends a local string in place when `BINARY_OP` adds to it and the very next instruction stores the sum back
-/// (`BINARY_OP_INPLACE_ADD_UNICODE`, chosen in `Python/specialize.c`); the specialised instruction does both. With a probe in
-/// between, each `s += t` copies `s`: building 3 MB in 400,000 steps takes half a minute instead of 20 ms. This concerns only
-/// `STORE_FAST` to the local that was the left operand; each is listed as [`Silent::Concatenation`] instead. What it stores is
-/// the local's value at the next site.
-pub fn keep_concatenation(analysis: &Analysis, sites: &mut Sites) {
-    let Sites { sites, silent } = sites;
-    let mut pushes = Pushes::default();
-    sites.retain_mut(|site| {
-        let Place::Before(store) = site.place else {
-            return true;
-        };
-        if !stores_sum(analysis, store) || site.reports.len() != 1 {
-            return true;
-        }
-        let add = InstrIdx(store.0 - 1);
-        if pushes.left_operand(analysis, add) != Some(analysis.get(store).arg) {
-            return true;
-        }
-        silent.push((store, Silent::Concatenation));
-        false
-    });
-    silent.sort_unstable_by_key(|silent| silent.0);
-}
-
-/// Whether an instruction stores to a local what the one before it has added.
-fn stores_sum(analysis: &Analysis, store: InstrIdx) -> bool {
-    let Some(add) = store.0.checked_sub(1).map(InstrIdx) else {
-        return false;
-    };
-    analysis.op(store.0) == Some(Op::StoreFast)
+/// The local variable in which the instruction `store` puts what the one before it has added, if CPython may do both at once. Whether
+/// that local is the left operand is seen only when they run, as in CPython.
+pub fn stores_sum(analysis: &Analysis, store: InstrIdx) -> Option<u8> {
+    let add = InstrIdx(store.0.checked_sub(1)?);
+    let fits = analysis.op(store.0) == Some(Op::StoreFast)
         && analysis.op(add.0) == Some(Op::BinaryOp)
         && ADDITIONS.contains(&analysis.get(add).arg)
-        && analysis.get(store).prefixes() == 0
-        && !analysis.is_jump_target(store)
-}
-
-/// What pushed the values on the stack, found by going through the instructions once, in their order.
-#[derive(Default)]
-struct Pushes {
-    /// Depths, rising, each with the last instruction that began with so many values; since then there were never fewer.
-    since: Vec<(u32, InstrIdx)>,
-    next: u32,
-}
-
-impl Pushes {
-    /// The local that was pushed as the left operand: by the last instruction that began with two values less on the stack.
-    /// Asked for later and later instructions.
-    fn left_operand(&mut self, analysis: &Analysis, add: InstrIdx) -> Option<u32> {
-        while self.next < add.0 {
-            let index = InstrIdx(self.next);
-            self.next += 1;
-            let Some(depth) = analysis.depth(index) else {
-                self.since.clear();
-                continue;
-            };
-            while self.since.pop_if(|last| last.0 >= depth).is_some() {}
-            self.since.push((depth, index));
-        }
-        let below = analysis.depth(add)?.checked_sub(2)?;
-        let found = self.since.binary_search_by_key(&below, |entry| entry.0);
-        let load = self.since[found.ok()?].1;
-        let arg = analysis.get(load).arg;
-        match analysis.op(load.0)? {
-            Op::LoadFast | Op::LoadFastBorrow | Op::LoadFastCheck => Some(arg),
-            Op::LoadFastLoadFast | Op::LoadFastBorrowLoadFastBorrow => Some(arg >> 4),
-            _ => None,
-        }
-    }
+        && analysis.get(store).prefixes() == 0;
+    fits.then(|| analysis.get(store).arg)
+        .and_then(|local| u8::try_from(local).ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::opcode::Opcode;
-    use crate::sites::sites;
     use crate::{CodeView, Location, LocationEntry, Version, location_table};
 
-    /// `RESUME; <load>; LOAD_CONST; BINARY_OP; STORE_FAST; LOAD_FAST 0; RETURN_VALUE`
-    fn silenced(load: (Op, u32), operator: u32, local: u32) -> usize {
+    /// `RESUME; LOAD_FAST 3; LOAD_CONST; BINARY_OP; <store>; LOAD_FAST 0; RETURN_VALUE`
+    fn stored(operator: u32, store: (Op, u32)) -> Option<u8> {
         let version = Version::V3_14;
         let instructions = [
             (Op::Resume, 0),
-            load,
+            (Op::LoadFast, 3),
             (Op::LoadConst, 0),
             (Op::BinaryOp, operator),
-            (Op::StoreFast, local),
+            store,
             (Op::LoadFast, 0),
             (Op::ReturnValue, 0),
         ];
@@ -104,7 +45,8 @@ mod tests {
         for (op, arg) in instructions {
             let opcode = op.opcode(version).unwrap_or(Opcode::CACHE);
             let caches = opcode.info(version).map_or(0, |info| info.caches);
-            crate::instruction::push(&mut code, version, opcode, arg, 0, caches);
+            let prefixes = u32::from(arg > 255);
+            crate::instruction::push(&mut code, version, opcode, arg, prefixes, caches);
         }
         let entry = LocationEntry {
             units: 1,
@@ -119,21 +61,23 @@ mod tests {
             stack_size: 4,
         };
         let analysis = Analysis::new(&view).expect("valid");
-        let mut found = sites(&analysis);
-        keep_concatenation(&analysis, &mut found);
-        found
-            .silent
-            .iter()
-            .filter(|silent| silent.1 == Silent::Concatenation)
-            .count()
+        let all = (0..analysis.instructions().len() as u32).map(InstrIdx);
+        let mut found = all.filter_map(|index| Some((index, stores_sum(&analysis, index)?)));
+        let (at, local) = found.next()?;
+        assert_eq!((at, found.next()), (InstrIdx(4), None));
+        Some(local)
     }
 
     #[test]
-    fn only_a_local_added_to_itself_is_kept_together() {
-        assert_eq!(silenced((Op::LoadFast, 3), 13, 3), 1, "s += t");
-        assert_eq!(silenced((Op::LoadFastBorrow, 3), 0, 3), 1, "s = s + t");
-        assert_eq!(silenced((Op::LoadFast, 3), 13, 4), 0, "r = s + t");
-        assert_eq!(silenced((Op::LoadFast, 3), 23, 3), 0, "s -= t");
-        assert_eq!(silenced((Op::LoadGlobal, 0), 13, 3), 0, "s = g + t");
+    fn only_a_sum_that_goes_to_a_local_at_once() {
+        assert_eq!(stored(13, (Op::StoreFast, 3)), Some(3), "s += t");
+        assert_eq!(stored(0, (Op::StoreFast, 255)), Some(255), "s = s + t");
+        assert_eq!(stored(23, (Op::StoreFast, 3)), None, "s -= t");
+        assert_eq!(
+            stored(13, (Op::StoreFast, 256)),
+            None,
+            "EXTENDED_ARG between"
+        );
+        assert_eq!(stored(13, (Op::StoreGlobal, 3)), None, "global s");
     }
 }

@@ -175,14 +175,39 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// Whether the instruction may have run Python's code in a frame of the same evaluation loop, to which it depends on what is called and
+    /// how it is specialised. 3.12 then takes its last inline cache for what was executed before the next instruction (`DISPATCH_INLINED`
+    /// stores `next_instr - 1` in `prev_instr`), and caches have no line (`initialize_lines`): wherever a line may start, one does.
+    fn may_have_run_a_frame(&self, index: u32) -> bool {
+        self.analysis.version == Version::V3_12
+            && matches!(
+                self.op(index),
+                Some(
+                    Op::Call
+                        | Op::CallFunctionEx
+                        | Op::BinarySubscr
+                        | Op::LoadAttr
+                        | Op::ForIter
+                        | Op::Send
+                )
+            )
+    }
+
     /// All ways to all instructions.
     fn ways(&self) -> Ways {
         let analysis = self.analysis;
         let count = analysis.instructions.len() as u32;
         let mut ways: Ways = vec![SmallVec::new(); count as usize];
         let mut note = |from: u32, to: u32, way: Way| {
-            if let Some(ways) = ways.get_mut(to as usize) {
-                let fires = self.fires(from, to);
+            let Some(ways) = ways.get_mut(to as usize) else {
+                return;
+            };
+            let fires = self.fires(from, to);
+            let may_fire = self.may_have_run_a_frame(from) && self.line(to).is_some();
+            for fires in [Some(fires), may_fire.then_some(true)]
+                .into_iter()
+                .flatten()
+            {
                 if !ways.contains(&(way, fires)) {
                     ways.push((way, fires));
                 }

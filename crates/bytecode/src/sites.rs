@@ -68,8 +68,6 @@ pub enum Silent {
     /// Only a specialised `FOR_ITER` over a generator executes `END_FOR` and `POP_TOP`; `POP_ITER` executes whenever its
     /// loop is exhausted.
     EndFor,
-    /// `STORE_FAST` of `s += t`, where asked for: [`keep_concatenation`](crate::keep_concatenation).
-    Concatenation,
     /// A hand-made arrangement in which neither a probe of its own nor a neighbour's can speak for it.
     Unsupported,
 }
@@ -95,8 +93,6 @@ pub struct Sites {
 
 /// Sites that together report every instruction which can be reported: each reachable instruction is either reported by the
 /// site(s) that every way to it passes, or listed as silent.
-///
-/// Where programs build large strings, see [`keep_concatenation`](crate::keep_concatenation).
 pub fn sites(analysis: &Analysis) -> Sites {
     let mut found = Sites {
         sites: Vec::with_capacity(analysis.instructions.len()),

@@ -12,7 +12,7 @@ use cpu_time::ThreadTime;
 use debugop_bytecode::instruction::{MAX_CODE, MAX_STACK};
 use debugop_bytecode::{
     Analysis, CodeView, Error, Insertion, InstrIdx, Op, Opcode, Table, Unwind, Version,
-    callable_depth, insert, keep_concatenation, operands, sites, unsettled, write_policy,
+    callable_depth, insert, operands, sites, stores_sum, unsettled, write_policy,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -97,10 +97,10 @@ fn change_part(part: &mut Vec<u8>, change: &Change) {
 fn probing(view: &CodeView<'_>, constant: u32) -> Result<(), Error> {
     oracle::check(view, constant)?;
     let analysis = Analysis::new(view)?;
-    keep_concatenation(&analysis, &mut sites(&analysis));
     for index in (0..analysis.instructions().len() as u32).map(InstrIdx) {
         std::hint::black_box(callable_depth(view.version, analysis.get(index)));
         std::hint::black_box(unsettled(&analysis, index));
+        std::hint::black_box(stores_sum(&analysis, index));
         let instruction = analysis.get(index);
         operands(view.version, instruction.opcode, instruction.arg);
         for slot in 0..analysis.depth(index).unwrap_or(0).min(8) {
@@ -208,8 +208,7 @@ fn in_proportion(version: Version, parts: [&[u8]; 3], stack_size: u32) -> Result
     let started = ThreadTime::now();
     let done = (|| {
         let analysis = Analysis::new(&view)?;
-        let mut found = sites(&analysis);
-        keep_concatenation(&analysis, &mut found);
+        let found = sites(&analysis);
         let sequence = probe(version, 70_000);
         let insertions = found.sites.iter().map(|site| Insertion {
             place: site.place,

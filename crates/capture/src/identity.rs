@@ -24,10 +24,12 @@
 //! can bring about) is not seen: what frees is ignored unless it is the main interpreter.
 
 mod allocator;
+mod cache;
 mod dealloc;
 mod evicted;
 mod filter;
 mod freelists;
+mod graves;
 mod table;
 mod trashcan;
 
@@ -36,8 +38,10 @@ use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
 use crate::gil::GilCell;
 use allocator::Place;
+use cache::Cache;
 use dealloc::Deallocs;
 use evicted::Evicted;
+use graves::Graves;
 use table::Table;
 pub use table::{Entry, NO_INDEX};
 
@@ -52,6 +56,8 @@ pub enum Birth {
 
 struct State {
     table: Table,
+    /// Some of what is in the table.
+    cache: Cache,
     evicted: Evicted,
     /// How many entries there may be.
     limit: usize,
@@ -63,34 +69,18 @@ struct State {
     losses: u64,
     /// How many objects with entries have died or been forgotten.
     deaths: u64,
+    graves: Graves,
 }
 
 /// There while an [`Identities`] is.
 static STATE: GilCell<Option<State>> = GilCell::new(None);
-
-/// Where the memory of an object begins: what it can be looked for by when it may have died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block(usize);
-
-impl Block {
-    /// No object's.
-    pub const NONE: Self = Self(0);
-
-    /// That of a live object.
-    #[inline]
-    #[must_use]
-    pub fn of(object: Borrowed<'_, '_, PyAny>) -> Self {
-        // SAFETY: a live object.
-        Self(unsafe { block_of(object.as_ptr()) })
-    }
-}
 
 /// Where the memory of an object begins.
 ///
 /// # Safety
 /// `object` is alive, or dying and still has its type.
 #[inline]
-unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
+pub(crate) unsafe fn block_of(object: *mut ffi::PyObject) -> usize {
     /// The header of the collector, and the two words before it (`_PyType_PreHeaderSize`, `Include/internal/pycore_object.h`, 3.11-3.15).
     const HEADER: usize = 16;
     const WORDS: usize = 16;
@@ -161,15 +151,24 @@ fn died(block: usize) {
 impl State {
     fn died(&mut self, block: usize) {
         if let Some(entry) = self.table.remove(block) {
+            self.cache.remove(block);
             filter::remove(block);
-            self.bury(entry);
+            self.bury(block, entry);
         } else if self.evicted.remove(block) {
             filter::remove(block);
         }
     }
 
-    fn bury(&mut self, entry: Entry) {
+    #[inline(never)]
+    fn look_up(&mut self, object: usize, block: usize) -> Option<Entry> {
+        let entry = self.table.lookup(block)?;
+        self.cache.set(object, entry);
+        Some(entry)
+    }
+
+    fn bury(&mut self, block: usize, entry: Entry) {
         self.deaths += 1;
+        self.graves.dig(block, self.deaths);
         if entry.index != NO_INDEX && self.dead.len() < self.dead.capacity() {
             self.dead.push(entry.index);
         }
@@ -178,15 +177,17 @@ impl State {
     /// Forgets one that lives.
     fn evict(&mut self) {
         if let Some((address, entry)) = self.table.evict() {
+            self.cache.remove(address);
             // Its bit stays: its death is of interest.
             self.evicted.add(address);
-            self.bury(entry);
+            self.bury(address, entry);
             self.evictions += 1;
         }
     }
 
     /// Nobody has told us who died since nobody knows when.
     fn lose(&mut self) {
+        self.cache.clear();
         for (address, entry) in self.table.drain() {
             self.evicted.add(address);
             if entry.index != NO_INDEX {
@@ -195,6 +196,7 @@ impl State {
         }
         self.losses += 1;
         self.deaths += 1;
+        self.graves.dig_everywhere(self.deaths);
     }
 }
 
@@ -241,6 +243,7 @@ impl Identities {
             py,
             Some(State {
                 table: Table::default(),
+                cache: Cache::default(),
                 evicted: Evicted::default(),
                 limit: limit.max(1),
                 dead: Vec::new(),
@@ -249,6 +252,7 @@ impl Identities {
                 evictions: 0,
                 losses: 0,
                 deaths: 0,
+                graves: Graves::default(),
             }),
         );
         Ok(Self(()))
@@ -267,17 +271,35 @@ impl Identities {
     #[inline]
     #[must_use]
     pub fn lookup(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) -> Option<Entry> {
-        self.lookup_block(py, Block::of(object))
+        let object = object.as_ptr();
+        // SAFETY: a live object.
+        self.find(py, object as usize, || unsafe { block_of(object) })
     }
 
-    /// The entry of the object whose memory begins there. It may have died since, and another one live there, of any type: that has another id.
+    /// The entry of the object at address `object`, whose memory begins at `block`, if one that has an entry lives there.
     #[inline]
-    #[must_use]
-    pub fn lookup_block(&self, py: Python<'_>, Block(block): Block) -> Option<Entry> {
+    pub(crate) fn lookup_at(&self, py: Python<'_>, object: usize, block: usize) -> Option<Entry> {
+        self.find(py, object, || block)
+    }
+
+    #[inline]
+    fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
         if !Self::with(py, |state| state.place.is_as_seen(py)) {
             look_again(py);
         }
-        Self::with(py, |state| state.table.lookup(block))
+        Self::with(py, |state| {
+            if let Some(entry) = state.cache.get(object) {
+                return Some(entry);
+            }
+            state.look_up(object, block())
+        })
+    }
+
+    /// An upper bound of what [`deaths`](Self::deaths) was when an object with an entry last died, or was forgotten, at this address: as
+    /// long as it is not more than it was, the address names the same object.
+    #[inline]
+    pub(crate) fn last_death_at(&self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
+        Self::with(py, |state| state.graves.at(object as usize))
     }
 
     /// Adds an object that has no entry.
@@ -293,6 +315,7 @@ impl Identities {
             // Room for the indices of all that may die, because nothing is allocated when they do.
             state.dead.reserve(state.table.len() + 1);
             state.table.insert(block, entry);
+            state.cache.set(object.as_ptr() as usize, entry);
             let perhaps = state.evicted.has(block);
             if !state.evicted.remove(block) {
                 filter::add(block);
@@ -309,7 +332,13 @@ impl Identities {
     pub fn update(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>, entry: Entry) -> bool {
         // SAFETY: a live object.
         let block = unsafe { block_of(object.as_ptr()) };
-        Self::with(py, |state| state.table.update(block, entry))
+        Self::with(py, |state| {
+            let is_there = state.table.update(block, entry);
+            if is_there {
+                state.cache.set(object.as_ptr() as usize, entry);
+            }
+            is_there
+        })
     }
 
     /// Forgets an object that lives, as if it had died.
@@ -322,6 +351,7 @@ impl Identities {
     /// Forgets all objects.
     pub fn clear(&self, py: Python<'_>) {
         Self::with(py, |state| {
+            state.cache.clear();
             for (_, entry) in state.table.drain() {
                 if entry.index != NO_INDEX {
                     state.dead.push(entry.index);

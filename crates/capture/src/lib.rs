@@ -16,6 +16,7 @@ pub mod breakpoint;
 mod builtin;
 mod code_object;
 pub mod collector;
+mod concatenation;
 mod constants;
 #[cfg(Py_3_13)]
 mod crossinterp;

@@ -39,7 +39,7 @@ pub(crate) struct SiteInfo {
     first: InstrIdx,
     /// The others, in the order of their execution: where they start in [`ProbedCode::further`],
     further: u32,
-    /// and how many they are.
+    /// and how many they are: the lower 22 bits. Of the rest [`SiteInfo::ADDS`] and [`SiteInfo::STORES`].
     count: u32,
     /// The value-stack depth before the first of them, or [`SiteInfo::UNWIND`].
     depth: u32,
@@ -50,6 +50,13 @@ impl SiteInfo {
     const UNWIND: u32 = u32::MAX;
     /// In place of a depth: it reports no step.
     const SILENT: u32 = u32::MAX - 1;
+
+    /// Code has fewer instructions ([`MAX_SIZE`]).
+    const COUNT: u32 = (1 << 22) - 1;
+    /// It stands before an addition whose sum goes to a local variable at once: which one is in the upper 8 bits.
+    const ADDS: u32 = 1 << 22;
+    /// It stands before that store.
+    const STORES: u32 = 1 << 23;
 
     /// A site that reports no step and stands before this instruction, or after the one before it.
     fn silent(first: InstrIdx) -> Self {
@@ -70,7 +77,30 @@ impl SiteInfo {
     /// How many steps it tells of; an exception that leaves is one.
     #[inline]
     fn steps(self) -> u32 {
-        self.count + 1
+        self.further() + 1
+    }
+
+    /// How many instructions it reports after the first.
+    #[inline]
+    fn further(self) -> u32 {
+        self.count & Self::COUNT
+    }
+
+    /// Whether it has a part in an addition to a variable ([`crate::concatenation`]).
+    #[inline]
+    pub(crate) fn is_summing(self) -> bool {
+        self.count > Self::COUNT
+    }
+
+    /// The local variable that is added to.
+    #[inline]
+    fn adds_to(self) -> Option<u32> {
+        (self.count & Self::ADDS != 0).then_some(self.count >> 24)
+    }
+
+    #[inline]
+    fn stores_sum(self) -> bool {
+        self.count & Self::STORES != 0
     }
 
     #[inline]
@@ -85,6 +115,8 @@ impl SiteInfo {
 /// probed copy belongs to whoever runs it and to the tracers, so nothing here is a cycle.
 pub struct ProbedCode {
     original: Py<PyCode>,
+    /// What another engine than DEBUG_OP reports, if that is a copy with breakpoints and not the original.
+    woven: Option<Py<PyCode>>,
     module: Box<str>,
     qualname: Box<str>,
     file: Box<str>,
@@ -96,7 +128,7 @@ pub struct ProbedCode {
     engine: Engine,
     /// [`ProbedCode::map`].
     map: OnceLock<OffsetMap>,
-    /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
+    /// Which instructions are steps, where another engine than DEBUG_OP reports them; otherwise empty: sites know it.
     reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
@@ -134,6 +166,9 @@ impl ProbedCode {
     pub(crate) fn let_go(py: Python<'_>, share: Arc<Self>) {
         if let Some(own) = Arc::into_inner(share) {
             own.original.drop_ref(py);
+            if let Some(woven) = own.woven {
+                woven.drop_ref(py);
+            }
             for nested in own.nested {
                 Self::let_go(py, nested);
             }
@@ -168,7 +203,7 @@ impl ProbedCode {
         &self.sites
     }
 
-    /// Whether the original itself runs and another engine than DEBUG_OP reports it.
+    /// Whether another engine than DEBUG_OP reports it: the original itself runs, or a copy with breakpoints.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
         self.engine != Engine::Inject
@@ -217,13 +252,18 @@ impl ProbedCode {
         self.analysis.get_or_init(|| analysis)
     }
 
+    /// The code object whose execution another engine than DEBUG_OP reports.
+    pub(crate) fn observed<'py>(&self, py: Python<'py>) -> &Bound<'py, PyCode> {
+        self.woven.as_ref().unwrap_or(&self.original).bind(py)
+    }
+
     /// From the copy's offsets to the original's; `None` where the original itself runs.
     fn map(&self) -> Option<&OffsetMap> {
-        if self.is_observed() {
-            return None;
-        }
         if let Some(map) = self.map.get() {
             return Some(map);
+        }
+        if self.is_observed() {
+            return None;
         }
         // As `analyse_again`.
         let map = Python::attach(|py| self.insert_again(py).map);

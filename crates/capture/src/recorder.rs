@@ -19,13 +19,18 @@ use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
 use crate::gil::GilCell;
+use crate::identity::block_of;
 use crate::layout::ThreadState;
+use crate::layout::objects::CodeOfFunction;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
+use crate::value::PyMethodDescr_Type;
+use callables::Changes;
 use pen::Pen;
-use planned::IGNORED;
-use threads::{Caller, Place, Shadow, Thread, Touched};
+use planned::{Callee, IGNORED};
+use threads::{Caller, Place, Shadow, Thread};
 
+mod callables;
 mod codes;
 mod contents;
 mod identities;
@@ -33,6 +38,7 @@ mod keyframe;
 mod pen;
 mod planned;
 mod raised;
+mod redacted;
 mod session;
 mod shadows;
 mod store;
@@ -307,7 +313,11 @@ impl Recorder {
             code.ignore();
             return false;
         };
-        self.store.add_code(py, code, self.codes, self.sites);
+        let Some(record) = self.store.add_code(py, code, self.codes, self.sites) else {
+            code.ignore();
+            return false;
+        };
+        self.pen.redacted.meet(code, &record);
         self.predictor.grow(after as usize);
         self.strides.grow(after as usize);
         code.set_numbers(self.codes, self.sites);
@@ -351,6 +361,10 @@ impl Recorder {
             // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
             // plan was made for.
             let content = unsafe { frame.local(slot) };
+            if site.redacts(index) {
+                self.pen.redact_slot(py, to, content);
+                continue;
+            }
             let small = match content {
                 _ if site.kind == SiteKind::Handler && index == 0 && site.captures.len() == 2 => {
                     match Self::lasti(to, site.code(), content) {
@@ -368,6 +382,7 @@ impl Recorder {
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
+        top.site = std::ptr::from_ref(site);
         if site.reraises != PlannedSite::NO_UNIT {
             top.exception = raised::on_top(site, frame);
         }
@@ -458,6 +473,9 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
     ) -> Last {
+        if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
+            return self.enter(py, to, site, frame, None);
+        }
         let known = self.threads[self.current]
             .frames
             .iter()
@@ -469,23 +487,14 @@ impl Recorder {
             }
             _ => None,
         };
-        // A suspended frame goes on: after a RESUME, or where an exception was thrown into it.
-        let resumed = match site.kind {
-            SiteKind::Start | SiteKind::Resume => true,
-            _ => raised.is_some_and(|unit| raised::is_suspension(site, unit)),
-        };
+        // A suspended frame goes on where an exception was thrown into it.
+        let resumed = raised.is_some_and(|unit| raised::is_suspension(site, unit));
         let last = match known {
             Some(at) if !resumed => {
                 let pops = self.pop_to(py, to, at + 1);
                 Self::last(self.threads[self.current].frames[at].last, pops > 0)
             }
-            _ => {
-                let last = self.enter(py, to, site, frame, raised);
-                if site.kind == SiteKind::Handler || site.kind == SiteKind::Unwind {
-                    Self::say_raised(to, site, raised);
-                }
-                return last;
-            }
+            _ => self.enter(py, to, site, frame, raised),
         };
         Self::say_raised(to, site, raised);
         last
@@ -553,6 +562,14 @@ impl Recorder {
         if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
             // What the called frame changes its own sites see, and no other code runs in the instruction.
             top.forget_touched();
+            // SAFETY: the site lives as long as the frame.
+            if let Some(calls) = unsafe { top.site.as_ref() }
+                && site.kind == SiteKind::Start
+                && calls.calls
+            {
+                let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
+                calls.callee.set(callee);
+            }
         }
         let last = thread
             .frames
@@ -594,13 +611,15 @@ impl Recorder {
             Some(known) => {
                 known.chunk = chunk;
                 let number = known.number;
-                self.attach(py, to, site, frame, number, &caller, raised);
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
                 number
             }
             None => {
                 let number = self.next_frame;
                 self.next_frame += 1;
-                self.attach(py, to, site, frame, number, &caller, raised);
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
                 number
             }
         };
@@ -640,6 +659,10 @@ impl Recorder {
     fn output(&mut self, stream: Stream, bytes: &[u8]) {
         /// In one piece.
         const PIECE: usize = 16 << 10;
+        if self.current == usize::MAX {
+            // No step has been recorded that it could belong to.
+            return;
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let number = match stream {
             Stream::Output => 1,
@@ -668,29 +691,134 @@ impl Recorder {
 impl Pen {
     /// Looks again at what the last instruction of a frame may have changed.
     fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
-        let (touched, count) = shadow.take_touched();
-        for &touched in &touched[..count] {
-            self.update(py, to, touched);
+        let (touched, newest) = shadow.touched();
+        for &(object, block) in touched {
+            self.update(py, to, object, block, newest);
         }
+        shadow.forget_touched();
     }
 
     /// Notes the objects that the instruction behind `site` may change.
     #[inline]
     fn touch(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
-        for &slot in &site.touches {
-            // SAFETY: as in `record`.
-            if let Content::Object(object) = unsafe { frame.local(slot) }
-                && can_change(object)
-                && let Some(entry) = self.identities.lookup(py, object)
-                && entry.index < pen::IS_TYPE
-            {
-                top.touch(Touched {
-                    object,
-                    block: identities::Identities::block(py, object),
-                    id: entry.id.get(),
-                });
+        // SAFETY: as in `record`.
+        let content = |slot: u32| match unsafe { frame.local(slot) } {
+            Content::Object(object) => Some(object),
+            _ => None,
+        };
+        let newest = self.newest();
+        let mut note = |object: Option<*mut ffi::PyObject>, instances: bool| {
+            let Some(object) = object else { return };
+            // SAFETY: the slot, or what is in it, keeps the object alive.
+            if let Some(block) = unsafe { changeable(object, instances) } {
+                top.touch(object, block, newest);
+            }
+        };
+        let mut touches = &site.touches[..];
+        let mut instances = false;
+        if site.calls
+            && let Some((callable, arguments)) = callable(touches, content)
+        {
+            match self.callee(py, site, callable) {
+                None => return,
+                Some((Changes::Everything, bound)) => note(bound, false),
+                Some((Changes::Itself, bound)) => {
+                    let bound = bound.or_else(|| content(*arguments.first()?));
+                    note(bound, false);
+                    return;
+                }
+                Some((Changes::Checks, _)) if is_plain_class(arguments, content) => return,
+                Some((Changes::Instances | Changes::Checks, bound)) => {
+                    note(bound, true);
+                    (touches, instances) = (arguments, true);
+                }
             }
         }
+        for &slot in touches {
+            note(content(slot), instances);
+        }
+    }
+
+    /// What a callable may change, and the object that it is bound to; `None` if its own sites tell.
+    #[inline]
+    fn callee(
+        &self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        callable: *mut ffi::PyObject,
+    ) -> Option<(Changes, Option<*mut ffi::PyObject>)> {
+        // SAFETY: the slot keeps the callable alive; fields of exact types are read.
+        unsafe {
+            if ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type {
+                let code = (*callable.cast::<CodeOfFunction>()).func_code as usize;
+                return match site.callee.get() {
+                    Callee::Recorded(known, deaths)
+                        if known == code && deaths == planned::deaths(py) =>
+                    {
+                        None
+                    }
+                    _ => Some((Changes::Everything, None)),
+                };
+            }
+            let Some((identity, bound)) = callables::identity(callable) else {
+                return Some((Changes::Everything, None));
+            };
+            let changes = match site.callee.get() {
+                Callee::Known(known, changes) if known == identity => changes,
+                _ => {
+                    let changes = self.callables.changes(identity);
+                    site.callee.set(Callee::Known(identity, changes));
+                    changes
+                }
+            };
+            Some((changes, (!bound.is_null()).then_some(bound)))
+        }
+    }
+}
+
+/// The callable among the slots of a call, and the slots behind it.
+#[inline]
+fn callable(
+    touches: &[u32],
+    content: impl Fn(u32) -> Option<*mut ffi::PyObject>,
+) -> Option<(*mut ffi::PyObject, &[u32])> {
+    let (&first, rest) = touches.split_first()?;
+    match content(first) {
+        Some(callable) => Some((callable, rest)),
+        None => {
+            let (&second, rest) = rest.split_first()?;
+            Some((content(second)?, rest))
+        }
+    }
+}
+
+/// Whether the last argument is a class whose metaclass is `type`.
+#[inline]
+fn is_plain_class(arguments: &[u32], content: impl Fn(u32) -> Option<*mut ffi::PyObject>) -> bool {
+    let last = arguments.last().and_then(|&last| content(last));
+    // SAFETY: the slot keeps the object alive.
+    last.is_some_and(|last| unsafe { ffi::Py_TYPE(last) == &raw mut ffi::PyType_Type })
+}
+
+/// Where the memory of an object begins whose contents may change, by a glance at its type. With `instances`, only if it is an instance of a
+/// class that can be made by a `class` statement.
+///
+/// # Safety
+/// The object is alive.
+#[inline]
+unsafe fn changeable(object: *mut ffi::PyObject, instances: bool) -> Option<usize> {
+    // SAFETY: by the contract.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        let flags = (*class).tp_flags;
+        if flags & ffi::Py_TPFLAGS_HEAPTYPE == 0
+            && (instances
+                || flags & (ffi::Py_TPFLAGS_LIST_SUBCLASS | ffi::Py_TPFLAGS_DICT_SUBCLASS) == 0
+                    && !can_change(object))
+        {
+            return None;
+        }
+        Some(block_of(object))
     }
 }
 
@@ -707,6 +835,8 @@ fn can_change(object: *mut ffi::PyObject) -> bool {
             && class != &raw mut ffi::PyCFunction_Type
             && class != &raw mut ffi::PyBool_Type
             && class != &raw mut ffi::PyType_Type
+            && class != &raw mut ffi::PyTuple_Type
+            && class != &raw mut PyMethodDescr_Type
             && object != ffi::Py_None()
     }
 }

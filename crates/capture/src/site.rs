@@ -239,6 +239,36 @@ unsafe extern "C" fn reduce(
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
+    if site.info.is_summing() {
+        return fire_and_sum(py, site);
+    }
+    report(py, site)
+}
+
+/// Reports what a site reports, then what is left to do for an addition to a variable.
+#[inline(never)]
+fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+    let reported = match site.info.is_silent() && site.planned.is_null() {
+        true => none(),
+        false => report(py, site),
+    };
+    // SAFETY: the block's share in its code keeps it alive.
+    let code = unsafe { &*site.code };
+    if reported.is_null() {
+        code.settle(py, &site.info);
+    } else {
+        // SAFETY: a site is one of its block, which `first` is the first of.
+        let number = code.sites().with(py, |block| unsafe {
+            std::ptr::from_ref(site).offset_from(block.first.as_ptr())
+        });
+        code.sum(py, &site.info, number.unsigned_abs());
+    }
+    reported
+}
+
+/// Tells the recorder and the tracers of what a site reports: a new reference to None, or NULL with the exception that is set.
+#[inline]
+fn report(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
     // SAFETY: it belongs to the code, which the site keeps alive.
     if let Some(planned) = unsafe { site.planned.as_ref() } {
         if catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err() {

@@ -37,6 +37,12 @@ pub trait Handler: Send + Sync {
         None
     }
 
+    /// Whether [`Handler::step`] reads local variables by other means than the frame object, which knows what is
+    /// ahead ([`crate::concatenation`]).
+    fn reads_locals(&self) -> bool {
+        false
+    }
+
     /// A code object is left as it is, because it is not what a compiler writes or is too large: `what` names it and says why. Once
     /// for each. Must not run Python code.
     fn left_out(&self, py: Python<'_>, what: &str) {
@@ -86,6 +92,7 @@ pub struct Tracer {
     handler: Box<dyn Handler>,
     /// What the handler says of itself.
     runs_python: bool,
+    reads_locals: bool,
     native: Option<Native>,
     options: Options,
     running: GilCell<bool>,
@@ -130,6 +137,7 @@ impl Tracer {
         Arc::new(Self {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             runs_python: handler.runs_python(),
+            reads_locals: handler.reads_locals(),
             native: handler.native(),
             handler,
             options,
@@ -560,6 +568,11 @@ impl Hook {
     /// Whose it is.
     pub(crate) fn tracer(&self) -> Arc<Tracer> {
         Arc::clone(&self.tracer)
+    }
+
+    /// [`Handler::reads_locals`].
+    pub(crate) fn reads_locals(&self) -> bool {
+        self.tracer.reads_locals
     }
 
     /// Reports `event` if it is wanted, and follows the call that it announces.

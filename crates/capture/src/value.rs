@@ -28,7 +28,7 @@ unsafe extern "C" {
     pub(crate) fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
     /// The types of methods of classes written in C: `str.join`, `dict.fromkeys` in the class's own dictionary, and `int.__add__`
     /// (`Include/descrobject.h`).
-    static mut PyMethodDescr_Type: ffi::PyTypeObject;
+    pub(crate) static mut PyMethodDescr_Type: ffi::PyTypeObject;
     static mut PyClassMethodDescr_Type: ffi::PyTypeObject;
     static mut PyWrapperDescr_Type: ffi::PyTypeObject;
 }
@@ -210,7 +210,7 @@ fn head_of(text: &Bound<'_, PyString>, limit: usize) -> Text {
 /// Appends the first `limit` code points as WTF-8; returns how many there are altogether.
 pub(crate) fn push_data(wtf8: &mut Vec<u8>, data: PyStringData<'_>, limit: usize) -> usize {
     match data {
-        PyStringData::Ucs1(units) if units.is_ascii() => {
+        PyStringData::Ucs1(units) if units[..units.len().min(limit)].is_ascii() => {
             wtf8.extend_from_slice(&units[..units.len().min(limit)]);
             units.len()
         }

@@ -5,18 +5,15 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{Args, Error};
 
-use crate::program::Program;
-use crate::run::Target;
+use crate::program::{Program, Target};
 
 /// Options of `debugop debug`, complete and checked.
 #[derive(Debug)]
 pub struct DebugOptions {
     /// Commands that the debugger carries out before it asks, in order.
     pub commands: Vec<OsString>,
-    /// What is run.
-    pub target: Target,
-    /// The program's own arguments.
-    pub args: Vec<OsString>,
+    /// What is run, and with which arguments.
+    pub program: Program,
 }
 
 /// Run a program in the debugger: pdb's commands, and what happens between lines.
@@ -68,13 +65,13 @@ Examples:
 impl DebugArguments {
     /// `program` is what was split off before parsing; clap itself never sees a program.
     pub(crate) fn into_options(self, program: Option<Program>) -> Result<DebugOptions, Error> {
-        let Some(Program { target, args }) = program else {
+        let Some(program) = program else {
             return Err(Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 "there is nothing to debug: name a script or -m MODULE",
             ));
         };
-        if target == Target::Stdin {
+        if program.target == Target::Stdin {
             return Err(Error::raw(
                 ErrorKind::InvalidValue,
                 "stdin is for the debugger's commands: name a script or -m MODULE",
@@ -82,8 +79,7 @@ impl DebugArguments {
         }
         Ok(DebugOptions {
             commands: self.commands,
-            target,
-            args,
+            program,
         })
     }
 }

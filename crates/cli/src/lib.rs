@@ -6,7 +6,9 @@
 
 mod completions;
 mod debug;
+mod filters;
 mod info;
+mod output;
 mod pack;
 mod program;
 mod python_command;
@@ -23,12 +25,15 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use clap_complete::Shell;
 pub use debug::DebugOptions;
 pub use debugop_filter::{Pattern, PatternError};
+pub use filters::Filters;
 pub use info::InfoOptions;
+pub use output::Output;
 pub use pack::PackOptions;
+pub use program::{Program, Target};
 pub use python_command::under_debugop;
 pub use query::QueryOptions;
 pub use record::{RecordLimits, RecordOptions};
-pub use run::{Color, Engine, Format, RunOptions, Target};
+pub use run::{Color, Engine, Format, RunOptions};
 pub use selfcheck::SelfcheckOptions;
 pub use show::{Screen, ShowOptions};
 
@@ -56,6 +61,8 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// `debugop record`: record a program.
     Record(Box<RecordOptions>),
+    /// `debugop record --install` or, if false, `--uninstall`.
+    InstallRecord(bool),
     /// `debugop debug`: a program in the debugger.
     Debug(Box<DebugOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
@@ -179,6 +186,9 @@ fn parse_for(
             Ok(options) => Outcome::Command(Command::Run(Box::new(options))),
             Err(error) => refused(&about("run", error, &mut command), color),
         },
+        Subcommands::Record(record) if record.installation().is_some() => {
+            Outcome::Command(Command::InstallRecord(record.installation() == Some(true)))
+        }
         Subcommands::Record(record) => match record.into_options(program, own[2..].to_vec()) {
             Ok(options) => Outcome::Command(Command::Record(Box::new(options))),
             Err(error) => refused(&about("record", error, &mut command), color),

@@ -4,21 +4,76 @@
 //! whatever it looks like. (`debugop debug` has another `-c`.) clap cannot end on an option, so the arguments are split before it sees them; which options
 //! take a value is read from clap's own definition.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command, Error};
-
-use crate::run::Target;
+use clap::{Arg, ArgAction, Args, Command, Error};
 
 /// Commands that run a program.
 const COMMANDS: [&str; 4] = ["run", "record", "debug", "selfcheck"];
 
 /// What is to be run, and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Program {
-    pub(crate) target: Target,
-    pub(crate) args: Vec<OsString>,
+pub struct Program {
+    /// What is run.
+    pub target: Target,
+    /// The program's own arguments: `sys.argv[1:]`.
+    pub args: Vec<OsString>,
+}
+
+/// What a command runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// A Python file, or a directory or zip file with a `__main__`.
+    Script(PathBuf),
+    /// `-m MODULE`.
+    Module(String),
+    /// `-c CODE`.
+    Command(String),
+    /// `-`: the program is read from stdin.
+    Stdin,
+}
+
+impl Target {
+    fn script(arg: &OsStr) -> Self {
+        if arg == "-" {
+            Target::Stdin
+        } else {
+            Target::Script(arg.into())
+        }
+    }
+}
+
+/// The program on the command line, for clap's help; clap itself never sees one.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArguments {
+    /// Run a library module as a script; ends the options
+    #[arg(
+        short,
+        value_name = "MODULE",
+        help_heading = "Program",
+        display_order = 1
+    )]
+    module: Option<String>,
+
+    /// Run a piece of Python code; ends the options
+    #[arg(
+        short,
+        value_name = "CODE",
+        help_heading = "Program",
+        display_order = 2
+    )]
+    command: Option<String>,
+
+    /// Python file to run, or a directory or zip file with a __main__; - reads the program from stdin
+    #[arg(value_name = "SCRIPT", help_heading = "Program", display_order = 3)]
+    script: Option<PathBuf>,
+
+    /// Arguments of the program: everything after it, also what looks like an option
+    #[arg(value_name = "ARGS", help_heading = "Program", display_order = 4)]
+    args: Vec<OsString>,
 }
 
 /// Splits `args` (with the command's name first) into what clap parses and the program to run.

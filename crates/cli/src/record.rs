@@ -6,37 +6,31 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Error};
 
-use crate::program::Program;
-use crate::run::{Target, at_least_one, expanded, patterns, template};
+use crate::filters::{FilterArguments, Filters};
+use crate::output::Output;
+use crate::program::{Program, ProgramArguments, Target};
+use crate::run::{at_least_one, patterns};
 use debugop_filter::Pattern;
 
 /// Options of `debugop record`, complete and checked.
 #[derive(Debug)]
 pub struct RecordOptions {
-    /// Record what one of these matches, also if it would not be recorded by default.
-    pub include: Vec<Pattern>,
-    /// Do not record what one of these matches; wins over `include`.
-    pub exclude: Vec<Pattern>,
-    /// Record everything, library code too.
-    pub all: bool,
+    /// Which code is followed.
+    pub filters: Filters,
     /// Names whose values are left out.
     pub redact: Vec<Pattern>,
     /// How much of a value is recorded.
     pub limits: RecordLimits,
     /// How many bytes of the newest history are kept; `None`: everything.
     pub ring: Option<u64>,
-    /// Where the recording goes.
-    pub output: PathBuf,
-    /// Whether child processes are recorded too, each in a file of its own.
-    pub children: bool,
+    /// Where the recordings of this process and, on request, of its children go.
+    pub output: Output,
     /// Where a witness of the run writes what it sees, for `debugop selfcheck --record`.
     pub witness: Option<PathBuf>,
     /// The words of the command line before the program, without the command's name.
     pub own: Vec<OsString>,
-    /// What is run.
-    pub target: Target,
-    /// The program's own arguments: `sys.argv[1:]`.
-    pub args: Vec<OsString>,
+    /// What is run, and with which arguments.
+    pub program: Program,
 }
 
 /// How much of a value is recorded.
@@ -55,33 +49,12 @@ pub struct RecordLimits {
 }
 
 impl RecordOptions {
-    /// Where a child with the process number `pid`, which this process has forked, is recorded.
-    #[must_use]
-    pub fn output_of_child(&self, pid: u32) -> PathBuf {
-        expanded(&template(&self.output), pid)
-    }
-
     /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
     #[must_use]
     pub fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
         let mut options = self.own.clone();
-        let mut output = directory.join(template(&self.output)).into_os_string();
-        if replaces {
-            // It has the number of the recording that ends here.
-            output.push(".exec");
-        }
-        options.extend(["-o".into(), output]);
+        options.extend(self.output.child_option(directory, replaces));
         options
-    }
-
-    /// Where the process with the number `pid` is recorded.
-    #[must_use]
-    pub fn output_of(&self, pid: u32) -> PathBuf {
-        if self.children {
-            expanded(&self.output, pid)
-        } else {
-            self.output.clone()
-        }
     }
 }
 
@@ -93,7 +66,8 @@ impl RecordOptions {
     name = "record",
     override_usage = "debugop record [OPTIONS] SCRIPT [ARGS]...
        debugop record [OPTIONS] -m MODULE [ARGS]...
-       debugop record [OPTIONS] -c CODE [ARGS]...",
+       debugop record [OPTIONS] -c CODE [ARGS]...
+       debugop record --install | --uninstall",
     after_help = EXAMPLES,
     disable_version_flag = true
 )]
@@ -102,24 +76,13 @@ pub(crate) struct RecordArguments {
     #[arg(long, short, value_name = "FILE", overrides_with = "output")]
     output: Option<PathBuf>,
 
-    /// Record also what matches; may be repeated
-    ///
-    /// By default your own code is recorded: not the standard library, not site-packages. A PATTERN is what it is for
-    /// `debugop run`.
-    #[arg(long, value_name = "PATTERN")]
-    include: Vec<String>,
-
-    /// Do not record what matches; wins over --include; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
-
-    /// Record everything: the standard library and installed packages too
-    #[arg(long, short)]
-    all: bool,
+    #[command(flatten)]
+    filters: FilterArguments,
 
     /// Leave out the values of names that match; may be repeated
     ///
-    /// Attributes, keys of dictionaries and variables with such a name, as in --redact '*password*'.
+    /// Variables, attributes, keys of dictionaries and keyword arguments with such a name, as in --redact '*password*'; the same
+    /// object is then left out everywhere.
     #[arg(long, value_name = "PATTERN")]
     redact: Vec<String>,
 
@@ -147,6 +110,17 @@ pub(crate) struct RecordArguments {
     #[arg(long)]
     children: bool,
 
+    /// Let every process of this Python that is started with DEBUGOP_RECORD=FILE record itself
+    ///
+    /// Writes a line into its site-packages. Without the variable nothing changes. The file's name may contain {pid}, and gets it
+    /// otherwise; DEBUGOP_RECORD_OPTIONS may hold options of this command.
+    #[arg(long, exclusive = true)]
+    install: bool,
+
+    /// Undo --install
+    #[arg(long, exclusive = true)]
+    uninstall: bool,
+
     /// For `debugop selfcheck --record`: write every slot at every step to FILE
     #[arg(long, value_name = "FILE", hide = true)]
     witness: Option<PathBuf>,
@@ -155,31 +129,8 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "N", hide = true)]
     chunk: Option<usize>,
 
-    /// Run a library module as a script; ends the options
-    #[arg(
-        short,
-        value_name = "MODULE",
-        help_heading = "Program",
-        display_order = 1
-    )]
-    module: Option<String>,
-
-    /// Run a piece of Python code; ends the options
-    #[arg(
-        short,
-        value_name = "CODE",
-        help_heading = "Program",
-        display_order = 2
-    )]
-    command: Option<String>,
-
-    /// Python file to run, or a directory or zip file with a __main__; - reads the program from stdin
-    #[arg(value_name = "SCRIPT", help_heading = "Program", display_order = 3)]
-    script: Option<PathBuf>,
-
-    /// Arguments of the program: everything after it, also what looks like an option
-    #[arg(value_name = "ARGS", help_heading = "Program", display_order = 4)]
-    args: Vec<OsString>,
+    #[command(flatten)]
+    program: ProgramArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -223,13 +174,18 @@ fn default_output(target: &Target) -> PathBuf {
 }
 
 impl RecordArguments {
+    /// Whether the command is to be installed (`true`) or taken away (`false`) for processes that others start.
+    pub(crate) fn installation(&self) -> Option<bool> {
+        (self.install || self.uninstall).then_some(self.install)
+    }
+
     /// `program` is what was split off before parsing; clap itself never sees a program.
     pub(crate) fn into_options(
         self,
         program: Option<Program>,
         own: Vec<OsString>,
     ) -> Result<RecordOptions, Error> {
-        let Some(Program { target, args }) = program else {
+        let Some(program) = program else {
             return Err(Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 "there is nothing to record: name a script, -m MODULE or -c CODE, as in:
@@ -238,11 +194,12 @@ impl RecordArguments {
   debugop record -c 'print(1 + 2)'",
             ));
         };
+        let path = self.output;
+        let path = path.unwrap_or_else(|| default_output(&program.target));
+        let children = self.children;
         Ok(RecordOptions {
-            include: patterns("--include", &self.include)?,
-            exclude: patterns("--exclude", &self.exclude)?,
+            filters: self.filters.into_filters()?,
             redact: patterns("--redact", &self.redact)?,
-            all: self.all,
             limits: RecordLimits {
                 items: self.items,
                 length: self.length,
@@ -251,12 +208,10 @@ impl RecordArguments {
                 chunk: self.chunk,
             },
             ring: self.ring,
-            output: self.output.unwrap_or_else(|| default_output(&target)),
-            children: self.children,
+            output: Output { path, children },
             witness: self.witness,
             own,
-            target,
-            args,
+            program,
         })
     }
 }

@@ -1,14 +1,15 @@
 //! `debugop run`: trace a program.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{Args, Error, ValueEnum};
 
-use crate::program::Program;
+use crate::filters::{FilterArguments, Filters};
+use crate::output::Output;
+use crate::program::{Program, ProgramArguments};
 use debugop_filter::{Pattern, PatternError};
 
 /// Options of `debugop run`, complete and checked.
@@ -17,12 +18,8 @@ pub struct RunOptions {
     /// Report only what happens in functions that one of these matches; empty for all. Matched against the function's
     /// `__name__`, `__qualname__` and everything that [`Pattern::matches`] looks at.
     pub functions: Vec<Pattern>,
-    /// Follow what one of these matches, also if it would not be followed by default.
-    pub include: Vec<Pattern>,
-    /// Do not follow what one of these matches; wins over `include`.
-    pub exclude: Vec<Pattern>,
-    /// Follow everything, library code too.
-    pub all: bool,
+    /// Which code is followed.
+    pub filters: Filters,
     /// How many calls deep to follow, the first traced function being at depth 1.
     pub depth: Option<u32>,
     /// How many steps to report.
@@ -31,112 +28,25 @@ pub struct RunOptions {
     pub engine: Engine,
     /// The form of the report.
     pub format: Format,
-    /// Where the report goes; stderr if `None`.
-    pub output: Option<PathBuf>,
-    /// Whether child processes are traced too, each with a report of its own.
-    pub children: bool,
+    /// Where the reports of this process and, on request, of its children go; stderr if `None`.
+    pub output: Option<Output>,
     /// Whether the text report is coloured.
     pub color: Color,
     /// The words of the command line before the program, without the command's name.
     pub own: Vec<OsString>,
-    /// What is run.
-    pub target: Target,
-    /// The program's own arguments: `sys.argv[1:]`.
-    pub args: Vec<OsString>,
+    /// What is run, and with which arguments.
+    pub program: Program,
 }
-
-/// What `debugop run` runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Target {
-    /// A Python file, or a directory or zip file with a `__main__`.
-    Script(PathBuf),
-    /// `-m MODULE`.
-    Module(String),
-    /// `-c CODE`.
-    Command(String),
-    /// `-`: the program is read from stdin.
-    Stdin,
-}
-
-/// What stands in the name of a report for the number of the process that writes it.
-const PID: &str = "{pid}";
 
 impl RunOptions {
-    /// Where the process with the number `pid` writes its report; stderr if `None`.
-    #[must_use]
-    pub fn output_of(&self, pid: u32) -> Option<PathBuf> {
-        let output = self.output.as_ref()?;
-        Some(if self.children {
-            expanded(output, pid)
-        } else {
-            output.clone()
-        })
-    }
-
-    /// The same for a child that this process has forked, for which `output_of` would be its parent's.
-    #[must_use]
-    pub fn output_of_child(&self, pid: u32) -> Option<PathBuf> {
-        Some(expanded(&self.template()?, pid))
-    }
-
     /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
     #[must_use]
     pub fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
         let mut options = self.own.clone();
-        if let Some(template) = self.template() {
-            let mut template = directory.join(template).into_os_string();
-            if replaces {
-                // It has the number of the report that ends here.
-                template.push(".exec");
-            }
-            options.extend(["-o".into(), template]);
+        if let Some(output) = &self.output {
+            options.extend(output.child_option(directory, replaces));
         }
         options
-    }
-
-    fn template(&self) -> Option<PathBuf> {
-        self.output.as_deref().map(template)
-    }
-}
-
-/// `output`, with a place for the number of the process if it has none.
-pub(crate) fn template(output: &Path) -> PathBuf {
-    let has_place = output
-        .as_os_str()
-        .as_encoded_bytes()
-        .windows(PID.len())
-        .any(|part| part == PID.as_bytes());
-    let mut template = output.as_os_str().to_owned();
-    if !has_place {
-        template.push(".");
-        template.push(PID);
-    }
-    template.into()
-}
-
-/// `path` with the number in place of `{pid}`, wherever that stands.
-pub(crate) fn expanded(path: &Path, pid: u32) -> PathBuf {
-    let (mut rest, mut made) = (path.as_os_str().as_bytes(), Vec::new());
-    while let Some(at) = rest
-        .windows(PID.len())
-        .position(|part| part == PID.as_bytes())
-    {
-        made.extend_from_slice(&rest[..at]);
-        made.extend_from_slice(pid.to_string().as_bytes());
-        rest = &rest[at + PID.len()..];
-    }
-    made.extend_from_slice(rest);
-    OsString::from_vec(made).into()
-}
-
-impl Target {
-    pub(crate) fn script(arg: &OsStr) -> Self {
-        if arg == "-" {
-            Target::Stdin
-        } else {
-            Target::Script(arg.into())
-        }
     }
 }
 
@@ -211,21 +121,8 @@ pub(crate) struct RunArguments {
     #[arg(long = "function", short = 'f', value_name = "NAME")]
     functions: Vec<String>,
 
-    /// Follow also what matches; may be repeated
-    ///
-    /// By default debugop follows your own code: not the standard library, not site-packages. A PATTERN without `/`
-    /// is matched against module and qualified name, and covers everything below (`json` covers `json.decoder.JSONDecoder.decode`);
-    /// one with `/` is matched against the file's path (`src/**/*.py`). Wildcards are * ? [a-z] and, in paths, **.
-    #[arg(long, value_name = "PATTERN")]
-    include: Vec<String>,
-
-    /// Do not follow what matches; wins over --include; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
-
-    /// Follow everything: the standard library and installed packages too
-    #[arg(long, short)]
-    all: bool,
+    #[command(flatten)]
+    filters: FilterArguments,
 
     /// Follow calls only N deep; 1 reports no calls at all
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
@@ -258,31 +155,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_default_value = true)]
     color: Color,
 
-    /// Run a library module as a script; ends the options
-    #[arg(
-        short,
-        value_name = "MODULE",
-        help_heading = "Program",
-        display_order = 1
-    )]
-    module: Option<String>,
-
-    /// Run a piece of Python code; ends the options
-    #[arg(
-        short,
-        value_name = "CODE",
-        help_heading = "Program",
-        display_order = 2
-    )]
-    command: Option<String>,
-
-    /// Python file to run, or a directory or zip file with a __main__; - reads the program from stdin
-    #[arg(value_name = "SCRIPT", help_heading = "Program", display_order = 3)]
-    script: Option<PathBuf>,
-
-    /// Arguments of the program: everything after it, also what looks like an option
-    #[arg(value_name = "ARGS", help_heading = "Program", display_order = 4)]
-    args: Vec<OsString>,
+    #[command(flatten)]
+    program: ProgramArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -304,7 +178,7 @@ impl RunArguments {
         program: Option<Program>,
         own: Vec<OsString>,
     ) -> Result<RunOptions, Error> {
-        let Some(Program { target, args }) = program else {
+        let Some(program) = program else {
             return Err(Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 "there is nothing to run: name a script, -m MODULE or -c CODE, as in:
@@ -313,7 +187,8 @@ impl RunArguments {
   debugop run -c 'print(1 + 2)'",
             ));
         };
-        if self.children && self.output.is_none() {
+        let children = self.children;
+        if children && self.output.is_none() {
             return Err(Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 "--children needs -o FILE: every process writes a report of its own, FILE.<pid>",
@@ -321,19 +196,15 @@ impl RunArguments {
         }
         Ok(RunOptions {
             functions: patterns("--function", &self.functions)?,
-            include: patterns("--include", &self.include)?,
-            exclude: patterns("--exclude", &self.exclude)?,
-            all: self.all,
+            filters: self.filters.into_filters()?,
             depth: self.depth,
             limit: self.limit,
             engine: self.engine,
             format: self.format,
-            output: self.output,
-            children: self.children,
+            output: self.output.map(|path| Output { path, children }),
             color: self.color,
             own,
-            target,
-            args,
+            program,
         })
     }
 }

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{Args, Error};
 
-use crate::program::Program;
-use crate::run::{Target, at_least_one};
+use crate::filters::FilterArguments;
+use crate::program::{Program, ProgramArguments, Target};
+use crate::run::at_least_one;
 
 /// Options of `debugop selfcheck`, complete and checked.
 #[derive(Debug)]
@@ -15,10 +16,8 @@ pub struct SelfcheckOptions {
     pub options: Vec<OsString>,
     /// Whether a recording is compared with the run that it is of, instead of one engine with another.
     pub record: bool,
-    /// What is run.
-    pub target: Target,
-    /// The program's own arguments.
-    pub args: Vec<OsString>,
+    /// What is run, and with which arguments.
+    pub program: Program,
 }
 
 /// Run a program under each engine and compare what they report, step for step.
@@ -36,17 +35,8 @@ pub struct SelfcheckOptions {
     disable_version_flag = true
 )]
 pub(crate) struct SelfcheckArguments {
-    /// Follow also what matches; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    include: Vec<OsString>,
-
-    /// Do not follow what matches; wins over --include; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<OsString>,
-
-    /// Follow everything: the standard library and installed packages too
-    #[arg(short, long)]
-    all: bool,
+    #[command(flatten)]
+    filters: FilterArguments,
 
     /// Follow calls only N deep; 1 reports no calls at all
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
@@ -64,31 +54,8 @@ pub(crate) struct SelfcheckArguments {
     #[arg(long, value_name = "N", hide = true, requires = "record")]
     chunk: Option<usize>,
 
-    /// Run a library module as a script; ends the options
-    #[arg(
-        short,
-        value_name = "MODULE",
-        help_heading = "Program",
-        display_order = 1
-    )]
-    module: Option<String>,
-
-    /// Run a piece of Python code; ends the options
-    #[arg(
-        short,
-        value_name = "CODE",
-        help_heading = "Program",
-        display_order = 2
-    )]
-    command: Option<String>,
-
-    /// Python file to run, or a directory or zip file with a __main__
-    #[arg(value_name = "SCRIPT", help_heading = "Program", display_order = 3)]
-    script: Option<OsString>,
-
-    /// Arguments of the program: everything after it, also what looks like an option
-    #[arg(value_name = "ARGS", help_heading = "Program", display_order = 4)]
-    args: Vec<OsString>,
+    #[command(flatten)]
+    program: ProgramArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -101,27 +68,19 @@ Examples:
 impl SelfcheckArguments {
     /// `program` is what was split off before parsing; clap itself never sees a program.
     pub(crate) fn into_options(self, program: Option<Program>) -> Result<SelfcheckOptions, Error> {
-        let Some(Program { target, args }) = program else {
+        let Some(program) = program else {
             return Err(Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 "there is nothing to run: name a script, -m MODULE or -c CODE",
             ));
         };
-        if target == Target::Stdin {
+        if program.target == Target::Stdin {
             return Err(Error::raw(
                 ErrorKind::InvalidValue,
                 "a program from stdin can be run only once: name a script, -m MODULE or -c CODE",
             ));
         }
-        let mut options = Vec::new();
-        for (name, values) in [("--include", self.include), ("--exclude", self.exclude)] {
-            for value in values {
-                options.extend([OsString::from(name), value]);
-            }
-        }
-        if self.all {
-            options.push("--all".into());
-        }
+        let mut options = self.filters.into_filters()?.options();
         if let Some(depth) = self.depth {
             options.extend(["--depth".into(), depth.to_string().into()]);
         }
@@ -134,8 +93,7 @@ impl SelfcheckArguments {
         Ok(SelfcheckOptions {
             options,
             record: self.record,
-            target,
-            args,
+            program,
         })
     }
 }

@@ -37,8 +37,8 @@ fn printed(words: &[&str], expected_status: u8) -> String {
 fn everything_after_the_program_is_the_programs() {
     let check = |words: &[&str], target: Target, args: &[&str]| {
         let options = run(words);
-        assert_eq!(options.target, target, "{words:?}");
-        assert_eq!(options.args, args, "{words:?}");
+        assert_eq!(options.program.target, target, "{words:?}");
+        assert_eq!(options.program.args, args, "{words:?}");
     };
     let script = |path: &str| Target::Script(path.into());
     let module = |name: &str| Target::Module(name.into());
@@ -103,22 +103,24 @@ fn options_stand_before_the_program() {
             .collect()
     };
     assert_eq!(texts(&options.functions), ["lol", "Parser.*"]);
-    assert_eq!(texts(&options.include), ["json"]);
-    assert_eq!(texts(&options.exclude), ["json.encoder"]);
+    assert_eq!(texts(&options.filters.include), ["json"]);
+    assert_eq!(texts(&options.filters.exclude), ["json.encoder"]);
     assert_eq!(options.depth, Some(3));
     assert_eq!(options.limit, Some(1000));
     assert_eq!(options.format, Format::Jsonl);
-    assert_eq!(options.output, Some("out.jsonl".into()));
+    let path = options.output.map(|output| output.path);
+    assert_eq!(path, Some("out.jsonl".into()));
     assert_eq!(options.color, Color::Never);
-    assert_eq!(options.target, Target::Script("a.py".into()));
-    assert_eq!(options.args, ["--limit", "1"]);
+    assert_eq!(options.program.target, Target::Script("a.py".into()));
+    assert_eq!(options.program.args, ["--limit", "1"]);
 }
 
 #[test]
 fn an_option_may_have_a_program_like_value() {
     let options = run(&["-o", "-", "--include", "a.py", "-m", "b"]);
-    assert_eq!(options.output, Some("-".into()));
-    assert_eq!(options.target, Target::Module("b".into()));
+    let path = options.output.map(|output| output.path);
+    assert_eq!(path, Some("-".into()));
+    assert_eq!(options.program.target, Target::Module("b".into()));
 }
 
 #[test]
@@ -287,8 +289,8 @@ fn the_debugger_has_commands_of_its_own() {
             panic!("{words:?} is no command");
         };
         assert_eq!(options.commands, commands, "{words:?}");
-        assert_eq!(options.target, target, "{words:?}");
-        assert_eq!(options.args, args, "{words:?}");
+        assert_eq!(options.program.target, target, "{words:?}");
+        assert_eq!(options.program.args, args, "{words:?}");
     };
     let script = || Target::Script("a.py".into());
     check(&["a.py", "-c", "x"], &[], script(), &["-c", "x"]);

@@ -2,12 +2,16 @@
 
 mod article;
 mod breakpoint;
+mod children;
+mod command;
 mod convert;
 mod debug;
 mod event;
 mod identity;
 mod instruction;
+mod main_program;
 mod output;
+mod past;
 mod predicate;
 mod record;
 mod recording;
@@ -30,14 +34,20 @@ mod _core {
     };
     #[pymodule_export]
     use crate::breakpoint::{
-        CompiledBreakpoint, breakpoint_reasons, pause_breakpoints, set_breakpoints,
+        CompiledBreakpoint, breakpoint_reasons, log_message, pause_breakpoints, set_breakpoints,
+    };
+    #[pymodule_export]
+    use crate::command::{
+        DebugRequest, InstallRequest, SelfcheckRequest, parse_command_line, record_command,
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        Sys, effective, frame_stack, getprofile, gettrace, session_changed, setprofile,
-        setprofile_running_threads, settrace, settrace_running_threads, start_session,
+        Sys, effective, follow_child, forked_in_child, forked_in_parent, frame_is_over,
+        frame_stack, getprofile, gettrace, is_left_at_fork, session_changed, set_frame_slot,
+        set_places, setprofile, setprofile_running_threads, settrace, settrace_running_threads,
+        start_session,
     };
     #[pymodule_export]
     use crate::event::EventRecord;
@@ -46,7 +56,11 @@ mod _core {
     #[pymodule_export]
     use crate::instruction::{Instruction, instructions};
     #[pymodule_export]
+    use crate::main_program::{report_uncaught, run_code, run_file};
+    #[pymodule_export]
     use crate::output::Written;
+    #[pymodule_export]
+    use crate::past::{Past, PastMoment, PastSearch, PastValue};
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
@@ -60,10 +74,7 @@ mod _core {
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]
-    use crate::run::{
-        DebugRequest, Run, RunRequest, SelfcheckRequest, parse_command_line, report_uncaught,
-        run_file,
-    };
+    use crate::run::{Run, RunRequest};
     #[pymodule_export]
     use crate::stack::Stack;
     #[pymodule_export]

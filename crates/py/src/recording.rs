@@ -1,12 +1,10 @@
 //! `debugop record`: the parsed command line, and a recording that is being made.
 
 use std::ffi::OsString;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness};
-use debugop_capture::spawn::{self, Spawn};
 use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
 use debugop_cli::RecordOptions;
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
@@ -14,8 +12,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
-use crate::run::children::{in_path, real};
-use crate::run::described;
+use crate::children;
+use crate::main_program::{Described, ReplacedExec, described};
 use crate::run::output::Notes;
 
 /// A parsed `debugop record`.
@@ -43,8 +41,7 @@ pub(crate) struct Recording {
     session: Mutex<Option<Arc<Session>>>,
     /// Set until it begins.
     store: Mutex<Option<Store>>,
-    /// The namespace in which `exec` is replaced.
-    replaced: Mutex<Option<Py<PyDict>>>,
+    replaced: ReplacedExec,
     said: Mutex<Option<String>>,
     /// Where a witness of the run writes to, and then the witness.
     witnessed: Option<PathBuf>,
@@ -53,22 +50,16 @@ pub(crate) struct Recording {
 
 #[pymethods]
 impl RecordRequest {
-    /// What is run: ("script" | "module" | "command" | "stdin", text).
+    /// What is run: (kind, name or text, arguments).
     #[getter]
-    fn target(&self) -> (&'static str, OsString) {
-        described(&self.options.target)
-    }
-
-    /// The program's own arguments.
-    #[getter]
-    fn args(&self) -> Vec<OsString> {
-        self.options.args.clone()
+    fn program(&self) -> Described {
+        described(&self.options.program)
     }
 
     /// Whether child processes are recorded too.
     #[getter]
     fn children(&self) -> bool {
-        self.options.children
+        self.options.output.children
     }
 
     /// Opens the file. `libraries` are the directories of code that is not the user's own, `own` those of debugop itself.
@@ -82,12 +73,7 @@ impl RecordRequest {
     ) -> PyResult<Recording> {
         let options = &self.options;
         let directories = libraries;
-        let filter = CodeFilter {
-            all: options.all,
-            include: options.include.clone(),
-            exclude: options.exclude.clone(),
-            libraries: Libraries { directories, own },
-        };
+        let filter = options.filters.with(Libraries { directories, own });
         let limits = Limits {
             items: options.limits.items,
             length: options.limits.length,
@@ -101,7 +87,7 @@ impl RecordRequest {
             redact: options.redact.clone(),
             with_tracers: options.witness.is_some(),
         };
-        let output = options.output_of(std::process::id());
+        let output = options.output.of(std::process::id());
         let witness = options.witness.clone();
         Recording::open(
             py,
@@ -132,7 +118,7 @@ impl Recording {
             options,
             session: Mutex::default(),
             store: Mutex::new(Some(store)),
-            replaced: Mutex::default(),
+            replaced: ReplacedExec::default(),
             said: Mutex::default(),
             witnessed,
             witness: Mutex::default(),
@@ -159,15 +145,6 @@ impl Recording {
             .lock()
             .ok()
             .and_then(|mut session| session.take())
-    }
-
-    /// Gives the namespace that `execute_by` changed its `exec` back.
-    fn put_back(&self, py: Python<'_>) -> PyResult<()> {
-        let replaced = self.replaced.lock().ok().and_then(|mut one| one.take());
-        match replaced {
-            Some(namespace) => namespace.bind(py).del_item("exec"),
-            None => Ok(()),
-        }
     }
 }
 
@@ -225,16 +202,6 @@ impl Recording {
         self.start(py).map(|_| ())
     }
 
-    /// Runs code in `globals` as if nothing had called it. Returns None, or the exception that the program raised.
-    #[staticmethod]
-    fn execute<'py>(
-        py: Python<'py>,
-        code: &Bound<'py, PyCode>,
-        globals: &Bound<'py, PyDict>,
-    ) -> Option<PyErr> {
-        toplevel::run(py, code, globals).err()
-    }
-
     /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.
     /// Returns None, or the exception that came out.
     fn execute_by<'py>(
@@ -242,14 +209,8 @@ impl Recording {
         function: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Option<PyErr>> {
-        let namespace = function.getattr("__globals__")?.cast_into::<PyDict>()?;
-        namespace.set_item("exec", slf.getattr("exec")?)?;
-        if let Ok(mut replaced) = slf.get().replaced.lock() {
-            *replaced = Some(namespace.unbind());
-        }
-        let outcome = toplevel::call(function, args);
-        slf.get().put_back(slf.py())?;
-        Ok(outcome.err())
+        let exec = slf.getattr("exec")?;
+        slf.get().replaced.call(exec, function, args)
     }
 
     /// Stands in for the builtin `exec` where the main program is run.
@@ -259,7 +220,7 @@ impl Recording {
         code: &Bound<'py, PyCode>,
         globals: &Bound<'py, PyDict>,
     ) -> PyResult<()> {
-        self.put_back(py)?;
+        self.replaced.put_back(py)?;
         let probed = self.begin(py, code, Vec::new())?;
         toplevel::evaluate(py, &probed, globals).map(|_| ())
     }
@@ -280,7 +241,7 @@ impl Recording {
         let Some(options) = self.options.as_ref().filter(|_| began) else {
             return Ok(());
         };
-        let output = options.output_of_child(std::process::id());
+        let output = options.output.of_child(std::process::id());
         let store = Store::create(py, &output, self.ring, &self.plan.limits)?;
         if let Ok(mut own) = self.store.lock() {
             *own = Some(store);
@@ -293,16 +254,11 @@ impl Recording {
         let Some(options) = slf.get().options.clone() else {
             return Err(PyValueError::new_err("only for the command line"));
         };
-        let interpreter = std::env::current_exe()
-            .and_then(|path| path.canonicalize())
-            .ok();
-        let children = Children {
+        let followed = Followed {
             recording: slf,
             options,
-            directory,
-            interpreter,
         };
-        spawn::watch(py, Box::new(children))
+        children::follow(py, followed, directory)
     }
 
     /// Before a fork: what is recorded is in a shared mapping at once, but the recorder's own thread must not be there.
@@ -347,30 +303,20 @@ impl Recording {
     }
 }
 
-/// Puts the command line of `debugop record` in place of those of this same interpreter.
-struct Children {
+/// What the Pythons that a recorded process starts are to do as well.
+struct Followed {
     recording: Py<Recording>,
     options: Arc<RecordOptions>,
-    directory: OsString,
-    interpreter: Option<PathBuf>,
 }
 
-impl Spawn for Children {
-    fn is_ours(&self, executables: &[OsString], by_name: bool) -> bool {
-        let found = match executables {
-            [name] if by_name && !name.as_encoded_bytes().contains(&b'/') => in_path(name),
-            candidates => candidates.iter().find_map(|path| real(path.as_ref())),
-        };
-        found.is_some() && found == self.interpreter
+impl children::Followed for Followed {
+    const COMMAND: &str = "record";
+
+    fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
+        self.options.child_options(directory, replaces)
     }
 
-    fn command(&self, command: &[OsString], replaces: bool) -> Option<Vec<OsString>> {
-        let directory = std::env::current_dir().unwrap_or_default();
-        let options = self.options.child_options(&directory, replaces);
-        debugop_cli::under_debugop(command, &self.directory, "record", &options)
-    }
-
-    fn ends(&self, py: Python<'_>) {
+    fn end(&self, py: Python<'_>) {
         // Nobody is left who could be told of a failure.
         let _ = self.recording.get().finish(py);
     }

@@ -57,7 +57,7 @@ pub(crate) struct Frame {
     handlers: Vec<(u32, u32)>,
 }
 
-fn refused(error: &OpenError) -> PyErr {
+pub(crate) fn refused(error: &OpenError) -> PyErr {
     match error {
         OpenError::File(file::Error::Io { source, .. }) => {
             PyOSError::new_err((source.raw_os_error(), error.to_string()))

@@ -1,22 +1,18 @@
 //! `debugop run`: the parsed command line, and the run of a program under a report.
 
-pub(crate) mod children;
 mod count;
 pub(crate) mod output;
 mod reporter;
 mod threads;
 
-use std::ffi::{CString, OsString};
-use std::io::{self, IsTerminal};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use debugop_capture::{Engine, GilCell, Handler, Options, Tracer as Core, fork, toplevel};
-use debugop_cli::{
-    Answer, Color, Command, DebugOptions, Format, Outcome, RunOptions, Screen, SelfcheckOptions,
-    Target,
-};
+use debugop_cli::{Color, Format, RunOptions, Target};
 use debugop_filter::{CodeFilter, Libraries, Predicate};
 use debugop_report::{
     CheckReport, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
@@ -25,7 +21,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 
-use crate::recording::RecordRequest;
+use crate::children;
+use crate::main_program::{Described, ReplacedExec, described};
 use count::{Counting, Counts};
 use output::{Notes, Output};
 pub(crate) use reporter::{Codes, code_info, describe};
@@ -54,158 +51,30 @@ pub(crate) struct Run {
     /// Texts of code that has no file.
     texts: Mutex<Vec<(String, String)>>,
     make_report: Mutex<Option<MakeReport>>,
-    /// The namespace in which `exec` is replaced.
-    replaced: Mutex<Option<Py<PyDict>>>,
+    replaced: ReplacedExec,
     began: GilCell<Option<Instant>>,
 }
 
-/// Parses the command line; `argv[0]` is the command's own name.
-///
-/// Returns a RunRequest, DebugRequest or SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
-#[pyfunction]
-pub(crate) fn parse_command_line<'py>(
-    py: Python<'py>,
-    argv: Vec<OsString>,
-    color: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    match debugop_cli::parse(argv, color) {
-        Outcome::Command(Command::Run(options)) => Ok(Bound::new(
-            py,
-            RunRequest {
-                options: Arc::new(*options),
-            },
-        )?
-        .into_any()),
-        Outcome::Command(Command::Record(options)) => {
-            Ok(Bound::new(py, RecordRequest::new(*options))?.into_any())
+impl RunRequest {
+    pub(crate) fn new(options: RunOptions) -> Self {
+        Self {
+            options: Arc::new(options),
         }
-        Outcome::Command(Command::Debug(options)) => {
-            Ok(Bound::new(py, DebugRequest { options: *options })?.into_any())
-        }
-        Outcome::Command(Command::Selfcheck(options)) => {
-            Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
-        }
-        Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Query(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Show(options)) => {
-            let stdout = io::stdout();
-            let is_terminal = stdout.is_terminal();
-            let screen = Screen {
-                is_terminal,
-                columns: is_terminal.then(terminal_width),
-            };
-            answer(py, || options.show(Box::new(stdout), screen))
-        }
-        Outcome::Print {
-            text,
-            to_stderr,
-            status,
-        } => Ok((text, to_stderr, status).into_pyobject(py)?.into_any()),
-        Outcome::Command(_) => Err(pyo3::exceptions::PyNotImplementedError::new_err(
-            "this command is not known here",
-        )),
-    }
-}
-
-/// Carries out a command that needs no Python: (text, to_stderr, status).
-fn answer<'py>(
-    py: Python<'py>,
-    carry_out: impl FnOnce() -> Answer + Send,
-) -> PyResult<Bound<'py, PyAny>> {
-    let answer = py.detach(carry_out);
-    Ok((answer.text, answer.to_stderr, answer.status)
-        .into_pyobject(py)?
-        .into_any())
-}
-
-/// A parsed `debugop debug`.
-#[pyclass(frozen, module = "debugop._core")]
-pub(crate) struct DebugRequest {
-    options: DebugOptions,
-}
-
-#[pymethods]
-impl DebugRequest {
-    /// What is run: ("script" | "module", text).
-    #[getter]
-    fn target(&self) -> (&'static str, OsString) {
-        described(&self.options.target)
-    }
-
-    /// The program's own arguments.
-    #[getter]
-    fn args(&self) -> Vec<OsString> {
-        self.options.args.clone()
-    }
-
-    /// Commands that the debugger carries out before it asks.
-    #[getter]
-    fn commands(&self) -> Vec<OsString> {
-        self.options.commands.clone()
-    }
-}
-
-/// A parsed `debugop selfcheck`.
-#[pyclass(frozen, module = "debugop._core")]
-pub(crate) struct SelfcheckRequest {
-    options: SelfcheckOptions,
-}
-
-#[pymethods]
-impl SelfcheckRequest {
-    /// What is run: ("script" | "module" | "command" | "stdin", text).
-    #[getter]
-    fn target(&self) -> (&'static str, OsString) {
-        described(&self.options.target)
-    }
-
-    /// The program's own arguments.
-    #[getter]
-    fn args(&self) -> Vec<OsString> {
-        self.options.args.clone()
-    }
-
-    /// Whether a recording is compared with the run that it is of.
-    #[getter]
-    fn record(&self) -> bool {
-        self.options.record
-    }
-
-    /// Options of `debugop run` for each engine's run.
-    #[getter]
-    fn options(&self) -> Vec<OsString> {
-        self.options.options.clone()
-    }
-}
-
-pub(crate) fn described(target: &Target) -> (&'static str, OsString) {
-    match target {
-        Target::Script(path) => ("script", path.clone().into_os_string()),
-        Target::Module(name) => ("module", name.into()),
-        Target::Command(code) => ("command", code.into()),
-        _ => ("stdin", "-".into()),
     }
 }
 
 #[pymethods]
 impl RunRequest {
-    /// What is run: ("script" | "module" | "command" | "stdin", text).
+    /// What is run: (kind, name or text, arguments).
     #[getter]
-    fn target(&self) -> (&'static str, OsString) {
-        described(&self.options.target)
-    }
-
-    /// The program's own arguments.
-    #[getter]
-    fn args(&self) -> Vec<OsString> {
-        self.options.args.clone()
+    fn program(&self) -> Described {
+        described(&self.options.program)
     }
 
     /// Whether child processes are traced too.
     #[getter]
     fn children(&self) -> bool {
-        self.options.children
+        self.options.output.as_ref().is_some_and(|to| to.children)
     }
 
     /// Opens the output and makes the tracer. `libraries` are the directories of code that is not the user's own, `own` those of
@@ -217,11 +86,11 @@ impl RunRequest {
         let options = &self.options;
         let engine = Engine::named(options.engine.name()).map_err(PyValueError::new_err)?;
         Core::try_engine(engine, py)?;
-        let script = match &options.target {
+        let script = match &options.program.target {
             Target::Script(path) => Some(path.as_path()),
             _ => None,
         };
-        let path = options.output_of(std::process::id());
+        let path = options.output.as_ref().map(|to| to.of(std::process::id()));
         let output = output::open(path.as_deref(), script).map_err(|error| {
             let name = path
                 .clone()
@@ -239,7 +108,7 @@ impl RunRequest {
         };
         let make_report = Mutex::new(Some(make_report(options, output)));
         let directories = libraries;
-        let filter = code_filter(options, Libraries { directories, own });
+        let filter = options.filters.with(Libraries { directories, own });
         let core = Core::new(handler, tracer_options(options, filter, engine));
         Ok(Run {
             core,
@@ -248,19 +117,9 @@ impl RunRequest {
             options: Arc::clone(options),
             texts: Mutex::default(),
             make_report,
-            replaced: Mutex::default(),
+            replaced: ReplacedExec::default(),
             began: GilCell::default(),
         })
-    }
-}
-
-/// Which code is followed.
-fn code_filter(options: &RunOptions, libraries: Libraries) -> CodeFilter {
-    CodeFilter {
-        all: options.all,
-        include: options.include.clone(),
-        exclude: options.exclude.clone(),
-        libraries,
     }
 }
 
@@ -344,7 +203,7 @@ pub(crate) fn error_text(error: &io::Error) -> String {
         .to_owned()
 }
 
-fn terminal_width() -> usize {
+pub(crate) fn terminal_width() -> usize {
     let columns = std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.parse().ok());
@@ -385,16 +244,6 @@ impl Run {
         Ok(watched)
     }
 
-    /// Runs code in `globals` as if nothing had called it. Returns None, or the exception that the program raised.
-    #[staticmethod]
-    fn execute<'py>(
-        py: Python<'py>,
-        code: &Bound<'py, PyCode>,
-        globals: &Bound<'py, PyDict>,
-    ) -> Option<PyErr> {
-        toplevel::run(py, code, globals).err()
-    }
-
     /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.
     /// Returns None, or the exception that came out.
     fn execute_by<'py>(
@@ -402,14 +251,8 @@ impl Run {
         function: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Option<PyErr>> {
-        let namespace = function.getattr("__globals__")?.cast_into::<PyDict>()?;
-        namespace.set_item("exec", slf.getattr("exec")?)?;
-        if let Ok(mut replaced) = slf.get().replaced.lock() {
-            *replaced = Some(namespace.unbind());
-        }
-        let outcome = toplevel::call(function, args);
-        slf.get().put_back(slf.py())?;
-        Ok(outcome.err())
+        let exec = slf.getattr("exec")?;
+        slf.get().replaced.call(exec, function, args)
     }
 
     /// Stands in for the builtin `exec` where the main program is run.
@@ -419,7 +262,7 @@ impl Run {
         code: &Bound<'py, PyCode>,
         globals: &Bound<'py, PyDict>,
     ) -> PyResult<()> {
-        self.put_back(py)?;
+        self.replaced.put_back(py)?;
         let probed = self.begin(py, code, Vec::new())?;
         toplevel::evaluate(py, &probed, globals).map(|_| ())
     }
@@ -436,7 +279,8 @@ impl Run {
 
     /// Goes on in a forked child with a report of its own.
     fn restart(&self, py: Python<'_>) {
-        let path = self.options.output_of_child(std::process::id());
+        let own = self.options.output.as_ref();
+        let path = own.map(|to| to.of_child(std::process::id()));
         fork::acknowledge();
         threads::forget_thread();
         self.core.restart(py);
@@ -462,7 +306,7 @@ impl Run {
 
     /// Traces the Pythons that this process starts, too. `directory` is where the package `debugop` is.
     fn follow_children(slf: Py<Self>, py: Python<'_>, directory: OsString) -> PyResult<()> {
-        children::follow(py, slf, directory)
+        children::follow(py, Followed { run: slf }, directory)
     }
 
     /// Hands what was reported so far to the operating system.
@@ -500,43 +344,20 @@ impl Run {
     }
 }
 
-impl Run {
-    /// Gives the namespace that `execute_by` changed its `exec` back.
-    fn put_back(&self, py: Python<'_>) -> PyResult<()> {
-        match self
-            .replaced
-            .lock()
-            .ok()
-            .and_then(|mut replaced| replaced.take())
-        {
-            Some(namespace) => namespace.bind(py).del_item("exec"),
-            None => Ok(()),
-        }
+/// What the Pythons that a traced process starts are to do as well.
+struct Followed {
+    run: Py<Run>,
+}
+
+impl children::Followed for Followed {
+    const COMMAND: &str = "run";
+
+    fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
+        self.run.get().options.child_options(directory, replaces)
     }
-}
 
-/// Prints an uncaught exception as the interpreter does for a main program.
-#[pyfunction]
-pub(crate) fn report_uncaught(py: Python<'_>, error: Bound<'_, PyAny>) {
-    toplevel::report_uncaught(py, PyErr::from_value(error));
-}
-
-/// Reads, compiles and runs a source file by the interpreter's own way for scripts, untraced, in `globals`.
-#[pyfunction]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "PyO3 hands over what it extracts"
-)]
-pub(crate) fn run_file(
-    py: Python<'_>,
-    path: OsString,
-    filename: OsString,
-    globals: &Bound<'_, PyDict>,
-) -> PyResult<()> {
-    toplevel::run_file(
-        py,
-        &CString::new(path.as_bytes())?,
-        &CString::new(filename.as_bytes())?,
-        globals,
-    )
+    fn end(&self, py: Python<'_>) {
+        // Nobody is left who could be told of a failure.
+        let _ = self.run.get().finish(py);
+    }
 }

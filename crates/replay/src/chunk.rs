@@ -187,6 +187,35 @@ impl Chunk {
         })
     }
 
+    /// The records that tell something of an object, rising; 0 is the keyframe.
+    pub(crate) fn told_of(&self, id: ObjectId) -> impl Iterator<Item = usize> {
+        let history = self.histories.get(id).into_iter().flatten();
+        history.map(|told| told.0 as usize)
+    }
+
+    /// The objects from before the chunk that are spoken of in it and can change, by id, each with whether its contents have changed; `None` if
+    /// there are more than so many.
+    pub(crate) fn objects_from_before(&self, most: usize) -> Option<Vec<(ObjectId, bool)>> {
+        let mut found = Vec::new();
+        for (&id, history) in &self.histories.old {
+            let first = history
+                .first()
+                .and_then(|told| self.objects.get(told.1 as usize));
+            if id == 0
+                || id > self.keyframe.newest.0
+                || first.is_some_and(|first| crate::state::is_immutable(first.class.kind))
+            {
+                continue;
+            }
+            if found.len() == most {
+                return None;
+            }
+            found.push((ObjectId(id), history.len() > 1));
+        }
+        found.sort_unstable();
+        Some(found)
+    }
+
     pub(crate) fn record(&self, index: usize) -> Option<RecordRef> {
         let (before, entry) = (self.records.get(index)?, self.records.get(index + 1)?);
         Some(RecordRef {

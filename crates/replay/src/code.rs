@@ -1,6 +1,6 @@
 //! Code objects, with what replay asks of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use debugop_bytecode::{
     Analysis, CodeView, InstrIdx, Locals, PLAN_VERSION, Place, Plan, PlanSite, SiteKind, Version,
@@ -33,7 +33,7 @@ pub fn locals(record: &CodeRecord) -> Locals {
 }
 
 /// An analysed code object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Code {
     data: CodeRecord,
     version: Version,
@@ -44,9 +44,12 @@ pub struct Code {
     sites: Vec<[u32; 2]>,
     /// Of each instruction, whether it is a step.
     steps: Vec<bool>,
+    /// Of each instruction its line; [`NO_LINE`] for none.
+    lines: OnceLock<Box<[i64]>>,
 }
 
 pub(crate) const NO_SITE: u32 = u32::MAX;
+const NO_LINE: i64 = i64::MAX;
 
 impl Code {
     /// Analyses a code object.
@@ -96,6 +99,7 @@ impl Code {
             plan,
             sites: at,
             steps,
+            lines: OnceLock::new(),
         })
     }
 
@@ -169,6 +173,28 @@ impl Code {
         self.analysis.location(index).line
     }
 
+    /// Of each instruction its line, or what is no line.
+    fn lines(&self) -> &[i64] {
+        self.lines.get_or_init(|| {
+            let all = 0..self.analysis.instructions().len() as u32;
+            all.map(|at| self.line(InstrIdx(at)).map_or(NO_LINE, i64::from))
+                .collect()
+        })
+    }
+
+    /// Whether a frame that executes `at` after `before` comes to a source line with it: another line, or the same one by a jump backwards.
+    pub fn comes_to_line(&self, before: InstrIdx, at: InstrIdx) -> bool {
+        let lines = self.lines();
+        at < before || lines.get(before.0 as usize) != lines.get(at.0 as usize)
+    }
+
+    /// The instructions of a source line.
+    pub fn of_line(&self, line: i32) -> impl Iterator<Item = InstrIdx> {
+        let all = (0..).zip(self.lines());
+        all.filter(move |(_, of)| **of == i64::from(line))
+            .map(|(at, _)| InstrIdx(at))
+    }
+
     pub(crate) fn site_before(&self, index: InstrIdx) -> Option<u32> {
         self.site(index, 0)
     }
@@ -196,8 +222,8 @@ impl Code {
 #[derive(Debug, Default)]
 pub struct Codes {
     by_number: Vec<Option<Arc<Code>>>,
-    /// First site and code object, in order.
-    bases: Vec<(u32, u32)>,
+    /// Of each site of the recording its code object and its index in the plan.
+    sites: Vec<(u32, u32)>,
     /// Of each site of the recording the number of values that it captures.
     captures: Vec<u32>,
 }
@@ -224,10 +250,11 @@ impl Codes {
             .iter()
             .map(|site| site.captures.len() as u32);
         self.captures.extend(captures);
+        self.sites
+            .extend((0..code.plan.sites.len() as u32).map(|index| (number, index)));
         if self.by_number.len() <= index {
             self.by_number.resize(index + 1, None);
         }
-        self.bases.push((base, number));
         self.by_number[index] = Some(Arc::new(code));
         Ok(())
     }
@@ -249,10 +276,7 @@ impl Codes {
 
     /// The code object that a site belongs to, and the site in its plan.
     pub fn site(&self, site: SiteNumber) -> Option<(u32, u32, &PlanSite)> {
-        let after = self.bases.partition_point(|base| base.0 <= site.0);
-        // Code without sites has the same base as the next one.
-        let &(base, number) = self.bases.get(after.checked_sub(1)?)?;
-        let index = site.0 - base;
+        let &(number, index) = self.sites.get(site.0 as usize)?;
         let planned = self.get(number)?.plan.sites.get(index as usize)?;
         Some((number, index, planned))
     }

@@ -68,6 +68,9 @@ pub enum ErrorKind {
     /// Frames with more slots than a recording may have alive at once.
     #[error("the frames have more than {0} slots")]
     TooManySlots(usize),
+    /// The index does not say what is in the recording.
+    #[error("the index does not fit the recording")]
+    Index,
     /// There is no such step.
     #[error("there is no step {0}")]
     NoStep(u64),

@@ -2,6 +2,8 @@
 
 mod run;
 mod site;
+mod tally;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +15,16 @@ use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, SegmentId, Segments, To, call_of, flow, standing};
-use crate::state::{Frame, State, Thread};
+use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
+
+pub(crate) use tally::{Counts, Tally};
+pub(crate) use watch::{Stop, Watch};
 
 /// Frames alive at once have at most so many slots.
 const MOST_SLOTS: usize = 1 << 24;
+/// So many vectors of ended frames are kept for new ones.
+const MOST_SPARE: usize = 64;
 
 /// A step: the frame on top of the thread is about to execute the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +76,8 @@ enum After {
     Nothing,
     Pop,
     LeaveEarly,
-    Push(Box<Frame>),
+    /// Of the frame in `entering`.
+    Push,
     /// The exception is handled at this site.
     Handle(u32),
 }
@@ -112,6 +120,16 @@ pub struct Machine {
     run: Option<Run>,
     after: After,
     raised: Option<u32>,
+    /// What [`After::Push`] pushes.
+    entering: Option<Frame>,
+    /// Vectors of frames that have ended, for new ones.
+    spare: Vec<Vec<Value>>,
+    /// Copies of the code objects that are this machine's alone, with [`Machine::keep_codes`]: several machines that count references of the
+    /// same one stand in each other's way.
+    own_codes: Option<Vec<Option<Arc<Code>>>>,
+    /// The last steps of frames from before the chunk, by number.
+    carried: Vec<(FrameNumber, InstrIdx)>,
+    tally: Option<Box<Tally>>,
     /// In all frames of the chunk.
     slots: usize,
     /// A step has been presented and is still to be executed.
@@ -128,6 +146,25 @@ impl Machine {
     /// # Errors
     /// If the keyframe does not fit the code objects.
     pub fn new(codes: Arc<Codes>, chunk: Arc<Chunk>, first: u64) -> Result<Self, Error> {
+        let mut machine = Self::without_frames(codes, chunk, first);
+        machine.keyframe()?;
+        Ok(machine)
+    }
+
+    /// As [`Machine::new`], with the last steps of frames from before the chunk, by number.
+    pub(crate) fn with_carried(
+        codes: Arc<Codes>,
+        chunk: Arc<Chunk>,
+        first: u64,
+        carried: Vec<(FrameNumber, InstrIdx)>,
+    ) -> Result<Self, Error> {
+        let mut machine = Self::without_frames(codes, chunk, first);
+        machine.carried = carried;
+        machine.keyframe()?;
+        Ok(machine)
+    }
+
+    fn without_frames(codes: Arc<Codes>, chunk: Arc<Chunk>, first: u64) -> Self {
         let record = RecordRef {
             offset: 0,
             site: None,
@@ -147,7 +184,7 @@ impl Machine {
             time: chunk.keyframe.time,
             chunk,
         };
-        let mut machine = Self {
+        Self {
             codes,
             segments: Segments::default(),
             state,
@@ -158,13 +195,16 @@ impl Machine {
             run: None,
             after: After::Nothing,
             raised: None,
+            entering: None,
+            spare: Vec::new(),
+            own_codes: None,
+            carried: Vec::new(),
+            tally: None,
             slots: 0,
             presented: false,
             unwound: Vec::new(),
             finished: false,
-        };
-        machine.keyframe()?;
-        Ok(machine)
+        }
     }
 
     /// Goes to the beginning of another chunk, keeping what has been compiled.
@@ -172,15 +212,53 @@ impl Machine {
     /// # Errors
     /// As [`Machine::new`].
     pub fn enter(&mut self, chunk: Arc<Chunk>, first: u64) -> Result<(), Error> {
-        let segments = std::mem::take(&mut self.segments);
-        *self = Self::new(Arc::clone(&self.codes), chunk, first)?;
-        self.segments = segments;
+        let mut next = Self::without_frames(Arc::clone(&self.codes), chunk, first);
+        next.segments = std::mem::take(&mut self.segments);
+        next.spare = std::mem::take(&mut self.spare);
+        next.own_codes = self.own_codes.take();
+        *self = next;
+        self.keyframe()
+    }
+
+    /// Goes to the beginning of another chunk and counts what is executed there.
+    pub(crate) fn enter_and_count(&mut self, chunk: Arc<Chunk>) -> Result<(), Error> {
+        let first_frame = chunk.keyframe.next_frame;
+        self.enter(chunk, 0)?;
+        self.tally = Some(Box::new(Tally::new(first_frame)));
         Ok(())
+    }
+
+    /// What has been counted since [`Machine::enter_and_count`].
+    pub(crate) fn counted(&mut self) -> Option<Tally> {
+        self.add_up();
+        self.tally.take().map(|tally| *tally)
+    }
+
+    fn add_up(&mut self) {
+        if let Some(tally) = &mut self.tally {
+            tally.add_up(&self.segments, |number| self.codes.get(number).cloned());
+        }
+    }
+
+    /// Every frame that is on a thread's stack or suspended.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &Frame> {
+        let running = self.state.threads.iter().flat_map(|thread| &thread.frames);
+        running.chain(self.state.suspended.values())
+    }
+
+    /// From now on it uses copies of the code objects that no other machine uses.
+    pub(crate) fn keep_codes(&mut self) {
+        self.own_codes.get_or_insert_default();
     }
 
     /// The world now.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The world now, alone.
+    pub(crate) fn into_state(self) -> State {
+        self.state
     }
 
     /// The code objects.
@@ -238,6 +316,85 @@ impl Machine {
         }
     }
 
+    /// Goes to the next step from this number on, executing what comes before it way by way; stops there as [`Machine::next`] does. `None` at the
+    /// chunk's end.
+    ///
+    /// # Errors
+    /// As [`Machine::next`].
+    pub fn advance_to(&mut self, number: u64) -> Result<Option<Step>, Error> {
+        self.unwound.clear();
+        loop {
+            if self.number + self.steps_left() > number {
+                while let Some(step) = self.run_to_step() {
+                    if step.number >= number {
+                        return Ok(Some(step));
+                    }
+                }
+            } else {
+                self.run_to_end();
+            }
+            if !self.proceed()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Executes whole ways until so many records have been begun, or the step that comes next has at least this number; not beyond it. `false` at
+    /// the chunk's end.
+    pub(crate) fn skip_to(&mut self, record: usize, number: u64) -> Result<bool, Error> {
+        self.unwound.clear();
+        loop {
+            if self.number + self.steps_left() > number {
+                return Ok(true);
+            }
+            self.run_to_end();
+            self.settle();
+            if matches!(self.phase, Phase::End) && self.next_record >= record {
+                return Ok(true);
+            }
+            if !self.proceed()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The steps of the way that is being executed which have not been presented.
+    fn steps_left(&self) -> u64 {
+        self.run.as_ref().map_or(0, |run| {
+            let first = run.step + usize::from(self.presented);
+            let steps = self.segments.get(run.segment).steps.len();
+            steps.saturating_sub(first) as u64
+        })
+    }
+
+    /// Goes to the next step that is watched for, executing what comes before it way by way.
+    ///
+    /// # Errors
+    /// As [`Machine::next`].
+    pub(crate) fn next_watched(&mut self, watch: &mut Watch) -> Result<Stop, Error> {
+        self.unwound.clear();
+        loop {
+            if let Some(run) = &self.run {
+                if watch.has_way(&self.segments, run.segment) {
+                    while let Some(step) = self.run_to_step() {
+                        if watch.has(&step) {
+                            return Ok(Stop::At(step));
+                        }
+                    }
+                } else {
+                    self.run_to_end();
+                }
+            }
+            self.settle();
+            if watch.unwound && !self.unwound.is_empty() {
+                return Ok(Stop::Unwound);
+            }
+            if !self.proceed()? {
+                return Ok(Stop::End);
+            }
+        }
+    }
+
     /// Whether no record has been begun and not ended.
     pub(crate) fn is_between_records(&self) -> bool {
         self.run.is_none()
@@ -283,10 +440,25 @@ impl Machine {
         }
     }
 
-    fn code(&self, number: u32) -> Result<Arc<Code>, Error> {
-        let code = self.codes.get(number);
-        code.cloned()
-            .ok_or_else(|| self.error(ErrorKind::Code(number)))
+    fn code(&mut self, number: u32) -> Result<Arc<Code>, Error> {
+        let index = number as usize;
+        if let Some(own) = &self.own_codes
+            && let Some(Some(code)) = own.get(index)
+        {
+            return Ok(Arc::clone(code));
+        }
+        let Some(code) = self.codes.get(number).cloned() else {
+            return Err(self.error(ErrorKind::Code(number)));
+        };
+        let Some(own) = &mut self.own_codes else {
+            return Ok(code);
+        };
+        if own.len() <= index {
+            own.resize(index + 1, None);
+        }
+        let copy = Arc::new(Code::clone(&code));
+        own[index] = Some(Arc::clone(&copy));
+        Ok(copy)
     }
 
     fn keyframe(&mut self) -> Result<(), Error> {
@@ -317,6 +489,14 @@ impl Machine {
         Ok(())
     }
 
+    /// The last step of a frame from before the chunk.
+    fn before(&self, frame: FrameNumber) -> Stepped {
+        let index = self
+            .carried
+            .binary_search_by_key(&frame, |carried| carried.0);
+        index.map_or(Stepped::Unknown, |index| Stepped::At(self.carried[index].1))
+    }
+
     fn known_frame(&mut self, frame: &stream::Frame) -> Result<Frame, Error> {
         let object = self.code(frame.code)?;
         let at = match frame.executing {
@@ -338,6 +518,10 @@ impl Machine {
                 false => From::At(at),
             },
             done: None,
+            stepped: self.before(frame.number),
+            previous: Stepped::Unknown,
+            stepped_number: None,
+            previous_number: None,
         })
     }
 
@@ -389,12 +573,23 @@ impl Machine {
     }
 
     /// What follows the way that is over.
+    #[inline]
     fn settle(&mut self) {
+        if !matches!(self.after, After::Nothing) {
+            self.settle_what_follows();
+        }
+    }
+
+    fn settle_what_follows(&mut self) {
         match std::mem::take(&mut self.after) {
             After::Nothing => {}
             After::Pop => self.popped(),
             After::LeaveEarly => self.left_early(),
-            After::Push(frame) => self.push(*frame),
+            After::Push => {
+                if let Some(frame) = self.entering.take() {
+                    self.push(frame);
+                }
+            }
             After::Handle(site) => self.handled(site),
         }
     }
@@ -409,6 +604,9 @@ impl Machine {
                         return Ok(false);
                     }
                     self.phase = Phase::Finish(0);
+                } else if self.record.prefixes.is_empty() {
+                    self.phase = Phase::End;
+                    self.site()?;
                 }
                 Ok(true)
             }
@@ -495,30 +693,40 @@ impl Machine {
         }
         self.phase = Phase::Prefix(index + 1, 0);
         self.state.late &= popping > 0;
-        let chunk = Arc::clone(&self.state.chunk);
-        let Some(prefix) = chunk.prefix(index) else {
-            return Ok(());
-        };
-        match prefix {
-            Prefix::Pop(count) => {
+        match self.state.chunk.prefix(index) {
+            None => Ok(()),
+            Some(&Prefix::Pop(count)) => {
                 self.state.opaque = self.next_record;
                 let left = match popping {
                     0 => {
-                        self.state.late = self.are_called_by_others(*count as usize);
-                        *count
+                        self.state.late = self.are_called_by_others(count as usize);
+                        count
                     }
                     left => left,
                 };
                 if left > 1 {
                     self.phase = Phase::Prefix(index, left - 1);
                 }
-                self.pop()?;
+                self.pop()
             }
-            Prefix::Enter(number, caller) => {
-                self.call(*caller)?;
-                let frame = self.new_frame(*number, *caller)?;
-                self.after = After::Push(Box::new(frame));
+            Some(&Prefix::Enter(number, caller)) => {
+                self.call(caller)?;
+                let frame = self.new_frame(number, caller)?;
+                self.entering = Some(frame);
+                self.after = After::Push;
+                Ok(())
             }
+            Some(_) => self.rare_prefix(index),
+        }
+    }
+
+    fn rare_prefix(&mut self, index: usize) -> Result<(), Error> {
+        let chunk = Arc::clone(&self.state.chunk);
+        let Some(prefix) = chunk.prefix(index) else {
+            return Ok(());
+        };
+        match prefix {
+            Prefix::Pop(_) | Prefix::Enter(..) => {}
             Prefix::Reenter(number, caller) => {
                 let missing = || self.error(ErrorKind::Reenter(number.0));
                 if !self.state.suspended.contains_key(number) {
@@ -533,10 +741,15 @@ impl Machine {
                 let mut frame = self.state.suspended.remove(number).ok_or(missing)?;
                 self.call(*caller)?;
                 frame.caller = *caller;
-                self.after = After::Push(Box::new(frame));
+                self.entering = Some(frame);
+                self.after = After::Push;
             }
             Prefix::Attach(frame) => {
                 let mut frame = self.known_frame(frame)?;
+                if let Some(known) = self.state.suspended.get(&frame.number) {
+                    frame.stepped = known.stepped;
+                    frame.stepped_number = known.stepped_number;
+                }
                 self.attached(&mut frame);
                 self.push(frame);
             }
@@ -633,18 +846,30 @@ impl Machine {
             return;
         };
         self.slots = self.slots.saturating_sub(frame.slots.len() + 8);
-        if let Some(at) = frame.done
-            && flow(&frame.object, at) == Flow::Yield
-        {
-            frame.from = From::In(at);
-            frame.done = None;
-            self.slots += frame.slots.len() + 8;
-            self.state.suspended.insert(frame.number, frame);
+        match frame.done {
+            Some(at) if flow(&frame.object, at) == Flow::Yield => {
+                frame.from = From::In(at);
+                frame.done = None;
+                self.slots += frame.slots.len() + 8;
+                self.state.suspended.insert(frame.number, frame);
+            }
+            _ => {
+                if let Some(tally) = &mut self.tally
+                    && frame.number < tally.first_frame
+                {
+                    tally.ended.push(frame.number);
+                }
+                if self.spare.len() < MOST_SPARE {
+                    self.spare.push(frame.slots);
+                }
+            }
         }
     }
 
     fn push(&mut self, frame: Frame) {
-        self.state.suspended.remove(&frame.number);
+        if !self.state.suspended.is_empty() {
+            self.state.suspended.remove(&frame.number);
+        }
         self.state.switch(self.record.thread);
         let current = self.state.current;
         self.state.threads[current].frames.push(frame);
@@ -659,9 +884,14 @@ impl Machine {
         let Some(frame) = self.top() else {
             return Ok(());
         };
-        let code = Arc::clone(&frame.object);
-        let at = self.unit(&code, unit)?;
-        self.go(To::In(at))
+        let at = frame.object.at_unit(unit);
+        match at.map(|at| call_of(&frame.object, at)) {
+            Some(at) => self.go(To::In(at)),
+            None => {
+                let code = frame.code;
+                Err(self.error(ErrorKind::Unit(code, unit)))
+            }
+        }
     }
 
     fn new_frame(&mut self, number: FrameNumber, caller: Caller) -> Result<Frame, Error> {
@@ -676,12 +906,21 @@ impl Machine {
         let mut frame = Frame {
             number,
             code,
-            slots: vec![Value::Null; object.locals().slots as usize],
+            slots: {
+                let mut slots = self.spare.pop().unwrap_or_default();
+                slots.clear();
+                slots.resize(object.locals().slots as usize, Value::Null);
+                slots
+            },
             object,
             at,
             caller,
             from: From::Start,
             done: None,
+            stepped: Stepped::Never,
+            previous: Stepped::Never,
+            stepped_number: None,
+            previous_number: None,
         };
         self.capture(site, &mut frame);
         Ok(frame)

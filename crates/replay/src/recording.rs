@@ -1,8 +1,8 @@
 //! A recording as steps that can be gone to, forwards and backwards.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
@@ -10,6 +10,7 @@ use debugop_recording::file::{self, Reader};
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
+use crate::index::{self, Index};
 use crate::machine::{Checkpoint, Machine, Step, Unwound};
 use crate::moment::Moment;
 use crate::state::State;
@@ -37,8 +38,9 @@ pub enum OpenError {
 pub struct Recording {
     reader: Reader,
     codes: Arc<Codes>,
-    /// The first step of each chunk and, at the end, the number of steps.
-    firsts: OnceLock<Vec<u64>>,
+    index: OnceLock<Index>,
+    /// The chunks decoded last, with their indices.
+    kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
 }
 
 impl Recording {
@@ -67,7 +69,8 @@ impl Recording {
         Ok(Self {
             reader,
             codes: Arc::new(codes),
-            firsts: OnceLock::new(),
+            index: OnceLock::new(),
+            kept: Mutex::default(),
         })
     }
 
@@ -95,11 +98,25 @@ impl Recording {
             .filter(move |code| ends_with(&code.filename(), file, &['/', '\\']))
     }
 
-    /// Reads and decodes a chunk.
+    /// Reads and decodes a chunk; the last few are kept.
     ///
     /// # Errors
     /// [`OpenError::File`], [`OpenError::Replay`].
     pub fn chunk(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chunk) = kept().iter().find(|kept| kept.0 == index) {
+            return Ok(Arc::clone(&chunk.1));
+        }
+        let chunk = self.decode(index)?;
+        let mut kept = kept();
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((index, Arc::clone(&chunk)));
+        Ok(chunk)
+    }
+
+    pub(crate) fn decode(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
         let decoded = Chunk::decode(number, &contents, self.codes.captures());
@@ -118,66 +135,55 @@ impl Recording {
         Ok(Arc::new(chunk))
     }
 
-    /// The number of the first step of each chunk and, at the end, the number of all steps. The first time everything is replayed
-    /// to count them, unless the file says it.
+    /// What is in each chunk. The first time it is read from beside the recording or, if it is not there, made by replaying everything, and kept
+    /// there if the recording is complete and its directory can be written to.
     ///
     /// # Errors
     /// As [`Recording::chunk`], and what does not fit.
-    pub fn firsts(&self) -> Result<&[u64], OpenError> {
-        if let Some(firsts) = self.firsts.get() {
-            return Ok(firsts);
+    pub fn index(&self) -> Result<&Index, OpenError> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
         }
-        let counts = self.count_all()?;
-        let mut firsts = Vec::with_capacity(counts.len() + 1);
-        let mut total = 0;
-        firsts.push(total);
-        for count in counts {
-            total += count;
-            firsts.push(total);
-        }
-        Ok(self.firsts.get_or_init(|| firsts))
-    }
-
-    /// The number of steps of each chunk, counted on all processors.
-    fn count_all(&self) -> Result<Vec<u64>, OpenError> {
         let chunks = self.reader.stream_len();
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<Vec<(usize, u64)>, OpenError> {
-            let mut counts = Vec::new();
-            let mut machine: Option<Machine> = None;
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= chunks {
-                    return Ok(counts);
-                }
-                let chunk = self.chunk(index)?;
-                let machine = match &mut machine {
-                    Some(machine) => {
-                        machine.enter(chunk, 0)?;
-                        machine
-                    }
-                    None => machine.insert(Machine::new(Arc::clone(&self.codes), chunk, 0)?),
-                };
-                while machine.skip_record()?.is_some() {}
-                counts.push((index, machine.position()));
+        let kept = self
+            .reader
+            .index()
+            .and_then(|bytes| Index::read(bytes, chunks));
+        let index = match kept {
+            Some(index) => index,
+            None => {
+                let bytes = index::build(self)?;
+                // Where it cannot be kept, it is made again next time.
+                let _ = self.reader.keep_index(&bytes);
+                Index::read(bytes, chunks).ok_or(OpenError::Replay(Error {
+                    chunk: 0,
+                    offset: 0,
+                    kind: ErrorKind::Index,
+                }))?
             }
         };
-        let found = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..workers.min(chunks))
-                .map(|_| scope.spawn(work))
-                .collect();
-            let joined = workers.into_iter().map(|worker| match worker.join() {
-                Ok(counts) => counts,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            joined.collect::<Result<Vec<_>, _>>()
-        })?;
-        let mut counts = vec![0; chunks];
-        for (index, count) in found.into_iter().flatten() {
-            counts[index] = count;
+        Ok(self.index.get_or_init(|| index))
+    }
+
+    /// The number of the first step of each chunk and, at the end, the number of all steps.
+    ///
+    /// # Errors
+    /// As [`Recording::index`].
+    pub fn firsts(&self) -> Result<&[u64], OpenError> {
+        Ok(self.index()?.firsts())
+    }
+
+    /// What the index says of a chunk that has been replayed to its end must be true.
+    pub(crate) fn verify(&self, chunk: usize, end: u64) -> Result<(), Error> {
+        let firsts = self.index.get().map(Index::firsts);
+        match firsts.and_then(|firsts| firsts.get(chunk + 1)) {
+            Some(&said) if said != end => Err(Error {
+                chunk: chunk as u64,
+                offset: 0,
+                kind: ErrorKind::Index,
+            }),
+            _ => Ok(()),
         }
-        Ok(counts)
     }
 
     /// The number of steps.
@@ -216,6 +222,9 @@ fn ends_with(name: &str, end: &str, separators: &[char]) -> bool {
     }
 }
 
+/// So many decoded chunks are kept: a chunk of 256 KiB takes some 20 MB.
+const KEPT: usize = 4;
+
 /// States of the chunk that a cursor is in are kept every so many records.
 const SPACING: usize = 4096;
 /// And, where a cursor goes backwards, every so many.
@@ -236,8 +245,6 @@ pub struct Cursor {
 struct InChunk {
     index: usize,
     machine: Machine,
-    /// The number of the step after each record executed so far.
-    ends: Vec<u64>,
     /// By record, rising.
     checkpoints: Vec<Checkpoint>,
     /// Near where the cursor is going backwards.
@@ -289,6 +296,8 @@ impl Cursor {
                     return Ok(step);
                 }
                 self.next = place.index + 1;
+                self.recording
+                    .verify(place.index, place.machine.position())?;
             }
             if self.next >= self.recording.reader.stream_len() {
                 return Ok(None);
@@ -321,6 +330,7 @@ impl Cursor {
     /// # Errors
     /// [`ErrorKind::NoStep`] in [`OpenError::Replay`], and what does not fit.
     pub fn seek(&mut self, step: u64) -> Result<Step, OpenError> {
+        self.unwound.clear();
         let firsts = self.recording.firsts()?;
         let missing = || {
             OpenError::Replay(Error {
@@ -349,7 +359,7 @@ impl Cursor {
         let first = match &mut before {
             // Going on from the chunk before, whose steps have just been counted.
             Some(place) if place.index + 1 == index && place.at.is_some() => {
-                while place.machine.next()?.is_some() {}
+                while place.machine.skip_record()?.is_some() {}
                 Some(place.machine.position())
             }
             _ => None,
@@ -371,7 +381,6 @@ impl Cursor {
         self.place = Some(InChunk {
             index,
             machine,
-            ends: Vec::new(),
             checkpoints: start.into_iter().collect(),
             fine: Vec::new(),
             at: None,
@@ -389,18 +398,6 @@ impl InChunk {
         Ok(step)
     }
 
-    /// Notes how far a record that has just been executed goes, and its state now and then.
-    fn note(&mut self) {
-        let record = self.machine.record_index();
-        if record == self.ends.len() + 1 {
-            self.ends.push(self.machine.position());
-        }
-        let last = self.checkpoints.last().map_or(0, |last| last.record);
-        if record >= last + SPACING {
-            self.checkpoints.extend(self.machine.checkpoint());
-        }
-    }
-
     /// Goes to a step of the chunk.
     fn seek(&mut self, step: u64) -> Result<Option<Step>, Error> {
         // On from here if that is nearest.
@@ -416,41 +413,21 @@ impl InChunk {
             }
             _ => {}
         }
+        // With states now and then on the way, to go back to.
         loop {
-            let record = self.machine.record_index();
-            let between = self.machine.is_between_records();
-            let known = self.ends.get(record).copied();
-            match known {
-                Some(end) if between && end <= step => {
-                    self.machine.skip_record()?;
-                    self.note();
-                }
-                None if between => {
-                    // How far the record goes is known only when it is executed.
-                    let before = self.machine.checkpoint();
-                    let Some(end) = self.machine.skip_record()? else {
-                        return Ok(None);
-                    };
-                    self.note();
-                    if end > step
-                        && let Some(before) = before
-                    {
-                        self.machine.restore(&before);
-                        return self.step_to(step);
-                    }
-                }
-                _ => return self.step_to(step),
+            let next = self.checkpoints.last().map_or(0, |last| last.record) + SPACING;
+            if !self.machine.skip_to(next, step)? || self.machine.record_index() < next {
+                break;
+            }
+            let known = self.checkpoints.len();
+            self.checkpoints.extend(self.machine.checkpoint());
+            if self.checkpoints.len() == known {
+                break;
             }
         }
-    }
-
-    fn step_to(&mut self, step: u64) -> Result<Option<Step>, Error> {
-        while let Some(at) = self.next()? {
-            if at.number >= step {
-                return Ok(Some(at));
-            }
-        }
-        Ok(None)
+        let at = self.machine.advance_to(step)?;
+        self.at = at.or(self.at);
+        Ok(at)
     }
 
     /// Goes back to a step, if it is in this chunk.

@@ -117,14 +117,27 @@ pub struct Segment {
     pub touching: Option<u32>,
     /// Whether an instruction may have run code that changes objects.
     pub opaque: bool,
+    /// The number of the code object.
+    pub code: u32,
 }
 
 /// Key of a compiled way: from where, up to which instruction it has been executed, where to.
 type Key = (From, Option<InstrIdx>, To);
 
-/// Names a compiled way until [`Segments::make_room`] forgets them all.
+/// Names a compiled way until [`Segments::forget`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentId(u32);
+
+impl SegmentId {
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    pub(crate) fn from_index(index: usize) -> Self {
+        Self(index as u32)
+    }
+}
 
 /// The ways compiled so far.
 #[derive(Debug, Default)]
@@ -133,6 +146,7 @@ pub(crate) struct Segments {
     by_code: Vec<OfCode>,
     /// Operations and steps in `all`.
     size: usize,
+    generation: u32,
 }
 
 /// The ways of one code object.
@@ -147,12 +161,23 @@ struct OfCode {
 const MOST: usize = 1 << 22;
 
 impl Segments {
-    /// Forgets everything if it has become too much. Until then identities stay valid.
+    /// Whether it has become too much: then [`Segments::forget`] should be called. Until then identities stay valid.
     #[inline]
-    pub(crate) fn make_room(&mut self) {
-        if self.size > MOST {
-            *self = Self::default();
-        }
+    pub(crate) fn is_full(&self) -> bool {
+        self.size > MOST
+    }
+
+    pub(crate) fn forget(&mut self) {
+        *self = Self {
+            generation: self.generation.wrapping_add(1),
+            ..Self::default()
+        };
+    }
+
+    /// Changes when everything is forgotten.
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     #[inline]
@@ -353,6 +378,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     {
         return Some(Segment {
             last: Some(done),
+            code: code.data().number,
             ..Segment::default()
         });
     }
@@ -428,6 +454,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         next,
         touching,
         opaque,
+        code: code.data().number,
     })
 }
 

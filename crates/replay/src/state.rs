@@ -27,6 +27,25 @@ pub struct Frame {
     pub(crate) from: From,
     /// Up to where that has been executed.
     pub(crate) done: Option<InstrIdx>,
+    /// Its last step, the one that is presented included.
+    pub(crate) stepped: Stepped,
+    /// Its step before the one that is presented.
+    pub(crate) previous: Stepped,
+    /// The numbers of both, if they are of this chunk.
+    pub(crate) stepped_number: Option<u64>,
+    pub(crate) previous_number: Option<u64>,
+}
+
+/// A frame's last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stepped {
+    /// It is in an earlier chunk, if there is any.
+    #[default]
+    Unknown,
+    /// There has been none yet.
+    Never,
+    /// It was this instruction.
+    At(InstrIdx),
 }
 
 impl Frame {
@@ -170,6 +189,12 @@ pub struct Object<'a> {
 }
 
 impl State {
+    /// Goes to what is told of objects up to a record, that record's changes included.
+    pub(crate) fn tell(&mut self, record: usize) {
+        self.record = record;
+        self.updated = true;
+    }
+
     /// Makes a thread the current one; a thread that has not been introduced has no frames.
     pub(crate) fn switch(&mut self, number: ThreadNumber) {
         if self.threads.get(self.current).map(|thread| thread.number) == Some(number) {
@@ -318,7 +343,8 @@ impl State {
     }
 }
 
-fn is_immutable(kind: debugop_recording::stream::Kind) -> bool {
+/// Whether contents of objects of this kind are what they were when the object was made.
+pub(crate) fn is_immutable(kind: debugop_recording::stream::Kind) -> bool {
     use debugop_recording::stream::Kind;
     matches!(
         kind,

@@ -72,6 +72,10 @@ def thrown():
     return sorted([3, 1, 2], key=lambda x: -x)
 
 
+def joined(n):
+    return n == 0 or joined(n - 1)
+
+
 def main():
     count(4)
     list(delegate(3))
@@ -79,4 +83,5 @@ def main():
     handles(2)
     contexts()
     thrown()
+    joined(2)
     return count(20)

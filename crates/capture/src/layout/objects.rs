@@ -56,6 +56,35 @@ pub(crate) struct MethodObject {
     pub im_self: *mut PyObject,
 }
 
+/// `PyFunctionObject` up to `func_code` (`Include/cpython/funcobject.h`).
+#[repr(C)]
+pub(crate) struct CodeOfFunction {
+    ob_base: PyObject,
+    func_globals: *mut PyObject,
+    func_builtins: *mut PyObject,
+    func_name: *mut PyObject,
+    func_qualname: *mut PyObject,
+    pub func_code: *mut PyObject,
+}
+
+/// `PyCFunctionObject` (`Include/cpython/methodobject.h`), up to `m_self`.
+#[repr(C)]
+pub(crate) struct BuiltinObject {
+    ob_base: PyObject,
+    pub m_ml: *const pyo3::ffi::PyMethodDef,
+    pub m_self: *mut PyObject,
+}
+
+/// `PyMethodDescrObject` up to `d_method` (`Include/cpython/descrobject.h`).
+#[repr(C)]
+pub(crate) struct DescriptorObject {
+    ob_base: PyObject,
+    d_type: *mut PyObject,
+    d_name: *mut PyObject,
+    d_qualname: *mut PyObject,
+    pub d_method: *const pyo3::ffi::PyMethodDef,
+}
+
 /// `PyCellObject` (`Include/cpython/cellobject.h`).
 #[repr(C)]
 pub(crate) struct CellObject {
@@ -143,6 +172,22 @@ impl Values {
     pub(crate) unsafe fn len(self) -> usize {
         // SAFETY: the class keeps its keys alive.
         unsafe { (*self.keys).dk_nentries.cast_unsigned() }
+    }
+
+    /// Where the keys are: their identity while the class lives.
+    #[inline]
+    pub(crate) fn keys_address(self) -> usize {
+        self.keys as usize
+    }
+
+    /// Value number `index`, which may be NULL.
+    ///
+    /// # Safety
+    /// As [`Self::get`].
+    #[inline]
+    pub(crate) unsafe fn value(self, index: usize) -> *mut PyObject {
+        // SAFETY: there is a value for each key.
+        unsafe { *self.values.add(index) }
     }
 
     /// Name and value number `index`; the value may be NULL.
@@ -315,6 +360,19 @@ pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
         ),
         ("PyMethodObject.im_func", offset_of!(MethodObject, im_func)),
         ("PyMethodObject.im_self", offset_of!(MethodObject, im_self)),
+        (
+            "PyFunctionObject.func_code",
+            offset_of!(CodeOfFunction, func_code),
+        ),
+        ("PyCFunctionObject.m_ml", offset_of!(BuiltinObject, m_ml)),
+        (
+            "PyCFunctionObject.m_self",
+            offset_of!(BuiltinObject, m_self),
+        ),
+        (
+            "PyMethodDescrObject.d_method",
+            offset_of!(DescriptorObject, d_method),
+        ),
         ("PyCellObject.ob_ref", offset_of!(CellObject, ob_ref)),
         ("PySliceObject.start", offset_of!(SliceObject, parts)),
         ("PyListObject.ob_item", offset_of!(ListObject, ob_item)),

@@ -5,6 +5,9 @@ use pyo3::ffi::{Py_XDECREF, PyObject};
 /// One slot of `localsplus`.
 pub(crate) type Slot = *mut PyObject;
 
+/// An empty slot.
+pub(crate) const NULL: Slot = std::ptr::null_mut();
+
 /// What a slot holds. The pointer is borrowed from the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -27,6 +30,21 @@ pub(crate) fn content(slot: Slot) -> Content {
 /// `object` is a live object; the GIL is held.
 pub(crate) unsafe fn from_owned(object: *mut PyObject) -> Slot {
     object
+}
+
+/// Whether a slot, which holds an object, owns its reference.
+#[inline]
+pub(crate) fn owns(_: Slot) -> bool {
+    true
+}
+
+/// A slot that holds `object` as one does which does not own it: there is none such.
+///
+/// # Safety
+/// `object` is a live object; the GIL is held.
+pub(crate) unsafe fn borrowed(object: *mut PyObject) -> Slot {
+    // SAFETY: by the contract above.
+    unsafe { pyo3::ffi::Py_NewRef(object) }
 }
 
 /// Gives up what an overwritten slot owned.

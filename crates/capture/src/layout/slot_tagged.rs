@@ -9,12 +9,14 @@ const TAG_BITS: usize = 3;
 const TAG_OWNED: usize = 0;
 const TAG_BORROWED: usize = 1;
 const TAG_INT: usize = 3;
-const NULL: usize = TAG_BORROWED;
 
 /// One slot of `localsplus`.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Slot(usize);
+
+/// An empty slot.
+pub(crate) const NULL: Slot = Slot(TAG_BORROWED);
 
 /// What a slot holds. The pointer is borrowed from the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(crate) enum Content {
 #[inline]
 pub(crate) fn content(slot: Slot) -> Content {
     match slot.0 & TAG_BITS {
-        _ if slot.0 == NULL || slot.0 == 0 => Content::Null,
+        _ if slot.0 == NULL.0 || slot.0 == 0 => Content::Null,
         TAG_OWNED | TAG_BORROWED => Content::Object((slot.0 & !TAG_BITS) as *mut PyObject),
         // An arithmetic shift keeps the sign (PyStackRef_UntagInt).
         TAG_INT => Content::Tagged(slot.0.cast_signed() >> 2),
@@ -54,6 +56,20 @@ pub(crate) unsafe fn from_owned(object: *mut PyObject) -> Slot {
     // SAFETY: by the contract above. An immortal object needs no reference, so none is leaked.
     let immortal = unsafe { PyUnstable_IsImmortal(object) } != 0;
     Slot(object as usize | if immortal { TAG_BORROWED } else { TAG_OWNED })
+}
+
+/// Whether a slot, which holds an object, owns its reference.
+#[inline]
+pub(crate) fn owns(slot: Slot) -> bool {
+    slot.0 & TAG_BITS == TAG_OWNED
+}
+
+/// A slot that holds `object` without a reference of its own.
+///
+/// # Safety
+/// Something else keeps `object` alive for as long as the slot holds it.
+pub(crate) unsafe fn borrowed(object: *mut PyObject) -> Slot {
+    Slot(object as usize | TAG_BORROWED)
 }
 
 /// Gives up what an overwritten slot owned.

@@ -1,11 +1,15 @@
 //! What a probe does when it is executed: the steps of its site, told to the hooks.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 use pyo3::Python;
+use pyo3::types::PyTupleMethods;
 
 use super::{ProbedCode, SiteInfo};
+use crate::code_object;
+use crate::concatenation;
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame};
 use crate::native::Native;
@@ -42,7 +46,7 @@ impl ProbedCode {
         let top = |depth: u32| Some(frame.glance(py, shape, depth.checked_sub(1)?));
         let code = self.original.as_ptr() as u64;
         ring.step(py, code, site.first, top(site.depth));
-        if site.count > 0 {
+        if site.further() > 0 {
             for &instruction in self.further(site) {
                 ring.step(py, code, instruction, top(site.depth));
             }
@@ -89,7 +93,7 @@ impl ProbedCode {
                 shape,
                 depth,
             };
-            fire_hooks(py, &hooks, &event)
+            fire_hooks(py, &hooks, &event).inspect_err(|_| self.give_line(frame, instruction))
         };
         if site.is_unwind() {
             let raising = self.raising_instruction(py, frame, shape);
@@ -100,6 +104,56 @@ impl ProbedCode {
             fire(EventKind::Instruction, instruction, site.depth)?;
         }
         Ok(())
+    }
+
+    /// The same, if an exception has been raised there.
+    pub(crate) fn settle(&self, py: Python<'_>, site: &SiteInfo) {
+        if site.stores_sum()
+            && !concatenation::is_settled(py)
+            && let Some((frame, _)) = self.running(py)
+        {
+            concatenation::settle(py, frame);
+        }
+    }
+
+    /// What is left to do at a site that has a part in an addition to a variable, the copy's site of that number.
+    pub(crate) fn sum(&self, py: Python<'_>, site: &SiteInfo, number: usize) {
+        self.settle(py, site);
+        let (Some(local), Some((frame, shape))) = (site.adds_to(), self.running(py)) else {
+            return;
+        };
+        let depth = match site.is_silent() {
+            true => self.analysis().depth(site.first).unwrap_or_default(),
+            false => site.depth,
+        };
+        let hooks = |hooks: &mut Option<Rc<[Hook]>>| match hooks {
+            Some(hooks) => (true, hooks.iter().any(Hook::reads_locals)),
+            None => (false, false),
+        };
+        let (is_watched, reads_locals) = self.hooks.with(py, hooks);
+        if !reads_locals
+            && !concatenation::extend(py, frame, shape, (local, depth), is_watched)
+            && self.silenced.get(py)
+        {
+            let add = *self.further(site).last().unwrap_or(&site.first);
+            let constants = code_object::consts(self.original(py)).len();
+            self.silence_addition(py, frame, add, constants + number);
+        }
+    }
+
+    /// An exception is about to be raised at `instruction`, for which a probe speaks. Where the probe has no line, the traceback gets that of
+    /// the instruction, or, if it has none either, the function's, which its `RESUME` has: tools take for granted that there is one.
+    #[cold]
+    fn give_line(&self, frame: Frame<'_>, instruction: InstrIdx) {
+        if frame.is_on_a_line() {
+            return;
+        }
+        let analysis = self.analysis();
+        let mut places = std::iter::once(instruction).chain(analysis.first_resume());
+        let at = places.find(|at| analysis.location(*at).line.is_some());
+        if let Some(offset) = at.and_then(|at| self.copied_opcode(analysis.get(at).offset)) {
+            frame.raise_at(offset);
+        }
     }
 
     /// Runs the hooks for an instruction of observed code that `frame` is about to execute, if it is a step.
@@ -167,7 +221,7 @@ impl ProbedCode {
     /// The instructions after the first that `site` speaks for.
     #[inline]
     fn further(&self, site: &SiteInfo) -> &[InstrIdx] {
-        let (start, count) = (site.further as usize, site.count as usize);
+        let (start, count) = (site.further as usize, site.further() as usize);
         self.further.get(start..start + count).unwrap_or_default()
     }
 }

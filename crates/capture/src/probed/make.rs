@@ -70,6 +70,7 @@ impl ProbedCode {
             probe_constants(constants, module, wants, nesting, &mut consts)?;
         let probed_code = Arc::new(Self {
             original: original.clone().unbind(),
+            woven: None,
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
@@ -114,16 +115,19 @@ impl ProbedCode {
         Ok((probed_code, copy))
     }
 
-    /// Describes `original` for `engine`, which reports what the code object itself executes: the same steps as a copy with
-    /// probes would, without the copy and without the code nested in it.
+    /// Describes `code` for `engine`, which reports what the code object itself executes: the same steps as a copy with
+    /// probes would, without the copy and without the code nested in it. If `code` is a copy with breakpoints, those are no steps.
     ///
     /// # Errors
     /// Its bytecode or tables are not what a compiler writes.
     pub(crate) fn observe(
         engine: Engine,
-        original: &Bound<'_, PyCode>,
+        code: &Bound<'_, PyCode>,
         module: &str,
     ) -> Result<Arc<Self>, ProbeError> {
+        let py = code.py();
+        let woven = registry::of_copy(code).filter(|entry| entry.is_woven());
+        let original = woven.as_ref().map_or(code, |entry| entry.original(py));
         let fields = CodeFields::read(original)?;
         let (analysis, qualname, file) = analyse(original, &fields)?;
         let mut reported = vec![false; analysis.instructions().len()].into_boxed_slice();
@@ -133,16 +137,19 @@ impl ProbedCode {
             }
         }
         let shape = OnceLock::new();
-        shape.get_or_init(|| CodeShape::of(original));
+        shape.get_or_init(|| CodeShape::of(code));
         Ok(Arc::new(Self {
             original: original.clone().unbind(),
+            woven: woven.is_some().then(|| code.clone().unbind()),
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
             length: analysis.instructions().len(),
             analysis: analysis.into(),
             engine,
-            map: OnceLock::new(),
+            map: woven
+                .and_then(|entry| entry.map().cloned())
+                .map_or_else(OnceLock::new, OnceLock::from),
             reported,
             nested: Vec::new(),
             has_refused: false,
@@ -219,9 +226,17 @@ pub(super) fn insert_probes(
 pub(super) struct Probing {
     pub(super) parts: CodeParts,
     pub(super) map: OffsetMap,
-    /// Where each probe is but that for exceptions that leave: the byte offset of its first code unit, in order.
-    pub(super) starts: Vec<u32>,
+    /// The byte offset of the first code unit of each probe but that for exceptions that leave, in order.
+    starts: Vec<u32>,
     layout: ProbeLayout,
+}
+
+impl Probing {
+    /// Where each probe is but that for exceptions that leave, and whether it adds to a variable.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (u32, bool)> {
+        let sites = self.starts.iter().zip(&self.layout.sites);
+        sites.map(|(start, site)| (*start, site.adds_to().is_some()))
+    }
 }
 
 /// Where probes stand, and one for exceptions that leave.
@@ -305,15 +320,54 @@ impl Making<'_> {
         Some((self.index - 1, first.place))
     }
 
+    /// [`SiteInfo::STORES`] if a site at `place` parts an addition from its store, so that CPython no longer does both at once. Then the
+    /// site before the addition does.
+    #[inline]
+    fn parts_sum(&mut self, place: Place) -> u32 {
+        let store = match place {
+            Place::Before(store) => store,
+            Place::After(add) => InstrIdx(add.0 + 1),
+        };
+        let Some(local) = debugop_bytecode::stores_sum(self.analysis, store) else {
+            return 0;
+        };
+        let add = InstrIdx(store.0 - 1);
+        let layout = &mut self.layout;
+        if layout.places.last() == Some(&Place::After(add)) {
+            // It is the last one before the store that settles.
+            if let Some(site) = layout.sites.last_mut() {
+                site.count &= !SiteInfo::STORES;
+            }
+            return SiteInfo::STORES;
+        }
+        if layout.places.last() != Some(&Place::Before(add)) {
+            if debugop_bytecode::forbidden(self.analysis, Place::Before(add)).is_some() {
+                return 0;
+            }
+            layout.places.push(Place::Before(add));
+            layout.sites.push(SiteInfo::silent(add));
+            if self.has_plan {
+                layout.planned.push(None);
+            }
+        }
+        if let Some(site) = layout.sites.last_mut() {
+            site.count |= SiteInfo::ADDS | u32::from(local) << 24;
+        }
+        SiteInfo::STORES
+    }
+
     /// Puts probes, which report no step, at the places of the plan before `end`.
     fn planned_before(&mut self, end: u64) {
         while let Some((index, place)) = self.next_planned(end) {
+            let stores = self.parts_sum(place);
             let first = match place {
                 Place::Before(at) => at,
                 Place::After(at) => InstrIdx(at.0 + 1),
             };
             self.layout.places.push(place);
-            self.layout.sites.push(SiteInfo::silent(first));
+            let mut info = SiteInfo::silent(first);
+            info.count |= stores;
+            self.layout.sites.push(info);
             self.layout.planned.push(Some(index));
         }
     }
@@ -328,6 +382,9 @@ impl SiteVisitor for Making<'_> {
         {
             if self.has_plan {
                 self.planned_before(order(place));
+            }
+            let stores = self.parts_sum(place);
+            if self.has_plan {
                 let same = self.next_planned(order(place) + 1);
                 self.layout.planned.push(same.map(|(index, _)| index));
             }
@@ -336,7 +393,7 @@ impl SiteVisitor for Making<'_> {
             layout.sites.push(SiteInfo {
                 first,
                 further: layout.further.len() as u32,
-                count: others.len() as u32,
+                count: others.len() as u32 | stores,
                 depth,
             });
             layout.further.extend_from_slice(others);

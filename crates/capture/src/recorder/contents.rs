@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use debugop_recording::digest::Digest;
-use debugop_recording::stream::{Encoder, Kind, tag};
+use debugop_recording::stream::{Change, Encoder, Kind, tag};
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyString, PyStringMethods};
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::{Long, Pen};
+use super::shadows::{EMPTY, Glance, Layout};
 use crate::layout::LongObject;
 use crate::layout::objects::{
     Attributes, BaseException, CellObject, ListObject, MethodObject, SetObject, SliceObject,
@@ -202,6 +203,45 @@ impl Pen {
         }
     }
 
+    /// Writes what is new in the one place where `object` has changed.
+    ///
+    /// # Safety
+    /// It is live, of this kind, and the [glance](Self::glance) of it had the change at this word.
+    pub(super) unsafe fn part(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        kind: Kind,
+        change: Change,
+        word: usize,
+    ) {
+        let insert = match change {
+            Change::Length => return,
+            Change::Replace(_) => false,
+            Change::Insert(_) => true,
+        };
+        // SAFETY: by the contract.
+        unsafe {
+            let (key, value) = match self.parts(object, kind) {
+                Parts::Items(first, _) => (std::ptr::null_mut(), *first.add(word)),
+                Parts::Attributes(values) => values.get(word - 1),
+                Parts::Dict(dict) => {
+                    let mut last = (std::ptr::null_mut(), std::ptr::null_mut());
+                    each(&Parts::Dict(dict), word / 2 + 1, |key, value| {
+                        last = (key, value)
+                    });
+                    last
+                }
+                Parts::Set(_) | Parts::None => return,
+            };
+            if insert && !key.is_null() {
+                self.value(py, to, key, 1);
+            }
+            self.optional(py, to, value, 0);
+        }
+    }
+
     fn optional(
         &mut self,
         py: Python<'_>,
@@ -276,10 +316,10 @@ impl Pen {
         inside: u32,
     ) {
         self.value(py, to, name, inside + 1);
-        if self.redact.is_empty() || !self.is_redacted(py, name) {
+        if self.redacted.is_off() || !self.is_redacted(py, name) {
             self.value(py, to, value, inside + 1);
         } else {
-            to.redacted();
+            self.redact(py, to, value);
         }
     }
 
@@ -288,7 +328,7 @@ impl Pen {
         // SAFETY: a live object.
         let name: Bound<'_, PyAny> = unsafe { Bound::from_borrowed_ptr(py, name) };
         name.cast_exact::<PyString>()
-            .is_ok_and(|name| self.redacts(&crate::value::string(name)))
+            .is_ok_and(|name| self.redacted.covers(&crate::value::string(name)))
     }
 
     /// The first code points of a string, in WTF-8.
@@ -300,7 +340,7 @@ impl Pen {
         // SAFETY: as above.
         let data = unsafe { text.data() };
         match data {
-            Ok(PyStringData::Ucs1(units)) if units.is_ascii() => {
+            Ok(PyStringData::Ucs1(units)) if units[..units.len().min(limit)].is_ascii() => {
                 to.head(units.len() as u64, &units[..units.len().min(limit)]);
             }
             Ok(data) => {
@@ -346,11 +386,87 @@ impl Pen {
         digest.value()
     }
 
-    /// A digest that tells whether an object has changed as long as no object has died: objects in it by their addresses.
-    pub(super) fn quick_digest(&self, object: *mut ffi::PyObject, number: u32, kind: Kind) -> u64 {
+    /// What is in an object, as far as it is recorded.
+    pub(super) fn glance(
+        &self,
+        glance: &mut Glance,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+    ) {
+        glance.clear();
         let limit = self.limits.items;
-        self.digest_parts(object, number, kind, limit, quick_word)
-            .value()
+        let words = &mut glance.words;
+        // SAFETY: a live object whose type is of this kind.
+        unsafe {
+            match kind {
+                Kind::List | Kind::Tuple => {
+                    if kind == Kind::List {
+                        glance.layout = Layout::Items;
+                    }
+                    if let Parts::Items(first, length) = sequence(object, kind) {
+                        let shown = length.min(limit);
+                        words.extend((0..shown).map(|at| glance_word(*first.add(at))));
+                        glance.length = length as u64;
+                    }
+                }
+                Kind::Instance => {
+                    let parts = self.parts(object, kind);
+                    let members = &self.types.get_ref(number).members;
+                    let mut length = if let Parts::Attributes(values) = parts {
+                        // With members behind them, only whether anything has changed can be told.
+                        if members.is_empty() && values.len() < limit {
+                            glance.layout = Layout::Values;
+                        }
+                        // The class keeps the keys, whose names stay what they are.
+                        words.push(values.keys_address() as u64);
+                        let mut shown = 0;
+                        for index in 0..values.len() {
+                            let value = values.value(index);
+                            if shown < limit {
+                                words.push(glance_word(value));
+                            }
+                            shown += usize::from(!value.is_null());
+                        }
+                        shown
+                    } else {
+                        if members.is_empty() && matches!(parts, Parts::Dict(_)) {
+                            glance.layout = Layout::Pairs;
+                        }
+                        each(&parts, limit, |key, value| {
+                            words.extend([glance_word(key), glance_word(value)]);
+                        })
+                    };
+                    for &(_, offset) in members.iter() {
+                        let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
+                        if length < limit {
+                            words.push(glance_word(value));
+                        }
+                        length += usize::from(!value.is_null());
+                    }
+                    glance.length = length as u64;
+                }
+                Kind::Dict => {
+                    glance.layout = Layout::Pairs;
+                    let length = each(&Parts::Dict(object), limit, |key, value| {
+                        words.extend([glance_word(key), glance_word(value)]);
+                    });
+                    glance.length = length as u64;
+                }
+                Kind::Set | Kind::FrozenSet => {
+                    let length = each(&self.parts(object, kind), limit, |key, _| {
+                        words.push(glance_word(key));
+                    });
+                    glance.length = length as u64;
+                }
+                Kind::Cell => words.push(glance_word((*object.cast::<CellObject>()).ob_ref)),
+                _ => {
+                    self.each_part(object, number, kind, |part| words.push(glance_word(part)));
+                    let digest = self.digest_parts(object, number, kind, limit, quick_word);
+                    words.push(digest.value());
+                }
+            }
+        }
     }
 
     #[inline]
@@ -400,7 +516,8 @@ impl Pen {
                         Parts::None
                     };
                     let length = each(&attributes, limit, |key, value| {
-                        digest = word(word(digest, key), value);
+                        digest = word(digest, key);
+                        digest = word(digest, value);
                     });
                     digest.and(length as u64)
                 }
@@ -426,7 +543,8 @@ impl Pen {
                         let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
                         if !value.is_null() {
                             if length < limit {
-                                digest = word(word(digest, name), value);
+                                digest = word(digest, name);
+                                digest = word(digest, value);
                             }
                             length += 1;
                         }
@@ -536,6 +654,31 @@ impl Pen {
             }
         }
     }
+}
+
+/// A value at a glance: by value where it is recorded by value, else by its address.
+#[inline]
+fn glance_word(object: *mut ffi::PyObject) -> u64 {
+    if object.is_null() {
+        return EMPTY;
+    }
+    // SAFETY: a live object; fields of exact types are read.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        if class == &raw mut ffi::PyLong_Type {
+            if let Some(value) = (*object.cast::<LongObject>()).compact() {
+                // Neither `EMPTY` nor an address.
+                return value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62;
+            }
+        } else if class == &raw mut ffi::PyFloat_Type {
+            // Like no int and no address, but for one in 2^64.
+            let bits = ffi::PyFloat_AS_DOUBLE(object).to_bits();
+            return bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d;
+        } else if class != &raw mut ffi::PyComplex_Type {
+            return object as u64;
+        }
+    }
+    quick_word(Digest::new(Kind::Opaque), object).value()
 }
 
 /// A value in a quick digest: by value where it is recorded by value, else by its address.

@@ -2,8 +2,8 @@
 
 use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
+pub(super) use crate::identity::Entry;
 use crate::identity::{self, NO_INDEX};
-pub(super) use crate::identity::{Block, Entry};
 
 /// In the index of an entry: none.
 pub(super) const NONE: u32 = NO_INDEX;
@@ -38,17 +38,21 @@ impl Identities {
         self.0.lookup(py, unsafe { borrow(py, object) })
     }
 
-    /// Where `object`, which is alive, can be looked for when it may not be any more.
+    /// The entry of the object at this address, whose memory begins at `block`, if there is one.
     #[inline]
-    pub(super) fn block(py: Python<'_>, object: *mut ffi::PyObject) -> Block {
-        // SAFETY: as above.
-        Block::of(unsafe { borrow(py, object) })
+    pub(super) fn lookup_at(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        block: usize,
+    ) -> Option<Entry> {
+        self.0.lookup_at(py, object as usize, block)
     }
 
-    /// The entry of the object that is there, dead or alive when it was last asked for.
+    /// No object at this address has died, or been forgotten, after so many deaths.
     #[inline]
-    pub(super) fn lookup_block(&self, py: Python<'_>, block: Block) -> Option<Entry> {
-        self.0.lookup_block(py, block)
+    pub(super) fn last_death_at(&self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
+        self.0.last_death_at(py, object)
     }
 
     /// Adds `object`, which is alive and has no entry.

@@ -191,6 +191,7 @@ impl Recorder {
                 (unit, true, depth)
             }
         };
+        crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
         let at = site.map_or_else(|unit| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
@@ -206,7 +207,9 @@ impl Recorder {
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
                     && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
-                if !is_lasti {
+                if self.pen.redacted.holds(code.number.get(), at, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else if !is_lasti {
                     self.pen.slot(py, to, content);
                 } else if let Some(units) = Self::lasti(to, code, content) {
                     to.int(units);
@@ -214,6 +217,13 @@ impl Recorder {
             } else {
                 to.unknown(Reason::TOO_LARGE);
             }
+        }
+    }
+
+    /// Which instruction of its caller a frame is in that is attached next.
+    pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
+        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
+            to.inside(*unit);
         }
     }
 
@@ -225,12 +235,8 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         number: u64,
-        caller: &Caller,
         raised: Option<u32>,
     ) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
-        }
         to.attach();
         if site.kind == SiteKind::Unwind {
             self.unwinding(py, to, site.code(), frame, number, raised);
@@ -259,7 +265,12 @@ impl Recorder {
         for slot in 0..code.locals() {
             if to.has_room(SLOT_RESERVE) {
                 // SAFETY: a local.
-                self.pen.slot(py, to, unsafe { frame.local(slot) });
+                let content = unsafe { frame.local(slot) };
+                if self.pen.redacted.holds(code.number.get(), None, slot) {
+                    self.pen.redact_slot(py, to, content);
+                } else {
+                    self.pen.slot(py, to, content);
+                }
             } else {
                 to.unknown(Reason::TOO_LARGE);
             }

@@ -3,12 +3,13 @@
 use std::num::NonZeroU64;
 
 use debugop_filter::Pattern;
-use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
+use debugop_recording::stream::{Encoder, Kind, MAX_PARTS, ObjectId, Reason, RecentObjects};
 use pyo3::{PyResult, Python, ffi};
 
+use super::callables::Callables;
 use super::identities::{Entry, Identities, NONE};
-use super::shadows::{Shadow, Shadows};
-use super::threads::Touched;
+use super::redacted::Redacted;
+use super::shadows::{Difference, Glance, Shadows, is_address};
 use super::types::{Types, is_heap_type};
 use crate::layout::LongObject;
 use crate::layout::objects::digits;
@@ -61,12 +62,14 @@ pub(super) const IS_TYPE: u32 = 1 << 31;
 /// The current chunk, as a number; in an entry's epoch, twice that, and one more if it is known with contents.
 pub(super) struct Pen {
     pub(super) limits: Limits,
-    /// Names whose values are left out.
-    pub(super) redact: Vec<Pattern>,
+    pub(super) redacted: Redacted,
     pub(super) recent: RecentObjects,
     pub(super) identities: Identities,
     pub(super) shadows: Shadows,
     pub(super) types: Types,
+    pub(super) callables: Callables,
+    /// What is in the object that is looked at, here to be allocated once.
+    now: Glance,
     pub(super) chunk: u32,
     /// Types defined in this chunk.
     pub(super) types_in_chunk: u32,
@@ -78,20 +81,17 @@ impl Pen {
     pub(super) fn new(py: Python<'_>, limits: Limits, redact: Vec<Pattern>) -> PyResult<Self> {
         Ok(Self {
             limits,
-            redact,
+            redacted: Redacted::new(redact),
             recent: RecentObjects::new(ObjectId(0)),
             identities: Identities::install(py)?,
             shadows: Shadows::default(),
             types: Types::default(),
+            callables: Callables::new(py)?,
+            now: Glance::default(),
             chunk: 1,
             types_in_chunk: 0,
             reserved: 0,
         })
-    }
-
-    /// Whether the values of this name are left out.
-    pub(super) fn redacts(&self, name: &str) -> bool {
-        self.redact.iter().any(|pattern| pattern.is(name))
     }
 
     /// A new chunk begins: everything is to be defined again.
@@ -238,7 +238,9 @@ impl Pen {
         inside: u32,
     ) {
         let known = self.known(py, object);
-        if let Some(entry) = known
+        if !self.redacted.is_off() && known.is_some_and(|entry| self.has_redacted(entry.id.get())) {
+            to.redacted();
+        } else if let Some(entry) = known
             && entry.epoch >> 1 == self.chunk
             && (entry.epoch & 1 == 1 || inside > self.limits.depth)
         {
@@ -337,7 +339,8 @@ impl Pen {
     }
 
     /// The id that was given last.
-    fn newest(&self) -> u64 {
+    #[inline]
+    pub(super) fn newest(&self) -> u64 {
         self.recent.newest().0.max(self.reserved)
     }
 
@@ -430,32 +433,76 @@ impl Pen {
         }
     }
 
-    /// Compares an object that may have changed with what is known of it, and writes its new contents if it has.
+    /// Compares an object that may have changed with what is known of it, and writes its new contents if it has. It is the one whose memory
+    /// begins at `block`, if that lives still, and had one of the ids up to `newest`.
     #[inline]
     pub(super) fn update(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
-        Touched { object, block, id }: Touched,
+        object: *mut ffi::PyObject,
+        block: usize,
+        newest: u64,
     ) {
-        // Nothing of the object may be read before it is known to live: it has died if something else is known there, or nothing.
-        let Some(entry) = self.identities.lookup_block(py, block) else {
+        let Some(entry) = self.identities.lookup_at(py, object, block) else {
             return;
         };
-        if entry.id.get() != id || entry.epoch != self.chunk << 1 | 1 || entry.index & IS_TYPE != 0
-        {
+        if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
             return;
         }
-        let number = self.type_number(py, object);
-        let kind = self.types.get(number).kind;
-        if self.is_unchanged(py, object, number, kind, entry.index)
-            || !to.has_room(CONTENTS_RESERVE)
-        {
-            return;
+        // SAFETY: it is alive.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        let shadow = self.shadows.get(entry.index);
+        let (number, kind) = if shadow.class == class {
+            (shadow.number, shadow.kind)
+        } else {
+            let number = self.type_number(py, object);
+            (number, self.types.get(number).kind)
+        };
+        let mut now = std::mem::take(&mut self.now);
+        self.glance(&mut now, object, number, kind);
+        let id = ObjectId(entry.id.get());
+        let difference = self.shadows.get(entry.index).glance.difference(&now);
+        let is_same = match difference {
+            Difference::None => {
+                self.is_alive_since(py, &now, entry.index, usize::MAX)
+                    || self.is_still(py, object, number, kind, entry.index)
+            }
+            _ => false,
+        };
+        if !is_same && to.has_room(CONTENTS_RESERVE) {
+            match difference {
+                Difference::One(change, word)
+                    if self.redacted.is_off()
+                        && now.words.len() <= MAX_PARTS
+                        && self.is_alive_since(py, &now, entry.index, word) =>
+                {
+                    to.update_part(&mut self.recent, id, change, now.length);
+                    // SAFETY: a live object of this kind, in which this was found.
+                    unsafe { self.part(py, to, object, kind, change, word) };
+                }
+                _ => {
+                    to.update(&mut self.recent, id);
+                    self.contents(py, to, object, number, kind, 0);
+                }
+            }
+            self.set_shadow(py, object, number, kind, entry.index, &now);
         }
-        to.update(&mut self.recent, ObjectId(id));
-        self.contents(py, to, object, number, kind, 0);
-        self.cast_shadow(py, object, number, kind, entry.index);
+        self.now = now;
+    }
+
+    /// Whether no object that is in `now` but for word `except` has died since the shadow was cast.
+    fn is_alive_since(&self, py: Python<'_>, now: &Glance, index: u32, except: usize) -> bool {
+        let deaths = self.shadows.get(index).deaths;
+        let mut words = now.words.iter().enumerate();
+        words.all(|(at, &word)| {
+            at == except
+                || !is_address(word)
+                || self
+                    .identities
+                    .last_death_at(py, word as *mut ffi::PyObject)
+                    <= deaths
+        })
     }
 
     /// Remembers what is in an object, all of which has been recorded.
@@ -467,16 +514,32 @@ impl Pen {
         kind: Kind,
         index: u32,
     ) {
-        let shadow = Shadow {
-            quick: self.quick_digest(object, number, kind),
-            deaths: self.identities.deaths(py),
-            newest: self.newest(),
-        };
-        self.shadows.set(index, shadow);
+        let mut now = std::mem::take(&mut self.now);
+        self.glance(&mut now, object, number, kind);
+        self.set_shadow(py, object, number, kind, index, &now);
+        self.now = now;
+    }
+
+    fn set_shadow(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        index: u32,
+        now: &Glance,
+    ) {
+        let (deaths, newest) = (self.identities.deaths(py), self.newest());
+        let shadow = self.shadows.get_mut(index);
+        shadow.glance.words.clone_from(&now.words);
+        (shadow.glance.length, shadow.glance.layout) = (now.length, now.layout);
+        (shadow.deaths, shadow.newest) = (deaths, newest);
+        // SAFETY: a live object.
+        shadow.class = unsafe { ffi::Py_TYPE(object) };
+        (shadow.number, shadow.kind) = (number, kind);
     }
 
     /// Whether an object is as it was when its shadow was cast.
-    #[inline]
     fn is_unchanged(
         &mut self,
         py: Python<'_>,
@@ -485,25 +548,38 @@ impl Pen {
         kind: Kind,
         index: u32,
     ) -> bool {
-        let shadow = self.shadows.get(index);
-        if self.quick_digest(object, number, kind) != shadow.quick {
-            return false;
-        }
-        let deaths = self.identities.deaths(py);
-        if deaths == shadow.deaths {
-            return true;
-        }
-        // The addresses are the same. An object that has come to one of them since has a newer id, or none.
+        let mut now = std::mem::take(&mut self.now);
+        self.glance(&mut now, object, number, kind);
+        let difference = self.shadows.get(index).glance.difference(&now);
+        let same = difference == Difference::None
+            && (self.is_alive_since(py, &now, index, usize::MAX)
+                || self.is_still(py, object, number, kind, index));
+        self.now = now;
+        same
+    }
+
+    /// The addresses in an object are the same as when its shadow was cast. Whether they are those of the same objects: one that has come
+    /// to one of them since has a newer id, or none.
+    #[inline(never)]
+    fn is_still(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        index: u32,
+    ) -> bool {
+        let newest = self.shadows.get(index).newest;
         let mut same = true;
         self.each_part(object, number, kind, |part| {
             same &= is_by_value(part)
                 || self
                     .identities
                     .lookup(py, part)
-                    .is_some_and(|entry| entry.id.get() <= shadow.newest);
+                    .is_some_and(|entry| entry.id.get() <= newest);
         });
         if same {
-            self.shadows.set(index, Shadow { deaths, ..shadow });
+            self.shadows.get_mut(index).deaths = self.identities.deaths(py);
         }
         same
     }

@@ -4,8 +4,11 @@ use std::cell::{Cell, OnceCell};
 
 use debugop_bytecode::operands::Fate;
 use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
+use pyo3::Python;
 use smallvec::SmallVec;
 
+use super::callables::Changes;
+use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 
@@ -44,7 +47,23 @@ pub(crate) struct PlannedSite {
     /// Indices into localsplus, the value stack behind it included.
     pub(super) captures: SmallVec<[u32; 4]>,
     pub(super) touches: SmallVec<[u32; 4]>,
+    /// Whether the next instruction is a call; then the callable is in the first of the slots of `touches`, or in the second if that is empty.
+    pub(super) calls: bool,
+    /// What was called here last.
+    pub(super) callee: Cell<Callee>,
+    /// Captures that are left out ([`PlannedSite::bit`]).
+    pub(super) redacts: Cell<u64>,
     code: Cell<*const PlannedCode>,
+}
+
+/// What a call has called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Callee {
+    None,
+    /// A function whose frame has been recorded: the address of the copy that it runs, and how many copies had died by then.
+    Recorded(usize, u64),
+    /// A callable of C code, by its [identity](super::callables::identity).
+    Known(usize, Changes),
 }
 
 /// The code object has not been met in this recording yet.
@@ -71,9 +90,35 @@ fn reraises(op: Op, arg: u32) -> bool {
     }
 }
 
+/// Of the parts of a call, the first one that there is in this version.
+fn is_call(op: Op) -> bool {
+    matches!(op, Op::KwNames | Op::Precall | Op::Call | Op::CallKw)
+}
+
+/// How many copies with planned sites have died.
+static DEATHS: GilCell<u64> = GilCell::new(0);
+
+/// How many copies with planned sites have died: as long as it stays the same, the address of one names it.
+#[inline]
+pub(super) fn deaths(py: Python<'_>) -> u64 {
+    DEATHS.get(py)
+}
+
 impl PlannedSite {
     /// No instruction of such a kind follows.
     pub(super) const NO_UNIT: u32 = u32::MAX;
+
+    /// Where the capture with this index stands in [`Self::redacts`]; all beyond the first 63 go together.
+    #[inline]
+    pub(super) fn bit(capture: usize) -> u32 {
+        capture.min(63) as u32
+    }
+
+    /// Whether the capture with this index is left out.
+    #[inline]
+    pub(super) fn redacts(&self, capture: usize) -> bool {
+        self.redacts.get() >> Self::bit(capture) & 1 != 0
+    }
 
     /// Whose site it is.
     #[inline]
@@ -117,6 +162,9 @@ impl PlannedCode {
                 },
                 captures: site.captures.clone(),
                 touches: site.touches.clone(),
+                calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
+                callee: Cell::new(Callee::None),
+                redacts: Cell::new(0),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -171,6 +219,9 @@ impl PlannedCode {
 impl PlannedCode {
     /// The probed copy has been made (its address), or has died (0).
     pub(crate) fn set_copy(&self, address: usize) {
+        // SAFETY: copies are made and die with the GIL held.
+        let py = unsafe { Python::assume_attached() };
+        DEATHS.set(py, DEATHS.get(py) + 1);
         self.copy.set(address);
     }
 
@@ -193,6 +244,8 @@ impl PlannedCode {
     pub(super) fn reset(&self) {
         for site in &self.sites {
             site.number.set(UNKNOWN);
+            site.callee.set(Callee::None);
+            site.redacts.set(0);
         }
     }
 

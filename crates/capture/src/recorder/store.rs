@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use debugop_bytecode::PLAN_VERSION;
-use debugop_recording::file::{Error, Header, Interpreter, Next, Options, Source, Summary, Writer};
+use debugop_recording::file::{
+    CodeRecord, Error, Header, Interpreter, Next, Options, Source, Summary, Writer,
+};
 use pyo3::exceptions::PyOSError;
 use pyo3::types::{PyAnyMethods, PyString};
 use pyo3::{PyResult, Python};
@@ -113,8 +115,14 @@ impl Store {
         self.take_slot();
     }
 
-    /// Adds a code object before a record names its sites.
-    pub(super) fn add_code(&mut self, py: Python<'_>, code: &PlannedCode, number: u32, base: u32) {
+    /// Adds a code object before a record names its sites. `None`: there is no memory for it.
+    pub(super) fn add_code(
+        &mut self,
+        py: Python<'_>,
+        code: &PlannedCode,
+        number: u32,
+        base: u32,
+    ) -> Option<CodeRecord> {
         let file = code.probed().names().file;
         if !self.sources.contains(file) {
             self.sources.insert(file.into());
@@ -125,11 +133,10 @@ impl Store {
                 self.put_source(file, text);
             }
         }
-        // Without memory for it the recording cannot go on; whoever reads it is told which site is not known.
-        if let Ok(record) = codes::record(py, code, number, base) {
-            // That writing has failed is said once, at the end.
-            let _ = self.writer.add_code(&record);
-        }
+        let record = codes::record(py, code, number, base).ok()?;
+        // That writing has failed is said once, at the end.
+        let _ = self.writer.add_code(&record);
+        Some(record)
     }
 
     /// Adds a text that is in no file, by the name that its code objects have.

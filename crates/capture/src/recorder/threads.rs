@@ -5,30 +5,12 @@ use std::ptr::NonNull;
 use debugop_bytecode::{Op, SiteKind};
 use pyo3::{Python, ffi};
 
-use super::identities::Block;
 use super::planned::{PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
 /// How many objects an instruction may change that are looked at again afterwards.
 pub(super) const TOUCHED: usize = 8;
-
-/// An object that may be changed. It may be dead when it is looked at again.
-#[derive(Clone, Copy)]
-pub(super) struct Touched {
-    pub(super) object: *mut ffi::PyObject,
-    /// Where it is looked for.
-    pub(super) block: Block,
-    pub(super) id: u64,
-}
-
-impl Touched {
-    const NOTHING: Self = Self {
-        object: std::ptr::null_mut(),
-        block: Block::NONE,
-        id: 0,
-    };
-}
 
 /// A recorded frame.
 pub(super) struct Shadow {
@@ -40,12 +22,17 @@ pub(super) struct Shadow {
     pub(super) number: u64,
     /// The site that fired last in it, in this chunk; `u32::MAX` for none.
     pub(super) last: u32,
-    /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`](super::PlannedSite).
+    /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`].
     pub(super) reraises: u32,
     /// What that raises again, by its address; 0 if it is not on the stack.
     pub(super) exception: usize,
-    touched: [Touched; TOUCHED],
+    /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
+    pub(super) site: *const PlannedSite,
+    /// Objects that the next instruction may change, and where their memory begins.
+    touched: [(*mut ffi::PyObject, usize); TOUCHED],
     count: u8,
+    /// The newest id before that.
+    newest: u64,
 }
 
 impl Shadow {
@@ -58,8 +45,10 @@ impl Shadow {
             last: u32::MAX,
             reraises: PlannedSite::NO_UNIT,
             exception: 0,
-            touched: [Touched::NOTHING; TOUCHED],
+            site: std::ptr::null(),
+            touched: [(std::ptr::null_mut(), 0); TOUCHED],
             count: 0,
+            newest: 0,
         }
     }
 
@@ -69,20 +58,20 @@ impl Shadow {
         self.address == frame.address() && self.copy == frame.code_address()
     }
 
-    /// The next instruction may change an object.
+    /// The next instruction may change `object`, whose memory begins at `block`; ids up to `newest` have been given.
     #[inline]
-    pub(super) fn touch(&mut self, touched: Touched) {
+    pub(super) fn touch(&mut self, object: *mut ffi::PyObject, block: usize, newest: u64) {
         if let Some(place) = self.touched.get_mut(usize::from(self.count)) {
-            *place = touched;
+            *place = (object, block);
             self.count += 1;
+            self.newest = newest;
         }
     }
 
-    /// What the instruction may have changed; nothing afterwards.
+    /// What the instruction may have changed, and the newest id before it.
     #[inline]
-    pub(super) fn take_touched(&mut self) -> ([Touched; TOUCHED], usize) {
-        let count = usize::from(std::mem::take(&mut self.count));
-        (self.touched, count)
+    pub(super) fn touched(&self) -> (&[(*mut ffi::PyObject, usize)], u64) {
+        (&self.touched[..usize::from(self.count)], self.newest)
     }
 
     /// Nothing may have been changed.

@@ -46,6 +46,10 @@ impl Handler for Arc<Witness> {
         false
     }
 
+    fn reads_locals(&self) -> bool {
+        true
+    }
+
     fn step<'py>(
         &self,
         py: Python<'py>,

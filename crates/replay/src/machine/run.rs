@@ -6,13 +6,16 @@ use super::{Machine, Phase, Run, Step};
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, Op, SegmentId, Source, To};
-use crate::state::{Frame, State, Thread};
+use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
 
 impl Machine {
     /// The frame on top begins the way to what it does next.
     pub(super) fn go(&mut self, to: To) -> Result<(), Error> {
-        self.segments.make_room();
+        if self.segments.is_full() {
+            self.add_up();
+            self.segments.forget();
+        }
         let Some(frame) = self.state.top() else {
             return Ok(());
         };
@@ -76,6 +79,10 @@ impl Machine {
         let thread = self.state.thread()?.0;
         let frame = self.state.top()?;
         frame.at = step.at;
+        frame.previous = frame.stepped;
+        frame.stepped = Stepped::At(step.at);
+        frame.previous_number = frame.stepped_number;
+        frame.stepped_number = Some(number);
         Some(Step {
             number,
             thread,
@@ -93,9 +100,27 @@ impl Machine {
         let segment = self.segments.get(run.segment);
         let (steps, last) = (segment.steps.len(), segment.steps.last().copied());
         self.execute(run.segment, run.done, usize::MAX);
-        self.number += (steps - first.min(steps)) as u64;
-        if let (Some(step), Some(frame)) = (last, self.state.top()) {
-            frame.at = step.at;
+        if first < steps {
+            self.number += (steps - first) as u64;
+            if let Some(tally) = &mut self.tally
+                && let Some((thread, _)) = self.state.thread()
+            {
+                tally.thread(thread.0);
+            }
+            if let Some(tally) = &mut self.tally
+                && let (Some(step), Some(frame)) = (
+                    self.segments.get(run.segment).steps.first(),
+                    self.state.top(),
+                )
+            {
+                tally.way(run.segment, frame, step.at);
+            }
+            let number = self.number;
+            if let (Some(step), Some(frame)) = (last, self.state.top()) {
+                frame.at = step.at;
+                frame.stepped = Stepped::At(step.at);
+                frame.stepped_number = Some(number - 1);
+            }
         }
         self.rest(run.segment);
     }

@@ -21,6 +21,12 @@ impl Machine {
             return Err(self.error(ErrorKind::NoFrame(site.0)));
         };
         let index = site.0.wrapping_sub(frame.object.data().site_base);
+        if raised.is_none() && frame.from != From::Fired(index) {
+            return match (index as usize) < frame.object.plan().sites.len() {
+                true => self.go(To::Site(index)),
+                false => Err(self.error(ErrorKind::ForeignSite(site.0))),
+            };
+        }
         let Some(kind) = frame
             .object
             .plan()
@@ -100,6 +106,9 @@ impl Machine {
         if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
             let exception = self.record.values.clone().next_back();
             let exception = exception.and_then(|index| self.state.chunk.value(index));
+            if let Some(tally) = &mut self.tally {
+                tally.unwound += 1;
+            }
             let thread = &self.state.threads[current];
             self.unwound.push(Unwound {
                 thread: thread.number,

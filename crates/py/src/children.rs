@@ -1,41 +1,46 @@
-//! `--children`: the Pythons that a traced process starts.
+//! `--children`: the Pythons that a traced or recorded process starts.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use debugop_capture::spawn::{self, Spawn};
-use debugop_cli::RunOptions;
 use pyo3::prelude::*;
 
-use super::Run;
+/// What a process does that its child processes are to do as well.
+pub(crate) trait Followed: Send + Sync + 'static {
+    /// The command of debugop that it carries out.
+    const COMMAND: &str;
 
-/// Puts the command line of `debugop run` in place of those of this same interpreter.
-struct Children {
-    run: Py<Run>,
-    options: Arc<RunOptions>,
+    /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
+    fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString>;
+
+    /// Ends it: this process becomes another program.
+    fn end(&self, py: Python<'_>);
+}
+
+/// Puts the command line of `debugop` in place of those of this same interpreter.
+struct Children<F> {
+    followed: F,
     /// Where the package `debugop` is.
     directory: OsString,
     /// The executable of this process, without symbolic links. That of a virtual environment is the same.
     interpreter: Option<PathBuf>,
 }
 
-/// Begins to trace them; once in a process.
-pub(super) fn follow(py: Python<'_>, run: Py<Run>, directory: OsString) -> PyResult<()> {
-    let options = Arc::clone(&run.get().options);
+/// Begins to follow them; once in a process.
+pub(crate) fn follow(py: Python<'_>, followed: impl Followed, directory: OsString) -> PyResult<()> {
     let interpreter = std::env::current_exe()
         .and_then(|path| path.canonicalize())
         .ok();
     let children = Children {
-        run,
-        options,
+        followed,
         directory,
         interpreter,
     };
     spawn::watch(py, Box::new(children))
 }
 
-impl Spawn for Children {
+impl<F: Followed> Spawn for Children<F> {
     fn is_ours(&self, executables: &[OsString], by_name: bool) -> bool {
         let found = match executables {
             [name] if by_name && !name.as_encoded_bytes().contains(&b'/') => in_path(name),
@@ -46,22 +51,21 @@ impl Spawn for Children {
 
     fn command(&self, command: &[OsString], replaces: bool) -> Option<Vec<OsString>> {
         let directory = std::env::current_dir().unwrap_or_default();
-        let options = self.options.child_options(&directory, replaces);
-        debugop_cli::under_debugop(command, &self.directory, "run", &options)
+        let options = self.followed.child_options(&directory, replaces);
+        debugop_cli::under_debugop(command, &self.directory, F::COMMAND, &options)
     }
 
     fn ends(&self, py: Python<'_>) {
-        // Nobody is left who could be told of a failure.
-        let _ = self.run.get().finish(py);
+        self.followed.end(py);
     }
 }
 
-pub(crate) fn real(path: &Path) -> Option<PathBuf> {
+fn real(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().filter(|path| path.is_file())
 }
 
 /// The file that `posix_spawnp` executes.
-pub(crate) fn in_path(name: &OsString) -> Option<PathBuf> {
+fn in_path(name: &OsString) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).find_map(|directory| real(&directory.join(name)))
 }

@@ -1,0 +1,152 @@
+//! What is in each chunk: how many steps, which instructions, which frames and objects from before it.
+//!
+//! It is made by replaying everything once, on all processors, and kept beside the recording ([`debugop_recording::file::index`]). With it a step is
+//! found without counting, and a question replays only the chunks that can answer it.
+
+mod build;
+mod summary;
+
+use debugop_recording::stream::{FrameNumber, ObjectId};
+
+pub(crate) use build::build;
+pub(crate) use summary::Carried;
+pub use summary::{Executed, Mention};
+use summary::{Reader, Summary};
+
+/// The index of a recording.
+#[derive(Debug)]
+pub struct Index {
+    bytes: Vec<u8>,
+    chunks: Vec<Chunk>,
+    firsts: Vec<u64>,
+}
+
+/// What is asked of each chunk at once.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    /// Its summary begins here.
+    at: usize,
+    /// New frames and objects have these numbers and greater ones.
+    next_frame: FrameNumber,
+    newest: ObjectId,
+    unwound: u64,
+}
+
+impl Index {
+    /// From its bytes; `None` if they are not an index of so many chunks.
+    pub(crate) fn read(bytes: Vec<u8>, chunks: usize) -> Option<Self> {
+        let mut reader = Reader::new(&bytes);
+        let mut found = Vec::new();
+        let mut firsts = vec![0];
+        let mut total: u64 = 0;
+        for _ in 0..chunks {
+            let at = reader.at();
+            let summary = Summary::read(&mut reader)?;
+            summary.check()?;
+            total = total.checked_add(summary.steps)?;
+            firsts.push(total);
+            found.push(Chunk {
+                at,
+                next_frame: FrameNumber(summary.next_frame),
+                newest: ObjectId(summary.newest),
+                unwound: summary.unwound,
+            });
+        }
+        reader.is_at_end().then_some(())?;
+        Some(Self {
+            chunks: found,
+            firsts,
+            bytes,
+        })
+    }
+
+    /// Its bytes: for [`Index::read`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The number of the first step of each chunk and, at the end, the number of all steps.
+    pub fn firsts(&self) -> &[u64] {
+        &self.firsts
+    }
+
+    /// The number of chunks.
+    pub fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Whether there is no chunk.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn summary(&self, chunk: usize) -> Option<Summary<'_>> {
+        let known = self.chunks.get(chunk)?;
+        Summary::read(&mut Reader::new(self.bytes.get(known.at..)?))
+    }
+
+    /// What was executed of a code object in a chunk; `None` if nothing was.
+    pub fn executed(&self, chunk: usize, code: u32) -> Option<Executed<'_>> {
+        self.summary(chunk)?.executed(code)
+    }
+
+    /// The numbers of the code objects of which something was executed in a chunk.
+    pub fn codes(&self, chunk: usize) -> Vec<u32> {
+        let summary = self.summary(chunk);
+        summary.map_or_else(Vec::new, |summary| {
+            summary.codes().map(|(code, _)| code).collect()
+        })
+    }
+
+    /// How many frames exceptions have left in a chunk.
+    pub fn unwound(&self, chunk: usize) -> u64 {
+        self.chunks.get(chunk).map_or(0, |chunk| chunk.unwound)
+    }
+
+    /// The numbers of the threads that have run in a chunk.
+    pub fn threads(&self, chunk: usize) -> Vec<u32> {
+        self.summary(chunk)
+            .map_or_else(Vec::new, |summary| summary.threads().collect())
+    }
+
+    /// Frames from before the chunk that have steps in it, by number, each with its last step before.
+    pub(crate) fn carried(&self, chunk: usize) -> Vec<Carried> {
+        self.summary(chunk)
+            .map_or_else(Vec::new, |summary| summary.carried().collect())
+    }
+
+    /// Whether a frame may have steps in a chunk.
+    pub fn has_frame(&self, chunk: usize, frame: FrameNumber) -> bool {
+        let Some(known) = self.chunks.get(chunk) else {
+            return false;
+        };
+        if frame >= known.next_frame {
+            let next = self.chunks.get(chunk + 1);
+            return next.is_none_or(|next| frame < next.next_frame);
+        }
+        self.summary(chunk)
+            .is_some_and(|summary| summary.carried().any(|carried| carried.frame == frame))
+    }
+
+    /// The code object of a frame that has steps in a chunk, if the index says it.
+    pub(crate) fn code_of(&self, chunk: usize, frame: FrameNumber) -> Option<u32> {
+        let mut carried = self.summary(chunk)?.carried();
+        Some(carried.find(|carried| carried.frame == frame)?.code)
+    }
+
+    /// Whether an object is spoken of in a chunk.
+    pub fn mentions(&self, chunk: usize, object: ObjectId) -> Mention {
+        let Some(known) = self.chunks.get(chunk) else {
+            return Mention::No;
+        };
+        if object > known.newest {
+            let next = self.chunks.get(chunk + 1);
+            return match next.is_none_or(|next| object <= next.newest) {
+                true => Mention::Changed,
+                false => Mention::No,
+            };
+        }
+        self.summary(chunk)
+            .map_or(Mention::No, |summary| summary.mentions(object))
+    }
+}

@@ -1,0 +1,143 @@
+//! Makes the index of a recording: replays every chunk once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use debugop_bytecode::InstrIdx;
+use debugop_recording::stream::FrameNumber;
+use rustc_hash::FxHashMap;
+
+use super::summary::{Carried, Found, MOST_OBJECTS};
+use crate::chunk::Chunk;
+use crate::machine::{Machine, Tally};
+use crate::recording::{OpenError, Recording};
+use crate::state::Stepped;
+
+/// What one chunk tells, before it is known what its frames have done before.
+struct Raw {
+    found: Found,
+    /// Frames from before, each with its first step.
+    carried: Vec<(FrameNumber, u32, InstrIdx)>,
+    ended: Vec<FrameNumber>,
+    /// The last step of each frame that has stepped and not ended.
+    last: Vec<(FrameNumber, InstrIdx)>,
+}
+
+/// The bytes of the index.
+///
+/// # Errors
+/// If a chunk cannot be replayed.
+pub(crate) fn build(recording: &Recording) -> Result<Vec<u8>, OpenError> {
+    let mut bytes = Vec::new();
+    let mut last: FxHashMap<FrameNumber, InstrIdx> = FxHashMap::default();
+    for mut raw in replay_all(recording)? {
+        let carried = std::mem::take(&mut raw.carried);
+        raw.found.carried = carried
+            .iter()
+            .map(|&(frame, code, first)| {
+                let before = last.get(&frame).copied();
+                let comes = before.is_none_or(|before| {
+                    let code = recording.codes().get(code);
+                    code.is_none_or(|code| code.comes_to_line(before, first))
+                });
+                if comes {
+                    raw.found.arrives(code, first);
+                }
+                Carried {
+                    frame,
+                    code,
+                    before,
+                }
+            })
+            .collect();
+        raw.found
+            .carried
+            .sort_unstable_by_key(|carried| carried.frame);
+        raw.found.carried.dedup_by_key(|carried| carried.frame);
+        for frame in &raw.ended {
+            last.remove(frame);
+        }
+        last.extend(raw.last);
+        raw.found.write(&mut bytes);
+    }
+    Ok(bytes)
+}
+
+impl Found {
+    fn arrives(&mut self, code: u32, at: InstrIdx) {
+        if let Ok(index) = self.codes.binary_search_by_key(&code, |known| known.0)
+            && let Some(count) = self.codes[index].1.arrived.get_mut(at.0 as usize)
+        {
+            *count += 1;
+        }
+    }
+}
+
+/// Every chunk, on all processors.
+fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
+    let chunks = recording.reader().stream_len();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, Raw)>, OpenError> {
+        let mut done = Vec::new();
+        let mut machine: Option<Machine> = None;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= chunks {
+                return Ok(done);
+            }
+            let chunk = recording.decode(index)?;
+            let machine = match &mut machine {
+                Some(machine) => machine,
+                None => {
+                    let codes = Arc::clone(recording.codes());
+                    let new = machine.insert(Machine::new(codes, Arc::clone(&chunk), 0)?);
+                    new.keep_codes();
+                    new
+                }
+            };
+            machine.enter_and_count(Arc::clone(&chunk))?;
+            while machine.skip_record()?.is_some() {}
+            let tally = machine.counted().unwrap_or_default();
+            done.push((index, raw(machine, &chunk, tally)));
+        }
+    };
+    let found = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers.min(chunks))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Result<Vec<_>, _>>()
+    })?;
+    let mut found: Vec<(usize, Raw)> = found.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|found| found.0);
+    Ok(found.into_iter().map(|found| found.1).collect())
+}
+
+fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
+    let last = machine.frames().filter_map(|frame| match frame.stepped {
+        Stepped::At(at) => Some((frame.number, at)),
+        Stepped::Unknown | Stepped::Never => None,
+    });
+    let mut threads = std::mem::take(&mut tally.threads);
+    threads.sort_unstable();
+    threads.dedup();
+    Raw {
+        last: last.collect(),
+        carried: std::mem::take(&mut tally.carried),
+        ended: std::mem::take(&mut tally.ended),
+        found: Found {
+            steps: machine.position(),
+            next_frame: chunk.keyframe.next_frame.0,
+            newest: chunk.keyframe.newest.0,
+            unwound: tally.unwound,
+            threads,
+            carried: Vec::new(),
+            objects: chunk.objects_from_before(MOST_OBJECTS),
+            codes: tally.into_codes(),
+        },
+    }
+}

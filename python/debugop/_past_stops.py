@@ -1,0 +1,338 @@
+"""Where the console over a recording stops: breakpoints, watchpoints, catchpoints, numbered in one row."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from typing import Any
+
+from debugop import _standard
+from debugop._past_values import Evaluator, Unknown, truth
+
+# Modules of its own: breakpoints in a recording are not those of a program that is debugged at the same time.
+bdb: Any = _standard.load("bdb")
+module: Any = _standard.load("pdb", bdb=bdb)
+Breakpoint: Any = bdb.Breakpoint
+
+
+class Place(Breakpoint):  # type: ignore[misc]
+    """A breakpoint that does not stand at a line."""
+
+    def __init__(self, text: str, condition: str | None = None, *, temporary: bool = False) -> None:
+        self.text = text
+        self.file, self.line, self.funcname, self.func_first_executable_line = "", 0, None, None
+        self.temporary, self.cond, self.enabled, self.ignore, self.hits = temporary, condition, True, 0, 0
+        self.number = Breakpoint.next
+        Breakpoint.next += 1
+        Breakpoint.bpbynumber.append(self)
+
+    def deleteMe(self) -> None:
+        Breakpoint.bpbynumber[self.number] = None
+
+    def bpformat(self) -> str:
+        kind = type(self).__name__.lower()
+        text = f"{self.number:<4}{kind:<12} {'del ' if self.temporary else 'keep'} {'yes' if self.enabled else 'no ':<4} {self.text}"
+        if self.cond:
+            text += f"\n\tstop only if {self.cond}"
+        if self.ignore:
+            text += f"\n\tignore next {self.ignore} hits"
+        return text
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()}point {self.number}: {self.text}"
+
+
+class Watch(Place):
+    """Stops where a place is bound or changes."""
+
+    def __init__(self, text: str, step: int, frame: int, condition: str | None) -> None:
+        super().__init__(text, condition)
+        self.seen_from = (step, frame, text)
+
+
+class Catch(Place):
+    """Stops where an exception is raised."""
+
+    def __init__(self, text: str, condition: str | None) -> None:
+        super().__init__(text or "any exception", condition)
+        self.names = [name.strip() for name in text.strip("()").split(",") if name.strip()]
+
+    def catches(self, exception: Any) -> bool:
+        """Whether it is one of the classes, as far as that can be told by names: bases of the program's classes are not recorded."""
+        raised = exception.type_name
+        if not self.names:
+            return True
+        for name in self.names:
+            if raised == name or raised.endswith("." + name):
+                return True
+            one, base = getattr(builtins, raised, None), getattr(builtins, name, None)
+            if isinstance(one, type) and isinstance(base, type) and issubclass(one, base):
+                return True
+        return False
+
+
+class Instruction(Place):
+    """Stops before an instruction."""
+
+    def __init__(self, text: str, code: int, offset: int, condition: str | None, *, temporary: bool) -> None:
+        super().__init__(text, condition, temporary=temporary)
+        self.at = (code, offset)
+
+    def __str__(self) -> str:
+        return f"breakpoint {self.number} at {self.text}"
+
+
+class Stops:
+    """Commands that set and keep them, and the way to the next one."""
+
+    past: Any
+    step: int
+    steps: int
+    codes: dict[int, Any]
+    curframe: Any
+    stack: list[Any]
+    message: Any
+    error: Any
+    breaks: dict[str, list[int]]
+
+    # Setting them.
+
+    def _is_expression(self, text: str) -> bool:
+        try:
+            ast.parse(text.strip(), mode="eval")
+        except SyntaxError as error:
+            self.error(f"Invalid condition {text}: SyntaxError: {error.msg}")
+            return False
+        return True
+
+    def do_break(self, arg: str, temporary: Any = 0) -> None:
+        """b(reak) [ ([filename:]lineno | function | *offset) [, condition] ]
+
+        Stop where execution comes to a line, to the first line of a
+        function, or to the instruction at an offset of the current one.
+        The condition is evaluated over the recorded values. Without
+        argument, list all.
+        """
+        if not arg:
+            shown = [one for one in Breakpoint.bpbynumber if one]
+            if shown:
+                self.message("Num Type         Disp Enb   Where")
+            for one in shown:
+                self.message(one.bpformat())
+            return
+        where, comma, condition = (part.strip() for part in arg.partition(","))
+        if comma and not self._is_expression(condition):
+            return
+        if where.startswith("*"):
+            self._break_at_offset(where, condition or None, bool(temporary))
+            return
+        found = self._located(where)
+        if found is None:
+            return
+        file, line, name = found
+        if not any(line in code.lines for code in self.codes.values() if code.co_filename == file):
+            self.error(f"Nothing that is recorded is at {file}:{line}")
+            return
+        self.breaks.setdefault(file, [])
+        if line not in self.breaks[file]:
+            self.breaks[file].append(line)
+        one = Breakpoint(file, line, bool(temporary), condition or None, None)
+        self.message(f"Breakpoint {one.number} at {one.file}:{one.line}")
+
+    do_b = do_break
+
+    def do_tbreak(self, arg: str) -> None:
+        """tbreak [ ([filename:]lineno | function | *offset) [, condition] ]
+
+        Same arguments as break, but the breakpoint is removed when it is
+        first hit.
+        """
+        self.do_break(arg, 1)
+
+    def _break_at_offset(self, where: str, condition: str | None, temporary: bool) -> None:
+        code = self.curframe.f_code
+        offsets = [one[0] for one in self._instructions(code)]
+        try:
+            offset = int(where[1:])
+        except ValueError:
+            self.error(f"Bad offset: {where[1:]}")
+            return
+        if offset not in offsets:
+            self.error(f"No instruction begins at {offset} of {code.co_qualname}")
+            return
+        one = Instruction(f"{code.co_qualname}*{offset}", code.number, offset, condition, temporary=temporary)
+        self.message(f"{str(one)[0].upper()}{str(one)[1:]}")
+
+    def _located(self, where: str) -> tuple[str, int, str | None] | None:
+        """File, line and name of the function that a location names; says what is wrong with it."""
+        file, colon, text = where.rpartition(":")
+        if colon or text.lstrip("-").isdigit():
+            found = self.lookupmodule(file) if colon else self.curframe.f_code.co_filename
+            if found is None:
+                self.error(f"{file!r} is not in the recording")
+                return None
+            try:
+                return found, int(text), None
+            except ValueError:
+                self.error(f"Bad lineno: {text}")
+                return None
+        code = self.function(where)
+        if code is None:
+            self.error(f"The specified object {where!r} is not a function or is not in the recording")
+            return None
+        lines = [one[4] for one in self._instructions(code) if one[4] and one[1] != "RESUME"]
+        later = [line for line in lines if line > code.co_firstlineno]
+        line = min(later, default=code.co_firstlineno) if later else code.co_firstlineno
+        return code.co_filename, line, code.co_name
+
+    def checkline(self, filename: str, lineno: int, module_globals: Any = None) -> int:
+        return lineno
+
+    def _prune_breaks(self, filename: str, lineno: int) -> None:
+        if filename in self.breaks and (filename, lineno) not in Breakpoint.bplist:
+            self.breaks[filename].remove(lineno)
+            if not self.breaks[filename]:
+                del self.breaks[filename]
+
+    def do_watch(self, arg: str) -> None:
+        """watch place [, condition]
+
+        Stop where a variable, an attribute (`a.b`) or an item (`d['k']`)
+        is bound or changes: forwards right behind the instruction that does
+        it, backwards right before it.
+        """
+        text, comma, condition = (part.strip() for part in arg.partition(","))
+        if not text:
+            self.error("watch takes a variable, an attribute or an item")
+            return
+        if comma and not self._is_expression(condition):
+            return
+        try:
+            self.past.check_place(self.step, self.curframe.index, text)
+        except ValueError as error:
+            self.error(str(error))
+            return
+        watch = Watch(text, self.step, self.curframe.index, condition or None)
+        self.message(f"Watchpoint {watch.number}: {text}")
+
+    def do_catch(self, arg: str) -> None:
+        """catch [exception [, condition]]
+
+        Stop at instructions that raise an exception, or one of a class.
+        """
+        text, comma, condition = (part.strip() for part in arg.partition(","))
+        if comma and not self._is_expression(condition):
+            return
+        catch = Catch(text.removeprefix("raise").strip(), condition or None)
+        self.message(f"Catchpoint {catch.number}: {catch.text}")
+
+    # Going to them.
+
+    def _travel(self, motion: str, backwards: bool, line: int) -> None:
+        """Goes to the next stop in a direction and shows it."""
+        places = [one for one in Breakpoint.bpbynumber if one and one.enabled]
+        watches = [one for one in places if isinstance(one, Watch)]
+        catches = [one for one in places if isinstance(one, Catch)]
+        search = self.past.search(
+            self.step,
+            motion,
+            backwards,
+            line=line,
+            lines=[(one.file, one.line) for one in places if not isinstance(one, Place)],
+            instructions=[one.at for one in places if isinstance(one, Instruction)],
+            places=[one.seen_from for one in watches],
+            exceptions=bool(catches),
+        )
+        while (found := search.find()) is not None:
+            said, hit = self._heeded(found, watches, catches)
+            if not hit and not found["reached"]:
+                continue
+            self._stop_at(found, said, hit)
+            return
+        ends = "--Beginning of the recording--" if backwards else "--End of the recording--"
+        self._show(0 if backwards else self.steps - 1, (ends,))
+
+    def _stop_at(self, found: dict[str, Any], said: list[str], hit: Any) -> None:
+        if found["reached"] and found["event"] in ("call", "return"):
+            said.append(f"--{found['event'].capitalize()}--")
+        commands = self.commands.get(hit.number) if hit is not None else None
+        silent = commands is not None and getattr(self, "commands_silent", {}).get(hit.number, False)
+        self._show(found["step"], tuple(said), prints=not silent)
+        if hit is not None and hit.temporary:
+            hit.deleteMe()
+            self._prune_breaks(hit.file, hit.line)
+            self.message(f"Deleted {hit}")
+        if commands:
+            self._carry_out(commands)
+
+    def _carry_out(self, commands: list[str]) -> None:
+        self.cmdqueue.extend(one for one in commands if one != "silent")
+
+    def _heeded(self, found: dict[str, Any], watches: list[Watch], catches: list[Catch]) -> tuple[list[str], Any]:
+        """What is to be said of a stop, and the breakpoint, watchpoint or catchpoint that it is for."""
+        said: list[str] = []
+        hit = None
+        step = found["step"]
+        if found["breakpoint"]:
+            for one in self._standing(step):
+                if hit is None and self._holds(one, step):
+                    hit = one
+        for index, by, how, value in found["changes"]:
+            watch = watches[index]
+            if self._holds(watch, step):
+                hit = hit or watch
+                said += self._change(watch, by, how, value)
+        raised = found["raised"]
+        for one in catches:
+            if raised is not None and one.catches(raised) and self._holds(one, step):
+                hit = hit or one
+                said.append(f"Catchpoint {one.number}: {raised.short(200)}")
+        return said, hit
+
+    def _standing(self, step: int) -> list[Any]:
+        """The breakpoints that stand where the step is."""
+        moment = self.past.at(step)
+        _, code, line, offset = moment.frames[-1]
+        file = self.codes[code].co_filename
+        at_line = list(Breakpoint.bplist.get((file, line), []))
+        at_instruction = [one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and one.at == (code, offset)]
+        return [one for one in at_line + at_instruction if one.enabled]
+
+    def _holds(self, one: Any, step: int) -> bool:
+        """Whether a breakpoint's condition holds at a step and it is not to be ignored; one that cannot be evaluated stops."""
+        if one.cond:
+            try:
+                if not self._condition(one.cond, step):
+                    return False
+            except Unknown as error:
+                self.message(f"The condition of breakpoint {one.number} is not known at step {step}: {error}")
+            except Exception as error:
+                self.message(f"The condition of breakpoint {one.number} fails at step {step}: {type(error).__name__}: {error}")
+        one.hits += 1
+        if one.ignore > 0:
+            one.ignore -= 1
+            return False
+        return True
+
+    def _condition(self, text: str, step: int) -> bool:
+        here, moment = self.step, self.moment
+        try:
+            self.step, self.moment = step, self.past.at(step)
+            frame = self.frame_at(self.moment)
+            return truth(Evaluator(lambda name: self._value_of(frame, name)).value(text), text)
+        finally:
+            self.step, self.moment = here, moment
+
+    def _change(self, watch: Watch, by: int, how: str, value: Any) -> list[str]:
+        moment = self.past.at(by)
+        _, code, line, offset = moment.frames[-1]
+        code = self.codes[code]
+        opname = next((one[1] for one in self._instructions(code) if one[0] >= offset), "")
+        said = [f"Watchpoint {watch.number}: {watch.text}"]
+        if how == "deleted":
+            said.append("  deleted")
+        elif value is not None:
+            said.append(f"  value = {value.short(200)}")
+        said.append(f"  {how} by {code.co_filename}({line}){code.co_qualname}() {offset} {opname}, step {by}")
+        return said
+
