@@ -54,8 +54,6 @@ class Place(bdb.Breakpoint):  # type: ignore[misc]
 
     kind = "breakpoint"
     log: str | None = None
-    # The console that it stops in.
-    console: Any = None
 
     def __init__(self, temporary: bool = False, condition: str | None = None) -> None:
         self.file, self.line = FILE, 0

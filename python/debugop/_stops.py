@@ -21,6 +21,8 @@ class Stops(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
     allow_kbdint: bool
+    # Events of instructions, which `bdb` before 3.13 does not know, may be left over from another console.
+    _has_gone_by_instruction = True
     _places: tuple[Place, ...] = ()
     # What `_reached_place` has found, and is to be shown: a place, and what it says.
     _found: list[tuple[Place, list[str]]]
@@ -125,14 +127,10 @@ class Stops(_Base):  # type: ignore[misc]
 
     def _agree(self) -> None:
         """Tells Rust, if there are other places now."""
-        places = tuple(
-            place for place in bdb.Breakpoint.bpbynumber if isinstance(place, Place) and place.console is self
-        )
+        places = _all_places()
         if places == self._places:
             return
         self._places = places
-        # Events of instructions, which `bdb` before 3.13 does not know, may be left over.
-        self._has_gone_by_instruction = True
         self._tell()
 
     def _tell(self) -> None:
@@ -148,13 +146,13 @@ class Stops(_Base):  # type: ignore[misc]
             super().set_continue()
 
     def _start_session(self, dispatch: Any) -> None:
+        # A session begins with a stop, where it is told (`_agree`): what is called from now on is traced. Every console of the process
+        # has all places, as it has all breakpoints.
+        self._places = ()
         super()._start_session(dispatch)
-        if self._places:
-            self._tell()
 
     def _placed(self, place: Place) -> None:
         """A new place is in force."""
-        place.console = self
         self._agree()
         self.message(f"{str(place)[0].upper()}{str(place)[1:]}")
 
@@ -167,6 +165,7 @@ class Stops(_Base):  # type: ignore[misc]
 
     def _before_commands(self, frame: FrameType | None) -> None:
         """A stop begins: a step may have ended right where a place has changed, and frames may have been left by an exception."""
+        self._agree()
         for place in self._places:
             if not isinstance(place, Watch) or place.is_deleted:
                 continue
@@ -434,6 +433,10 @@ class Stops(_Base):  # type: ignore[misc]
         return self._complete_location(text, line, begidx, endidx)
 
     complete_b = complete_tbreak = complete_break
+
+
+def _all_places() -> tuple[Place, ...]:
+    return tuple(place for place in bdb.Breakpoint.bpbynumber if isinstance(place, Place))
 
 
 def _where(code: CodeType, line: int | None) -> str:

@@ -319,6 +319,23 @@ def test_breakpoint(tmp_path):
     assert child.exitstatus == 0
 
 
+def test_places_of_an_earlier_console(tmp_path):
+    """Like breakpoints, they are in force in a console that begins later."""
+    script = tmp_path / "twice.py"
+    script.write_text("import debugop\nG = 1\ndebugop.set_trace()\nG = 2\ndebugop.set_trace()\nG = 3\nprint('end')\n")
+    child = pexpect.spawn(sys.executable, [str(script)], env=environment(), encoding="utf-8", timeout=30)
+    shown = []
+    for command in ("watch G", "continue", "continue", "continue", "clear 1", "continue"):
+        child.expect(PROMPTS)
+        shown.append(child.before)
+        child.sendline(command)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert "New value: 2" in shown[2]
+    assert "New value: 3" in shown[4]
+    assert child.before.endswith("end\r\n")
+
+
 def test_post_mortem(tmp_path):
     script = tmp_path / "after.py"
     script.write_text(
