@@ -7,7 +7,7 @@ from time import perf_counter
 
 
 def loop(n):
-    began = perf_counter()
+    began = perf_counter()  # in front of the loop
     total = 0
     for i in range(n):
         total += i  # in the loop
@@ -20,7 +20,7 @@ def leaf(i):
 
 
 def calls(n):
-    began = perf_counter()
+    began = perf_counter()  # in front of the loop of calls
     total = 0
     for i in range(n):
         total += leaf(i)  # in the loop of calls

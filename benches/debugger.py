@@ -1,7 +1,8 @@
 """What a debugger costs where nothing stops: debugop, pdb and debugpy, in the environment that runs this file.
 
 A hot loop and a loop that calls a function, each run a few times under each debugger: attached without a breakpoint; with
-breakpoints after the loops, in the same functions, which are hit; and with a condition in the loop that never holds. The program
+breakpoints after the loops, in the same functions, which are hit; and with a condition in the loop that never holds; with a watchpoint on a variable that
+the loop does not change. The program
 times its own loops, and the smallest time a round counts, so that the stops are not in it.
 """
 
@@ -30,7 +31,7 @@ SLOW = 50
 MARKS = {
     mark: number
     for number, line in enumerate(PROGRAM.read_text().splitlines(), 1)
-    for mark in re.findall(r"# ((?:in|after) the loop.*)$", line)
+    for mark in re.findall(r"# ((?:in front of|in|after) the loop.*)$", line)
 }
 # What is set: (line, condition, how often it is passed over).
 NEVER = 10**9
@@ -42,12 +43,18 @@ SCENES = {
         (MARKS["in the loop of calls"], "i < 0", 0),
     ],
     "hit count in the loop": [(MARKS["in the loop"], None, NEVER), (MARKS["in the loop of calls"], None, NEVER)],
+    "watch on what the loop does not change": [
+        (MARKS["in front of the loop"], None, 0),
+        (MARKS["in front of the loop of calls"], None, 0),
+    ],
 }
+WATCHING = "watch on what the loop does not change"
 TARGETS = {
     ("debugop", "attached, no breakpoint"): 1.01,
     ("debugop", "breakpoint after the loop"): 1.02,
     ("debugop", "condition in the loop, never true"): 1.5,
     ("debugop", "hit count in the loop"): 1.5,
+    ("debugop", WATCHING): 2,
 }
 
 
@@ -70,10 +77,12 @@ def plain(rounds):
 def by_console(command):
     """Under a debugger with pdb's commands, typed through a pipe."""
 
-    def run(breakpoints, rounds):
+    def run(breakpoints, rounds, watches=False):
         commands = [f"break {line}" + (f", {condition}" if condition else "") for line, condition, _ in breakpoints]
         commands += [f"ignore {number} {ignore}" for number, (_, _, ignore) in enumerate(breakpoints, 1) if ignore]
-        typed = [*commands, *["continue"] * (2 * TURNS + 1), "quit", "quit"]
+        # A watchpoint on a variable ends with its function, which stops.
+        turn = ["continue", "watch n", "continue"] if watches else ["continue"]
+        typed = [*commands, *turn * (2 * TURNS), "continue", "quit", "quit"]
         arguments = [sys.executable, "-m", *command, PROGRAM, str(rounds), str(TURNS)]
         done = subprocess.run(arguments, input="\n".join(typed) + "\n", capture_output=True, text=True, timeout=LIMIT)
         return result(done.stdout)
@@ -186,11 +195,15 @@ def measure():
             if name == "debugpy" and not has_debugpy():
                 figures[scene][name] = "not installed"
                 continue
+            if scene == WATCHING and name != "debugop":
+                figures[scene][name] = "not offered"
+                continue
             slow = bool(breakpoints) and name != "debugop"
             rounds = ROUNDS // SLOW if slow else ROUNDS
             try:
                 # Before and after, so that what the machine does meanwhile shows.
-                before, taken, after = plain(ROUNDS), run(breakpoints, rounds), plain(ROUNDS)
+                options = {"watches": True} if scene == WATCHING else {}
+                before, taken, after = plain(ROUNDS), run(breakpoints, rounds, **options), plain(ROUNDS)
             except (RuntimeError, subprocess.SubprocessError) as error:
                 figures[scene][name] = str(error).strip().rpartition("\n")[2]
                 continue
@@ -202,16 +215,16 @@ def table(figures):
     """The report, as text."""
     lines = [
         f"debuggers, {ROUNDS:,} rounds, times of plain",
-        f"{'':<36}{'':<10}{'a loop':>9}{'with calls':>12}  to reach",
+        f"{'':<40}{'':<10}{'a loop':>9}{'with calls':>12}  to reach",
     ]
     for scene, rows in figures.items():
         for name, row in rows.items():
             if isinstance(row, str):
-                lines.append(f"{scene:<36}{name:<10} not measured: {row}")
+                lines.append(f"{scene:<40}{name:<10} not measured: {row}")
                 continue
             limit = TARGETS.get((name, scene))
             aim = "" if limit is None else f"<= {limit}x {'reached' if max(row.values()) <= limit else 'MISSED'}"
-            lines.append(f"{scene:<36}{name:<10}{row['loop']:>8.2f}x{row['calls']:>11.2f}x  {aim}".rstrip())
+            lines.append(f"{scene:<40}{name:<10}{row['loop']:>8.2f}x{row['calls']:>11.2f}x  {aim}".rstrip())
             scene = ""
     return "\n".join(lines)
 

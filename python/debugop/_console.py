@@ -1,11 +1,17 @@
 """The console: this Python's own `pdb`, on debugop's `bdb`, with commands for what happens between lines."""
 
+import inspect
+import linecache
 import os
 import sys
 from types import CodeType, FunctionType
 from typing import Any
 
 from debugop import _core, _standard, bdb
+from debugop._places import described
+from debugop._stops import Stops
+from debugop._terminal import Terminal
+from debugop._threads import Threads
 
 module: Any = _standard.load("pdb", bdb=bdb)
 """The standard library's `pdb`, whose functions make consoles."""
@@ -14,9 +20,11 @@ _Pdb: Any = module.Pdb
 CONTEXT = 5
 """How many instructions `dis` shows before and after the current one."""
 
+COROUTINES = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-class Console(_Pdb):  # type: ignore[misc]
-    """`pdb.Pdb` with `stepi`, `nexti`, `stack` and `dis`."""
+
+class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
+    """`pdb.Pdb` with `stepi`, `nexti`, `stack`, `setstack`, `dis`, and the commands of `Stops` and `Threads`."""
 
     # See `debugop.bdb.Bdb`.
     _by_instruction: bool
@@ -25,6 +33,9 @@ class Console(_Pdb):  # type: ignore[misc]
     _event = "line"
     # The instruction that was shown last, after `stepi` and `nexti`: one that a line begins with is told of again.
     _shown: tuple[Any, int] | None = None
+
+    # Whether every stop shows its instruction, and not only those between lines.
+    _shows_instructions = False
 
     # Arguments of the program that runs first.
     _arguments: list[str] | None = None
@@ -52,16 +63,36 @@ class Console(_Pdb):  # type: ignore[misc]
         return super().user_return(frame, return_value)
 
     def user_exception(self, frame: Any, exc_info: Any) -> Any:
+        stopped = self.stopframe
+        if stopped is not None and frame is not stopped and stopped.f_code.co_flags & COROUTINES:
+            # `bdb` takes the end of any coroutine for that of the one that is stepped through. That one only waits.
+            ends = exc_info[0] in (StopIteration, StopAsyncIteration, GeneratorExit)
+            if ends and not _core.frame_is_over(stopped):
+                return None
         self._event = "exception"
         return super().user_exception(frame, exc_info)
 
     def print_stack_entry(self, frame_lineno: Any, *arguments: Any, **keywords: Any) -> Any:
         super().print_stack_entry(frame_lineno, *arguments, **keywords)
         frame = frame_lineno[0]
-        if self._by_instruction and self.stack and frame is self.stack[-1][0] and self._event == "line":
+        shown = self._shows_instructions or self._by_instruction or self._at_an_instruction
+        if shown and self.stack and frame is self.stack[-1][0] and self._event == "line":
             instruction = _current(frame)
             if instruction is not None:
-                self.message(f"{instruction.offset:>6} {_described(instruction)}".rstrip())
+                underline = _underline(frame.f_code, instruction, frame_lineno[1], frame.f_globals)
+                if underline:
+                    self.message(underline)
+                self.message(f"{instruction.offset:>6} {described(instruction)}")
+
+    def interaction(self, *arguments: Any, **keywords: Any) -> Any:
+        self._before_commands()
+        self._keep_program_handler()
+        self._warn_of_changed_source(arguments[0] if arguments else None)
+        try:
+            return super().interaction(*arguments, **keywords)
+        finally:
+            self._forget_threads()
+            self._after_commands()
 
     # Going from instruction to instruction.
 
@@ -179,6 +210,40 @@ class Console(_Pdb):  # type: ignore[misc]
         for index, slot in reversed(list(enumerate(slots))):
             self.message(f"{index:>6} {'NULL' if slot is _core.NULL else _core.short_repr(slot)}")
 
+    def do_setstack(self, arg: str) -> None:
+        """setstack slot expression
+
+        Put the value of an expression into a slot of the value stack, by
+        its number in `stack`. Only the frame that is stopped can be
+        changed, and only to what the instructions that use the slot can
+        survive.
+        """
+        words = arg.split(None, 1)
+        if len(words) < 2 or not words[0].isdecimal():
+            self.error("setstack takes the number of a slot and an expression")
+            return
+        if not self._is_live():
+            return
+        if self.curframe is not self.stack[-1][0]:
+            self.error(
+                "Only the stack of the frame that is stopped can be changed: this one is inside of a call, which has its operands already."
+            )
+            return
+        if self._event != "line":
+            self.error("The instruction here has taken its operands already.")
+            return
+        try:
+            value = self._getval(words[1])
+        except Exception:
+            return  # what was wrong has been printed
+        try:
+            _core.set_frame_slot(self.curframe, int(words[0]), value)
+        except (RuntimeError, IndexError, ValueError, TypeError, OverflowError) as error:
+            self.error(f"Slot {words[0]} cannot be set: {error}.")
+
+    def complete_setstack(self, text: str, line: str, begidx: int, endidx: int) -> Any:
+        return self._complete_expression(text, line, begidx, endidx)
+
     def do_dis(self, arg: str) -> None:
         """dis [all | expression]
 
@@ -215,16 +280,9 @@ class Console(_Pdb):  # type: ignore[misc]
             number = "" if one.line is None or one.line == line else one.line
             line = one.line
             mark = "->" if one.offset == at else ""
-            self.message(f"{number:>5} {mark:>2} {one.offset:>6} {_described(one)}".rstrip())
+            self.message(f"{number:>5} {mark:>2} {one.offset:>6} {described(one)}".rstrip())
 
     complete_dis = _Pdb._complete_expression
-
-
-def _described(instruction: Any) -> str:
-    arg = "" if instruction.arg is None else str(instruction.arg)
-    if instruction.argrepr:
-        arg += f" ({instruction.argrepr})"
-    return f"{instruction.opname:<28} {arg}"
 
 
 def _current(frame: Any) -> Any:
@@ -234,6 +292,24 @@ def _current(frame: Any) -> Any:
     except ValueError:
         return None
     return next((one for one in instructions if one.offset >= frame.f_lasti), None)
+
+
+def _underline(code: CodeType, instruction: Any, line: int, namespace: Any) -> str | None:
+    """Marks under the source line the expression that `instruction` belongs to, as far as it is on this line."""
+    positions = list(code.co_positions())
+    index = instruction.offset // 2
+    first, last, start, end = positions[index] if index < len(positions) else (None, None, None, None)
+    if first != line or start is None or end is None:
+        return None
+    source = linecache.getline(code.co_filename, line, namespace)
+    encoded = source.rstrip().encode()
+    if last != first:
+        end = len(encoded)
+    indent = len(source) - len(source.lstrip())
+    start, end = (len(encoded[:at].decode(errors="replace")) - indent for at in (start, end))
+    if start < 0 or end <= start or (start == 0 and end >= len(source.strip())):
+        return None
+    return f"   {' ' * start}{'^' * (end - start)}"
 
 
 if hasattr(_Pdb, "commands_resuming"):
@@ -256,6 +332,7 @@ def main(commands: list[str], kind: str, target: str, arguments: list[str]) -> N
         target = os.path.join(os.curdir, target)
     sys.argv = ["debugop debug", *options, target]
     Console._arguments = arguments
+    Console._shows_instructions = Console._opens_terminal = True
     module.main()
 
 

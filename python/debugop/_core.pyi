@@ -2,7 +2,7 @@
 
 import dis
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, Literal, SupportsIndex, final, overload
@@ -44,15 +44,21 @@ __all__ = [
     "depth",
     "effective",
     "file",
+    "follow_child",
+    "forked_in_child",
+    "forked_in_parent",
+    "frame_is_over",
     "frame_stack",
     "function",
     "getprofile",
     "gettrace",
     "insert_debug_op",
     "instructions",
+    "is_left_at_fork",
     "layout_offsets",
     "layout_opcodes",
     "line",
+    "log_message",
     "module",
     "opcode",
     "parse_command_line",
@@ -63,6 +69,8 @@ __all__ = [
     "run_file",
     "session_changed",
     "set_breakpoints",
+    "set_frame_slot",
+    "set_places",
     "setprofile",
     "setprofile_running_threads",
     "settrace",
@@ -854,6 +862,39 @@ def session_changed(owner: Any, breaks: bool) -> None:
 
 def effective(breakpoints: list[Any], frame: FrameType) -> tuple[Any, bool | None]:
     """The first of `breakpoints` that is in effect in `frame`, and whether it may be deleted if it is temporary; or (None, None)."""
+
+def log_message(template: str, frame: FrameType) -> str:
+    """What a log point's text says in a frame: the text of an f-string, or the exception that comes of it. Raises SyntaxError if it is none."""
+
+def follow_child(child: bool) -> None:
+    """Whether sessions go on in the child of a fork, and not in the parent."""
+
+def forked_in_child() -> None:
+    """A fork has happened, and this is the child: to be called by `os.register_at_fork`."""
+
+def forked_in_parent() -> None:
+    """A fork has happened, and this is the parent: to be called by `os.register_at_fork`."""
+
+def is_left_at_fork() -> bool:
+    """Whether this process has been left by a session at a fork."""
+
+def frame_is_over(frame: FrameType) -> bool:
+    """Whether a frame has ended: it neither runs nor is suspended."""
+
+def set_frame_slot(frame: FrameType, index: int, value: object) -> None:
+    """Put an object into a slot of the value stack, bottom first, of the frame that is about to execute an instruction.
+
+    Raises RuntimeError if that is another frame, IndexError if there is no such slot, ValueError if its stack is not known, and
+    TypeError if an instruction that will use the slot could not survive the object.
+    """
+
+def set_places(owner: Any, instructions: Callable[[CodeType], Iterable[int] | None] | None, exceptions: bool) -> None:
+    """What the sessions of `owner` hear of besides lines.
+
+    The instructions at the offsets that `instructions(code)`, called once for a code object, answers with: by `owner._reached_place(frame)`;
+    exceptions: by `owner._reached_exception(frame, exception, traceback)`, for each frame that they come to. Where these answer True,
+    `owner._at_place(frame)` is called.
+    """
 
 def frame_stack(frame: FrameType, begun: bool) -> list[Any]:
     """The value stack of a frame that runs on this thread, bottom first, empty slots as NULL.

@@ -706,6 +706,81 @@ def test_a_tracer_reports_the_same(stops: Stops) -> None:
     _core.set_breakpoints([])
 
 
+def divider(values: list[int]) -> Iterator[int]:
+    for value in values:
+        try:
+            yield 6 // value
+        except ZeroDivisionError as error:
+            yield len(error.args)
+        finally:
+            value += 1
+    raise KeyError([value for value in values if value])
+
+
+DIVIDED = [divider.__code__.co_firstlineno + line for line in (1, 3, 5, 7, 8)]
+OTHERS = ["settrace"] if sys.version_info < (3, 12) else ["monitoring", "settrace"]
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_other_engines_report_the_same(engine: Any) -> None:
+    hits: list[int] = []
+
+    def steps(before: Callable[[], object] = int, during: Callable[[], object] = int) -> list[Any]:
+        """The steps of `divider` where a tracer starts after `before`, with `during` in the middle of it."""
+        seen: list[Any] = []
+
+        def on_step(step: debugop.Step) -> None:
+            raised = type(step.exception).__name__
+            seen.append((step.code, step.event, step.instruction.offset, [type(value) for value in step.stack], raised))
+
+        before()
+        with debugop.trace(divider, on_step, engine=engine):
+            with pytest.raises(KeyError):
+                list(divider([1, 0, 2]))
+            running = divider([3, 0])
+            seen.append(next(running))
+            during()
+            with pytest.raises(KeyError):
+                list(running)
+            with pytest.raises(KeyError):
+                list(divider([1, 0, 2]))
+        return seen
+
+    def on_stop(frame: FrameType, line: int, raised: bool) -> None:
+        hits.append(line)
+
+    def set_breakpoints() -> None:
+        condition = "[value for _ in (1,)] and (lambda: True)()"
+        _core.set_breakpoints(
+            [_core.CompiledBreakpoint(__file__, line, condition=condition, on_stop=on_stop) for line in DIVIDED]
+        )
+        assert _core.breakpoint_reasons() == []
+
+    def remove() -> None:
+        _core.set_breakpoints([])
+
+    alone = steps()
+    assert len(alone) > 150
+    try:
+        assert steps(set_breakpoints) == alone
+        stops = list(hits)
+        assert {*stops} == {*DIVIDED}
+        assert steps(set_breakpoints, remove) == alone
+        assert steps(remove, set_breakpoints) == alone
+        remove()
+        hits.clear()
+        assert steps() == alone
+        set_breakpoints()
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                list(divider([1, 0, 2]))
+        with pytest.raises(KeyError):
+            list(divider([3, 0]))
+        assert sorted(hits) == sorted(stops), "they go on as without the tracer"
+    finally:
+        remove()
+
+
 def test_who_refers_to_the_code(stops: Stops) -> None:
     _core.set_breakpoints([stops.at("i == 1")])
     assert adder in gc.get_referrers(adder.__code__)

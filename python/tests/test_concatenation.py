@@ -1,5 +1,6 @@
 """`s += t` on a long local string: as fast and as exact as without debugop, though a probe parts the addition from its store."""
 
+import re
 import subprocess
 import sys
 import time
@@ -38,8 +39,11 @@ def generator(count):
 def drive(count):
     values = generator(count)
     lengths = [next(values)]
-    lengths += [values.send("ab") for _ in range(count - 1)]
-    return lengths
+    try:
+        while True:
+            lengths.append(values.send("ab"))
+    except StopIteration:
+        return lengths
 
 
 def itself(count):
@@ -161,6 +165,22 @@ def test_building_a_string_costs_what_other_loops_cost():
         assert best(build, 100_000) < 5 * best(ordinary, 100_000)
 
 
+def test_a_frame_that_runs_on_after_stop_extends_too():
+    def build_on(count):
+        s, number = "x" * LONG, 0
+        for _ in range(count):
+            s += "0123456789"
+            number += 1
+            if number == 10:
+                debugop.stop()
+        return s, number
+
+    debugop.start(lambda _: None)
+    begin = time.perf_counter()
+    assert build_on(100_000) == ("x" * LONG + "0123456789" * 100_000, 100_000)
+    assert time.perf_counter() - begin < 3
+
+
 PROGRAM = """
 def build(count):
     s = ""
@@ -203,3 +223,43 @@ with debugop.trace(grow, limit=1):
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 50 << 20
     assert int(done.stdout) % (50 << 20) == 2000
+
+
+RECORDED = """
+import sys
+def build(count, start):
+    s = "x" * start
+    for i in range(count):
+        s += "abc"
+        s = s + "é" if i % 5 else s + "a"
+    return s
+build(40, int(sys.argv[1]))
+"""
+
+
+def test_recordings_have_the_old_value_until_it_is_stored(tmp_path):
+    """All strings of one recording are longer by as much as they were at the beginning."""
+    (tmp_path / "program.py").write_text(RECORDED)
+
+    def length(value, more):
+        cut = re.search(r" \(([\d,]+)\)$", repr(value))
+        found = int(cut[1].replace(",", "")) if cut else len(str(value.value))
+        return found - more if found >= more else found
+
+    def lengths(start):
+        command = [COMMAND, "record", "-o", str(start), "program.py", str(start)]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+        replay = debugop.open(tmp_path / str(start))
+        top = (replay.at(step).frames[-1] for step in range(len(replay)))
+        return [
+            (frame.offset, [length(value, start) for value in (*frame.stack, *frame.locals.values()) if is_text(value)])
+            for frame in top
+            if frame.function == "build"
+        ]
+
+    def is_text(value):
+        return repr(value).startswith("'")
+
+    few, many = lengths(300), lengths(3000)
+    assert len(few) > 500
+    assert few == many

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent / "console"
 EXPECTED = HERE / "expected" / "{}.{}".format(*sys.version_info)
 MADE_WITH = EXPECTED / "python-version"
 PROGRAM = "program.py"
-PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)) ")
+PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)|Clear all breaks\?) ")
 
 SESSIONS = {
     "stepi": ["break 17", "continue", "stepi", "si", "stack", *["si"] * 12, "where", "return", "si", "next", "quit"],
@@ -57,8 +57,139 @@ SESSIONS = {
     ],
     "condition": ["break 18, width == 4", "continue", "p width", "jump 19", "next", "retval", "quit"],
     "recursive": ["break 18", "continue", "debug area(5, 6)", "step", "step", "si", "q", "next", "quit"],
+    "setstack": [
+        "break 18",
+        "continue",
+        "setstack 0 1",
+        *["si"] * 9,
+        "stack",
+        "setstack 0 7",
+        "setstack 9 7",
+        "setstack x 7",
+        "setstack 0 nothing",
+        "up",
+        "setstack 0 1",
+        "down",
+        "stack",
+        "clear 1",
+        "continue",
+        "quit",
+    ],
     "commands": ["break 18", "commands 1", "silent", "p width", "stepi", "continue", "stack", "quit"],
 }
+
+# About `stops.py`, from its line 64 on, where everything has a name.
+STOPS = {
+    "watch": [
+        "break work",
+        "continue",
+        "watch total",
+        "next",
+        "next",
+        "next",
+        "next",
+        "next",
+        "watch counter.count",
+        "watch box.last, step > 1",
+        "watch sizes['a']",
+        "next",
+        "watch items[0]",
+        "break",
+        *["continue"] * 8,
+        "unwatch 2 5",
+        "unwatch",
+        "unwatch 9",
+        "continue",
+        "quit",
+    ],
+    "watch_shared": ["break shares", "continue", "watch shared", "continue", "continue", "continue", "quit"],
+    "watch_global": ["watch GLOBAL", "continue", "continue", "clear 2", "continue", "quit"],
+    "watch_left": ["break leaves", "continue", "next", "watch gone", "continue", "tbreak 61", "continue", "quit"],
+    "watch_nothing": [
+        "watch",
+        "watch nothing",
+        "watch 1 +",
+        "watch start()",
+        "watch start.__code__",
+        "watch (1, 2)[0]",
+        "watch {}[start]",
+        "watch GLOBAL, 1 +",
+        "unwatch 7",
+        "quit",
+    ],
+    "break_offset": [
+        "break work*OFFSET",
+        "tbreak shares*OFFSET",
+        "break work*1",
+        "break work*0",
+        "break work*x",
+        "break nothing*4",
+        "break work*OFFSET, 1 +",
+        "break",
+        "continue",
+        "stack",
+        "disable 3",
+        "ignore 2 1",
+        "break",
+        "clear",
+        "y",
+        "break",
+        "quit",
+    ],
+    "break_opcode": [
+        "break opcode STORE_SUBSCR in work, step == 2",
+        "break opcode FOR_ITER in sets",
+        "break opcode NOTHING",
+        "commands 2",
+        "p step",
+        "end",
+        "break",
+        "continue",
+        "p step",
+        "continue",
+        "quit",
+    ],
+    "catch": [
+        "catch ValueError",
+        "catch TypeError",
+        "catch raise (OSError, KeyError)",
+        "catch 3",
+        "catch nothing",
+        "catch 1 +",
+        "break",
+        "continue",
+        "where",
+        "continue",
+        "continue",
+        "quit",
+    ],
+    "logpoint": [
+        "logpoint 20 step {step}, total {total}, if step > 0",
+        "logpoint sets*OFFSET global is {GLOBAL}",
+        "logpoint 20",
+        "logpoint 20 {step",
+        "break",
+        "tbreak leaves",
+        "continue",
+        "break",
+        "quit",
+    ],
+    "help_stops": [
+        *(f"help {name}" for name in ("watch", "unwatch", "catch", "logpoint", "threads", "thread", "tasks", "set")),
+        "help setstack",
+        "quit",
+    ],
+}
+
+
+def offset_of(function):
+    """Where its last line begins."""
+    spaces = {}
+    source = (HERE / "stops.py").read_text().partition("\n\n\nstart()\n")[0]
+    exec(compile(source, "stops.py", "exec"), spaces)
+    code = spaces[function].__code__
+    last = max(line for _, _, line in code.co_lines() if line)
+    return next(start for start, _, line in code.co_lines() if line == last)
 
 
 def environment():
@@ -96,7 +227,17 @@ def tidy(text):
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_session(name, request):
-    shown = session(["debug", PROGRAM], SESSIONS[name])
+    compare(name, session(["debug", PROGRAM], SESSIONS[name]), request)
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_stops(name, request):
+    """What stops besides lines."""
+    commands = [re.sub(r"(\w+)\*OFFSET", lambda found: f"{found[1]}*{offset_of(found[1])}", one) for one in STOPS[name]]
+    compare(name, session(["debug", "-c", "tbreak 64", "-c", "continue", "stops.py"], commands), request)
+
+
+def compare(name, shown, request):
     expected = EXPECTED / f"{name}.txt"
     if request.config.getoption("--write-expected"):
         expected.parent.mkdir(parents=True, exist_ok=True)
@@ -123,13 +264,12 @@ def test_stepi_visits_every_instruction(tmp_path):
     commands = ["break 12", "continue", "p steps", "step", *["si"] * 90, "quit"]
     shown = session(["debug", str(script)], commands).partition("restarted")[0]
     traced = eval(re.search(r"^\[\('outer'.*\]$", shown, re.MULTILINE)[0])
-    stop = re.compile(r"^> \S+?\(\d+\)(inner|outer)\(\)\S*\n-> .*?\n +(\d+) (\w+)", re.MULTILINE)
+    stop = re.compile(r"^> \S+?\(\d+\)(inner|outer)\(\)\S*\n-> .*?\n(?: +\^+\n)? +(\d+) (\w+)", re.MULTILINE)
     # The interpreter tells of the end of a loop, which debugop does not report (`debugop_bytecode::Silent`).
     silent = ("END_FOR", "POP_ITER")
     told = [(name, int(offset)) for name, offset, opname in stop.findall(shown) if opname not in silent]
     assert len(told) > 30
-    # `step` has stopped at the first, the call of `outer`.
-    assert told == traced[1:]
+    assert told == traced
 
 
 def test_completion():
@@ -199,6 +339,136 @@ def test_post_mortem(tmp_path):
         child.sendline("quit")
     child.expect(pexpect.EOF)
     child.close()
+
+
+def test_uncaught(tmp_path):
+    """A catchpoint for what nothing handles stops at the bottom, with the frames that it has come through."""
+    script = tmp_path / "uncaught.py"
+    script.write_text(
+        "def fails(key):\n    return {}[key]\n"
+        "def handles():\n    try:\n        fails(1)\n    except KeyError:\n        pass\n"
+        "handles()\nfails(2)\n"
+    )
+    shown = session(["debug", str(script)], ["catch uncaught KeyError", "continue", "p key", "where", "quit"])
+    assert "Catchpoint 1 (uncaught KeyError)\nKeyError: 2\n" in shown
+    assert re.search(r"^\(Pdb\) p key\n2$", shown, re.MULTILINE)
+    assert re.search(r"\(9\)<module>\(\)\n-> fails\(2\)\n> \S+\(2\)fails\(\)", shown)
+
+
+def test_threads(tmp_path):
+    """Other threads can be inspected, and only the one that has stopped goes on."""
+    script = tmp_path / "threads.py"
+    script.write_text(
+        "import threading\n"
+        "go, waits = threading.Event(), threading.Event()\n"
+        "def other(number):\n    mine = number + 1\n    waits.set()\n    go.wait()\n    return mine\n"
+        "thread = threading.Thread(target=other, args=(41,), name='other one')\n"
+        "thread.start()\nwaits.wait()\n"
+        "here = 'main'\n"
+        "go.set()\nthread.join()\nprint('joined')\n"
+    )
+    commands = ["tbreak 12", "continue", "threads", "thread 2", "threads", "up", "up", "p mine", "next", "stack"]
+    commands += ["thread 3", "thread x", "thread", "p here", "next", "continue", "quit"]
+    shown = session(["debug", str(script)], commands)
+    assert re.search(
+        r"^\* 1 +MainThread +<module>\(\) at threads.py:12 \(stopped\)\n  2 +other one +\S+ at threading.py:",
+        shown,
+        re.MULTILINE,
+    )
+    assert re.search(r"^  1 +MainThread .*\n\* 2 +other one", shown, re.MULTILINE)
+    assert "(Pdb) p mine\n42\n" in shown
+    assert "(Pdb) next\n*** Thread 2 goes on; `thread` leads back to the one that has stopped\n" in shown
+    assert "(Pdb) stack\n*** the frame is not running on this thread" in shown
+    assert "*** There is no thread 3;" in shown
+    assert "*** There is no thread x;" in shown
+    assert "(Pdb) p here\n'main'\n" in shown
+    assert "threads.py(13)<module>()" in shown
+    assert "joined" in shown
+
+
+def test_tasks(tmp_path):
+    """`next` and `until` over an `await` stay in their task, although another one runs the same code meanwhile."""
+    script = tmp_path / "naps.py"
+    script.write_text(
+        "import asyncio\n"
+        "async def sleeps(name):\n    await asyncio.sleep(0.01)\n    return name\n"
+        "async def works(name):\n"
+        "    first = await sleeps(name)\n"
+        "    second = await sleeps(first)\n"
+        "    for _ in range(2):\n        await asyncio.sleep(0)\n"
+        "    return second\n"
+        "async def main():\n"
+        "    print(await asyncio.gather(works('one'), works('two')))\n"
+        "asyncio.run(main())\n"
+    )
+    commands = ["tasks", "tbreak 6, name == 'two'", "continue", "tasks"]
+    for stepping in ("next", "next", "next", "until"):
+        commands += [stepping, "p name"]
+    commands += ["where", "continue", "quit"]
+    shown = session(["debug", str(script)], commands)
+    assert "*** No event loop of asyncio runs here" in shown
+    assert re.search(
+        r"^  Task-1 +main\(\) at naps.py:12\n  Task-2 +sleep\(\) at tasks.py:\d+\n\* Task-3 +works\(\) at naps.py:6$",
+        shown,
+        re.MULTILINE,
+    )
+    assert shown.count("(Pdb) p name\n'two'\n") == 4
+    lines = re.findall(r"^> \S+naps.py\((\d+)\)works\(\)$", shown, re.MULTILINE)
+    assert lines[:4] == ["6", "7", "8", "9"]
+    assert "['one', 'two']" in shown
+
+
+FORK = """\
+import os, sys
+def child():
+    mark = "child"
+    print(mark, flush=True)
+def parent():
+    mark = "parent"
+    print(mark, flush=True)
+pid = os.fork()
+if pid == 0:
+    child()
+else:
+    _, status = os.waitpid(pid, 0)
+    parent()
+    print("status", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+@pytest.mark.parametrize("follow", ["parent", "child", "default"])
+@pytest.mark.parametrize("way", ["continue", "next"])
+def test_fork(tmp_path, follow, way):
+    """One process of a fork is debugged, the other one runs to its end."""
+    script = tmp_path / "forks.py"
+    script.write_text(FORK)
+    commands = ["set follow-fork", f"set follow-fork {follow}", "set follow-fork"][: 1 if follow == "default" else 3]
+    commands += [
+        "break child",
+        "break parent",
+        *(["tbreak 8", "continue", "next"] if way == "next" else []),
+        "continue",
+    ]
+    commands += ["p mark", "quit"]
+    shown = session(["debug", str(script)], commands)
+    followed = "child" if follow == "child" else "parent"
+    assert "follow-fork is parent" in shown
+    assert re.search(rf"^> \S+{followed}\(\)$", shown, re.MULTILINE)
+    left = "parent" if followed == "child" else "child"
+    assert not re.search(rf"^> \S+{left}\(\)$", shown, re.MULTILINE)
+    # What is quit has not printed, and what is left has.
+    if followed == "parent":
+        assert re.search("child$", shown, re.MULTILINE)
+
+
+def test_variable_named_set(tmp_path):
+    """`set` is a command for its one setting, and whatever the program means by it else."""
+    script = tmp_path / "names.py"
+    script.write_text("x = 1\n")
+    shown = session(["debug", str(script)], ["set([1])", "set = 4", "set follow-fork both", "p set", "quit"])
+    assert "(Pdb) set([1])\n{1}\n" in shown
+    assert "(Pdb) p set\n4\n" in shown
+    assert "*** set follow-fork parent | child" in shown
 
 
 def test_arguments(tmp_path):

@@ -645,3 +645,79 @@ class TestCallbacks:
         with debugop.trace(lines, follow=True):
             traced = lines()
         assert traced == plain
+
+
+def plain(x):
+    with contextlib.nullcontext():
+        return [y for y in (x, 1) if y]
+
+
+def generating():
+    yield from (1, 2)
+
+
+async def numbers():
+    yield 1
+    yield 2
+
+
+async def waiting():
+    return [number async for number in numbers()]
+
+
+def awaited():
+    try:
+        waiting().send(None)
+    except StopIteration as end:
+        return end.value
+
+
+RAISING = {
+    "function": (plain, lambda: plain(1)),
+    "generator": (generating, lambda: list(generating())),
+    "coroutine": (waiting, awaited),
+    "asynchronous generator": (numbers, awaited),
+}
+
+
+# Where it raises within a delegation, what was to be awaited never is.
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", RAISING)
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
+def test_wherever_a_callback_raises_there_is_a_line(name, again):
+    function, run = RAISING[name]
+
+    def raised_at(number):
+        """The entries of the traceback that are the function's, for a callback that raises at this step, or from it on."""
+        count = 0
+
+        def on_step(step):
+            nonlocal count
+            count += 1
+            if count == number or (again and count > number):
+                raise KeyError(count)
+
+        with debugop.trace(function, on_step):
+            try:
+                run()
+            except KeyError as error:
+                entry = error.__traceback__
+            else:
+                return None
+        entries = []
+        while entry:
+            if entry.tb_frame.f_code is function.__code__:
+                entries.append((entry.tb_lineno, entry.tb_lasti))
+            entry = entry.tb_next
+        return entries
+
+    first = function.__code__.co_firstlineno
+    number = 1
+    while (entries := raised_at(number)) is not None:
+        assert entries, number
+        for line, lasti in entries:
+            assert line is not None, number
+            assert first <= line <= first + 2
+            assert 0 <= lasti < len(function.__code__.co_code)
+        number += 1
+    assert number > 5

@@ -139,8 +139,14 @@ fn what_compilers_write_is_planned() {
     }
 }
 
+/// `PROPTEST_CASES`, or so many.
+fn cases(usual: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES");
+    wanted.map_or(usual, |wanted| wanted.parse().expect("a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(cases(256)))]
 
     #[test]
     fn any_function_of_the_grammar_is_planned(
@@ -153,7 +159,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(cases(2000)))]
 
     /// What no compiler wrote has a plan that is enough, or none.
     #[test]

@@ -467,7 +467,7 @@ pub(crate) fn reached_by_event(code: &Bound<'_, PyCode>, line: u32) -> PyResult<
 ///
 /// # Errors
 /// `SyntaxError`: it is none.
-pub(crate) fn message(template: &str, frame: &Bound<'_, PyFrame>) -> PyResult<String> {
+pub fn message(template: &str, frame: &Bound<'_, PyFrame>) -> PyResult<String> {
     let expression = Expression::new(frame.py(), &self::template(template))?;
     Ok(formatted(&expression, frame))
 }

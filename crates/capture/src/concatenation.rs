@@ -31,6 +31,7 @@ static AHEAD: GilCell<Vec<Ahead>> = GilCell::new(Vec::new());
 
 /// Does the addition that `frame` comes to next, with so many slots on its stack, if it is one of strings to the variable `local` for which
 /// CPython would do it in place ([`stores_sum`]). If it `is_watched`, the site before the store must call [`settle`].
+/// Says whether strings are added, at all.
 #[inline]
 pub(crate) fn extend<'py>(
     py: Python<'py>,
@@ -38,14 +39,14 @@ pub(crate) fn extend<'py>(
     shape: &CodeShape,
     (local, depth): (u32, u32),
     is_watched: bool,
-) {
+) -> bool {
     let Some(left) = depth.checked_sub(2) else {
-        return;
+        return false;
     };
     let (Content::Object(string), Content::Object(addend)) =
         (frame.content(shape, left), frame.content(shape, left + 1))
     else {
-        return;
+        return false;
     };
     // SAFETY: the stack keeps both alive.
     let fits = unsafe { are_strings(string, addend) };
@@ -71,6 +72,7 @@ pub(crate) fn extend<'py>(
             });
         }
     }
+    fits
 }
 
 /// # Safety
@@ -114,7 +116,7 @@ impl Slots {
                 && slot::owns(*self.variable)
                 && slot::content(*self.variable) == Content::Object(string)
                 && ffi::Py_REFCNT(string) == 1 + isize::from(is_owned);
-            if length < LONG || more < 0 || !is_theirs || !has_room(string, addend) {
+            if length < LONG || more < 0 || !is_theirs {
                 return None;
             }
             let all = length.checked_add(more)?;
@@ -132,7 +134,7 @@ impl Slots {
             let done =
                 is_longer && ffi::PyUnicode_CopyCharacters(sum, length, addend, 0, more) == more;
             if !done {
-                // No memory: `BINARY_OP` will find out itself.
+                // No memory, or a character that needs wider units than the others. `BINARY_OP` will see to it.
                 ffi::PyErr_Clear();
                 if is_longer {
                     ffi::PyUnicode_Resize(&raw mut sum, length);
@@ -152,18 +154,6 @@ impl Slots {
             slot::release(right);
             Some(length)
         }
-    }
-}
-
-/// Whether each character of `addend` fits into a unit of `string`.
-///
-/// # Safety
-/// Exact strings, which are ready (3.11: `PyUnicode_GetLength` makes them so).
-unsafe fn has_room(string: *mut ffi::PyObject, addend: *mut ffi::PyObject) -> bool {
-    // SAFETY: by the contract.
-    unsafe {
-        ffi::PyUnicode_KIND(addend) <= ffi::PyUnicode_KIND(string)
-            && (ffi::PyUnicode_IS_ASCII(string) == 0 || ffi::PyUnicode_IS_ASCII(addend) != 0)
     }
 }
 

@@ -167,7 +167,7 @@ impl Engine {
     /// Nobody wants events of `code` any more.
     pub(crate) fn disable(self, py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
         observed::forget(py, self, code);
-        let address = code.original(py).as_ptr() as usize;
+        let address = code.observed(py).as_ptr() as usize;
         FILLED.with(py, |filled| filled.retain(|one| one.0 != address));
         match self {
             #[cfg(Py_3_12)]
@@ -188,7 +188,7 @@ static FILLED: GilCell<Vec<(usize, usize)>> = GilCell::new(Vec::new());
 
 /// A frame of `code` has ended. With the last one that is reported in place of DEBUG_OPs, its events end.
 fn ended(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
-    let address = code.original(py).as_ptr() as usize;
+    let address = code.observed(py).as_ptr() as usize;
     let last = FILLED.with(py, |filled| {
         filled
             .iter_mut()
@@ -225,6 +225,23 @@ pub(crate) fn share(
     for nested in probed.nested() {
         if let Some(copy) = nested.probed(py) {
             share(py, nested, &copy)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells those who watch `original` without a copy that functions will run `woven`, which has breakpoints in it.
+///
+/// # Errors
+/// CPython refuses to tell of its events; `MemoryError`.
+pub(crate) fn share_woven(original: &Bound<'_, PyCode>, woven: &Bound<'_, PyCode>) -> PyResult<()> {
+    let py = original.py();
+    let address = original.as_ptr() as usize;
+    for engine in [Engine::Monitoring, Engine::Settrace] {
+        if let Some(entry) = observed::find(py, engine, address) {
+            for tracer in entry.tracers(py) {
+                tracer.observe_woven(engine, woven, entry.names().module)?;
+            }
         }
     }
     Ok(())

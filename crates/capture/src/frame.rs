@@ -1,5 +1,6 @@
 //! The running frame and its value stack, behind safe functions.
 
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -12,6 +13,9 @@ use crate::layout::{CodeObject, FrameObject, InterpreterFrame, ThreadState, owne
 
 /// `FRAME_OWNED_BY_GENERATOR` (`Include/internal/pycore_frame.h`, 3.14+ `pycore_interpframe_structs.h`), the same in 3.11-3.15.
 const OWNED_BY_GENERATOR: i8 = 1;
+
+/// `FRAME_OWNED_BY_FRAME_OBJECT` (the same files), the same in 3.11-3.15: the frame has ended and its object keeps its variables.
+const OWNED_BY_FRAME_OBJECT: i8 = 2;
 
 /// What a value-stack slot holds.
 #[derive(Debug)]
@@ -84,6 +88,35 @@ impl<'py> Frame<'py> {
             frame.instruction().byte_offset_from(first)
         };
         u32::try_from(bytes).ok()
+    }
+
+    /// Whether what the frame is executing is on a line.
+    pub(crate) fn is_on_a_line(self) -> bool {
+        let Some(offset) = self
+            .instruction_offset()
+            .and_then(|offset| c_int::try_from(offset).ok())
+        else {
+            return false;
+        };
+        // SAFETY: the frame's code object is alive, and the offset in its bytecode. The result is -1 for what has no line.
+        unsafe { ffi::PyCode_Addr2Line(self.get().code().cast(), offset) >= 0 }
+    }
+
+    /// Makes an exception that is about to be raised count as raised at byte `offset` of the code that the frame runs.
+    ///
+    /// To be called while an instruction of the frame is executed that then fails. The interpreter looks for a handler by the instruction
+    /// that it is executing, and not by this: `RERAISE` does the same (`exception_unwind` in `Python/ceval.c`, 3.11-3.15).
+    pub(crate) fn raise_at(self, offset: u32) {
+        let code = self.get().code().cast::<CodeObject>();
+        // SAFETY: the frame outlives 'py (see the type), and nobody else has a reference to its head now; its code is a live code
+        // object, in whose bytecode the unit is. Checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
+        unsafe {
+            let unit = offset as usize / 2;
+            if isize::try_from(unit).is_ok_and(|unit| unit < (*code).units()) {
+                let first = std::ptr::addr_of!((*code).co_code_adaptive).cast::<u16>();
+                *(*self.raw.as_ptr()).instruction_mut() = first.add(unit);
+            }
+        }
     }
 
     /// The frame at `raw` on the thread with the state `thread`.
@@ -296,6 +329,16 @@ impl<'py> Frame<'py> {
     /// Whether `object` is this frame's object.
     pub(crate) fn stands_for(self, object: &Bound<'_, PyFrame>) -> bool {
         std::ptr::eq(self.get().frame_obj, object.as_ptr())
+    }
+
+    /// Whether the frame that `object` stands for has ended.
+    pub(crate) fn has_ended(object: &Bound<'_, PyFrame>) -> bool {
+        // SAFETY: a live frame object; its `f_frame` is its own copy of the frame, or one that has not ended (`take_ownership` in
+        // `Python/frame.c`, 3.11-3.15).
+        unsafe {
+            let frame = (*object.as_ptr().cast::<FrameObject>()).f_frame;
+            (*frame).owner == OWNED_BY_FRAME_OBJECT
+        }
     }
 
     /// The frame object, made if there is none yet.

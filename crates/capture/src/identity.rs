@@ -24,6 +24,7 @@
 //! can bring about) is not seen: what frees is ignored unless it is the main interpreter.
 
 mod allocator;
+mod cache;
 mod dealloc;
 mod evicted;
 mod filter;
@@ -37,6 +38,7 @@ use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
 use crate::gil::GilCell;
 use allocator::Place;
+use cache::Cache;
 use dealloc::Deallocs;
 use evicted::Evicted;
 use graves::Graves;
@@ -54,6 +56,8 @@ pub enum Birth {
 
 struct State {
     table: Table,
+    /// Some of what is in the table.
+    cache: Cache,
     evicted: Evicted,
     /// How many entries there may be.
     limit: usize,
@@ -147,11 +151,19 @@ fn died(block: usize) {
 impl State {
     fn died(&mut self, block: usize) {
         if let Some(entry) = self.table.remove(block) {
+            self.cache.remove(block);
             filter::remove(block);
             self.bury(block, entry);
         } else if self.evicted.remove(block) {
             filter::remove(block);
         }
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, object: usize, block: usize) -> Option<Entry> {
+        let entry = self.table.lookup(block)?;
+        self.cache.set(object, entry);
+        Some(entry)
     }
 
     fn bury(&mut self, block: usize, entry: Entry) {
@@ -165,6 +177,7 @@ impl State {
     /// Forgets one that lives.
     fn evict(&mut self) {
         if let Some((address, entry)) = self.table.evict() {
+            self.cache.remove(address);
             // Its bit stays: its death is of interest.
             self.evicted.add(address);
             self.bury(address, entry);
@@ -174,6 +187,7 @@ impl State {
 
     /// Nobody has told us who died since nobody knows when.
     fn lose(&mut self) {
+        self.cache.clear();
         for (address, entry) in self.table.drain() {
             self.evicted.add(address);
             if entry.index != NO_INDEX {
@@ -229,6 +243,7 @@ impl Identities {
             py,
             Some(State {
                 table: Table::default(),
+                cache: Cache::default(),
                 evicted: Evicted::default(),
                 limit: limit.max(1),
                 dead: Vec::new(),
@@ -256,18 +271,28 @@ impl Identities {
     #[inline]
     #[must_use]
     pub fn lookup(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) -> Option<Entry> {
+        let object = object.as_ptr();
         // SAFETY: a live object.
-        let block = unsafe { block_of(object.as_ptr()) };
-        self.lookup_block(py, block)
+        self.find(py, object as usize, || unsafe { block_of(object) })
     }
 
-    /// The entry of the object whose memory begins at `block`, if one that has an entry lives there.
+    /// The entry of the object at address `object`, whose memory begins at `block`, if one that has an entry lives there.
     #[inline]
-    pub(crate) fn lookup_block(&self, py: Python<'_>, block: usize) -> Option<Entry> {
+    pub(crate) fn lookup_at(&self, py: Python<'_>, object: usize, block: usize) -> Option<Entry> {
+        self.find(py, object, || block)
+    }
+
+    #[inline]
+    fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
         if !Self::with(py, |state| state.place.is_as_seen(py)) {
             look_again(py);
         }
-        Self::with(py, |state| state.table.lookup(block))
+        Self::with(py, |state| {
+            if let Some(entry) = state.cache.get(object) {
+                return Some(entry);
+            }
+            state.look_up(object, block())
+        })
     }
 
     /// An upper bound of what [`deaths`](Self::deaths) was when an object with an entry last died, or was forgotten, at this address: as
@@ -290,6 +315,7 @@ impl Identities {
             // Room for the indices of all that may die, because nothing is allocated when they do.
             state.dead.reserve(state.table.len() + 1);
             state.table.insert(block, entry);
+            state.cache.set(object.as_ptr() as usize, entry);
             let perhaps = state.evicted.has(block);
             if !state.evicted.remove(block) {
                 filter::add(block);
@@ -306,7 +332,13 @@ impl Identities {
     pub fn update(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>, entry: Entry) -> bool {
         // SAFETY: a live object.
         let block = unsafe { block_of(object.as_ptr()) };
-        Self::with(py, |state| state.table.update(block, entry))
+        Self::with(py, |state| {
+            let is_there = state.table.update(block, entry);
+            if is_there {
+                state.cache.set(object.as_ptr() as usize, entry);
+            }
+            is_there
+        })
     }
 
     /// Forgets an object that lives, as if it had died.
@@ -319,6 +351,7 @@ impl Identities {
     /// Forgets all objects.
     pub fn clear(&self, py: Python<'_>) {
         Self::with(py, |state| {
+            state.cache.clear();
             for (_, entry) in state.table.drain() {
                 if entry.index != NO_INDEX {
                     state.dead.push(entry.index);

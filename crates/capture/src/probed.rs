@@ -115,6 +115,8 @@ impl SiteInfo {
 /// probed copy belongs to whoever runs it and to the tracers, so nothing here is a cycle.
 pub struct ProbedCode {
     original: Py<PyCode>,
+    /// What another engine than DEBUG_OP reports, if that is a copy with breakpoints and not the original.
+    woven: Option<Py<PyCode>>,
     module: Box<str>,
     qualname: Box<str>,
     file: Box<str>,
@@ -126,7 +128,7 @@ pub struct ProbedCode {
     engine: Engine,
     /// [`ProbedCode::map`].
     map: OnceLock<OffsetMap>,
-    /// Which instructions are steps, where the original itself runs; otherwise empty: sites know it.
+    /// Which instructions are steps, where another engine than DEBUG_OP reports them; otherwise empty: sites know it.
     reported: Box<[bool]>,
     nested: Vec<Arc<ProbedCode>>,
     /// Whether code that is nested in it was left as it is.
@@ -164,6 +166,9 @@ impl ProbedCode {
     pub(crate) fn let_go(py: Python<'_>, share: Arc<Self>) {
         if let Some(own) = Arc::into_inner(share) {
             own.original.drop_ref(py);
+            if let Some(woven) = own.woven {
+                woven.drop_ref(py);
+            }
             for nested in own.nested {
                 Self::let_go(py, nested);
             }
@@ -198,7 +203,7 @@ impl ProbedCode {
         &self.sites
     }
 
-    /// Whether the original itself runs and another engine than DEBUG_OP reports it.
+    /// Whether another engine than DEBUG_OP reports it: the original itself runs, or a copy with breakpoints.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
         self.engine != Engine::Inject
@@ -247,13 +252,18 @@ impl ProbedCode {
         self.analysis.get_or_init(|| analysis)
     }
 
+    /// The code object whose execution another engine than DEBUG_OP reports.
+    pub(crate) fn observed<'py>(&self, py: Python<'py>) -> &Bound<'py, PyCode> {
+        self.woven.as_ref().unwrap_or(&self.original).bind(py)
+    }
+
     /// From the copy's offsets to the original's; `None` where the original itself runs.
     fn map(&self) -> Option<&OffsetMap> {
-        if self.is_observed() {
-            return None;
-        }
         if let Some(map) = self.map.get() {
             return Some(map);
+        }
+        if self.is_observed() {
+            return None;
         }
         // As `analyse_again`.
         let map = Python::attach(|py| self.insert_again(py).map);

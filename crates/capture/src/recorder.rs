@@ -473,6 +473,9 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
     ) -> Last {
+        if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
+            return self.enter(py, to, site, frame, None);
+        }
         let known = self.threads[self.current]
             .frames
             .iter()
@@ -484,23 +487,14 @@ impl Recorder {
             }
             _ => None,
         };
-        // A suspended frame goes on: after a RESUME, or where an exception was thrown into it.
-        let resumed = match site.kind {
-            SiteKind::Start | SiteKind::Resume => true,
-            _ => raised.is_some_and(|unit| raised::is_suspension(site, unit)),
-        };
+        // A suspended frame goes on where an exception was thrown into it.
+        let resumed = raised.is_some_and(|unit| raised::is_suspension(site, unit));
         let last = match known {
             Some(at) if !resumed => {
                 let pops = self.pop_to(py, to, at + 1);
                 Self::last(self.threads[self.current].frames[at].last, pops > 0)
             }
-            _ => {
-                let last = self.enter(py, to, site, frame, raised);
-                if site.kind == SiteKind::Handler || site.kind == SiteKind::Unwind {
-                    Self::say_raised(to, site, raised);
-                }
-                return last;
-            }
+            _ => self.enter(py, to, site, frame, raised),
         };
         Self::say_raised(to, site, raised);
         last

@@ -8,6 +8,7 @@ use pyo3::{Bound, PyResult, Python};
 use crate::breakpoint;
 #[cfg(Py_3_13)]
 use crate::crossinterp;
+use crate::engine;
 use crate::extra;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode, WantsNested};
@@ -147,6 +148,7 @@ pub(crate) fn adopt_woven(entry: &Arc<ProbedCode>, copy: &Bound<'_, PyCode>) -> 
         extra.copy_of.set(py, Some(Arc::clone(entry)));
     })?;
     whole::hand_on_events(entry.original(py), copy)?;
+    engine::share_woven(entry.original(py), copy)?;
     remember(py, entry);
     Ok(())
 }

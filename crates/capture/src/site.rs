@@ -257,7 +257,11 @@ fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
     if reported.is_null() {
         code.settle(py, &site.info);
     } else {
-        code.sum(py, &site.info);
+        // SAFETY: a site is one of its block, which `first` is the first of.
+        let number = code.sites().with(py, |block| unsafe {
+            std::ptr::from_ref(site).offset_from(block.first.as_ptr())
+        });
+        code.sum(py, &site.info, number.unsigned_abs());
     }
     reported
 }

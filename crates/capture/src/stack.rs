@@ -232,46 +232,10 @@ impl LiveStack {
     ) -> Result<(), StackError> {
         let old = self.get(py, index)?;
         let (code, at) = (self.code(py), self.at.get(py));
-        let forbidden = |reason: String| StackError::Forbidden { index, reason };
+        let value = writable(&code, at.instruction, index, &old, value)?;
         let Some(value) = value else {
-            // Whoever expects an object would follow the NULL.
-            return match old {
-                SlotValue::Null => Ok(()),
-                _ => Err(forbidden(
-                    "NULL may only be written where NULL is".to_owned(),
-                )),
-            };
+            return Ok(());
         };
-        let policy = write_policy(code.analysis(), at.instruction, index);
-        match old {
-            SlotValue::Null if !matches!(policy, Policy::Any | Policy::AnyOrNull) => {
-                return Err(forbidden(
-                    "the slot is empty (NULL) and what uses it expects that".to_owned(),
-                ));
-            }
-            SlotValue::Tagged(_) => {
-                return Err(forbidden(
-                    "the slot holds a bare integer of the interpreter's own".to_owned(),
-                ));
-            }
-            SlotValue::Opaque => {
-                return Err(forbidden(
-                    "the slot holds a word of the interpreter's own".to_owned(),
-                ));
-            }
-            SlotValue::Object(ref object) if is_cell(object) => {
-                return Err(forbidden(
-                    "the slot holds a closure cell, which the interpreter takes for one".to_owned(),
-                ));
-            }
-            _ => {}
-        }
-        if code.holds_lasti(at.instruction, index) {
-            return Err(forbidden(
-                "the slot holds the code unit that an exception was raised in".to_owned(),
-            ));
-        }
-        permitted(&code, &policy, &old, &value).map_err(forbidden)?;
         // The old value is kept alive until the new one is in place and the frame is no longer looked at.
         let frame = at.frame.get(py).ok_or(StackError::Stale)?;
         let event = at.event(&code, frame).ok_or(StackError::Stale)?;
@@ -281,6 +245,60 @@ impl LiveStack {
         drop(old);
         Ok(())
     }
+}
+
+/// `value`, if `instruction` of `code` and those after it can take it in slot `index`, where `old` is; `None`: both are NULL.
+///
+/// # Errors
+/// [`StackError::Forbidden`].
+pub(crate) fn writable<'py>(
+    code: &ProbedCode,
+    instruction: InstrIdx,
+    index: u32,
+    old: &SlotValue<'_>,
+    value: Option<Bound<'py, PyAny>>,
+) -> Result<Option<Bound<'py, PyAny>>, StackError> {
+    let forbidden = |reason: String| StackError::Forbidden { index, reason };
+    let Some(value) = value else {
+        // Whoever expects an object would follow the NULL.
+        return match old {
+            SlotValue::Null => Ok(None),
+            _ => Err(forbidden(
+                "NULL may only be written where NULL is".to_owned(),
+            )),
+        };
+    };
+    let policy = write_policy(code.analysis(), instruction, index);
+    match old {
+        SlotValue::Null if !matches!(policy, Policy::Any | Policy::AnyOrNull) => {
+            return Err(forbidden(
+                "the slot is empty (NULL) and what uses it expects that".to_owned(),
+            ));
+        }
+        SlotValue::Tagged(_) => {
+            return Err(forbidden(
+                "the slot holds a bare integer of the interpreter's own".to_owned(),
+            ));
+        }
+        SlotValue::Opaque => {
+            return Err(forbidden(
+                "the slot holds a word of the interpreter's own".to_owned(),
+            ));
+        }
+        SlotValue::Object(object) if is_cell(object) => {
+            return Err(forbidden(
+                "the slot holds a closure cell, which the interpreter takes for one".to_owned(),
+            ));
+        }
+        _ => {}
+    }
+    if code.holds_lasti(instruction, index) {
+        return Err(forbidden(
+            "the slot holds the code unit that an exception was raised in".to_owned(),
+        ));
+    }
+    permitted(code, &policy, old, &value).map_err(forbidden)?;
+    Ok(Some(value))
 }
 
 impl At {

@@ -379,9 +379,23 @@ pub(crate) fn sweep(py: Python<'_>) {
     }
 }
 
+/// Code that functions made at this moment are to run itself: its address, or 0.
+static AS_IT_IS: GilCell<usize> = GilCell::new(0);
+
+/// Runs `f`, which makes a function of `code` that is to have no copy of it.
+pub(crate) fn as_it_is<R>(code: &Bound<'_, PyCode>, f: impl FnOnce() -> R) -> R {
+    let before = AS_IT_IS.replace(code.py(), code.as_ptr() as usize);
+    let result = f();
+    AS_IT_IS.set(code.py(), before);
+    result
+}
+
 /// Gives a function that has just been made the probed copy of its code.
 pub(crate) fn adopt_new(function: &Bound<'_, PyFunction>) -> PyResult<()> {
     let code = function::code(function);
+    if AS_IT_IS.get(code.py()) == code.as_ptr() as usize {
+        return Ok(());
+    }
     if let Some(copy) = replacement(&code, || function::module(function))? {
         function::set_code_of_new(function, &copy);
     }

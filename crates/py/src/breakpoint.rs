@@ -141,3 +141,11 @@ pub(crate) fn pause_breakpoints(py: Python<'_>, paused: bool) {
 pub(crate) fn breakpoint_reasons(py: Python<'_>) -> Vec<String> {
     breakpoint::reasons(py)
 }
+
+/// What a log point's text says in a frame: the text of an f-string, or the exception that comes of it.
+///
+/// Raises SyntaxError if it is none.
+#[pyfunction]
+pub(crate) fn log_message(template: &str, frame: &Bound<'_, PyFrame>) -> PyResult<String> {
+    breakpoint::message(template, frame)
+}

@@ -130,3 +130,57 @@ pub(crate) fn frame_stack<'py>(
         .map(|slot| crate::convert::slot(py, slot))
         .collect()
 }
+
+/// Puts an object into a slot of the value stack, bottom first, of the running frame that is about to execute an instruction.
+#[pyfunction]
+pub(crate) fn set_frame_slot<'py>(
+    py: Python<'py>,
+    frame: &Bound<'py, PyFrame>,
+    index: u32,
+    value: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    debug::set_slot(py, frame, index, value)
+}
+
+/// Whether a frame has ended.
+#[pyfunction]
+pub(crate) fn frame_is_over(frame: &Bound<'_, PyFrame>) -> bool {
+    debug::frame_is_over(frame)
+}
+
+/// What the sessions of `owner` want to hear of besides lines: of the instructions at the offsets that `instructions(code)` answers
+/// with (None: of none), by `owner._reached_place(frame)`; and of exceptions, by `owner._reached_exception(frame, exception, traceback)`.
+/// Where these answer True, `owner._at_place(frame)` is called.
+#[pyfunction]
+#[pyo3(signature = (owner, instructions, exceptions))]
+pub(crate) fn set_places(
+    owner: &Bound<'_, PyAny>,
+    instructions: Option<Bound<'_, PyAny>>,
+    exceptions: bool,
+) -> PyResult<()> {
+    debug::set_places(owner, instructions, exceptions)
+}
+
+/// Whether sessions go on in the child of a fork, and not in the parent.
+#[pyfunction]
+pub(crate) fn follow_child(py: Python<'_>, child: bool) {
+    debug::follow_child(py, child);
+}
+
+/// A fork has happened, and this is the child.
+#[pyfunction]
+pub(crate) fn forked_in_child(py: Python<'_>) -> PyResult<()> {
+    debug::forked(py, true)
+}
+
+/// A fork has happened, and this is the parent.
+#[pyfunction]
+pub(crate) fn forked_in_parent(py: Python<'_>) -> PyResult<()> {
+    debug::forked(py, false)
+}
+
+/// Whether this process has been left by a session at a fork.
+#[pyfunction]
+pub(crate) fn is_left_at_fork(py: Python<'_>) -> bool {
+    debug::is_left(py)
+}

@@ -34,7 +34,7 @@ mod _core {
     };
     #[pymodule_export]
     use crate::breakpoint::{
-        CompiledBreakpoint, breakpoint_reasons, pause_breakpoints, set_breakpoints,
+        CompiledBreakpoint, breakpoint_reasons, log_message, pause_breakpoints, set_breakpoints,
     };
     #[pymodule_export]
     use crate::command::{
@@ -44,8 +44,10 @@ mod _core {
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        Sys, effective, frame_stack, getprofile, gettrace, session_changed, setprofile,
-        setprofile_running_threads, settrace, settrace_running_threads, start_session,
+        Sys, effective, follow_child, forked_in_child, forked_in_parent, frame_is_over,
+        frame_stack, getprofile, gettrace, is_left_at_fork, session_changed, set_frame_slot,
+        set_places, setprofile, setprofile_running_threads, settrace, settrace_running_threads,
+        start_session,
     };
     #[pymodule_export]
     use crate::event::EventRecord;

@@ -25,7 +25,7 @@ mod record;
 mod strides;
 mod transcript;
 
-pub use contents::{Arguments, Contents, Definition, Items, Kind, Pairs, Type};
+pub use contents::{Arguments, Change, Contents, Definition, Items, Kind, MAX_PARTS, Pairs, Type};
 pub use decoder::Decoder;
 pub use encoder::{Encoder, RESERVE};
 pub use error::{Error, ErrorKind};

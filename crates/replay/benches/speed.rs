@@ -15,6 +15,95 @@ use std::time::Instant;
 use debugop_bytecode::Version;
 use debugop_replay::{Chunk, Machine};
 
+/// The longest and the middle one of some times.
+fn spread(mut times: Vec<std::time::Duration>) -> String {
+    times.sort();
+    match (times.get(times.len() / 2), times.last()) {
+        (Some(middle), Some(last)) => format!("{middle:?}, at most {last:?} ({})", times.len()),
+        _ => "none".to_owned(),
+    }
+}
+
+/// How long a recording takes to answer: hits of each line, and of each local variable that is there in the end its last binding and its origin.
+fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
+    use debugop_replay::query::{self, Place, Slot};
+    let timed = |times: &mut Vec<_>, question: &mut dyn FnMut()| {
+        let started = Instant::now();
+        question();
+        times.push(started.elapsed());
+    };
+    let (mut counts, mut lasts, mut writes, mut origins) = (vec![], vec![], vec![], vec![]);
+    for code in recording.codes().iter() {
+        let all = 0..code.analysis().instructions().len() as u32;
+        let mut lines: Vec<_> = all
+            .filter_map(|at| code.line(debugop_bytecode::InstrIdx(at)))
+            .collect();
+        lines.sort_unstable();
+        lines.dedup();
+        let file = code.filename();
+        for line in lines {
+            timed(&mut counts, &mut || {
+                query::hit_count(recording, &file, line).expect("it fits");
+            });
+            timed(&mut lasts, &mut || {
+                query::last_hit(recording, &[(&file, line)], steps).expect("it fits");
+            });
+        }
+    }
+    let mut cursor = recording.cursor();
+    for end in [steps - 1, steps / 2, steps / 3] {
+        cursor.seek(end).expect("it fits");
+        let frames = cursor.moment().expect("a step").frames().to_vec();
+        for frame in frames {
+            for slot in 0..frame.code().locals().slots {
+                let place = Place::Local(frame.number(), slot);
+                timed(&mut writes, &mut || {
+                    query::last_write(recording, &place, end).expect("it fits");
+                });
+                timed(&mut origins, &mut || {
+                    query::origin(recording, end, frame.number(), Slot::Local(slot))
+                        .expect("it fits");
+                });
+            }
+        }
+    }
+    println!("hits counted: {}", spread(counts));
+    println!("last hit of a line: {}", spread(lasts));
+    println!("last write of a local: {}", spread(writes));
+    println!("a hop of an origin: {}", spread(origins));
+}
+
+/// Of a recording, one thing alone, for a profiler: `DEBUGOP_ONLY=decode`, `skip` or `step`.
+fn only(path: &std::path::Path, what: &str) {
+    let recording = Arc::new(debugop_replay::Recording::open(path).expect("a recording"));
+    let mut machine: Option<Machine> = None;
+    for index in 0..recording.reader().stream_len() {
+        let chunk = recording.chunk(index).expect("a chunk");
+        if what == "decode" {
+            continue;
+        }
+        let machine = match &mut machine {
+            Some(machine) => {
+                let number = machine.position();
+                machine.enter(chunk, number).expect("fits");
+                machine
+            }
+            None => {
+                let codes = Arc::clone(recording.codes());
+                machine.insert(Machine::new(codes, chunk, 0).expect("fits"))
+            }
+        };
+        match what {
+            "skip" => while machine.skip_record().expect("fits").is_some() {},
+            _ => while machine.next().expect("fits").is_some() {},
+        }
+    }
+    println!(
+        "{what}: {:?} steps",
+        machine.map(|machine| machine.position())
+    );
+}
+
 /// Of a recording, named by `DEBUGOP_RECORDING`.
 fn real(path: &std::path::Path) {
     let started = Instant::now();
@@ -40,6 +129,7 @@ fn real(path: &std::path::Path) {
         })
         .collect();
     seeks.sort();
+    ask(&recording, steps);
     let size = recording.reader().size().expect("a file");
     println!(
         "{steps} steps, {:.3} bytes a step; opened in {opening:?}, counted in {counting:?}, opened again in {opening_again:?}, {:.1} million steps a second, seeks: median {:?}, p99 {:?}",
@@ -52,7 +142,11 @@ fn real(path: &std::path::Path) {
 
 fn main() {
     if let Some(path) = std::env::var_os("DEBUGOP_RECORDING") {
-        return real(std::path::Path::new(&path));
+        let path = std::path::Path::new(&path);
+        return match std::env::var("DEBUGOP_ONLY") {
+            Ok(what) => only(path, &what),
+            Err(_) => real(path),
+        };
     }
     let examples = example::examples();
     let steps = 5_000_000;

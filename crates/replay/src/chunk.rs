@@ -187,14 +187,10 @@ impl Chunk {
         })
     }
 
-    /// The numbers of the threads that have records, in order.
-    pub(crate) fn threads(&self) -> Vec<u32> {
-        let records = self.records.get(1..).unwrap_or_default();
-        let runs = records.chunk_by(|one, other| one.thread == other.thread);
-        let mut threads: Vec<u32> = runs.map(|run| run[0].thread.0).collect();
-        threads.sort_unstable();
-        threads.dedup();
-        threads
+    /// The records that tell something of an object, rising; 0 is the keyframe.
+    pub(crate) fn told_of(&self, id: ObjectId) -> impl Iterator<Item = usize> {
+        let history = self.histories.get(id).into_iter().flatten();
+        history.map(|told| told.0 as usize)
     }
 
     /// The objects from before the chunk that are spoken of in it and can change, by id, each with whether its contents have changed; `None` if

@@ -6,10 +6,10 @@
 mod build;
 mod summary;
 
-use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
 pub(crate) use build::build;
+pub(crate) use summary::Carried;
 pub use summary::{Executed, Mention};
 use summary::{Reader, Summary};
 
@@ -110,7 +110,7 @@ impl Index {
     }
 
     /// Frames from before the chunk that have steps in it, by number, each with its last step before.
-    pub(crate) fn carried(&self, chunk: usize) -> Vec<(FrameNumber, Option<InstrIdx>)> {
+    pub(crate) fn carried(&self, chunk: usize) -> Vec<Carried> {
         self.summary(chunk)
             .map_or_else(Vec::new, |summary| summary.carried().collect())
     }
@@ -125,7 +125,13 @@ impl Index {
             return next.is_none_or(|next| frame < next.next_frame);
         }
         self.summary(chunk)
-            .is_some_and(|summary| summary.carried().any(|carried| carried.0 == frame))
+            .is_some_and(|summary| summary.carried().any(|carried| carried.frame == frame))
+    }
+
+    /// The code object of a frame that has steps in a chunk, if the index says it.
+    pub(crate) fn code_of(&self, chunk: usize, frame: FrameNumber) -> Option<u32> {
+        let mut carried = self.summary(chunk)?.carried();
+        Some(carried.find(|carried| carried.frame == frame)?.code)
     }
 
     /// Whether an object is spoken of in a chunk.

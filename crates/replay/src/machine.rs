@@ -3,6 +3,7 @@
 mod run;
 mod site;
 mod tally;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
 
 pub(crate) use tally::{Counts, Tally};
+pub(crate) use watch::{Stop, Watch};
 
 /// Frames alive at once have at most so many slots.
 const MOST_SLOTS: usize = 1 << 24;
@@ -149,6 +151,19 @@ impl Machine {
         Ok(machine)
     }
 
+    /// As [`Machine::new`], with the last steps of frames from before the chunk, by number.
+    pub(crate) fn with_carried(
+        codes: Arc<Codes>,
+        chunk: Arc<Chunk>,
+        first: u64,
+        carried: Vec<(FrameNumber, InstrIdx)>,
+    ) -> Result<Self, Error> {
+        let mut machine = Self::without_frames(codes, chunk, first);
+        machine.carried = carried;
+        machine.keyframe()?;
+        Ok(machine)
+    }
+
     fn without_frames(codes: Arc<Codes>, chunk: Arc<Chunk>, first: u64) -> Self {
         let record = RecordRef {
             offset: 0,
@@ -213,26 +228,6 @@ impl Machine {
         Ok(())
     }
 
-    /// As [`Machine::enter`], with the last steps of frames from before the chunk, by number.
-    pub(crate) fn enter_with(
-        &mut self,
-        chunk: Arc<Chunk>,
-        first: u64,
-        carried: Vec<(FrameNumber, InstrIdx)>,
-    ) -> Result<(), Error> {
-        self.enter(chunk, first)?;
-        for thread in &mut self.state.threads {
-            for frame in &mut thread.frames {
-                let found = carried.binary_search_by_key(&frame.number, |carried| carried.0);
-                if let Ok(index) = found {
-                    frame.stepped = Stepped::At(carried[index].1);
-                }
-            }
-        }
-        self.carried = carried;
-        Ok(())
-    }
-
     /// What has been counted since [`Machine::enter_and_count`].
     pub(crate) fn counted(&mut self) -> Option<Tally> {
         self.add_up();
@@ -259,6 +254,11 @@ impl Machine {
     /// The world now.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The world now, alone.
+    pub(crate) fn into_state(self) -> State {
+        self.state
     }
 
     /// The code objects.
@@ -365,6 +365,34 @@ impl Machine {
             let steps = self.segments.get(run.segment).steps.len();
             steps.saturating_sub(first) as u64
         })
+    }
+
+    /// Goes to the next step that is watched for, executing what comes before it way by way.
+    ///
+    /// # Errors
+    /// As [`Machine::next`].
+    pub(crate) fn next_watched(&mut self, watch: &mut Watch) -> Result<Stop, Error> {
+        self.unwound.clear();
+        loop {
+            if let Some(run) = &self.run {
+                if watch.has_way(&self.segments, run.segment) {
+                    while let Some(step) = self.run_to_step() {
+                        if watch.has(&step) {
+                            return Ok(Stop::At(step));
+                        }
+                    }
+                } else {
+                    self.run_to_end();
+                }
+            }
+            self.settle();
+            if watch.unwound && !self.unwound.is_empty() {
+                return Ok(Stop::Unwound);
+            }
+            if !self.proceed()? {
+                return Ok(Stop::End);
+            }
+        }
     }
 
     /// Whether no record has been begun and not ended.
@@ -492,6 +520,8 @@ impl Machine {
             done: None,
             stepped: self.before(frame.number),
             previous: Stepped::Unknown,
+            stepped_number: None,
+            previous_number: None,
         })
     }
 
@@ -718,6 +748,7 @@ impl Machine {
                 let mut frame = self.known_frame(frame)?;
                 if let Some(known) = self.state.suspended.get(&frame.number) {
                     frame.stepped = known.stepped;
+                    frame.stepped_number = known.stepped_number;
                 }
                 self.attached(&mut frame);
                 self.push(frame);
@@ -888,6 +919,8 @@ impl Machine {
             done: None,
             stepped: Stepped::Never,
             previous: Stepped::Never,
+            stepped_number: None,
+            previous_number: None,
         };
         self.capture(site, &mut frame);
         Ok(frame)

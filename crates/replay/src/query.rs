@@ -6,6 +6,7 @@ mod exceptions;
 mod hits;
 mod origin;
 mod place;
+mod search;
 mod writes;
 
 use std::ops::ControlFlow;
@@ -15,14 +16,16 @@ use debugop_bytecode::{InstrIdx, Op, Opcode};
 use debugop_recording::stream::FrameNumber;
 
 use crate::code::Code;
-use crate::machine::{Step, Unwound};
+use crate::machine::{Step, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
+
+use search::Found;
 
 pub use calls::{Call, Outcome, calls};
 pub use diff::{Difference, Part, diff};
 pub use exceptions::{Exception, exceptions};
-pub use hits::hits;
+pub use hits::{hit_count, hits, last_hit};
 pub use origin::{Kind, Operand, Origin, Slot, origin, origins};
 pub use place::{Place, PlaceError};
 pub use writes::{How, Write, last_write, writes};
@@ -80,10 +83,27 @@ pub(crate) fn back<B>(
     before: u64,
     mut visit: impl FnMut(&Step) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
-    for (first, end) in chunks_before(recording, before)? {
+    let index = recording.index()?;
+    for chunk in search::chunks_before(index, before) {
+        if !index.has_frame(chunk, frame) {
+            continue;
+        }
+        let mut watch = Watch::default();
+        // A frame that is new in the chunk may be of any code object.
+        let codes = match index.code_of(chunk, frame) {
+            Some(code) => vec![code],
+            None => index.codes(chunk),
+        };
+        for code in codes {
+            let executed = index.executed(chunk, code);
+            let executed = executed.into_iter().flat_map(|executed| executed.steps());
+            watch.add(code, executed.map(|(at, _)| at));
+        }
         let mut steps = Vec::new();
-        walk::<()>(recording, first, end, |step, _| {
-            if step.frame == frame {
+        search::in_chunk::<()>(recording, chunk, watch, 0, before, |found| {
+            if let Found::Step(step, _) = found
+                && step.frame == frame
+            {
                 steps.push(*step);
             }
             ControlFlow::Continue(())
@@ -95,21 +115,6 @@ pub(crate) fn back<B>(
         }
     }
     Ok(None)
-}
-
-/// The steps of each chunk before a step, as ranges, the last chunk first.
-pub(crate) fn chunks_before(
-    recording: &Recording,
-    before: u64,
-) -> Result<Vec<(u64, u64)>, OpenError> {
-    let firsts = recording.firsts()?;
-    let ranges = firsts.windows(2).filter_map(|pair| {
-        let end = pair[1].min(before);
-        (pair[0] < end).then_some((pair[0], end))
-    });
-    let mut ranges: Vec<_> = ranges.collect();
-    ranges.reverse();
-    Ok(ranges)
 }
 
 /// An instruction of a code object.

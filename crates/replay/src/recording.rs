@@ -1,7 +1,8 @@
 //! A recording as steps that can be gone to, forwards and backwards.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
@@ -38,6 +39,8 @@ pub struct Recording {
     reader: Reader,
     codes: Arc<Codes>,
     index: OnceLock<Index>,
+    /// The chunks decoded last, with their indices.
+    kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
 }
 
 impl Recording {
@@ -67,6 +70,7 @@ impl Recording {
             reader,
             codes: Arc::new(codes),
             index: OnceLock::new(),
+            kept: Mutex::default(),
         })
     }
 
@@ -94,11 +98,25 @@ impl Recording {
             .filter(move |code| ends_with(&code.filename(), file, &['/', '\\']))
     }
 
-    /// Reads and decodes a chunk.
+    /// Reads and decodes a chunk; the last few are kept.
     ///
     /// # Errors
     /// [`OpenError::File`], [`OpenError::Replay`].
     pub fn chunk(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chunk) = kept().iter().find(|kept| kept.0 == index) {
+            return Ok(Arc::clone(&chunk.1));
+        }
+        let chunk = self.decode(index)?;
+        let mut kept = kept();
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((index, Arc::clone(&chunk)));
+        Ok(chunk)
+    }
+
+    pub(crate) fn decode(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
         let decoded = Chunk::decode(number, &contents, self.codes.captures());
@@ -156,7 +174,7 @@ impl Recording {
     }
 
     /// What the index says of a chunk that has been replayed to its end must be true.
-    fn verify(&self, chunk: usize, end: u64) -> Result<(), Error> {
+    pub(crate) fn verify(&self, chunk: usize, end: u64) -> Result<(), Error> {
         let firsts = self.index.get().map(Index::firsts);
         match firsts.and_then(|firsts| firsts.get(chunk + 1)) {
             Some(&said) if said != end => Err(Error {
@@ -203,6 +221,9 @@ fn ends_with(name: &str, end: &str, separators: &[char]) -> bool {
         None => false,
     }
 }
+
+/// So many decoded chunks are kept: a chunk of 256 KiB takes some 20 MB.
+const KEPT: usize = 4;
 
 /// States of the chunk that a cursor is in are kept every so many records.
 const SPACING: usize = 4096;

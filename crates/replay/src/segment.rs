@@ -146,6 +146,7 @@ pub(crate) struct Segments {
     by_code: Vec<OfCode>,
     /// Operations and steps in `all`.
     size: usize,
+    generation: u32,
 }
 
 /// The ways of one code object.
@@ -167,7 +168,16 @@ impl Segments {
     }
 
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            generation: self.generation.wrapping_add(1),
+            ..Self::default()
+        };
+    }
+
+    /// Changes when everything is forgotten.
+    #[inline]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     #[inline]

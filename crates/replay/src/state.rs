@@ -31,6 +31,9 @@ pub struct Frame {
     pub(crate) stepped: Stepped,
     /// Its step before the one that is presented.
     pub(crate) previous: Stepped,
+    /// The numbers of both, if they are of this chunk.
+    pub(crate) stepped_number: Option<u64>,
+    pub(crate) previous_number: Option<u64>,
 }
 
 /// A frame's last step.
@@ -186,6 +189,12 @@ pub struct Object<'a> {
 }
 
 impl State {
+    /// Goes to what is told of objects up to a record, that record's changes included.
+    pub(crate) fn tell(&mut self, record: usize) {
+        self.record = record;
+        self.updated = true;
+    }
+
     /// Makes a thread the current one; a thread that has not been introduced has no frames.
     pub(crate) fn switch(&mut self, number: ThreadNumber) {
         if self.threads.get(self.current).map(|thread| thread.number) == Some(number) {

@@ -3,51 +3,17 @@
 #[path = "../../bytecode/tests/common/example.rs"]
 #[allow(dead_code, reason = "shared with the tests of another crate")]
 mod example;
+mod files;
 #[allow(dead_code, reason = "shared with other tests")]
 mod world;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use debugop_bytecode::Version;
-use debugop_recording::file::{Header, Interpreter, Next, Options, Summary, Writer};
-use debugop_replay::{Codes, Recording, Step};
+use debugop_replay::{Recording, Step};
 use example::Example;
+use files::write;
 use world::World;
-
-fn write(path: &Path, version: Version, codes: &Codes, chunks: &[Vec<u8>]) {
-    let name = version.to_string();
-    let (major, minor) = name.split_once('.').expect("two numbers");
-    let header = Header {
-        interpreter: Interpreter {
-            version: [
-                major.parse().expect("a number"),
-                minor.parse().expect("a number"),
-                0,
-            ],
-            ..Interpreter::default()
-        },
-        ..Header::default()
-    };
-    let longest = chunks.iter().map(Vec::len).max().unwrap_or(0);
-    let options = Options {
-        slot_size: (longest + 100).max(1 << 20),
-        ..Options::default()
-    };
-    let mut writer = Writer::create(path, &header, &options).expect("created");
-    for code in codes.iter() {
-        writer.add_code(code.data()).expect("added");
-    }
-    for chunk in chunks {
-        while writer.try_next(0).expect("no failure") == Next::Full {
-            writer.waiter().wait();
-        }
-        let slot = writer.slot().expect("there is one");
-        slot.bytes_mut()[..chunk.len()].copy_from_slice(chunk);
-        slot.commit(chunk.len());
-    }
-    writer.finish(&Summary::default()).expect("finished");
-}
 
 /// What a cursor shows of a step.
 fn shown(step: Step, cursor: &debugop_replay::Cursor) -> String {

@@ -16,6 +16,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyList};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
 use super::breakpoint::{self, Effective, Lines, Table};
+use super::places::Places;
 use super::trampoline::{self, Event};
 #[cfg(Py_3_12)]
 use super::{compiled, watch};
@@ -47,6 +48,10 @@ pub(super) struct Session {
     inside: GilCell<u32>,
     /// What Python is going to ask.
     answer: GilCell<Option<Answer>>,
+    /// What stops besides lines.
+    pub(super) places: GilCell<Places>,
+    /// The address of the frame object whose next instruction has not begun, while that is being handed over; 0: none.
+    before: GilCell<usize>,
 }
 
 /// The breakpoint that is in effect in a frame.
@@ -115,6 +120,8 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         opcodes: GilCell::new(false),
         inside: GilCell::new(0),
         answer: GilCell::new(None),
+        places: GilCell::default(),
+        before: GilCell::new(0),
     });
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
     session.settle(py, None)
@@ -168,6 +175,17 @@ pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
     Ok(())
 }
 
+/// As [`super::set_places`].
+pub(super) fn set_places(owner: &Bound<'_, PyAny>, places: impl Fn() -> Places) -> PyResult<()> {
+    let py = owner.py();
+    for session in &SESSIONS.cloned(py) {
+        if session.owner.is(owner) {
+            release(session.places.replace(py, places()));
+        }
+    }
+    changed(owner, true)
+}
+
 /// Prints what a log point says: the debugger's own output, `message` of `pdb.Pdb`, or the standard output that the process started with.
 ///
 /// # Errors
@@ -186,6 +204,24 @@ pub(super) fn say(owner: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
 }
 
 impl Session {
+    /// Runs `hand_over`, while `frame` is about to execute an instruction.
+    pub(super) fn before_instruction<T>(
+        &self,
+        frame: &Bound<'_, PyFrame>,
+        hand_over: impl FnOnce() -> PyResult<T>,
+    ) -> PyResult<T> {
+        let py = frame.py();
+        let outer = self.before.replace(py, frame.as_ptr() as usize);
+        let result = hand_over();
+        self.before.set(py, outer);
+        result
+    }
+
+    /// Whether `frame` is stopped, about to execute an instruction.
+    pub(super) fn is_before_instruction(&self, frame: &Bound<'_, PyFrame>) -> bool {
+        self.before.get(frame.py()) == frame.as_ptr() as usize
+    }
+
     /// Whether it has been ended, or another one has taken its place.
     fn is_over(self: &Arc<Self>, py: Python<'_>) -> bool {
         SESSIONS.with(py, |sessions| {
@@ -278,8 +314,11 @@ impl Session {
                 }
             }
             (Mode::Stepping, Mode::Stepping) => {
+                if self.has_places(py) {
+                    self.prepare_all(py)?;
+                }
                 // 3.12 looks only when a trace function is set whether some frame wants opcode events (gh-114480).
-                let opcodes = self.has_instructions(py)?;
+                let opcodes = self.has_instructions(py)? || self.has_places(py);
                 if opcodes && !self.opcodes.replace(py, opcodes) {
                     self.trace(py)?;
                 }
@@ -294,10 +333,20 @@ impl Session {
                 {
                     self.arm_callers(py, frame)?;
                 }
+                if self.has_places(py) {
+                    self.prepare_all(py)?;
+                    self.opcodes.set(py, true);
+                }
                 self.trace(py)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether it goes on to the next stop without a trace function.
+    #[cfg(Py_3_12)]
+    pub(super) fn is_running(&self, py: Python<'_>) -> bool {
+        self.mode.get(py) == Mode::Running
     }
 
     fn trace(&self, py: Python<'_>) -> PyResult<()> {
@@ -368,13 +417,27 @@ impl Session {
         breakpoints: &Bound<'py, PyList>,
         frame: &Bound<'py, PyFrame>,
     ) -> PyResult<bool> {
-        let answer =
-            trampoline::with_locals(frame, || breakpoint::effective(breakpoints.as_any(), frame))?;
+        let answer = self.interruptible(frame.py(), || {
+            trampoline::with_locals(frame, || breakpoint::effective(breakpoints.as_any(), frame))
+        })?;
         let Some((breakpoint, deletable)) = answer else {
             return Ok(false);
         };
         self.decide(frame, breakpoint.unbind(), deletable);
         Ok(true)
+    }
+
+    /// Runs `f`, which evaluates a condition and is not traced: an interrupt ends it, where `pdb.Pdb` would else set a trace function
+    /// that nothing calls.
+    fn interruptible<T>(&self, py: Python<'_>, f: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+        let (owner, name) = (self.owner.bind(py), intern!(py, "allow_kbdint"));
+        let Some(before) = owner.getattr_opt(name)? else {
+            return f();
+        };
+        owner.setattr(name, true)?;
+        let result = f();
+        owner.setattr(name, before)?;
+        result
     }
 
     /// `breakpoint` is in effect in `frame`.
@@ -460,12 +523,27 @@ impl Session {
             .is_truthy()
     }
 
+    /// An instruction is about to be executed, in a frame that has opcode events.
+    fn opcode(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        if self.is_place(py)? && self.stops_at_place(frame)? {
+            return self
+                .stop_at_place(frame)
+                .inspect_err(|_| trampoline::forget(frame));
+        }
+        if self.has_instructions(py)? {
+            return self.instruction(py, frame);
+        }
+        Ok(())
+    }
+
     /// An instruction is about to be executed, and the owner wants to know.
     fn instruction(self: &Arc<Self>, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
         let owner = self.owner.bind(py);
         self.hand_over(py, frame, || {
-            trampoline::with_locals(frame, || {
-                owner.call_method1(intern!(py, "_at_instruction"), (frame,))
+            self.before_instruction(frame, || {
+                trampoline::with_locals(frame, || {
+                    owner.call_method1(intern!(py, "_at_instruction"), (frame,))
+                })
             })
             .inspect_err(|_| trampoline::forget(frame))
             .map(drop)
@@ -529,14 +607,45 @@ extern "C" fn step(
             return Ok(());
         }
         match current(py) {
+            Some(session) if kind == Event::Opcode && session.has_places(py) => {
+                session.opcode(py, &object)
+            }
             Some(session) if kind == Event::Opcode && session.has_instructions(py)? => {
                 session.instruction(py, &object)
+            }
+            Some(session) if kind == Event::Call && session.has_places(py) => {
+                if session.concerns(py, &object, kind)? {
+                    session.hand_over(py, &object, deliver)?;
+                }
+                if session.is_over(py) || session.mode.get(py) != Mode::Stepping {
+                    return Ok(());
+                }
+                session.prepare(&object)
+            }
+            Some(session) if kind == Event::Exception && session.hears_exceptions(py) => {
+                // SAFETY: CPython hands over (type, value, traceback), alive as long as the call.
+                let raised = unsafe { Bound::from_borrowed_ptr_or_opt(py, argument) };
+                if let Some(raised) = raised {
+                    let (value, traceback) = (raised.get_item(1)?, raised.get_item(2)?);
+                    if session.stops_at_exception(&object, &value, Some(traceback))? {
+                        return session
+                            .stop_at_exception(&object)
+                            .inspect_err(|_| trampoline::forget(&object));
+                    }
+                }
+                if !session.concerns(py, &object, kind)? {
+                    return Ok(());
+                }
+                session.hand_over(py, &object, deliver)
             }
             Some(session) => {
                 if !session.concerns(py, &object, kind)? {
                     return Ok(());
                 }
-                session.hand_over(py, &object, deliver)
+                session.hand_over(py, &object, || match kind {
+                    Event::Line | Event::Opcode => session.before_instruction(&object, deliver),
+                    _ => deliver(),
+                })
             }
             None => deliver(),
         }

@@ -4,9 +4,12 @@
 //! line event for debuggers (`Python/legacy_tracing.c`, `sys_trace_jump_func`). The first event of every other line, of every
 //! jump and of the beginning of every code object without breakpoints answers DISABLE, after which it costs nothing.
 
+use std::sync::Arc;
+
 use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+use super::places::original_offset;
 use super::session::{self, Session};
 use super::trampoline;
 use crate::engine::monitoring::{Answer, answer, builtin};
@@ -28,8 +31,8 @@ struct State {
     tool: Option<u8>,
     /// How many sessions run.
     users: usize,
-    /// Code objects with local events.
-    codes: Vec<Py<PyCode>>,
+    /// Code objects with local events, and which.
+    codes: Vec<(Py<PyCode>, u32)>,
 }
 
 static STATE: GilCell<Option<State>> = GilCell::new(None);
@@ -65,6 +68,10 @@ impl<'py> Interface<'py> {
 const GLOBAL: [&str; 3] = ["PY_START", "PY_RESUME", "PY_THROW"];
 /// Events of a code object with breakpoints.
 const LOCAL: [&str; 2] = ["LINE", "JUMP"];
+/// Events of a code object with instructions that a session wants to hear of.
+const INSTRUCTIONS: [&str; 1] = ["INSTRUCTION"];
+/// Events of exceptions: where they are raised and wherever they come to.
+const EXCEPTIONS: [&str; 1] = ["RAISE"];
 
 /// A session begins to run; says whether there was a tool identifier for it.
 pub(super) fn enter(py: Python<'_>) -> PyResult<bool> {
@@ -93,6 +100,8 @@ fn take_tool(py: Python<'_>) -> PyResult<Option<u8>> {
             ("PY_THROW", builtin(py, thrown)?),
             ("LINE", builtin(py, line)?),
             ("JUMP", builtin(py, jump)?),
+            ("INSTRUCTION", builtin(py, instruction)?),
+            ("RAISE", builtin(py, raised)?),
         ];
         for (name, callback) in &callbacks {
             let event = interface.event(name)?;
@@ -113,7 +122,11 @@ pub(super) fn refresh(py: Python<'_>) -> PyResult<()> {
     clear(py, tool)?;
     let interface = Interface::new(py)?;
     let monitoring = &interface.monitoring;
-    monitoring.call_method1("set_events", (tool, interface.union(&GLOBAL)?))?;
+    let mut events = interface.union(&GLOBAL)?;
+    if session::all(py).iter().any(|one| one.hears_exceptions(py)) {
+        events |= interface.union(&EXCEPTIONS)?;
+    }
+    monitoring.call_method1("set_events", (tool, events))?;
     monitoring.call_method0("restart_events")?;
     // What is on the stack of this thread has begun already.
     let mut frame = Frame::current(py);
@@ -141,7 +154,7 @@ pub(super) fn leave(py: Python<'_>) -> PyResult<()> {
     let interface = Interface::new(py)?;
     let monitoring = &interface.monitoring;
     monitoring.call_method1("set_events", (tool, 0))?;
-    for name in GLOBAL.iter().chain(&LOCAL) {
+    for name in [&GLOBAL[..], &LOCAL, &INSTRUCTIONS, &EXCEPTIONS].concat() {
         let event = interface.event(name)?;
         as_it_is(py, || {
             monitoring.call_method1("register_callback", (tool, event, py.None()))
@@ -153,7 +166,7 @@ pub(super) fn leave(py: Python<'_>) -> PyResult<()> {
 
 /// Takes the local events away.
 fn clear(py: Python<'_>, tool: u8) -> PyResult<()> {
-    for code in state(py, |state| std::mem::take(&mut state.codes)) {
+    for (code, _) in state(py, |state| std::mem::take(&mut state.codes)) {
         set_local(py, tool, code.bind(py), 0)?;
     }
     Ok(())
@@ -167,24 +180,54 @@ fn set_local(py: Python<'_>, tool: u8, code: &Bound<'_, PyCode>, events: u32) ->
     Ok(())
 }
 
-/// Whether `code` has a breakpoint of any session; if so it has local events afterwards.
+/// Which local events `code` has.
+fn local(py: Python<'_>, code: &Bound<'_, PyCode>) -> u32 {
+    state(py, |state| {
+        let found = state.codes.iter().find(|(one, _)| one.is(code));
+        found.map_or(0, |(_, events)| *events)
+    })
+}
+
+/// Gives `code` these local events and no others.
+fn give(py: Python<'_>, code: &Bound<'_, PyCode>, events: u32) -> PyResult<()> {
+    let tool = state(py, |state| {
+        let tool = state.tool?;
+        match state.codes.iter().position(|(one, _)| one.is(code)) {
+            Some(at) => state.codes[at].1 = events,
+            None => state.codes.push((code.clone().unbind(), events)),
+        }
+        Some(tool)
+    });
+    match tool {
+        Some(tool) => set_local(py, tool, code, events),
+        None => Ok(()),
+    }
+}
+
+/// Whether `code` has a breakpoint of any session that line events tell of, or an instruction that one wants to hear of; if so it has local events afterwards.
 fn watch_if_wanted(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
-    if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
+    if local(py, code) != 0 {
         return Ok(true);
     }
-    if crate::breakpoint::is_complete(code) {
+    let (mut lines, mut instructions) = (false, false);
+    let complete = crate::breakpoint::is_complete(code);
+    for session in session::all(py) {
+        lines |= !complete && session.breaks_in(code)?;
+        instructions |= session.offsets(code)?.is_some();
+    }
+    if !lines && !instructions {
         return Ok(false);
     }
-    let mut wanted = false;
-    for session in session::all(py) {
-        wanted |= session.breaks_in(code)?;
+    let interface = Interface::new(py)?;
+    let mut events = 0;
+    if lines {
+        events |= interface.union(&LOCAL)?;
     }
-    if wanted && let Some(tool) = state(py, |state| state.tool) {
-        let events = Interface::new(py)?.union(&LOCAL)?;
-        state(py, |state| state.codes.push(code.clone().unbind()));
-        set_local(py, tool, code, events)?;
+    if instructions {
+        events |= interface.union(&INSTRUCTIONS)?;
     }
-    Ok(wanted)
+    give(py, code, events)?;
+    Ok(true)
 }
 
 /// The frame object of the running frame.
@@ -237,15 +280,17 @@ fn begun(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<Answer> {
 }
 
 /// Hands the running frame's event over.
-fn deliver(py: Python<'_>, session: &std::sync::Arc<Session>, event: &str) -> PyResult<()> {
+fn deliver(py: Python<'_>, session: &Arc<Session>, event: &str) -> PyResult<()> {
     let Some(frame) = frame_object(py) else {
         return Ok(());
     };
     let dispatch = session.dispatch.bind(py).clone();
     // As if its call had been told: what is asked for now, a step perhaps, goes by the frame's own trace function.
     frame.setattr("f_trace", &dispatch)?;
-    let result = session.hand_over(py, &frame, || {
-        trampoline::call_python(&dispatch, &frame, event)
+    let tell = || trampoline::call_python(&dispatch, &frame, event);
+    let result = session.hand_over(py, &frame, || match event {
+        "line" => session.before_instruction(&frame, tell),
+        _ => tell(),
     });
     if result.is_err() {
         frame.setattr("f_trace", py.None())?;
@@ -299,28 +344,102 @@ fn line_at(code: &Bound<'_, PyCode>, offset: u32) -> u32 {
 
 /// A breakpoint that is compiled into `code`, which runs, has been reached: what is executed next tells of its line.
 pub(super) fn arm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    let Some(tool) = state(py, |state| state.tool) else {
-        return Ok(());
-    };
-    if state(py, |state| state.codes.iter().any(|one| one.is(code))) {
+    if state(py, |state| state.tool.is_none()) {
         return Ok(());
     }
     let interface = Interface::new(py)?;
+    let (has, lines) = (local(py, code), interface.union(&LOCAL)?);
+    if has & lines == lines {
+        return Ok(());
+    }
     interface.monitoring.call_method0("restart_events")?;
-    state(py, |state| state.codes.push(code.clone().unbind()));
-    set_local(py, tool, code, interface.union(&LOCAL)?)
+    give(py, code, has | lines)
 }
 
 /// The line event has come; if the session steps now, everything has been taken away already.
 fn disarm(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    let found = state(py, |state| {
-        let at = state.codes.iter().position(|one| one.is(code))?;
-        Some((state.tool?, state.codes.swap_remove(at)))
-    });
-    match found {
-        Some((tool, code)) => set_local(py, tool, code.bind(py), 0),
-        None => Ok(()),
+    let has = local(py, code);
+    if has == 0 {
+        return Ok(());
     }
+    give(py, code, has & !Interface::new(py)?.union(&LOCAL)?)
+}
+
+/// INSTRUCTION(code, offset).
+unsafe extern "C" fn instruction(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, offset, _| {
+            place(py, code, offset).map_err(|error| Raised::set(py, error))
+        })
+    }
+}
+
+/// The instruction at `offset` of `code` is about to be executed.
+fn place(py: Python<'_>, code: &Bound<'_, PyCode>, offset: u32) -> PyResult<Answer> {
+    let Some(offset) = original_offset(code, Some(offset)) else {
+        return Ok(Answer::Disable);
+    };
+    let mut wanted = false;
+    for session in session::all(py) {
+        let offsets = session.offsets(code)?;
+        wanted |= offsets.is_some_and(|offsets| offsets.contains(&offset));
+    }
+    if !wanted {
+        return Ok(Answer::Disable);
+    }
+    let Some(session) = session::current(py).filter(|one| one.is_running(py)) else {
+        return Ok(Answer::Go);
+    };
+    if let Some(frame) = frame_object(py)
+        && session.stops_at_place(&frame)?
+    {
+        stop(&session, &frame, Session::stop_at_place)?;
+    }
+    Ok(Answer::Go)
+}
+
+/// RAISE(code, offset, exception), which cannot be disabled.
+unsafe extern "C" fn raised(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, _, _, exception| {
+            let session = session::current(py).filter(|one| one.is_running(py));
+            if let (Some(session), Some(exception)) = (session, exception)
+                && session.hears_exceptions(py)
+                && let Some(frame) = frame_object(py)
+            {
+                let stops = session.stops_at_exception(&frame, &exception, None);
+                if stops.map_err(|error| Raised::set(py, error))? {
+                    let stopped = stop(&session, &frame, Session::stop_at_exception);
+                    stopped.map_err(|error| Raised::set(py, error))?;
+                }
+            }
+            Ok(Answer::Go)
+        })
+    }
+}
+
+/// Has `tell` tell the owner of where it stops.
+fn stop(
+    session: &Arc<Session>,
+    frame: &Bound<'_, PyFrame>,
+    tell: impl FnOnce(&Arc<Session>, &Bound<'_, PyFrame>) -> PyResult<()>,
+) -> PyResult<()> {
+    frame.setattr("f_trace", session.dispatch.bind(frame.py()))?;
+    let result = tell(session, frame);
+    if result.is_err() {
+        frame.setattr("f_trace", frame.py().None())?;
+    }
+    result
 }
 
 /// `line` of `code` is about to be executed.
@@ -333,10 +452,7 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
             continue;
         };
         wanted = true;
-        if !own
-            .as_ref()
-            .is_some_and(|own| std::sync::Arc::ptr_eq(own, &session))
-        {
+        if !own.as_ref().is_some_and(|own| Arc::ptr_eq(own, &session)) {
             continue;
         }
         let Some(frame) = frame_object(py) else {
@@ -358,5 +474,21 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
             outcome?;
         }
     }
-    Ok(if wanted { Answer::Go } else { Answer::Disable })
+    // CPython leaves out the INSTRUCTION event of an instruction whose LINE event has just answered DISABLE (`instrument` in
+    // `INSTRUMENTED_LINE` goes on with what was there before it; seen on 3.12.1 and 3.13.0).
+    Ok(if wanted || is_place(py)? {
+        Answer::Go
+    } else {
+        Answer::Disable
+    })
+}
+
+/// Whether some session wants to hear of the instruction that the running frame is at.
+fn is_place(py: Python<'_>) -> PyResult<bool> {
+    for session in session::all(py) {
+        if session.is_place(py)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -250,7 +250,7 @@ fn set_local(py: Python<'_>, code: &Arc<ProbedCode>, events: u32) -> PyResult<()
     let Some(tool) = state(py, |state| state.tool) else {
         return Ok(());
     };
-    let arguments = (tool, code.original(py), events);
+    let arguments = (tool, code.observed(py), events);
     let monitoring = interface(py)?.monitoring.bind(py);
     as_it_is(py, || {
         monitoring.call_method1("set_local_events", arguments)
@@ -346,9 +346,11 @@ fn step(py: Python<'_>, code: &Bound<'_, PyCode>, offset: u32) -> Result<bool, R
     let Some(entry) = observed::find(py, Engine::Monitoring, code.as_ptr() as usize) else {
         return Ok(false);
     };
-    if let (Some(frame), Some(instruction)) =
-        (running(py, code), entry.analysis().at_offset(offset))
-    {
+    let unit = entry.original_unit(offset);
+    if let (Some(frame), Some(instruction)) = (
+        running(py, code),
+        unit.and_then(|unit| entry.analysis().at_offset(unit)),
+    ) {
         entry.fire_step(py, frame, instruction)?;
     }
     Ok(true)
@@ -424,7 +426,7 @@ unsafe extern "C" fn unwind(
             {
                 // The event's offset is that of a RERAISE, the frame's that of the instruction which raised first.
                 let raised = frame.instruction_offset().unwrap_or(offset);
-                if let Some(instruction) = entry.covering(raised) {
+                if let Some(instruction) = entry.observed_at(raised) {
                     while_leaving(py, frame, exception, || {
                         entry.fire_unwind(py, frame, instruction)
                     })?;

@@ -12,7 +12,7 @@ use crate::crossinterp;
 use crate::gil::GilCell;
 use crate::probed::{ProbeError, ProbedCode};
 
-/// Entries by the address of the code object, which the entry keeps alive.
+/// Entries by the address of the code object that runs, which the entry keeps alive.
 type Entries = FxHashMap<usize, Arc<ProbedCode>>;
 
 static MONITORED: GilCell<Option<Entries>> = GilCell::new(None);
@@ -64,7 +64,7 @@ pub(super) fn obtain(
 
 /// Drops the entry of `code`.
 pub(super) fn forget(py: Python<'_>, engine: Engine, code: &Arc<ProbedCode>) {
-    let address = code.original(py).as_ptr() as usize;
+    let address = code.observed(py).as_ptr() as usize;
     // Dropped with the map closed.
     let removed = with(py, engine, |entries| entries.remove(&address));
     drop(removed);

@@ -24,6 +24,7 @@ use crate::layout::{FrameObject, ThreadState, VERSION};
 use crate::probed::ProbedCode;
 use crate::thread;
 use crate::tracer::Tracer;
+use crate::whole;
 
 /// Those who use the engine.
 static TRACERS: GilCell<Vec<Arc<Tracer>>> = GilCell::new(Vec::new());
@@ -228,17 +229,17 @@ pub(super) fn disable(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
 /// a trace function. Which frame is all the same, so this makes one that never runs.
 fn set_opcodes(py: Python<'_>, code: &Arc<ProbedCode>, on: bool) -> PyResult<()> {
     let globals = pyo3::types::PyDict::new(py);
+    let code = code.observed(py);
     // SAFETY: live objects of the right types; the result is a new reference or NULL with an exception.
-    let frame = unsafe {
-        let code = code.original(py).as_ptr();
+    let frame = whole::as_it_is(code, || unsafe {
         let frame = PyFrame_New(
             ffi::PyThreadState_Get(),
-            code,
+            code.as_ptr(),
             globals.as_ptr(),
             globals.as_ptr(),
         );
-        Bound::from_owned_ptr_or_err(py, frame)?
-    };
+        Bound::from_owned_ptr_or_err(py, frame)
+    })?;
     let raw = frame.as_ptr().cast::<FrameObject>();
     // SAFETY: a live frame object that nobody else knows; it owns its reference to its trace function, which is NULL so far.
     unsafe {
@@ -319,7 +320,7 @@ fn take<'py>(
     match event {
         what::CALL => {
             arm(object);
-            if let Some(at) = entry.covering(offset)
+            if let Some(at) = entry.observed_at(offset)
                 && op(&entry, at) == Some(Op::Resume)
             {
                 frames(py, |frames| frames.resumes.insert(frame.address(), at));
@@ -354,9 +355,9 @@ fn take<'py>(
             });
             let suspends = raised.is_none()
                 && entry
-                    .covering(offset)
+                    .observed_at(offset)
                     .is_some_and(|at| op(&entry, at) == Some(Op::YieldValue));
-            if let (Some(exception), Some(at)) = (raised, entry.covering(offset)) {
+            if let (Some(exception), Some(at)) = (raised, entry.observed_at(offset)) {
                 let exception = exception.into_bound(py);
                 while_leaving(py, frame, exception, || entry.fire_unwind(py, frame, at))?;
             }
@@ -377,6 +378,7 @@ fn op(entry: &ProbedCode, at: InstrIdx) -> Option<Op> {
 /// The instruction that an opcode event at `offset` tells of: 3.11 has one event for an instruction and its prefixes, at the
 /// first prefix; the others one for each unit.
 fn instruction_at(entry: &ProbedCode, offset: u32) -> Option<InstrIdx> {
+    let offset = entry.original_unit(offset)?;
     if cfg!(Py_3_12) {
         entry.analysis().at_offset(offset)
     } else {

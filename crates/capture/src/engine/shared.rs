@@ -29,7 +29,7 @@ pub(super) fn set(
     own: Option<u8>,
     set: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
-    let code = code.original(py);
+    let code = code.observed(py);
     let monitoring = modules::sys(py, c"monitoring")?;
     let events = monitoring.getattr("events")?;
     let number = |name: &str| -> PyResult<u32> { events.getattr(name)?.extract() };

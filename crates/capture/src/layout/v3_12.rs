@@ -51,6 +51,11 @@ impl InterpreterFrame {
         self.prev_instr
     }
 
+    /// Where that is kept.
+    pub(crate) fn instruction_mut(&mut self) -> &mut *const u16 {
+        &mut self.prev_instr
+    }
+
     /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
     #[inline]
     pub(crate) fn code(&self) -> *mut PyObject {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 use pyo3::Python;
+use pyo3::types::PyTupleMethods;
 
 use super::{ProbedCode, SiteInfo};
+use crate::code_object;
 use crate::concatenation;
 use crate::event::{Event, EventKind, Raised};
 use crate::frame::{CodeShape, Frame};
@@ -91,7 +93,7 @@ impl ProbedCode {
                 shape,
                 depth,
             };
-            fire_hooks(py, &hooks, &event)
+            fire_hooks(py, &hooks, &event).inspect_err(|_| self.give_line(frame, instruction))
         };
         if site.is_unwind() {
             let raising = self.raising_instruction(py, frame, shape);
@@ -114,8 +116,8 @@ impl ProbedCode {
         }
     }
 
-    /// What is left to do at a site that has a part in an addition to a variable.
-    pub(crate) fn sum(&self, py: Python<'_>, site: &SiteInfo) {
+    /// What is left to do at a site that has a part in an addition to a variable, the copy's site of that number.
+    pub(crate) fn sum(&self, py: Python<'_>, site: &SiteInfo, number: usize) {
         self.settle(py, site);
         let (Some(local), Some((frame, shape))) = (site.adds_to(), self.running(py)) else {
             return;
@@ -129,8 +131,28 @@ impl ProbedCode {
             None => (false, false),
         };
         let (is_watched, reads_locals) = self.hooks.with(py, hooks);
-        if !reads_locals {
-            concatenation::extend(py, frame, shape, (local, depth), is_watched);
+        if !reads_locals
+            && !concatenation::extend(py, frame, shape, (local, depth), is_watched)
+            && self.silenced.get(py)
+        {
+            let add = *self.further(site).last().unwrap_or(&site.first);
+            let constants = code_object::consts(self.original(py)).len();
+            self.silence_addition(py, frame, add, constants + number);
+        }
+    }
+
+    /// An exception is about to be raised at `instruction`, for which a probe speaks. Where the probe has no line, the traceback gets that of
+    /// the instruction, or, if it has none either, the function's, which its `RESUME` has: tools take for granted that there is one.
+    #[cold]
+    fn give_line(&self, frame: Frame<'_>, instruction: InstrIdx) {
+        if frame.is_on_a_line() {
+            return;
+        }
+        let analysis = self.analysis();
+        let mut places = std::iter::once(instruction).chain(analysis.first_resume());
+        let at = places.find(|at| analysis.location(*at).line.is_some());
+        if let Some(offset) = at.and_then(|at| self.copied_opcode(analysis.get(at).offset)) {
+            frame.raise_at(offset);
         }
     }
 

@@ -70,6 +70,7 @@ impl ProbedCode {
             probe_constants(constants, module, wants, nesting, &mut consts)?;
         let probed_code = Arc::new(Self {
             original: original.clone().unbind(),
+            woven: None,
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
@@ -114,16 +115,19 @@ impl ProbedCode {
         Ok((probed_code, copy))
     }
 
-    /// Describes `original` for `engine`, which reports what the code object itself executes: the same steps as a copy with
-    /// probes would, without the copy and without the code nested in it.
+    /// Describes `code` for `engine`, which reports what the code object itself executes: the same steps as a copy with
+    /// probes would, without the copy and without the code nested in it. If `code` is a copy with breakpoints, those are no steps.
     ///
     /// # Errors
     /// Its bytecode or tables are not what a compiler writes.
     pub(crate) fn observe(
         engine: Engine,
-        original: &Bound<'_, PyCode>,
+        code: &Bound<'_, PyCode>,
         module: &str,
     ) -> Result<Arc<Self>, ProbeError> {
+        let py = code.py();
+        let woven = registry::of_copy(code).filter(|entry| entry.is_woven());
+        let original = woven.as_ref().map_or(code, |entry| entry.original(py));
         let fields = CodeFields::read(original)?;
         let (analysis, qualname, file) = analyse(original, &fields)?;
         let mut reported = vec![false; analysis.instructions().len()].into_boxed_slice();
@@ -133,16 +137,19 @@ impl ProbedCode {
             }
         }
         let shape = OnceLock::new();
-        shape.get_or_init(|| CodeShape::of(original));
+        shape.get_or_init(|| CodeShape::of(code));
         Ok(Arc::new(Self {
             original: original.clone().unbind(),
+            woven: woven.is_some().then(|| code.clone().unbind()),
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
             length: analysis.instructions().len(),
             analysis: analysis.into(),
             engine,
-            map: OnceLock::new(),
+            map: woven
+                .and_then(|entry| entry.map().cloned())
+                .map_or_else(OnceLock::new, OnceLock::from),
             reported,
             nested: Vec::new(),
             has_refused: false,
@@ -219,18 +226,16 @@ pub(super) fn insert_probes(
 pub(super) struct Probing {
     pub(super) parts: CodeParts,
     pub(super) map: OffsetMap,
-    /// Where each probe is but that for exceptions that leave: the byte offset of its first code unit, in order.
-    pub(super) starts: Vec<u32>,
+    /// The byte offset of the first code unit of each probe but that for exceptions that leave, in order.
+    starts: Vec<u32>,
     layout: ProbeLayout,
 }
 
 impl Probing {
-    /// [`Probing::starts`] of all but the probes that add to a variable.
-    pub(super) fn without_additions(&self) -> impl Iterator<Item = u32> {
-        let starts = self.starts.iter().zip(&self.layout.sites);
-        starts
-            .filter(|(_, site)| site.adds_to().is_none())
-            .map(|(start, _)| *start)
+    /// Where each probe is but that for exceptions that leave, and whether it adds to a variable.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (u32, bool)> {
+        let sites = self.starts.iter().zip(&self.layout.sites);
+        sites.map(|(start, site)| (*start, site.adds_to().is_some()))
     }
 }
 

@@ -40,7 +40,6 @@ impl ProbedCode {
     }
 
     /// The offset in the original of the unit at `new`, an opcode's or that of one of its `EXTENDED_ARG`s; `None` for what has been inserted.
-    #[cfg(Py_3_12)]
     pub(crate) fn original_unit(&self, new: u32) -> Option<u32> {
         let original = self.original_offset(new)?;
         let instruction = &self.analysis().instructions()[self.covering(original)?.0 as usize];
@@ -48,7 +47,12 @@ impl ProbedCode {
         (before <= original - instruction.start).then(|| original - before)
     }
 
-    /// The instruction that the code unit at byte `offset` of observed code belongs to, its prefixes and caches included.
+    /// The instruction that what observed code has at byte `new` belongs to: its prefixes and caches, and a breakpoint before it.
+    pub(crate) fn observed_at(&self, new: u32) -> Option<InstrIdx> {
+        self.covering(self.original_offset(new)?)
+    }
+
+    /// The instruction that the code unit at byte `offset` of the original belongs to, its prefixes and caches included.
     pub(crate) fn covering(&self, offset: u32) -> Option<InstrIdx> {
         let instructions = self.analysis().instructions();
         let after = instructions.partition_point(|one| one.start <= offset);
@@ -56,7 +60,7 @@ impl ProbedCode {
     }
 
     /// Where the opcode at `original` is in the probed copy.
-    fn copied_opcode(&self, original: u32) -> Option<u32> {
+    pub(super) fn copied_opcode(&self, original: u32) -> Option<u32> {
         match self.map() {
             Some(map) => map.to_new(original),
             None => Some(original),

@@ -15,11 +15,12 @@
 //!   the probe stays as it is. Where it does so later, the probe is put back to the table.
 //! - The JIT (3.13+, where it is built in) has compiled the bytecode of before: what depends on it is thrown away.
 
-use debugop_bytecode::Op;
+use debugop_bytecode::{InstrIdx, Op};
 use pyo3::types::PyCode;
 use pyo3::{Bound, Python};
 
 use super::ProbedCode;
+use crate::frame::Frame;
 use crate::jit;
 #[cfg(Py_3_12)]
 use crate::layout::MonitoringData;
@@ -38,6 +39,8 @@ struct Probe {
     jump: Unit,
     /// Whether `LOAD_FAST` is before it.
     after_load_fast: bool,
+    /// Whether it adds to a variable. It goes on doing so: jumps between an addition and its store part them as probes do.
+    adds: bool,
 }
 
 impl ProbedCode {
@@ -49,21 +52,47 @@ impl ProbedCode {
         let Some(copy) = self.probed(py) else { return };
         let probes = self.probes(py);
         let live = Live::of(&copy);
-        for probe in &probes {
-            let [opcode, arg] = live.get(probe.at);
-            let is_load_const =
-                opcode_of(Op::LoadConst) == probe.is[0] && OPCODES.load_const.contains(&opcode);
-            if (opcode == probe.is[0] || is_load_const) && arg == probe.is[1] {
-                if probe.after_load_fast
-                    && let [opcode, arg] = live.get(probe.at - 1)
-                    && Some(opcode) == OPCODES.load_fast_load_const
-                {
-                    live.set(probe.at - 1, [opcode_of(Op::LoadFast), arg]);
-                }
-                live.set(probe.at, probe.jump);
-            }
+        for probe in probes.iter().filter(|probe| !probe.adds) {
+            live.jump_over(probe);
         }
         self.silenced.set(py, true);
+        jit::forget(&copy);
+    }
+
+    /// Makes the probe that `frame` executes be jumped over too, which was left because it is one that adds to a variable, if the others
+    /// are: what the instruction `add` behind it adds are no strings. The site is the copy's constant of that number.
+    #[cold]
+    pub(crate) fn silence_addition(
+        &self,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        add: InstrIdx,
+        constant: usize,
+    ) {
+        let (Some(copy), Some(offset)) = (self.probed(py), frame.instruction_offset()) else {
+            return;
+        };
+        if frame.code_address() != copy.as_ptr() as usize {
+            return;
+        }
+        // `EXTENDED_ARG` for each further byte, and `LOAD_CONST`.
+        let loads = constant.checked_ilog(256).unwrap_or(0) as usize + 1;
+        let first = [Op::LoadConst, Op::ExtendedArg][usize::from(loads > 1)];
+        let Some(at) = (offset as usize / 2).checked_sub(loads) else {
+            return;
+        };
+        let analysis = self.analysis();
+        let before = add
+            .0
+            .checked_sub(1)
+            .map(|before| analysis.get(InstrIdx(before)));
+        Live::of(&copy).jump_over(&Probe {
+            at,
+            is: [opcode_of(first), (constant >> (8 * (loads - 1))) as u8],
+            jump: [opcode_of(Op::JumpForward), loads as u8 + 1],
+            after_load_fast: before.map(|one| one.opcode) == Op::LoadFast.opcode(VERSION),
+            adds: true,
+        });
         jit::forget(&copy);
     }
 
@@ -82,13 +111,12 @@ impl ProbedCode {
         jit::forget(&copy);
     }
 
-    /// The probes, but that for exceptions that leave and those that add to a variable: jumps between an addition and its store part
-    /// them as probes do.
+    /// The probes, but that for exceptions that leave.
     fn probes(&self, py: Python<'_>) -> Vec<Probe> {
         let again = self.insert_again(py);
         let (units, _) = again.parts.code.as_chunks::<2>();
         let invert = opcode_of(Op::UnaryInvert);
-        let probe = |start: u32| {
+        let probe = |(start, adds): (u32, bool)| {
             let at = start as usize / 2;
             // LOAD_CONST, or prefixes and LOAD_CONST; UNARY_INVERT; POP_TOP.
             let load = units[at..].iter().position(|unit| unit[0] == invert)?;
@@ -99,9 +127,10 @@ impl ProbedCode {
                 is: units[at],
                 jump,
                 after_load_fast: before == Some(opcode_of(Op::LoadFast)),
+                adds,
             })
         };
-        again.without_additions().filter_map(probe).collect()
+        again.starts().filter_map(probe).collect()
     }
 }
 
@@ -144,6 +173,22 @@ impl<'a, 'py> Live<'a, 'py> {
         // written is sound there by what the module says: `silence` and `voice` write nothing else. Checked on 3.11.7, 3.12.1, 3.13.0,
         // 3.14.10, 3.15.2.
         unsafe { self.unit(at).write(unit) }
+    }
+
+    /// Makes a probe be jumped over.
+    fn jump_over(&self, probe: &Probe) {
+        let [opcode, arg] = self.get(probe.at);
+        let is_load_const =
+            opcode_of(Op::LoadConst) == probe.is[0] && OPCODES.load_const.contains(&opcode);
+        if (opcode == probe.is[0] || is_load_const) && arg == probe.is[1] {
+            if probe.after_load_fast
+                && let [opcode, arg] = self.get(probe.at - 1)
+                && Some(opcode) == OPCODES.load_fast_load_const
+            {
+                self.set(probe.at - 1, [opcode_of(Op::LoadFast), arg]);
+            }
+            self.set(probe.at, probe.jump);
+        }
     }
 
     /// Makes what has been jumped over be a probe again.

@@ -25,6 +25,7 @@ impl ProbedCode {
         shape.get_or_init(|| CodeShape::of(copy));
         Arc::new(Self {
             original: original.clone().unbind(),
+            woven: None,
             module: Box::default(),
             qualname: qualname.into(),
             file: file.into(),

@@ -1,13 +1,13 @@
 //! What is in an object, read from its fields: no code of the program runs, nothing is allocated in the interpreter's heap.
 
 use debugop_recording::digest::Digest;
-use debugop_recording::stream::{Encoder, Kind, tag};
+use debugop_recording::stream::{Change, Encoder, Kind, tag};
 use pyo3::types::string::PyStringData;
 use pyo3::types::{PyString, PyStringMethods};
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::{Long, Pen};
-use super::shadows::Glance;
+use super::shadows::{EMPTY, Glance, Layout};
 use crate::layout::LongObject;
 use crate::layout::objects::{
     Attributes, BaseException, CellObject, ListObject, MethodObject, SetObject, SliceObject,
@@ -201,6 +201,45 @@ impl Pen {
         }
     }
 
+    /// Writes what is new in the one place where `object` has changed.
+    ///
+    /// # Safety
+    /// It is live, of this kind, and the [glance](Self::glance) of it had the change at this word.
+    pub(super) unsafe fn part(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        kind: Kind,
+        change: Change,
+        word: usize,
+    ) {
+        let insert = match change {
+            Change::Length => return,
+            Change::Replace(_) => false,
+            Change::Insert(_) => true,
+        };
+        // SAFETY: by the contract.
+        unsafe {
+            let (key, value) = match self.parts(object, kind) {
+                Parts::Items(first, _) => (std::ptr::null_mut(), *first.add(word)),
+                Parts::Attributes(values) => values.get(word - 1),
+                Parts::Dict(dict) => {
+                    let mut last = (std::ptr::null_mut(), std::ptr::null_mut());
+                    each(&Parts::Dict(dict), word / 2 + 1, |key, value| {
+                        last = (key, value)
+                    });
+                    last
+                }
+                Parts::Set(_) | Parts::None => return,
+            };
+            if insert && !key.is_null() {
+                self.value(py, to, key, 1);
+            }
+            self.optional(py, to, value, 0);
+        }
+    }
+
     fn optional(
         &mut self,
         py: Python<'_>,
@@ -345,105 +384,86 @@ impl Pen {
         digest.value()
     }
 
-    /// What is in an object, as far as it is recorded, and how many objects had died when the last one died at the address of one of its
-    /// parts.
-    #[inline]
+    /// What is in an object, as far as it is recorded.
     pub(super) fn glance(
         &self,
-        py: Python<'_>,
+        glance: &mut Glance,
         object: *mut ffi::PyObject,
         number: u32,
         kind: Kind,
-    ) -> (Glance, u64) {
-        let (mut glance, mut latest) = (Glance::default(), 0);
+    ) {
+        glance.clear();
         let limit = self.limits.items;
-        let mut see = |glance: &mut Glance, place: u64, part: *mut ffi::PyObject| {
-            glance.add(place, glance_word(part));
-            latest = latest.max(self.identities.last_death_at(py, part));
-        };
+        let words = &mut glance.words;
         // SAFETY: a live object whose type is of this kind.
         unsafe {
             match kind {
                 Kind::List | Kind::Tuple => {
+                    if kind == Kind::List {
+                        glance.layout = Layout::Items;
+                    }
                     if let Parts::Items(first, length) = sequence(object, kind) {
-                        for index in 0..length.min(limit) {
-                            see(&mut glance, index as u64, *first.add(index));
-                        }
+                        let shown = length.min(limit);
+                        words.extend((0..shown).map(|at| glance_word(*first.add(at))));
                         glance.length = length as u64;
                     }
                 }
                 Kind::Instance => {
                     let parts = self.parts(object, kind);
-                    let mut length = match parts {
-                        Parts::Attributes(values) => {
-                            // The class keeps the keys, whose names stay what they are.
-                            glance.add(u64::MAX, values.keys_address() as u64);
-                            let mut shown = 0;
-                            for index in 0..values.len() {
-                                let value = values.value(index);
-                                if !value.is_null() {
-                                    if shown < limit {
-                                        see(&mut glance, index as u64, value);
-                                    }
-                                    shown += 1;
-                                }
-                            }
-                            shown
+                    let members = &self.types.get_ref(number).members;
+                    let mut length = if let Parts::Attributes(values) = parts {
+                        // With members behind them, only whether anything has changed can be told.
+                        if members.is_empty() && values.len() < limit {
+                            glance.layout = Layout::Values;
                         }
-                        _ => self.glance_pairs(&parts, limit, |place, part| {
-                            see(&mut glance, place, part);
-                        }),
+                        // The class keeps the keys, whose names stay what they are.
+                        words.push(values.keys_address() as u64);
+                        let mut shown = 0;
+                        for index in 0..values.len() {
+                            let value = values.value(index);
+                            if shown < limit {
+                                words.push(glance_word(value));
+                            }
+                            shown += usize::from(!value.is_null());
+                        }
+                        shown
+                    } else {
+                        if members.is_empty() && matches!(parts, Parts::Dict(_)) {
+                            glance.layout = Layout::Pairs;
+                        }
+                        each(&parts, limit, |key, value| {
+                            words.extend([glance_word(key), glance_word(value)]);
+                        })
                     };
-                    for (place, &(_, offset)) in
-                        self.types.get_ref(number).members.iter().enumerate()
-                    {
+                    for &(_, offset) in members {
                         let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
-                        if !value.is_null() {
-                            if length < limit {
-                                see(&mut glance, !(place as u64 + 1), value);
-                            }
-                            length += 1;
+                        if length < limit {
+                            words.push(glance_word(value));
                         }
+                        length += usize::from(!value.is_null());
                     }
                     glance.length = length as u64;
                 }
-                Kind::Dict | Kind::Set | Kind::FrozenSet => {
-                    let parts = self.parts(object, kind);
-                    let length = self.glance_pairs(&parts, limit, |place, part| {
-                        see(&mut glance, place, part);
+                Kind::Dict => {
+                    glance.layout = Layout::Pairs;
+                    let length = each(&Parts::Dict(object), limit, |key, value| {
+                        words.extend([glance_word(key), glance_word(value)]);
                     });
                     glance.length = length as u64;
                 }
-                Kind::Cell => see(&mut glance, 0, (*object.cast::<CellObject>()).ob_ref),
+                Kind::Set | Kind::FrozenSet => {
+                    let length = each(&self.parts(object, kind), limit, |key, _| {
+                        words.push(glance_word(key));
+                    });
+                    glance.length = length as u64;
+                }
+                Kind::Cell => words.push(glance_word((*object.cast::<CellObject>()).ob_ref)),
                 _ => {
-                    let word = |digest, part| {
-                        latest = latest.max(self.identities.last_death_at(py, part));
-                        quick_word(digest, part)
-                    };
-                    glance.sum = self.digest_parts(object, number, kind, limit, word).value();
+                    self.each_part(object, number, kind, |part| words.push(glance_word(part)));
+                    let digest = self.digest_parts(object, number, kind, limit, quick_word);
+                    words.push(digest.value());
                 }
             }
-        }
-        (glance, latest)
-    }
-
-    /// # Safety
-    /// As [`each`].
-    #[inline]
-    unsafe fn glance_pairs(
-        &self,
-        parts: &Parts,
-        limit: usize,
-        mut see: impl FnMut(u64, *mut ffi::PyObject),
-    ) -> usize {
-        let mut place = 0;
-        // SAFETY: by the contract.
-        unsafe {
-            each(parts, limit, |key, value| {
-                see(place, key);
-                see(place + 1, value);
-                place += 2;
-            })
         }
     }
 
@@ -454,7 +474,7 @@ impl Pen {
         number: u32,
         kind: Kind,
         limit: usize,
-        mut word: impl FnMut(Digest, *mut ffi::PyObject) -> Digest,
+        word: impl Fn(Digest, *mut ffi::PyObject) -> Digest,
     ) -> Digest {
         let start = Digest::new(kind);
         // SAFETY: a live object whose type is of this kind.
@@ -638,17 +658,20 @@ impl Pen {
 #[inline]
 fn glance_word(object: *mut ffi::PyObject) -> u64 {
     if object.is_null() {
-        return 1;
+        return EMPTY;
     }
     // SAFETY: a live object; fields of exact types are read.
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == &raw mut ffi::PyLong_Type {
             if let Some(value) = (*object.cast::<LongObject>()).compact() {
-                return value.cast_unsigned();
+                // Neither `EMPTY` nor an address.
+                return value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62;
             }
         } else if class == &raw mut ffi::PyFloat_Type {
-            return ffi::PyFloat_AS_DOUBLE(object).to_bits() ^ 0xf10a;
+            // Like no int and no address, but for one in 2^64.
+            let bits = ffi::PyFloat_AS_DOUBLE(object).to_bits();
+            return bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d;
         } else if class != &raw mut ffi::PyComplex_Type {
             return object as u64;
         }

@@ -38,10 +38,15 @@ impl Identities {
         self.0.lookup(py, unsafe { borrow(py, object) })
     }
 
-    /// The entry of the object whose memory begins at `block`, if there is one.
+    /// The entry of the object at this address, whose memory begins at `block`, if there is one.
     #[inline]
-    pub(super) fn lookup_block(&self, py: Python<'_>, block: usize) -> Option<Entry> {
-        self.0.lookup_block(py, block)
+    pub(super) fn lookup_at(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        block: usize,
+    ) -> Option<Entry> {
+        self.0.lookup_at(py, object as usize, block)
     }
 
     /// No object at this address has died, or been forgotten, after so many deaths.

@@ -5,12 +5,16 @@ use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
-use super::threads::Caller;
+use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
 
-/// Frames of a thread that are written into a keyframe; those below are left out, and attached when they go on.
-const MAX_FRAMES: usize = 256;
+/// Of so many frames of a thread every value is written into a keyframe that there is room for; of those below, as long as half of the
+/// chunk is free.
+const FULL_FRAMES: usize = 256;
+
+/// The room that a slot is left.
+const SLOT_RESERVE: usize = 4 << 10;
 
 impl Recorder {
     /// The first chunk.
@@ -96,9 +100,10 @@ impl Recorder {
                 live.retain(|(_, frame)| frame.address() != running.address());
             }
             let mut kept = Vec::with_capacity(live.len());
+            self.threads[index].chunk = chunk;
+            let capacity = self.store.capacity();
+            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4);
             let thread = &mut self.threads[index];
-            thread.chunk = chunk;
-            let first = live.len().saturating_sub(MAX_FRAMES);
             to.keyframe_thread(
                 ThreadNumber(thread.number),
                 thread.native,
@@ -106,7 +111,11 @@ impl Recorder {
                 first as u64,
                 (live.len() - first) as u64,
             );
-            for &(at, frame) in &live[first..] {
+            for (rank, &(at, frame)) in live.iter().enumerate().skip(first) {
+                let spare = match live.len() - rank {
+                    ..=FULL_FRAMES => SLOT_RESERVE,
+                    _ => capacity / 2,
+                };
                 let (number, code) = {
                     let shadow = &self.threads[index].frames[at];
                     (shadow.number, shadow.code)
@@ -114,7 +123,8 @@ impl Recorder {
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
-                self.frame(py, to, code, frame, number, site.map(|(site, _)| site));
+                let site = site.map(|(site, _)| site);
+                self.frame(py, to, code, frame, number, site, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
                 {
@@ -135,7 +145,26 @@ impl Recorder {
         self.limit = self.at + TIME_EVERY;
     }
 
-    /// A frame in the middle: `site` has fired in it, or it is executing a call.
+    /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
+    /// are attached when they go on; what they execute before their next site is not known then.
+    fn left_out(frames: &[Shadow], live: &[(usize, Frame<'_>)], room: usize) -> usize {
+        let mut left = room;
+        let fits = |&&(at, _): &&(usize, Frame<'_>)| {
+            // SAFETY: the frame is alive, and with it its code.
+            let code = unsafe { &*frames[at].code };
+            let slots = code.probed().shape().map_or(0, |shape| {
+                shape.nlocalsplus.unsigned_abs() + shape.stacksize.unsigned_abs()
+            });
+            let least = 24 + 2 * slots as usize;
+            let fits = least <= left;
+            left = left.saturating_sub(least);
+            fits
+        };
+        live.len() - live.iter().rev().take_while(fits).count()
+    }
+
+    /// A frame in the middle: `site` has fired in it, or it is executing a call. Values are written as long as `spare` bytes are left.
+    #[expect(clippy::too_many_arguments, reason = "what a frame is described by")]
     fn frame(
         &mut self,
         py: Python<'_>,
@@ -144,6 +173,7 @@ impl Recorder {
         frame: Frame<'_>,
         number: u64,
         site: Option<&PlannedSite>,
+        spare: usize,
     ) {
         let analysis = code.probed().analysis();
         let locals = code.locals();
@@ -174,7 +204,7 @@ impl Recorder {
             u64::from(slots),
         );
         for slot in 0..slots {
-            if to.has_room(usize::from(u16::MAX) / 16) {
+            if to.has_room(spare) {
                 // SAFETY: a local, or below the depth of the stack.
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
@@ -213,7 +243,7 @@ impl Recorder {
         if site.kind == SiteKind::Unwind {
             self.unwinding(py, to, site.code(), frame, number, raised);
         } else {
-            self.frame(py, to, site.code(), frame, number, Some(site));
+            self.frame(py, to, site.code(), frame, number, Some(site), SLOT_RESERVE);
         }
     }
 
@@ -235,7 +265,7 @@ impl Recorder {
             u64::from(code.locals()),
         );
         for slot in 0..code.locals() {
-            if to.has_room(usize::from(u16::MAX) / 16) {
+            if to.has_room(SLOT_RESERVE) {
                 // SAFETY: a local.
                 let content = unsafe { frame.local(slot) };
                 if self.pen.redacted.holds(code.number.get(), None, slot) {

@@ -3,13 +3,13 @@
 use std::num::NonZeroU64;
 
 use debugop_filter::Pattern;
-use debugop_recording::stream::{Encoder, Kind, ObjectId, Reason, RecentObjects};
+use debugop_recording::stream::{Encoder, Kind, MAX_PARTS, ObjectId, Reason, RecentObjects};
 use pyo3::{PyResult, Python, ffi};
 
 use super::callables::Callables;
 use super::identities::{Entry, Identities, NONE};
 use super::redacted::Redacted;
-use super::shadows::{Shadow, Shadows};
+use super::shadows::{Difference, Glance, Shadows, is_address};
 use super::types::{Types, is_heap_type};
 use crate::layout::LongObject;
 use crate::layout::objects::digits;
@@ -68,6 +68,8 @@ pub(super) struct Pen {
     pub(super) shadows: Shadows,
     pub(super) types: Types,
     pub(super) callables: Callables,
+    /// What is in the object that is looked at, here to be allocated once.
+    now: Glance,
     pub(super) chunk: u32,
     /// Types defined in this chunk.
     pub(super) types_in_chunk: u32,
@@ -85,6 +87,7 @@ impl Pen {
             shadows: Shadows::default(),
             types: Types::default(),
             callables: Callables::new(py)?,
+            now: Glance::default(),
             chunk: 1,
             types_in_chunk: 0,
             reserved: 0,
@@ -441,7 +444,7 @@ impl Pen {
         block: usize,
         newest: u64,
     ) {
-        let Some(entry) = self.identities.lookup_block(py, block) else {
+        let Some(entry) = self.identities.lookup_at(py, object, block) else {
             return;
         };
         if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
@@ -456,14 +459,50 @@ impl Pen {
             let number = self.type_number(py, object);
             (number, self.types.get(number).kind)
         };
-        if self.is_unchanged(py, object, number, kind, entry.index)
-            || !to.has_room(CONTENTS_RESERVE)
-        {
-            return;
+        let mut now = std::mem::take(&mut self.now);
+        self.glance(&mut now, object, number, kind);
+        let id = ObjectId(entry.id.get());
+        let difference = self.shadows.get(entry.index).glance.difference(&now);
+        let is_same = match difference {
+            Difference::None => {
+                self.is_alive_since(py, &now, entry.index, usize::MAX)
+                    || self.is_still(py, object, number, kind, entry.index)
+            }
+            _ => false,
+        };
+        if !is_same && to.has_room(CONTENTS_RESERVE) {
+            match difference {
+                Difference::One(change, word)
+                    if self.redacted.is_off()
+                        && now.words.len() <= MAX_PARTS
+                        && self.is_alive_since(py, &now, entry.index, word) =>
+                {
+                    to.update_part(&mut self.recent, id, change, now.length);
+                    // SAFETY: a live object of this kind, in which this was found.
+                    unsafe { self.part(py, to, object, kind, change, word) };
+                }
+                _ => {
+                    to.update(&mut self.recent, id);
+                    self.contents(py, to, object, number, kind, 0);
+                }
+            }
+            self.set_shadow(py, object, number, kind, entry.index, &now);
         }
-        to.update(&mut self.recent, ObjectId(entry.id.get()));
-        self.contents(py, to, object, number, kind, 0);
-        self.cast_shadow(py, object, number, kind, entry.index);
+        self.now = now;
+    }
+
+    /// Whether no object that is in `now` but for word `except` has died since the shadow was cast.
+    fn is_alive_since(&self, py: Python<'_>, now: &Glance, index: u32, except: usize) -> bool {
+        let deaths = self.shadows.get(index).deaths;
+        let mut words = now.words.iter().enumerate();
+        words.all(|(at, &word)| {
+            at == except
+                || !is_address(word)
+                || self
+                    .identities
+                    .last_death_at(py, word as *mut ffi::PyObject)
+                    <= deaths
+        })
     }
 
     /// Remembers what is in an object, all of which has been recorded.
@@ -475,20 +514,32 @@ impl Pen {
         kind: Kind,
         index: u32,
     ) {
-        let shadow = Shadow {
-            glance: self.glance(py, object, number, kind).0,
-            deaths: self.identities.deaths(py),
-            newest: self.newest(),
-            // SAFETY: a live object.
-            class: unsafe { ffi::Py_TYPE(object) },
-            number,
-            kind,
-        };
-        self.shadows.set(index, shadow);
+        let mut now = std::mem::take(&mut self.now);
+        self.glance(&mut now, object, number, kind);
+        self.set_shadow(py, object, number, kind, index, &now);
+        self.now = now;
+    }
+
+    fn set_shadow(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        number: u32,
+        kind: Kind,
+        index: u32,
+        now: &Glance,
+    ) {
+        let (deaths, newest) = (self.identities.deaths(py), self.newest());
+        let shadow = self.shadows.get_mut(index);
+        shadow.glance.words.clone_from(&now.words);
+        (shadow.glance.length, shadow.glance.layout) = (now.length, now.layout);
+        (shadow.deaths, shadow.newest) = (deaths, newest);
+        // SAFETY: a live object.
+        shadow.class = unsafe { ffi::Py_TYPE(object) };
+        (shadow.number, shadow.kind) = (number, kind);
     }
 
     /// Whether an object is as it was when its shadow was cast.
-    #[inline]
     fn is_unchanged(
         &mut self,
         py: Python<'_>,
@@ -497,12 +548,14 @@ impl Pen {
         kind: Kind,
         index: u32,
     ) -> bool {
-        let (glance, latest) = self.glance(py, object, number, kind);
-        let shadow = self.shadows.get(index);
-        if glance != shadow.glance {
-            return false;
-        }
-        latest <= shadow.deaths || self.is_still(py, object, number, kind, index)
+        let mut now = std::mem::take(&mut self.now);
+        self.glance(&mut now, object, number, kind);
+        let difference = self.shadows.get(index).glance.difference(&now);
+        let same = difference == Difference::None
+            && (self.is_alive_since(py, &now, index, usize::MAX)
+                || self.is_still(py, object, number, kind, index));
+        self.now = now;
+        same
     }
 
     /// The addresses in an object are the same as when its shadow was cast. Whether they are those of the same objects: one that has come
@@ -516,18 +569,17 @@ impl Pen {
         kind: Kind,
         index: u32,
     ) -> bool {
-        let shadow = *self.shadows.get(index);
+        let newest = self.shadows.get(index).newest;
         let mut same = true;
         self.each_part(object, number, kind, |part| {
             same &= is_by_value(part)
                 || self
                     .identities
                     .lookup(py, part)
-                    .is_some_and(|entry| entry.id.get() <= shadow.newest);
+                    .is_some_and(|entry| entry.id.get() <= newest);
         });
         if same {
-            let deaths = self.identities.deaths(py);
-            self.shadows.set(index, Shadow { deaths, ..shadow });
+            self.shadows.get_mut(index).deaths = self.identities.deaths(py);
         }
         same
     }

@@ -47,12 +47,12 @@ pub(crate) struct PlannedSite {
     /// Indices into localsplus, the value stack behind it included.
     pub(super) captures: SmallVec<[u32; 4]>,
     pub(super) touches: SmallVec<[u32; 4]>,
-    /// Captures that are left out ([`PlannedSite::bit`]).
-    pub(super) redacts: Cell<u64>,
     /// Whether the next instruction is a call; then the callable is in the first of the slots of `touches`, or in the second if that is empty.
     pub(super) calls: bool,
     /// What was called here last.
     pub(super) callee: Cell<Callee>,
+    /// Captures that are left out ([`PlannedSite::bit`]).
+    pub(super) redacts: Cell<u64>,
     code: Cell<*const PlannedCode>,
 }
 
@@ -162,9 +162,9 @@ impl PlannedCode {
                 },
                 captures: site.captures.clone(),
                 touches: site.touches.clone(),
-                redacts: Cell::new(0),
                 calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
                 callee: Cell::new(Callee::None),
+                redacts: Cell::new(0),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -244,8 +244,8 @@ impl PlannedCode {
     pub(super) fn reset(&self) {
         for site in &self.sites {
             site.number.set(UNKNOWN);
-            site.redacts.set(0);
             site.callee.set(Callee::None);
+            site.redacts.set(0);
         }
     }
 

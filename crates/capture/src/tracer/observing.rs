@@ -6,6 +6,7 @@ use pyo3::types::{PyAnyMethods, PyCode};
 use pyo3::{Bound, PyAny, PyResult, Python};
 
 use super::Tracer;
+use crate::breakpoint;
 use crate::engine::{self, Engine};
 use crate::frame::Frame;
 use crate::function;
@@ -170,15 +171,24 @@ impl Tracer {
             return Err(ProbeError::too_deep(code));
         }
         self.enter(py)?;
-        if let Some(probed) = registry::of_copy(code) {
+        let copy_of = registry::of_copy(code);
+        if let Some(probed) = copy_of.as_ref().filter(|entry| !entry.is_woven()) {
             // Another tracer has put DEBUG_OPs into it, which report to all.
-            return Ok(self.adopt(py, &probed, code)?);
+            return Ok(self.adopt(py, probed, code)?);
         }
-        self.observe_with(py, self.options.engine, code, module)?;
+        let engine = self.options.engine;
+        let original = copy_of.as_ref().map_or(code, |entry| entry.original(py));
+        self.observe_with(py, engine, original, module)?;
+        // Breakpoints come and go; frames run what their function had when it was called.
+        let woven = breakpoint::copy(original);
+        let running = copy_of.is_some().then_some(code);
+        for copy in woven.iter().chain(running) {
+            self.observe_with(py, engine, copy, module)?;
+        }
         if nesting.is_none() {
             return Ok(());
         }
-        let constants = code.getattr("co_consts")?;
+        let constants = original.getattr("co_consts")?;
         for constant in constants.try_iter()? {
             let Ok(nested) = constant?.cast_into_exact::<PyCode>() else {
                 continue;
@@ -204,6 +214,17 @@ impl Tracer {
             .codes
             .with(py, |codes| codes.push(Arc::clone(&entry)));
         Ok(engine.enable(py, &entry)?)
+    }
+
+    /// Watches `woven`, the original of which is watched with `engine`, too.
+    pub(crate) fn observe_woven(
+        self: &Arc<Self>,
+        engine: Engine,
+        woven: &Bound<'_, PyCode>,
+        module: &str,
+    ) -> PyResult<()> {
+        let outcome = self.observe_with(woven.py(), engine, woven, module);
+        self.watched(woven, outcome).map(|_| ())
     }
 
     /// Whether `code` is reported in place of DEBUG_OPs.
@@ -263,7 +284,7 @@ impl Tracer {
         }
         let gone: Vec<_> = observing.codes.with(py, |codes| {
             codes
-                .extract_if(.., |code| is_unshared(code.original(py)))
+                .extract_if(.., |code| is_unshared(code.observed(py)))
                 .collect()
         });
         for code in &gone {

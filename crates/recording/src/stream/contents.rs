@@ -74,6 +74,43 @@ kinds! {
     Generator = 20,
 }
 
+/// Objects with more parts than this in their contents are not updated in part.
+pub const MAX_PARTS: usize = 64;
+
+/// How the contents of a list, dict or instance differ from those that were given last in the chunk, besides the true number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Not at all.
+    Length,
+    /// This item, or the value of this pair, is another one.
+    Replace(usize),
+    /// An item or pair has come before this place.
+    Insert(usize),
+}
+
+impl Change {
+    /// As it is written.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Change::Length => 0,
+            Change::Replace(place) => place as u64 * 2 + 1,
+            Change::Insert(place) => place as u64 * 2 + 2,
+        }
+    }
+
+    /// What was written, if it can be.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        let place = |number: u64| usize::try_from(number / 2).ok();
+        Some(match number {
+            0 => Change::Length,
+            odd if odd % 2 == 1 => Change::Replace(place(odd)?),
+            even => Change::Insert(place(even)? - 1),
+        })
+    }
+}
+
 /// A type, as its definition in a chunk gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Type {

@@ -374,6 +374,7 @@ impl<'a> Decoder<'a> {
             tag::INSIDE => Prefix::Inside(cursor.number()?),
             tag::RAISED => Prefix::Raised(cursor.number()?),
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
+            tag::UPDATE_PART => return self.objects.update_part(cursor, &mut record.objects),
             tag::TIME => {
                 let since = cursor.varint()?;
                 self.time = self

@@ -443,6 +443,22 @@ impl Encoder<'_> {
         self.object(recent, id);
     }
 
+    /// An object that is defined in this chunk with at most [`MAX_PARTS`](super::MAX_PARTS) items or pairs, a list, dict or instance, has
+    /// changed in one place; its true number is this now. The item or the value of the pair follows, of a new pair the key before it.
+    #[inline]
+    pub fn update_part(
+        &mut self,
+        recent: &mut RecentObjects,
+        id: ObjectId,
+        change: super::Change,
+        length: u64,
+    ) {
+        self.tag(tag::UPDATE_PART);
+        self.object(recent, id);
+        self.varint(change.number());
+        self.varint(length);
+    }
+
     /// Nanoseconds since the last time or the keyframe.
     #[inline]
     pub fn time(&mut self, nanoseconds: u64) {

@@ -41,6 +41,9 @@ pub enum ErrorKind {
     /// No object with this id has been defined in this chunk.
     #[error("object {0} is not defined")]
     UnknownObject(u64),
+    /// The contents of the object cannot be changed so in one place.
+    #[error("object {0} has no part that could change so")]
+    NoPart(u64),
     /// The slot of the recent objects is empty.
     #[error("no object is in slot {0} of the recent objects")]
     EmptySlot(u8),

@@ -92,6 +92,8 @@ pub const OUTPUT: u8 = 0x6f;
 pub const LOST: u8 = 0x70;
 /// The frame on top, which calls one that is attached, is in the middle of this unit: varint.
 pub const INSIDE: u8 = 0x71;
+/// A known object has changed in one place: the object as a value, varint [`Change`](super::Change), varint length, what is new there.
+pub const UPDATE_PART: u8 = 0x72;
 
 /// An object by its slot in the recent objects, added to the slot.
 pub const RECENT: u8 = 0x80;

@@ -7,7 +7,7 @@ use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::FrameNumber;
 use rustc_hash::FxHashMap;
 
-use super::summary::{Found, MOST_OBJECTS};
+use super::summary::{Carried, Found, MOST_OBJECTS};
 use crate::chunk::Chunk;
 use crate::machine::{Machine, Tally};
 use crate::recording::{OpenError, Recording};
@@ -43,11 +43,17 @@ pub(crate) fn build(recording: &Recording) -> Result<Vec<u8>, OpenError> {
                 if comes {
                     raw.found.arrives(code, first);
                 }
-                (frame, before)
+                Carried {
+                    frame,
+                    code,
+                    before,
+                }
             })
             .collect();
-        raw.found.carried.sort_unstable_by_key(|carried| carried.0);
-        raw.found.carried.dedup_by_key(|carried| carried.0);
+        raw.found
+            .carried
+            .sort_unstable_by_key(|carried| carried.frame);
+        raw.found.carried.dedup_by_key(|carried| carried.frame);
         for frame in &raw.ended {
             last.remove(frame);
         }
@@ -80,7 +86,7 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             if index >= chunks {
                 return Ok(done);
             }
-            let chunk = recording.chunk(index)?;
+            let chunk = recording.decode(index)?;
             let machine = match &mut machine {
                 Some(machine) => machine,
                 None => {
@@ -116,6 +122,9 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
         Stepped::At(at) => Some((frame.number, at)),
         Stepped::Unknown | Stepped::Never => None,
     });
+    let mut threads = std::mem::take(&mut tally.threads);
+    threads.sort_unstable();
+    threads.dedup();
     Raw {
         last: last.collect(),
         carried: std::mem::take(&mut tally.carried),
@@ -125,7 +134,7 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
             next_frame: chunk.keyframe.next_frame.0,
             newest: chunk.keyframe.newest.0,
             unwound: tally.unwound,
-            threads: chunk.threads(),
+            threads,
             carried: Vec::new(),
             objects: chunk.objects_from_before(MOST_OBJECTS),
             codes: tally.into_codes(),

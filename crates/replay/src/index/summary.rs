@@ -1,7 +1,7 @@
 //! The index of one chunk, as bytes. All numbers are varints:
 //!
 //! steps, number of the next new frame, newest object id (both at its beginning), frames that exceptions have left; then six parts, each behind its
-//! length in bytes: threads (their numbers), carried frames (difference of the number from that of the one before, 0 or 1 + last instruction), objects
+//! length in bytes: threads (their numbers), carried frames (difference of the number from that of the one before, code object, 0 or 1 + last instruction), objects
 //! (one byte, 0: all may be there; then `difference << 1 | changed`), codes. Of each code object: difference of the number, then behind its length in
 //! bytes the counts of its instructions from the first on (`run length, count`), 0, and the arrivals at lines (`difference of the instruction, count`).
 
@@ -24,6 +24,16 @@ pub enum Mention {
     Changed,
 }
 
+/// A frame from before a chunk that has steps in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    pub(crate) frame: FrameNumber,
+    /// The number of its code object.
+    pub(crate) code: u32,
+    /// Its last step before the chunk, if that is in the recording.
+    pub(crate) before: Option<InstrIdx>,
+}
+
 /// What is to be written of a chunk.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -32,7 +42,7 @@ pub(super) struct Found {
     pub(super) newest: u64,
     pub(super) unwound: u64,
     pub(super) threads: Vec<u32>,
-    pub(super) carried: Vec<(FrameNumber, Option<InstrIdx>)>,
+    pub(super) carried: Vec<Carried>,
     /// `None`: too many.
     pub(super) objects: Option<Vec<(ObjectId, bool)>>,
     pub(super) codes: Vec<(u32, Counts)>,
@@ -63,10 +73,14 @@ impl Found {
         put_part(out, &part);
         part.clear();
         let mut before = 0;
-        for &(frame, at) in &self.carried {
-            put(&mut part, frame.0 - before);
-            put(&mut part, at.map_or(0, |at| u64::from(at.0) + 1));
-            before = frame.0;
+        for carried in &self.carried {
+            put(&mut part, carried.frame.0 - before);
+            put(&mut part, carried.code.into());
+            put(
+                &mut part,
+                carried.before.map_or(0, |at| u64::from(at.0) + 1),
+            );
+            before = carried.frame.0;
         }
         put_part(out, &part);
         part.clear();
@@ -207,13 +221,18 @@ impl<'a> Summary<'a> {
         std::iter::from_fn(move || u32::try_from(reader.number()?).ok())
     }
 
-    pub(super) fn carried(&self) -> impl Iterator<Item = (FrameNumber, Option<InstrIdx>)> + 'a {
+    pub(super) fn carried(&self) -> impl Iterator<Item = Carried> + 'a {
         let mut reader = Reader::new(self.carried);
         let mut number: u64 = 0;
         std::iter::from_fn(move || {
             number = number.checked_add(reader.number()?)?;
+            let code = u32::try_from(reader.number()?).ok()?;
             let at = u32::try_from(reader.number()?).ok()?;
-            Some((FrameNumber(number), at.checked_sub(1).map(InstrIdx)))
+            Some(Carried {
+                frame: FrameNumber(number),
+                code,
+                before: at.checked_sub(1).map(InstrIdx),
+            })
         })
     }
 
@@ -257,7 +276,7 @@ pub struct Executed<'a>(&'a [u8]);
 
 impl<'a> Executed<'a> {
     /// The executed instructions in order, each with how often it was a step.
-    pub fn steps(&self) -> impl Iterator<Item = (InstrIdx, u64)> + 'a {
+    pub fn steps(self) -> impl Iterator<Item = (InstrIdx, u64)> + 'a {
         self.runs()
             .filter(|run| run.2 > 0)
             .flat_map(|(first, length, count)| {
@@ -266,7 +285,7 @@ impl<'a> Executed<'a> {
     }
 
     /// First instruction, how many, count.
-    fn runs(&self) -> impl Iterator<Item = (u32, u32, u64)> + 'a {
+    fn runs(self) -> impl Iterator<Item = (u32, u32, u64)> + 'a {
         let mut reader = Reader::new(self.0);
         let mut at: u32 = 0;
         std::iter::from_fn(move || {
@@ -280,7 +299,7 @@ impl<'a> Executed<'a> {
     }
 
     /// Whether one of these instructions was executed; they are in order.
-    pub fn any_of(&self, wanted: &[InstrIdx]) -> bool {
+    pub fn any_of(self, wanted: &[InstrIdx]) -> bool {
         self.runs().any(|(first, length, count)| {
             let index = wanted.partition_point(|at| at.0 < first);
             count > 0 && wanted.get(index).is_some_and(|at| at.0 - first < length)
@@ -288,7 +307,7 @@ impl<'a> Executed<'a> {
     }
 
     /// The instructions with which execution came to a source line, in order, each with how often it did.
-    pub fn arrivals(&self) -> impl Iterator<Item = (InstrIdx, u64)> + 'a {
+    pub fn arrivals(self) -> impl Iterator<Item = (InstrIdx, u64)> + 'a {
         let mut reader = Reader::new(self.0);
         while let Some(1..) = reader.number() {
             reader.number();

@@ -81,6 +81,8 @@ impl Machine {
         frame.at = step.at;
         frame.previous = frame.stepped;
         frame.stepped = Stepped::At(step.at);
+        frame.previous_number = frame.stepped_number;
+        frame.stepped_number = Some(number);
         Some(Step {
             number,
             thread,
@@ -101,6 +103,11 @@ impl Machine {
         if first < steps {
             self.number += (steps - first) as u64;
             if let Some(tally) = &mut self.tally
+                && let Some((thread, _)) = self.state.thread()
+            {
+                tally.thread(thread.0);
+            }
+            if let Some(tally) = &mut self.tally
                 && let (Some(step), Some(frame)) = (
                     self.segments.get(run.segment).steps.first(),
                     self.state.top(),
@@ -108,9 +115,11 @@ impl Machine {
             {
                 tally.way(run.segment, frame, step.at);
             }
+            let number = self.number;
             if let (Some(step), Some(frame)) = (last, self.state.top()) {
                 frame.at = step.at;
                 frame.stepped = Stepped::At(step.at);
+                frame.stepped_number = Some(number - 1);
             }
         }
         self.rest(run.segment);

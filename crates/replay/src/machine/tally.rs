@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) ended: Vec<FrameNumber>,
     /// Frames from this number on are new in the chunk.
     pub(crate) first_frame: FrameNumber,
+    /// The threads that have had steps, each at least once.
+    pub(crate) threads: Vec<u32>,
     /// How many frames exceptions have left.
     pub(crate) unwound: u64,
 }
@@ -36,6 +38,14 @@ impl Tally {
         Self {
             first_frame,
             ..Self::default()
+        }
+    }
+
+    /// A thread has a step.
+    #[inline]
+    pub(crate) fn thread(&mut self, number: u32) {
+        if self.threads.last() != Some(&number) {
+            self.threads.push(number);
         }
     }
 

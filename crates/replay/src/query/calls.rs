@@ -3,14 +3,16 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use debugop_bytecode::Op;
+use debugop_bytecode::{InstrIdx, Op};
 use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::machine::Watch;
 use crate::recording::{OpenError, Recording};
 
-use super::{instruction, walk_to_end};
+use super::instruction;
+use super::search::{self, Found};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -57,19 +59,33 @@ pub fn calls(recording: &Arc<Recording>, name: &str) -> Result<Vec<Call>, OpenEr
     // Calls that have not ended, by frame.
     let mut running: FxHashMap<FrameNumber, usize> = FxHashMap::default();
     let known = recording.codes();
-    let mut last = 0;
-    walk_to_end::<()>(recording, 0, u64::MAX, |step, state, unwound| {
-        for unwound in unwound {
-            if let Some(index) = running.remove(&unwound.frame) {
-                let exception = state.describe(known, unwound.exception, DEPTH);
-                found[index].outcome = Outcome::Raised(last, exception);
-            }
+    let watch = || {
+        let mut watch = Watch::default();
+        watch.unwound = true;
+        for code in codes.iter().filter_map(|code| known.get(*code)) {
+            let all = (0..code.analysis().instructions().len() as u32).map(InstrIdx);
+            let begins_or_ends = |at: &InstrIdx| {
+                let op = instruction(code, *at).map(|found| found.0);
+                matches!(op, Some(Op::Resume | Op::ReturnValue | Op::ReturnConst))
+            };
+            watch.add(code.data().number, all.filter(begins_or_ends));
         }
-        let Some(step) = step else {
-            return ControlFlow::Continue(());
+        watch
+    };
+    search::between::<()>(recording, watch, 0, u64::MAX, |stop| {
+        let (step, state) = match stop {
+            Found::Step(step, state) => (step, state),
+            Found::Unwound(all, before, state) => {
+                for unwound in all {
+                    if let Some(index) = running.remove(&unwound.frame) {
+                        let exception = state.describe(known, unwound.exception, DEPTH);
+                        found[index].outcome = Outcome::Raised(before.unwrap_or(0), exception);
+                    }
+                }
+                return ControlFlow::Continue(());
+            }
         };
-        last = step.number;
-        let Some(frame) = state.frame().filter(|_| codes.contains(&step.code)) else {
+        let Some(frame) = state.frame() else {
             return ControlFlow::Continue(());
         };
         let code = frame.code();
@@ -109,7 +125,7 @@ pub fn calls(recording: &Arc<Recording>, name: &str) -> Result<Vec<Call>, OpenEr
 }
 
 /// What a frame returns that is about to.
-fn returned(frame: &crate::Frame, at: debugop_bytecode::InstrIdx) -> crate::Value {
+fn returned(frame: &crate::Frame, at: InstrIdx) -> crate::Value {
     match instruction(frame.code(), at) {
         Some((Op::ReturnConst, _, index)) => {
             crate::Value::Constant(frame.code().data().number, index)

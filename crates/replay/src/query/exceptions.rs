@@ -8,11 +8,13 @@ use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
 use rustc_hash::FxHashMap;
 
-use crate::machine::Unwound;
+use crate::machine::{Unwound, Watch};
 use crate::recording::{OpenError, Recording};
+use crate::state::{State, Stepped};
 use crate::value::Value;
 
-use super::{instruction, walk_to_end};
+use super::search::{self, Found};
+use super::{back, instruction};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -47,51 +49,70 @@ pub fn exceptions(
 ) -> Result<Vec<Exception>, OpenError> {
     let mut found: Vec<Exception> = Vec::new();
     let mut known: FxHashMap<Value, usize> = FxHashMap::default();
-    // The last step of each frame.
-    let mut last: FxHashMap<FrameNumber, (u64, InstrIdx)> = FxHashMap::default();
-    walk_to_end::<()>(recording, from, to, |step, state, unwound| {
-        let mut arrived: Vec<Arrival> = unwound.iter().map(Arrival::at_end).collect();
-        if let Some(step) = step
-            && let Some(frame) = state.frame()
-            && let Some((Op::PushExcInfo, ..)) = instruction(frame.code(), step.at)
-            && let Some(value) = frame.stack().last()
-        {
-            arrived.push(Arrival {
-                value,
-                frame: step.frame,
-                code: step.code,
-                at: step.at,
-                handler: Some(step.number),
-            });
+    let watch = || {
+        let mut watch = Watch::default();
+        watch.unwound = true;
+        for code in recording.codes().iter() {
+            let all = (0..code.analysis().instructions().len() as u32).map(InstrIdx);
+            let handles =
+                |at: &InstrIdx| matches!(instruction(code, *at), Some((Op::PushExcInfo, ..)));
+            watch.add(code.data().number, all.filter(handles));
         }
-        for arrival in arrived {
-            let index = *known.entry(arrival.value).or_insert_with(|| {
-                let before = last.get(&arrival.frame).copied();
-                found.push(Exception {
-                    exception: state.describe(recording.codes(), arrival.value, DEPTH),
-                    step: before.map(|before| before.0),
-                    frame: arrival.frame,
-                    code: arrival.code,
-                    at: before.map_or(arrival.at, |before| before.1),
-                    handlers: Vec::new(),
-                    unwound: 0,
+        watch
+    };
+    let mut error = None;
+    search::between(recording, watch, from, to, |stop| {
+        let (arrived, state) = match stop {
+            Found::Unwound(unwound, _, state) => {
+                (unwound.iter().map(Arrival::at_end).collect(), state)
+            }
+            Found::Step(step, state) => {
+                let value = state.frame().and_then(|frame| frame.stack().last());
+                let arrived = value.map(|value| Arrival {
+                    value,
+                    frame: step.frame,
+                    code: step.code,
+                    at: step.at,
+                    handler: Some(step.number),
                 });
-                found.len() - 1
-            });
+                (Vec::from_iter(arrived), state)
+            }
+        };
+        for arrival in arrived {
+            let index = match known.get(&arrival.value) {
+                Some(&index) => index,
+                None => {
+                    let before = match arrival.before(recording, state) {
+                        Ok(before) => before,
+                        Err(found) => {
+                            error = Some(found);
+                            return ControlFlow::Break(());
+                        }
+                    };
+                    found.push(Exception {
+                        exception: state.describe(recording.codes(), arrival.value, DEPTH),
+                        step: before.map(|before| before.0),
+                        frame: arrival.frame,
+                        code: arrival.code,
+                        at: before.map_or(arrival.at, |before| before.1),
+                        handlers: Vec::new(),
+                        unwound: 0,
+                    });
+                    known.insert(arrival.value, found.len() - 1);
+                    found.len() - 1
+                }
+            };
             match arrival.handler {
                 Some(step) => found[index].handlers.push(step),
-                None => {
-                    found[index].unwound += 1;
-                    last.remove(&arrival.frame);
-                }
+                None => found[index].unwound += 1,
             }
-        }
-        if let Some(step) = step {
-            last.insert(step.frame, (step.number, step.at));
         }
         ControlFlow::Continue(())
     })?;
-    Ok(found)
+    match error {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
 }
 
 /// An exception comes to a handler, or to the end of a frame.
@@ -104,6 +125,32 @@ struct Arrival {
 }
 
 impl Arrival {
+    /// The frame's last step before the exception arrived.
+    fn before(
+        &self,
+        recording: &Arc<Recording>,
+        state: &State,
+    ) -> Result<Option<(u64, InstrIdx)>, OpenError> {
+        let mut frames = state.threads().flat_map(|(_, thread)| thread.frames());
+        let Some(frame) = frames.find(|frame| frame.number() == self.frame) else {
+            return Ok(None);
+        };
+        let (number, stepped) = match self.handler {
+            Some(_) => (frame.previous_number, frame.previous),
+            None => (frame.stepped_number, frame.stepped),
+        };
+        if let (Some(number), Stepped::At(at)) = (number, stepped) {
+            return Ok(Some((number, at)));
+        }
+        // It is in an earlier chunk, if anywhere.
+        let firsts = recording.firsts()?;
+        let chunk = usize::try_from(state.chunk().number).unwrap_or(usize::MAX);
+        let first = firsts.get(chunk).copied().unwrap_or(0);
+        back(recording, self.frame, first, |step| {
+            ControlFlow::Break((step.number, step.at))
+        })
+    }
+
     fn at_end(unwound: &Unwound) -> Self {
         Self {
             value: unwound.exception,

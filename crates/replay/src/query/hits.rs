@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use debugop_bytecode::InstrIdx;
 
-use crate::machine::Step;
+use crate::machine::{Step, Watch};
 use crate::recording::{OpenError, Recording};
+use crate::state::{State, Stepped};
 
-use super::walk;
+use super::search::{self, Found};
 
 /// The steps at which execution comes to a source line: the first instruction of it that a frame executes after one of another line, or
 /// after a jump backwards. `file` is the path as recorded, or the end of it.
@@ -22,31 +23,111 @@ pub fn hits(
     from: u64,
     to: u64,
 ) -> Result<Vec<Step>, OpenError> {
-    let has_line = |code: &crate::Code| {
-        let instructions = 0..code.analysis().instructions().len() as u32;
-        instructions
-            .map(debugop_bytecode::InstrIdx)
-            .any(|at| code.line(at) == Some(line))
-    };
-    let codes = recording.code_of_file(file).filter(|code| has_line(code));
-    let codes: FxHashSet<u32> = codes.map(|code| code.data().number).collect();
-    if codes.is_empty() {
-        return Ok(Vec::new());
+    let lines = of_line(recording, file, line);
+    let mut hits = Vec::new();
+    for chunk in search::chunks_between(recording.index()?, from, to) {
+        in_chunk(recording, chunk, &lines, from, to, |step| hits.push(*step))?;
     }
-    let mut found = Vec::new();
-    let mut last = FxHashMap::default();
-    walk::<()>(recording, from, to, |step, state| {
-        if codes.contains(&step.code)
-            && let Some(frame) = state.frame()
-        {
-            let here = frame.code().line(step.at);
-            let before = last.insert(step.frame, (here, step.at));
-            let comes = before.is_none_or(|(line, at)| line != here || step.at < at);
-            if here == Some(line) && comes {
-                found.push(*step);
+    Ok(hits)
+}
+
+/// How often execution has come to a source line, as [`hits`] has it: from the index, nothing is replayed.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn hit_count(recording: &Arc<Recording>, file: &str, line: i32) -> Result<u64, OpenError> {
+    let index = recording.index()?;
+    let mut count: u64 = 0;
+    for (code, wanted) in of_line(recording, file, line) {
+        for chunk in 0..index.len() {
+            let executed = index.executed(chunk, code);
+            let arrivals = executed
+                .into_iter()
+                .flat_map(|executed| executed.arrivals());
+            for (at, times) in arrivals {
+                if wanted.binary_search(&at).is_ok() {
+                    count = count.saturating_add(times);
+                }
             }
+        }
+    }
+    Ok(count)
+}
+
+/// The last step before another at which execution came to one of these lines: file, as for [`hits`], and line.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn last_hit(
+    recording: &Arc<Recording>,
+    lines: &[(&str, i32)],
+    before: u64,
+) -> Result<Option<Step>, OpenError> {
+    let lines = lines
+        .iter()
+        .flat_map(|(file, line)| of_line(recording, file, *line));
+    let lines: Vec<_> = lines.collect();
+    for chunk in search::chunks_before(recording.index()?, before) {
+        let mut last = None;
+        in_chunk(recording, chunk, &lines, 0, before, |step| {
+            last = Some(*step)
+        })?;
+        if last.is_some() {
+            return Ok(last);
+        }
+    }
+    Ok(None)
+}
+
+/// Instructions by code object, in order.
+type Lines = Vec<(u32, Vec<InstrIdx>)>;
+
+/// The instructions of a line.
+fn of_line(recording: &Recording, file: &str, line: i32) -> Lines {
+    let codes = recording.code_of_file(file);
+    let codes = codes.map(|code| (code.data().number, code.of_line(line).collect::<Vec<_>>()));
+    codes.filter(|(_, at)| !at.is_empty()).collect()
+}
+
+fn in_chunk(
+    recording: &Arc<Recording>,
+    chunk: usize,
+    lines: &Lines,
+    from: u64,
+    to: u64,
+    mut hit: impl FnMut(&Step),
+) -> Result<(), OpenError> {
+    let index = recording.index()?;
+    let mut watch = Watch::default();
+    for (code, wanted) in lines {
+        let executed = index.executed(chunk, *code);
+        let arrivals = executed
+            .into_iter()
+            .flat_map(|executed| executed.arrivals());
+        let arrivals = arrivals.map(|(at, _)| at);
+        watch.add(
+            *code,
+            arrivals.filter(|at| wanted.binary_search(at).is_ok()),
+        );
+    }
+    if watch.is_empty() {
+        return Ok(());
+    }
+    search::in_chunk::<()>(recording, chunk, watch, from, to, |found| {
+        if let Found::Step(step, state) = found
+            && comes(step, state)
+        {
+            hit(step);
         }
         ControlFlow::Continue(())
     })?;
-    Ok(found)
+    Ok(())
+}
+
+/// Whether execution comes to a line with a step.
+fn comes(step: &Step, state: &State) -> bool {
+    state.frame().is_some_and(|frame| match frame.previous {
+        Stepped::At(before) => frame.code().comes_to_line(before, step.at),
+        Stepped::Never | Stepped::Unknown => true,
+    })
 }

@@ -9,11 +9,11 @@ use debugop_value as data;
 
 use crate::code::Code;
 use crate::machine::Step;
-use crate::recording::{OpenError, Recording};
+use crate::recording::{Cursor, OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
 
-use super::{Place, back, frame_of, instruction, last_write, walk};
+use super::{Place, back, frame_of, instruction, last_write, search};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -266,19 +266,14 @@ fn value_after(
     seen: u64,
     slot: u32,
 ) -> Result<Option<data::Value>, OpenError> {
-    let visit = |step: &Step, state: &State| {
-        if step.frame != at.frame && step.number < seen {
-            return ControlFlow::Continue(());
-        }
-        match frame_of(state, at.frame) {
-            Some(frame) => {
-                let value = frame.get(slot);
-                ControlFlow::Break(state.describe(recording.codes(), value, DEPTH))
-            }
-            None => ControlFlow::Continue(()),
-        }
+    let next = search::next_of_frame(recording, at, seen)?;
+    let mut cursor = recording.cursor();
+    cursor.seek(next.map_or(seen, |next| next.number))?;
+    let Some(state) = cursor.state() else {
+        return Ok(None);
     };
-    walk(recording, at.number + 1, seen.saturating_add(1), visit)
+    let value = frame_of(state, at.frame).map(|frame| frame.get(slot));
+    Ok(value.map(|value| state.describe(recording.codes(), value, DEPTH)))
 }
 
 /// The place that an instruction loads from.
@@ -315,24 +310,28 @@ fn place_of(op: Op, arg: u32, frame: &Frame, state: &State) -> Option<Place> {
                 _ => None,
             }
         }
-        Op::BinarySubscr => match (below(2)?, below(1)?) {
-            (Value::Object(id), key) => {
-                let key = match key {
-                    Value::Int(int) => data::Value::Int(int),
-                    Value::Object(key) => {
-                        match state.object(key).and_then(|object| object.contents) {
-                            Some(debugop_recording::stream::Contents::Bytes { head, .. }) => {
-                                data::Value::str(std::str::from_utf8(head).ok()?)
+        Op::BinarySubscr | Op::BinaryOp
+            if op == Op::BinarySubscr || version.binary_ops().get(arg as usize) == Some(&"[]") =>
+        {
+            match (below(2)?, below(1)?) {
+                (Value::Object(id), key) => {
+                    let key = match key {
+                        Value::Int(int) => data::Value::Int(int),
+                        Value::Object(key) => {
+                            match state.object(key).and_then(|object| object.contents) {
+                                Some(debugop_recording::stream::Contents::Bytes {
+                                    head, ..
+                                }) => data::Value::str(std::str::from_utf8(head).ok()?),
+                                _ => return None,
                             }
-                            _ => return None,
                         }
-                    }
-                    _ => return None,
-                };
-                Some(Place::Item(id, key))
+                        _ => return None,
+                    };
+                    Some(Place::Item(id, key))
+                }
+                _ => None,
             }
-            _ => None,
-        },
+        }
         _ => None,
     }
 }
@@ -369,36 +368,35 @@ fn callee(
     at: &Step,
     seen: u64,
 ) -> Result<Option<(u64, FrameNumber, Slot)>, OpenError> {
-    let mut last = None;
-    let mut depth = None;
-    walk::<()>(recording, at.number, seen, |step, state| {
-        let frames = state
-            .thread()
-            .map_or(0, |(_, thread)| thread.frames().len());
-        if step.number == at.number {
-            depth = Some((step.thread, frames));
-            return ControlFlow::Continue(());
-        }
-        if depth.is_none_or(|(thread, _)| thread != step.thread) {
-            return ControlFlow::Continue(());
-        }
-        if step.frame == at.frame {
-            return ControlFlow::Break(());
-        }
-        let directly = depth.is_some_and(|(_, below)| frames == below + 1);
-        if let Some(frame) = state.frame().filter(|_| directly) {
+    let mut cursor = recording.cursor();
+    cursor.seek(at.number)?;
+    let frames = |cursor: &Cursor| {
+        let thread = cursor.state().and_then(State::thread);
+        thread.map_or(0, |(_, thread)| thread.frames().len())
+    };
+    let below = frames(&cursor);
+    let until = search::next_of_frame(recording, at, seen)?.map_or(seen, |next| next.number);
+    // What has run last directly above the frame, before that went on.
+    let mut step = match until > at.number + 1 {
+        true => cursor.seek(until - 1).map(Some)?,
+        false => None,
+    };
+    while let Some(there) = step
+        && there.number > at.number
+    {
+        if there.thread == at.thread && frames(&cursor) == below + 1 {
+            let frame = cursor.state().and_then(State::frame);
+            let Some(frame) = frame else { break };
             let leaves = matches!(
-                instruction(frame.code(), step.at),
+                instruction(frame.code(), there.at),
                 Some((Op::ReturnValue | Op::YieldValue, ..))
             );
-            last = match frame.stack().len().checked_sub(1) {
-                Some(top) if leaves => Some((step.number, step.frame, Slot::Stack(top as u32))),
-                _ => None,
-            };
+            let top = frame.stack().len().checked_sub(1).filter(|_| leaves);
+            return Ok(top.map(|top| (there.number, there.frame, Slot::Stack(top as u32))));
         }
-        ControlFlow::Continue(())
-    })?;
-    Ok(last)
+        step = cursor.previous()?;
+    }
+    Ok(None)
 }
 
 /// The hop from a frame's start to the caller.

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use debugop_bytecode::{InstrIdx, Op, Output, effect};
 use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
+use rustc_hash::FxHashMap;
 
-use crate::machine::Step;
+use crate::code::Code;
+use crate::index::Mention;
+use crate::machine::{Machine, Step, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
 
-use super::{Place, chunks_before, instruction, walk};
+use super::search::{self, Found};
+use super::{Place, instruction, walk};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -57,35 +61,11 @@ pub fn writes(
     from: u64,
     to: u64,
 ) -> Result<Vec<Write>, OpenError> {
-    let mut found: Vec<Write> = Vec::new();
-    let mut content: Option<Value> = None;
-    let mut before: Option<Step> = None;
-    let watched = matches!(place, Place::Attribute(..) | Place::Item(..));
-    walk::<()>(recording, from, to, |step, state| {
-        // What C code has changed shows in the recorded contents.
-        if watched && let Some(now) = place.value(state) {
-            let told = found
-                .last()
-                .is_some_and(|last| Some(last.step) == before.map(|b| b.number));
-            if let (Some(was), Some(before)) = (content, before)
-                && was != now
-                && !told
-            {
-                let value = Some(state.describe(recording.codes(), now, DEPTH));
-                found.push(write(&before, How::Changed, value));
-            }
-            content = Some(now);
-        }
-        if let Some(frame) = state.frame()
-            && let Some((how, value)) = binds(place, step, frame, state)
-        {
-            let value = value.map(|value| state.describe(recording.codes(), value, DEPTH));
-            found.push(write(step, how, value));
-        }
-        before = Some(*step);
-        ControlFlow::Continue(())
-    })?;
-    Ok(found)
+    let mut search = Search::new(recording, place);
+    for chunk in search::chunks_between(recording.index()?, from, to) {
+        search.chunk(chunk, from, to)?;
+    }
+    Ok(search.found)
 }
 
 /// The last binding of a place before a step.
@@ -97,12 +77,173 @@ pub fn last_write(
     place: &Place,
     before: u64,
 ) -> Result<Option<Write>, OpenError> {
-    for (first, end) in chunks_before(recording, before)? {
-        if let Some(last) = writes(recording, place, first, end)?.pop() {
+    let mut search = Search::new(recording, place);
+    for chunk in search::chunks_before(recording.index()?, before) {
+        search.content = None;
+        search.chunk(chunk, 0, before)?;
+        if let Some(last) = search.found.pop() {
             return Ok(Some(last));
         }
     }
     Ok(None)
+}
+
+/// Looks for the bindings of a place, chunk by chunk.
+struct Search<'a> {
+    recording: &'a Arc<Recording>,
+    place: &'a Place,
+    found: Vec<Write>,
+    /// What the recorded contents last had there, of an attribute or item.
+    content: Option<Value>,
+    /// By code object, the instructions that may bind it.
+    binding: FxHashMap<u32, Vec<InstrIdx>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(recording: &'a Arc<Recording>, place: &'a Place) -> Self {
+        Self {
+            recording,
+            place,
+            found: Vec::new(),
+            content: None,
+            binding: FxHashMap::default(),
+        }
+    }
+
+    /// Adds the bindings in a chunk.
+    fn chunk(&mut self, chunk: usize, from: u64, to: u64) -> Result<(), OpenError> {
+        let index = self.recording.index()?;
+        let codes = match self.place {
+            Place::Local(frame, _) if !index.has_frame(chunk, *frame) => return Ok(()),
+            Place::Local(frame, _) => match index.code_of(chunk, *frame) {
+                Some(code) => vec![code],
+                None => index.codes(chunk),
+            },
+            Place::Cell(id) | Place::Attribute(id, _) | Place::Item(id, _) => {
+                match index.mentions(chunk, *id) {
+                    Mention::No => return Ok(()),
+                    Mention::Known | Mention::Changed => index.codes(chunk),
+                }
+            }
+            Place::Global(..) => index.codes(chunk),
+        };
+        if self.content_changes(chunk)? {
+            return self.step_by_step(from, to, index.firsts().get(chunk..chunk + 2));
+        }
+        let mut watch = Watch::default();
+        for number in codes {
+            let (known, place) = (self.recording.codes(), self.place);
+            let binding = self.binding.entry(number).or_insert_with(|| {
+                let code = known.get(number);
+                code.map_or_else(Vec::new, |code| may_bind(place, code))
+            });
+            watch.add(number, binding.iter().copied());
+        }
+        if !search::may_have(index, chunk, &watch) {
+            return Ok(());
+        }
+        let (recording, place, found) = (self.recording, self.place, &mut self.found);
+        search::in_chunk::<()>(recording, chunk, watch, from, to, |stop| {
+            if let Found::Step(step, state) = stop
+                && let Some(frame) = state.frame()
+                && let Some((how, value)) = binds(place, step, frame, state)
+            {
+                let value = value.map(|value| state.describe(recording.codes(), value, DEPTH));
+                found.push(write(step, how, value));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    /// Whether the recorded contents of the object have something else in the place at some time in the chunk than at another, or than before it.
+    fn content_changes(&mut self, chunk: usize) -> Result<bool, OpenError> {
+        let (Place::Attribute(id, _) | Place::Item(id, _)) = self.place else {
+            return Ok(false);
+        };
+        let decoded = self.recording.chunk(chunk)?;
+        let codes = Arc::clone(self.recording.codes());
+        let mut state = Machine::new(codes, Arc::clone(&decoded), 0)?.into_state();
+        let before = self.content;
+        let mut changes = false;
+        for record in decoded.told_of(*id) {
+            state.tell(record);
+            let now = self.place.value(&state);
+            changes |= now.is_some() && self.content.is_some() && now != self.content;
+            self.content = now.or(self.content);
+        }
+        if changes {
+            self.content = before;
+        }
+        Ok(changes)
+    }
+
+    /// Adds the bindings in a chunk, with those that only the recorded contents show: what C code has changed.
+    fn step_by_step(&mut self, from: u64, to: u64, steps: Option<&[u64]>) -> Result<(), OpenError> {
+        let Some(&[first, end]) = steps else {
+            return Ok(());
+        };
+        let mut before: Option<Step> = None;
+        let (recording, place) = (self.recording, self.place);
+        walk::<()>(recording, from.max(first), to.min(end), |step, state| {
+            if let Some(now) = place.value(state) {
+                let last = self.found.last().map(|last| last.step);
+                let told = last.is_some() && last == before.map(|before| before.number);
+                if let (Some(was), Some(before)) = (self.content, before)
+                    && was != now
+                    && !told
+                {
+                    let value = Some(state.describe(recording.codes(), now, DEPTH));
+                    self.found.push(write(&before, How::Changed, value));
+                }
+                self.content = Some(now);
+            }
+            if let Some(frame) = state.frame()
+                && let Some((how, value)) = binds(place, step, frame, state)
+            {
+                let value = value.map(|value| state.describe(recording.codes(), value, DEPTH));
+                self.found.push(write(step, how, value));
+            }
+            before = Some(*step);
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+}
+
+/// The instructions of a code object that may bind a place.
+fn may_bind(place: &Place, code: &Code) -> Vec<InstrIdx> {
+    let named = |arg: u32, wanted: &str| {
+        let name = code.data().names.get(arg as usize);
+        name.is_some_and(|name| name == wanted.as_bytes())
+    };
+    let binds = |at: InstrIdx| {
+        let Some((op, opcode, arg)) = instruction(code, at) else {
+            return false;
+        };
+        let starts = op == Op::Resume && arg & 3 == 0;
+        match place {
+            Place::Local(_, slot) => {
+                let effect = effect(code.version(), opcode, arg, false);
+                starts
+                    || effect
+                        .is_some_and(|effect| effect.writes.iter().any(|write| write.0 == *slot))
+            }
+            Place::Cell(_) => starts || matches!(op, Op::StoreDeref | Op::DeleteDeref),
+            Place::Global(_, name) => {
+                matches!(
+                    op,
+                    Op::StoreGlobal | Op::StoreName | Op::DeleteGlobal | Op::DeleteName
+                ) && named(arg, name)
+            }
+            Place::Attribute(_, name) => {
+                matches!(op, Op::StoreAttr | Op::DeleteAttr) && named(arg, name)
+            }
+            Place::Item(..) => matches!(op, Op::StoreSubscr | Op::DeleteSubscr),
+        }
+    };
+    let all = 0..code.analysis().instructions().len() as u32;
+    all.map(InstrIdx).filter(|at| binds(*at)).collect()
 }
 
 fn write(step: &Step, how: How, value: Option<data::Value>) -> Write {

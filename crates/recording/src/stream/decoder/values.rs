@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::at_most;
 use crate::cursor::Cursor;
 use crate::stream::{
-    Arguments, BigInt, Contents, Definition, Error, ErrorKind, FrameNumber, Items, Kind, MAX_DEPTH,
-    ObjectId, Pairs, Reason, RecentObjects, Type, Value, tag,
+    Arguments, BigInt, Change, Contents, Definition, Error, ErrorKind, FrameNumber, Items, Kind,
+    MAX_DEPTH, MAX_PARTS, ObjectId, Pairs, Reason, RecentObjects, Type, Value, tag,
 };
 
 /// What a chunk has defined so far.
@@ -19,8 +19,69 @@ pub(super) struct Objects {
     types: Vec<Arc<Type>>,
     /// The type of each object that has been defined, as an index. Keyed by numbers from the file, so hashed safely.
     defined: HashMap<u64, u32>,
+    /// The contents of lists, dicts and instances as they were given last, if they are small enough to be updated in part.
+    latest: HashMap<u64, Latest>,
     /// The objects whose contents are being read, outermost first: at most [`MAX_DEPTH`].
     open: Vec<u64>,
+}
+
+/// What is in a list, dict or instance.
+#[derive(Debug)]
+enum Latest {
+    Items(Vec<Value>),
+    Pairs(Vec<(Value, Value)>),
+}
+
+impl Latest {
+    fn new(contents: &Contents) -> Option<Self> {
+        match contents {
+            Contents::Items(items) if items.items.len() <= MAX_PARTS => {
+                Some(Latest::Items(items.items.to_vec()))
+            }
+            Contents::Pairs(pairs) if pairs.pairs.len() <= MAX_PARTS => {
+                Some(Latest::Pairs(pairs.pairs.to_vec()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The contents after a change, if there is such a place.
+    fn change(
+        &mut self,
+        change: Change,
+        length: u64,
+        key: Option<Value>,
+        value: Option<Value>,
+    ) -> Option<Contents> {
+        match self {
+            Latest::Items(items) => {
+                match change {
+                    Change::Length => {}
+                    Change::Replace(place) => *items.get_mut(place)? = value?,
+                    Change::Insert(place) => insert(items, place, value?)?,
+                }
+                let items = items.as_slice().into();
+                Some(Contents::Items(Items { length, items }))
+            }
+            Latest::Pairs(pairs) => {
+                match change {
+                    Change::Length => {}
+                    Change::Replace(place) => pairs.get_mut(place)?.1 = value?,
+                    Change::Insert(place) => insert(pairs, place, (key?, value?))?,
+                }
+                let pairs = pairs.as_slice().into();
+                Some(Contents::Pairs(Pairs { length, pairs }))
+            }
+        }
+    }
+}
+
+fn insert<T>(all: &mut Vec<T>, place: usize, one: T) -> Option<()> {
+    if place > all.len() || all.len() >= MAX_PARTS {
+        return None;
+    }
+    all.insert(place, one);
+    Some(())
 }
 
 fn unzigzag(value: u64) -> i64 {
@@ -40,6 +101,7 @@ impl Objects {
             complexes: Vec::new(),
             types: Vec::new(),
             defined: HashMap::new(),
+            latest: HashMap::new(),
             open: Vec::new(),
         }
     }
@@ -205,6 +267,56 @@ impl Objects {
         found: &mut Vec<Definition>,
     ) -> Result<(), Error> {
         let at = cursor.at();
+        let (id, class) = self.updated(cursor, found)?;
+        let contents = Some(self.contents((at, id.0), class.kind, cursor, found)?);
+        found.push(Definition {
+            id,
+            class,
+            contents,
+            update: true,
+        });
+        Ok(())
+    }
+
+    /// After [`tag::UPDATE_PART`].
+    pub(super) fn update_part(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<(), Error> {
+        let at = cursor.at();
+        let (id, class) = self.updated(cursor, found)?;
+        let number = cursor.varint()?;
+        let change = Change::from_number(number).ok_or(ErrorKind::Number.at(at))?;
+        let length = cursor.varint()?;
+        let is_pair = matches!(class.kind, Kind::Dict | Kind::Instance);
+        let key = match change {
+            Change::Insert(_) if is_pair => Some(self.value(cursor, found)?),
+            _ => None,
+        };
+        let value = match change {
+            Change::Length => None,
+            _ => Some(self.value(cursor, found)?),
+        };
+        let known = self.latest.get_mut(&id.0);
+        let changed = known.and_then(|known| known.change(change, length, key, value));
+        let contents = Some(changed.ok_or(ErrorKind::NoPart(id.0).at(at))?);
+        found.push(Definition {
+            id,
+            class,
+            contents,
+            update: true,
+        });
+        Ok(())
+    }
+
+    /// The object that has changed.
+    fn updated(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        found: &mut Vec<Definition>,
+    ) -> Result<(ObjectId, Arc<Type>), Error> {
+        let at = cursor.at();
         match cursor.peek() {
             Some(tag::REF | tag::RECENT..) => {}
             Some(other) => return Err(ErrorKind::Misplaced(other).at(at)),
@@ -219,14 +331,7 @@ impl Objects {
             .and_then(|&index| self.types.get(index as usize))
             .map(Arc::clone)
             .ok_or(ErrorKind::UnknownObject(id.0).at(at))?;
-        let contents = Some(self.contents((at, id.0), class.kind, cursor, found)?);
-        found.push(Definition {
-            id,
-            class,
-            contents,
-            update: true,
-        });
-        Ok(())
+        Ok((id, class))
     }
 
     fn contents(
@@ -245,6 +350,13 @@ impl Objects {
         self.open.push(id);
         let contents = self.contents_inside(kind, cursor, found);
         self.open.pop();
+        if matches!(kind, Kind::List | Kind::Dict | Kind::Instance) {
+            let contents = contents.as_ref().ok();
+            match contents.and_then(Latest::new) {
+                Some(latest) => self.latest.insert(id, latest),
+                None => self.latest.remove(&id),
+            };
+        }
         contents
     }
 

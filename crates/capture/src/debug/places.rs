@@ -1,0 +1,207 @@
+//! What a session stops at besides lines: instructions, and exceptions where they are raised.
+//!
+//! The session's owner is asked once for each code object which of its instructions it wants to hear of. While the session
+//! runs (3.12+) these have INSTRUCTION events and every other instruction has answered DISABLE; while it steps, frames of such code
+//! have opcode events.
+
+use std::sync::Arc;
+
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::session::{self, Session};
+use super::trampoline;
+use crate::frame::Frame;
+use crate::gil::release;
+use crate::registry;
+
+/// Byte offsets in the original code, of instructions or their prefixes.
+type Offsets = Option<Arc<FxHashSet<u32>>>;
+
+/// For how many code objects the answer is kept.
+const MOST_KNOWN: usize = 20_000;
+
+/// What is wanted.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Called with a code object; answers with offsets of its instructions, or None.
+    instructions: Option<Py<PyAny>>,
+    /// Whether it wants to hear of exceptions.
+    pub(super) exceptions: bool,
+    /// By the address of the code object, which is kept alive.
+    known: FxHashMap<usize, (Py<PyCode>, Offsets)>,
+}
+
+/// What the owner of a session wants to hear of from now on: of the instructions that `instructions(code)` answers with, and of
+/// exceptions.
+///
+/// # Errors
+/// As for [`session::start`].
+pub fn set_places(
+    owner: &Bound<'_, PyAny>,
+    instructions: Option<Bound<'_, PyAny>>,
+    exceptions: bool,
+) -> PyResult<()> {
+    let py = owner.py();
+    let instructions = instructions.map(Bound::unbind);
+    session::set_places(owner, || Places {
+        instructions: instructions.as_ref().map(|one| one.clone_ref(py)),
+        exceptions,
+        known: FxHashMap::default(),
+    })
+}
+
+impl Places {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.instructions.is_none() && !self.exceptions
+    }
+}
+
+impl Session {
+    /// Whether it wants to hear of anything but lines.
+    pub(super) fn has_places(&self, py: Python<'_>) -> bool {
+        self.places.with(py, |places| !places.is_empty())
+    }
+
+    /// Whether it wants to hear of exceptions.
+    pub(super) fn hears_exceptions(&self, py: Python<'_>) -> bool {
+        self.places.with(py, |places| places.exceptions)
+    }
+
+    /// The instructions of `code`, an original or a copy, that it wants to hear of.
+    pub(super) fn offsets(&self, code: &Bound<'_, PyCode>) -> PyResult<Offsets> {
+        let py = code.py();
+        let Some(ask) = self.places.with(py, |places| {
+            places.instructions.as_ref().map(|ask| ask.clone_ref(py))
+        }) else {
+            return Ok(None);
+        };
+        let code = registry::of_copy(code)
+            .map_or_else(|| code.clone(), |entry| entry.original(py).clone());
+        let address = code.as_ptr() as usize;
+        let known = self.places.with(py, |places| {
+            places.known.get(&address).map(|one| one.1.clone())
+        });
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let answer = ask.bind(py).call1((&code,))?;
+        let offsets = if answer.is_none() {
+            None
+        } else {
+            let all = answer.try_iter()?.map(|one| one?.extract::<u32>());
+            let all = all.collect::<PyResult<FxHashSet<u32>>>()?;
+            (!all.is_empty()).then(|| Arc::new(all))
+        };
+        let kept = (code.unbind(), offsets.clone());
+        let dropped = self.places.with(py, |places| {
+            let full = places.known.len() >= MOST_KNOWN;
+            let dropped = full.then(|| std::mem::take(&mut places.known));
+            places.known.insert(address, kept);
+            dropped
+        });
+        release(dropped);
+        Ok(offsets)
+    }
+
+    /// Whether it wants to hear of the instruction that `frame`, the running one, is at.
+    pub(super) fn is_place(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(frame) = Frame::current(py) else {
+            return Ok(false);
+        };
+        let code = frame.code(py);
+        let Some(offsets) = self.offsets(&code)? else {
+            return Ok(false);
+        };
+        Ok(original_offset(&code, frame.instruction_offset())
+            .is_some_and(|offset| offsets.contains(&offset)))
+    }
+
+    /// Asks the owner whether it stops at the instruction that `frame` is at.
+    pub(super) fn stops_at_place(&self, frame: &Bound<'_, PyFrame>) -> PyResult<bool> {
+        let py = frame.py();
+        let owner = self.owner.bind(py);
+        trampoline::with_locals(frame, || {
+            owner
+                .call_method1(intern!(py, "_reached_place"), (frame,))?
+                .is_truthy()
+        })
+    }
+
+    /// Asks the owner whether it stops where `exception` has come to `frame`.
+    pub(super) fn stops_at_exception(
+        &self,
+        frame: &Bound<'_, PyFrame>,
+        exception: &Bound<'_, PyAny>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let py = frame.py();
+        let owner = self.owner.bind(py);
+        trampoline::with_locals(frame, || {
+            owner
+                .call_method1(
+                    intern!(py, "_reached_exception"),
+                    (frame, exception, traceback),
+                )?
+                .is_truthy()
+        })
+    }
+
+    /// Tells the owner of the instruction that it has just said that it stops at.
+    pub(super) fn stop_at_place(self: &Arc<Self>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        self.hand_over(frame.py(), frame, || {
+            self.before_instruction(frame, || self.tell(frame))
+        })
+    }
+
+    /// Tells the owner of the exception that it has just said that it stops at.
+    pub(super) fn stop_at_exception(self: &Arc<Self>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        self.hand_over(frame.py(), frame, || self.tell(frame))
+    }
+
+    fn tell(&self, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        let owner = self.owner.bind(frame.py());
+        trampoline::with_locals(frame, || {
+            owner.call_method1(intern!(frame.py(), "_at_place"), (frame,))
+        })
+        .map(drop)
+    }
+
+    /// Gives `frame` the events that it needs while the session steps, which go by its own trace function.
+    pub(super) fn prepare(&self, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+        let py = frame.py();
+        let opcodes = self.offsets(&super::breakpoint::code_of(frame))?.is_some();
+        if !opcodes && !self.hears_exceptions(py) {
+            return Ok(());
+        }
+        if !trampoline::has_local(frame) {
+            frame.setattr(intern!(py, "f_trace"), &self.dispatch)?;
+        }
+        if opcodes {
+            frame.setattr(intern!(py, "f_trace_opcodes"), true)?;
+        }
+        Ok(())
+    }
+
+    /// The same for every frame of this thread.
+    pub(super) fn prepare_all(&self, py: Python<'_>) -> PyResult<()> {
+        let mut frame = Frame::current(py);
+        while let Some(one) = frame {
+            if let Some(object) = one.object(py) {
+                self.prepare(&object)?;
+            }
+            frame = one.previous();
+        }
+        Ok(())
+    }
+}
+
+/// The offset in the original of the instruction at `offset` of `code`; `None`: it has been inserted.
+pub(super) fn original_offset(code: &Bound<'_, PyCode>, offset: Option<u32>) -> Option<u32> {
+    match registry::of_copy(code) {
+        Some(entry) => entry.original_unit(offset?),
+        None => offset,
+    }
+}

@@ -1,0 +1,138 @@
+//! Replays the chunks that can have an answer, and stops only where one can be.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::index::Index;
+use crate::machine::{Machine, Step, Stop, Unwound, Watch};
+use crate::recording::{OpenError, Recording};
+use crate::state::State;
+
+/// What a search has come to.
+pub(super) enum Found<'a> {
+    /// A step that is watched for, and the world before it.
+    Step(&'a Step, &'a State),
+    /// Exceptions have left frames; the number of the step before, and the world now.
+    Unwound(&'a [Unwound], Option<u64>, &'a State),
+}
+
+/// The chunks with steps before a step, the last one first.
+pub(super) fn chunks_before(index: &Index, before: u64) -> impl Iterator<Item = usize> {
+    let end = index.firsts().partition_point(|&first| first < before);
+    (0..end.min(index.len())).rev()
+}
+
+/// The chunks with steps from one step up to and without another.
+pub(super) fn chunks_between(index: &Index, from: u64, to: u64) -> impl Iterator<Item = usize> {
+    let firsts = index.firsts();
+    (0..index.len()).filter(move |&chunk| firsts[chunk + 1] > from && firsts[chunk] < to)
+}
+
+/// Whether something that is watched for may be in a chunk.
+pub(super) fn may_have(index: &Index, chunk: usize, watch: &Watch) -> bool {
+    watch.unwound && index.unwound(chunk) > 0
+        || watch.codes().any(|(code, wanted)| {
+            let executed = index.executed(chunk, code);
+            executed.is_some_and(|executed| executed.any_of(wanted))
+        })
+}
+
+/// Shows what is watched for in a chunk, from one step up to and without another, until `visit` breaks.
+pub(super) fn in_chunk<B>(
+    recording: &Arc<Recording>,
+    chunk: usize,
+    mut watch: Watch,
+    from: u64,
+    to: u64,
+    mut visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    let mut machine = at(recording, chunk)?;
+    loop {
+        let stop = machine.next_watched(&mut watch)?;
+        let found = match &stop {
+            Stop::At(step) if step.number >= to => return Ok(None),
+            Stop::At(step) if step.number < from => continue,
+            Stop::At(step) => Found::Step(step, machine.state()),
+            Stop::Unwound if machine.position() > to => return Ok(None),
+            Stop::Unwound if machine.position() < from => continue,
+            Stop::Unwound => {
+                let before = machine.position().checked_sub(1);
+                Found::Unwound(machine.unwound(), before, machine.state())
+            }
+            Stop::End => {
+                recording.verify(chunk, machine.position())?;
+                return Ok(None);
+            }
+        };
+        if let ControlFlow::Break(found) = visit(found) {
+            return Ok(Some(found));
+        }
+    }
+}
+
+/// Shows what is watched for from one step up to and without another, until `visit` breaks.
+pub(super) fn between<B>(
+    recording: &Arc<Recording>,
+    watch: impl Fn() -> Watch,
+    from: u64,
+    to: u64,
+    mut visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    let index = recording.index()?;
+    for chunk in chunks_between(index, from, to) {
+        let watch = watch();
+        if may_have(index, chunk, &watch)
+            && let Some(found) = in_chunk(recording, chunk, watch, from, to, &mut visit)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// A machine at the beginning of a chunk, which knows what the frames have done before.
+fn at(recording: &Arc<Recording>, chunk: usize) -> Result<Machine, OpenError> {
+    let index = recording.index()?;
+    let carried = index.carried(chunk).into_iter();
+    let carried = carried.filter_map(|carried| Some((carried.frame, carried.before?)));
+    let first = index.firsts().get(chunk).copied().unwrap_or(0);
+    let decoded = recording.chunk(chunk)?;
+    let codes = Arc::clone(recording.codes());
+    Ok(Machine::with_carried(
+        codes,
+        decoded,
+        first,
+        carried.collect(),
+    )?)
+}
+
+/// The next step of a frame after one of its steps, up to and with step `last`.
+pub(super) fn next_of_frame(
+    recording: &Arc<Recording>,
+    at: &Step,
+    last: u64,
+) -> Result<Option<Step>, OpenError> {
+    let index = recording.index()?;
+    let (from, to) = (at.number + 1, last.saturating_add(1));
+    for chunk in chunks_between(index, from, to) {
+        if !index.has_frame(chunk, at.frame) {
+            continue;
+        }
+        let mut watch = Watch::default();
+        let executed = index.executed(chunk, at.code).into_iter();
+        watch.add(
+            at.code,
+            executed
+                .flat_map(|executed| executed.steps())
+                .map(|(at, _)| at),
+        );
+        let found = in_chunk(recording, chunk, watch, from, to, |found| match found {
+            Found::Step(step, _) if step.frame == at.frame => ControlFlow::Break(*step),
+            _ => ControlFlow::Continue(()),
+        })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,102 @@
+"""The console's own terminal: what the program does to its standard streams and signals does not cost the person the prompt."""
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from debugop import bdb
+
+_Base: Any = Any if TYPE_CHECKING else object
+
+
+class Terminal(_Base):  # type: ignore[misc]
+    """What a console is made of, before `pdb.Pdb`."""
+
+    # Whether the console opens the terminal for itself.
+    _opens_terminal = False
+    # When a source file was last written to, as of the first stop in it.
+    _written: dict[str, float]
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._written = {}
+        if self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
+            # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only.
+            self.stdin = open(0, closefd=False)  # noqa: SIM115
+            self.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+
+    def _cmdloop(self) -> None:
+        theirs, own = (sys.stdin, sys.stdout), (self.stdin, self.stdout)
+        if not self.use_rawinput or theirs == own:
+            super()._cmdloop()
+            return
+        _flush(theirs[1])
+        sys.stdin, sys.stdout = own
+        try:
+            super()._cmdloop()
+        finally:
+            # What has been assigned at the prompt stays.
+            if sys.stdin is own[0]:
+                sys.stdin = theirs[0]
+            if sys.stdout is own[1]:
+                sys.stdout = theirs[1]
+
+    def _keep_program_handler(self) -> None:
+        """A handler that the program has set while it ran is not to be replaced by the one before (`pdb.Pdb.interaction`)."""
+        kind = _definer(type(self), "_previous_sigint_handler")
+        if (
+            kind is not None
+            and kind._previous_sigint_handler
+            and signal.getsignal(signal.SIGINT) != self.sigint_handler
+        ):
+            kind._previous_sigint_handler = None
+
+    def sigint_handler(self, signum: int, frame: Any) -> None:
+        if self.allow_kbdint:
+            raise KeyboardInterrupt
+        self.message("\nProgram interrupted. (Use 'cont' to resume).")
+        # What `set_trace` calls would else be stepped into.
+        bdb._module.sys.settrace(None)
+        self.set_trace(frame)
+
+    def do_continue(self, arg: str) -> Any:
+        """c(ont(inue))
+
+        Continue execution, only stop when a breakpoint is encountered.
+        """
+        before = self.nosigint
+        handler = signal.getsignal(signal.SIGINT)
+        # A program that handles interrupts itself goes on doing so.
+        ours = (signal.SIG_DFL, signal.default_int_handler, self.sigint_handler)
+        self.nosigint = before or handler not in ours
+        try:
+            return super().do_continue(arg)
+        finally:
+            self.nosigint = before
+
+    do_c = do_cont = do_continue
+
+    def _warn_of_changed_source(self, frame: Any) -> None:
+        if frame is None or hasattr(self, "_validate_file_mtime"):  # 3.13+
+            return
+        file = frame.f_code.co_filename
+        try:
+            written = os.path.getmtime(file)
+        except OSError:
+            return
+        if self._written.setdefault(file, written) != written:
+            self.message(f"*** WARNING: file '{file}' was edited, running stale code until the program is rerun")
+            self._written[file] = written
+
+
+def _definer(kind: type, name: str) -> Any:
+    return next((one for one in kind.__mro__ if name in vars(one)), None)
+
+
+def _flush(stream: Any) -> None:
+    """What the program has written comes before what the console writes."""
+    try:
+        stream.flush()
+    except (AttributeError, OSError, ValueError):
+        return  # closed, or no stream at all

@@ -1,0 +1,196 @@
+"""The console's commands for what else runs: threads, tasks of asyncio, and the other side of a fork."""
+
+import atexit
+import os
+import re
+import sys
+import threading
+import types
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from debugop import _core
+
+# They go on in the thread that has stopped.
+_STOPPED_THREAD_ONLY = frozenset(
+    "s step n next unt until r return si stepi ni nexti j jump setstack watch tbreak".split()
+)
+
+_Base: Any = Any if TYPE_CHECKING else object
+
+
+class Threads(_Base):  # type: ignore[misc]
+    """What a console is made of, before `pdb.Pdb`."""
+
+    # The number of the thread that is inspected, if it is not the one that has stopped.
+    _inspected: int | None = None
+    # The stack of the one that has stopped meanwhile.
+    _stopped_stack: Any = None
+
+    def _threads(self) -> list[tuple[int, str]]:
+        """Every thread that runs Python: its identifier and name, the main thread first; the numbers are the places in this list, from 1 on."""
+        frames = sys._current_frames()
+        known = {one.ident: one.name for one in threading.enumerate() if one.ident in frames}
+        main = threading.main_thread().ident
+        others = [(ident, known.get(ident, "")) for ident in frames if ident != main and ident is not None]
+        order = list(known)
+        others.sort(key=lambda one: (one[0] not in known, order.index(one[0]) if one[0] in known else one[0]))
+        return [(ident, known.get(ident, "")) for ident in (main,) if ident in frames] + others
+
+    def do_threads(self, arg: str) -> None:
+        """threads
+
+        List the threads of the program, and where each is; "*" marks the
+        one that is inspected. Only the one in which debugging has begun
+        stops, the others go on meanwhile.
+        """
+        if arg:
+            self._print_invalid_arg_or(arg)
+            return
+        frames, own = sys._current_frames(), threading.get_ident()
+        for number, (ident, name) in enumerate(self._threads(), 1):
+            shown = self._inspected == number if self._inspected else ident == own
+            stack = self._stopped_stack or self.stack
+            frame = stack[-1][0] if ident == own else frames.get(ident)
+            state = " (stopped)" if ident == own else ""
+            self.message(f"{'*' if shown else ' '} {number:<3} {name or hex(ident):<24} {_place(frame)}{state}")
+
+    def do_thread(self, arg: str) -> None:
+        """thread [number]
+
+        Inspect another thread: `where`, `up`, `down`, `list` and `p` are
+        about its frames then, as they are at this moment. Without a
+        number, the thread that has stopped.
+        """
+        all_threads = self._threads()
+        own = next(number for number, (ident, _) in enumerate(all_threads, 1) if ident == threading.get_ident())
+        try:
+            number = int(arg) if arg else own
+        except ValueError:
+            number = 0
+        if not 0 < number <= len(all_threads):
+            self.error(f"There is no thread {arg}; `threads` lists them")
+            return
+        if self._stopped_stack is None:
+            self._stopped_stack = self.stack
+        if number == own:
+            self.stack, self._stopped_stack, self._inspected = self._stopped_stack, None, None
+            self._select_frame(len(self.stack) - 1)
+            return
+        frame = sys._current_frames().get(all_threads[number - 1][0])
+        if frame is None:
+            self.error(f"Thread {number} has ended")
+            return
+        self._inspected = number
+        self.stack, index = self.get_stack(frame, None)
+        self._select_frame(index)
+
+    def _forget_threads(self) -> None:
+        self._inspected = self._stopped_stack = None
+
+    def onecmd(self, line: str) -> Any:
+        if self._inspected is not None and not self.commands_defining:
+            command = re.match(r"\s*(\w+)(?!\w|\s*=[^=])", line)
+            if command and command[1] in _STOPPED_THREAD_ONLY:
+                self.error(f"Thread {self._inspected} goes on; `thread` leads back to the one that has stopped")
+                return None
+        return super().onecmd(line)
+
+    def do_tasks(self, arg: str) -> None:
+        """tasks
+
+        List the tasks of this thread's event loop, and where each waits;
+        "*" marks the one that runs.
+        """
+        asyncio = sys.modules.get("asyncio")
+        loop = asyncio and asyncio._get_running_loop()
+        if asyncio is None or loop is None:
+            self.error("No event loop of asyncio runs here")
+            return
+        running = asyncio.current_task(loop)
+        tasks = sorted(
+            asyncio.all_tasks(loop),
+            key=lambda task: [int(one) if one.isdigit() else one for one in re.split(r"(\d+)", task.get_name())],
+        )
+        for task in tasks:
+            waiting = _innermost(task.get_coro())
+            self.message(f"{'*' if task is running else ' '} {task.get_name():<24} {waiting}")
+
+    def do_set(self, arg: str) -> Any:
+        """set follow-fork parent | child
+
+        Which process of a fork is debugged; the other one goes on without
+        breakpoints. It is the parent until something else is said.
+        """
+        words = arg.split()
+        if not words or words[0] != "follow-fork":
+            return self.default(f"set{arg}" if arg.startswith("(") else f"set {arg}")
+        if len(words) == 1:
+            self.message(f"follow-fork is {self._follows}")
+        elif len(words) == 2 and words[1] in ("parent", "child"):
+            Threads._follows = words[1]
+            _core.follow_child(words[1] == "child")
+        else:
+            self.error("set follow-fork parent | child")
+        return None
+
+    _follows = "parent"
+
+    def complete_set(self, text: str, line: str, begidx: int, endidx: int) -> list[str]:
+        words = line[:begidx].split()
+        choices = ["parent", "child"] if "follow-fork" in words or "fork" in line[:begidx] else ["follow-fork"]
+        return [choice for choice in choices if choice.startswith(text)]
+
+    def _run(self, target: Any) -> Any:
+        try:
+            result = super()._run(target)
+        except SystemExit as error:
+            if not _core.is_left_at_fork():
+                raise
+            _leave(error.code)
+        except BaseException:
+            if not _core.is_left_at_fork():
+                raise
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            _leave(1)
+        if _core.is_left_at_fork():
+            _leave(0)
+        return result
+
+
+def _leave(status: Any) -> None:
+    """Ends a process that is not debugged any more, as the program's own end would have."""
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit((status or 0) & 0xFF if isinstance(status, int) or status is None else 1)
+
+
+def _place(frame: FrameType | None) -> str:
+    if frame is None:
+        return "(ends)"
+    code = frame.f_code
+    return f"{code.co_qualname}() at {os.path.basename(code.co_filename)}:{frame.f_lineno}"
+
+
+def _innermost(coroutine: Any) -> str:
+    """Where a coroutine waits: the frame of the innermost one that it awaits."""
+    frame = None
+    while True:
+        if type(coroutine) is types.CoroutineType:
+            frame, inner = coroutine.cr_frame or frame, coroutine.cr_await
+        elif type(coroutine) is types.GeneratorType:
+            frame, inner = coroutine.gi_frame or frame, coroutine.gi_yieldfrom
+        else:
+            return _place(frame)
+        coroutine = inner
+
+
+if hasattr(os, "register_at_fork"):
+    # Builtin functions, which nobody steps into.
+    os.register_at_fork(after_in_child=_core.forked_in_child, after_in_parent=_core.forked_in_parent)
