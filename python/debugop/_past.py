@@ -129,9 +129,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self.curframe_locals = self.curframe.f_locals
         self._event = self._event_here()
         if self._event == "return":
-            stack = moment.stack(self.curindex)
-            if stack:
-                self.curframe.f_locals["__return__"] = lift(stack[-1])
+            self._keep_returned(moment.stack(self.curindex))
         if self.rcLines:
             self.cmdqueue = [line for line in self.rcLines if line.strip() and not line.strip().startswith("#")]
             self.rcLines = []
@@ -140,6 +138,16 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         if prints:
             self.print_stack_entry(self.stack[self.curindex])
             self._display_again()
+
+    def _keep_returned(self, stack: list[Any]) -> None:
+        _, opname, _, told, _ = self._instruction(self.curframe)
+        if opname == "RETURN_VALUE" and stack:
+            self.curframe.f_locals["__return__"] = lift(stack[-1])
+        elif opname == "RETURN_CONST":
+            try:
+                self.curframe.f_locals["__return__"] = Evaluator(str).value(told)
+            except (SyntaxError, Unknown):
+                return  # a constant that is cut, or has no literal
 
     def frame_at(self, moment: Any) -> PastFrame:
         """The frame that runs at a moment."""
