@@ -1,7 +1,24 @@
 //! What CPython's JIT has made of bytecode that changes.
 
-use pyo3::Bound;
 use pyo3::types::PyCode;
+use pyo3::{Bound, Python};
+
+/// Whether bytecode may be compiled.
+#[cfg(Py_3_14)]
+pub(crate) fn is_enabled(py: Python<'_>) -> bool {
+    use pyo3::types::PyAnyMethods;
+
+    // 3.14+: `sys._jit` (`Python/sysmodule.c`). Without it there is no JIT.
+    let answer = crate::modules::sys(py, c"_jit")
+        .and_then(|jit| jit.call_method0("is_enabled")?.is_truthy());
+    answer.unwrap_or(false)
+}
+
+/// 3.13's is for experiments only, and says nowhere whether it is on; there is none before.
+#[cfg(not(Py_3_14))]
+pub(crate) fn is_enabled(_py: Python<'_>) -> bool {
+    false
+}
 
 /// Throws away what has been compiled of `code`, as instrumentation does (`Python/instrumentation.c`).
 #[cfg(Py_3_13)]
