@@ -14,8 +14,8 @@ use pyo3::types::PyDict;
 use crate::replay::refused;
 use crate::value::Value as Captured;
 
-/// How deep containers in containers are shown.
-const DEPTH: u32 = 3;
+/// An instruction: offset, name, oparg (None if it takes none), what it stands for, line.
+type Described = (u32, &'static str, Option<u32>, String, Option<i32>);
 
 /// A recording that is gone through.
 #[pyclass(frozen, module = "debugop._core")]
@@ -57,7 +57,7 @@ impl Drop for PastSearch {
 }
 
 fn interrupted(pending: &mut Option<PyErr>) -> bool {
-    *pending = Python::attach(|py| py.check_signals()).err();
+    *pending = Python::attach(Python::check_signals).err();
     pending.is_some()
 }
 
@@ -134,6 +134,10 @@ impl Past {
 impl Past {
     /// Opens the recording at `path`. OSError: it cannot be read. ValueError: it is none, or damaged.
     #[new]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "PyO3 hands over what it extracts"
+    )]
     fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let core = py.detach(|| Core::open(&path));
         let core = Arc::new(core.map_err(|error| refused(&error))?);
@@ -195,11 +199,8 @@ impl Past {
         self.core.codes().iter().map(each).collect()
     }
 
-    /// The instructions of a code object: offset, name, oparg (None if it takes none), what it stands for, line.
-    fn instructions(
-        &self,
-        code: u32,
-    ) -> Vec<(u32, &'static str, Option<u32>, String, Option<i32>)> {
+    /// The instructions of a code object.
+    fn instructions(&self, code: u32) -> Vec<Described> {
         let Some(code) = self.core.codes().get(code) else {
             return Vec::new();
         };
