@@ -57,7 +57,10 @@ impl Drop for PastSearch {
 }
 
 fn interrupted(pending: &mut Option<PyErr>) -> bool {
-    *pending = Python::attach(Python::check_signals).err();
+    // A closure: the method itself is not general over lifetimes.
+    #[expect(clippy::redundant_closure_for_method_calls)]
+    let checked = Python::attach(|py| py.check_signals());
+    *pending = checked.err();
     pending.is_some()
 }
 
