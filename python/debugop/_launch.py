@@ -266,6 +266,7 @@ def run_by_runpy(report, name: str, alter_argv: bool) -> BaseException | None:
 def run_code(report, load, sources=()) -> BaseException | None:
     """Run the code that `load` returns in `__main__`; returns the exception that ended it."""
     namespace = vars(sys.modules["__main__"])
+    failure: BaseException | None
     try:
         code = report.begin(load(), list(sources))
     except Exception as error:
