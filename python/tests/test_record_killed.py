@@ -15,11 +15,11 @@ import pytest
 from debugop import _core
 
 PROGRAM = Path(__file__).resolve().parent / "recorded" / "killed.py"
-KILLS = int(os.environ.get("KILLS") or 20)
+KILLS = int(os.environ.get("KILLS") or 12)
 # A round of the program has more steps than this.
 ROUND = 3000
 # Seconds after the program's first words.
-LATEST = 0.4
+LATEST = 0.3
 
 
 def kill(turn, folder, options):
