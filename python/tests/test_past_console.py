@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -210,12 +211,12 @@ def test_session(name, request, recording):
         assert shown == expected.read_text()
 
 
-def typed(arguments, directory):
+def typed(arguments, directory, terminal="dumb"):
     return pexpect.spawn(
         str(Path(sys.executable).with_name("debugop")),
         arguments,
         cwd=directory,
-        env={**environment(), "TERM": "xterm"},
+        env={**environment(), "TERM": terminal},
         encoding="utf-8",
         timeout=60,
     )
@@ -233,8 +234,6 @@ def test_a_condition_that_never_holds_is_interrupted(tmp_path):
     child.expect(PROMPTS)
     child.sendline("continue")
     child.expect("continue")
-    import time
-
     time.sleep(0.5)
     child.sendintr()
     child.expect("KeyboardInterrupt")
@@ -249,7 +248,7 @@ def test_a_condition_that_never_holds_is_interrupted(tmp_path):
 
 
 def test_completion(recording):
-    child = typed(["debug", str(recording)], HERE)
+    child = typed(["debug", str(recording)], HERE, "xterm")
     child.expect(PROMPTS)
     child.send("rfin\t\n")
     child.expect("Beginning of the recording")
