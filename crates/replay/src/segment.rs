@@ -424,6 +424,9 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         let is_last = number + 1 == way.len();
         if !is_last || matches!(to, To::Site(_) | To::At(_)) {
             compiler.instruction(at, jumped)?;
+            if number == 0 && done.is_none() && matches!(from, From::In(_)) {
+                compiler.leave_out_stores();
+            }
         }
         let end = compiler.ops.len() as u32;
         match steps.last_mut() {
@@ -520,6 +523,17 @@ impl Compiler<'_> {
             RawOp::Known(Op::Unbind(first)) => first == slot || first + 1 == slot,
             RawOp::Known(Op::SetCell(..)) => false,
         })
+    }
+
+    /// The first instruction was in progress when the frame was written down: what it stores has been stored, since the old value's end was what ran
+    /// code (`SETLOCAL`, `Python/ceval_macros.h`), and what it took from the stack is not known any more.
+    fn leave_out_stores(&mut self) {
+        let base = self.base;
+        self.ops.retain(|op| match *op {
+            RawOp::Known(Op::Set(to, Source::Slot(of))) => to >= base || of < base,
+            RawOp::Known(Op::SetCell(_, Source::Slot(of))) => of < base,
+            _ => true,
+        });
     }
 
     fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {
