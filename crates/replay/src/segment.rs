@@ -18,6 +18,8 @@ pub enum From {
     Fired(u32),
     /// About to execute this instruction.
     At(InstrIdx),
+    /// About to execute this instruction; the site before it has not fired.
+    Before(InstrIdx),
     /// In the middle of this instruction.
     In(InstrIdx),
 }
@@ -31,6 +33,8 @@ pub enum To {
     In(InstrIdx),
     /// It is about to execute this instruction; sites before it have fired.
     At(InstrIdx),
+    /// It is about to execute this instruction; the site before it has not fired.
+    Before(InstrIdx),
     /// It ends or is suspended.
     Exit,
 }
@@ -40,7 +44,7 @@ impl fmt::Display for From {
         match self {
             From::Start => f.write_str("its start"),
             From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
-            From::At(at) => write!(f, "before instruction {}", at.0),
+            From::At(at) | From::Before(at) => write!(f, "before instruction {}", at.0),
             From::In(at) => write!(f, "instruction {}", at.0),
         }
     }
@@ -51,7 +55,7 @@ impl fmt::Display for To {
         match self {
             To::Site(site) => write!(f, "site {site}"),
             To::In(at) => write!(f, "instruction {}", at.0),
-            To::At(at) => write!(f, "before instruction {}", at.0),
+            To::At(at) | To::Before(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
     }
@@ -270,7 +274,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             .and_then(|from| code.site_after(from))
             .or_else(|| code.site_before(at));
         match met {
-            _ if To::At(at) == to => Err(()),
+            _ if To::At(at) == to || To::Before(at) == to => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
             Some(_) => Ok(None),
             None => Ok((at.0 < count).then_some(at)),
@@ -279,6 +283,13 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
         From::At(at) if to == To::At(at) => return Some(Vec::new()),
+        From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
+        From::Before(at) => match code.site_before(at) {
+            Some(site) if to == To::Site(site) => return Some(Vec::new()),
+            Some(_) => return None,
+            None if to == To::At(at) => return Some(Vec::new()),
+            None => pending.push((at, None)),
+        },
         From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
         From::At(at) => pending.push((at, None)),
         From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
@@ -286,6 +297,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             Place::After(at) => {
                 let at = InstrIdx(at.0 + 1);
                 match code.site_before(at) {
+                    _ if To::Before(at) == to => return Some(Vec::new()),
                     Some(site) if To::Site(site) == to => return Some(Vec::new()),
                     Some(_) => return None,
                     None => pending.push((at, None)),
@@ -422,7 +434,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
             }
         }
         let is_last = number + 1 == way.len();
-        if !is_last || matches!(to, To::Site(_) | To::At(_)) {
+        if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
             compiler.instruction(at, jumped)?;
             if number == 0 && done.is_none() && matches!(from, From::In(_)) {
                 compiler.leave_out_stores();
@@ -445,6 +457,9 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         }
     }
     let mut next = None;
+    if let To::At(at) | To::Before(at) = to {
+        next = Some(at);
+    }
     if let To::Site(site) = to {
         compiler.captures(site);
         next = code

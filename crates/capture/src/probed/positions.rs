@@ -1,6 +1,7 @@
 //! Offsets in the probed copy and in the original, one from the other.
 
 use debugop_bytecode::InstrIdx;
+use debugop_recording::stream::Progress;
 
 use super::ProbedCode;
 
@@ -11,6 +12,25 @@ impl ProbedCode {
         match self.map() {
             Some(map) => map.covering(new),
             None => Some(new),
+        }
+    }
+
+    /// How far a frame is that stands at byte `new` of the probed copy with the instruction that this belongs to. It is in a probe only while
+    /// something is told of the probe's own instructions, a trace function of a line for one.
+    pub(crate) fn progress(&self, new: u32) -> Progress {
+        let before = self
+            .original_offset(new)
+            .and_then(|original| Some((original, self.covering(original)?)))
+            .and_then(|(original, at)| {
+                let instruction = self.analysis().get(at);
+                let begins = self.copied_opcode(original)?;
+                Some(begins.checked_sub(instruction.offset - instruction.start)?.checked_sub(new)?)
+            });
+        match before {
+            None | Some(0) => Progress::Executing,
+            // The last unit of a probe, `POP_TOP`.
+            Some(2) => Progress::Ready,
+            Some(_) => Progress::Arrived,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use debugop_bytecode::{Op, SiteKind};
+use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
 use super::planned::{PlannedCode, PlannedSite};
@@ -83,6 +84,15 @@ impl Shadow {
     #[inline]
     pub(super) fn has_touched(&self) -> bool {
         self.count > 0
+    }
+
+    /// What the frame, which is this one and alive, is doing.
+    pub(super) fn doing(&self, frame: Frame<'_>) -> Option<(u32, Progress)> {
+        let unit = self.unit(frame)?;
+        // SAFETY: as in `unit`.
+        let probed = unsafe { (*self.code).probed() };
+        let progress = frame.instruction_offset().map(|offset| probed.progress(offset));
+        Some((unit, progress.unwrap_or(Progress::Executing)))
     }
 
     /// The unit of the original that the frame, which is this one and alive, is executing.
@@ -170,6 +180,8 @@ pub(super) enum Caller {
     Unit(u32),
     /// Something else; and the unit that the recorded frame below is at, if there is one.
     Foreign(Option<u32>),
+    /// A trace function or the like is told that the recorded frame below has come to this unit; whether the sites before it have fired.
+    Told(u32, bool),
 }
 
 impl Thread {
@@ -194,10 +206,13 @@ impl Thread {
         while let Some(found) = below {
             let is_known = |shadow: &Shadow| shadow.is_now(found);
             if let Some(at) = self.frames.iter().rposition(is_known) {
-                let unit = self.frames[at].unit(found);
-                let caller = match unit {
-                    Some(unit) if direct == Some(found.address()) => Caller::Unit(unit),
-                    unit => Caller::Foreign(unit),
+                let caller = match self.frames[at].doing(found) {
+                    Some((unit, Progress::Executing)) if direct == Some(found.address()) => {
+                        Caller::Unit(unit)
+                    }
+                    Some((unit, Progress::Executing)) => Caller::Foreign(Some(unit)),
+                    Some((unit, progress)) => Caller::Told(unit, progress == Progress::Ready),
+                    None => Caller::Foreign(None),
                 };
                 let pops = (self.frames.len() - 1 - at) as u32;
                 return Place { pops, caller };
