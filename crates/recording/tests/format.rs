@@ -5,8 +5,8 @@ use std::path::Path;
 use debugop_recording::file::{Ending, Reader};
 use debugop_recording::stream::{
     BigInt, Caller, Contents, Decoder, Definition, ErrorKind, Frame, FrameNumber, Items, Keyframe,
-    Kind, Numbers, ObjectId, Output, Prefix, Progress, Reason, Record, SiteNumber, Thread, ThreadNumber,
-    Transcript, Value,
+    Kind, Numbers, ObjectId, Output, Prefix, Progress, Reason, Record, SiteNumber, Thread,
+    ThreadNumber, Transcript, Value,
 };
 
 /// Captures of the sites 0 to 3.

@@ -307,7 +307,8 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         From::In(at) if to == To::In(at) => return Some(Vec::new()),
         From::In(at) => {
             came.insert(at.0, None);
-            for (next, by) in successors(code, at) {
+            let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));
+            for (next, by) in successors(code, at).chain(ended) {
                 match arrive(next, Some(by)) {
                     Err(()) => return Some(vec![by]),
                     Ok(Some(next)) => pending.push((next, Some(by))),
@@ -356,6 +357,20 @@ fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Exec
         .target(at)
         .map(|target| (target, (at, true)));
     [next, jump].into_iter().flatten()
+}
+
+/// Of the `YIELD_VALUE` of a `yield from` or `await`: the `SEND` before it, and where it jumps to.
+///
+/// What the frame delegates to may end while something is thrown into it. On 3.11 the frame goes on where `SEND` jumps to, without it, its
+/// `YIELD_VALUE` or its `RESUME` (`_gen_throw`, `Objects/genobject.c`); later versions have `CLEANUP_THROW` for that.
+fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, InstrIdx)> {
+    if code.version() != Version::V3_11 || flow(code, yielding) != Flow::Yield {
+        return None;
+    }
+    let send = InstrIdx(yielding.0.checked_sub(1)?);
+    let analysis = code.analysis();
+    let info = analysis.get(send).opcode.info(analysis.version())?;
+    (info.op == Name::Send).then_some((send, analysis.target(send)?))
 }
 
 /// The instruction that a site stands before.
@@ -435,7 +450,10 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         }
         let is_last = number + 1 == way.len();
         if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
-            compiler.instruction(at, jumped)?;
+            match delegation(code, at).filter(|_| jumped) {
+                Some((send, _)) => compiler.instruction(send, true)?,
+                None => compiler.instruction(at, jumped)?,
+            }
             if number == 0 && done.is_none() && matches!(from, From::In(_)) {
                 compiler.leave_out_stores();
             }

@@ -88,11 +88,13 @@ impl Shadow {
 
     /// What the frame, which is this one and alive, is doing.
     pub(super) fn doing(&self, frame: Frame<'_>) -> Option<(u32, Progress)> {
-        let unit = self.unit(frame)?;
         // SAFETY: as in `unit`.
         let probed = unsafe { (*self.code).probed() };
-        let progress = frame.instruction_offset().map(|offset| probed.progress(offset));
-        Some((unit, progress.unwrap_or(Progress::Executing)))
+        let offset = frame.instruction_offset();
+        match offset.and_then(|offset| probed.arrived(offset)) {
+            Some(unit) => Some((unit, Progress::Arrived)),
+            None => Some((self.unit(frame)?, Progress::Executing)),
+        }
     }
 
     /// The unit of the original that the frame, which is this one and alive, is executing.
@@ -126,6 +128,9 @@ impl Shadow {
         let Some(unit) = code.unit(offset) else {
             return false;
         };
+        if code.probed().arrived(offset).is_some() {
+            return false;
+        }
         let analysis = code.probed().analysis();
         let at = analysis.at_offset(unit * 2);
         let (Some(at), Some(first)) = (at, analysis.first_resume()) else {
@@ -180,8 +185,8 @@ pub(super) enum Caller {
     Unit(u32),
     /// Something else; and the unit that the recorded frame below is at, if there is one.
     Foreign(Option<u32>),
-    /// A trace function or the like is told that the recorded frame below has come to this unit; whether the sites before it have fired.
-    Told(u32, bool),
+    /// A trace function or the like is told that the recorded frame below has come to this unit; the site before it has not fired.
+    Told(u32),
 }
 
 impl Thread {
@@ -211,7 +216,7 @@ impl Thread {
                         Caller::Unit(unit)
                     }
                     Some((unit, Progress::Executing)) => Caller::Foreign(Some(unit)),
-                    Some((unit, progress)) => Caller::Told(unit, progress == Progress::Ready),
+                    Some((unit, _)) => Caller::Told(unit),
                     None => Caller::Foreign(None),
                 };
                 let pops = (self.frames.len() - 1 - at) as u32;

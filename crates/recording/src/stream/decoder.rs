@@ -4,12 +4,12 @@ mod values;
 
 use std::collections::HashMap;
 
+use super::record::ARRIVED;
 use super::{
     BigInt, Caller, Definition, Error, ErrorKind, Frame, FrameNumber, Keyframe, Last, ObjectId,
-    Output, Predictor, Prefix, Progress, Reason, RecentObjects, Record, SiteNumber, Strides, Thread,
-    ThreadNumber, Value, tag,
+    Output, Predictor, Prefix, Progress, Reason, RecentObjects, Record, SiteNumber, Strides,
+    Thread, ThreadNumber, Value, tag,
 };
-use super::record::ARRIVED;
 use crate::cursor::Cursor;
 use values::Objects;
 
@@ -379,15 +379,7 @@ impl<'a> Decoder<'a> {
                 Prefix::Attach(Box::new(frame))
             }
             tag::INSIDE => Prefix::Inside(cursor.number()?),
-            tag::TOLD => {
-                let place = cursor.varint()?;
-                let unit = u32::try_from(place >> 1).map_err(|_| ErrorKind::Number.at(at))?;
-                let progress = match place & 1 {
-                    0 => Progress::Arrived,
-                    _ => Progress::Ready,
-                };
-                Prefix::Told(unit, progress)
-            }
+            tag::TOLD => Prefix::Told(cursor.number()?),
             tag::RAISED => Prefix::Raised(cursor.number()?),
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
             tag::UPDATE_PART => return self.objects.update_part(cursor, &mut record.objects),

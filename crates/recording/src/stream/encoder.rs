@@ -418,8 +418,8 @@ impl Encoder<'_> {
     }
 
     /// The frame on top is about to execute a unit of the original code, and a trace function is told of that: before the frame that is called.
-    pub fn told(&mut self, unit: u32, fired: bool) {
-        self.tagged(tag::TOLD, u64::from(unit) << 1 | u64::from(fired));
+    pub fn told(&mut self, unit: u32) {
+        self.tagged(tag::TOLD, u64::from(unit));
     }
 
     /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.

@@ -143,9 +143,9 @@ pub enum Prefix {
     Reenter(FrameNumber, Caller),
     /// The frame on top is in the middle of this unit of its original code, and calls the frame that is attached next.
     Inside(u32),
-    /// The frame on top has come to this unit of its original code, and what tells of that, a trace function, calls the frame that comes
-    /// next. [`Progress::Arrived`] or [`Progress::Ready`].
-    Told(u32, Progress),
+    /// The frame on top has come to this unit of its original code, no site there has fired yet, and what tells of that, a trace function, calls the
+    /// frame that comes next.
+    Told(u32),
     /// This frame is met in the middle.
     Attach(Box<Frame>),
     /// The instruction of the frame on top that raised: offset in the original code, in code units.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Arguments, BigInt, Caller, Contents, Decoder, Definition, Encoder, Frame, Items, Keyframe,
-    Kind, Last, ObjectId, Pairs, Predictor, Prefix, Progress, RecentObjects, Record, SiteNumber, Strides,
+    Kind, Last, ObjectId, Pairs, Predictor, Prefix, RecentObjects, Record, SiteNumber, Strides,
     Thread, Type, Value,
 };
 
@@ -263,9 +263,7 @@ impl Transcript {
                 self.stack().push(None);
             }
             &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
-            &Prefix::Told(unit, progress) => {
-                self.put(0, |encoder, _| encoder.told(unit, progress == Progress::Ready));
-            }
+            &Prefix::Told(unit) => self.put(0, |encoder, _| encoder.told(unit)),
             &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
             &Prefix::Time(time) => {
                 let since = time.saturating_sub(self.time);

@@ -240,13 +240,7 @@ impl Maker<'_> {
                 record.prefixes.push(Prefix::Attach(Box::new(frame)));
             }
             3 => record.prefixes.push(Prefix::Raised(self.number() as u32)),
-            4 => record.prefixes.push(Prefix::Told(
-                self.number() as u32,
-                match self.below(2) {
-                    0 => Progress::Arrived,
-                    _ => Progress::Ready,
-                },
-            )),
+            4 => record.prefixes.push(Prefix::Told(self.number() as u32)),
             _ => {}
         }
         if !self.known.is_empty() && self.below(4) == 0 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, SiteKind};
-use debugop_recording::stream::{Caller, FrameNumber, Prefix, Progress};
+use debugop_recording::stream::{Caller, FrameNumber, Prefix};
 
 use super::{After, MOST_SPARE, Machine, Phase};
 use crate::error::{Error, ErrorKind};
@@ -80,7 +80,7 @@ impl Machine {
                 self.push(frame);
             }
             Prefix::Inside(unit) => self.call(Caller::Unit(*unit))?,
-            Prefix::Told(unit, progress) => self.told(*unit, *progress)?,
+            Prefix::Told(unit) => self.told(*unit)?,
             Prefix::Raised(unit) => self.raised = Some(*unit),
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
@@ -222,17 +222,14 @@ impl Machine {
     }
 
     /// The recorded frame on top has come to an instruction, and what is told of that runs.
-    fn told(&mut self, unit: u32, progress: Progress) -> Result<(), Error> {
+    fn told(&mut self, unit: u32) -> Result<(), Error> {
         self.state.opaque = self.next_record;
         let Some(frame) = self.top() else {
             return Ok(());
         };
         let code = Arc::clone(&frame.object);
         let at = self.instruction(&code, unit)?;
-        self.go(match progress {
-            Progress::Ready => To::At(at),
-            Progress::Arrived | Progress::Executing => To::Before(at),
-        })
+        self.go(To::Before(at))
     }
 
     pub(super) fn new_frame(

@@ -9,8 +9,8 @@ use debugop_bytecode::{
 };
 use debugop_recording::file::{CodeRecord, Local, LocalKind};
 use debugop_recording::stream::{
-    Caller, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Prefix, Progress, Record, SiteNumber, Thread,
-    ThreadNumber, Transcript, Value,
+    Caller, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Prefix, Progress, Record, SiteNumber,
+    Thread, ThreadNumber, Transcript, Value,
 };
 use debugop_replay::{Code, Codes};
 
