@@ -270,11 +270,9 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     // Where control has come to; whether that ends the search, with the way.
     let arrive = |at: InstrIdx, by: Option<Executed>| -> Result<Option<InstrIdx>, ()> {
         let fell = by.filter(|by| !by.1).map(|by| by.0);
-        let met = fell
-            .and_then(|from| code.site_after(from))
-            .or_else(|| code.site_before(at));
-        match met {
-            _ if To::At(at) == to || To::Before(at) == to => Err(()),
+        let behind = fell.and_then(|from| code.site_after(from));
+        match behind.or_else(|| code.site_before(at)) {
+            _ if behind.is_none() && (To::At(at) == to || To::Before(at) == to) => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
             Some(_) => Ok(None),
             None => Ok((at.0 < count).then_some(at)),
