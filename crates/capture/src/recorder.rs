@@ -567,6 +567,10 @@ impl Recorder {
             match caller {
                 Caller::Unit(unit) => to.enter(unit),
                 Caller::Foreign(unit) => to.enter_foreign(unit),
+                Caller::Told(unit) => {
+                    to.told(unit);
+                    to.enter_foreign(None);
+                }
             }
             let number = self.next_frame;
             self.next_frame += 1;
@@ -592,6 +596,10 @@ impl Recorder {
                 match caller {
                     Caller::Unit(unit) => to.reenter(number, unit),
                     Caller::Foreign(unit) => to.reenter_foreign(number, unit),
+                    Caller::Told(unit) => {
+                        to.told(unit);
+                        to.reenter_foreign(number, None);
+                    }
                 }
                 known.number
             }

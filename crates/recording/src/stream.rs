@@ -32,8 +32,8 @@ pub use error::{Error, ErrorKind};
 pub use predictor::{Last, Predictor};
 pub use recent::RecentObjects;
 pub use record::{
-    BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Reason, Record,
-    SiteNumber, Thread, ThreadNumber, Value,
+    BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
+    Record, SiteNumber, Thread, ThreadNumber, Value,
 };
 pub use strides::Strides;
 pub use transcript::{Numbers, Transcript};

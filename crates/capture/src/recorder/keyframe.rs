@@ -2,7 +2,7 @@
 
 use debugop_bytecode::InstrIdx;
 use debugop_bytecode::SiteKind;
-use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
@@ -118,16 +118,19 @@ impl Recorder {
                     ..=FULL_FRAMES => capacity / 8 * 5,
                     _ => capacity / 4 * 3,
                 };
-                let (number, code, unit) = {
+                let (number, code, doing) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code, shadow.unit(frame))
+                    (shadow.number, shadow.code, shadow.doing(frame))
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
-                    None => Standing::inside(code, unit.unwrap_or_default()),
+                    None => match doing.unwrap_or((0, Progress::Executing)) {
+                        (unit, Progress::Executing) => Standing::inside(code, unit),
+                        (unit, _) => Standing::arrived(code, unit),
+                    },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
@@ -182,7 +185,7 @@ impl Recorder {
     ) {
         let Standing {
             unit,
-            executing,
+            progress,
             at,
             depth,
         } = standing;
@@ -195,7 +198,7 @@ impl Recorder {
             FrameNumber(number),
             code.number.get(),
             unit,
-            executing,
+            progress,
             u64::from(slots),
         );
         for slot in 0..slots {
@@ -219,8 +222,10 @@ impl Recorder {
 
     /// Which instruction of its caller a frame is in that is attached next.
     pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
+        match *caller {
+            Caller::Unit(unit) | Caller::Foreign(Some(unit)) => to.inside(unit),
+            Caller::Told(unit) => to.told(unit),
+            Caller::Foreign(None) => {}
         }
     }
 
@@ -247,8 +252,8 @@ impl Recorder {
 #[derive(Clone, Copy)]
 struct Standing {
     unit: u32,
-    /// Whether it is in the middle of the instruction at `unit`.
-    executing: bool,
+    /// How far it is with the instruction at `unit`.
+    progress: Progress,
     /// That instruction; `None` when its stack is gone.
     at: Option<InstrIdx>,
     depth: u32,
@@ -259,9 +264,22 @@ impl Standing {
     fn at(site: &PlannedSite) -> Self {
         Self {
             unit: site.unit(),
-            executing: false,
+            progress: Progress::Ready,
             at: Some(site.next),
             depth: site.depth,
+        }
+    }
+
+    /// What tells of the instruction at `unit` runs.
+    fn arrived(code: &PlannedCode, unit: u32) -> Self {
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let depth = at.and_then(|at| analysis.depth(at));
+        Self {
+            unit,
+            progress: Progress::Arrived,
+            at,
+            depth: depth.unwrap_or_default(),
         }
     }
 
@@ -275,7 +293,7 @@ impl Standing {
         });
         Self {
             unit,
-            executing: true,
+            progress: Progress::Executing,
             at,
             depth,
         }
@@ -285,7 +303,7 @@ impl Standing {
     fn leaving(raised: Option<u32>) -> Self {
         Self {
             unit: raised.unwrap_or_default(),
-            executing: true,
+            progress: Progress::Executing,
             at: None,
             depth: 0,
         }

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use debugop_bytecode::{Op, SiteKind};
+use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
 use super::planned::{PlannedCode, PlannedSite};
@@ -85,6 +86,17 @@ impl Shadow {
         self.count > 0
     }
 
+    /// What the frame, which is this one and alive, is doing.
+    pub(super) fn doing(&self, frame: Frame<'_>) -> Option<(u32, Progress)> {
+        // SAFETY: as in `unit`.
+        let probed = unsafe { (*self.code).probed() };
+        let offset = frame.instruction_offset();
+        match offset.and_then(|offset| probed.arrived(offset)) {
+            Some(unit) => Some((unit, Progress::Arrived)),
+            None => Some((self.unit(frame)?, Progress::Executing)),
+        }
+    }
+
     /// The unit of the original that the frame, which is this one and alive, is executing.
     pub(super) fn unit(&self, frame: Frame<'_>) -> Option<u32> {
         debug_assert!(self.is(frame));
@@ -116,6 +128,9 @@ impl Shadow {
         let Some(unit) = code.unit(offset) else {
             return false;
         };
+        if code.probed().arrived(offset).is_some() {
+            return false;
+        }
         let analysis = code.probed().analysis();
         let at = analysis.at_offset(unit * 2);
         let (Some(at), Some(first)) = (at, analysis.first_resume()) else {
@@ -170,6 +185,8 @@ pub(super) enum Caller {
     Unit(u32),
     /// Something else; and the unit that the recorded frame below is at, if there is one.
     Foreign(Option<u32>),
+    /// A trace function or the like is told that the recorded frame below has come to this unit; the site before it has not fired.
+    Told(u32),
 }
 
 impl Thread {
@@ -194,10 +211,13 @@ impl Thread {
         while let Some(found) = below {
             let is_known = |shadow: &Shadow| shadow.is_now(found);
             if let Some(at) = self.frames.iter().rposition(is_known) {
-                let unit = self.frames[at].unit(found);
-                let caller = match unit {
-                    Some(unit) if direct == Some(found.address()) => Caller::Unit(unit),
-                    unit => Caller::Foreign(unit),
+                let caller = match self.frames[at].doing(found) {
+                    Some((unit, Progress::Executing)) if direct == Some(found.address()) => {
+                        Caller::Unit(unit)
+                    }
+                    Some((unit, Progress::Executing)) => Caller::Foreign(Some(unit)),
+                    Some((unit, _)) => Caller::Told(unit),
+                    None => Caller::Foreign(None),
                 };
                 let pops = (self.frames.len() - 1 - at) as u32;
                 return Place { pops, caller };
