@@ -101,6 +101,9 @@ impl Recorder {
             {
                 live.retain(|(_, frame)| frame.address() != running.address());
             }
+            if let Some((address, ..)) = self.without {
+                live.retain(|(_, frame)| frame.address() != address);
+            }
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
             let capacity = self.store.capacity();
