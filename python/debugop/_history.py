@@ -136,10 +136,15 @@ class PastOfSession(_past.PastConsole):
         self.prompt = f"(debugop: step {self.step}, past) "
 
     def _at_end(self, backwards: bool) -> None:
-        if backwards:
-            self._show(0, ("--Beginning of the history--",))
-        else:
+        if not backwards:
             self._show(self.steps)
+            return
+        # What `pdb` executes for a script comes before it.
+        search = self.past.search(0, "line", False)
+        first = [search.find() for _ in range(3)]
+        steps = [0, *(found["step"] for found in first if found is not None)]
+        begun = (step for step in steps if self.codes[self.past.at(step).frames[-1][1]].co_filename != "<string>")
+        self._show(next(begun, 0), ("--Beginning of the history--",))
 
     def do_goto(self, arg: str) -> Any:
         """goto step

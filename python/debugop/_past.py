@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import linecache
 import os
 import sys
@@ -13,7 +12,7 @@ from debugop import _core
 from debugop._past_looks import Looks, described, said
 from debugop._past_motions import Motions
 from debugop._past_stops import Stops, module
-from debugop._past_values import Evaluator, Unknown, lift
+from debugop._past_values import Evaluator, Statement, Unknown, lift
 
 _Pdb: Any = module.Pdb
 
@@ -264,7 +263,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         try:
             return self._evaluator(self.curframe).value(arg)
         except (Exception, KeyboardInterrupt) as error:
-            self.error(said(error))
+            self.error(self._unchangeable if isinstance(error, Statement) else said(error))
             raise
 
     def _getval_except(self, arg: str, frame: Any = None) -> Any:
@@ -278,9 +277,6 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         name = target.strip().removeprefix('__pdb_convenience_variables["').removesuffix('"]')
         if equals and name.isidentifier() and name != target.strip():
             self.convenience["__pdb_convenience_variables"][name] = self._getval(text)
-            return
-        if _is_statement(line):
-            self.error(self._unchangeable)
             return
         value = self._getval(line)
         if value is not None:
@@ -343,14 +339,6 @@ def without_dash(line: str) -> str:
     """A command under the name that its method has."""
     name, _, rest = line.strip().partition(" ")
     return f"{_ALIASES[name]} {rest}" if name in _ALIASES else line
-
-
-def _is_statement(line: str) -> bool:
-    """Whether it is Python, and no expression."""
-    try:
-        return any(not isinstance(one, ast.Expr) for one in ast.parse(line).body)
-    except (SyntaxError, ValueError):
-        return False
 
 
 # From 3.13 on `pdb` knows by these which commands end a list of `commands`.
