@@ -93,10 +93,15 @@ class PastOfSession(_past.PastConsole):
         # They are files of this process: what `linecache` has is the program's.
         self._sources = {code.co_filename for code in self.codes.values()}
 
-    @property
-    def present(self) -> int:
-        """The step from which on it is not the past."""
-        return self.steps - 1 if self._stands == "before" else self.steps
+    def _open(self, path: str, present: Any = None) -> None:
+        super()._open(path, present)
+        # From which step on it is not the past.
+        self.present = self.steps
+        frames = present[1]
+        if self._stands == "before" and self.steps and frames:
+            number, _, _, offset = self.past.at(self.steps - 1).frames[-1]
+            # What an exception has left the function with, or its handler begins with, is not recorded before the program goes on.
+            self.present -= (number, offset) == (frames[-1][0], 2 * frames[-1][1])
 
     def at_present(self) -> None:
         """Stand where the program does, or where it has failed."""
@@ -109,9 +114,9 @@ class PastOfSession(_past.PastConsole):
     def visit(self, motion: str) -> None:
         """Go back, and stay until the program is to go on."""
         self.quitting = self.has_returned = False
-        inside = self._stands == "inside"
+        inside = self.present == self.steps and self._stands != "over"
         # What the program is in the middle of is the step before.
-        self._going = self.present - 1 if inside and motion in ("rsi", "rni", "rfinish") else None
+        self._going = self.steps - 1 if inside and motion in ("rsi", "rni", "rfinish") else None
         if self._going is None:
             self.onecmd(motion)
         while True:

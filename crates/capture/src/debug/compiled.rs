@@ -56,17 +56,6 @@ impl Listener for Reached {
     }
 }
 
-/// Whether the running frame is at an instruction that has been inserted for a breakpoint.
-pub(super) fn is_inserted(py: Python<'_>) -> bool {
-    let Some(frame) = Frame::current(py) else {
-        return false;
-    };
-    registry::of_copy(&frame.code(py))
-        .filter(|entry| entry.is_woven())
-        .zip(frame.instruction_offset())
-        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
-}
-
 /// Puts into the bytecode what the session's `Bdb` has for breakpoints now, and says whether that is anything new.
 ///
 /// # Errors
