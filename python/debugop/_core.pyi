@@ -47,6 +47,7 @@ __all__ = [
     "callable_index",
     "compare_recording",
     "depth",
+    "describe_recording",
     "effective",
     "file",
     "follow_child",
@@ -624,8 +625,12 @@ def start_recording(
 ) -> Recording:
     """Open a recording, which `begin_here` begins. OSError if the file cannot be written, RuntimeError if something is in the way."""
 
-def hold_recording(frame: FrameType | None, /) -> tuple[int, list[tuple[int, int]], bool] | None:
-    """This thread has stopped in a debugger, in `frame` before an instruction: nothing of it is recorded until `release_recording`.
+def describe_recording() -> None:
+    """Begin a chunk of the recording that says how things are now that this thread is held."""
+
+def hold_recording(frame: FrameType | None, before: bool, /) -> tuple[int, list[tuple[int, int]], bool] | None:
+    """This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until
+    `release_recording`.
 
     Returns where it stands: its number, and of its recorded frames, outermost first, number and code unit; and whether the last one is `frame`. None if
     nothing of it is recorded.

@@ -203,7 +203,7 @@ class HistoryConsole(_console.Console):
         return super().onecmd(line)
 
     def _show_display(self) -> None:
-        self._changed = True
+        self._changed |= bool(self.displaying.get(self.curframe))
         super()._show_display()
 
     # Going back.
@@ -219,6 +219,7 @@ class HistoryConsole(_console.Console):
         thread, frames, stands = self._standing
         if self._past is not None and self._past.has_returned:
             return self._past
+        _core.describe_recording()
         try:
             if self._past is None:
                 self._past = PastOfSession(self, (thread, frames), stands)
@@ -371,7 +372,7 @@ class _Held:
         depth.held = getattr(depth, "held", 0) + 1
         if depth.held > 1 or not console.history.is_here:
             return
-        standing = _core.hold_recording(self.frame)
+        standing = _core.hold_recording(self.frame, console._event == "line")
         if standing is not None:
             thread, frames, is_last = standing
             stands = "over" if self.frame is None else "before" if is_last else "inside"

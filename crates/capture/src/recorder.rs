@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use debugop_bytecode::SiteKind;
+use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, Strides, ThreadNumber,
@@ -97,6 +97,8 @@ pub struct Recorder {
     held: Vec<history::Held>,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
     without: Option<(usize, usize, u64)>,
+    /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
+    before: Option<(usize, InstrIdx)>,
     /// Numbers given to sites and code objects.
     sites: u32,
     codes: u32,
@@ -225,6 +227,7 @@ impl Recorder {
             generators: FxHashMap::default(),
             held: Vec::new(),
             without: None,
+            before: None,
             sites: 0,
             codes: 0,
             began: Instant::now(),

@@ -427,16 +427,23 @@ pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u
     })
 }
 
-/// This thread has stopped in a debugger, in `frame` before an instruction: nothing of it is recorded until `release_recording`. Returns where it stands: its
+/// This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until `release_recording`. Returns where it stands: its
 /// number, and of its recorded frames, outermost first, number and code unit; and whether the last one is `frame`. None if nothing of it is recorded.
 #[pyfunction]
-#[pyo3(signature = (frame, /))]
+#[pyo3(signature = (frame, before, /))]
 pub(crate) fn hold_recording(
     py: Python<'_>,
     frame: Option<Bound<'_, PyFrame>>,
+    before: bool,
 ) -> Option<(u32, Vec<(u64, u32)>, bool)> {
-    let standing = history::hold(py, frame.as_ref())?;
+    let standing = history::hold(py, frame.as_ref(), before)?;
     Some((standing.thread, standing.frames, standing.stopped))
+}
+
+/// Begins a chunk of the recording that says how things are now that this thread is held: before somebody looks at it.
+#[pyfunction]
+pub(crate) fn describe_recording(py: Python<'_>) {
+    history::describe(py);
 }
 
 /// This thread goes on; `changed`: what it sees may be other than when it was held.

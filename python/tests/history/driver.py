@@ -11,7 +11,6 @@ MOST = 400
 
 class Driver(_history.HistoryConsole):
     stops = []
-    names = {}
 
     def interaction(self, frame, traceback=None):
         with _history._Held(self, frame):
@@ -31,28 +30,32 @@ class Driver(_history.HistoryConsole):
 
     def look(self, frame):
         standing = self._standing
-        stop = {"at": [frame.f_code.co_qualname, frame.f_lasti, self._event]}
+        stop = {"at": [frame.f_code.co_qualname, frame.f_lasti, self._event], "last": None, "is_there": False}
         self.stops.append(stop)
         if standing is None:
             return
-        past = _core.Past(self.history.path, standing[:2])
-        stop["stands"] = standing[2]
+        if len(self.stops) % 2:
+            _core.describe_recording()
+        past = _history.PastOfSession(self, standing[:2], standing[2])
         stop["steps"] = past.steps
         if past.steps:
-            self.names.update({code[0]: code[2] for code in past.codes()})
-            moment = past.at(past.steps - 1)
-            number, code, _, offset = moment.frames[-1]
-            stop["last"] = [self.names[code], offset]
-            if standing[2] == "before":
-                stop["locals"] = {name: value.data.short(50) for name, value in moment.locals(len(moment.frames) - 1).items()}
-                stop["live"] = {name: _core.short_repr(value) for name, value in frame.f_locals.items() if name in frame.f_code.co_varnames}
+            moment = past.past.at(past.steps - 1)
+            code = past.codes[moment.frames[-1][1]]
+            stop["last"] = [code.co_qualname, moment.frames[-1][3]] if code.co_filename == PROGRAM else None
+            stop["is_there"] = past.present < past.steps
+        if stop["is_there"]:
+            values = moment.locals(len(moment.frames) - 1)
+            stop["locals"] = {name: value.data.short(50) for name, value in values.items()}
+            variables = {*frame.f_code.co_varnames, *frame.f_code.co_cellvars, *frame.f_code.co_freevars}
+            live = {name: value for name, value in frame.f_locals.items() if name in variables}
+            stop["live"] = {name: _core.short_repr(value) for name, value in live.items()}
 
 
 _history.begin(8 << 20)
 Driver.history = _history.HistoryConsole.history
 Driver.__name__ = Driver.__qualname__ = "Pdb"
 _console.module.Pdb = Driver
-console = Driver(readrc=False)
+console = Driver(readrc=False, nosigint=True)
 target = vars(_console.module)
 try:
     script = target["_ScriptTarget"](PROGRAM)
@@ -68,7 +71,11 @@ finally:
         files = {code[0]: code[1] for code in past.codes()}
         each = [past.at(step).frames[-1] for step in range(past.steps)]
         every = [(names[code], offset) for _, code, _, offset in each if files[code] == PROGRAM]
-        before = sum(files[code] != PROGRAM for _, code, _, offset in each)
+        others = [files[code] != PROGRAM for _, code, _, offset in each]
         with open(OUTPUT, "w") as out:
-            json.dump({"stops": Driver.stops, "every": every, "others": before, "replayed": _core.replay_recording(path)}, out)
+            told = {"stops": Driver.stops, "every": every, "replayed": _core.replay_recording(path)}
+            # Those of what `pdb` executes for a script.
+            told["others"] = sum(other for other in others)
+            told["others_before"] = others.index(False)
+            json.dump(told, out)
     Driver.history.end()

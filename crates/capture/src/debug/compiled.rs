@@ -12,10 +12,8 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use super::session::Session;
 use super::{session, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
-use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
-use crate::registry;
 
 /// One `bdb.Breakpoint`.
 struct Placed {

@@ -1,8 +1,9 @@
 //! A debugger that stops the recorded program and looks back: where the program stands, and that what is executed at the debugger's prompt is none of it.
 //!
 //! A thread that is *held* records nothing; others go on. Where it stops it may be in front of a probe whose site tells what the instruction before has made. That
-//! site fires when the thread is held, so that everything up to the stop is recorded, and not once more when the thread goes on. If something may have been changed
-//! meanwhile that replay would not see (a variable was assigned to, the frame goes on somewhere else), a new chunk begins then, which describes everything as it is.
+//! site fires when the thread is held, so that everything up to the stop is recorded, and not once more when the thread goes on. Before somebody looks at the
+//! recording, and when something may have been changed that replay would not see (a variable was assigned to, the frame goes on somewhere else), a new chunk begins,
+//! which describes everything as it is.
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use pyo3::types::PyFrame;
@@ -12,6 +13,7 @@ use super::{IGNORED, PlannedSite, Recorder, with_active};
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::ThreadState;
+use crate::probed::ProbedCode;
 use crate::registry;
 
 /// Where a held thread stands.
@@ -31,6 +33,8 @@ pub(super) struct Held {
     thread: *mut ThreadState,
     /// Whether it stands still.
     stands: bool,
+    /// The frame that stands before an instruction, by its address.
+    stopped: Option<usize>,
     /// The frame, by its address, and the site in it that has fired before its turn.
     early: Option<(usize, *const PlannedSite)>,
     /// Whether replay may not know what is there now.
@@ -45,10 +49,17 @@ pub fn debugged(py: Python<'_>, debugged: bool) {
     DEBUGGED.set(py, debugged);
 }
 
-/// Holds this thread, which has stopped in `frame` before an instruction. Returns where it stands; `None` if nothing is recorded, or nothing of this thread has
+/// Holds this thread, which has stopped in `frame`: `before` an instruction, or else in the course of one. Returns where it stands; `None` if nothing is recorded, or nothing of this thread has
 /// been yet.
-pub fn hold(py: Python<'_>, frame: Option<&Bound<'_, PyFrame>>) -> Option<Standing> {
-    with_active(py, |recorder| recorder.hold(py, frame)).flatten()
+///
+/// [`describe`] makes the recording fit for looking at.
+pub fn hold(py: Python<'_>, frame: Option<&Bound<'_, PyFrame>>, before: bool) -> Option<Standing> {
+    with_active(py, |recorder| recorder.hold(py, frame, before)).flatten()
+}
+
+/// Begins a chunk of the recording that says how things are now that this thread is held.
+pub fn describe(py: Python<'_>) {
+    with_active(py, |recorder| recorder.describe(py));
 }
 
 /// Lets this thread go on; `changed`: what the program sees may be other than when it was held.
@@ -56,15 +67,19 @@ pub fn release(py: Python<'_>, changed: bool) {
     with_active(py, |recorder| recorder.release(py, changed));
 }
 
-/// The instruction of the original before which a frame stands, if it runs a copy with planned sites, and whether a single site there is still to fire: which.
-fn before<'a>(
-    py: Python<'_>,
-    frame: Frame<'_>,
-    entry: &'a crate::probed::ProbedCode,
-) -> Option<(InstrIdx, Option<&'a PlannedSite>)> {
+/// Where a frame stands that runs a copy with planned sites.
+struct Before<'a> {
+    /// The instruction of the original that it will execute next.
+    at: InstrIdx,
+    /// Whether it is about to: everything that is inserted before it has been executed.
+    exactly: bool,
+    /// The site there that is still to fire, if it is a single one.
+    site: Option<&'a PlannedSite>,
+}
+
+fn before<'a>(frame: Frame<'_>, entry: &'a ProbedCode) -> Option<Before<'a>> {
     /// A probe has three instructions, of one unit each.
     const PROBE: u32 = 6;
-    let _ = py;
     let offset = frame.instruction_offset()?;
     let end = entry.shape()?.units.unsigned_abs() as u32 * 2;
     let next = (offset..end)
@@ -81,11 +96,26 @@ fn before<'a>(
     let (site, another) = (sites.next(), sites.next());
     // Behind the first instruction of a probe its site has fired, or is about to.
     let fires = next - offset >= PROBE && another.is_none();
-    Some((at, site.filter(|_| fires)))
+    Some(Before {
+        at,
+        exactly: next == offset,
+        site: site.filter(|_| fires),
+    })
+}
+
+/// The frame of this thread at an address.
+fn at_address(py: Python<'_>, address: usize) -> Option<Frame<'_>> {
+    let mut frames = std::iter::successors(Frame::current(py), |frame| frame.previous());
+    frames.find(|frame| frame.address() == address)
 }
 
 impl Recorder {
-    fn hold(&mut self, py: Python<'_>, stopped: Option<&Bound<'_, PyFrame>>) -> Option<Standing> {
+    fn hold(
+        &mut self,
+        py: Python<'_>,
+        stopped: Option<&Bound<'_, PyFrame>>,
+        is_before: bool,
+    ) -> Option<Standing> {
         let innermost = Frame::current(py)?;
         let thread = innermost.thread_state();
         let mut frames = std::iter::successors(Some(innermost), |frame| frame.previous());
@@ -93,6 +123,7 @@ impl Recorder {
         let mut held = Held {
             thread,
             stands: true,
+            stopped: stopped.filter(|_| is_before).map(Frame::address),
             early: None,
             changed: false,
         };
@@ -103,10 +134,10 @@ impl Recorder {
         let mut next = None;
         if let Some(frame) = stopped
             && let Some(entry) = registry::of_copy(&frame.code(py))
-            && let Some((at, site)) = before(py, frame, &entry)
+            && let Some(before) = before(frame, &entry)
         {
-            next = Some(entry.analysis().get(at).offset / 2);
-            if let Some(site) = site
+            next = Some(entry.analysis().get(before.at).offset / 2);
+            if let Some(site) = before.site
                 && held.early.is_none()
                 && frame.code_address() == site.copy.get()
                 && self.fire_early(py, site, frame)
@@ -153,10 +184,52 @@ impl Recorder {
             return;
         };
         let thread = frame.thread_state();
-        if let Some(held) = self.held.iter_mut().find(|held| held.thread == thread) {
-            held.stands = false;
-            held.changed |= changed;
+        let Some(index) = self.held.iter().position(|held| held.thread == thread) else {
+            return;
+        };
+        self.held[index].changed |= changed;
+        if self.held[index].changed {
+            self.describe(py);
         }
+        self.held[index].stands = false;
+    }
+
+    /// Begins a chunk that says how things are, if this thread is held where that can be said; else one begins as soon as it goes on.
+    fn describe(&mut self, py: Python<'_>) {
+        let Some(innermost) = Frame::current(py) else {
+            return;
+        };
+        let thread = innermost.thread_state();
+        let Some(index) = self.held.iter().position(|held| held.thread == thread) else {
+            return;
+        };
+        let stopped = self.held[index].stopped.and_then(|at| at_address(py, at));
+        let entry = stopped.and_then(|frame| registry::of_copy(&frame.code(py)));
+        let stands = stopped
+            .zip(entry.as_deref())
+            .and_then(|(frame, entry)| Some((frame, before(frame, entry)?)));
+        let Some((frame, before)) = stands else {
+            self.next_chunk(py, None);
+            self.held[index].changed = false;
+            return;
+        };
+        let early = self.held[index].early;
+        let has_fired = |site: &PlannedSite| {
+            early == Some((frame.address(), std::ptr::from_ref(site))) && site.ends_chunk
+        };
+        let fired = before.site.filter(|site| has_fired(site));
+        if before.exactly {
+            // If a site has fired early, the frame has been told to go on somewhere else.
+            self.held[index].early = None;
+            self.before = Some((frame.address(), before.at));
+            self.next_chunk(py, None);
+            self.before = None;
+        } else if let Some(site) = fired {
+            self.next_chunk(py, Some((site, frame)));
+        } else {
+            return;
+        }
+        self.held[index].changed = false;
     }
 
     /// Whether what a site tells is to be recorded, after another thread has recorded or a debugger has held this one.

@@ -130,7 +130,12 @@ impl Recorder {
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
-                    None => Standing::inside(code, unit.unwrap_or_default()),
+                    None => match self.before {
+                        Some((address, at)) if address == frame.address() => {
+                            Standing::before(code, at)
+                        }
+                        _ => Standing::inside(code, unit.unwrap_or_default()),
+                    },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
@@ -265,6 +270,17 @@ impl Standing {
             executing: false,
             at: Some(site.next),
             depth: site.depth,
+        }
+    }
+
+    /// It is about to execute this instruction.
+    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+        let analysis = code.probed().analysis();
+        Self {
+            unit: analysis.get(at).offset / 2,
+            executing: false,
+            at: Some(at),
+            depth: analysis.depth(at).unwrap_or_default(),
         }
     }
 
