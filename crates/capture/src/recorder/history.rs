@@ -209,7 +209,10 @@ impl Recorder {
             .zip(entry.as_deref())
             .and_then(|(frame, entry)| Some((frame, before(frame, entry)?)));
         let Some((frame, before)) = stands else {
+            // What an exception has left is over.
+            self.without = self.unwound(innermost);
             self.next_chunk(py, None);
+            self.without = None;
             self.held[index].changed = false;
             return;
         };
@@ -230,6 +233,17 @@ impl Recorder {
             return;
         }
         self.held[index].changed = false;
+    }
+
+    /// The recorded frame of the thread of `innermost` that an exception has left and that is still there, as [`Recorder::without`] has it.
+    fn unwound(&self, innermost: Frame<'_>) -> Option<(usize, usize, u64)> {
+        let mut frames = std::iter::successors(Some(innermost), |frame| frame.previous());
+        let shadows = self.threads.iter().flat_map(|thread| &thread.frames);
+        let shadow = frames.find_map(|frame| shadows.clone().find(|shadow| shadow.is(frame)))?;
+        // SAFETY: the site lives as long as the frame, which is one of the running thread's.
+        let site = unsafe { shadow.site.as_ref() }?;
+        let is_over = site.kind == SiteKind::Unwind;
+        is_over.then_some((shadow.address, shadow.copy, shadow.number))
     }
 
     /// Whether what a site tells is to be recorded, after another thread has recorded or a debugger has held this one.
