@@ -47,6 +47,7 @@ __all__ = [
     "callable_index",
     "compare_recording",
     "depth",
+    "describe_recording",
     "effective",
     "file",
     "follow_child",
@@ -57,6 +58,7 @@ __all__ = [
     "function",
     "getprofile",
     "gettrace",
+    "hold_recording",
     "insert_debug_op",
     "instructions",
     "is_left_at_fork",
@@ -70,6 +72,8 @@ __all__ = [
     "pause_breakpoints",
     "python_functions",
     "record_command",
+    "recording_is_debugged",
+    "release_recording",
     "replay_recording",
     "report_uncaught",
     "run_code",
@@ -519,6 +523,10 @@ class DebugRequest:
     @property
     def recording(self) -> tuple[Path, bool] | None: ...
     @property
+    def history(self) -> int | None:
+        """How many bytes of history are kept; None: there is none."""
+
+    @property
     def commands(self) -> list[str]:
         """Commands that the debugger carries out before it asks."""
 
@@ -617,6 +625,23 @@ def start_recording(
 ) -> Recording:
     """Open a recording, which `begin_here` begins. OSError if the file cannot be written, RuntimeError if something is in the way."""
 
+def describe_recording() -> None:
+    """Begin a chunk of the recording that says how things are now that this thread is held."""
+
+def hold_recording(frame: FrameType | None, before: bool, /) -> tuple[int, list[tuple[int, int]], bool] | None:
+    """This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until
+    `release_recording`.
+
+    Returns where it stands: its number, and of its recorded frames, outermost first, number and code unit; and whether the last one is `frame`. None if
+    nothing of it is recorded.
+    """
+
+def release_recording(changed: bool, /) -> None:
+    """This thread goes on; `changed`: what it sees may be other than when it was held."""
+
+def recording_is_debugged(debugged: bool, /) -> None:
+    """Whether trace functions are a debugger's, and not recorded."""
+
 def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
     """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""
 
@@ -706,7 +731,9 @@ class Replay:
 class Past:
     """A recording that is gone through by the console."""
 
-    def __new__(cls, path: str | os.PathLike[str]) -> Past: ...
+    def __new__(
+        cls, path: str | os.PathLike[str], present: tuple[int, Sequence[tuple[int, int]]] | None = None
+    ) -> Past: ...
     @property
     def steps(self) -> int: ...
     @property
@@ -728,6 +755,7 @@ class Past:
         exceptions: bool = False,
     ) -> PastSearch: ...
     def failure(self) -> tuple[int, Value] | None: ...
+    def uncaught(self) -> list[int]: ...
     def check_place(self, step: int, frame: int, text: str) -> None: ...
     def global_value(self, step: int, file: str, name: str) -> PastValue: ...
     def writes(self, step: int, frame: int, text: str, to: int) -> list[dict[str, Any]]: ...

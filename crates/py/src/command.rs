@@ -130,6 +130,12 @@ impl DebugRequest {
         }
     }
 
+    /// How many bytes of history are kept; None: there is none.
+    #[getter]
+    fn history(&self) -> Option<u64> {
+        self.options.history
+    }
+
     /// Commands that the debugger carries out before it asks.
     #[getter]
     fn commands(&self) -> Vec<OsString> {

@@ -148,6 +148,11 @@ impl Chunk {
         Ok(self)
     }
 
+    /// Says how far each thread has come since its last record.
+    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
+        self.following = Some(Box::new(keyframe));
+    }
+
     fn push(&mut self, record: &mut Record) {
         self.prefixes.append(&mut record.prefixes);
         let known = self.objects.len();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
+use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNumber};
 
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
@@ -41,6 +42,45 @@ pub struct Recording {
     index: OnceLock<Index>,
     /// The chunks decoded last, with their indices.
     kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
+    /// Where a thread stands that has been stopped while it is recorded.
+    present: Option<Keyframe>,
+}
+
+/// Where a thread stands that has been stopped while it is recorded: farther than its last record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The thread.
+    pub thread: ThreadNumber,
+    /// Its recorded frames, outermost first, each with the instruction that it is executing, as an offset in the original code in code units (2 bytes). The last
+    /// frame is about to execute it.
+    pub frames: Vec<(FrameNumber, u32)>,
+}
+
+impl Present {
+    fn keyframe(self) -> Keyframe {
+        let frame = |(number, unit)| stream::Frame {
+            number,
+            code: 0,
+            unit,
+            executing: true,
+            slots: Box::default(),
+        };
+        let thread = stream::Thread {
+            number: self.thread,
+            native: 0,
+            name: Box::default(),
+            below: 0,
+            frames: self.frames.into_iter().map(frame).collect(),
+        };
+        Keyframe {
+            time: 0,
+            newest: ObjectId(0),
+            next_frame: FrameNumber(0),
+            threads: vec![thread],
+            current: self.thread,
+            objects: Vec::new(),
+        }
+    }
 }
 
 impl Recording {
@@ -71,7 +111,18 @@ impl Recording {
             codes: Arc::new(codes),
             index: OnceLock::new(),
             kept: Mutex::default(),
+            present: None,
         })
+    }
+
+    /// Opens a recording that is being made while one of its threads is stopped: its last step is the one that this thread is about to execute.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_at(path: &Path, present: Present) -> Result<Self, OpenError> {
+        let mut recording = Self::open(path)?;
+        recording.present = Some(present.keyframe());
+        Ok(recording)
     }
 
     /// The file.
@@ -120,7 +171,7 @@ impl Recording {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
         let decoded = Chunk::decode(number, &contents, self.codes.captures());
-        let error = |chunk, error: debugop_recording::stream::Error| Error {
+        let error = |chunk, error: stream::Error| Error {
             chunk,
             offset: error.offset,
             kind: ErrorKind::Stream(error),
@@ -131,6 +182,8 @@ impl Recording {
             chunk = chunk
                 .followed_by(&next, self.codes.captures())
                 .map_err(|found| error(number + 1, found))?;
+        } else if let Some(present) = &self.present {
+            chunk.followed_by_keyframe(present.clone());
         }
         Ok(Arc::new(chunk))
     }

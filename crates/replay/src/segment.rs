@@ -303,6 +303,10 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             }
         },
         From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        // It is ending, or being suspended.
+        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
+            return Some(vec![(at, false)]);
+        }
         From::In(at) => {
             came.insert(at.0, None);
             let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));

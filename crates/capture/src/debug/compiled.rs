@@ -12,10 +12,8 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use super::session::Session;
 use super::{session, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
-use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
-use crate::registry;
 
 /// One `bdb.Breakpoint`.
 struct Placed {
@@ -54,17 +52,6 @@ impl Listener for Reached {
     fn log(&self, py: Python<'_>, _breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()> {
         session::say(self.owner.bind(py), text)
     }
-}
-
-/// Whether the running frame is at an instruction that has been inserted for a breakpoint.
-pub(super) fn is_inserted(py: Python<'_>) -> bool {
-    let Some(frame) = Frame::current(py) else {
-        return false;
-    };
-    registry::of_copy(&frame.code(py))
-        .filter(|entry| entry.is_woven())
-        .zip(frame.instruction_offset())
-        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
 }
 
 /// Puts into the bytecode what the session's `Bdb` has for breakpoints now, and says whether that is anything new.

@@ -20,8 +20,10 @@ use super::places::Places;
 use super::trampoline::{self, Event};
 #[cfg(Py_3_12)]
 use super::{compiled, watch};
+use crate::frame::Frame;
 use crate::gil::{GilCell, release};
 use crate::modules;
+use crate::registry;
 use crate::thread;
 
 /// One thread's debugger.
@@ -582,6 +584,16 @@ impl Session {
     }
 }
 
+/// Whether the running frame is at an instruction that is not the program's: a breakpoint's or a probe's.
+fn is_inserted(py: Python<'_>) -> bool {
+    let Some(frame) = Frame::current(py) else {
+        return false;
+    };
+    registry::of_copy(&frame.code(py))
+        .zip(frame.instruction_offset())
+        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
+}
+
 /// Whether there is a mode in which lines without breakpoints cost nothing.
 const CAN_RUN: bool = cfg!(Py_3_12);
 
@@ -602,8 +614,7 @@ extern "C" fn step(
         if kind != Event::Call && !trampoline::has_local(&object) {
             return Ok(());
         }
-        #[cfg(Py_3_12)]
-        if kind == Event::Opcode && compiled::is_inserted(py) {
+        if kind == Event::Opcode && is_inserted(py) {
             return Ok(());
         }
         match current(py) {

@@ -101,6 +101,9 @@ impl Recorder {
             {
                 live.retain(|(_, frame)| frame.address() != running.address());
             }
+            if let Some((address, ..)) = self.without {
+                live.retain(|(_, frame)| frame.address() != address);
+            }
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
             let capacity = self.store.capacity();
@@ -127,9 +130,12 @@ impl Recorder {
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
-                    None => match doing.unwrap_or((0, Progress::Executing)) {
-                        (unit, Progress::Executing) => Standing::inside(code, unit),
-                        (unit, _) => Standing::arrived(code, unit),
+                    None => match (self.before, doing.unwrap_or((0, Progress::Executing))) {
+                        (Some((address, at)), _) if address == frame.address() => {
+                            Standing::before(code, at)
+                        }
+                        (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
+                        (_, (unit, _)) => Standing::arrived(code, unit),
                     },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
@@ -280,6 +286,17 @@ impl Standing {
             progress: Progress::Arrived,
             at,
             depth: depth.unwrap_or_default(),
+        }
+    }
+
+    /// It is about to execute this instruction.
+    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+        let analysis = code.probed().analysis();
+        Self {
+            unit: analysis.get(at).offset / 2,
+            progress: Progress::Ready,
+            at: Some(at),
+            depth: analysis.depth(at).unwrap_or_default(),
         }
     }
 
