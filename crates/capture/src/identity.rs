@@ -281,6 +281,15 @@ impl Identities {
         self.find(py, object, || block)
     }
 
+    /// The entry of the live object at address `object`, if it has one and has been looked up lately.
+    #[inline]
+    pub(crate) fn recent(&self, py: Python<'_>, object: usize) -> Option<Entry> {
+        Self::with(py, |state| {
+            let entry = state.cache.get(object)?;
+            state.place.is_as_seen(py).then_some(entry)
+        })
+    }
+
     #[inline(always)]
     fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
         let cached = Self::with(py, |state| {

@@ -62,7 +62,7 @@ impl Present {
             number,
             code: 0,
             unit,
-            executing: true,
+            progress: stream::Progress::Executing,
             slots: Box::default(),
         };
         let thread = stream::Thread {

@@ -38,6 +38,12 @@ impl Identities {
         self.0.lookup(py, unsafe { borrow(py, object) })
     }
 
+    /// The entry of `object`, which is alive, if it has been looked up lately.
+    #[inline]
+    pub(super) fn recent(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
+        self.0.recent(py, object as usize)
+    }
+
     /// The entry of the object at this address, whose memory begins at `block`, if there is one.
     #[inline]
     pub(super) fn lookup_at(

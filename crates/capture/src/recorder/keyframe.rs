@@ -2,7 +2,7 @@
 
 use debugop_bytecode::InstrIdx;
 use debugop_bytecode::SiteKind;
-use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, ThreadNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, SHORT, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
@@ -156,7 +156,7 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
-        self.limit = self.at + TIME_EVERY;
+        self.limit = (self.at + TIME_EVERY).min(self.store.capacity() - SHORT);
     }
 
     /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
