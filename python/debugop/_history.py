@@ -72,7 +72,8 @@ class PastOfSession(_past.PastConsole):
 
     def __init__(self, live: HistoryConsole, present: Any, stands: str) -> None:
         self.live = live
-        self.has_returned = False
+        # Whether it is the present's turn, and whether that is where a way has led.
+        self.has_returned = self.has_come_back = False
         self._only_here: list[Any] = []
         self._stands = stands
         super().__init__(
@@ -113,12 +114,17 @@ class PastOfSession(_past.PastConsole):
 
     def visit(self, motion: str) -> None:
         """Go back, and stay until the program is to go on."""
-        self.quitting = self.has_returned = False
+        self.quitting = self.has_returned = self.has_come_back = False
         inside = self.present == self.steps and self._stands != "over"
         # What the program is in the middle of is the step before.
         self._going = self.steps - 1 if inside and motion in ("rsi", "rni", "rfinish") else None
+        self._by_instruction = motion in ("rsi", "rni")
         if self._going is None:
             self.onecmd(motion)
+        if self._going is None:
+            # What was wrong has been said.
+            self.has_returned = True
+            return
         while True:
             self._go()
             if self.quitting or self.has_returned:
@@ -129,7 +135,7 @@ class PastOfSession(_past.PastConsole):
 
     def _show(self, step: int, told: tuple[str, ...] = (), *, prints: bool = True) -> None:
         if step >= self.present:
-            self.has_returned = True
+            self.has_returned = self.has_come_back = True
             for line in told:
                 self.message(line)
             self.message("--Back in the present--")
@@ -250,12 +256,11 @@ class HistoryConsole(_console.Console):
             self.error(str(error))
         _to_live(self, past)
         self.cmdqueue = [*past.cmdqueue, *status]
-        self.lastcmd = past.lastcmd
+        self.lastcmd = past.lastcmd or self.lastcmd
         if past.quitting:
             return self.do_quit("")
-        if past.has_returned and not status and self.stack:
+        if past.has_come_back and not status and self.stack:
             self.print_stack_entry(self.stack[self.curindex])
-        past.has_returned = True
         return None
 
     def _ask(self, command: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 pexpect = pytest.importorskip("pexpect", reason="pexpect drives the pseudo-terminal, and is not installed")
 
 import test_console  # noqa: E402
-from test_console import HERE, PROGRAM, compare, environment  # noqa: E402
+from test_console import EXPECTED, HERE, PROGRAM, compare, environment  # noqa: E402
 
 PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)|Clear all breaks\?|\(debugop: step \d+, past\)) ")
 
@@ -64,13 +64,12 @@ SESSIONS = {
     ],
     "goto": ["goto 3", "when", "break 18", "c", "when", "goto 0", "goto 12", "when", "goto 9999", "goto -3", "goto end", "goto", "quit"],
     "call": ["break 18", "c", "s", "rs", "s", "rsi", "s", "rfinish", "n", "s", "rn", "c", "s", "s", "r", "rs", "quit"],
-    "writes": ["break 19", "c", "c", "writes answer", "origin width", "rn", "writes answer", "c", "p answer", "q"],
+    "writes": ["break 18", "c", "c", "writes answer", "origin width", "rn", "writes answer", "goto 57", "p answer", "q"],
     "watch": ["break 19", "c", "watch answer", "rc", "rc", "c", "c", "unwatch", "quit"],
     "display": ["break 18", "c", "display answer", "rs", "rs", "display width", "c", "n", "n", "undisplay answer", "quit"],
     "changed": ["break 19", "c", "!answer = 100", "jump 18", "n", "n", "rn", "rn", "p answer", "rn", "p answer", "c", "q"],
     "prompt": ["break 18", "c", "p area(7, 7)", "p [x for x in sizes]", "n", "when", "rs", "rs", "rs", "rs", "quit"],
     "catch": ["catch ValueError", "c", "rs", "rc", "c", "where", "quit"],
-    "failure": ["break 45", "c", "!int('x')", "jump 24", "c", "quit"],
     "queue": ["break 18", "c ;; rs ;; p width", "rs ;; c ;; p width", "alias back rs", "back", "c", "", "quit"],
     "help": [*(f"help {name}" for name in ("rs", "rc", "goto", "when", "writes", "origin", "reverse-next")), "rs", "help goto", "q"],
 }
@@ -107,4 +106,6 @@ def session(arguments, commands, directory=HERE):
 def test_session(name, request):
     shown = session(["debug", "--history", "8MiB", PROGRAM], SESSIONS[name])
     assert "Traceback" not in shown
+    if not (EXPECTED / f"history_{name}.txt").exists() and not request.config.getoption("--write-expected"):
+        pytest.skip(f"no transcript has been written for {EXPECTED.name} yet: run with --write-expected")
     compare(f"history_{name}", shown, request)

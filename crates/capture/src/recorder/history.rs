@@ -132,7 +132,8 @@ impl Recorder {
             (held.early, held.changed) = (known.early, known.changed);
         }
         let mut next = None;
-        if let Some(frame) = stopped
+        if is_before
+            && let Some(frame) = stopped
             && let Some(entry) = registry::of_copy(&frame.code(py))
             && let Some(before) = before(frame, &entry)
         {
