@@ -41,7 +41,7 @@ impl Recorder {
             if thread.chunk != self.pen.chunk || thread.frames.is_empty() {
                 continue;
             }
-            let live = thread.live(py).len();
+            let live = thread.live(py, None).len();
             for shadow in &mut thread.frames {
                 self.pen.look_again(py, to, shadow);
             }
@@ -95,7 +95,7 @@ impl Recorder {
         );
         let count = threads.len();
         for index in threads {
-            let mut live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
             if let Some((site, running)) = running
                 && !site.ends_chunk
             {
@@ -150,7 +150,7 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
-        self.limit = self.at + TIME_EVERY;
+        self.limit = self.at + TIME_EVERY.min(self.pen.limits.chunk);
     }
 
     /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
