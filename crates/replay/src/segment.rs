@@ -564,11 +564,23 @@ impl Compiler<'_> {
     /// code (`SETLOCAL`, `Python/ceval_macros.h`), and what it took from the stack is not known any more.
     fn leave_out_stores(&mut self) {
         let base = self.base;
+        let mut stored: Vec<(u32, u32)> = Vec::new();
         self.ops.retain(|op| match *op {
-            RawOp::Known(Op::Set(to, Source::Slot(of))) => to >= base || of < base,
+            RawOp::Known(Op::Set(to, Source::Slot(of))) if to < base && of >= base => {
+                stored.push((of, to));
+                false
+            }
             RawOp::Known(Op::SetCell(_, Source::Slot(of))) => of < base,
             _ => true,
         });
+        // What an instruction stores and loads again (`STORE_FAST_LOAD_FAST`) is in the local variable.
+        for op in &mut self.ops {
+            if let RawOp::Known(Op::Set(_, Source::Slot(of))) = op
+                && let Some(&(_, local)) = stored.iter().find(|stored| stored.0 == *of)
+            {
+                *of = local;
+            }
+        }
     }
 
     fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {

@@ -1,7 +1,6 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
-use debugop_bytecode::InstrIdx;
-use debugop_bytecode::SiteKind;
+use debugop_bytecode::{InstrIdx, Op, SiteKind};
 use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, SHORT, ThreadNumber};
 use pyo3::Python;
 
@@ -9,6 +8,7 @@ use super::planned::{PlannedCode, PlannedSite, taken};
 use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
+use crate::layout::VERSION;
 
 /// So many frames of a thread are more likely to go on soon: when those below have taken a quarter of a chunk with their values, there is still an eighth
 /// for these. All frames without their values may take another quarter, so that there always is room for records.
@@ -41,7 +41,7 @@ impl Recorder {
             if thread.chunk != self.pen.chunk || thread.frames.is_empty() {
                 continue;
             }
-            let live = thread.live(py).len();
+            let live = thread.live(py, None).len();
             for shadow in &mut thread.frames {
                 self.pen.look_again(py, to, shadow);
             }
@@ -95,7 +95,7 @@ impl Recorder {
         );
         let count = threads.len();
         for index in threads {
-            let mut live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
             if let Some((site, running)) = running
                 && !site.ends_chunk
             {
@@ -156,7 +156,8 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
-        self.limit = (self.at + TIME_EVERY).min(self.store.capacity() - SHORT);
+        let time = TIME_EVERY.min(self.pen.limits.chunk);
+        self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
 
     /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
@@ -194,6 +195,7 @@ impl Recorder {
             progress,
             at,
             depth,
+            storing,
         } = standing;
         if at.is_some() {
             crate::concatenation::put_back(py, frame);
@@ -213,7 +215,13 @@ impl Recorder {
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
                     && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
-                if self.pen.redacted.holds(code.number.get(), at, slot) {
+                let is_half_stored = storing.is_some_and(|(local, from)| {
+                    // SAFETY: as above: a slot of the stack that the instruction has taken; it is compared only.
+                    slot == local && content != unsafe { frame.local(locals + from) }
+                });
+                if is_half_stored {
+                    to.unknown(Reason::UNSPECIFIED);
+                } else if self.pen.redacted.holds(code.number.get(), at, slot) {
                     self.pen.redact_slot(py, to, content);
                 } else if !is_lasti {
                     self.pen.slot(py, to, content);
@@ -263,6 +271,9 @@ struct Standing {
     /// That instruction; `None` when its stack is gone.
     at: Option<InstrIdx>,
     depth: u32,
+    /// The local variable that the instruction stores to as its last, and from which slot of the stack; while what the first one held is coming to its end,
+    /// that has not been done.
+    storing: Option<(u32, u32)>,
 }
 
 impl Standing {
@@ -273,6 +284,7 @@ impl Standing {
             progress: Progress::Ready,
             at: Some(site.next),
             depth: site.depth,
+            storing: None,
         }
     }
 
@@ -286,6 +298,7 @@ impl Standing {
             progress: Progress::Arrived,
             at,
             depth: depth.unwrap_or_default(),
+            storing: None,
         }
     }
 
@@ -308,11 +321,17 @@ impl Standing {
             let depth = analysis.depth(at).unwrap_or_default();
             depth.saturating_sub(taken(analysis, at))
         });
+        let storing = at.and_then(|at| {
+            let instruction = analysis.get(at);
+            let op = instruction.opcode.info(VERSION)?.op;
+            (op == Op::StoreFastStoreFast).then_some((instruction.arg & 15, depth))
+        });
         Self {
             unit,
             progress: Progress::Executing,
             at,
             depth,
+            storing,
         }
     }
 
@@ -323,6 +342,7 @@ impl Standing {
             progress: Progress::Executing,
             at: None,
             depth: 0,
+            storing: None,
         }
     }
 }

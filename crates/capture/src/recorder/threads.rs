@@ -232,7 +232,13 @@ impl Thread {
     }
 
     /// Its recorded frames that have not ended, bottom first, if the thread is alive: which recorded one, and the frame.
-    pub(super) fn live<'py>(&self, py: Python<'py>) -> Vec<(usize, Frame<'py>)> {
+    /// A site of `running` is firing: it has told of itself, wherever it stands.
+    pub(super) fn live<'py>(
+        &self,
+        py: Python<'py>,
+        running: Option<Frame<'_>>,
+    ) -> Vec<(usize, Frame<'py>)> {
+        let running = running.map(Frame::address);
         let mut live = Vec::new();
         if !is_alive(py, self.state, self.native) {
             return live;
@@ -241,10 +247,12 @@ impl Thread {
         // SAFETY: the thread's state is alive, and while we hold the GIL its frames do not change.
         let mut next = unsafe { top_frame(self.state) };
         while let Some(frame) = next {
-            if let Some(found) = self.frames[..at]
-                .iter()
-                .rposition(|shadow| shadow.is_now(frame))
-            {
+            if let Some(found) = self.frames[..at].iter().rposition(|shadow| {
+                match running == Some(frame.address()) {
+                    true => shadow.is(frame),
+                    false => shadow.is_now(frame),
+                }
+            }) {
                 live.push((found, frame));
                 at = found;
             }
