@@ -179,7 +179,12 @@ fn give_up_copies(
         let slots = code_object::slot_names(&copy);
         let names = code_object::names(&copy);
         let own_names = !names.is(code_object::names(code));
-        let items = consts.iter_borrowed().chain(slots.iter_borrowed());
+        // Nested copies are nowhere in the original.
+        let shared = consts.iter_borrowed().filter(|constant| {
+            let code = constant.cast_exact::<PyCode>();
+            code.map_or(true, |code| registry::of_copy(&code.to_owned()).is_none())
+        });
+        let items = shared.chain(slots.iter_borrowed());
         let names = names.iter_borrowed().filter(|_| own_names);
         let parts = items.chain(names).map(|item| item.as_ptr());
         let fields = [
