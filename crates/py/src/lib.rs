@@ -38,7 +38,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::command::{
-        DebugRequest, InstallRequest, SelfcheckRequest, parse_command_line, record_command,
+        DebugRequest, InstallRequest, SelfcheckRequest, child_command, parse_command_line,
+        record_command,
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
