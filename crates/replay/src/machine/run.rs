@@ -102,7 +102,9 @@ impl Machine {
         if let Some(tally) = &mut self.tally
             && let Some(frame) = self.state.frame()
         {
-            tally.stores(segment, frame);
+            if !segment.stores.is_empty() {
+                tally.stores(segment, frame, &self.state.chunk, self.record.values.start);
+            }
         }
         self.execute(run.segment, run.done, usize::MAX);
         if first < steps {
