@@ -13,6 +13,7 @@ mod main_program;
 mod output;
 mod past;
 mod predicate;
+mod progress;
 mod record;
 mod recording;
 mod replay;

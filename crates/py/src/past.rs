@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::progress;
 use crate::replay::refused;
 use crate::value::Value as Captured;
 
@@ -170,7 +171,8 @@ impl Past {
             }
             None => Core::open(&path),
         });
-        let core = Arc::new(core.map_err(|error| refused(&error))?);
+        let core = core.map_err(|error| refused(&error))?;
+        let core = Arc::new(core.with_progress(move |done| progress::tell(&path, done)));
         let cursor = Mutex::new(core.cursor());
         let spare = Arc::default();
         Ok(Self {

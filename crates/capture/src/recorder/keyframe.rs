@@ -310,6 +310,7 @@ impl Standing {
             progress: Progress::Ready,
             at: Some(at),
             depth: analysis.depth(at).unwrap_or_default(),
+            storing: None,
         }
     }
 

@@ -186,7 +186,7 @@ fn give_up_copies(
         });
         let items = shared.chain(slots.iter_borrowed());
         let names = names.iter_borrowed().filter(|_| own_names);
-        let parts = items.chain(names).map(|item| item.as_ptr());
+        let parts = items.chain(names).map(pyo3::Borrowed::as_ptr);
         let fields = [
             head.co_names,
             head.co_filename,
