@@ -28,6 +28,7 @@ use threads::{Caller, Place, Shadow, Thread};
 
 mod callables;
 mod codes;
+mod compare;
 mod contents;
 pub mod history;
 mod identities;
@@ -305,10 +306,8 @@ impl Recorder {
 
     #[inline]
     fn fire(&mut self, py: Python<'_>, site: &PlannedSite) {
-        if let Some(frame) = Frame::current(py)
-            && !self.record_quickly(py, site, frame)
-        {
-            self.fire_slowly(py, site, frame);
+        if let Some(frame) = Frame::current(py) {
+            self.record_quickly(py, site, frame);
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Short<'a> {
 }
 
 impl<'a> Short<'a> {
-    /// So many values may be written behind a site, of at most 11 bytes each.
+    /// So many values may be written, of at most 9 bytes each.
     pub const VALUES: usize = 16;
 
     /// Writes from the first byte on.
@@ -53,12 +53,6 @@ impl<'a> Short<'a> {
         self.at = self.at.wrapping_add(1);
     }
 
-    /// As [`Encoder::site`](super::Encoder::site).
-    #[inline]
-    pub fn site(&mut self, site: SiteNumber) {
-        self.put(tagged(tag::SITE, u64::from(site.0)));
-    }
-
     /// As [`Encoder::hit`](super::Encoder::hit).
     #[inline]
     pub fn hit(&mut self) {
@@ -90,33 +84,40 @@ impl<'a> Short<'a> {
     }
 
     /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
-    /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES).
+    /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES). False if it would not be short: then nothing has been written, and
+    /// [`Encoder::int`](super::Encoder::int) is to write it.
     #[inline]
+    #[must_use]
     pub fn captured_int(
         &mut self,
         strides: &mut Strides,
         site: SiteNumber,
         capture: usize,
         value: i64,
-    ) {
+    ) -> bool {
         if strides.follows_first(site, capture, value) {
             self.tag(tag::INT_NEXT);
         } else if let Some(tag) = small(value) {
             self.tag(tag);
         } else {
-            self.put(tagged(tag::INT, zigzag(value)));
+            let value = zigzag(value);
+            if value >= 1 << 14 {
+                return false;
+            }
+            self.put(tagged(tag::INT, value));
         }
+        true
     }
 
-    /// As [`Encoder::object`](super::Encoder::object).
+    /// As [`Encoder::object`](super::Encoder::object). False if the object has not been named lately: then nothing has been written.
     #[inline]
-    pub fn object(&mut self, recent: &mut RecentObjects, id: ObjectId) {
-        if let Some(slot) = recent.slot_of(id) {
+    #[must_use]
+    pub fn object(&mut self, recent: &RecentObjects, id: ObjectId) -> bool {
+        let slot = recent.slot_of(id);
+        if let Some(slot) = slot {
             self.tag(tag::RECENT | slot);
-        } else {
-            self.put(tagged(tag::REF, recent.newest().0.wrapping_sub(id.0)));
-            recent.name(id);
         }
+        slot.is_some()
     }
 }
 
@@ -152,19 +153,24 @@ mod tests {
                     1 => (short.none(), encoder.none()),
                     2 => (short.bool(bits & 1 == 1), encoder.bool(bits & 1 == 1)),
                     3 => (short.float(bits), encoder.float(bits)),
-                    4 if capture == 0 => (short.hit(), encoder.hit()),
-                    5 if capture == 0 => {
-                        let site = SiteNumber((bits >> 40) as u32);
-                        (short.site(site), encoder.site(site))
-                    }
-                    6 => {
+                    4 => (short.hit(), encoder.hit()),
+                    5 => {
                         let id = ObjectId(bits % 300 * 1000 + 1);
-                        (short.object(recent, id), encoder.object(recent_too, id))
+                        if short.object(recent, id) {
+                            encoder.object(recent_too, id);
+                        } else {
+                            (recent.name(id), recent_too.name(id));
+                        }
+                        ((), ())
                     }
                     _ => {
-                        let site = SiteNumber((bits % 7) as u32);
-                        short.captured_int(stride, site, capture % 3, value);
-                        encoder.captured_int(stride_too, site, capture % 3, value);
+                        let (site, at) = (SiteNumber((bits % 7) as u32), capture % 3);
+                        let start = encoder.at();
+                        encoder.captured_int(stride_too, site, at, value);
+                        if !short.captured_int(stride, site, at, value) {
+                            assert!(!(-8192..8192).contains(&value));
+                            encoder.take_back(start);
+                        }
                         ((), ())
                     }
                 };
@@ -180,12 +186,10 @@ mod tests {
     fn the_longest_record_fits() {
         let mut bytes = [0; SHORT];
         let mut short = Short::new(&mut bytes);
-        short.site(SiteNumber(u32::MAX));
-        for capture in 0..Short::VALUES {
-            let mut strides = Strides::new(0);
-            short.captured_int(&mut strides, SiteNumber(1), capture, i64::MIN);
+        for _ in 0..Short::VALUES {
+            short.float(u64::MAX);
         }
-        assert_eq!(short.len(), 6 + 11 * Short::VALUES);
+        assert_eq!(short.len(), 9 * Short::VALUES);
         assert!(short.len() <= usize::from(u8::MAX));
     }
 }
