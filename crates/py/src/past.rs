@@ -150,10 +150,6 @@ impl Past {
     /// recorded there: its last step is the one that it is about to execute.
     #[new]
     #[pyo3(signature = (path, present=None))]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "PyO3 hands over what it extracts"
-    )]
     fn open(
         py: Python<'_>,
         path: PathBuf,

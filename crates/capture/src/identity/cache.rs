@@ -16,7 +16,7 @@ struct Cached {
 const EMPTY: Cached = Cached {
     object: 0,
     entry: Entry {
-        id: std::num::NonZeroU64::MIN,
+        id: NonZeroU64::MIN,
         epoch: 0,
         index: 0,
     },

@@ -159,7 +159,8 @@ mod tests {
                         if short.object(recent, id) {
                             encoder.object(recent_too, id);
                         } else {
-                            (recent.name(id), recent_too.name(id));
+                            recent.name(id);
+                            recent_too.name(id);
                         }
                         ((), ())
                     }
