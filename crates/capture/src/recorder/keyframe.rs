@@ -106,12 +106,16 @@ impl Recorder {
                 live
             })
             .collect();
-        let all = threads.iter().zip(&lives).flat_map(|(&index, live)| {
-            live.iter()
-                .map(move |&(at, _)| Self::least(&self.threads[index].frames[at]))
-        });
+        let mut needed = 0;
+        for (&index, live) in threads.iter().zip(&lives) {
+            let frames = &self.threads[index].frames;
+            needed += live
+                .iter()
+                .map(|&(at, _)| Self::least(&frames[at]))
+                .sum::<usize>();
+        }
         // Each thread has its share only if there is not room for all frames of all threads.
-        let share = match all.sum::<usize>() <= capacity / 4 {
+        let share = match needed <= capacity / 4 {
             true => capacity / 4,
             false => capacity / 4 / threads.len().max(1),
         };
