@@ -68,8 +68,8 @@ def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 
 
-@pytest.mark.parametrize("name", ["ends", "traced"])
-@pytest.mark.parametrize("chunk", [100, 1_000_000])
+@pytest.mark.parametrize("name", ["ends", "traced", "many"])
+@pytest.mark.parametrize("chunk", [100, 3_000])
 def test_what_is_told_and_what_is_half_done(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=100)
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use debugop_bytecode::Version;
-use debugop_recording::file::{self, Reader};
+use debugop_recording::file::{self, ChunkKind, Ending, Reader};
 use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNumber};
 
 use crate::chunk::Chunk;
@@ -250,6 +250,20 @@ impl Recording {
     /// As [`Recording::index`].
     pub fn firsts(&self) -> Result<&[u64], OpenError> {
         Ok(self.index()?.firsts())
+    }
+
+    /// The number of all steps of a finished recording: from its index, which is made now if the stream has at most so many bytes. `None` if that is not so, or it cannot be
+    /// replayed.
+    pub fn count(&self, most: u64) -> Option<u64> {
+        if self.reader.ending() != Ending::Finished {
+            return None;
+        }
+        let stream = self.reader.chunks();
+        let stream = stream.filter(|chunk| chunk.kind == ChunkKind::Stream);
+        if self.reader.index().is_none() && stream.map(|chunk| chunk.raw).sum::<u64>() > most {
+            return None;
+        }
+        self.firsts().ok()?.last().copied()
     }
 
     /// What the index says of a chunk that has been replayed to its end must be true.
