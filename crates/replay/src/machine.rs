@@ -213,7 +213,18 @@ impl Machine {
     /// # Errors
     /// As [`Machine::new`].
     pub fn enter(&mut self, chunk: Arc<Chunk>, first: u64) -> Result<(), Error> {
+        self.enter_carried(chunk, first, Vec::new())
+    }
+
+    /// As [`Machine::enter`], with the last steps of frames from before the chunk, by number.
+    pub(crate) fn enter_carried(
+        &mut self,
+        chunk: Arc<Chunk>,
+        first: u64,
+        carried: Vec<(FrameNumber, InstrIdx)>,
+    ) -> Result<(), Error> {
         let mut next = Self::without_frames(Arc::clone(&self.codes), chunk, first);
+        next.carried = carried;
         next.segments = std::mem::take(&mut self.segments);
         next.spare = std::mem::take(&mut self.spare);
         next.own_codes = self.own_codes.take();

@@ -423,12 +423,20 @@ impl Cursor {
             (None, _) => self.recording.firsts()?[index],
         };
         let chunk = self.recording.chunk(index)?;
+        // What frames have done before is known once there is an index.
+        let known = self.recording.index.get();
+        let carried = known.into_iter().flat_map(|known| known.carried(index));
+        let carried = carried.filter_map(|carried| Some((carried.frame, carried.before?)));
+        let carried = carried.collect();
         let machine = match before {
             Some(mut place) => {
-                place.machine.enter(chunk, first)?;
+                place.machine.enter_carried(chunk, first, carried)?;
                 place.machine
             }
-            None => Machine::new(Arc::clone(&self.recording.codes), chunk, first)?,
+            None => {
+                let codes = Arc::clone(&self.recording.codes);
+                Machine::with_carried(codes, chunk, first, carried)?
+            }
         };
         let start = machine.checkpoint();
         self.place = Some(InChunk {
