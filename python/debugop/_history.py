@@ -76,9 +76,7 @@ class PastOfSession(_past.PastConsole):
         self.has_returned = self.has_come_back = False
         self._only_here: list[Any] = []
         self._stands = stands
-        super().__init__(
-            live.history.path, present, stdin=live.stdin, stdout=live.stdout, nosigint=True, readrc=False
-        )
+        super().__init__(live.history.path, present, stdin=live.stdin, stdout=live.stdout, nosigint=True, readrc=False)
         self.use_rawinput = live.use_rawinput
         self.aliases = live.aliases
         for name in ("commands", "commands_silent", "commands_doprompt"):
@@ -182,6 +180,8 @@ class PastOfSession(_past.PastConsole):
 class HistoryConsole(_console.Console):
     """The console of a live session that can go back."""
 
+    cmdqueue: Any
+    lastcmd: Any
     history: History
     _past: PastOfSession | None = None
     _standing: Any = None
@@ -377,7 +377,7 @@ class _Held:
         depth.held = getattr(depth, "held", 0) + 1
         if depth.held > 1 or not console.history.is_here:
             return
-        standing = _core.hold_recording(self.frame, console._event == "line")
+        standing: Any = _core.hold_recording(self.frame, console._event == "line")
         if standing is not None:
             thread, frames, is_last = standing
             stands = "over" if self.frame is None else "before" if is_last else "inside"

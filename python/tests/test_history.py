@@ -160,14 +160,36 @@ def test_what_is_changed_at_the_prompt_is_recorded(tmp_path):
 
 
 def test_the_program_can_be_led_on_somewhere_else(tmp_path):
-    shown = debugged(tmp_path, LOOP, ["break 5", "c", "jump 4", "n", "p x, i", "clear 1", "n", "rn", "rn", "rn", "c", "c"])
+    shown = debugged(
+        tmp_path, LOOP, ["break 5", "c", "jump 4", "n", "p x, i", "clear 1", "n", "rn", "rn", "rn", "c", "c"]
+    )
     assert "*** " not in shown
     assert "(4, [4])" in shown
 
 
 def test_what_is_called_at_the_prompt_is_not_recorded(tmp_path):
     source = "def f(n):\n    return n + 1\n\n\ndef numbers():\n    yield 1\n    yield 2\n    yield 3\n\n\nn = numbers()\nf(1)\nf(2)\nprint(list(n))\n"
-    commands = ["b 12", "c", "when", "p f(7), next(n)", "when", "n", "when", "b f, n > 1", "c", "c", "b 14", "c", "n", "rc", "p n", "rc", "c", "c", "c"]
+    commands = [
+        "b 12",
+        "c",
+        "when",
+        "p f(7), next(n)",
+        "when",
+        "n",
+        "when",
+        "b f, n > 1",
+        "c",
+        "c",
+        "b 14",
+        "c",
+        "n",
+        "rc",
+        "p n",
+        "rc",
+        "c",
+        "c",
+        "c",
+    ]
     shown = debugged(tmp_path, source, commands)
     whens = [int(one) for one in re.findall(r"^step (\d+) of", shown.replace("(Pdb) ", "\n"), re.MULTILINE)]
     assert whens[0] == whens[1] < whens[2] < whens[0] + 12
@@ -218,7 +240,22 @@ thread.start()
 work()
 thread.join()
 """
-    commands = ["b 17", "c", "!before = count", "import time; time.sleep(0.05)", "p count > before", "rs", "rs", "p a", "c", "n", "n", "rs", "where", "c"]
+    commands = [
+        "b 17",
+        "c",
+        "!before = count",
+        "import time; time.sleep(0.05)",
+        "p count > before",
+        "rs",
+        "rs",
+        "p a",
+        "c",
+        "n",
+        "n",
+        "rs",
+        "where",
+        "c",
+    ]
     shown = debugged(tmp_path, source, commands)
     assert ["True"] in answers(shown)
     assert "> program.py(16)work()" in shown
@@ -240,7 +277,13 @@ work(400_000)
 size = sum(entry.stat().st_size for found in os.scandir(tempfile.gettempdir()) for entry in os.scandir(found) if entry.name.endswith("debugop"))
 print("done")
 """
-    shown = debugged(tmp_path, source, ["b 11", "c", "p size < 2 << 20", "when", "b 6", "rc", "p i", "goto 0", "p i > 0", "goto end"], "--history", "1M")
+    shown = debugged(
+        tmp_path,
+        source,
+        ["b 11", "c", "p size < 2 << 20", "when", "b 6", "rc", "p i", "goto 0", "p i > 0", "goto end"],
+        "--history",
+        "1M",
+    )
     told = answers(shown)
     assert told[3] == ["True"]
     assert told[7] == ["399999"]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import ClassVar
 
 from debugop import _console, _core, _history
 
@@ -10,7 +11,7 @@ MOST = 400
 
 
 class Driver(_history.HistoryConsole):
-    stops = []
+    stops: ClassVar[list] = []
 
     def interaction(self, frame, traceback=None):
         with _history._Held(self, frame):
