@@ -427,16 +427,19 @@ pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u
     })
 }
 
+/// A thread's number, its frames by number and code unit, and whether the last one is the one that has stopped.
+type Standing = (u32, Vec<(u64, u32)>, bool);
+
 /// This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until `release_recording`. Returns where it stands: its
 /// number, and of its recorded frames, outermost first, number and code unit; and whether the last one is `frame`. None if nothing of it is recorded.
 #[pyfunction]
 #[pyo3(signature = (frame, before, /))]
 pub(crate) fn hold_recording(
     py: Python<'_>,
-    frame: Option<Bound<'_, PyFrame>>,
+    frame: Option<&Bound<'_, PyFrame>>,
     before: bool,
-) -> Option<(u32, Vec<(u64, u32)>, bool)> {
-    let standing = history::hold(py, frame.as_ref(), before)?;
+) -> Option<Standing> {
+    let standing = history::hold(py, frame, before)?;
     Some((standing.thread, standing.frames, standing.stopped))
 }
 
