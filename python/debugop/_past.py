@@ -70,7 +70,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self._keep_sources()
 
     def _open(self, path: str, present: Any = None) -> None:
-        self.past = _core.Past(path, present)
+        self.past = _core.Past(path, present, getattr(self, "past", None))
         self.path = path
         self.steps: int = self.past.steps
         self.codes = {code[0]: _code(*code) for code in self.past.codes()}

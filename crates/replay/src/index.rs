@@ -10,7 +10,7 @@ use debugop_recording::stream::{FrameNumber, ObjectId};
 
 use crate::code::Codes;
 
-pub(crate) use build::build;
+pub(crate) use build::{Replayed, build};
 pub(crate) use summary::Carried;
 pub use summary::{Executed, Mention};
 use summary::{Reader, Summary};

@@ -1,7 +1,7 @@
 //! Makes the index of a recording: replays every chunk once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::FrameNumber;
@@ -14,6 +14,7 @@ use crate::recording::{OpenError, Recording};
 use crate::state::Stepped;
 
 /// What one chunk tells, before it is known what its frames have done before.
+#[derive(Clone, Debug)]
 struct Raw {
     found: Found,
     /// Frames from before, each with its first step.
@@ -21,6 +22,28 @@ struct Raw {
     ended: Vec<FrameNumber>,
     /// The last step of each frame that has stepped and not ended.
     last: Vec<(FrameNumber, InstrIdx)>,
+}
+
+/// What the chunks of a recording that is being made tell, by their numbers in it: those that have an end.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed(Mutex<FxHashMap<u64, Raw>>);
+
+impl Replayed {
+    fn get(&self, sequence: u64) -> Option<Raw> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&sequence).cloned()
+    }
+
+    fn keep(&self, sequence: u64, raw: &Raw) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(sequence, raw.clone());
+    }
+
+    /// Forgets what has been dropped from a ring.
+    fn forget_before(&self, sequence: u64) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|known, _| *known >= sequence);
+    }
 }
 
 /// The bytes of the index.
@@ -78,6 +101,14 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
     let chunks = recording.reader().stream_len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
+    let sequence = |index| {
+        let info = recording.reader().stream_info(index);
+        info.map_or(u64::MAX, |info| info.sequence)
+    };
+    let known = recording.replayed();
+    if let Some(known) = known {
+        known.forget_before(sequence(0));
+    }
     let work = || -> Result<Vec<(usize, Raw)>, OpenError> {
         let mut done = Vec::new();
         let mut machine: Option<Machine> = None;
@@ -85,6 +116,10 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= chunks {
                 return Ok(done);
+            }
+            if let Some(raw) = known.and_then(|known| known.get(sequence(index))) {
+                done.push((index, raw));
+                continue;
             }
             let chunk = recording.decode(index)?;
             let machine = match &mut machine {
@@ -99,7 +134,14 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             machine.enter_and_count(Arc::clone(&chunk))?;
             while machine.skip_record()?.is_some() {}
             let tally = machine.counted().unwrap_or_default();
-            done.push((index, raw(machine, &chunk, tally)));
+            let raw = raw(machine, &chunk, tally);
+            // The last one goes on.
+            if let Some(known) = known
+                && index + 1 < chunks
+            {
+                known.keep(sequence(index), &raw);
+            }
+            done.push((index, raw));
         }
     };
     let found = std::thread::scope(|scope| {
