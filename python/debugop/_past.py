@@ -317,6 +317,11 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self.message("")
         return self.do_quit(arg)
 
+    complete_origin = complete_watch = complete_writes = _Pdb._complete_expression
+
+    def complete_goto(self, text: str, line: str, begidx: int, endidx: int) -> list[str]:
+        return [word for word in ("end", "start") if word.startswith(text)]
+
     def _print_lines(self, lines: list[str], start: int, *arguments: Any) -> Any:
         self._about_source(self.curframe.f_code.co_filename)
         return super()._print_lines(lines, start, *arguments)

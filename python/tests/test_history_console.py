@@ -180,3 +180,30 @@ def test_session(name, request):
     if not (EXPECTED / f"history_{name}.txt").exists() and not request.config.getoption("--write-expected"):
         pytest.skip(f"no transcript has been written for {EXPECTED.name} yet: run with --write-expected")
     compare(f"history_{name}", shown, request)
+
+
+def test_completion():
+    child = pexpect.spawn(
+        str(Path(sys.executable).with_name("debugop")),
+        ["debug", "--history", "8M", PROGRAM],
+        cwd=HERE,
+        env={**environment(), "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=60,
+    )
+    for line in ("break 18", "c", "rfin\t"):
+        child.expect(PROMPTS)
+        child.sendline(line)
+    child.expect(r"program\.py\(34\)<module>\(\)")
+    child.expect(PROMPTS)
+    child.sendline("goto e\t")
+    child.expect("--Back in the present--")
+    child.expect(PROMPTS)
+    child.sendline("writes answ\t")
+    child.expect("STORE_FAST +bound 0")
+    child.expect(PROMPTS)
+    child.sendline("goto st\t")
+    child.expect(r"\(debugop: step 0, past\)")
+    child.sendline("quit")
+    child.expect(pexpect.EOF)
+    child.close(force=True)
