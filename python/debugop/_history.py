@@ -19,6 +19,9 @@ _PURE = frozenset(
     " _pdbcmd_print_frame_status _pdbcmd_silence_frame_status reverse-step reverse-next reverse-stepi reverse-nexti reverse-finish reverse-continue".split()
 )
 
+# What the directories of histories are called, before the number of the process.
+_FOLDER = "debugop-history-"
+
 _FRAME_STATUS = "_pdbcmd_print_frame_status"
 
 
@@ -37,8 +40,9 @@ class History:
         import tempfile
 
         self.end()
-        self._folder = tempfile.mkdtemp(prefix="debugop-history-")
         self._process = os.getpid()
+        _forget_the_dead(tempfile.gettempdir())
+        self._folder = tempfile.mkdtemp(prefix=f"{_FOLDER}{self._process}-")
         self.path = os.path.join(self._folder, "history.debugop")
         self._record = Record(self.path, ring=self.size)
         self._record.start()
@@ -61,6 +65,20 @@ class History:
             print(f"debugop: {error}", file=sys.stderr)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _forget_the_dead(directory: str) -> None:
+    """Deletes what sessions have left that were killed."""
+    for name in os.listdir(directory):
+        process = name.removeprefix(_FOLDER).partition("-")[0]
+        if not name.startswith(_FOLDER) or not process.isdecimal():
+            continue
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+        except (OSError, OverflowError):
+            continue  # somebody else's
 
 
 class Kept(_past_stops.Place):

@@ -311,3 +311,11 @@ def test_a_child_has_none(tmp_path):
     shown = debugged(tmp_path, source, ["b 13", "c", "n", "n", "rn", "rc", "c", "c"])
     assert "\n7\n" in shown.replace("(Pdb) 7", "\n7\n")
     assert "Back in the present" in shown
+
+
+def test_what_a_killed_session_has_left_is_deleted(tmp_path):
+    temporary = tmp_path / "temporary"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (temporary / f"debugop-history-{dead.pid}-x").mkdir(parents=True)
+    debugged(tmp_path, "x = 1\n", ["c"])

@@ -166,7 +166,7 @@ def session(arguments, commands, directory=HERE):
     shown.append(child.before)
     child.close(force=True)
     text = test_console.tidy("".join(shown))
-    text = re.sub(r"debugop-history-\w+", "debugop-history-X", text)
+    text = re.sub(r"debugop-history-[\w-]+", "debugop-history-X", text)
     text = re.sub(r"thread 0 \(\w+\), \d+\.\d+ s", "thread 0 (MAIN), TIME s", text)
     text = re.sub(r" steps of .*", " steps of COMMAND", text)
     text = re.sub(r"^CPython [\d.]+", "CPython VERSION", text, flags=re.MULTILINE)
