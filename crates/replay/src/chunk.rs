@@ -148,11 +148,6 @@ impl Chunk {
         Ok(self)
     }
 
-    /// Says how far each thread has come since its last record.
-    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
-        self.following = Some(Box::new(keyframe));
-    }
-
     fn push(&mut self, record: &mut Record) {
         self.prefixes.append(&mut record.prefixes);
         let known = self.objects.len();
@@ -256,5 +251,10 @@ impl Chunk {
     /// What [`Value::Complex`](crate::Value::Complex) is an index of.
     pub fn complexes(&self) -> &[[u64; 2]] {
         &self.complexes
+    }
+
+    /// Says how far each thread has come since its last record.
+    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
+        self.following = Some(Box::new(keyframe));
     }
 }

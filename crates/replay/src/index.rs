@@ -3,14 +3,14 @@
 //! It is made by replaying everything once, on all processors, and kept beside the recording ([`debugop_recording::file::index`]). With it a step is
 //! found without counting, and a question replays only the chunks that can answer it.
 
-mod build;
+pub(crate) mod build;
 mod summary;
 
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
 use crate::code::Codes;
 
-pub(crate) use build::{Replayed, build};
+pub(crate) use build::build;
 pub(crate) use summary::Carried;
 pub use summary::{Executed, Mention};
 use summary::{Reader, Summary};

@@ -213,11 +213,11 @@ impl Machine {
     /// # Errors
     /// As [`Machine::new`].
     pub fn enter(&mut self, chunk: Arc<Chunk>, first: u64) -> Result<(), Error> {
-        self.enter_carried(chunk, first, Vec::new())
+        self.enter_with_carried(chunk, first, Vec::new())
     }
 
     /// As [`Machine::enter`], with the last steps of frames from before the chunk, by number.
-    pub(crate) fn enter_carried(
+    pub(crate) fn enter_with_carried(
         &mut self,
         chunk: Arc<Chunk>,
         first: u64,

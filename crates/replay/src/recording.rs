@@ -11,7 +11,8 @@ use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNum
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::index::{self, Index, Replayed};
+use crate::index::build::Replayed;
+use crate::index::{self, Index};
 use crate::machine::{Checkpoint, Machine, Step, Unwound};
 use crate::moment::Moment;
 use crate::state::State;
@@ -451,7 +452,7 @@ impl Cursor {
         let carried = carried.collect();
         let machine = match before {
             Some(mut place) => {
-                place.machine.enter_carried(chunk, first, carried)?;
+                place.machine.enter_with_carried(chunk, first, carried)?;
                 place.machine
             }
             None => {
