@@ -43,8 +43,11 @@ __all__ = [
     "Tracer",
     "Value",
     "Written",
+    "another_thread_has_stopped",
     "breakpoint_reasons",
     "callable_index",
+    "changed_by",
+    "child_command",
     "compare_recording",
     "depth",
     "describe_recording",
@@ -90,6 +93,7 @@ __all__ = [
     "source_instruction",
     "start_recording",
     "start_session",
+    "threads_waiting_to_stop",
 ]
 
 VERSION: Final[str]
@@ -550,7 +554,8 @@ class Run:
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
     def restart(self) -> None: ...
-    def follow_children(self, directory: str) -> None: ...
+    def child_command(self) -> list[str]: ...
+    def follow_children(self, directory: str, variable: str | None = None) -> None: ...
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
@@ -587,6 +592,9 @@ class InstallRequest:
     @property
     def install(self) -> bool: ...
 
+def child_command(command: Sequence[str], directory: str, ours: Sequence[str]) -> list[str] | None:
+    """The command line by which a Python started as `command` runs the same under a command of debugop's with its options, or None."""
+
 def record_command(command: Sequence[str], directory: str, path: str, options: Sequence[str]) -> list[str] | None:
     """The command line by which a Python started as `command` becomes `debugop record` of the same program, or None."""
 
@@ -604,7 +612,8 @@ class Recording:
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
     def restart(self) -> None: ...
-    def follow_children(self, directory: str) -> None: ...
+    def child_command(self) -> list[str]: ...
+    def follow_children(self, directory: str, variable: str | None = None) -> None: ...
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
@@ -726,6 +735,9 @@ class Replay:
     def exceptions(self) -> list[dict[str, Any]]: ...
     def writes(self, place: str, step: int) -> list[dict[str, Any]]: ...
     def last_write(self, place: str, before: int) -> dict[str, Any] | None: ...
+    def origin(self, name: str, step: int, hops: int = 20) -> list[dict[str, Any]]: ...
+    def states(self, place: str, step: int) -> list[dict[str, Any]]: ...
+    def diff(self, other: Replay) -> dict[str, Any] | None: ...
 
 @final
 class Past:
@@ -938,11 +950,28 @@ def set_frame_slot(frame: FrameType, index: int, value: object) -> None:
     TypeError if an instruction that will use the slot could not survive the object.
     """
 
-def set_places(owner: Any, instructions: Callable[[CodeType], Iterable[int] | None] | None, exceptions: bool) -> None:
+def another_thread_has_stopped() -> bool:
+    """Whether another thread is in the debugger."""
+
+def threads_waiting_to_stop() -> list[int]:
+    """The identifiers (`threading.get_ident`) of the threads that have come to a stop and wait until no other one is in the debugger."""
+
+def changed_by() -> tuple[CodeType, int] | None:
+    """The instruction that has changed a watched dictionary last, if that is known and has not been asked for."""
+
+def set_places(
+    owner: Any,
+    instructions: Callable[[CodeType], tuple[Iterable[int], Iterable[int], Iterable[int]] | None] | None,
+    exceptions: bool,
+    watched: Iterable[tuple[object, object]],
+) -> None:
     """What the sessions of `owner` hear of besides lines.
 
-    The instructions at the offsets that `instructions(code)`, called once for a code object, answers with: by `owner._reached_place(frame)`;
-    exceptions: by `owner._reached_exception(frame, exception, traceback)`, for each frame that they come to. Where these answer True,
+    The instructions at the offsets that `instructions(code)`, called once for a code object, answers with, by `owner._reached_place(frame)`:
+    of those in the first set each time, of those in the second one if a place of `watched` has changed, of those in the third one likewise while
+    the owner steps. A place is a dictionary and a key of a builtin type, a list and an index, or an object and the descriptor of a slot; from 3.12 on CPython
+    tells of changes of dictionaries, with whichever instruction comes next, and raises RuntimeError if eight others want to hear of some.
+    Exceptions: by `owner._reached_exception(frame, exception, traceback)`, for each frame that they come to. Where these answer True,
     `owner._at_place(frame)` is called.
     """
 

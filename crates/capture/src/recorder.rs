@@ -28,12 +28,14 @@ use threads::{Caller, Place, Shadow, Thread};
 
 mod callables;
 mod codes;
+mod compare;
 mod contents;
 pub mod history;
 mod identities;
 mod keyframe;
 mod pen;
 mod planned;
+mod quick;
 mod raised;
 mod redacted;
 mod session;
@@ -78,19 +80,27 @@ impl Listener for Ear {
 }
 
 /// Records a run.
+#[repr(C)]
 pub struct Recorder {
-    pen: Pen,
-    predictor: Predictor,
-    strides: Strides,
-    store: Store,
+    state: *mut ThreadState,
+    /// The frame on top of the current thread, if sites in it may be recorded [quickly](quick) and there is [room](Store::has_room) for one at
+    /// `at`; in `threads`, which nobody changes meanwhile. Else NULL.
+    top: *mut Shadow,
     /// Where the next byte of the chunk goes.
     at: usize,
     /// Behind a record that ends after this the time is told, or the chunk ends.
     limit: usize,
+    /// Records written.
+    records: u64,
+    predictor: Predictor,
+    strides: Strides,
+    store: Store,
+    /// Values captured.
+    values: u64,
+    pen: Pen,
     threads: Vec<Thread>,
     /// The one that runs.
     current: usize,
-    state: *mut ThreadState,
     next_frame: u64,
     generators: FxHashMap<usize, Suspendable>,
     /// Threads that a debugger has stopped.
@@ -105,10 +115,6 @@ pub struct Recorder {
     began: Instant,
     /// Nanoseconds after that, as last written.
     time: u64,
-    /// Records written.
-    records: u64,
-    /// Values captured.
-    values: u64,
 }
 
 /// A recording that has come to its end.
@@ -169,7 +175,15 @@ pub(crate) fn is_active(_py: Python<'_>) -> bool {
 fn with_active<R>(_py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     // SAFETY: the pointer is that of a live box (`start`, `stop`); the GIL is held, and what runs with it neither gives the GIL up nor
     // runs code that comes here again.
-    unsafe { ACTIVE.0.get().as_mut().map(f) }
+    let recorder = unsafe { ACTIVE.0.get().as_mut()? };
+    recorder.top = std::ptr::null_mut();
+    Some(f(recorder))
+}
+
+/// Runs `f` with the active recorder's pen, if there is one.
+fn with_pen<R>(_py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
+    // SAFETY: as in `with_active`.
+    unsafe { ACTIVE.0.get().as_mut().map(|recorder| f(&mut recorder.pen)) }
 }
 
 /// A planned site is reached.
@@ -192,6 +206,7 @@ pub(crate) fn give_up(py: Python<'_>) {
 pub(crate) fn forget(code: &PlannedCode) {
     // SAFETY: as in `with_active`: probed code is dropped with the GIL held.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        recorder.top = std::ptr::null_mut();
         for thread in &mut recorder.threads {
             for shadow in &mut thread.frames {
                 if std::ptr::eq(shadow.code, code) {
@@ -223,6 +238,7 @@ impl Recorder {
             threads: Vec::new(),
             current: usize::MAX,
             state: std::ptr::null_mut(),
+            top: std::ptr::null_mut(),
             next_frame: 0,
             generators: FxHashMap::default(),
             held: Vec::new(),
@@ -290,12 +306,16 @@ impl Recorder {
 
     #[inline]
     fn fire(&mut self, py: Python<'_>, site: &PlannedSite) {
+        if let Some(frame) = Frame::current(py) {
+            self.record_quickly(py, site, frame);
+        }
+    }
+
+    #[inline(never)]
+    fn fire_slowly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         if site.number.get() >= IGNORED && !self.meet(py, site) {
             return;
         }
-        let Some(frame) = Frame::current(py) else {
-            return;
-        };
         // `~site` outside of the code that it was made for.
         if frame.code_address() != site.copy.get() {
             return;
@@ -337,6 +357,7 @@ impl Recorder {
 
     #[inline]
     fn record(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        self.top = std::ptr::null_mut();
         let is_another = frame.thread_state() != self.state;
         if is_another && !self.goes_on(py, site, frame) {
             return;
@@ -394,6 +415,7 @@ impl Recorder {
         if !site.touches.is_empty() {
             self.pen.touch(py, site, frame, top);
         }
+        let top = std::ptr::from_mut(top);
         if to.overflowed() {
             self.overflow(py, site, frame);
             return;
@@ -403,6 +425,8 @@ impl Recorder {
         self.store.commit(self.at);
         if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
+        } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
+            self.top = top;
         }
     }
 
@@ -585,6 +609,10 @@ impl Recorder {
             match caller {
                 Caller::Unit(unit) => to.enter(unit),
                 Caller::Foreign(unit) => to.enter_foreign(unit),
+                Caller::Told(unit) => {
+                    to.told(unit);
+                    to.enter_foreign(None);
+                }
             }
             let number = self.next_frame;
             self.next_frame += 1;
@@ -610,6 +638,10 @@ impl Recorder {
                 match caller {
                     Caller::Unit(unit) => to.reenter(number, unit),
                     Caller::Foreign(unit) => to.reenter_foreign(number, unit),
+                    Caller::Told(unit) => {
+                        to.told(unit);
+                        to.reenter_foreign(number, None);
+                    }
                 }
                 known.number
             }

@@ -189,7 +189,7 @@ mod recordings {
     fn answer(words: &[&str]) -> Answer {
         match parse_words(words) {
             Outcome::Command(Command::Info(options)) => options.answer(),
-            Outcome::Command(Command::Pack(options)) => options.answer(),
+            Outcome::Command(Command::Pack(options)) => options.answer(|_, _| {}),
             other => panic!("{words:?} gave {other:?}"),
         }
     }

@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::progress;
 use crate::replay::refused;
 use crate::value::Value as Captured;
 
@@ -151,10 +152,6 @@ impl Past {
     /// `before`: this recording, opened before it went on; what has been found out about it need not be found out again.
     #[new]
     #[pyo3(signature = (path, present=None, before=None))]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "PyO3 hands over what it extracts"
-    )]
     fn open(
         py: Python<'_>,
         path: PathBuf,
@@ -177,7 +174,8 @@ impl Past {
             }
             None => Core::open(&path),
         });
-        let core = Arc::new(core.map_err(|error| refused(&error))?);
+        let core = core.map_err(|error| refused(&error))?;
+        let core = Arc::new(core.with_progress(move |done| progress::tell(&path, done)));
         let cursor = Mutex::new(core.cursor());
         let spare = Arc::default();
         Ok(Self {

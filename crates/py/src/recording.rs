@@ -255,16 +255,21 @@ impl Recording {
         self.start(py).map(|_| ())
     }
 
-    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is.
-    fn follow_children(slf: Py<Self>, py: Python<'_>, directory: OsString) -> PyResult<()> {
-        let Some(options) = slf.get().options.clone() else {
-            return Err(PyValueError::new_err("only for the command line"));
-        };
-        let followed = Followed {
-            recording: slf,
-            options,
-        };
-        children::follow(py, followed, directory)
+    /// The command of debugop and its options for a Python that a child process starts.
+    fn child_command(slf: Py<Self>) -> PyResult<Vec<OsString>> {
+        Ok(children::command_of(&Followed::of(slf)?))
+    }
+
+    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable`, `NAME=value`, goes to the
+    /// environment of other programs.
+    #[pyo3(signature = (directory, variable=None))]
+    fn follow_children(
+        slf: Py<Self>,
+        py: Python<'_>,
+        directory: OsString,
+        variable: Option<OsString>,
+    ) -> PyResult<()> {
+        children::follow(py, Followed::of(slf)?, directory, variable)
     }
 
     /// Before a fork: what is recorded is in a shared mapping at once, but the recorder's own thread must not be there.
@@ -313,6 +318,15 @@ impl Recording {
 struct Followed {
     recording: Py<Recording>,
     options: Arc<RecordOptions>,
+}
+
+impl Followed {
+    fn of(recording: Py<Recording>) -> PyResult<Self> {
+        let Some(options) = recording.get().options.clone() else {
+            return Err(PyValueError::new_err("only for the command line"));
+        };
+        Ok(Self { recording, options })
+    }
 }
 
 impl children::Followed for Followed {
@@ -427,11 +441,11 @@ pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u
     })
 }
 
-/// A thread's number, its frames by number and code unit, and whether the last one is the one that has stopped.
+/// Number of a thread; number and code unit of each of its recorded frames, outermost first; whether the last one is that which has stopped.
 type Standing = (u32, Vec<(u64, u32)>, bool);
 
-/// This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until `release_recording`. Returns where it stands: its
-/// number, and of its recorded frames, outermost first, number and code unit; and whether the last one is `frame`. None if nothing of it is recorded.
+/// This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until `release_recording`. Returns where it
+/// stands; None if nothing of it is recorded.
 #[pyfunction]
 #[pyo3(signature = (frame, before, /))]
 pub(crate) fn hold_recording(

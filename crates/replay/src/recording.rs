@@ -1,6 +1,7 @@
 //! A recording as steps that can be gone to, forwards and backwards.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -12,8 +13,8 @@ use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
 use crate::index::build::Replayed;
-use crate::index::{self, Index};
-use crate::machine::{Checkpoint, Machine, Step, Unwound};
+use crate::index::{self, Index, Progress};
+use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
 use crate::state::State;
 
@@ -36,11 +37,11 @@ pub enum OpenError {
 }
 
 /// A recording.
-#[derive(Debug)]
 pub struct Recording {
     reader: Reader,
     codes: Arc<Codes>,
     index: OnceLock<Index>,
+    progress: Option<Tell>,
     /// The chunks decoded last, with their indices.
     kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
     /// Where a thread stands that has been stopped while it is recorded.
@@ -65,7 +66,7 @@ impl Present {
             number,
             code: 0,
             unit,
-            executing: true,
+            progress: stream::Progress::Executing,
             slots: Box::default(),
         };
         let thread = stream::Thread {
@@ -83,6 +84,18 @@ impl Present {
             current: self.thread,
             objects: Vec::new(),
         }
+    }
+}
+
+/// Is told how far the making of an index has come.
+type Tell = Box<dyn Fn(Progress) + Send + Sync>;
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.reader.path();
+        f.debug_struct("Recording")
+            .field("path", &path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,6 +126,7 @@ impl Recording {
             reader,
             codes: Arc::new(codes),
             index: OnceLock::new(),
+            progress: None,
             kept: Mutex::default(),
             present: None,
             replayed: None,
@@ -145,6 +159,18 @@ impl Recording {
 
     pub(crate) fn replayed(&self) -> Option<&Replayed> {
         self.replayed.as_deref()
+    }
+
+    /// `tell` is called every half second while the index is made, once that has taken two seconds, and at last when it is made. Several threads may
+    /// call it, one at a time.
+    #[must_use]
+    pub fn with_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    pub(crate) fn progress(&self) -> Option<&(dyn Fn(Progress) + Send + Sync)> {
+        self.progress.as_deref()
     }
 
     /// The file.
@@ -381,6 +407,49 @@ impl Cursor {
         }
     }
 
+    /// Goes to the next step that is watched for and has a lower number than `until`, executing what comes before it way by way. `None`: there is none;
+    /// the cursor is at no step then, until it has sought one.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn next_watched(
+        &mut self,
+        watch: &mut Watch,
+        until: u64,
+    ) -> Result<Option<Step>, OpenError> {
+        self.unwound.clear();
+        watch.until = until;
+        loop {
+            if let Some(place) = &mut self.place {
+                let stop = place.machine.next_watched(watch)?;
+                self.unwound.extend_from_slice(place.machine.unwound());
+                match stop {
+                    Stop::At(step) if step.number < until => {
+                        place.at = Some(step);
+                        return Ok(Some(step));
+                    }
+                    Stop::At(_) | Stop::Until => {
+                        place.at = None;
+                        return Ok(None);
+                    }
+                    Stop::Unwound => continue,
+                    Stop::End => {}
+                }
+                place.at = None;
+                self.next = place.index + 1;
+                let end = place.machine.position();
+                self.recording.verify(place.index, end)?;
+                if end >= until {
+                    return Ok(None);
+                }
+            }
+            if self.next >= self.recording.reader.stream_len() {
+                return Ok(None);
+            }
+            self.enter(self.next)?;
+        }
+    }
+
     /// Goes to the step before. `None` at the first one, where the cursor stays.
     ///
     /// # Errors
@@ -445,19 +514,19 @@ impl Cursor {
             (None, _) => self.recording.firsts()?[index],
         };
         let chunk = self.recording.chunk(index)?;
-        // What frames have done before is known once there is an index.
-        let known = self.recording.index.get();
-        let carried = known.into_iter().flat_map(|known| known.carried(index));
-        let carried = carried.filter_map(|carried| Some((carried.frame, carried.before?)));
-        let carried = carried.collect();
+        let carried = self
+            .recording
+            .index
+            .get()
+            .map(|known| known.last_steps(index));
+        let carried = carried.unwrap_or_default();
         let machine = match before {
             Some(mut place) => {
                 place.machine.enter_with_carried(chunk, first, carried)?;
                 place.machine
             }
             None => {
-                let codes = Arc::clone(&self.recording.codes);
-                Machine::with_carried(codes, chunk, first, carried)?
+                Machine::with_carried(Arc::clone(&self.recording.codes), chunk, first, carried)?
             }
         };
         let start = machine.checkpoint();

@@ -75,6 +75,7 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: None,
     instrumented_instruction: None,
     instrumented_jump_forward: None,
+    for_iter_gen: None,
 };
 
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).

@@ -76,7 +76,11 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: Some(254),
     instrumented_instruction: Some(253),
     instrumented_jump_forward: Some(245),
+    for_iter_gen: Some(65),
 };
+
+/// How far the count of an adaptive counter is shifted, behind its backoff (`ADAPTIVE_BACKOFF_BITS`, `Include/internal/pycore_code.h`).
+pub(crate) const BACKOFF_BITS: u16 = 4;
 
 /// Bytes of `_PyCoMonitoringData` before `lines`.
 pub(crate) const MONITORING_PREFIX: usize = 40;

@@ -80,7 +80,11 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: Some(253),
     instrumented_instruction: Some(237),
     instrumented_jump_forward: Some(238),
+    for_iter_gen: Some(174),
 };
+
+/// How far the count of an adaptive counter is shifted, behind its backoff (`BACKOFF_BITS`, `Include/internal/pycore_backoff.h`).
+pub(crate) const BACKOFF_BITS: u16 = 3;
 
 /// Bytes of `_PyCoMonitoringData` before `lines`.
 pub(crate) const MONITORING_PREFIX: usize = 104;

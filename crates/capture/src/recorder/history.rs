@@ -146,6 +146,8 @@ impl Recorder {
                 held.early = Some((frame.address(), std::ptr::from_ref(site)));
             }
         }
+        let early = held.early.map(|(address, _)| address);
+        let fired = stopped.filter(|frame| early == Some(frame.address()));
         // Whoever comes next, this thread too, has to come by `goes_on`.
         self.state = std::ptr::null_mut();
         self.held.push(held);
@@ -154,7 +156,7 @@ impl Recorder {
             .threads
             .iter()
             .find(|known| known.state == thread && known.native == native)?;
-        let live = known.live(py);
+        let live = known.live(py, fired);
         let is_last = live.last().map(|(_, frame)| *frame) == stopped;
         let live = live.into_iter().filter_map(|(at, frame)| {
             let shadow = &known.frames[at];
