@@ -744,7 +744,10 @@ class Past:
     """A recording that is gone through by the console."""
 
     def __new__(
-        cls, path: str | os.PathLike[str], present: tuple[int, Sequence[tuple[int, int]]] | None = None
+        cls,
+        path: str | os.PathLike[str],
+        present: tuple[int, Sequence[tuple[int, int]]] | None = None,
+        before: Past | None = None,
     ) -> Past: ...
     @property
     def steps(self) -> int: ...

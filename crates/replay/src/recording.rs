@@ -12,6 +12,7 @@ use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNum
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
+use crate::index::build::Replayed;
 use crate::index::{self, Index, Progress};
 use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
@@ -45,6 +46,8 @@ pub struct Recording {
     kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
     /// Where a thread stands that has been stopped while it is recorded.
     present: Option<Keyframe>,
+    /// With that, what is known of its chunks.
+    replayed: Option<Arc<Replayed>>,
 }
 
 /// Where a thread stands that has been stopped while it is recorded: farther than its last record says.
@@ -126,6 +129,7 @@ impl Recording {
             progress: None,
             kept: Mutex::default(),
             present: None,
+            replayed: None,
         })
     }
 
@@ -136,7 +140,25 @@ impl Recording {
     pub fn open_at(path: &Path, present: Present) -> Result<Self, OpenError> {
         let mut recording = Self::open(path)?;
         recording.present = Some(present.keyframe());
+        recording.replayed = Some(Arc::default());
         Ok(recording)
+    }
+
+    /// Opens the recording again, which has gone on: what has been replayed of it for its index is not replayed once more.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn reopen_at(&self, present: Present) -> Result<Self, OpenError> {
+        let mut recording = Self::open_at(self.reader.path(), present)?;
+        let is_same = recording.reader.uuid() == self.reader.uuid();
+        if let Some(replayed) = self.replayed.as_ref().filter(|_| is_same) {
+            recording.replayed = Some(Arc::clone(replayed));
+        }
+        Ok(recording)
+    }
+
+    pub(crate) fn replayed(&self) -> Option<&Replayed> {
+        self.replayed.as_deref()
     }
 
     /// `tell` is called every half second while the index is made, once that has taken two seconds, and at last when it is made. Several threads may

@@ -64,6 +64,14 @@ impl Frame {
         self.at
     }
 
+    /// Its last step; `None` if there has been none, or that is not known in this chunk.
+    pub fn stepped(&self) -> Option<InstrIdx> {
+        match self.stepped {
+            Stepped::At(at) => Some(at),
+            Stepped::Unknown | Stepped::Never => None,
+        }
+    }
+
     /// Which instruction called it.
     pub fn caller(&self) -> Caller {
         self.caller
