@@ -24,8 +24,9 @@ pub(super) struct Woven {
     pub(super) armed: Arc<GilCell<bool>>,
     /// What is in it, in the order in which they were asked for.
     pub(super) breakpoints: Vec<Arc<Breakpoint>>,
-    /// Copies of code that is nested in it are among its constants.
-    pub(super) nests: bool,
+    /// 3.11: the code that is nested in it, originals, by their places among its constants.
+    #[cfg_attr(Py_3_12, expect(dead_code, reason = "CPython tells of new functions"))]
+    pub(super) nested: Vec<(usize, Py<PyCode>)>,
     /// Why its own breakpoints are not in it.
     pub(super) refusal: Option<String>,
 }
@@ -58,7 +59,7 @@ pub(super) fn weave<'py>(
         Err(error) => return Ok(Outcome::Refused(error.to_string())),
     };
     let mut scope = Scope::new(original, &analysis)?;
-    let nests = nest(&mut scope)?;
+    let nested = nest(&mut scope)?;
     let armed = Arc::new(GilCell::new(true));
     let mut breakpoints: Vec<Arc<Breakpoint>> = Vec::new();
     let mut fragments: Vec<(LineStart, Fragment)> = Vec::new();
@@ -81,7 +82,7 @@ pub(super) fn weave<'py>(
             }
         }
     }
-    if fragments.is_empty() && !nests {
+    if fragments.is_empty() && nested.is_empty() {
         return Ok(refusal.map_or(Outcome::NotConcerned, Outcome::Refused));
     }
     let insertions = fragments.iter().map(|(start, fragment)| Insertion {
@@ -108,7 +109,7 @@ pub(super) fn weave<'py>(
         copy: copy.unbind(),
         armed,
         breakpoints,
-        nests,
+        nested,
         refusal,
     }))
 }
@@ -150,26 +151,27 @@ fn places(
     Ok(found.starts.into_iter().filter_map(here).collect())
 }
 
-/// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants. Says whether there are any.
+/// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants.
 #[cfg(not(Py_3_12))]
-fn nest(scope: &mut Scope<'_>) -> PyResult<bool> {
-    let mut nests = false;
-    for constant in &mut scope.constants {
-        if let Ok(code) = constant.cast_exact::<PyCode>()
-            && let Some(copy) = super::replacement(code)?
-        {
+fn nest(scope: &mut Scope<'_>) -> PyResult<Vec<(usize, Py<PyCode>)>> {
+    let mut nested = Vec::new();
+    for (index, constant) in scope.constants.iter_mut().enumerate() {
+        let Ok(code) = constant.cast_exact::<PyCode>().cloned() else {
+            continue;
+        };
+        if let Some(copy) = super::replacement(&code)? {
             *constant = copy.into_any();
-            nests = true;
         }
+        nested.push((index, code.unbind()));
     }
-    Ok(nests)
+    Ok(nested)
 }
 
 /// 3.12+ tells of every function that is made.
 #[cfg(Py_3_12)]
 #[expect(clippy::unnecessary_wraps, reason = "as on 3.11")]
-fn nest(_scope: &mut Scope<'_>) -> PyResult<bool> {
-    Ok(false)
+fn nest(_scope: &mut Scope<'_>) -> PyResult<Vec<(usize, Py<PyCode>)>> {
+    Ok(Vec::new())
 }
 
 /// What stands at the start of a line: each breakpoint in turn; where one stops, those after it are passed over, as `bdb.effective`

@@ -9,9 +9,15 @@ use std::sync::Arc;
 use pyo3::types::{PyAnyMethods, PyDict, PyDictMethods, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
+use super::session;
+#[cfg(not(Py_3_12))]
+use super::session::Mode;
 use super::session::Session;
-use super::{session, turns, watch};
+#[cfg(Py_3_12)]
+use super::{turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
+#[cfg(not(Py_3_12))]
+use crate::engine::running::{generators, running_frames};
 use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
@@ -45,16 +51,102 @@ impl Listener for Reached {
         frame: &Bound<'py, PyFrame>,
         raised: bool,
     ) -> PyResult<()> {
-        let Some(session) = turns::for_stop(py)? else {
+        #[cfg(Py_3_12)]
+        let session = turns::for_stop(py)?;
+        #[cfg(not(Py_3_12))]
+        let session = session::current(py);
+        let Some(session) = session else {
             return Ok(());
         };
         session.decide(frame, self.python.clone_ref(py), !raised);
-        watch::arm(py, &code_of_frame(frame))
+        arm(&session, frame)
     }
 
     fn log(&self, py: Python<'_>, _breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()> {
         session::say(self.owner.bind(py), text)
     }
+}
+
+/// The next line event of `frame`, which runs, comes.
+#[cfg(Py_3_12)]
+fn arm(_session: &Arc<Session>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+    watch::arm(frame.py(), &code_of_frame(frame))
+}
+
+#[cfg(not(Py_3_12))]
+fn arm(session: &Arc<Session>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+    frame.setattr(intern!(frame.py(), "f_trace"), &session.dispatch)?;
+    session.trace(frame.py())
+}
+
+/// A session begins. On 3.11 what is run from now on is prepared for breakpoints that are set later.
+///
+/// # Errors
+/// The interpreter is not as it should be.
+pub(super) fn begin(py: Python<'_>) -> PyResult<()> {
+    #[cfg(not(Py_3_12))]
+    breakpoint::nested::keep(py, true)?;
+    #[cfg(Py_3_12)]
+    let _ = py;
+    Ok(())
+}
+
+/// Whether nothing stops but what is in the bytecode or told by line events. `changed`: what is in the bytecode is different now.
+///
+/// # Errors
+/// What the attributes of the `Bdb` raise; `MemoryError`.
+#[cfg(Py_3_12)]
+#[expect(clippy::unnecessary_wraps, reason = "as on 3.11")]
+pub(super) fn tells_all(_: Python<'_>, _: &Arc<Session>, _changed: bool) -> PyResult<bool> {
+    Ok(true)
+}
+
+/// Line events are told by nothing but a trace function on 3.11.
+#[cfg(not(Py_3_12))]
+pub(super) fn tells_all(py: Python<'_>, session: &Arc<Session>, changed: bool) -> PyResult<bool> {
+    /// Whether the last answer was yes: what is made afterwards has its breakpoints.
+    static TOLD: GilCell<bool> = GilCell::new(false);
+    let by_events = PLACED.with(py, |placed| {
+        placed.iter().any(|one| one.breakpoint.is_by_events())
+    });
+    if by_events
+        || session.hears_calls
+        || session.has_places(py)
+        || session::all(py).len() != 1
+        || !breakpoint::reasons(py).is_empty()
+    {
+        TOLD.set(py, false);
+        return Ok(false);
+    }
+    if TOLD.get(py) && !changed {
+        return Ok(true);
+    }
+    let mut told = true;
+    for frame in running_frames(py, &generators(py))? {
+        let code = code_of_frame(frame.cast::<PyFrame>()?);
+        told &= breakpoint::is_complete(&code)
+            || !(session.breaks_in(&code)? || breakpoint::nested::may_make_unbroken(&code));
+    }
+    TOLD.set(py, told);
+    Ok(told)
+}
+
+/// Breakpoints have turned out not to be in the bytecode of something that is about to run: a session that runs steps from now on.
+///
+/// # Errors
+/// As for [`session::start`].
+#[cfg(not(Py_3_12))]
+pub(crate) fn fall_back(py: Python<'_>) -> PyResult<()> {
+    let Some(session) = session::current(py).filter(|session| session.is_running(py)) else {
+        return Ok(());
+    };
+    session.mode.set(py, Mode::Stepping);
+    pause(py, &session);
+    if let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) {
+        frame.setattr(intern!(py, "f_trace"), &session.dispatch)?;
+        session.arm_callers(py, &frame)?;
+    }
+    session.trace(py)
 }
 
 /// Whether the running frame is at an instruction that has been inserted for a breakpoint.
@@ -199,11 +291,16 @@ pub(super) fn forget(py: Python<'_>) -> PyResult<()> {
     breakpoint::pause(py, false);
     breakpoint::pause_thread(py, 0);
     let old = PLACED.take(py);
-    if old.is_empty() {
-        return Ok(());
-    }
+    let any = !old.is_empty();
     release(old);
-    breakpoint::set(py, &[])
+    if any {
+        breakpoint::set(py, &[])?;
+    }
+    #[cfg(not(Py_3_12))]
+    if session::all(py).is_empty() {
+        breakpoint::nested::keep(py, false)?;
+    }
+    Ok(())
 }
 
 /// Writes what has been counted into the Python objects.
