@@ -33,6 +33,12 @@ changes = st.one_of(
         st.sampled_from([None, None, "n == 3", "i > 1", "no such"]),
         st.sampled_from([0, 0, 1, 3]),
     ),
+    st.tuples(
+        st.just("function"),
+        st.sampled_from(["count", "numbers", "delegate", "fails", "handles", "recursive", "joined"]),
+        st.integers(0, 2),
+        st.sampled_from([None, None, "n == 3"]),
+    ),
     st.tuples(st.just("clear"), st.integers(4, LINES)),
     st.just(("clear all",)),
 )
@@ -55,6 +61,11 @@ def debugger(module):
                 _, line, temporary, condition, ignore = change
                 if not self.set_break(debugged.__file__, line, temporary, condition):
                     module.Breakpoint.bpbynumber[-1].ignore = ignore
+            elif change and change[0] == "function":
+                # Its first line, as pdb has it on 3.11, and the first one that is executed, as later versions have it; and one behind that.
+                _, name, below, condition = change
+                line = getattr(debugged, name).__code__.co_firstlineno + below
+                self.set_break(debugged.__file__, line, False, condition, name)
             elif change and change[0] == "clear":
                 self.clear_break(debugged.__file__, change[1])
             elif change:
@@ -143,6 +154,8 @@ def debug(module, script, **options):
 )
 @example([("continue", ("break", 15, True, None, 1)), ("step", None), ("continue", ("break", 7, False, "i > 1", 0))])
 @example([("continue", ("break", 76, False, None, 0))] + [("continue", None)] * 10)
+@example([("continue", ("function", "count", 0, None))] + [("continue", None)] * 10)
+@example([("continue", ("function", "recursive", 1, None)), ("continue", None), ("next", None), ("continue", None)])
 def test_what_stops_is_what_stops_with_the_standard_library(script):
     assert debug(bdb, script) == debug(standard, script)
 

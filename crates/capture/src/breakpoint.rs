@@ -63,6 +63,9 @@ pub struct Wanted<'a> {
     pub file: &'a str,
     /// Line of the file.
     pub line: u32,
+    /// Only in functions of this name, as `bdb.checkfuncname` has it: at this line, or, where that is a function's first one, at the first line
+    /// that is executed in it.
+    pub function: Option<&'a str>,
     /// An expression; `None`: always.
     pub condition: Option<&'a str>,
     /// How many times it is passed over, its condition holding.
@@ -81,6 +84,9 @@ pub struct Wanted<'a> {
 pub struct Breakpoint {
     file: Box<str>,
     line: u32,
+    function: Option<Box<str>>,
+    /// Where it is in that function, as soon as that is known; 0: it is not.
+    place: GilCell<u32>,
     condition: Option<Expression>,
     log: Option<Expression>,
     by_events: bool,
@@ -102,6 +108,8 @@ impl Breakpoint {
         Ok(Arc::new(Self {
             file: canonic(wanted.file).into(),
             line: wanted.line,
+            function: wanted.function.map(Box::from),
+            place: GilCell::default(),
             condition: condition.transpose()?,
             log: log.transpose()?,
             by_events: wanted.by_events,
@@ -122,6 +130,17 @@ impl Breakpoint {
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line
+    }
+
+    /// The name of the functions that it is in.
+    #[must_use]
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    /// The line where it is, in a function that is given by its name; `None`: that has not turned out.
+    pub fn line_in_function(&self, py: Python<'_>) -> Option<u32> {
+        Some(self.place.get(py)).filter(|line| *line != 0)
     }
 
     /// The condition as it was written.
@@ -515,7 +534,11 @@ pub(crate) fn reached_by_event(code: &Bound<'_, PyCode>, line: u32) -> PyResult<
         .flat_map(|all| all.iter())
         .filter(|one| one.line == line)
         .collect();
-    if here.is_empty() || here.iter().any(|one| one.by_events) {
+    if here.is_empty()
+        || here
+            .iter()
+            .any(|one| one.by_events || one.function.is_some())
+    {
         return Ok(None);
     }
     for one in here {

@@ -52,6 +52,12 @@ pub(crate) fn lines<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, 
     unsafe { object(code, head(code).co_linetable) }
 }
 
+/// `co_name`.
+pub(crate) fn name<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyString> {
+    // SAFETY: a string (`_PyCode_Validate`); 3.11-3.15.
+    unsafe { object(code, head(code).co_name) }
+}
+
 /// `co_qualname`.
 pub(crate) fn qualname<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyString> {
     // SAFETY: a string (`_PyCode_Validate`); 3.11-3.15.

@@ -72,6 +72,7 @@ impl CompiledBreakpoint {
         let wanted = Wanted {
             file,
             line,
+            function: None,
             condition,
             ignore,
             log,

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use debugop_bytecode::fragment::{Branches, Builder, Fragment};
-use debugop_bytecode::{Analysis, CodeView, Error, Insertion, LineStart, Op, Place, line_starts};
+use debugop_bytecode::{
+    Analysis, CodeView, Error, Insertion, LineStart, LineStarts, Op, Place, line_starts,
+};
 use pyo3::types::{PyCode, PyTuple};
 use pyo3::{Bound, Py, PyResult, Python};
 
 use super::Breakpoint;
 use super::condition::{Moved, Scope, known, translate};
 use super::site::{self, Kind};
-use crate::code_object::{CodeFields, parts, with_parts_and_names};
+use crate::code_object::{self, CodeFields, parts, with_parts_and_names};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::{MAX_SIZE, ProbedCode};
+use crate::value::string;
 
 /// A code object with breakpoints in it.
 pub(super) struct Woven {
@@ -63,7 +66,7 @@ pub(super) fn weave<'py>(
     let armed = Arc::new(GilCell::new(true));
     let mut breakpoints: Vec<Arc<Breakpoint>> = Vec::new();
     let mut fragments: Vec<(LineStart, Fragment)> = Vec::new();
-    let (places, mut refusal) = match places(&view, &analysis, wanted) {
+    let (places, mut refusal) = match places(original, &view, &analysis, wanted) {
         Ok(places) => (places, None),
         Err(refusal) => (Vec::new(), Some(refusal)),
     };
@@ -119,10 +122,12 @@ type Start = (LineStart, Vec<Arc<Breakpoint>>);
 
 /// The line starts that `wanted` is for, each with those that are for it; or why they cannot be put there.
 fn places(
+    original: &Bound<'_, PyCode>,
     view: &CodeView<'_>,
     analysis: &Analysis,
     wanted: &[Arc<Breakpoint>],
 ) -> Result<Vec<Start>, String> {
+    let py = original.py();
     let is_at = |line: i32| move |one: &&Arc<Breakpoint>| i64::from(one.line) == i64::from(line);
     let mut lines = analysis
         .location_entries()
@@ -138,17 +143,74 @@ fn places(
         ));
     }
     let found = line_starts(analysis);
+    // Which line each is at here.
+    let mut targets = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let Ok(line) = i32::try_from(one.line) else {
+            continue;
+        };
+        let target = match &one.function {
+            None => Some(line),
+            Some(function) if string(&code_object::name(original)) != **function => None,
+            Some(_) => match line_in_function(&found, analysis, view.first_line, line) {
+                Ok(target) => target,
+                Err(()) => {
+                    return Err(format!(
+                        "line events have to tell where in the function of line {line} it is"
+                    ));
+                }
+            },
+        };
+        if let Some(target) = target {
+            targets.push((target, one));
+        }
+    }
     let mut unsettled = found.unsettled.iter().map(|(line, _)| *line);
-    if let Some(line) = unsettled.find(|line| wanted.iter().any(|one| is_at(*line)(&one))) {
+    if let Some(line) = unsettled.find(|line| targets.iter().any(|(target, _)| target == line)) {
         return Err(format!(
             "whether line {line} begins depends on where control comes from"
         ));
     }
     let here = |start: LineStart| {
-        let here: Vec<_> = wanted.iter().filter(is_at(start.line)).cloned().collect();
+        let here = targets.iter().filter(|(line, _)| *line == start.line);
+        let here: Vec<_> = here.map(|(_, one)| Arc::clone(one)).collect();
+        for one in here.iter().filter(|one| one.function.is_some()) {
+            one.place
+                .set(py, u32::try_from(start.line).unwrap_or_default());
+        }
         (!here.is_empty()).then_some((start, here))
     };
     Ok(found.starts.into_iter().filter_map(here).collect())
+}
+
+/// The line at which a breakpoint on `line` is in a function with the name that it has (`bdb.checkfuncname`): the first one that is reached
+/// of those that may be meant. `Ok(None)`: it is not for this function; `Err`: that depends on what is executed.
+fn line_in_function(
+    found: &LineStarts,
+    analysis: &Analysis,
+    first_line: i32,
+    line: i32,
+) -> Result<Option<i32>, ()> {
+    let settled = found.starts.iter().map(|start| (start.at, start.line));
+    let unsettled = found.unsettled.iter().map(|(line, at)| (*at, *line));
+    let mut all: Vec<_> = settled.chain(unsettled).collect();
+    all.sort_unstable();
+    // Nothing is jumped over before it.
+    let resume = analysis
+        .instructions()
+        .iter()
+        .position(|one| Some(one.opcode) == Op::Resume.opcode(VERSION));
+    let entry = all
+        .iter()
+        .find(|(at, _)| resume.is_some_and(|resume| at.0 as usize > resume))
+        .map(|(_, line)| *line);
+    let has = all.iter().any(|(_, one)| *one == line);
+    match (has, line == first_line) {
+        (false, false) => Ok(None),
+        (true, false) => Ok(Some(line)),
+        (has, true) if !has || entry == Some(line) => Ok(entry),
+        _ => Err(()),
+    }
 }
 
 /// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants.

@@ -218,8 +218,13 @@ fn place<'py>(
         None
     };
     let log = super::breakpoint::log_of(python)?;
-    let by_events =
-        matches!(text, Some(None)) || python.getattr(intern!(py, "funcname"))?.is_truthy()?;
+    let by_events = matches!(text, Some(None));
+    let function = python.getattr(intern!(py, "funcname"))?;
+    let function = if function.is_truthy()? {
+        Some(function.extract::<String>()?)
+    } else {
+        None
+    };
     let condition = text.flatten();
     let ignore = python.getattr(intern!(py, "ignore"))?.extract::<i64>()?;
     let ignore = u64::try_from(ignore).unwrap_or(0);
@@ -228,6 +233,7 @@ fn place<'py>(
             && old.condition == condition
             && old.log == log
             && old.breakpoint.is_by_events() == by_events
+            && old.breakpoint.function() == function.as_deref()
     });
     let breakpoint = if let Some(known) = known {
         known.breakpoint.set_ignore(py, ignore);
@@ -239,6 +245,7 @@ fn place<'py>(
                 Wanted {
                     file: &file.extract::<String>()?,
                     line: python.getattr(intern!(py, "line"))?.extract()?,
+                    function: function.as_deref(),
                     condition,
                     ignore,
                     log: log.as_deref(),
@@ -312,12 +319,23 @@ pub(super) fn tell_counts(py: Python<'_>) -> PyResult<()> {
         let counts = placed.iter_mut().map(|one| {
             let hits = one.breakpoint.hits(py);
             let new = hits - std::mem::replace(&mut one.told, hits);
-            (one.python.clone_ref(py), new, one.breakpoint.ignore(py))
+            let place = one.breakpoint.line_in_function(py);
+            (
+                one.python.clone_ref(py),
+                new,
+                one.breakpoint.ignore(py),
+                place,
+            )
         });
-        counts.filter(|(_, new, _)| *new > 0).collect::<Vec<_>>()
+        counts.filter(|(_, new, ..)| *new > 0).collect::<Vec<_>>()
     });
-    for (python, new, ignore) in counts {
+    for (python, new, ignore, place) in counts {
         let python = python.into_bound(py);
+        // As `bdb.checkfuncname` does when it comes there first.
+        let first = intern!(py, "func_first_executable_line");
+        if place.is_some() && !python.getattr(first)?.is_truthy()? {
+            python.setattr(first, place)?;
+        }
         let hits = python.getattr(intern!(py, "hits"))?.add(new)?;
         python.setattr(intern!(py, "hits"), hits)?;
         python.setattr(intern!(py, "ignore"), ignore)?;

@@ -614,15 +614,15 @@ impl Session {
         let result = hand_over();
         release(self.answer.take(py));
         self.inside.set(py, self.inside.get(py) - 1);
+        if let Err(error) = &result {
+            crate::breakpoint::failed(py, error);
+        }
         let outcome = if self.is_over(py) {
             result
         } else {
             match result {
                 Ok(value) => self.settle(py, Some(frame)).map(|()| value),
-                Err(error) => {
-                    crate::breakpoint::failed(py, &error);
-                    self.end(py).and(Err(error))
-                }
+                Err(error) => self.end(py).and(Err(error)),
             }
         };
         self.end_turn(py);
