@@ -66,6 +66,8 @@ pub struct Wanted<'a> {
     /// Only in functions of this name, as `bdb.checkfuncname` has it: at this line, or, where that is a function's first one, at the first line
     /// that is executed in it.
     pub function: Option<&'a str>,
+    /// The line where it has turned out to be in these.
+    pub line_in_function: Option<u32>,
     /// An expression; `None`: always.
     pub condition: Option<&'a str>,
     /// How many times it is passed over, its condition holding.
@@ -87,6 +89,8 @@ pub struct Breakpoint {
     function: Option<Box<str>>,
     /// Where it is in that function, as soon as that is known; 0: it is not.
     place: GilCell<u32>,
+    /// As [`Wanted::line_in_function`].
+    given: Option<u32>,
     condition: Option<Expression>,
     log: Option<Expression>,
     by_events: bool,
@@ -109,7 +113,8 @@ impl Breakpoint {
             file: canonic(wanted.file).into(),
             line: wanted.line,
             function: wanted.function.map(Box::from),
-            place: GilCell::default(),
+            place: GilCell::new(wanted.line_in_function.unwrap_or_default()),
+            given: wanted.line_in_function,
             condition: condition.transpose()?,
             log: log.transpose()?,
             by_events: wanted.by_events,

@@ -73,6 +73,7 @@ impl CompiledBreakpoint {
             file,
             line,
             function: None,
+            line_in_function: None,
             condition,
             ignore,
             log,

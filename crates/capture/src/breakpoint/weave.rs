@@ -152,6 +152,10 @@ fn places(
         let target = match &one.function {
             None => Some(line),
             Some(function) if string(&code_object::name(original)) != **function => None,
+            Some(_) if one.given.is_some() => {
+                let given = one.given.and_then(|given| i32::try_from(given).ok());
+                given.filter(|given| line == view.first_line || line == *given)
+            }
             Some(_) => match line_in_function(&found, analysis, view.first_line, line) {
                 Ok(target) => target,
                 Err(()) => {

@@ -225,6 +225,12 @@ fn place<'py>(
     } else {
         None
     };
+    // What `bdb.checkfuncname` has found.
+    let first = python.getattr(intern!(py, "func_first_executable_line"))?;
+    let line_in_function = match &function {
+        Some(_) if first.is_truthy()? => Some(first.extract::<u32>()?),
+        _ => None,
+    };
     let condition = text.flatten();
     let ignore = python.getattr(intern!(py, "ignore"))?.extract::<i64>()?;
     let ignore = u64::try_from(ignore).unwrap_or(0);
@@ -234,6 +240,8 @@ fn place<'py>(
             && old.log == log
             && old.breakpoint.is_by_events() == by_events
             && old.breakpoint.function() == function.as_deref()
+            && (line_in_function.is_none()
+                || old.breakpoint.line_in_function(py) == line_in_function)
     });
     let breakpoint = if let Some(known) = known {
         known.breakpoint.set_ignore(py, ignore);
@@ -246,6 +254,7 @@ fn place<'py>(
                     file: &file.extract::<String>()?,
                     line: python.getattr(intern!(py, "line"))?.extract()?,
                     function: function.as_deref(),
+                    line_in_function,
                     condition,
                     ignore,
                     log: log.as_deref(),

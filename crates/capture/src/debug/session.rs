@@ -149,7 +149,7 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
     compiled::begin(py)?;
     // A turn that has been taken ends with the first event that is handed over.
-    session.settle(py, None)
+    session.settle(py)
 }
 
 /// Ends this thread's session, if there is one; the thread has no trace function afterwards, whoever has set it.
@@ -208,7 +208,7 @@ pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
         }
         // An event that is being handed over settles when it is done; another thread's session when it has an event.
         if session.inside.get(py) == 0 && session.thread.get(py) == thread::address(py) {
-            session.settle(py, None)?;
+            session.settle(py)?;
         }
     }
     Ok(())
@@ -311,13 +311,8 @@ impl Session {
         Ok(!breakpoint::suspends(py, &breakpoint::code_of(&bottom))?)
     }
 
-    /// Brings the mode and the table of breakpoints into agreement with what the owner wants; `frame` is where the thread is, if
-    /// an event has just been handed over.
-    pub(super) fn settle(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        frame: Option<&Bound<'_, PyFrame>>,
-    ) -> PyResult<()> {
+    /// Brings the mode and the table of breakpoints into agreement with what the owner wants.
+    pub(super) fn settle(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         let stale = self.stale.replace(py, false);
         if stale {
             let table = Table::read(&self.attribute(py, intern!(py, "breaks"))?)?;
@@ -371,11 +366,6 @@ impl Session {
                 #[cfg(Py_3_12)]
                 if before == Mode::Running {
                     watch::leave(py)?;
-                }
-                if before == Mode::Running
-                    && let Some(frame) = frame
-                {
-                    self.arm_callers(py, frame)?;
                 }
                 if self.has_places(py) {
                     self.prepare_all(py)?;
@@ -608,6 +598,10 @@ impl Session {
         if self.follows {
             turns::take(py)?;
         }
+        if self.is_running(py) {
+            // Now, because breakpoints may be gone afterwards.
+            self.arm_callers(py, frame)?;
+        }
         compiled::tell_counts(py)?;
         compiled::pause(py, self);
         self.inside.set(py, self.inside.get(py) + 1);
@@ -621,7 +615,7 @@ impl Session {
             result
         } else {
             match result {
-                Ok(value) => self.settle(py, Some(frame)).map(|()| value),
+                Ok(value) => self.settle(py).map(|()| value),
                 Err(error) => self.end(py).and(Err(error)),
             }
         };

@@ -229,7 +229,7 @@ impl Session {
             return Ok(());
         }
         self.go_on_from(py, frame)?;
-        self.settle(py, None)
+        self.settle(py)
     }
 
     /// Other threads may come to a stop, if nothing is being handed over.
