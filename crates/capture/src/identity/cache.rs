@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::table::Entry;
 
-const PLACES: usize = 1 << 9;
+const PLACES: usize = 1 << 10;
 
 #[derive(Clone, Copy)]
 struct Cached {
@@ -16,7 +16,7 @@ struct Cached {
 const EMPTY: Cached = Cached {
     object: 0,
     entry: Entry {
-        id: std::num::NonZeroU64::MIN,
+        id: NonZeroU64::MIN,
         epoch: 0,
         index: 0,
     },
