@@ -40,7 +40,7 @@ impl<'a> Short<'a> {
         self.at == 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, (bytes, length): (u128, usize)) {
         let at = usize::from(self.at);
         self.bytes[at..at + RESERVE].copy_from_slice(&bytes.to_le_bytes());
@@ -104,7 +104,7 @@ impl<'a> Short<'a> {
     /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
     /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES). False if it would not be short: then nothing has been written, and
     /// [`Encoder::int`](super::Encoder::int) is to write it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn captured_int(
         &mut self,
@@ -128,7 +128,7 @@ impl<'a> Short<'a> {
     }
 
     /// As [`Encoder::object`](super::Encoder::object). False if it would not be short: then nothing has been written.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn object(&mut self, recent: &mut RecentObjects, id: ObjectId) -> bool {
         if let Some(slot) = recent.slot_of(id) {
