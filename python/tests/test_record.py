@@ -220,6 +220,44 @@ def test_values_of_redacted_names_are_left_out(tmp_path):
     assert found.stdout == "1 2\n"
 
 
+SHORT = """
+class Point:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def moved(self, by):
+        self.x += by
+        return self
+def walk(points, table):
+    total = 0.5
+    for index in range(40):
+        point = points[index % 3].moved(index * 1000)
+        table[index % 4] = point.x
+        points[index % 2] = points[index % 2]
+        total += point.y if index % 5 else None is None
+        big = index << 70
+    return total, big
+def count(n):
+    while n:
+        yield n
+        n -= 1
+points = [Point(i, i / 2) for i in range(3)]
+walk(points, dict.fromkeys(range(4)))
+sum(count(9))
+"""
+
+
+def test_the_short_way_writes_what_the_long_way_does(tmp_path):
+    # With a pattern, though nothing has such a name, no record takes the short way.
+    shown = []
+    for number, options in enumerate([(), ("--redact", "no such name")]):
+        path = tmp_path / f"{number}.debugop"
+        assert record("-o", path, *options, "-c", SHORT).returncode == 0
+        steps = run("-m", "debugop", "show", "--format", "jsonl", path).stdout
+        shown.append(re.sub('"thread":[0-9]+', "", steps))
+    assert shown[0].count("\n") > 1000
+    assert shown[0] == shown[1]
+
+
 def test_a_forked_child_is_not_recorded(tmp_path):
     path = tmp_path / "x.debugop"
     code = """

@@ -242,7 +242,22 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if site.info.is_summing() {
         return fire_and_sum(py, site);
     }
+    if site.info.is_silent() && !site.planned.is_null() {
+        record(py, site);
+        return none();
+    }
     report(py, site)
+}
+
+/// Tells the recorder, if it wants to know.
+#[inline]
+fn record(py: Python<'_>, site: &SiteObject) {
+    // SAFETY: it belongs to the code, which the site keeps alive.
+    if let Some(planned) = unsafe { site.planned.as_ref() }
+        && catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err()
+    {
+        recorder::give_up(py);
+    }
 }
 
 /// Reports what a site reports, then what is left to do for an addition to a variable.
@@ -276,14 +291,9 @@ fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
 /// Tells the recorder and the tracers of what a site reports: a new reference to None, or NULL with the exception that is set.
 #[inline]
 fn report(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
-    // SAFETY: it belongs to the code, which the site keeps alive.
-    if let Some(planned) = unsafe { site.planned.as_ref() } {
-        if catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err() {
-            recorder::give_up(py);
-        }
-        if site.info.is_silent() {
-            return none();
-        }
+    record(py, site);
+    if site.info.is_silent() && !site.planned.is_null() {
+        return none();
     }
     // SAFETY: the share of the site's block in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });
