@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use debugop_bytecode::Version;
-use debugop_replay::{Chunk, Machine};
+use debugop_replay::{Chunk, Machine, query};
 
 /// The longest and the middle one of some times.
 fn spread(mut times: Vec<std::time::Duration>) -> String {
@@ -24,9 +24,42 @@ fn spread(mut times: Vec<std::time::Duration>) -> String {
     }
 }
 
+/// The first attributes and items of the objects in local variables.
+fn places_inside(recording: &Arc<debugop_replay::Recording>, end: u64) -> Vec<query::Place> {
+    use debugop_recording::stream::Contents;
+    let mut cursor = recording.cursor();
+    cursor.seek(end).expect("it fits");
+    let state = cursor.state().expect("a step");
+    let frames = state.threads().flat_map(|(_, thread)| thread.frames());
+    let values = frames.flat_map(|frame| frame.locals().chain(frame.stack()));
+    let mut places = Vec::new();
+    for value in values {
+        let debugop_replay::Value::Object(id) = value else {
+            continue;
+        };
+        match state.object(id).and_then(|object| object.contents) {
+            Some(Contents::Items(_)) => {
+                places.push(query::Place::Item(id, debugop_value::Value::Int(0)));
+            }
+            Some(Contents::Pairs(pairs)) => {
+                for &(key, _) in pairs.pairs.iter().take(4) {
+                    let key = state.describe(recording.codes(), key.into(), 0);
+                    if let debugop_value::Value::Str(text) = &key {
+                        let name = text.as_str().unwrap_or_default().to_owned();
+                        places.push(query::Place::Attribute(id, name));
+                    }
+                    places.push(query::Place::Item(id, key));
+                }
+            }
+            _ => {}
+        }
+    }
+    places
+}
+
 /// How long a recording takes to answer: hits of each line, and of each local variable that is there in the end its last binding and its origin.
 fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
-    use debugop_replay::query::{self, Place, Slot};
+    use debugop_replay::query::{Place, Slot};
     let timed = |times: &mut Vec<_>, question: &mut dyn FnMut()| {
         let started = Instant::now();
         question();
@@ -67,6 +100,14 @@ fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
             }
         }
     }
+    let mut inside = vec![];
+    let late = steps / 6 * 5;
+    for place in places_inside(recording, late) {
+        timed(&mut inside, &mut || {
+            query::last_write(recording, &place, late).expect("it fits");
+        });
+    }
+    println!("last write of an attribute or item: {}", spread(inside));
     println!("hits counted: {}", spread(counts));
     println!("last hit of a line: {}", spread(lasts));
     println!("last write of a local: {}", spread(writes));
