@@ -65,6 +65,16 @@ fn interrupted(pending: &mut Option<PyErr>) -> bool {
     pending.is_some()
 }
 
+/// Works without the interpreter, and asks it now and then by [`interrupted`] whether somebody wants it to end. What a signal handler raised then is raised.
+fn interruptibly<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&mut Option<PyErr>) -> T + Send,
+) -> PyResult<T> {
+    let mut pending = None;
+    let found = py.detach(|| work(&mut pending));
+    pending.map_or(Ok(found), Err)
+}
+
 fn motion(name: &str, line: i32) -> PyResult<Motion> {
     Ok(match name {
         "instruction" => Motion::Instruction,
@@ -301,11 +311,7 @@ impl Past {
         name: &str,
     ) -> PyResult<PastValue> {
         let place = Place::Global(file.to_owned(), name.to_owned());
-        let mut pending = None;
-        let found = py.detach(|| self.last_write(&place, step, &mut pending));
-        if let Some(error) = pending {
-            return Err(error);
-        }
+        let found = interruptibly(py, |pending| self.last_write(&place, step, pending))?;
         let missing = || PyKeyError::new_err(name.to_owned());
         let (moment, value) = found
             .map_err(|error| refused(&error))?
@@ -324,12 +330,11 @@ impl Past {
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let moment = self.moment(py, step)?;
         let place = self.place(&moment, frame, text)?;
-        let mut pending = None;
-        let found = py.detach(|| {
+        let found = interruptibly(py, |pending| {
             let mut all = Vec::new();
             let writers = Writers::new(&self.core, &place);
             for (chunk, range) in self.core.firsts()?.windows(2).enumerate() {
-                if interrupted(&mut pending) || range[0] >= to {
+                if interrupted(pending) || range[0] >= to {
                     break;
                 }
                 if !writers.may_be_in(&self.core, chunk)? {
@@ -339,10 +344,7 @@ impl Past {
                 all.extend(query::writes(&self.core, &place, range[0], end)?);
             }
             Ok(all)
-        });
-        if let Some(error) = pending {
-            return Err(error);
-        }
+        })?;
         let found = found.map_err(|error: OpenError| refused(&error))?;
         let each = |write: query::Write| {
             let dict = PyDict::new(py);

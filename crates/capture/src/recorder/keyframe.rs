@@ -1,5 +1,6 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
+use debugop_bytecode::InstrIdx;
 use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
 use pyo3::Python;
@@ -124,9 +125,11 @@ impl Recorder {
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
-                let site = site.map(|(site, _)| site);
-                let site = site.ok_or(unit.unwrap_or_default());
-                self.frame(py, to, code, frame, number, site, spare);
+                let standing = match site {
+                    Some((site, _)) => Standing::at(site),
+                    None => Standing::inside(code, unit.unwrap_or_default()),
+                };
+                self.frame(py, to, code, frame, number, standing, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
                 {
@@ -165,7 +168,7 @@ impl Recorder {
         live.len() - live.iter().rev().take_while(fits).count()
     }
 
-    /// A frame in the middle: `site` has fired in it, or it is executing the instruction at a unit. Values are written as long as `spare` bytes are left.
+    /// A frame in the middle. Values are written as long as `spare` bytes are left.
     #[expect(clippy::too_many_arguments, reason = "what a frame is described by")]
     fn frame(
         &mut self,
@@ -174,26 +177,20 @@ impl Recorder {
         code: &PlannedCode,
         frame: Frame<'_>,
         number: u64,
-        site: Result<&PlannedSite, u32>,
+        standing: Standing,
         spare: usize,
     ) {
-        let analysis = code.probed().analysis();
+        let Standing {
+            unit,
+            executing,
+            at,
+            depth,
+        } = standing;
+        if at.is_some() {
+            crate::concatenation::put_back(py, frame);
+        }
         let locals = code.locals();
-        let (unit, executing, depth) = match site {
-            Ok(site) => (site.unit(), false, site.depth),
-            Err(unit) => {
-                let at = analysis.at_offset(unit * 2);
-                // What the instruction takes may be taken already.
-                let depth = at.map_or(0, |at| {
-                    let depth = analysis.depth(at).unwrap_or_default();
-                    depth.saturating_sub(taken(analysis, at))
-                });
-                (unit, true, depth)
-            }
-        };
-        crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
-        let at = site.map_or_else(|unit| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
             FrameNumber(number),
             code.number.get(),
@@ -238,42 +235,59 @@ impl Recorder {
         raised: Option<u32>,
     ) {
         to.attach();
-        if site.kind == SiteKind::Unwind {
-            self.unwinding(py, to, site.code(), frame, number, raised);
-        } else {
-            self.frame(py, to, site.code(), frame, number, Ok(site), SLOT_RESERVE);
+        let standing = match site.kind {
+            SiteKind::Unwind => Standing::leaving(raised),
+            _ => Standing::at(site),
+        };
+        self.frame(py, to, site.code(), frame, number, standing, SLOT_RESERVE);
+    }
+}
+
+/// Where a frame is, and how many slots of its value stack are known to be live there.
+#[derive(Clone, Copy)]
+struct Standing {
+    unit: u32,
+    /// Whether it is in the middle of the instruction at `unit`.
+    executing: bool,
+    /// That instruction; `None` when its stack is gone.
+    at: Option<InstrIdx>,
+    depth: u32,
+}
+
+impl Standing {
+    /// `site` has just fired.
+    fn at(site: &PlannedSite) -> Self {
+        Self {
+            unit: site.unit(),
+            executing: false,
+            at: Some(site.next),
+            depth: site.depth,
         }
     }
 
-    /// A frame that an exception is leaving, raised by `unit`: its stack is gone.
-    fn unwinding(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Encoder<'_>,
-        code: &PlannedCode,
-        frame: Frame<'_>,
-        number: u64,
-        raised: Option<u32>,
-    ) {
-        to.frame(
-            FrameNumber(number),
-            code.number.get(),
-            raised.unwrap_or_default(),
-            true,
-            u64::from(code.locals()),
-        );
-        for slot in 0..code.locals() {
-            if to.has_room(SLOT_RESERVE) {
-                // SAFETY: a local.
-                let content = unsafe { frame.local(slot) };
-                if self.pen.redacted.holds(code.number.get(), None, slot) {
-                    self.pen.redact_slot(py, to, content);
-                } else {
-                    self.pen.slot(py, to, content);
-                }
-            } else {
-                to.unknown(Reason::TOO_LARGE);
-            }
+    /// The instruction at `unit` is being executed: what it takes may be taken already.
+    fn inside(code: &PlannedCode, unit: u32) -> Self {
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let depth = at.map_or(0, |at| {
+            let depth = analysis.depth(at).unwrap_or_default();
+            depth.saturating_sub(taken(analysis, at))
+        });
+        Self {
+            unit,
+            executing: true,
+            at,
+            depth,
+        }
+    }
+
+    /// An exception that was raised at a unit is leaving the frame: its stack is gone.
+    fn leaving(raised: Option<u32>) -> Self {
+        Self {
+            unit: raised.unwrap_or_default(),
+            executing: true,
+            at: None,
+            depth: 0,
         }
     }
 }
