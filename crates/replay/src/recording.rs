@@ -258,6 +258,9 @@ const SPACING: usize = 4096;
 /// And, where a cursor goes backwards, every so many.
 const FINE_SPACING: usize = 32;
 
+/// A thread that decodes a chunk.
+type Decoding = JoinHandle<Result<Arc<Chunk>, OpenError>>;
+
 /// Goes through the steps of a recording.
 #[derive(Debug)]
 pub struct Cursor {
@@ -267,7 +270,7 @@ pub struct Cursor {
     next: usize,
     unwound: Vec<Unwound>,
     /// A chunk that is being decoded, because the cursor goes through one after the other.
-    ahead: Option<(usize, JoinHandle<Result<Arc<Chunk>, OpenError>>)>,
+    ahead: Option<(usize, Decoding)>,
 }
 
 /// Where a cursor is.
