@@ -2,16 +2,20 @@
 
 debugop record -o long.debugop benches/long.py 1000; DEBUGOP_RECORDING=$PWD/long.debugop cargo bench -p debugop-replay
 """
+
 import sys
 
 
 class Account:
+    """Is bound all the time, but for its name."""
+
     def __init__(self, name):
         self.name = name
         self.total = 0
         self.seen = 0
 
     def add(self, amount):
+        """Raise now and then."""
         if amount % 97 == 0:
             raise ValueError(amount)
         self.total += amount
@@ -20,7 +24,7 @@ class Account:
 
 
 class Config:
-    pass
+    """Is bound once."""
 
 
 RATE = 3
@@ -28,6 +32,7 @@ COUNT = 0
 
 
 def inner(values, factor):
+    """Loop and branch."""
     total = 0
     for value in values:
         total += value * factor
@@ -37,6 +42,7 @@ def inner(values, factor):
 
 
 def work(units):
+    """Call, store and catch."""
     global COUNT
     config = Config()
     config.limit = 17
@@ -45,7 +51,7 @@ def work(units):
     table = {}
     table["first"] = 99
     values = list(range(50))
-    for unit in range(units):
+    for _unit in range(units):
         COUNT += 1
         for turn in range(1522):
             account = accounts[turn % 8]
