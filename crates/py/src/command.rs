@@ -107,6 +107,22 @@ pub(crate) fn record_command(
     debugop_cli::under_debugop(&command, &directory, "record", &options)
 }
 
+/// The command line by which a Python that was started as `command` does under debugop what it would do: `ours` is debugop's own command with its
+/// options. None if it runs no program, or that already.
+#[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over what it extracts"
+)]
+pub(crate) fn child_command(
+    command: Vec<OsString>,
+    directory: OsString,
+    ours: Vec<OsString>,
+) -> Option<Vec<OsString>> {
+    let (name, options) = ours.split_first()?;
+    debugop_cli::under_debugop(&command, &directory, name.to_str()?, options)
+}
+
 /// A parsed `debugop debug`.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct DebugRequest {
@@ -131,6 +147,12 @@ impl DebugRequest {
             Subject::Program(_) => None,
             Subject::Recording { path, at_failure } => Some((path.clone(), *at_failure)),
         }
+    }
+
+    /// How many bytes of history are kept; None: there is none.
+    #[getter]
+    fn history(&self) -> Option<u64> {
+        self.options.history
     }
 
     /// Commands that the debugger carries out before it asks.

@@ -174,6 +174,11 @@ impl Chunk {
         Ok(self)
     }
 
+    /// Says how far each thread has come since its last record.
+    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
+        self.following = Some(Box::new(keyframe));
+    }
+
     /// Adds a record, whose objects begin at `known`.
     #[inline]
     fn push(&mut self, record: &Record, known: usize) {

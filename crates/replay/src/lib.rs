@@ -26,6 +26,6 @@ pub use error::{Error, ErrorKind};
 pub use index::{Executed, Index, Mention, Progress};
 pub use machine::{Machine, Step, Unwound, Watch};
 pub use moment::Moment;
-pub use recording::{Cursor, OpenError, Recording};
+pub use recording::{Cursor, OpenError, Present, Recording};
 pub use state::{Frame, Object, State, Thread};
 pub use value::Value;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
-use debugop_recording::stream::{self, Caller, FrameNumber, SiteNumber, ThreadNumber};
+use debugop_recording::stream::{self, Caller, FrameNumber, Progress, SiteNumber, ThreadNumber};
 
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
@@ -516,9 +516,9 @@ impl Machine {
 
     fn known_frame(&mut self, frame: &stream::Frame) -> Result<Frame, Error> {
         let object = self.code(frame.code)?;
-        let at = match frame.executing {
-            true => self.unit(&object, frame.unit)?,
-            false => self.instruction(&object, frame.unit)?,
+        let at = match frame.progress {
+            Progress::Executing => self.unit(&object, frame.unit)?,
+            Progress::Arrived | Progress::Ready => self.instruction(&object, frame.unit)?,
         };
         let mut slots: Vec<Value> = frame.slots.iter().map(|&value| value.into()).collect();
         slots.truncate(self.most_slots(&object));
@@ -530,9 +530,10 @@ impl Machine {
             slots,
             at,
             caller: Caller::Foreign(None),
-            from: match frame.executing {
-                true => From::In(at),
-                false => From::At(at),
+            from: match frame.progress {
+                Progress::Arrived => From::Before(at),
+                Progress::Ready => From::At(at),
+                Progress::Executing => From::In(at),
             },
             done: None,
             stepped: self.before(frame.number),
@@ -725,9 +726,10 @@ impl Machine {
         let went = match known(frame) {
             Some(there) => {
                 let code = Arc::clone(&frame.object);
-                let at = match there.executing {
-                    true => self.unit(&code, there.unit).map(To::In),
-                    false => self.instruction(&code, there.unit).map(To::At),
+                let at = match there.progress {
+                    Progress::Arrived => self.instruction(&code, there.unit).map(To::Before),
+                    Progress::Ready => self.instruction(&code, there.unit).map(To::At),
+                    Progress::Executing => self.unit(&code, there.unit).map(To::In),
                 };
                 at.and_then(|to| self.go(to))
             }

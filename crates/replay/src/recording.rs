@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
+use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNumber};
 
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
@@ -43,6 +44,45 @@ pub struct Recording {
     progress: Option<Tell>,
     /// The chunks decoded last, with their indices.
     kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
+    /// Where a thread stands that has been stopped while it is recorded.
+    present: Option<Keyframe>,
+}
+
+/// Where a thread stands that has been stopped while it is recorded: farther than its last record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The thread.
+    pub thread: ThreadNumber,
+    /// Its recorded frames, outermost first, each with the instruction that it is executing, as an offset in the original code in code units (2 bytes). The last
+    /// frame is about to execute it.
+    pub frames: Vec<(FrameNumber, u32)>,
+}
+
+impl Present {
+    fn keyframe(self) -> Keyframe {
+        let frame = |(number, unit)| stream::Frame {
+            number,
+            code: 0,
+            unit,
+            progress: stream::Progress::Executing,
+            slots: Box::default(),
+        };
+        let thread = stream::Thread {
+            number: self.thread,
+            native: 0,
+            name: Box::default(),
+            below: 0,
+            frames: self.frames.into_iter().map(frame).collect(),
+        };
+        Keyframe {
+            time: 0,
+            newest: ObjectId(0),
+            next_frame: FrameNumber(0),
+            threads: vec![thread],
+            current: self.thread,
+            objects: Vec::new(),
+        }
+    }
 }
 
 /// Is told how far the making of an index has come.
@@ -86,7 +126,18 @@ impl Recording {
             index: OnceLock::new(),
             progress: None,
             kept: Mutex::default(),
+            present: None,
         })
+    }
+
+    /// Opens a recording that is being made while one of its threads is stopped: its last step is the one that this thread is about to execute.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_at(path: &Path, present: Present) -> Result<Self, OpenError> {
+        let mut recording = Self::open(path)?;
+        recording.present = Some(present.keyframe());
+        Ok(recording)
     }
 
     /// `tell` is called every half second while the index is made, once that has taken two seconds, and at last when it is made. Several threads may
@@ -147,7 +198,7 @@ impl Recording {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
         let decoded = Chunk::decode(number, &contents, self.codes.captures());
-        let error = |chunk, error: debugop_recording::stream::Error| Error {
+        let error = |chunk, error: stream::Error| Error {
             chunk,
             offset: error.offset,
             kind: ErrorKind::Stream(error),
@@ -158,6 +209,8 @@ impl Recording {
             chunk = chunk
                 .followed_by(&next, self.codes.captures())
                 .map_err(|found| error(number + 1, found))?;
+        } else if let Some(present) = &self.present {
+            chunk.followed_by_keyframe(present.clone());
         }
         Ok(Arc::new(chunk))
     }

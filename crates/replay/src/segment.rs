@@ -19,6 +19,8 @@ pub enum From {
     Fired(u32),
     /// About to execute this instruction.
     At(InstrIdx),
+    /// About to execute this instruction; the site before it has not fired.
+    Before(InstrIdx),
     /// In the middle of this instruction.
     In(InstrIdx),
 }
@@ -32,6 +34,8 @@ pub enum To {
     In(InstrIdx),
     /// It is about to execute this instruction; sites before it have fired.
     At(InstrIdx),
+    /// It is about to execute this instruction; the site before it has not fired.
+    Before(InstrIdx),
     /// It ends or is suspended.
     Exit,
 }
@@ -41,7 +45,7 @@ impl fmt::Display for From {
         match self {
             From::Start => f.write_str("its start"),
             From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
-            From::At(at) => write!(f, "before instruction {}", at.0),
+            From::At(at) | From::Before(at) => write!(f, "before instruction {}", at.0),
             From::In(at) => write!(f, "instruction {}", at.0),
         }
     }
@@ -52,7 +56,7 @@ impl fmt::Display for To {
         match self {
             To::Site(site) => write!(f, "site {site}"),
             To::In(at) => write!(f, "instruction {}", at.0),
-            To::At(at) => write!(f, "before instruction {}", at.0),
+            To::At(at) | To::Before(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
     }
@@ -310,11 +314,9 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     // Where control has come to; whether that ends the search, with the way.
     let arrive = |at: InstrIdx, by: Option<Executed>| -> Result<Option<InstrIdx>, ()> {
         let fell = by.filter(|by| !by.1).map(|by| by.0);
-        let met = fell
-            .and_then(|from| code.site_after(from))
-            .or_else(|| code.site_before(at));
-        match met {
-            _ if To::At(at) == to => Err(()),
+        let behind = fell.and_then(|from| code.site_after(from));
+        match behind.or_else(|| code.site_before(at)) {
+            _ if behind.is_none() && (To::At(at) == to || To::Before(at) == to) => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
             Some(_) => Ok(None),
             None => Ok((at.0 < count).then_some(at)),
@@ -323,6 +325,13 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
         From::At(at) if to == To::At(at) => return Some(Vec::new()),
+        From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
+        From::Before(at) => match code.site_before(at) {
+            Some(site) if to == To::Site(site) => return Some(Vec::new()),
+            Some(_) => return None,
+            None if to == To::At(at) => return Some(Vec::new()),
+            None => pending.push((at, None)),
+        },
         From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
         From::At(at) => pending.push((at, None)),
         From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
@@ -330,6 +339,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             Place::After(at) => {
                 let at = InstrIdx(at.0 + 1);
                 match code.site_before(at) {
+                    _ if To::Before(at) == to => return Some(Vec::new()),
                     Some(site) if To::Site(site) == to => return Some(Vec::new()),
                     Some(_) => return None,
                     None => pending.push((at, None)),
@@ -337,9 +347,14 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             }
         },
         From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        // It is ending, or being suspended.
+        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
+            return Some(vec![(at, false)]);
+        }
         From::In(at) => {
             came.insert(at.0, None);
-            for (next, by) in successors(code, at) {
+            let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));
+            for (next, by) in successors(code, at).chain(ended) {
                 match arrive(next, Some(by)) {
                     Err(()) => return Some(vec![by]),
                     Ok(Some(next)) => pending.push((next, Some(by))),
@@ -388,6 +403,20 @@ fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Exec
         .target(at)
         .map(|target| (target, (at, true)));
     [next, jump].into_iter().flatten()
+}
+
+/// Of the `YIELD_VALUE` of a `yield from` or `await`: the `SEND` before it, and where it jumps to.
+///
+/// What the frame delegates to may end while something is thrown into it. On 3.11 the frame goes on where `SEND` jumps to, without it, its
+/// `YIELD_VALUE` or its `RESUME` (`_gen_throw`, `Objects/genobject.c`); later versions have `CLEANUP_THROW` for that.
+fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, InstrIdx)> {
+    if code.version() != Version::V3_11 || flow(code, yielding) != Flow::Yield {
+        return None;
+    }
+    let send = InstrIdx(yielding.0.checked_sub(1)?);
+    let analysis = code.analysis();
+    let info = analysis.get(send).opcode.info(analysis.version())?;
+    (info.op == Name::Send).then_some((send, analysis.target(send)?))
 }
 
 /// The instruction that a site stands before.
@@ -473,8 +502,11 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
             stores.extend(compiler.store(at));
         }
         let is_last = number + 1 == way.len();
-        if !is_last || matches!(to, To::Site(_) | To::At(_)) {
-            compiler.instruction(at, jumped)?;
+        if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
+            match delegation(code, at).filter(|_| jumped) {
+                Some((send, _)) => compiler.instruction(send, true)?,
+                None => compiler.instruction(at, jumped)?,
+            }
             if number == 0 && done.is_none() && matches!(from, From::In(_)) {
                 compiler.leave_out_stores();
             }
@@ -496,6 +528,9 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         }
     }
     let mut next = None;
+    if let To::At(at) | To::Before(at) = to {
+        next = Some(at);
+    }
     if let To::Site(site) = to {
         compiler.captures(site);
         next = code
@@ -617,11 +652,23 @@ impl Compiler<'_> {
     /// code (`SETLOCAL`, `Python/ceval_macros.h`), and what it took from the stack is not known any more.
     fn leave_out_stores(&mut self) {
         let base = self.base;
+        let mut stored: Vec<(u32, u32)> = Vec::new();
         self.ops.retain(|op| match *op {
-            RawOp::Known(Op::Set(to, Source::Slot(of))) => to >= base || of < base,
+            RawOp::Known(Op::Set(to, Source::Slot(of))) if to < base && of >= base => {
+                stored.push((of, to));
+                false
+            }
             RawOp::Known(Op::SetCell(_, Source::Slot(of))) => of < base,
             _ => true,
         });
+        // What an instruction stores and loads again (`STORE_FAST_LOAD_FAST`) is in the local variable.
+        for op in &mut self.ops {
+            if let RawOp::Known(Op::Set(_, Source::Slot(of))) = op
+                && let Some(&(_, local)) = stored.iter().find(|stored| stored.0 == *of)
+            {
+                *of = local;
+            }
+        }
     }
 
     fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {

@@ -35,6 +35,10 @@ impl Machine {
                 frame.from = From::At(at);
                 frame.done = None;
             }
+            To::Before(at) => {
+                frame.from = From::Before(at);
+                frame.done = None;
+            }
             To::In(_) | To::Exit => {
                 frame.done = self.segments.get(segment).last.or(done);
             }
