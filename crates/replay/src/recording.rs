@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use debugop_bytecode::Version;
 use debugop_recording::file::{self, ChunkKind, Ending, Reader};
@@ -324,6 +325,7 @@ impl Recording {
             place: None,
             next: 0,
             unwound: Vec::new(),
+            ahead: None,
         }
     }
 }
@@ -345,6 +347,9 @@ const SPACING: usize = 4096;
 /// And, where a cursor goes backwards, every so many.
 const FINE_SPACING: usize = 32;
 
+/// A thread that decodes a chunk.
+type Decoding = JoinHandle<Result<Arc<Chunk>, OpenError>>;
+
 /// Goes through the steps of a recording.
 #[derive(Debug)]
 pub struct Cursor {
@@ -353,6 +358,8 @@ pub struct Cursor {
     /// The chunk to go on with, when there is no place.
     next: usize,
     unwound: Vec<Unwound>,
+    /// A chunk that is being decoded, because the cursor goes through one after the other.
+    ahead: Option<(usize, Decoding)>,
 }
 
 /// Where a cursor is.
@@ -512,6 +519,25 @@ impl Cursor {
         found.ok_or_else(missing)
     }
 
+    /// A chunk; if the cursor goes from one to the `next`, the one behind it is decoded meanwhile.
+    fn chunk(&mut self, index: usize, next: bool) -> Result<Arc<Chunk>, OpenError> {
+        let chunk = match self.ahead.take() {
+            Some((ahead, thread)) if ahead == index => match thread.join() {
+                Ok(chunk) => chunk?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            _ => self.recording.chunk(index)?,
+        };
+        let behind = index + 1;
+        if next && behind < self.recording.reader.stream_len() {
+            let recording = Arc::clone(&self.recording);
+            // Where there are no more threads it is decoded when it is needed.
+            let thread = std::thread::Builder::new().spawn(move || recording.chunk(behind));
+            self.ahead = thread.ok().map(|thread| (behind, thread));
+        }
+        Ok(chunk)
+    }
+
     fn enter(&mut self, index: usize) -> Result<(), OpenError> {
         let mut before = self.place.take();
         let first = match &mut before {
@@ -527,7 +553,10 @@ impl Cursor {
             (None, 0) => 0,
             (None, _) => self.recording.firsts()?[index],
         };
-        let chunk = self.recording.chunk(index)?;
+        let is_next = before
+            .as_ref()
+            .is_some_and(|place| place.index + 1 == index);
+        let chunk = self.chunk(index, is_next)?;
         let carried = self
             .recording
             .index
