@@ -58,7 +58,9 @@ pub(super) fn renew(py: Python<'_>, retired: Vec<Woven>) -> PyResult<()> {
         dropped
     });
     release(dropped);
-    let all: Vec<(Py<PyCode>, Vec<(usize, Py<PyCode>)>)> = state(py, |state| {
+    /// A copy, and the originals of what is nested in it, with their indices in its constants.
+    type Nested = (Py<PyCode>, Vec<(usize, Py<PyCode>)>);
+    let all: Vec<Nested> = state(py, |state| {
         let all = state.woven.values().chain(&state.stale);
         all.map(|one| {
             let nested = one.nested.iter();

@@ -34,7 +34,7 @@ pub(super) fn record(
     let original = code.probed().original(py);
     let fields = CodeFields::read(original)?;
     let view = fields.view();
-    let integer = |name: &str| attribute(&original, name)?.extract::<u32>();
+    let integer = |name: &str| attribute(original, name)?.extract::<u32>();
     Ok(CodeRecord {
         number,
         site_base: base,
@@ -44,9 +44,9 @@ pub(super) fn record(
             .map(|site| site.captures.len() as u32)
             .collect(),
         plan_version: PLAN_VERSION,
-        name: text(&attribute(&original, "co_name")?),
-        qualname: text(&attribute(&original, "co_qualname")?),
-        filename: text(&attribute(&original, "co_filename")?),
+        name: text(&attribute(original, "co_name")?),
+        qualname: text(&attribute(original, "co_qualname")?),
+        filename: text(&attribute(original, "co_filename")?),
         first_line: view.first_line,
         flags: integer("co_flags")?,
         argument_count: integer("co_argcount")?,
@@ -58,7 +58,7 @@ pub(super) fn record(
         location_table: view.location_table.to_vec(),
         names: texts(original, "co_names")?,
         locals: locals(original)?,
-        constants: items(&attribute(&original, "co_consts")?, 0)?,
+        constants: items(&attribute(original, "co_consts")?, 0)?,
         source_hash: None,
     })
 }
