@@ -3,6 +3,7 @@
 mod error;
 mod fire;
 mod lasti;
+mod leave;
 mod make;
 mod positions;
 mod silence;
@@ -30,6 +31,7 @@ use crate::tracer::{Hook, Tracer};
 pub use error::ProbeError;
 pub(crate) use error::{MAX_NESTING, MAX_SIZE};
 use make::Probing;
+pub(crate) use leave::prepare;
 pub(crate) use make::probe;
 
 /// What a site reports when it is reached.
@@ -143,6 +145,8 @@ pub struct ProbedCode {
     sites: GilCell<Block>,
     /// Whether its probes have been made to be jumped over ([`ProbedCode::silence`]).
     silenced: GilCell<bool>,
+    /// How often a frame could not be moved to the original since ([`leave`]).
+    refusals: GilCell<u32>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     shape: OnceLock<CodeShape>,
@@ -342,6 +346,8 @@ impl ProbedCode {
             "for exceptions that leave".to_owned()
         } else if site.is_silent() {
             "for the recorder".to_owned()
+        } else if site.leaves() {
+            "for frames that leave".to_owned()
         } else {
             let instruction = self.analysis().get(site.first);
             let name = instruction.opcode.name(VERSION);

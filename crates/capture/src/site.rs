@@ -248,6 +248,9 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 /// Reports what a site reports, then what is left to do for an addition to a variable.
 #[inline(never)]
 fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+    if site.info.leaves() {
+        return leave(py, site);
+    }
     let reported = match site.info.is_silent() && site.planned.is_null() {
         true => none(),
         false => report(py, site),
@@ -271,6 +274,29 @@ fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
         }
     }
     reported
+}
+
+/// What a detour is to call. If somebody watches again, its probe could not be put back: then this tells what that would.
+#[cold]
+fn leave(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+    // SAFETY: the block's share in its code keeps it alive.
+    let code = unsafe { &*site.code };
+    if !code.is_silenced(py) {
+        // SAFETY: `further` of a detour's site is the number of the probe's in the block, all of which are alive as long as the copy that runs.
+        let probe = code
+            .sites()
+            .with(py, |block| unsafe { &*block.first.as_ptr().add(site.info.probe()) });
+        let reported = report(py, probe);
+        if reported.is_null() {
+            return reported;
+        }
+        // SAFETY: our own reference to None.
+        unsafe { ffi::Py_DECREF(reported) };
+    }
+    match catch_unwind(AssertUnwindSafe(|| code.leave(py, &site.info))) {
+        Ok(callable) => callable,
+        panic => fail(py, &panic.map(|_| Ok(()))),
+    }
 }
 
 /// Tells the recorder and the tracers of what a site reports: a new reference to None, or NULL with the exception that is set.

@@ -45,6 +45,7 @@ mod watcher;
 use roots as births;
 #[cfg(Py_3_12)]
 use watcher as births;
+pub(crate) use shown::Traceback;
 
 /// A tracer that watches whole programs.
 struct Member {

@@ -57,6 +57,37 @@ impl InterpreterFrame {
         &mut self.instr_ptr
     }
 
+    /// Makes `code` what the frame runs and `unit` the unit of it that is executed when the frame that it has called returns. Returns what held
+    /// its code before.
+    ///
+    /// # Safety
+    /// `code` is a reference to a live code object that the frame gets, `unit` is in its bytecode, and the frame is one whose call the interpreter
+    /// has inlined.
+    pub(crate) unsafe fn go_on_in(&mut self, code: *mut PyObject, unit: *const u16) -> Slot {
+        self.instr_ptr = unit;
+        self.return_offset = 0;
+        // SAFETY: by the contract above.
+        std::mem::replace(&mut self.f_executable, unsafe { super::slot::from_owned(code) })
+    }
+
+    /// The top of the value stack that the frame has saved, if there is any.
+    ///
+    /// # Safety
+    /// The frame is one whose call the interpreter has inlined.
+    pub(crate) unsafe fn saved_top(&mut self) -> *mut Slot {
+        // SAFETY: within the frame, as whoever uses it makes sure.
+        unsafe { self.stackpointer.sub(1) }
+    }
+
+    /// Takes it off the stack.
+    ///
+    /// # Safety
+    /// It is there.
+    pub(crate) unsafe fn drop_top(&mut self) {
+        // SAFETY: by the contract above.
+        self.stackpointer = unsafe { self.stackpointer.sub(1) };
+    }
+
     /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
     #[inline]
     pub(crate) fn code(&self) -> *mut PyObject {
@@ -82,6 +113,9 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_jump_forward: Some(239),
 };
 
+/// How many events each of the first two tables of `_PyCoMonitoringData` has.
+pub(crate) const LOCAL_EVENTS: usize = 11;
+
 /// Bytes of `_PyCoMonitoringData` before `lines`.
 pub(crate) const MONITORING_PREFIX: usize = 96;
 
@@ -89,7 +123,9 @@ pub(crate) const MONITORING_PREFIX: usize = 96;
 #[repr(C)]
 pub(crate) struct CodeObject {
     pub head: CodeHead,
-    middle: [u8; 32],
+    middle: [u8; 24],
+    /// Which events the bytecode has been instrumented for: the interpreter's count of changes.
+    pub co_instrumentation_version: u64,
     /// What is kept of instrumentation; NULL as long as there has been none.
     pub co_monitoring: *mut MonitoringData,
     tail: [u8; 16],
@@ -162,6 +198,11 @@ impl ThreadState {
         std::ptr::null_mut()
     }
 
+    /// Whether there may be two more calls before the recursion limit.
+    pub(crate) fn has_calls_left(&self) -> bool {
+        self.py_recursion_remaining > 2
+    }
+
     /// How deep the calls of the thread are nested, as the recursion limit counts.
     pub(crate) fn recursion_depth(&self) -> i32 {
         self.py_recursion_limit - self.py_recursion_remaining
@@ -184,6 +225,10 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
+        (
+            "PyCodeObject._co_instrumentation_version",
+            offset_of!(CodeObject, co_instrumentation_version),
+        ),
         (
             "PyCodeObject._co_monitoring",
             offset_of!(CodeObject, co_monitoring),

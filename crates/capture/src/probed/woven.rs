@@ -41,6 +41,7 @@ impl ProbedCode {
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            refusals: GilCell::default(),
             lastis: OnceLock::new(),
             shape,
             reports_steps: false,
