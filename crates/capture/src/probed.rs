@@ -30,8 +30,8 @@ use crate::tracer::{Hook, Tracer};
 
 pub use error::ProbeError;
 pub(crate) use error::{MAX_NESTING, MAX_SIZE};
-use make::Probing;
 pub(crate) use leave::prepare;
+use make::Probing;
 pub(crate) use make::probe;
 
 /// What a site reports when it is reached.

@@ -283,9 +283,9 @@ fn leave(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
     let code = unsafe { &*site.code };
     if !code.is_silenced(py) {
         // SAFETY: `further` of a detour's site is the number of the probe's in the block, all of which are alive as long as the copy that runs.
-        let probe = code
-            .sites()
-            .with(py, |block| unsafe { &*block.first.as_ptr().add(site.info.probe()) });
+        let probe = code.sites().with(py, |block| unsafe {
+            &*block.first.as_ptr().add(site.info.probe())
+        });
         let reported = report(py, probe);
         if reported.is_null() {
             return reported;

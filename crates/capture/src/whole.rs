@@ -43,9 +43,9 @@ mod watcher;
 
 #[cfg(not(Py_3_12))]
 use roots as births;
+pub(crate) use shown::Traceback;
 #[cfg(Py_3_12)]
 use watcher as births;
-pub(crate) use shown::Traceback;
 
 /// A tracer that watches whole programs.
 struct Member {

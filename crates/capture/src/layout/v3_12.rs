@@ -119,9 +119,7 @@ pub(crate) const MONITORING_PREFIX: usize = 40;
 #[repr(C)]
 pub(crate) struct CodeObject {
     pub head: CodeHead,
-    middle: [u8; 16],
-    /// Which events the bytecode has been instrumented for: the interpreter's count of changes.
-    pub co_instrumentation_version: u64,
+    middle: [u8; 24],
     /// What is kept of instrumentation; NULL as long as there has been none.
     pub co_monitoring: *mut MonitoringData,
     tail: [u8; 8],
@@ -228,10 +226,6 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
-        (
-            "PyCodeObject._co_instrumentation_version",
-            offset_of!(CodeObject, co_instrumentation_version),
-        ),
         (
             "PyCodeObject._co_monitoring",
             offset_of!(CodeObject, co_monitoring),

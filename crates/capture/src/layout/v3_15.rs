@@ -67,7 +67,9 @@ impl InterpreterFrame {
         self.instr_ptr = unit;
         self.return_offset = 0;
         // SAFETY: by the contract above.
-        std::mem::replace(&mut self.f_executable, unsafe { super::slot::from_owned(code) })
+        std::mem::replace(&mut self.f_executable, unsafe {
+            super::slot::from_owned(code)
+        })
     }
 
     /// The top of the value stack that the frame has saved, if there is any.
@@ -123,9 +125,7 @@ pub(crate) const MONITORING_PREFIX: usize = 104;
 #[repr(C)]
 pub(crate) struct CodeObject {
     pub head: CodeHead,
-    middle: [u8; 24],
-    /// Which events the bytecode has been instrumented for: the interpreter's count of changes.
-    pub co_instrumentation_version: u64,
+    middle: [u8; 32],
     /// What is kept of instrumentation; NULL as long as there has been none.
     pub co_monitoring: *mut MonitoringData,
     tail: [u8; 16],
@@ -226,10 +226,6 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
-        (
-            "PyCodeObject._co_instrumentation_version",
-            offset_of!(CodeObject, co_instrumentation_version),
-        ),
         (
             "PyCodeObject._co_monitoring",
             offset_of!(CodeObject, co_monitoring),

@@ -17,7 +17,7 @@
 //!
 //! A frame stays, and asks again when it comes by the next time, while
 //!
-//! - it has a trace or profile function, or is instrumented otherwise than the original is (3.12+: only a `RESUME` brings code up to date);
+//! - its thread has a trace or profile function, or the copy or the original is instrumented (3.12+);
 //! - the recursion limit is near;
 //! - somebody holds its frame object, and not only in tracebacks, whose offsets are changed.
 //!
@@ -33,8 +33,8 @@ use crate::code_object;
 use crate::frame::{CodeShape, Frame};
 use crate::function::heap;
 use crate::gil::GilCell;
-use crate::layout::slot::Content;
 use crate::layout::VERSION;
+use crate::layout::slot::Content;
 #[cfg(Py_3_12)]
 use crate::layout::{CodeObject, MonitoringData};
 use crate::site::InvertType;
@@ -42,6 +42,9 @@ use crate::whole::Traceback;
 
 /// How often frames of one copy may ask in vain.
 const MOST_REFUSALS: u32 = 100;
+
+/// As how many counts a walk over the heap that finds no more than that others hold the frame.
+const WALK: u32 = MOST_REFUSALS / 3;
 
 /// A detour's code, which loads this constant.
 pub(super) fn sequence(constant: usize) -> Vec<(Opcode, u32)> {
@@ -69,7 +72,13 @@ pub(super) fn sequence(constant: usize) -> Vec<(Opcode, u32)> {
             Op::PopTop,
         ],
     };
-    let arg = |op: Op| if op == Op::LoadConst { constant as u32 } else { 0 };
+    let arg = |op: Op| {
+        if op == Op::LoadConst {
+            constant as u32
+        } else {
+            0
+        }
+    };
     let one = |&op: &Op| (op.opcode(VERSION).unwrap_or(Opcode(0)), arg(op));
     all.iter().map(one).collect()
 }
@@ -156,53 +165,71 @@ impl ProbedCode {
     #[cold]
     pub(crate) fn leave(&self, py: Python<'_>, site: &SiteInfo) -> *mut ffi::PyObject {
         let function = MOVER.get(py);
-        if let (Some(function), Some(leaving)) = (function, self.leaving(py, site.first)) {
-            if let Some(old) = LEAVING.replace(py, Some(leaving)) {
-                old.let_go(py);
+        match (function, self.leaving(py, site.first)) {
+            (Some(function), Ok(leaving)) => {
+                if let Some(old) = LEAVING.replace(py, Some(leaving)) {
+                    old.let_go(py);
+                }
+                return function.clone_ref(py).into_ptr();
             }
-            return function.clone_ref(py).into_ptr();
-        }
-        if self.silenced.get(py) {
-            let refusals = self.refusals.get(py) + 1;
-            self.refusals.set(py, refusals);
-            if refusals == MOST_REFUSALS {
-                self.stay(py);
+            (_, Err(refusals)) if self.silenced.get(py) => {
+                let before = self.refusals.get(py);
+                let now = before.saturating_add(refusals);
+                self.refusals.set(py, now);
+                if before < MOST_REFUSALS && now >= MOST_REFUSALS {
+                    self.stay(py);
+                }
             }
+            _ => {}
         }
         // SAFETY: the type of a live object, of which the caller gets a reference.
         unsafe { ffi::Py_NewRef(ffi::Py_TYPE(ffi::Py_None()).cast()) }
     }
 
-    /// How the running frame goes on with `next` in the original, if it can.
-    fn leaving(&self, py: Python<'_>, next: InstrIdx) -> Option<Leaving> {
-        let (frame, shape) = self.running(py)?;
-        if frame.code_address() != self.copy.get(py) {
-            return None;
+    /// How the running frame goes on with `next` in the original, or as how many refusals it counts that it cannot.
+    fn leaving(&self, py: Python<'_>, next: InstrIdx) -> Result<Leaving, u32> {
+        let (frame, shape) = self.running(py).ok_or(1_u32)?;
+        let copy = self.probed(py).ok_or(1_u32)?;
+        let depth = self.analysis().depth(next).ok_or(1_u32)?;
+        let can = || {
+            frame.code_address() == copy.as_ptr() as usize
+                && self.silenced.get(py)
+                && !self.has_watchers(py)
+                && frame.is_undisturbed()
+                && is_quiet(&copy, self.original(py))
+        };
+        let top = depth.checked_sub(1).map(|top| frame.content(shape, top));
+        if !matches!(top, Some(Content::Object(_))) || !can() {
+            return Err(1);
         }
-        // To find tracebacks can run code of the program's (an audit hook on 3.11), so it comes first.
-        let tracebacks = self.tracebacks(py, frame)?;
-        let copy = self.probed(py)?;
-        let depth = self.analysis().depth(next)?;
-        let top = frame.content(shape, depth.checked_sub(1)?);
-        let can = matches!(top, Content::Object(_))
-            && self.silenced.get(py)
-            && !self.has_watchers(py)
-            && frame.is_undisturbed()
-            && is_instrumented_alike(&copy, self.original(py));
-        can.then(|| Leaving {
+        let tracebacks = self.tracebacks(py, frame).ok_or(WALK)?;
+        let leaving = Leaving {
             frame: frame.address(),
             copy: frame.code_address(),
             shape: *shape,
             depth,
             original: self.original.clone_ref(py),
             offset: self.analysis().get(next).start,
-            tracebacks,
-        })
+            tracebacks: tracebacks
+                .into_iter()
+                .map(|(one, at)| (one.unbind(), at))
+                .collect(),
+        };
+        // To find tracebacks can run code of the program's (an audit hook on 3.11).
+        if can() {
+            return Ok(leaving);
+        }
+        leaving.let_go(py);
+        Err(1)
     }
 
     /// The tracebacks that refer to `frame`, each with its offset in the original, which is what it counts in once the frame is moved. `None`
     /// if others hold the frame's object too, or one of them is in what is only in the copy.
-    fn tracebacks(&self, py: Python<'_>, frame: Frame<'_>) -> Option<Vec<(Py<PyAny>, u32)>> {
+    fn tracebacks<'py>(
+        &self,
+        py: Python<'py>,
+        frame: Frame<'_>,
+    ) -> Option<Vec<(Bound<'py, PyAny>, u32)>> {
         if !frame.is_held() {
             return Some(Vec::new());
         }
@@ -223,35 +250,31 @@ impl ProbedCode {
         if usize::try_from(holders) != Ok(found.len()) {
             return None;
         }
-        let offset = |traceback: Bound<'_, PyAny>| {
+        let offset = |traceback: Bound<'py, PyAny>| {
             // SAFETY: it is one.
             let lasti = unsafe { (*traceback.as_ptr().cast::<Traceback>()).tb_lasti };
             let offset = self.shown_offset(u32::try_from(lasti).ok()?)?;
-            Some((traceback.unbind(), offset))
+            Some((traceback, offset))
         };
         found.into_iter().map(offset).collect()
     }
 }
 
-/// Whether the original has the events that the copy has, as it is now.
+/// Whether neither the copy nor the original is instrumented for anything.
 #[cfg(Py_3_12)]
-fn is_instrumented_alike(copy: &Bound<'_, PyCode>, original: &Bound<'_, PyCode>) -> bool {
-    // SAFETY: live code objects, and what they keep of their instrumentation.
-    unsafe {
-        let (copy, original) = (
-            &*copy.as_ptr().cast::<CodeObject>(),
-            &*original.as_ptr().cast::<CodeObject>(),
-        );
-        // What frames run is brought up to date whenever anything changes (`instrument_all_executing_code_objects`).
-        copy.co_instrumentation_version == original.co_instrumentation_version
-            || original.co_monitoring.is_null()
-                && copy.co_monitoring.as_ref().is_none_or(MonitoringData::is_quiet)
-    }
+fn is_quiet(copy: &Bound<'_, PyCode>, original: &Bound<'_, PyCode>) -> bool {
+    // What frames run is brought up to date whenever anything changes (`instrument_all_executing_code_objects`), other code when it is
+    // called. So the copy has no events now, and the original had none when it was last called, and has none in its bytecode.
+    [copy, original].into_iter().all(|code| {
+        // SAFETY: a live code object, and what it keeps of its instrumentation.
+        let monitoring = unsafe { (*code.as_ptr().cast::<CodeObject>()).co_monitoring.as_ref() };
+        monitoring.is_none_or(MonitoringData::is_quiet)
+    })
 }
 
 /// There is no instrumentation.
 #[cfg(not(Py_3_12))]
-fn is_instrumented_alike(_: &Bound<'_, PyCode>, _: &Bound<'_, PyCode>) -> bool {
+fn is_quiet(_: &Bound<'_, PyCode>, _: &Bound<'_, PyCode>) -> bool {
     true
 }
 
@@ -328,7 +351,8 @@ unsafe extern "C" fn go_on(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
         // SAFETY: the caller's frame is below this one, which is no entry of C code, so its call was inlined; that it is the one for which
         // `leave` has just said yes shows that it is in the detour, and nothing has run since. The original has the copy's variables
         // (`with_parts`), the copy's stack is as large or larger, and a detour stands where the same instruction comes next in both.
-        let top = unsafe { caller.go_on_in(&leaving.shape, leaving.depth, original, leaving.offset) };
+        let top =
+            unsafe { caller.go_on_in(&leaving.shape, leaving.depth, original, leaving.offset) };
         for (traceback, offset) in leaving.tracebacks {
             if top.is_some() {
                 // SAFETY: a live traceback; the field is a plain number.

@@ -4,6 +4,10 @@
 //! first unit of each probe (`LOAD_CONST`, or its `EXTENDED_ARG`) is overwritten by a `JUMP_FORWARD` behind it; the others stay, so
 //! a frame that is within a probe, as that whose callback ends the tracing is, finishes it. Nothing else moves.
 //!
+//! In each loop one probe leads to a detour instead, where frames leave the copy ([`super::leave`]): its first two units become `EXTENDED_ARG` and
+//! `JUMP_FORWARD`. `POP_TOP` stays for frames that are within the probe. That is done, and undone, only where nobody can have been called between the two (a trace
+//! function on 3.11, a callback for a line or an instruction from 3.12 on). What cannot be undone then still reports, from the detour.
+//!
 //! A jump parts an addition to a variable from its store as a probe does. So the probe before the addition, which extends strings
 //! ([`crate::concatenation`]), stays at first; when it sees that something else is added, it has itself jumped over.
 //! Not so under the JIT: on 3.15 what it makes of such a mixture crashes.
