@@ -267,7 +267,7 @@ def test_a_frame_that_somebody_holds_stays():
 
     def hold(watch):
         total = 0
-        for i in range(400):
+        for i in range(40):
             if i == 1:
                 held.append(sys._getframe())
             total += watch.turn() * i
@@ -300,9 +300,9 @@ def test_a_frame_at_the_recursion_limit_stays():
 
     old = sys.getrecursionlimit()
     try:
-        sys.setrecursionlimit(len(list(traceback.walk_stack(None))) + 100)
-        most = max(n for n in range(100) if reaches(n, int))
-        for n in range(most - 3, most + 1):
+        sys.setrecursionlimit(len(list(traceback.walk_stack(None))) + 50)
+        most = max(n for n in range(50) if reaches(n, int))
+        for n in (most - 1, most):
             tracer = _core.Tracer(None, everywhere=_core.Follow(include=[__name__]))
             tracer.enter()
             assert reaches(n, tracer.stop), n
@@ -381,7 +381,7 @@ def run_example(path, stop_at=None):
         if steps == stop_at:
             debugop.stop()
 
-    before = set(sys.modules)
+    before, interval = set(sys.modules), sys.getswitchinterval()
     output = io.StringIO()
     start(callback, include="__example__")
     try:
@@ -392,6 +392,7 @@ def run_example(path, stop_at=None):
         outcome = traceback.format_exc().replace(str(path), path.name), repr(error)
     finally:
         stop()
+        sys.setswitchinterval(interval)
         for name in set(sys.modules) - before:
             del sys.modules[name]
     return output.getvalue(), outcome, steps
