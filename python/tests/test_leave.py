@@ -131,7 +131,7 @@ def guarded(watch):
 def in_handlers(watch):
     total = 0
     try:
-        1 / 0
+        total /= total
     except ZeroDivisionError:
         for i in range(15):
             total += watch.turn() * i
@@ -389,7 +389,7 @@ def run_example(path, stop_at=None):
             runpy.run_path(str(path), run_name="__example__")
         outcome = None
     except Exception as error:
-        outcome = traceback.format_exc().replace(str(path), path.name), repr(error)
+        outcome = [(frame.f_code.co_name, line) for frame, line in traceback.walk_tb(error.__traceback__)], repr(error)
     finally:
         stop()
         sys.setswitchinterval(interval)
@@ -398,6 +398,7 @@ def run_example(path, stop_at=None):
     return output.getvalue(), outcome, steps
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_examples_that_are_stopped_anywhere(path):
     *expected, steps = run_example(path, -1)
