@@ -88,6 +88,8 @@ impl ProbedCode {
             silenced: GilCell::default(),
             refusals: GilCell::default(),
             lastis: OnceLock::new(),
+            #[cfg(Py_3_12)]
+            for_iters: OnceLock::new(),
             shape: OnceLock::new(),
             reports_steps: steps,
             planned: OnceLock::new(),
@@ -165,6 +167,8 @@ impl ProbedCode {
             silenced: GilCell::default(),
             refusals: GilCell::default(),
             lastis: OnceLock::new(),
+            #[cfg(Py_3_12)]
+            for_iters: OnceLock::new(),
             shape,
             reports_steps: true,
             planned: OnceLock::new(),

@@ -43,6 +43,8 @@ impl ProbedCode {
             silenced: GilCell::default(),
             refusals: GilCell::default(),
             lastis: OnceLock::new(),
+            #[cfg(Py_3_12)]
+            for_iters: OnceLock::new(),
             shape,
             reports_steps: false,
             planned: OnceLock::new(),

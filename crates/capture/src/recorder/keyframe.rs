@@ -1,13 +1,14 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
-use debugop_bytecode::SiteKind;
-use debugop_recording::stream::{Encoder, FrameNumber, Reason, ThreadNumber};
+use debugop_bytecode::{InstrIdx, Op, SiteKind};
+use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, SHORT, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
 use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
+use crate::layout::VERSION;
 
 /// So many frames of a thread are more likely to go on soon: when those below have taken a quarter of a chunk with their values, there is still an eighth
 /// for these. All frames without their values may take another quarter, so that there always is room for records.
@@ -40,7 +41,7 @@ impl Recorder {
             if thread.chunk != self.pen.chunk || thread.frames.is_empty() {
                 continue;
             }
-            let live = thread.live(py).len();
+            let live = thread.live(py, None).len();
             for shadow in &mut thread.frames {
                 self.pen.look_again(py, to, shadow);
             }
@@ -94,11 +95,14 @@ impl Recorder {
         );
         let count = threads.len();
         for index in threads {
-            let mut live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
             if let Some((site, running)) = running
                 && !site.ends_chunk
             {
                 live.retain(|(_, frame)| frame.address() != running.address());
+            }
+            if let Some((address, ..)) = self.without {
+                live.retain(|(_, frame)| frame.address() != address);
             }
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
@@ -117,16 +121,24 @@ impl Recorder {
                     ..=FULL_FRAMES => capacity / 8 * 5,
                     _ => capacity / 4 * 3,
                 };
-                let (number, code, unit) = {
+                let (number, code, doing) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code, shadow.unit(frame))
+                    (shadow.number, shadow.code, shadow.doing(frame))
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
-                let site = site.map(|(site, _)| site);
-                let site = site.ok_or(unit.unwrap_or_default());
-                self.frame(py, to, code, frame, number, site, spare);
+                let standing = match site {
+                    Some((site, _)) => Standing::at(site),
+                    None => match (self.before, doing.unwrap_or((0, Progress::Executing))) {
+                        (Some((address, at)), _) if address == frame.address() => {
+                            Standing::before(code, at)
+                        }
+                        (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
+                        (_, (unit, _)) => Standing::arrived(code, unit),
+                    },
+                };
+                self.frame(py, to, code, frame, number, standing, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
                 {
@@ -144,7 +156,8 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
-        self.limit = self.at + TIME_EVERY;
+        let time = TIME_EVERY.min(self.pen.limits.chunk);
+        self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
 
     /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
@@ -165,7 +178,7 @@ impl Recorder {
         live.len() - live.iter().rev().take_while(fits).count()
     }
 
-    /// A frame in the middle: `site` has fired in it, or it is executing the instruction at a unit. Values are written as long as `spare` bytes are left.
+    /// A frame in the middle. Values are written as long as `spare` bytes are left.
     #[expect(clippy::too_many_arguments, reason = "what a frame is described by")]
     fn frame(
         &mut self,
@@ -174,31 +187,26 @@ impl Recorder {
         code: &PlannedCode,
         frame: Frame<'_>,
         number: u64,
-        site: Result<&PlannedSite, u32>,
+        standing: Standing,
         spare: usize,
     ) {
-        let analysis = code.probed().analysis();
+        let Standing {
+            unit,
+            progress,
+            at,
+            depth,
+            storing,
+        } = standing;
+        if at.is_some() {
+            crate::concatenation::put_back(py, frame);
+        }
         let locals = code.locals();
-        let (unit, executing, depth) = match site {
-            Ok(site) => (site.unit(), false, site.depth),
-            Err(unit) => {
-                let at = analysis.at_offset(unit * 2);
-                // What the instruction takes may be taken already.
-                let depth = at.map_or(0, |at| {
-                    let depth = analysis.depth(at).unwrap_or_default();
-                    depth.saturating_sub(taken(analysis, at))
-                });
-                (unit, true, depth)
-            }
-        };
-        crate::concatenation::put_back(py, frame);
         let slots = locals + depth;
-        let at = site.map_or_else(|unit| analysis.at_offset(unit * 2), |site| Some(site.next));
         to.frame(
             FrameNumber(number),
             code.number.get(),
             unit,
-            executing,
+            progress,
             u64::from(slots),
         );
         for slot in 0..slots {
@@ -207,7 +215,13 @@ impl Recorder {
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
                     && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
-                if self.pen.redacted.holds(code.number.get(), at, slot) {
+                let is_half_stored = storing.is_some_and(|(local, from)| {
+                    // SAFETY: as above: a slot of the stack that the instruction has taken; it is compared only.
+                    slot == local && content != unsafe { frame.local(locals + from) }
+                });
+                if is_half_stored {
+                    to.unknown(Reason::UNSPECIFIED);
+                } else if self.pen.redacted.holds(code.number.get(), at, slot) {
                     self.pen.redact_slot(py, to, content);
                 } else if !is_lasti {
                     self.pen.slot(py, to, content);
@@ -222,8 +236,10 @@ impl Recorder {
 
     /// Which instruction of its caller a frame is in that is attached next.
     pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
+        match *caller {
+            Caller::Unit(unit) | Caller::Foreign(Some(unit)) => to.inside(unit),
+            Caller::Told(unit) => to.told(unit),
+            Caller::Foreign(None) => {}
         }
     }
 
@@ -238,42 +254,96 @@ impl Recorder {
         raised: Option<u32>,
     ) {
         to.attach();
-        if site.kind == SiteKind::Unwind {
-            self.unwinding(py, to, site.code(), frame, number, raised);
-        } else {
-            self.frame(py, to, site.code(), frame, number, Ok(site), SLOT_RESERVE);
+        let standing = match site.kind {
+            SiteKind::Unwind => Standing::leaving(raised),
+            _ => Standing::at(site),
+        };
+        self.frame(py, to, site.code(), frame, number, standing, SLOT_RESERVE);
+    }
+}
+
+/// Where a frame is, and how many slots of its value stack are known to be live there.
+#[derive(Clone, Copy)]
+struct Standing {
+    unit: u32,
+    /// How far it is with the instruction at `unit`.
+    progress: Progress,
+    /// That instruction; `None` when its stack is gone.
+    at: Option<InstrIdx>,
+    depth: u32,
+    /// The local variable that the instruction stores to as its last, and from which slot of the stack; while what the first one held is coming to its end,
+    /// that has not been done.
+    storing: Option<(u32, u32)>,
+}
+
+impl Standing {
+    /// `site` has just fired.
+    fn at(site: &PlannedSite) -> Self {
+        Self {
+            unit: site.unit(),
+            progress: Progress::Ready,
+            at: Some(site.next),
+            depth: site.depth,
+            storing: None,
         }
     }
 
-    /// A frame that an exception is leaving, raised by `unit`: its stack is gone.
-    fn unwinding(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Encoder<'_>,
-        code: &PlannedCode,
-        frame: Frame<'_>,
-        number: u64,
-        raised: Option<u32>,
-    ) {
-        to.frame(
-            FrameNumber(number),
-            code.number.get(),
-            raised.unwrap_or_default(),
-            true,
-            u64::from(code.locals()),
-        );
-        for slot in 0..code.locals() {
-            if to.has_room(SLOT_RESERVE) {
-                // SAFETY: a local.
-                let content = unsafe { frame.local(slot) };
-                if self.pen.redacted.holds(code.number.get(), None, slot) {
-                    self.pen.redact_slot(py, to, content);
-                } else {
-                    self.pen.slot(py, to, content);
-                }
-            } else {
-                to.unknown(Reason::TOO_LARGE);
-            }
+    /// What tells of the instruction at `unit` runs.
+    fn arrived(code: &PlannedCode, unit: u32) -> Self {
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let depth = at.and_then(|at| analysis.depth(at));
+        Self {
+            unit,
+            progress: Progress::Arrived,
+            at,
+            depth: depth.unwrap_or_default(),
+            storing: None,
+        }
+    }
+
+    /// It is about to execute this instruction.
+    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+        let analysis = code.probed().analysis();
+        Self {
+            unit: analysis.get(at).offset / 2,
+            progress: Progress::Ready,
+            at: Some(at),
+            depth: analysis.depth(at).unwrap_or_default(),
+            storing: None,
+        }
+    }
+
+    /// The instruction at `unit` is being executed: what it takes may be taken already.
+    fn inside(code: &PlannedCode, unit: u32) -> Self {
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let depth = at.map_or(0, |at| {
+            let depth = analysis.depth(at).unwrap_or_default();
+            depth.saturating_sub(taken(analysis, at))
+        });
+        let storing = at.and_then(|at| {
+            let instruction = analysis.get(at);
+            let op = instruction.opcode.info(VERSION)?.op;
+            (op == Op::StoreFastStoreFast).then_some((instruction.arg & 15, depth))
+        });
+        Self {
+            unit,
+            progress: Progress::Executing,
+            at,
+            depth,
+            storing,
+        }
+    }
+
+    /// An exception that was raised at a unit is leaving the frame: its stack is gone.
+    fn leaving(raised: Option<u32>) -> Self {
+        Self {
+            unit: raised.unwrap_or_default(),
+            progress: Progress::Executing,
+            at: None,
+            depth: 0,
+            storing: None,
         }
     }
 }
