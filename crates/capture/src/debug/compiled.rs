@@ -18,10 +18,10 @@ use super::{turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
 #[cfg(not(Py_3_12))]
 use crate::engine::running::{generators, running_frames};
+#[cfg(not(Py_3_12))]
 use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
-use crate::registry;
 use crate::thread;
 
 /// One `bdb.Breakpoint`.
@@ -147,17 +147,6 @@ pub(crate) fn fall_back(py: Python<'_>) -> PyResult<()> {
         session.arm_callers(py, &frame)?;
     }
     session.trace(py)
-}
-
-/// Whether the running frame is at an instruction that has been inserted for a breakpoint.
-pub(super) fn is_inserted(py: Python<'_>) -> bool {
-    let Some(frame) = Frame::current(py) else {
-        return false;
-    };
-    registry::of_copy(&frame.code(py))
-        .filter(|entry| entry.is_woven())
-        .zip(frame.instruction_offset())
-        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
 }
 
 /// Puts into the bytecode what the session's `Bdb` has for breakpoints now, and says whether that is anything new.

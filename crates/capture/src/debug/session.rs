@@ -22,9 +22,12 @@ use super::sentinels;
 use super::trampoline::{self, Event};
 use super::turns::{self, following, has_gone_over};
 #[cfg(Py_3_12)]
+#[cfg(Py_3_12)]
 use super::watch;
+use crate::frame::Frame;
 use crate::gil::{GilCell, release};
 use crate::modules;
+use crate::registry;
 use crate::thread;
 
 /// One thread's debugger.
@@ -624,6 +627,16 @@ impl Session {
     }
 }
 
+/// Whether the running frame is at an instruction that is not the program's: a breakpoint's or a probe's.
+fn is_inserted(py: Python<'_>) -> bool {
+    let Some(frame) = Frame::current(py) else {
+        return false;
+    };
+    registry::of_copy(&frame.code(py))
+        .zip(frame.instruction_offset())
+        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
+}
+
 /// The C trace function of a thread that steps; `dispatch` is the session's.
 extern "C" fn step(
     dispatch: *mut ffi::PyObject,
@@ -646,7 +659,7 @@ extern "C" fn step(
         if kind != Event::Call && !trampoline::has_local(&object) {
             return Ok(());
         }
-        if kind == Event::Opcode && compiled::is_inserted(py) {
+        if kind == Event::Opcode && is_inserted(py) {
             return Ok(());
         }
         match session {

@@ -412,7 +412,11 @@ unsafe extern "C" fn called(
                     .ok()
             };
             let seen = [number(1), number(2)];
-            let shown = Kind::from_number(kind).shown(py, &entry, &seen);
+            let kind = Kind::from_number(kind);
+            if kind == Kind::Line {
+                entry.keep_general(code.cast_exact::<PyCode>().ok()?);
+            }
+            let shown = kind.shown(py, &entry, &seen);
             Some((entry.original(py).clone(), shown))
         }));
         let Ok(Some((code, shown))) = shown else {
