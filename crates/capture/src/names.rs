@@ -25,12 +25,9 @@ names! {
     buffer = "buffer";
     buffer_slot = "__buffer__";
     call = "__call__";
-    co_cellvars = "co_cellvars";
     co_code = "co_code";
-    co_freevars = "co_freevars";
     co_qualname = "co_qualname";
     co_stacksize = "co_stacksize";
-    co_varnames = "co_varnames";
     code = "__code__";
     encoding = "encoding";
     errors = "errors";

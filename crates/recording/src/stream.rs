@@ -22,6 +22,7 @@ mod error;
 mod predictor;
 mod recent;
 mod record;
+mod short;
 mod strides;
 mod transcript;
 
@@ -35,6 +36,7 @@ pub use record::{
     BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
     Record, SiteNumber, Thread, ThreadNumber, Value,
 };
+pub use short::{SHORT, Short};
 pub use strides::Strides;
 pub use transcript::{Numbers, Transcript};
 

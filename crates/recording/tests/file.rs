@@ -549,7 +549,7 @@ fn packing_makes_it_smaller_and_leaves_it_the_same() {
             ..Summary::default()
         })
         .expect("finished");
-    let packed = pack(&path, &to).expect("packed");
+    let packed = pack(&path, &to, None).expect("packed");
     assert!(packed.after < packed.before, "{packed:?}");
     let (before, after) = (
         read_all(&path).expect("intact"),

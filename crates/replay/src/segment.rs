@@ -6,6 +6,7 @@ use debugop_bytecode::{Class, Flow, InstrIdx, Op as Name, Output, Place, Version
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::code::Code;
+use crate::index::of_name;
 
 /// Where a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,10 +124,43 @@ pub struct Segment {
     pub opaque: bool,
     /// The number of the code object.
     pub code: u32,
-    /// The slots that hold, before the way, the objects and cells whose attributes, items or contents it binds.
-    pub stores: Box<[u32]>,
-    /// Whether it binds some of an object that is in no slot before the way.
-    pub stores_inside: bool,
+    /// The attributes, items and cells that it binds or deletes.
+    pub stores: Box<[Store]>,
+}
+
+/// What an instruction of a way takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// What is in this slot before the way.
+    Slot(u32),
+    /// A constant of the code object.
+    Constant(u32),
+    /// An `int`.
+    Int(u32),
+    /// A value of the record with which the way ends.
+    Capture(u32),
+    /// That cannot be told from the way.
+    Unknown,
+}
+
+/// What of an object is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the cell holds.
+    Cell,
+    /// An attribute: the hash of its name.
+    Attribute(u64),
+    /// An item.
+    Item(Operand),
+}
+
+/// A binding or deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The object or cell.
+    pub object: Operand,
+    /// What of it.
+    pub part: Part,
 }
 
 /// Key of a compiled way: from where, up to which instruction it has been executed, where to.
@@ -210,6 +244,16 @@ impl Segments {
             return Some(*id);
         }
         self.find_slowly(code, from, done, to)
+    }
+
+    /// The way between two sites, if it was the last that was gone from the first.
+    #[inline]
+    pub(crate) fn recent(&self, code: u32, from: u32, to: u32) -> Option<SegmentId> {
+        let of_code = self.by_code.get(code as usize)?;
+        match of_code.recent.get(from as usize)? {
+            Some((None, To::Site(site), id)) if *site == to => Some(*id),
+            _ => None,
+        }
     }
 
     fn find_slowly(
@@ -303,6 +347,10 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             }
         },
         From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        // It is ending, or being suspended.
+        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
+            return Some(vec![(at, false)]);
+        }
         From::In(at) => {
             came.insert(at.0, None);
             let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));
@@ -400,6 +448,19 @@ enum RawOp {
     Made(u32, Symbol),
 }
 
+#[derive(Clone, Copy)]
+enum RawOperand {
+    Known(Operand),
+    Made(Symbol),
+}
+
+#[derive(Clone, Copy)]
+enum RawPart {
+    Cell,
+    Attribute(u64),
+    Item(RawOperand),
+}
+
 /// Compiles a way.
 fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Segment> {
     if let Some(done) = done
@@ -432,19 +493,13 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     let mut begin = 0;
     let mut opaque = false;
     let mut touching = None;
-    let mut stores: Vec<u32> = Vec::new();
-    let mut stores_inside = false;
+    let mut stores: Vec<(RawOperand, RawPart)> = Vec::new();
     for (number, &(at, jumped)) in way.iter().enumerate() {
         if number + 1 == skip && done.is_some() {
             compiler.forget_known();
         }
-        if number >= skip
-            && let Some(slot) = compiler.stores_to(at)
-        {
-            match compiler.writes(slot) {
-                true => stores_inside = true,
-                false => stores.push(slot),
-            }
+        if number >= skip {
+            stores.extend(compiler.store(at));
         }
         let is_last = number + 1 == way.len();
         if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
@@ -487,6 +542,8 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
                 Place::After(at) => InstrIdx(at.0 + 1),
             });
     }
+    let stores = stores.iter().map(|store| compiler.known_store(*store));
+    let stores = stores.collect();
     let Compiler { ops, known, .. } = compiler;
     let ops = ops.into_iter().map(|op| match op {
         RawOp::Known(op) => op,
@@ -503,8 +560,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         touching,
         opaque,
         code: code.data().number,
-        stores: stores.into(),
-        stores_inside,
+        stores,
     })
 }
 
@@ -531,29 +587,65 @@ impl Compiler<'_> {
             .collect();
     }
 
-    /// The slot that holds the object of which an instruction binds an attribute or item, or the cell that it binds.
-    fn stores_to(&self, at: InstrIdx) -> Option<u32> {
+    /// What an instruction binds or deletes.
+    fn store(&self, at: InstrIdx) -> Option<(RawOperand, RawPart)> {
         let analysis = self.code.analysis();
         let instruction = analysis.get(at);
-        let below = match instruction.opcode.info(self.version)?.op {
-            Name::StoreDeref | Name::DeleteDeref => return Some(instruction.arg),
-            Name::StoreAttr | Name::DeleteAttr => 1,
-            Name::StoreSubscr | Name::DeleteSubscr => 2,
+        let arg = instruction.arg;
+        let top = self.base.checked_add(analysis.depth(at)?)?;
+        let below = |depth| top.checked_sub(depth).map(|slot| self.operand(slot));
+        Some(match instruction.opcode.info(self.version)?.op {
+            Name::StoreDeref | Name::DeleteDeref => (self.operand(arg), RawPart::Cell),
+            Name::StoreAttr | Name::DeleteAttr => {
+                (below(1)?, RawPart::Attribute(of_name(self.code, arg)?))
+            }
+            Name::StoreSubscr | Name::DeleteSubscr => (below(2)?, RawPart::Item(below(1)?)),
             _ => return None,
-        };
-        self.base
-            .checked_add(analysis.depth(at)?)?
-            .checked_sub(below)
+        })
     }
 
-    /// Whether the way so far has written to a slot.
-    fn writes(&self, slot: u32) -> bool {
-        self.ops.iter().any(|op| match *op {
-            RawOp::Known(Op::Set(to, _)) | RawOp::Made(to, _) => to == slot,
-            RawOp::Known(Op::Swap(one, other)) => one == slot || other == slot,
-            RawOp::Known(Op::Unbind(first)) => first == slot || first + 1 == slot,
-            RawOp::Known(Op::SetCell(..)) => false,
-        })
+    /// What is in a slot after what has been compiled so far.
+    fn operand(&self, mut slot: u32) -> RawOperand {
+        for op in self.ops.iter().rev() {
+            match *op {
+                RawOp::Known(Op::Set(to, source)) if to == slot => match source {
+                    Source::Slot(from) => slot = from,
+                    Source::Constant(index) => return RawOperand::Known(Operand::Constant(index)),
+                    Source::Int(int) => return RawOperand::Known(Operand::Int(int)),
+                    _ => return RawOperand::Known(Operand::Unknown),
+                },
+                RawOp::Made(to, symbol) if to == slot => return RawOperand::Made(symbol),
+                RawOp::Known(Op::Swap(one, other)) if slot == one => slot = other,
+                RawOp::Known(Op::Swap(one, other)) if slot == other => slot = one,
+                RawOp::Known(Op::Unbind(first)) if slot == first || slot == first + 1 => {
+                    return RawOperand::Known(Operand::Unknown);
+                }
+                RawOp::Known(_) | RawOp::Made(..) => {}
+            }
+        }
+        RawOperand::Known(Operand::Slot(slot))
+    }
+
+    fn known_store(&self, (object, part): (RawOperand, RawPart)) -> Store {
+        Store {
+            object: self.known_operand(object),
+            part: match part {
+                RawPart::Cell => Part::Cell,
+                RawPart::Attribute(hash) => Part::Attribute(hash),
+                RawPart::Item(operand) => Part::Item(self.known_operand(operand)),
+            },
+        }
+    }
+
+    fn known_operand(&self, operand: RawOperand) -> Operand {
+        match operand {
+            RawOperand::Known(operand) => operand,
+            RawOperand::Made(symbol) => match self.known.get(&symbol) {
+                Some(Source::Capture(index)) => Operand::Capture(*index),
+                Some(Source::Bool(bool)) => Operand::Int((*bool).into()),
+                _ => Operand::Unknown,
+            },
+        }
     }
 
     /// The first instruction was in progress when the frame was written down: what it stores has been stored, since the old value's end was what ran

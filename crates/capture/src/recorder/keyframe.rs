@@ -1,7 +1,7 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
 use debugop_bytecode::{InstrIdx, Op, SiteKind};
-use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, ThreadNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, SHORT, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
@@ -103,6 +103,9 @@ impl Recorder {
                 {
                     live.retain(|(_, frame)| frame.address() != running.address());
                 }
+                if let Some((address, ..)) = self.without {
+                    live.retain(|(_, frame)| frame.address() != address);
+                }
                 live
             })
             .collect();
@@ -145,9 +148,12 @@ impl Recorder {
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
-                    None => match doing.unwrap_or((0, Progress::Executing)) {
-                        (unit, Progress::Executing) => Standing::inside(code, unit),
-                        (unit, _) => Standing::arrived(code, unit),
+                    None => match (self.before, doing.unwrap_or((0, Progress::Executing))) {
+                        (Some((address, at)), _) if address == frame.address() => {
+                            Standing::before(code, at)
+                        }
+                        (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
+                        (_, (unit, _)) => Standing::arrived(code, unit),
                     },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
@@ -168,7 +174,8 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
-        self.limit = self.at + TIME_EVERY.min(self.pen.limits.chunk);
+        let time = TIME_EVERY.min(self.pen.limits.chunk);
+        self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
 
     /// The bytes that a frame takes in a keyframe without its values.
@@ -314,6 +321,18 @@ impl Standing {
             progress: Progress::Arrived,
             at,
             depth: depth.unwrap_or_default(),
+            storing: None,
+        }
+    }
+
+    /// It is about to execute this instruction.
+    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+        let analysis = code.probed().analysis();
+        Self {
+            unit: analysis.get(at).offset / 2,
+            progress: Progress::Ready,
+            at: Some(at),
+            depth: analysis.depth(at).unwrap_or_default(),
             storing: None,
         }
     }

@@ -14,6 +14,7 @@ use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 pub(super) const TOUCHED: usize = 8;
 
 /// A recorded frame.
+#[repr(C)]
 pub(super) struct Shadow {
     /// Where it is; 0 when its code is gone, and it with it.
     pub(super) address: usize,

@@ -85,6 +85,8 @@ pub enum ChunkKind {
     End = 7,
     /// A source file: name and text.
     Source = 128,
+    /// A part of what a reader has found out by replaying: the version of that (two bytes), and some of it.
+    Replayed = 129,
 }
 
 impl ChunkKind {
@@ -97,6 +99,7 @@ impl ChunkKind {
             6 => ChunkKind::Index,
             7 => ChunkKind::End,
             128 => ChunkKind::Source,
+            129 => ChunkKind::Replayed,
             _ => return None,
         })
     }

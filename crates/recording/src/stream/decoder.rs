@@ -82,6 +82,16 @@ impl<'a> Decoder<'a> {
     /// If the bytes are no record.
     pub fn next(&mut self, record: &mut Record) -> Result<bool, Error> {
         record.clear();
+        self.append(record)
+    }
+
+    /// As [`Decoder::next`], but its prefixes, objects and values are added to those of the records before, which `record` still has.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no record.
+    pub fn append(&mut self, record: &mut Record) -> Result<bool, Error> {
+        record.site = None;
         record.offset = self.cursor.at();
         if self.cursor.is_at_end() {
             return Ok(false);
