@@ -71,7 +71,7 @@ def test_libraries_are_recorded_exactly():
 @pytest.mark.parametrize("name", ["ends", "traced", "many"])
 @pytest.mark.parametrize("chunk", [100, 3_000])
 def test_what_is_told_and_what_is_half_done(name, chunk):
-    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=100)
+    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=400)
 
 
 @pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile"])
