@@ -26,7 +26,6 @@ names! {
     buffer_slot = "__buffer__";
     call = "__call__";
     co_code = "co_code";
-    co_freevars = "co_freevars";
     co_qualname = "co_qualname";
     co_stacksize = "co_stacksize";
     code = "__code__";

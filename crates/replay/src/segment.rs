@@ -347,6 +347,10 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             }
         },
         From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        // A trace function is told of the end while the frame is in it.
+        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
+            return Some(vec![(at, false)]);
+        }
         // It is ending, or being suspended.
         From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
             return Some(vec![(at, false)]);
