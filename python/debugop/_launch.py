@@ -86,6 +86,10 @@ def debug(request) -> int:
         return _past.main(os.fspath(path), request.commands, at_failure=at_failure)
     from debugop import _console
 
+    if request.history is not None:
+        from debugop import _history
+
+        _history.begin(request.history)
     kind, text, arguments = request.program
     if kind == "module":
         replace_first_path(os.getcwd())
@@ -95,6 +99,8 @@ def debug(request) -> int:
         _console.main(request.commands, kind, text, arguments)
     finally:
         del launcher
+        if request.history is not None:
+            _history.end()
     return 0
 
 

@@ -33,6 +33,8 @@ mod graves;
 mod table;
 mod trashcan;
 
+use std::num::NonZeroU64;
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
@@ -279,6 +281,16 @@ impl Identities {
     #[inline]
     pub(crate) fn lookup_at(&self, py: Python<'_>, object: usize, block: usize) -> Option<Entry> {
         self.find(py, object, || block)
+    }
+
+    /// The id of the live object at address `object`, if it has been looked up lately and its entry has this epoch.
+    #[inline]
+    pub(crate) fn recent(&self, py: Python<'_>, object: usize, epoch: u32) -> Option<NonZeroU64> {
+        STATE.with(py, |state| {
+            let state = state.as_ref()?;
+            let id = state.cache.recent(object, epoch)?;
+            state.place.is_as_seen(py).then_some(id)
+        })
     }
 
     #[inline(always)]

@@ -166,6 +166,7 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             "PyCodeObject.co_code_adaptive",
             offset_of!(CodeObject, co_code_adaptive),
         ),
+        ("PyThreadState.tracing", offset_of!(ThreadState, tracing)),
         (
             "PyThreadState.thread_id",
             offset_of!(ThreadState, thread_id),

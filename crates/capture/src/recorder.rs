@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use debugop_bytecode::SiteKind;
+use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, Strides, ThreadNumber,
@@ -28,11 +28,14 @@ use threads::{Caller, Place, Shadow, Thread};
 
 mod callables;
 mod codes;
+mod compare;
 mod contents;
+pub mod history;
 mod identities;
 mod keyframe;
 mod pen;
 mod planned;
+mod quick;
 mod raised;
 mod redacted;
 mod session;
@@ -71,37 +74,47 @@ struct Ear;
 impl Listener for Ear {
     fn written(&self, py: Python<'_>, stream: Stream, bytes: &[u8]) {
         if !bytes.is_empty() {
-            with_active(py, |recorder| recorder.output(stream, bytes));
+            with_active(py, |recorder| recorder.output(py, stream, bytes));
         }
     }
 }
 
 /// Records a run.
+#[repr(C)]
 pub struct Recorder {
-    pen: Pen,
-    predictor: Predictor,
-    strides: Strides,
-    store: Store,
+    state: *mut ThreadState,
+    /// The frame on top of the current thread, if sites in it may be recorded [quickly](quick) and there is [room](Store::has_room) for one at
+    /// `at`; in `threads`, which nobody changes meanwhile. Else NULL.
+    top: *mut Shadow,
     /// Where the next byte of the chunk goes.
     at: usize,
     /// Behind a record that ends after this the time is told, or the chunk ends.
     limit: usize,
+    /// Records written.
+    records: u64,
+    predictor: Predictor,
+    strides: Strides,
+    store: Store,
+    /// Values captured.
+    values: u64,
+    pen: Pen,
     threads: Vec<Thread>,
     /// The one that runs.
     current: usize,
-    state: *mut ThreadState,
     next_frame: u64,
     generators: FxHashMap<usize, Suspendable>,
+    /// Threads that a debugger has stopped.
+    held: Vec<history::Held>,
+    /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
+    without: Option<(usize, usize, u64)>,
+    /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
+    before: Option<(usize, InstrIdx)>,
     /// Numbers given to sites and code objects.
     sites: u32,
     codes: u32,
     began: Instant,
     /// Nanoseconds after that, as last written.
     time: u64,
-    /// Records written.
-    records: u64,
-    /// Values captured.
-    values: u64,
 }
 
 /// A recording that has come to its end.
@@ -162,7 +175,15 @@ pub(crate) fn is_active(_py: Python<'_>) -> bool {
 fn with_active<R>(_py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     // SAFETY: the pointer is that of a live box (`start`, `stop`); the GIL is held, and what runs with it neither gives the GIL up nor
     // runs code that comes here again.
-    unsafe { ACTIVE.0.get().as_mut().map(f) }
+    let recorder = unsafe { ACTIVE.0.get().as_mut()? };
+    recorder.top = std::ptr::null_mut();
+    Some(f(recorder))
+}
+
+/// Runs `f` with the active recorder's pen, if there is one.
+fn with_pen<R>(_py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
+    // SAFETY: as in `with_active`.
+    unsafe { ACTIVE.0.get().as_mut().map(|recorder| f(&mut recorder.pen)) }
 }
 
 /// A planned site is reached.
@@ -185,6 +206,7 @@ pub(crate) fn give_up(py: Python<'_>) {
 pub(crate) fn forget(code: &PlannedCode) {
     // SAFETY: as in `with_active`: probed code is dropped with the GIL held.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        recorder.top = std::ptr::null_mut();
         for thread in &mut recorder.threads {
             for shadow in &mut thread.frames {
                 if std::ptr::eq(shadow.code, code) {
@@ -216,8 +238,12 @@ impl Recorder {
             threads: Vec::new(),
             current: usize::MAX,
             state: std::ptr::null_mut(),
+            top: std::ptr::null_mut(),
             next_frame: 0,
             generators: FxHashMap::default(),
+            held: Vec::new(),
+            without: None,
+            before: None,
             sites: 0,
             codes: 0,
             began: Instant::now(),
@@ -280,12 +306,16 @@ impl Recorder {
 
     #[inline]
     fn fire(&mut self, py: Python<'_>, site: &PlannedSite) {
+        if let Some(frame) = Frame::current(py) {
+            self.record_quickly(py, site, frame);
+        }
+    }
+
+    #[inline(never)]
+    fn fire_slowly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         if site.number.get() >= IGNORED && !self.meet(py, site) {
             return;
         }
-        let Some(frame) = Frame::current(py) else {
-            return;
-        };
         // `~site` outside of the code that it was made for.
         if frame.code_address() != site.copy.get() {
             return;
@@ -297,6 +327,9 @@ impl Recorder {
     #[cold]
     fn meet(&mut self, py: Python<'_>, site: &PlannedSite) -> bool {
         if site.number.get() == IGNORED {
+            return false;
+        }
+        if Frame::current(py).is_some_and(|frame| self.is_at_a_prompt(py, frame)) {
             return false;
         }
         let code = site.code();
@@ -324,9 +357,14 @@ impl Recorder {
 
     #[inline]
     fn record(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        self.top = std::ptr::null_mut();
+        let is_another = frame.thread_state() != self.state;
+        if is_another && !self.goes_on(py, site, frame) {
+            return;
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let to = &mut to;
-        if frame.thread_state() != self.state {
+        if is_another {
             self.switch(py, to, frame);
         }
         let top = self.threads[self.current].frames.last_mut();
@@ -334,6 +372,7 @@ impl Recorder {
             Some(top) if site.kind == SiteKind::Step && top.is(frame) => {
                 Self::last(top.last, false)
             }
+            _ if !is_another && Self::is_the_debuggers(py, frame) => return,
             _ => self.arrive(py, to, site, frame),
         };
         let thread = &mut self.threads[self.current];
@@ -376,6 +415,7 @@ impl Recorder {
         if !site.touches.is_empty() {
             self.pen.touch(py, site, frame, top);
         }
+        let top = std::ptr::from_mut(top);
         if to.overflowed() {
             self.overflow(py, site, frame);
             return;
@@ -385,6 +425,8 @@ impl Recorder {
         self.store.commit(self.at);
         if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
+        } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
+            self.top = top;
         }
     }
 
@@ -567,6 +609,10 @@ impl Recorder {
             match caller {
                 Caller::Unit(unit) => to.enter(unit),
                 Caller::Foreign(unit) => to.enter_foreign(unit),
+                Caller::Told(unit) => {
+                    to.told(unit);
+                    to.enter_foreign(None);
+                }
             }
             let number = self.next_frame;
             self.next_frame += 1;
@@ -592,6 +638,10 @@ impl Recorder {
                 match caller {
                     Caller::Unit(unit) => to.reenter(number, unit),
                     Caller::Foreign(unit) => to.reenter_foreign(number, unit),
+                    Caller::Told(unit) => {
+                        to.told(unit);
+                        to.reenter_foreign(number, None);
+                    }
                 }
                 known.number
             }
@@ -603,8 +653,10 @@ impl Recorder {
                 number
             }
             None => {
-                let number = self.next_frame;
-                self.next_frame += 1;
+                let number = self.number_of_left_out(frame).unwrap_or_else(|| {
+                    self.next_frame += 1;
+                    self.next_frame - 1
+                });
                 Self::say_inside(to, &caller);
                 self.attach(py, to, site, frame, number, raised);
                 number
@@ -643,9 +695,13 @@ impl Recorder {
     }
 
     /// The program has written something.
-    fn output(&mut self, stream: Stream, bytes: &[u8]) {
+    fn output(&mut self, py: Python<'_>, stream: Stream, bytes: &[u8]) {
         /// In one piece.
         const PIECE: usize = 16 << 10;
+        if self.is_held_here(py) {
+            // The debugger's own.
+            return;
+        }
         if self.current == usize::MAX {
             // No step has been recorded that it could belong to.
             return;

@@ -10,6 +10,7 @@ use debugop_cli::{
 use pyo3::prelude::*;
 
 use crate::main_program::{Described, described};
+use crate::progress;
 use crate::recording::RecordRequest;
 use crate::run::{RunRequest, terminal_width};
 
@@ -39,8 +40,8 @@ pub(crate) fn parse_command_line<'py>(
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
         Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Query(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer(progress::tell)),
+        Outcome::Command(Command::Query(options)) => answer(py, || options.answer(progress::tell)),
         Outcome::Command(Command::Show(options)) => {
             let stdout = io::stdout();
             let is_terminal = stdout.is_terminal();
@@ -48,7 +49,9 @@ pub(crate) fn parse_command_line<'py>(
                 is_terminal,
                 columns: is_terminal.then(terminal_width),
             };
-            answer(py, || options.show(Box::new(stdout), screen))
+            answer(py, || {
+                options.show(Box::new(stdout), screen, progress::tell)
+            })
         }
         Outcome::Print {
             text,
@@ -144,6 +147,12 @@ impl DebugRequest {
             Subject::Program(_) => None,
             Subject::Recording { path, at_failure } => Some((path.clone(), *at_failure)),
         }
+    }
+
+    /// How many bytes of history are kept; None: there is none.
+    #[getter]
+    fn history(&self) -> Option<u64> {
+        self.options.history
     }
 
     /// Commands that the debugger carries out before it asks.

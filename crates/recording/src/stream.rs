@@ -22,6 +22,7 @@ mod error;
 mod predictor;
 mod recent;
 mod record;
+mod short;
 mod strides;
 mod transcript;
 
@@ -32,9 +33,10 @@ pub use error::{Error, ErrorKind};
 pub use predictor::{Last, Predictor};
 pub use recent::RecentObjects;
 pub use record::{
-    BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Reason, Record,
-    SiteNumber, Thread, ThreadNumber, Value,
+    BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
+    Record, SiteNumber, Thread, ThreadNumber, Value,
 };
+pub use short::{SHORT, Short};
 pub use strides::Strides;
 pub use transcript::{Numbers, Transcript};
 

@@ -1,5 +1,7 @@
 //! The entries of the objects that were looked up last, by the addresses of the objects: what is in it is in the table, too.
 
+use std::num::NonZeroU64;
+
 use super::table::Entry;
 
 const PLACES: usize = 1 << 9;
@@ -14,7 +16,7 @@ struct Cached {
 const EMPTY: Cached = Cached {
     object: 0,
     entry: Entry {
-        id: std::num::NonZeroU64::MIN,
+        id: NonZeroU64::MIN,
         epoch: 0,
         index: 0,
     },
@@ -39,6 +41,13 @@ impl Cache {
     pub(super) fn get(&self, object: usize) -> Option<Entry> {
         let cached = &self.0[place(object)];
         (cached.object == object).then_some(cached.entry)
+    }
+
+    /// The id in an entry that has this epoch.
+    #[inline]
+    pub(super) fn recent(&self, object: usize, epoch: u32) -> Option<NonZeroU64> {
+        let cached = &self.0[place(object)];
+        (cached.object == object && cached.entry.epoch == epoch).then_some(cached.entry.id)
     }
 
     #[inline]

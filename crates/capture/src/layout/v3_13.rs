@@ -130,7 +130,10 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     /// How many more C calls may be nested.
     pub c_recursion_remaining: i32,
-    middle: [u8; 16],
+    headroom: i32,
+    /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
+    pub tracing: i32,
+    middle: [u8; 8],
     current_frame: *mut InterpreterFrame,
     /// The profile function, as a C function; NULL for none.
     pub c_profilefunc: *mut c_void,

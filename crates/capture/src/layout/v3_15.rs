@@ -133,7 +133,10 @@ pub(crate) struct ThreadState {
     /// How many more calls may be nested, and how many in all.
     pub py_recursion_remaining: i32,
     pub py_recursion_limit: i32,
-    middle: [u8; 12],
+    headroom: i32,
+    /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
+    pub tracing: i32,
+    middle: [u8; 4],
     current_frame: *mut InterpreterFrame,
     base_frame: *mut InterpreterFrame,
     tail: [u8; 16],

@@ -17,6 +17,25 @@ impl ProbedCode {
         }
     }
 
+    /// The unit of the original to which a frame has come that stands at byte `new` of the probed copy, in a probe that has not fired yet. It stands
+    /// there only while a trace function or the like is told of the probe's own instructions. `None` where an instruction is being executed, or is
+    /// as good as that: its probe has fired.
+    pub(crate) fn arrived(&self, new: u32) -> Option<u32> {
+        let original = self.original_offset(new)?;
+        let at = self.covering(original)?;
+        let instruction = self.analysis().get(at);
+        let opcode = self.copied_opcode(original)?;
+        let first = opcode.checked_sub(instruction.offset - instruction.start)?;
+        // The last unit of a probe is a `POP_TOP`: it has fired.
+        if new < first {
+            return (new + 2 != first).then_some(original / 2);
+        }
+        let next = self.analysis().instructions().get(at.0 as usize + 1)?;
+        let behind = new >= opcode + (instruction.end() - instruction.offset);
+        let fired = behind && self.map()?.to_landing(next.offset) == Some(new + 2);
+        fired.then_some(next.offset / 2)
+    }
+
     /// What `f_lasti` and `tb_lasti` would say without probes where they say `new`: as
     /// [`original_offset`](Self::original_offset), and within an instruction's caches the same unit of them. `None` in what is appended to the
     /// copy.

@@ -18,7 +18,7 @@ use crate::layout::objects::{
 use crate::value::capture_name;
 
 /// What an object refers to, in the order in which it is recorded.
-enum Parts {
+pub(super) enum Parts {
     /// So many, in memory one after the other.
     Items(*const *mut ffi::PyObject, usize),
     Set(*const SetObject),
@@ -46,7 +46,7 @@ unsafe fn sequence(object: *mut ffi::PyObject, kind: Kind) -> Parts {
 ///
 /// # Safety
 /// The object that the parts are of is alive, and `see` runs nothing that could change it.
-unsafe fn each(
+pub(super) unsafe fn each(
     parts: &Parts,
     limit: usize,
     mut see: impl FnMut(*mut ffi::PyObject, *mut ffi::PyObject),
@@ -184,7 +184,7 @@ impl Pen {
 
     /// # Safety
     /// `object` is a live object of a type of this kind, a container or instance.
-    unsafe fn parts(&self, object: *mut ffi::PyObject, kind: Kind) -> Parts {
+    pub(super) unsafe fn parts(&self, object: *mut ffi::PyObject, kind: Kind) -> Parts {
         // SAFETY: by the contract.
         unsafe {
             match kind {
@@ -658,7 +658,7 @@ impl Pen {
 
 /// A value at a glance: by value where it is recorded by value, else by its address.
 #[inline]
-fn glance_word(object: *mut ffi::PyObject) -> u64 {
+pub(super) fn glance_word(object: *mut ffi::PyObject) -> u64 {
     if object.is_null() {
         return EMPTY;
     }

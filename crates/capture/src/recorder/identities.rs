@@ -1,5 +1,7 @@
 //! Which objects are known by which id: [`crate::identity`], for objects by their addresses.
 
+use std::num::NonZeroU64;
+
 use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
 
 pub(super) use crate::identity::Entry;
@@ -36,6 +38,17 @@ impl Identities {
     pub(super) fn lookup(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Entry> {
         // SAFETY: nothing runs before the borrow ends.
         self.0.lookup(py, unsafe { borrow(py, object) })
+    }
+
+    /// The id of `object`, which is alive, if it has been looked up lately and its entry has this epoch.
+    #[inline]
+    pub(super) fn recent(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        epoch: u32,
+    ) -> Option<NonZeroU64> {
+        self.0.recent(py, object as usize, epoch)
     }
 
     /// The entry of the object at this address, whose memory begins at `block`, if there is one.

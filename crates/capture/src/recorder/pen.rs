@@ -52,7 +52,7 @@ pub(super) enum Long {
 }
 
 /// Room in a chunk that values with contents leave alone.
-const CONTENTS_RESERVE: usize = 16 << 10;
+pub(super) const CONTENTS_RESERVE: usize = 16 << 10;
 
 /// The id of a type that is known as a type only.
 const UNNAMED: NonZeroU64 = NonZeroU64::MAX;
@@ -468,6 +468,9 @@ impl Pen {
             return;
         };
         if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
+            return;
+        }
+        if self.update_quickly(py, to, object, ObjectId(entry.id.get()), entry.index) {
             return;
         }
         // SAFETY: it is alive.

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 
 use debugop_bytecode::operands::Fate;
 use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
+use debugop_recording::stream::Predictor;
 use pyo3::Python;
 use smallvec::SmallVec;
 
@@ -31,10 +32,24 @@ unsafe impl Send for PlannedCode {}
 // SAFETY: as above.
 unsafe impl Sync for PlannedCode {}
 
-/// One planned site.
+/// More captures than a site has that is recorded [quickly](super::quick).
+pub(super) const FEW: usize = 16;
+
+/// One planned site. What a quick one needs is in its first 64 bytes.
+#[repr(C, align(64))]
 pub(crate) struct PlannedSite {
+    /// As that of its code.
+    pub(super) copy: Cell<usize>,
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
+    /// Whether it has a number, stands in the middle of what its frame executes, and has few captures, about which nothing is special.
+    pub(super) is_quick: Cell<bool>,
+    /// Whether there are `touches`.
+    pub(super) has_touches: bool,
+    /// How many of `few` there are.
+    count: u8,
+    /// `captures`, if they are few.
+    few: [u16; FEW],
     pub(super) kind: SiteKind,
     /// The unit of the next instruction, if that raises again what has been raised before; else [`Self::NO_UNIT`].
     pub(super) reraises: u32,
@@ -55,8 +70,6 @@ pub(crate) struct PlannedSite {
     pub(super) redacts: Cell<u64>,
     /// Whether the first capture says where the exception was raised: that of a handler that is given it.
     pub(super) lasti: bool,
-    /// As that of its code.
-    pub(super) copy: Cell<usize>,
     code: Cell<*const PlannedCode>,
 }
 
@@ -137,6 +150,29 @@ impl PlannedSite {
         !self.lasti && self.redacts.get() == 0
     }
 
+    /// Its captures, if it is [quick](Self::is_quick).
+    #[inline]
+    pub(super) fn few(&self) -> &[u16] {
+        &self.few[..usize::from(self.count) % FEW]
+    }
+
+    /// It has this number now, and what is left out is known.
+    fn set_number(&self, number: u32) {
+        self.number.set(number);
+        let is_quick = number < Predictor::MAX_SITES as u32
+            && self.kind == SiteKind::Step
+            && self.reraises == Self::NO_UNIT
+            && self.is_simple()
+            && usize::from(self.count) == self.captures.len();
+        self.is_quick.set(is_quick);
+    }
+
+    /// It has none.
+    fn forget_number(&self, instead: u32) {
+        self.number.set(instead);
+        self.is_quick.set(false);
+    }
+
     /// Whose site it is.
     #[inline]
     pub(super) fn code(&self) -> &PlannedCode {
@@ -159,8 +195,19 @@ impl PlannedCode {
                 Some(found.opcode.info(VERSION)?.op)
             };
             let is_unwind = site.kind == SiteKind::Unwind;
+            let mut few = [0; FEW];
+            let mut count = 0;
+            for (&slot, place) in site.captures.iter().zip(&mut few[..FEW - 1]) {
+                let Ok(slot) = u16::try_from(slot) else { break };
+                *place = slot;
+                count += 1;
+            }
             PlannedSite {
                 number: Cell::new(UNKNOWN),
+                is_quick: Cell::new(false),
+                has_touches: !site.touches.is_empty(),
+                count,
+                few,
                 kind: site.kind,
                 reraises: match op(next) {
                     Some(op) if !is_unwind && reraises(op, analysis.get(next).arg) => {
@@ -258,14 +305,14 @@ impl PlannedCode {
     pub(super) fn set_numbers(&self, code: u32, base: u32) {
         self.number.set(code);
         for (site, number) in self.sites.iter().zip(base..) {
-            site.number.set(number);
+            site.set_number(number);
         }
     }
 
     /// Forgets the numbers of another recording.
     pub(super) fn reset(&self) {
         for site in &self.sites {
-            site.number.set(UNKNOWN);
+            site.forget_number(UNKNOWN);
             site.callee.set(Callee::None);
             site.redacts.set(0);
         }
@@ -280,7 +327,7 @@ impl PlannedCode {
     /// Never records it.
     pub(super) fn ignore(&self) {
         for site in &self.sites {
-            site.number.set(IGNORED);
+            site.forget_number(IGNORED);
         }
     }
 }

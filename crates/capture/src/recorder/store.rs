@@ -8,6 +8,7 @@ use debugop_bytecode::PLAN_VERSION;
 use debugop_recording::file::{
     CodeRecord, Error, Header, Interpreter, Next, Options, Source, Summary, Writer,
 };
+use debugop_recording::stream::SHORT;
 use pyo3::exceptions::PyOSError;
 use pyo3::types::{PyAnyMethods, PyString};
 use pyo3::{PyResult, Python};
@@ -97,6 +98,23 @@ impl Store {
         // SAFETY: the slot's memory stays until the writer hands it over, in `next` or `finish`, and the sink as long as `self`; the
         // recorder, which alone asks for it, uses one encoder at a time and none across those.
         unsafe { std::slice::from_raw_parts_mut(self.bytes, self.capacity) }
+    }
+
+    /// Whether there is room for a short record at `at`.
+    #[inline]
+    pub(super) fn has_room(&self, at: usize) -> bool {
+        self.capacity.saturating_sub(at) >= SHORT
+    }
+
+    /// The memory of a short record.
+    ///
+    /// # Safety
+    /// There is [room](Self::has_room).
+    #[inline]
+    pub(super) unsafe fn short(&mut self, at: usize) -> &'static mut [u8; SHORT] {
+        debug_assert!(self.has_room(at));
+        // SAFETY: by the contract, and as in `bytes`.
+        unsafe { &mut *self.bytes.add(at).cast() }
     }
 
     /// The first `at` bytes are part of the recording.

@@ -10,7 +10,7 @@ use debugop_recording::witness::{Seen, Step, Writer};
 use pyo3::{PyResult, Python, ffi};
 
 use super::pen::{Pen, is_by_value};
-use super::with_active;
+use super::with_pen;
 use crate::event::{Event, EventKind};
 use crate::frame::{LiveFrame, SlotValue};
 use crate::layout::slot::Content;
@@ -73,8 +73,7 @@ impl Handler for Arc<Witness> {
         step.code = code.number.get();
         step.at = event.instruction.0;
         step.slots.clear();
-        let written = with_active(py, |recorder| {
-            let pen = &mut recorder.pen;
+        let written = with_pen(py, |pen| {
             for local in 0..code.locals() {
                 // SAFETY: a local of the code that the frame runs.
                 let seen = match unsafe { event.frame.local(local) } {

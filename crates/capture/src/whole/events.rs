@@ -92,7 +92,8 @@ fn wrap_registered(py: Python<'_>) -> PyResult<()> {
     };
     for tool in TOOLS {
         let name = monitoring.call_method1("get_tool", (tool,))?;
-        if name.is_none() || name.eq(crate::engine::TOOL_NAME)? {
+        let own = [crate::engine::TOOL_NAME, crate::debug::TOOL_NAME];
+        if name.is_none() || own.iter().any(|own| name.eq(own).unwrap_or(false)) {
             continue;
         }
         LOCAL_EVENTS.set(py, true);

@@ -186,6 +186,8 @@ pub struct Slot {
     sequence: u64,
     time: u64,
     committed: usize,
+    /// How many bytes there are.
+    size: usize,
     /// Where its contents and its committed length are, in the mapping of `tail`.
     contents: NonNull<u8>,
     committed_word: NonNull<u64>,
@@ -225,6 +227,7 @@ impl Slot {
             sequence,
             time,
             committed: 0,
+            size: tail.layout.slot_size,
         }
     }
 
@@ -254,7 +257,7 @@ impl Slot {
     /// From now on the first `end` bytes are part of the recording. A store, no system call.
     #[inline]
     pub fn commit(&mut self, end: usize) {
-        self.committed = end.min(self.tail.layout.slot_size);
+        self.committed = end.min(self.size);
         // SAFETY: made from `Tail::u64_at`, for whose atomic the mapping that `self.tail` keeps is alive.
         let word = unsafe { AtomicU64::from_ptr(self.committed_word.as_ptr()) };
         word.store(self.committed as u64, Ordering::Release);

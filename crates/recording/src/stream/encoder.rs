@@ -1,6 +1,7 @@
 //! Writes a stream into memory that is there already. For the recorder's hot path: no allocation, no panic.
 
-use super::{Kind, ObjectId, Reason, RecentObjects, SiteNumber, tag};
+use super::record::ARRIVED;
+use super::{Kind, ObjectId, Progress, Reason, RecentObjects, SiteNumber, tag};
 
 /// How many bytes at the end of the memory stay unused: every write is done in a piece of this size, then cut.
 pub const RESERVE: usize = 16;
@@ -17,7 +18,7 @@ pub struct Encoder<'a> {
 }
 
 #[inline]
-fn zigzag(value: i64) -> u64 {
+pub(super) fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
 }
 
@@ -87,15 +88,8 @@ impl<'a> Encoder<'a> {
     /// A tag and a varint behind it: at most 11 bytes.
     #[inline]
     fn tagged(&mut self, tag: u8, value: u64) {
-        if value < 0x80 {
-            self.put(u128::from(tag) | u128::from(value) << 8, 2);
-        } else if value < 0x4000 {
-            let spread = value & 0x7f | 0x80 | (value & 0x3f80) << 1;
-            self.put(u128::from(tag) | u128::from(spread) << 8, 3);
-        } else {
-            let (spread, length) = spread(value);
-            self.put(u128::from(tag) | spread << 8, length + 1);
-        }
+        let (bytes, length) = tagged(tag, value);
+        self.put(bytes, length);
     }
 
     /// A bare varint.
@@ -123,6 +117,28 @@ impl<'a> Encoder<'a> {
             place.copy_from_slice(bytes);
             self.at += bytes.len();
         }
+    }
+}
+
+/// The tag of an int that has one of its own.
+#[inline]
+pub(super) fn small(value: i64) -> Option<u8> {
+    (0..tag::SMALL_INTS)
+        .contains(&value)
+        .then(|| tag::INT_0 + value as u8)
+}
+
+/// A tag and a varint behind it, and how many bytes that is: at most 11.
+#[inline]
+pub(super) fn tagged(tag: u8, value: u64) -> (u128, usize) {
+    if value < 0x80 {
+        (u128::from(tag) | u128::from(value) << 8, 2)
+    } else if value < 0x4000 {
+        let spread = value & 0x7f | 0x80 | (value & 0x3f80) << 1;
+        (u128::from(tag) | u128::from(spread) << 8, 3)
+    } else {
+        let (spread, length) = spread(value);
+        (u128::from(tag) | spread << 8, length + 1)
     }
 }
 
@@ -177,8 +193,8 @@ impl Encoder<'_> {
     /// An `int` that fits 64 bits.
     #[inline]
     pub fn int(&mut self, value: i64) {
-        if (0..tag::SMALL_INTS).contains(&value) {
-            self.put(u128::from(value.cast_unsigned() + u64::from(tag::INT_0)), 1);
+        if let Some(tag) = small(value) {
+            self.tag(tag);
         } else {
             self.tagged(tag::INT, zigzag(value));
         }
@@ -416,6 +432,11 @@ impl Encoder<'_> {
         self.tagged(tag::INSIDE, u64::from(unit));
     }
 
+    /// The frame on top is about to execute a unit of the original code, and a trace function is told of that: before the frame that is called.
+    pub fn told(&mut self, unit: u32) {
+        self.tagged(tag::TOLD, u64::from(unit));
+    }
+
     /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.
     pub fn attach(&mut self) {
         self.tag(tag::ATTACH);
@@ -427,12 +448,17 @@ impl Encoder<'_> {
         number: super::FrameNumber,
         code: u32,
         unit: u32,
-        executing: bool,
+        progress: Progress,
         slots: u64,
     ) {
         self.varint(number.0);
         self.varint(u64::from(code));
-        self.varint(u64::from(unit) << 1 | u64::from(executing));
+        let progress = match progress {
+            Progress::Ready => 0,
+            Progress::Executing => 1,
+            Progress::Arrived => ARRIVED,
+        };
+        self.varint(u64::from(unit) << 1 | progress);
         self.varint(slots);
     }
 

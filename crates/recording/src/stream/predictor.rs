@@ -89,6 +89,14 @@ impl Predictor {
         }
     }
 
+    /// The writer's side: whether [`follows`](Self::follows) would say that `site` is predicted. Changes nothing.
+    #[inline]
+    #[must_use]
+    pub fn predicts(&self, last: Last, site: SiteNumber) -> bool {
+        let entry = u64::from(self.epoch) << 32 | u64::from(site.0);
+        self.following.get(last.0 as usize) == Some(&entry)
+    }
+
     /// The reader's side: what follows `last`, if that is known.
     #[inline]
     #[must_use]
@@ -106,7 +114,9 @@ mod tests {
     fn what_came_last_time_is_predicted_until_the_chunk_ends() {
         let mut predictor = Predictor::new(3);
         let last = Last::site(SiteNumber(1), false);
+        assert!(!predictor.predicts(last, SiteNumber(2)));
         assert!(!predictor.follows(last, SiteNumber(2)));
+        assert!(predictor.predicts(last, SiteNumber(2)));
         assert!(predictor.follows(last, SiteNumber(2)));
         assert_eq!(predictor.predicted(last), Some(SiteNumber(2)));
         assert_eq!(predictor.predicted(Last::site(SiteNumber(1), true)), None);

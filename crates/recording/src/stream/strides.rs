@@ -9,6 +9,23 @@ struct Entry {
     epoch: u32,
 }
 
+impl Entry {
+    /// This int is there now. Whether it was expected.
+    #[inline]
+    fn follows(&mut self, epoch: u32, value: i64) -> bool {
+        let known = self.epoch == epoch;
+        let expected = known && self.last.wrapping_add(self.stride) == value;
+        self.stride = if known {
+            value.wrapping_sub(self.last)
+        } else {
+            0
+        };
+        self.last = value;
+        self.epoch = epoch;
+        expected
+    }
+}
+
 /// For each capture the int that was there last, and by how much it was more than the one before.
 ///
 /// Both sides keep one a recording, [`clear`](Self::clear) it where a chunk begins and tell it each int that a site captures. A
@@ -73,19 +90,16 @@ impl Strides {
     #[must_use]
     pub fn follows(&mut self, site: SiteNumber, capture: usize, value: i64) -> bool {
         let epoch = self.epoch;
-        let Some(entry) = self.entry(site, capture) else {
-            return false;
-        };
-        let known = entry.epoch == epoch;
-        let expected = known && entry.last.wrapping_add(entry.stride) == value;
-        entry.stride = if known {
-            value.wrapping_sub(entry.last)
-        } else {
-            0
-        };
-        entry.last = value;
-        entry.epoch = epoch;
-        expected
+        let entry = self.entry(site, capture);
+        entry.is_some_and(|entry| entry.follows(epoch, value))
+    }
+
+    /// The same, for a capture that may have an entry for certain.
+    #[inline]
+    pub(super) fn follows_first(&mut self, site: SiteNumber, capture: usize, value: i64) -> bool {
+        debug_assert!(capture < CAPTURES && (site.0 as usize) < super::Predictor::MAX_SITES);
+        let entry = self.entries.get_mut(site.0 as usize + capture);
+        entry.is_some_and(|entry| entry.follows(self.epoch, value))
     }
 
     /// What is expected there.

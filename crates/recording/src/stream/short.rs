@@ -1,0 +1,196 @@
+//! Writes a short record into memory that is there already: what [`Encoder`](super::Encoder) would write, for the few kinds of values
+//! that most records have, without looking at each whether there is room.
+
+use super::encoder::{small, tagged, zigzag};
+use super::{ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
+
+/// The room that a [`Short`] record is given: what fits into the first 256 bytes is kept.
+pub const SHORT: usize = (1 << u8::BITS) + RESERVE;
+
+/// A short record in the making.
+#[derive(Debug)]
+pub struct Short<'a> {
+    bytes: &'a mut [u8; SHORT],
+    /// In as many bytes as `bytes` has places for: nothing that is written needs to be checked.
+    at: u8,
+}
+
+impl<'a> Short<'a> {
+    /// So many values may be written, of at most 9 bytes each.
+    pub const VALUES: usize = 16;
+
+    /// Writes from the first byte on.
+    #[inline]
+    #[must_use]
+    pub fn new(bytes: &'a mut [u8; SHORT]) -> Self {
+        Short { bytes, at: 0 }
+    }
+
+    /// How many bytes have been written.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.at)
+    }
+
+    /// Whether nothing has been written.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.at == 0
+    }
+
+    #[inline]
+    fn put(&mut self, (bytes, length): (u128, usize)) {
+        let at = usize::from(self.at);
+        self.bytes[at..at + RESERVE].copy_from_slice(&bytes.to_le_bytes());
+        self.at = self.at.wrapping_add(length as u8);
+    }
+
+    #[inline]
+    fn tag(&mut self, tag: u8) {
+        self.bytes[usize::from(self.at)] = tag;
+        self.at = self.at.wrapping_add(1);
+    }
+
+    /// As [`Encoder::hit`](super::Encoder::hit).
+    #[inline]
+    pub fn hit(&mut self) {
+        self.tag(tag::HIT);
+    }
+
+    /// As [`Encoder::null`](super::Encoder::null).
+    #[inline]
+    pub fn null(&mut self) {
+        self.tag(tag::NULL);
+    }
+
+    /// As [`Encoder::none`](super::Encoder::none).
+    #[inline]
+    pub fn none(&mut self) {
+        self.tag(tag::NONE);
+    }
+
+    /// As [`Encoder::bool`](super::Encoder::bool).
+    #[inline]
+    pub fn bool(&mut self, value: bool) {
+        self.tag(tag::FALSE + u8::from(value));
+    }
+
+    /// As [`Encoder::float`](super::Encoder::float).
+    #[inline]
+    pub fn float(&mut self, bits: u64) {
+        self.put((u128::from(tag::FLOAT) | u128::from(bits) << 8, 9));
+    }
+
+    /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
+    /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES). False if it would not be short: then nothing has been written, and
+    /// [`Encoder::int`](super::Encoder::int) is to write it.
+    #[inline]
+    #[must_use]
+    pub fn captured_int(
+        &mut self,
+        strides: &mut Strides,
+        site: SiteNumber,
+        capture: usize,
+        value: i64,
+    ) -> bool {
+        if strides.follows_first(site, capture, value) {
+            self.tag(tag::INT_NEXT);
+        } else if let Some(tag) = small(value) {
+            self.tag(tag);
+        } else {
+            let value = zigzag(value);
+            if value >= 1 << 14 {
+                return false;
+            }
+            self.put(tagged(tag::INT, value));
+        }
+        true
+    }
+
+    /// As [`Encoder::object`](super::Encoder::object). False if the object has not been named lately: then nothing has been written.
+    #[inline]
+    #[must_use]
+    pub fn object(&mut self, recent: &RecentObjects, id: ObjectId) -> bool {
+        let slot = recent.slot_of(id);
+        if let Some(slot) = slot {
+            self.tag(tag::RECENT | slot);
+        }
+        slot.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::Encoder;
+
+    /// Whatever is written, the bytes are those of an `Encoder`.
+    #[test]
+    fn writes_what_an_encoder_writes() {
+        let mut seed = 1_u64;
+        let mut random = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let recent = || RecentObjects::new(ObjectId(1 << 20));
+        let (mut recents, mut strides) = ([recent(), recent()], [0; 2].map(|_| Strides::new(9)));
+        for _ in 0..5_000 {
+            let (mut one, mut other) = ([0; 400], [0; 400]);
+            let mut short = Short::new(one[5..].first_chunk_mut().expect("there is room"));
+            let mut encoder = Encoder::new(&mut other, 5);
+            let [recent, recent_too] = &mut recents;
+            let [stride, stride_too] = &mut strides;
+            assert!(short.is_empty());
+            for capture in 0..Short::VALUES {
+                let bits = random();
+                let value = (bits >> (bits % 64)).cast_signed() - 3;
+                match random() % 8 {
+                    0 => (short.null(), encoder.null()),
+                    1 => (short.none(), encoder.none()),
+                    2 => (short.bool(bits & 1 == 1), encoder.bool(bits & 1 == 1)),
+                    3 => (short.float(bits), encoder.float(bits)),
+                    4 => (short.hit(), encoder.hit()),
+                    5 => {
+                        let id = ObjectId(bits % 300 * 1000 + 1);
+                        if short.object(recent, id) {
+                            encoder.object(recent_too, id);
+                        } else {
+                            recent.name(id);
+                            recent_too.name(id);
+                        }
+                        ((), ())
+                    }
+                    _ => {
+                        let (site, at) = (SiteNumber((bits % 7) as u32), capture % 3);
+                        let start = encoder.at();
+                        encoder.captured_int(stride_too, site, at, value);
+                        if !short.captured_int(stride, site, at, value) {
+                            assert!(!(-8192..8192).contains(&value));
+                            encoder.take_back(start);
+                        }
+                        ((), ())
+                    }
+                };
+            }
+            let end = 5 + short.len();
+            assert_eq!(end, encoder.at());
+            assert!(!encoder.overflowed());
+            assert_eq!(one[..end], other[..end]);
+        }
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        let mut bytes = [0; SHORT];
+        let mut short = Short::new(&mut bytes);
+        for _ in 0..Short::VALUES {
+            short.float(u64::MAX);
+        }
+        assert_eq!(short.len(), 9 * Short::VALUES);
+        assert!(short.len() <= usize::from(u8::MAX));
+    }
+}
