@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN RECORD
 
-.PHONY: help demo test test-rust test-python test-kill test-kill-python fuzz test-corpus test-cpython test-debugger test-packages test-memory examples bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-kill test-kill-python fuzz test-corpus test-cpython test-debugger test-packages test-memory examples pictures bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -46,6 +46,9 @@ test-corpus: ## the bytecode crate over every code object of every standard libr
 
 examples: ## write what debugop reports of examples/*.py to examples/expected, for every version found
 	@$(DEV) examples
+
+pictures: ## draw what terminals show of debugop into docs/pictures
+	@$(DEV) pictures
 
 test-cpython: ## CPython's own tests with and without debugop; FAST=1 for a part, ARGS="test_x test_y" for some files, RECORD=1: are recordings exact?
 	@$(DEV) test-cpython

@@ -1,9 +1,26 @@
-# ruff: noqa: D103, RET504
+# ruff: noqa: D101, D103, RET504
 """The program of debugger.py: `python debugged.py N TURNS`. The lines of the breakpoints are found by their comments."""
 
 import json
 import sys
 from time import perf_counter
+
+LIMIT = 0
+
+
+class Box:
+    def __init__(self):
+        self.width = 0
+
+
+class Slotted:
+    __slots__ = ("width",)
+
+    def __init__(self):
+        self.width = 0
+
+
+box, slotted, sizes, items = Box(), Slotted(), {"width": 0}, [0, 0]
 
 
 def loop(n):
@@ -29,7 +46,7 @@ def calls(n):
 
 
 def main():
-    n, turns = int(sys.argv[1]), int(sys.argv[2])
+    n, turns = int(sys.argv[1]), int(sys.argv[2])  # in front of the loops
     seconds = {"loop": [], "calls": []}
     for _ in range(turns):
         seconds["loop"].append(loop(n))

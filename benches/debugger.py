@@ -1,8 +1,8 @@
 """What a debugger costs where nothing stops: debugop, pdb and debugpy, in the environment that runs this file.
 
 A hot loop and a loop that calls a function, each run a few times under each debugger: attached without a breakpoint; with
-breakpoints after the loops, in the same functions, which are hit; and with a condition in the loop that never holds; with a watchpoint on a variable that
-the loop does not change. The program
+breakpoints after the loops, in the same functions, which are hit; with a condition, a hit count or a log point in the loop that never holds; and with watchpoints on places
+that the loop does not change. The program
 times its own loops, and the smallest time a round counts, so that the stops are not in it.
 """
 
@@ -33,29 +33,48 @@ MARKS = {
     for number, line in enumerate(PROGRAM.read_text().splitlines(), 1)
     for mark in re.findall(r"# ((?:in front of|in|after) the loop.*)$", line)
 }
-# What is set: (line, condition, how often it is passed over).
+# What is set: (line, condition, how often it is passed over, what is logged).
 NEVER = 10**9
+LOCAL = "watch on a local"
+# Watched from before the loops on.
+WATCHED = {
+    "watch on a global": "LIMIT",
+    "watch on an attribute": "box.width",
+    "watch on an item of a dictionary": "sizes['width']",
+    "watch on an item of a list": "items[1]",
+    "watch on an attribute with a slot": "slotted.width",
+}
 SCENES = {
     "attached, no breakpoint": [],
-    "breakpoint after the loop": [(MARKS["after the loop"], None, 0), (MARKS["after the loop of calls"], None, 0)],
+    "breakpoint after the loop": [
+        (MARKS["after the loop"], None, 0, None),
+        (MARKS["after the loop of calls"], None, 0, None),
+    ],
     "condition in the loop, never true": [
-        (MARKS["in the loop"], "i < 0", 0),
-        (MARKS["in the loop of calls"], "i < 0", 0),
+        (MARKS["in the loop"], "i < 0", 0, None),
+        (MARKS["in the loop of calls"], "i < 0", 0, None),
     ],
-    "hit count in the loop": [(MARKS["in the loop"], None, NEVER), (MARKS["in the loop of calls"], None, NEVER)],
-    "watch on what the loop does not change": [
-        (MARKS["in front of the loop"], None, 0),
-        (MARKS["in front of the loop of calls"], None, 0),
+    "hit count in the loop": [
+        (MARKS["in the loop"], None, NEVER, None),
+        (MARKS["in the loop of calls"], None, NEVER, None),
     ],
+    "log point in the loop, never true": [
+        (MARKS["in the loop"], "i < 0", 0, "i is {i}"),
+        (MARKS["in the loop of calls"], "i < 0", 0, "i is {i}"),
+    ],
+    LOCAL: [
+        (MARKS["in front of the loop"], None, 0, None),
+        (MARKS["in front of the loop of calls"], None, 0, None),
+    ],
+    **{key: [(MARKS["in front of the loops"], None, 0, None)] for key in WATCHED},
 }
-WATCHING = "watch on what the loop does not change"
-TARGETS = {
-    ("debugop", "attached, no breakpoint"): 1.01,
-    ("debugop", "breakpoint after the loop"): 1.02,
-    ("debugop", "condition in the loop, never true"): 1.5,
-    ("debugop", "hit count in the loop"): 1.5,
-    ("debugop", WATCHING): 2,
+# What debuggers do not have.
+NOT_OFFERED = {
+    ("pdb", "log point in the loop, never true"),
+    *((name, scene) for name in ("pdb", "debugpy") for scene in (LOCAL, *WATCHED)),
 }
+LIMITS = {"attached, no breakpoint": 1.01, "breakpoint after the loop": 1.02}
+TARGETS = {("debugop", scene): LIMITS.get(scene, 2 if scene == LOCAL or scene in WATCHED else 1.5) for scene in SCENES}
 
 
 def result(output):
@@ -77,12 +96,20 @@ def plain(rounds):
 def by_console(command):
     """Under a debugger with pdb's commands, typed through a pipe."""
 
-    def run(breakpoints, rounds, watches=False):
-        commands = [f"break {line}" + (f", {condition}" if condition else "") for line, condition, _ in breakpoints]
-        commands += [f"ignore {number} {ignore}" for number, (_, _, ignore) in enumerate(breakpoints, 1) if ignore]
+    def run(breakpoints, rounds, scene):
+        commands = []
+        for number, (line, condition, ignore, log) in enumerate(breakpoints, 1):
+            if log:
+                commands.append(f"logpoint {line} {log}, if {condition}")
+            else:
+                commands.append(f"break {line}" + (f", {condition}" if condition else ""))
+            if ignore:
+                commands.append(f"ignore {number} {ignore}")
         # A watchpoint on a variable ends with its function, which stops.
-        turn = ["continue", "watch n", "continue"] if watches else ["continue"]
-        typed = [*commands, *turn * (2 * TURNS), "continue", "quit", "quit"]
+        turn = ["continue", "watch n", "continue"] if scene == LOCAL else ["continue"]
+        if scene in WATCHED:
+            turn = ["continue", f"watch {WATCHED[scene]}"]
+        typed = [*commands, *turn * (1 if scene in WATCHED else 2 * TURNS), "continue", "quit", "quit"]
         arguments = [sys.executable, "-m", *command, PROGRAM, str(rounds), str(TURNS)]
         done = subprocess.run(arguments, input="\n".join(typed) + "\n", capture_output=True, text=True, timeout=LIMIT)
         return result(done.stdout)
@@ -101,8 +128,9 @@ class Adapter:
                 "line": line,
                 **({"condition": condition} if condition else {}),
                 **({"hitCondition": str(ignore)} if ignore else {}),
+                **({"logMessage": log} if log else {}),
             }
-            for line, condition, ignore in breakpoints
+            for line, condition, ignore, log in breakpoints
         ]
         self.number = 0
 
@@ -132,7 +160,7 @@ class Adapter:
                     self.send("continue", threadId=message["body"]["threadId"])
 
 
-def by_debugpy(breakpoints, rounds):
+def by_debugpy(breakpoints, rounds, _scene):
     """Under debugpy, with a client as an editor has one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -195,15 +223,14 @@ def measure():
             if name == "debugpy" and not has_debugpy():
                 figures[scene][name] = "not installed"
                 continue
-            if scene == WATCHING and name != "debugop":
+            if (name, scene) in NOT_OFFERED:
                 figures[scene][name] = "not offered"
                 continue
             slow = bool(breakpoints) and name != "debugop"
             rounds = ROUNDS // SLOW if slow else ROUNDS
             try:
                 # Before and after, so that what the machine does meanwhile shows.
-                options = {"watches": True} if scene == WATCHING else {}
-                before, taken, after = plain(ROUNDS), run(breakpoints, rounds, **options), plain(ROUNDS)
+                before, taken, after = plain(ROUNDS), run(breakpoints, rounds, scene), plain(ROUNDS)
             except (RuntimeError, subprocess.SubprocessError) as error:
                 figures[scene][name] = str(error).strip().rpartition("\n")[2]
                 continue

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Runs CPython's own tests with and without debugop and compares the outcome of every single test.
 
-    tools/cpython_tests.py [--jobs N] [--fast] [--again] 3.13 BIN [TEST...]
+    tools/cpython_tests.py [--jobs N] [--fast] [--again] [--amend] 3.13 BIN [TEST...]
 
 BIN is the bin directory of an environment with debugop for that version. A test file runs in a process of its own, as
 `python -m test FILE` and as `debugop run --all --format none -m test FILE`. Where a test differs, the file runs once more each way: a
 test that changes without debugop too is flaky and no difference. A difference that tools/compat/reasons.py does not
 explain makes the exit status 1. Results are kept under target/cpython; those without debugop are used again, and those
-with it as long as debugop is the same, unless --again is given. A run of every file writes its part of docs/compatibility.md.
+with it as long as debugop is the same, unless --again is given. A run of every file writes its part of docs/compatibility.md;
+with --amend a run of some writes what is there of them.
 """
 
 import argparse
@@ -101,6 +102,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--amend", action="store_true")
     parser.add_argument("minor")
     parser.add_argument("here")
     parser.add_argument("tests", nargs="*")
@@ -125,6 +127,8 @@ def main():
     print("%.0f s" % (time.monotonic() - began))
     if whole:
         summary.write(ROOT / "docs" / "compatibility.md")
+    elif options.amend:
+        summary.amend(ROOT / "docs" / "compatibility.md")
     return 1 if summary.unexplained() else 0
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records CPython's own tests and compares each recording, replayed, with what the same run had in every slot at every step.
 
-    tools/record_tests.py [--jobs N] 3.13 BIN [TEST...]
+    tools/record_tests.py [--jobs N] [--chunk BYTES] 3.13 BIN [TEST...]
 
 BIN is the bin directory of an environment with debugop for that version. Each file runs in a process of its own, as `debugop selfcheck --record
 --all -m test FILE`. Without names, the files of tools/compat/recorded.py are taken, and a run of all of them writes its part of docs/exactness.md. A
@@ -64,11 +64,11 @@ class File:
         return "%s\n    DIFFERENT (status %s): %s" % (text, self.status, "\n    ".join(self.output.splitlines()[:3]))
 
 
-def check(here, test):
-    """Record and compare one file."""
+def check(here, test, chunk):
+    """Record and compare one file; with `chunk`, in chunks of so many bytes."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dbg") as folder:
-        command = [str(here / "debugop"), "selfcheck", "--record", "--all", "-m", "test", "--randseed", "1", test]
+        command = [str(here / "debugop"), "selfcheck", "--record", *chunk, "--all", "-m", "test", "--randseed", "1", test]
         names = (name for name in os.environ if not name.startswith(("PYTHON", "NO_COLOR")))
         variables = {name: os.environ[name] for name in names}
         variables.update(TMPDIR=folder, LC_ALL="C.UTF-8", TERM="dumb")
@@ -128,6 +128,7 @@ def main():
     """Record, compare, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--chunk", type=int, help="chunks of so many bytes: where they end, most is to be said; writes no page")
     parser.add_argument("minor")
     parser.add_argument("here")
     parser.add_argument("tests", nargs="*")
@@ -140,9 +141,10 @@ def main():
     listing = [str(here / "python"), "-m", "test", "--list-tests"]
     listed = subprocess.run(listing, check=True, stdout=subprocess.PIPE).stdout.decode().split()
     wanted = options.tests or [test for test in recorded.FILES if test in listed]
+    chunk = ["--chunk", str(options.chunk)] if options.chunk else []
     files = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        futures = [pool.submit(check, here, test) for test in wanted]
+        futures = [pool.submit(check, here, test, chunk) for test in wanted]
         for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             files.append(future.result())
             print("%s %d/%d %s" % (version, number, len(futures), files[-1].line()), flush=True)
@@ -152,7 +154,7 @@ def main():
     print("CPython %s: %d files, %d steps, %d slots, %d differ" % (version, len(files), steps, slots, differences))
     if unexplained:
         print("different without a known reason: " + " ".join(unexplained))
-    if not options.tests:
+    if not options.tests and not chunk:
         write(options.minor, version, files)
     return 1 if unexplained else 0
 

@@ -88,6 +88,7 @@ class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
                 self.message(f"{instruction.offset:>6} {described(instruction)}")
 
     def interaction(self, *arguments: Any, **keywords: Any) -> Any:
+        self._tell_thread()
         self._before_commands(arguments[0] if arguments else None)
         self._keep_program_handler()
         self._warn_of_changed_source(arguments[0] if arguments else None)

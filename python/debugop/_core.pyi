@@ -43,10 +43,14 @@ __all__ = [
     "Tracer",
     "Value",
     "Written",
+    "another_thread_has_stopped",
     "breakpoint_reasons",
     "callable_index",
+    "changed_by",
+    "child_command",
     "compare_recording",
     "depth",
+    "describe_recording",
     "effective",
     "file",
     "follow_child",
@@ -57,6 +61,7 @@ __all__ = [
     "function",
     "getprofile",
     "gettrace",
+    "hold_recording",
     "insert_debug_op",
     "instructions",
     "is_left_at_fork",
@@ -70,6 +75,8 @@ __all__ = [
     "pause_breakpoints",
     "python_functions",
     "record_command",
+    "recording_is_debugged",
+    "release_recording",
     "replay_recording",
     "report_uncaught",
     "run_code",
@@ -86,6 +93,7 @@ __all__ = [
     "source_instruction",
     "start_recording",
     "start_session",
+    "threads_waiting_to_stop",
 ]
 
 VERSION: Final[str]
@@ -519,6 +527,10 @@ class DebugRequest:
     @property
     def recording(self) -> tuple[Path, bool] | None: ...
     @property
+    def history(self) -> int | None:
+        """How many bytes of history are kept; None: there is none."""
+
+    @property
     def commands(self) -> list[str]:
         """Commands that the debugger carries out before it asks."""
 
@@ -542,7 +554,8 @@ class Run:
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
     def restart(self) -> None: ...
-    def follow_children(self, directory: str) -> None: ...
+    def child_command(self) -> list[str]: ...
+    def follow_children(self, directory: str, variable: str | None = None) -> None: ...
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
@@ -579,6 +592,9 @@ class InstallRequest:
     @property
     def install(self) -> bool: ...
 
+def child_command(command: Sequence[str], directory: str, ours: Sequence[str]) -> list[str] | None:
+    """The command line by which a Python started as `command` runs the same under a command of debugop's with its options, or None."""
+
 def record_command(command: Sequence[str], directory: str, path: str, options: Sequence[str]) -> list[str] | None:
     """The command line by which a Python started as `command` becomes `debugop record` of the same program, or None."""
 
@@ -596,7 +612,8 @@ class Recording:
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
     def restart(self) -> None: ...
-    def follow_children(self, directory: str) -> None: ...
+    def child_command(self) -> list[str]: ...
+    def follow_children(self, directory: str, variable: str | None = None) -> None: ...
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
@@ -616,6 +633,23 @@ def start_recording(
     own: Sequence[str],
 ) -> Recording:
     """Open a recording, which `begin_here` begins. OSError if the file cannot be written, RuntimeError if something is in the way."""
+
+def describe_recording() -> None:
+    """Begin a chunk of the recording that says how things are now that this thread is held."""
+
+def hold_recording(frame: FrameType | None, before: bool, /) -> tuple[int, list[tuple[int, int]], bool] | None:
+    """This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until
+    `release_recording`.
+
+    Returns where it stands: its number, and of its recorded frames, outermost first, number and code unit; and whether the last one is `frame`. None if
+    nothing of it is recorded.
+    """
+
+def release_recording(changed: bool, /) -> None:
+    """This thread goes on; `changed`: what it sees may be other than when it was held."""
+
+def recording_is_debugged(debugged: bool, /) -> None:
+    """Whether trace functions are a debugger's, and not recorded."""
 
 def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
     """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""
@@ -701,12 +735,17 @@ class Replay:
     def exceptions(self) -> list[dict[str, Any]]: ...
     def writes(self, place: str, step: int) -> list[dict[str, Any]]: ...
     def last_write(self, place: str, before: int) -> dict[str, Any] | None: ...
+    def origin(self, name: str, step: int, hops: int = 20) -> list[dict[str, Any]]: ...
+    def states(self, place: str, step: int) -> list[dict[str, Any]]: ...
+    def diff(self, other: Replay) -> dict[str, Any] | None: ...
 
 @final
 class Past:
     """A recording that is gone through by the console."""
 
-    def __new__(cls, path: str | os.PathLike[str]) -> Past: ...
+    def __new__(
+        cls, path: str | os.PathLike[str], present: tuple[int, Sequence[tuple[int, int]]] | None = None
+    ) -> Past: ...
     @property
     def steps(self) -> int: ...
     @property
@@ -728,6 +767,7 @@ class Past:
         exceptions: bool = False,
     ) -> PastSearch: ...
     def failure(self) -> tuple[int, Value] | None: ...
+    def uncaught(self) -> list[int]: ...
     def check_place(self, step: int, frame: int, text: str) -> None: ...
     def global_value(self, step: int, file: str, name: str) -> PastValue: ...
     def writes(self, step: int, frame: int, text: str, to: int) -> list[dict[str, Any]]: ...
@@ -907,11 +947,28 @@ def set_frame_slot(frame: FrameType, index: int, value: object) -> None:
     TypeError if an instruction that will use the slot could not survive the object.
     """
 
-def set_places(owner: Any, instructions: Callable[[CodeType], Iterable[int] | None] | None, exceptions: bool) -> None:
+def another_thread_has_stopped() -> bool:
+    """Whether another thread is in the debugger."""
+
+def threads_waiting_to_stop() -> list[int]:
+    """The identifiers (`threading.get_ident`) of the threads that have come to a stop and wait until no other one is in the debugger."""
+
+def changed_by() -> tuple[CodeType, int] | None:
+    """The instruction that has changed a watched dictionary last, if that is known and has not been asked for."""
+
+def set_places(
+    owner: Any,
+    instructions: Callable[[CodeType], tuple[Iterable[int], Iterable[int], Iterable[int]] | None] | None,
+    exceptions: bool,
+    watched: Iterable[tuple[object, object]],
+) -> None:
     """What the sessions of `owner` hear of besides lines.
 
-    The instructions at the offsets that `instructions(code)`, called once for a code object, answers with: by `owner._reached_place(frame)`;
-    exceptions: by `owner._reached_exception(frame, exception, traceback)`, for each frame that they come to. Where these answer True,
+    The instructions at the offsets that `instructions(code)`, called once for a code object, answers with, by `owner._reached_place(frame)`:
+    of those in the first set each time, of those in the second one if a place of `watched` has changed, of those in the third one likewise while
+    the owner steps. A place is a dictionary and a key of a builtin type, a list and an index, or an object and the descriptor of a slot; from 3.12 on CPython
+    tells of changes of dictionaries, with whichever instruction comes next, and raises RuntimeError if eight others want to hear of some.
+    Exceptions: by `owner._reached_exception(frame, exception, traceback)`, for each frame that they come to. Where these answer True,
     `owner._at_place(frame)` is called.
     """
 

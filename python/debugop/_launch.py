@@ -40,6 +40,8 @@ def child(first: list) -> None:
     """
     del sys.path[-1]
     sys.path[:0] = first
+    # Where `site` has not run what takes it out (`_recordenv`).
+    os.environ.pop("DEBUGOP_CHILD", None)
     own = len(sys.argv) + 2  # -c, the text, the directory, and what is in sys.argv after its first
     parsed = _core.parse_command_line(["debugop", *sys.argv[1:]], False)
     if isinstance(parsed, (_core.RunRequest, _core.RecordRequest)):
@@ -84,6 +86,10 @@ def debug(request) -> int:
         return _past.main(os.fspath(path), request.commands, at_failure=at_failure)
     from debugop import _console
 
+    if request.history is not None:
+        from debugop import _history
+
+        _history.begin(request.history)
     kind, text, arguments = request.program
     if kind == "module":
         replace_first_path(os.getcwd())
@@ -93,6 +99,8 @@ def debug(request) -> int:
         _console.main(request.commands, kind, text, arguments)
     finally:
         del launcher
+        if request.history is not None:
+            _history.end()
     return 0
 
 
@@ -134,7 +142,9 @@ def run(request) -> int:
     atexit.register(finish, report, sys.modules["__main__"], unwanted)
     os.register_at_fork(before=report.flush, after_in_child=report.restart if request.children else report.detach)
     if request.children:
-        report.follow_children(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        from debugop import _recordenv
+
+        report.follow_children(_recordenv.package_directory(), _recordenv.announce(report))
     forget_imports()
     sys.modules["__main__"] = main_module()
     try:

@@ -12,7 +12,7 @@ from debugop import _core
 from debugop._past_looks import Looks, described, said
 from debugop._past_motions import Motions
 from debugop._past_stops import Stops, module
-from debugop._past_values import Evaluator, Unknown, lift
+from debugop._past_values import Evaluator, Statement, Unknown, lift
 
 _Pdb: Any = module.Pdb
 
@@ -51,14 +51,14 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
 
     rcLines: list[str]
 
-    def __init__(self, path: str, **options: Any) -> None:
-        self.past = _core.Past(path)
-        self.path = path
-        self.steps: int = self.past.steps
-        self.codes = {code[0]: _code(*code) for code in self.past.codes()}
+    # What is gone through, and what is said of commands that would change it.
+    _beyond = "the recording"
+    _unchangeable = "A recording can be looked at only: nothing in it runs."
+
+    def __init__(self, path: str, present: Any = None, **options: Any) -> None:
+        self._open(path, present)
         # What `$name` stands for, under the name that `pdb` has for them.
         self.convenience: dict[str, Any] = {"__pdb_convenience_variables": {}, "__name__": None}
-        self._bound: dict[tuple[str, str], list[tuple[int, int, Any]]] = {}
         self._going: tuple[str, bool, int] | int | None = None
         self._event = "line"
         self._by_instruction = False
@@ -68,6 +68,13 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         super().__init__(**options)
         self.prompt = "(Pdb) "
         self._keep_sources()
+
+    def _open(self, path: str, present: Any = None) -> None:
+        self.past = _core.Past(path, present)
+        self.path = path
+        self.steps: int = self.past.steps
+        self.codes = {code[0]: _code(*code) for code in self.past.codes()}
+        self._bound: dict[tuple[str, str], list[tuple[int, int, Any]]] = {}
 
     # Sources: those of the recording, or the files as they are now.
 
@@ -115,7 +122,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
             if not self.quitting:
                 self._go()
 
-    def _show(self, step: int, told: tuple[str, ...] = (), *, prints: bool = True) -> None:
+    def _stand(self, step: int) -> None:
         self.step = max(0, min(step, self.steps - 1))
         moment = self.past.at(self.step)
         self.moment = moment
@@ -130,6 +137,9 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self._event = self._event_here()
         if self._event == "return":
             self._keep_returned(moment.stack(self.curindex))
+
+    def _show(self, step: int, told: tuple[str, ...] = (), *, prints: bool = True) -> None:
+        self._stand(step)
         if self.rcLines:
             self.cmdqueue = [line for line in self.rcLines if line.strip() and not line.strip().startswith("#")]
             self.rcLines = []
@@ -253,7 +263,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         try:
             return self._evaluator(self.curframe).value(arg)
         except (Exception, KeyboardInterrupt) as error:
-            self.error(said(error))
+            self.error(self._unchangeable if isinstance(error, Statement) else said(error))
             raise
 
     def _getval_except(self, arg: str, frame: Any = None) -> Any:
@@ -285,9 +295,9 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
 
     def _not_here(self, _arg: str) -> None:
         """Not possible: a recording is looked at, nothing in it runs."""
-        self.error("A recording can be looked at only: nothing in it runs.")
+        self.error(self._unchangeable)
 
-    do_jump = do_j = do_run = do_restart = do_debug = do_interact = do_exceptions = _not_here
+    do_jump = do_j = do_run = do_restart = do_debug = do_interact = do_exceptions = do_setstack = _not_here
 
     def do_quit(self, arg: str) -> Any:
         """q(uit) | exit
@@ -312,8 +322,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         return super()._print_lines(lines, start, *arguments)
 
     def parseline(self, line: str) -> Any:
-        name, _, rest = line.strip().partition(" ")
-        return super().parseline(f"{_ALIASES[name]} {rest}" if name in _ALIASES else line)
+        return super().parseline(without_dash(line))
 
 
 _ALIASES = {
@@ -324,6 +333,13 @@ _ALIASES = {
     "reverse-finish": "rfinish",
     "reverse-continue": "rc",
 }
+
+
+def without_dash(line: str) -> str:
+    """A command under the name that its method has."""
+    name, _, rest = line.strip().partition(" ")
+    return f"{_ALIASES[name]} {rest}" if name in _ALIASES else line
+
 
 # From 3.13 on `pdb` knows by these which commands end a list of `commands`.
 if hasattr(_Pdb, "commands_resuming"):

@@ -19,6 +19,7 @@ class Motions:
     _resume: Any
     _without_argument: Any
     _going: Any
+    _beyond: str
 
     def do_step(self, arg: str) -> Any:
         """s(tep)
@@ -154,7 +155,7 @@ class Motions:
             self.error(f"The number of a step is needed: {arg!r}" if arg else "The number of a step is needed")
             return None
         if not -self.steps <= step < self.steps:
-            self.error(f"There is no step {step}: the recording has {self.steps} steps, numbered from 0")
+            self.error(f"There is no step {step}: {self._beyond} has {self.steps} steps, numbered from 0")
             return None
         self._going = step % self.steps
         return 1

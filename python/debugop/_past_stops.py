@@ -51,10 +51,11 @@ class Watch(Place):
 
 
 class Catch(Place):
-    """Stops where an exception is raised."""
+    """Stops where an exception is raised, or one that nothing handles."""
 
-    def __init__(self, text: str, condition: str | None) -> None:
-        super().__init__(text or "any exception", condition)
+    def __init__(self, text: str, condition: str | None, *, uncaught: bool = False) -> None:
+        super().__init__(("uncaught " if uncaught else "") + (text or "any exception"), condition)
+        self.uncaught = uncaught
         self.names = [name.strip() for name in text.strip("()").split(",") if name.strip()]
 
     def catches(self, exception: Any) -> bool:
@@ -72,11 +73,11 @@ class Catch(Place):
 
 
 class Instruction(Place):
-    """Stops before an instruction."""
+    """Stops before instructions, by the numbers of their code objects and their offsets."""
 
-    def __init__(self, text: str, code: int, offset: int, condition: str | None, *, temporary: bool) -> None:
+    def __init__(self, text: str, at: set[tuple[int, int]], condition: str | None, *, temporary: bool) -> None:
         super().__init__(text, condition, temporary=temporary)
-        self.at = (code, offset)
+        self.at = at
 
     def __str__(self) -> str:
         return f"breakpoint {self.number} at {self.text}"
@@ -103,6 +104,8 @@ class Stops:
     _instructions: Any
     _show: Any
     _value_of: Any
+    # What the recording's uncaught exceptions are, once they have been asked for.
+    _uncaught: tuple[Any, frozenset[int]] = (None, frozenset())
 
     # Setting them.
 
@@ -169,7 +172,7 @@ class Stops:
         if offset not in offsets:
             self.error(f"No instruction begins at {offset} of {code.co_qualname}")
             return
-        one = Instruction(f"{code.co_qualname}*{offset}", code.number, offset, condition, temporary=temporary)
+        one = Instruction(f"{code.co_qualname}*{offset}", {(code.number, offset)}, condition, temporary=temporary)
         self.message(f"{str(one)[0].upper()}{str(one)[1:]}")
 
     def _located(self, where: str) -> tuple[str, int, str | None] | None:
@@ -239,14 +242,18 @@ class Stops:
                 self.error(f"{number} is no watchpoint")
 
     def do_catch(self, arg: str) -> None:
-        """catch [exception [, condition]]
+        """catch [raise | uncaught] [exception [, condition]]
 
-        Stop at instructions that raise an exception, or one of a class.
+        Stop at instructions that raise an exception, or with "uncaught"
+        one that nothing has handled; of one class, a tuple of classes, or
+        any.
         """
-        text, comma, condition = (part.strip() for part in arg.partition(","))
-        if comma and not self._is_expression(condition):
+        how, _, rest = arg.strip().partition(" ")
+        rest = rest if how in ("raise", "uncaught") else arg.strip()
+        text, condition = _class_and_condition(rest)
+        if condition is not None and not self._is_expression(condition):
             return
-        catch = Catch(text.removeprefix("raise").strip(), condition or None)
+        catch = Catch(text, condition, uncaught=how == "uncaught")
         self.message(f"Catchpoint {catch.number}: {catch.text}")
 
     # Going to them.
@@ -262,7 +269,7 @@ class Stops:
             backwards,
             line=line,
             lines=[(one.file, one.line) for one in places if not isinstance(one, Place)],
-            instructions=[one.at for one in places if isinstance(one, Instruction)],
+            instructions=[at for one in places if isinstance(one, Instruction) for at in one.at],
             places=[one.seen_from for one in watches],
             exceptions=bool(catches),
         )
@@ -272,6 +279,10 @@ class Stops:
                 continue
             self._stop_at(found, said, hit)
             return
+        self._at_end(backwards)
+
+    def _at_end(self, backwards: bool) -> None:
+        """There is no further stop."""
         ends = "--Beginning of the recording--" if backwards else "--End of the recording--"
         self._show(0 if backwards else self.steps - 1, (ends,))
 
@@ -307,10 +318,21 @@ class Stops:
                 said += self._change(watch, by, how, before, value)
         raised = found["raised"]
         for one in catches:
-            if raised is not None and one.catches(raised) and self._holds(one, step):
+            if raised is None or not one.catches(raised):
+                continue
+            if (not one.uncaught or step in self.uncaught) and self._holds(one, step):
                 hit = hit or one
                 said.append(f"Catchpoint {one.number}: {raised.short(200)}")
         return said, hit
+
+    @property
+    def uncaught(self) -> frozenset[int]:
+        """The steps that have raised what nothing has handled."""
+        known, steps = self._uncaught
+        if known is not self.past:
+            steps = frozenset(self.past.uncaught())
+            self._uncaught = self.past, steps
+        return steps
 
     def _standing(self, step: int) -> list[Any]:
         """The breakpoints that stand where the step is."""
@@ -319,7 +341,7 @@ class Stops:
         file = self.codes[code].co_filename
         at_line = list(Breakpoint.bplist.get((file, line), []))
         at_instruction = [
-            one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and one.at == (code, offset)
+            one for one in Breakpoint.bpbynumber if isinstance(one, Instruction) and (code, offset) in one.at
         ]
         return [one for one in at_line + at_instruction if one.enabled]
 
@@ -362,3 +384,13 @@ class Stops:
             said.append(f"  new value = {value.short(200)}")
         said.append(f"  {how} by {code.co_filename}({line}){code.co_qualname}() {offset} {opname}, step {by}")
         return said
+
+
+def _class_and_condition(text: str) -> tuple[str, str | None]:
+    """Splits at the comma that is not in brackets."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and not depth:
+            return text[:at].strip(), text[at + 1 :].strip()
+    return text.strip(), None

@@ -66,6 +66,10 @@ class Unknown(Exception):
     """The recording does not tell; the text says what."""
 
 
+class Statement(Unknown):
+    """It is Python, and no expression."""
+
+
 class Recorded:
     """A recorded value that is no scalar, or is not known in full."""
 
@@ -137,7 +141,7 @@ class Evaluator:
             parsed = ast.parse(text.strip(), mode="eval")
         except SyntaxError:
             ast.parse(text.strip())
-            raise Unknown("A recording can be looked at only: nothing in it runs.") from None
+            raise Statement("A recording can be looked at only: nothing in it runs.") from None
         try:
             return self._of(parsed.body)
         except RecursionError:

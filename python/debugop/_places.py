@@ -5,6 +5,7 @@ program, but a condition.
 """
 
 import dis
+import gc
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -24,29 +25,28 @@ _SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 _KEYS = _SCALARS | {tuple, frozenset}
 
-# What may write to a namespace, to an attribute or to an item, itself or by C code that it calls. Python code that it calls has
-# instructions of its own.
-_WRITING = (
-    "STORE_GLOBAL",
-    "STORE_NAME",
-    "STORE_ATTR",
-    "STORE_SUBSCR",
-    "STORE_SLICE",
-    "DELETE_GLOBAL",
-    "DELETE_NAME",
-    "DELETE_ATTR",
-    "DELETE_SUBSCR",
-    "CALL",
-    "PRECALL",
-    "BINARY_OP",
-    "BINARY_SUBSCR",
-    "IMPORT_NAME",
-    "BEFORE_WITH",
-    "WITH_EXCEPT_START",
-    "LOAD_SPECIAL",
-    "PUSH_EXC_INFO",
-)
-_WRITERS = frozenset(number for name, number in dis.opmap.items() if name.startswith(_WRITING))
+# What may write to a place by C code that it calls. Python code that it calls has instructions of its own.
+_CALLING = ("CALL", "PRECALL", "IMPORT_NAME", "BEFORE_WITH", "WITH_EXCEPT_START", "LOAD_SPECIAL", "PUSH_EXC_INFO")
+_NAMES = ("STORE_GLOBAL", "STORE_NAME", "DELETE_GLOBAL", "DELETE_NAME")
+_ATTRIBUTES = ("STORE_ATTR", "DELETE_ATTR")
+_ITEMS = ("STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
+# What may write to a namespace, to an attribute or to an item of a dictionary.
+_WRITING = (*_NAMES, *_ATTRIBUTES, *_ITEMS, "BINARY_OP", "BINARY_SUBSCR", *_CALLING)
+
+
+def _opcodes(names: tuple[str, ...]) -> frozenset[int]:
+    return frozenset(number for name, number in dis.opmap.items() if name.startswith(names))
+
+
+_WRITERS = _opcodes(_WRITING)
+_WRITERS_OF_ATTRIBUTES = _opcodes((*_ATTRIBUTES, *_CALLING))
+_WRITERS_OF_ITEMS = _opcodes((*_ITEMS, *_CALLING))
+_BINARY_OP = dis.opmap["BINARY_OP"]
+# `NB_INPLACE_ADD` and `NB_INPLACE_XOR` (`Include/opcode.h`, 3.11-3.15): arguments of BINARY_OP that may change its left operand.
+_IN_PLACE = range(13, 26)
+
+TOLD_OF_DICTIONARIES = sys.version_info >= (3, 12)
+"""Whether CPython tells of changes of dictionaries."""
 
 
 class Place(bdb.Breakpoint):  # type: ignore[misc]
@@ -100,8 +100,11 @@ class Place(bdb.Breakpoint):  # type: ignore[misc]
         """The instructions of `code` at which `check` is to be asked."""
         return ()
 
-    def check(self, frame: FrameType, offset: int) -> list[str] | None:
-        """What there is to say of a stop at the instruction at `offset`, which `frame` is about to execute; None: no stop."""
+    def check(self, frame: FrameType, offset: int, writer: tuple[CodeType, int] | None = None) -> list[str] | None:
+        """What there is to say of a stop at the instruction at `offset`, which `frame` is about to execute; None: no stop.
+
+        `writer` is the instruction that has changed a dictionary last, if that is known.
+        """
         return None
 
     def is_in_effect(self, frame: FrameType) -> bool:
@@ -135,7 +138,7 @@ class Instructions(Place):
         # A program that begins again has new code objects.
         return self.wanted if code is self.code or _is_same(code, self.code) else ()
 
-    def check(self, frame: FrameType, offset: int) -> list[str] | None:
+    def check(self, frame: FrameType, offset: int, writer: tuple[CodeType, int] | None = None) -> list[str] | None:
         return [] if offset in self.wanted and self.offsets(frame.f_code) else None
 
 
@@ -169,10 +172,24 @@ class Watch(Place):
         """What has changed now was meant to."""
         self.value = self.read()
 
-    def offsets(self, code: CodeType) -> Iterable[int]:
-        return behind_writers(code)
+    @property
+    def watched(self) -> tuple[object, object] | None:
+        """The place as `_core.set_places` takes it, if it can be looked at there."""
+        return None
 
-    def check(self, frame: FrameType, offset: int) -> list[str] | None:
+    @property
+    def is_told(self) -> bool:
+        """Whether CPython tells of changes of it."""
+        return TOLD_OF_DICTIONARIES and self.watched is not None and isinstance(self.watched[0], dict)
+
+    def behind_writers(self, code: CodeType) -> Iterable[int]:
+        """The instructions of `code` behind those that may change it."""
+        return behind(code, _WRITERS)
+
+    def offsets(self, code: CodeType) -> Iterable[int]:
+        return () if self.watched is not None else self.behind_writers(code)
+
+    def check(self, frame: FrameType, offset: int, writer: tuple[CodeType, int] | None = None) -> list[str] | None:
         before, now = self.value, self.read()
         if now is before:
             return None
@@ -185,9 +202,15 @@ class Watch(Place):
             f"Old value: {_short(before)}",
             f"New value: {_short(now)}",
         ]
-        writer = _instruction_before(frame.f_code, offset)
-        if writer is not None:
-            said.append(f"Changed by {writer.offset} {described(writer)}")
+        code, instruction = frame.f_code, None
+        if writer is not None and self.is_told and not is_own(writer[0]):
+            code = writer[0]
+            instruction = next((one for one in _instructions(code) if one.offset == writer[1]), None)
+        else:
+            instruction = _instruction_before(code, offset)
+        if instruction is not None:
+            elsewhere = "" if code is frame.f_code else f" in {code.co_qualname}"
+            said.append(f"Changed by {instruction.offset} {described(instruction)}{elsewhere}")
         return said
 
 
@@ -237,10 +260,10 @@ class Local(Watch):
                 found.add(instructions[index + 1].offset)
         return found
 
-    def check(self, frame: FrameType, offset: int) -> list[str] | None:
+    def check(self, frame: FrameType, offset: int, writer: tuple[CodeType, int] | None = None) -> list[str] | None:
         if frame is not self.frame and not self.shared:
             return None
-        said = super().check(frame, offset)
+        said = super().check(frame, offset, writer)
         if frame is self.frame and _is_return(frame.f_code, offset):
             said = (said or []) + self.over()
             self.ends = True
@@ -285,6 +308,15 @@ class Item(Watch):
         self.container, self.key = container, key
         super().__init__(text, **options)
 
+    @property
+    def watched(self) -> tuple[object, object]:
+        return self.container, self.key
+
+    def behind_writers(self, code: CodeType) -> Iterable[int]:
+        if isinstance(self.container, dict):
+            return super().behind_writers(code)
+        return behind(code, _WRITERS_OF_ITEMS, in_place=True)
+
     def read(self) -> Any:
         if isinstance(self.container, dict):
             return dict.get(self.container, self.key, NOT_SET)
@@ -301,6 +333,13 @@ class Slot(Watch):
         self.owner, self.member = owner, member
         super().__init__(text, **options)
 
+    @property
+    def watched(self) -> tuple[object, object]:
+        return self.owner, self.member
+
+    def behind_writers(self, code: CodeType) -> Iterable[int]:
+        return behind(code, _WRITERS_OF_ATTRIBUTES)
+
     def read(self) -> Any:
         try:
             return self.member.__get__(self.owner)
@@ -314,6 +353,11 @@ class ClassAttribute(Watch):
     def __init__(self, text: str, owner: type, name: str, **options: Any) -> None:
         self.owner, self.name = owner, name
         super().__init__(text, **options)
+
+    @property
+    def watched(self) -> tuple[object, object]:
+        # The dictionary that `__dict__` shows.
+        return gc.get_referents(_namespace_of_class(self.owner))[0], self.name
 
     def read(self) -> Any:
         return _namespace_of_class(self.owner).get(self.name, NOT_SET)
@@ -428,8 +472,8 @@ def is_bottom(frame: FrameType) -> bool:
     return frame.f_back is None or is_own(frame.f_back.f_code)
 
 
-def behind_writers(code: CodeType) -> Iterator[int]:
-    """The instructions behind those that may write to a namespace, an attribute or an item, and where handlers begin."""
+def behind(code: CodeType, writers: frozenset[int], in_place: bool = False) -> Iterator[int]:
+    """The instructions behind those with one of these opcodes, with `in_place` behind operators in place too, and where handlers begin."""
     units = code.co_code
     writes = False
     for offset in range(0, len(units), 2):
@@ -438,13 +482,13 @@ def behind_writers(code: CodeType) -> Iterator[int]:
             continue
         if writes:
             yield offset
-        writes = opcode in _WRITERS
+        writes = opcode in writers or (in_place and opcode == _BINARY_OP and units[offset + 1] in _IN_PLACE)
 
 
 def _instruction_before(code: CodeType, offset: int) -> Any:
     """The instruction before the one at `offset`, if it may write."""
     before = None
-    for one in _core.instructions(code):
+    for one in _instructions(code):
         if one.offset >= offset:
             break
         before = one
@@ -452,6 +496,13 @@ def _instruction_before(code: CodeType, offset: int) -> Any:
         return None
     writes = before.opname.startswith((*_WRITING, "STORE_", "DELETE_", "LOAD_FAST_AND_CLEAR"))
     return before if writes else None
+
+
+def _instructions(code: CodeType) -> list[Any]:
+    try:
+        return list(_core.instructions(code))
+    except ValueError:  # none of a compiler's
+        return []
 
 
 def described(instruction: Any) -> str:

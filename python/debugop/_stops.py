@@ -28,26 +28,35 @@ class Stops(_Base):  # type: ignore[misc]
     _found: list[tuple[Place, list[str]]]
     # An exception that has been caught, and its traceback.
     _caught: tuple[BaseException, Any] | None = None
+    # Whether places that watchpoints are on cannot be looked at without Python.
+    _looks_itself = False
     # Whether the stop is at an instruction, which is shown.
     _at_an_instruction = False
 
     # What Rust asks.
 
-    def _offsets(self, code: CodeType) -> set[int] | None:
+    def _offsets(self, code: CodeType) -> tuple[set[int], set[int], set[int]] | None:
         if _places.is_own(code):
             return None
-        found: set[int] = set()
+        always: set[int] = set()
+        changed: set[int] = set()
+        stepping: set[int] = set()
         for place in self._places:
-            found.update(place.offsets(code))
-        return found or None
+            if not isinstance(place, Watch) or place.watched is None:
+                always.update(place.offsets(code))
+            elif self._looks_itself:
+                always.update(place.behind_writers(code))
+            else:
+                (stepping if place.is_told else changed).update(place.behind_writers(code))
+        return (always, changed, stepping) if always or changed or stepping else None
 
     def _reached_place(self, frame: FrameType) -> bool:
         self._found = []
-        offset = frame.f_lasti
+        offset, writer = frame.f_lasti, _core.changed_by()
         for place in self._places:
             if place.is_deleted:
                 continue
-            said = place.check(frame, offset)
+            said = place.check(frame, offset, writer)
             if said is None:
                 continue
             ends = isinstance(place, Local) and place.ends
@@ -136,7 +145,14 @@ class Stops(_Base):  # type: ignore[misc]
     def _tell(self) -> None:
         instructions = any(not isinstance(place, Catch) for place in self._places)
         exceptions = any(isinstance(place, Catch) for place in self._places)
-        _core.set_places(self, self._offsets if instructions else None, exceptions)
+        watched = [place.watched for place in self._places if isinstance(place, Watch) and place.watched is not None]
+        asks = self._offsets if instructions else None
+        try:
+            self._looks_itself = False
+            _core.set_places(self, asks, exceptions, watched)
+        except RuntimeError:  # eight others watch dictionaries
+            self._looks_itself = True
+            _core.set_places(self, asks, exceptions, [])
 
     def set_continue(self) -> None:
         if self._places and not self.breaks:
@@ -161,15 +177,17 @@ class Stops(_Base):  # type: ignore[misc]
         for place in self._places:
             if isinstance(place, Watch):
                 place.look()
+        _core.changed_by()
         self._agree()
 
     def _before_commands(self, frame: FrameType | None) -> None:
         """A stop begins: a step may have ended right where a place has changed, and frames may have been left by an exception."""
         self._agree()
+        writer = _core.changed_by()
         for place in self._places:
             if not isinstance(place, Watch) or place.is_deleted:
                 continue
-            said = Watch.check(place, frame, frame.f_lasti) if frame is not None else None
+            said = Watch.check(place, frame, frame.f_lasti, writer) if frame is not None else None
             if said is not None and self._is_in_effect(place, frame) and not self._logs(place, frame):
                 for line in said:
                     self.message(line)

@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
-from debugop import bdb
+from debugop import _core, bdb
 
 _Base: Any = Any if TYPE_CHECKING else object
 
@@ -51,6 +52,10 @@ class Terminal(_Base):  # type: ignore[misc]
             kind._previous_sigint_handler = None
 
     def sigint_handler(self, signum: int, frame: Any) -> None:
+        if _core.another_thread_has_stopped():
+            # Its prompt is what was interrupted; the handler of signals runs in the main thread only.
+            self.message("--KeyboardInterrupt--")
+            return
         if self.allow_kbdint:
             raise KeyboardInterrupt
         self.message("\nProgram interrupted. (Use 'cont' to resume).")
@@ -74,6 +79,31 @@ class Terminal(_Base):  # type: ignore[misc]
             self.nosigint = before
 
     do_c = do_cont = do_continue
+
+    def do_quit(self, arg: str) -> Any:
+        """q(uit) | exit
+
+        Quit from the debugger. The program being executed is aborted.
+        """
+        self._quit_elsewhere()
+        return super().do_quit(arg)
+
+    do_q = do_exit = do_quit
+
+    def do_EOF(self, arg: str) -> Any:
+        """EOF
+
+        Handles the receipt of EOF as a command.
+        """
+        self._quit_elsewhere()
+        return super().do_EOF(arg)
+
+    def _quit_elsewhere(self) -> None:
+        """Ends the program, if it is not the main thread that has stopped: an exception would end this thread only."""
+        if self._opens_terminal and threading.current_thread() is not threading.main_thread():
+            for stream in (self.stdout, sys.stdout, sys.stderr):
+                _flush(stream)
+            os._exit(0)
 
     def _warn_of_changed_source(self, frame: Any) -> None:
         if frame is None or hasattr(self, "_validate_file_mtime"):  # 3.13+

@@ -24,6 +24,11 @@ class Threads(_Base):  # type: ignore[misc]
 
     stack: Any
 
+    # Whichever thread comes to a stop is the one that is debugged from then on (3.12+; on 3.11 others do not stop).
+    _follows_threads = True
+    # The one that has stopped last.
+    _last_thread: int | None = None
+
     # The number of the thread that is inspected, if it is not the one that has stopped.
     _inspected: int | None = None
     # The stack of the one that has stopped meanwhile.
@@ -43,18 +48,18 @@ class Threads(_Base):  # type: ignore[misc]
         """threads
 
         List the threads of the program, and where each is; "*" marks the
-        one that is inspected. Only the one in which debugging has begun
-        stops, the others go on meanwhile.
+        one that is inspected. One is stopped; others that have come to a
+        stop wait there for their turn, and the rest go on meanwhile.
         """
         if arg:
             self._print_invalid_arg_or(arg)
             return
-        frames, own = sys._current_frames(), threading.get_ident()
+        frames, own, waiting = sys._current_frames(), threading.get_ident(), _core.threads_waiting_to_stop()
         for number, (ident, name) in enumerate(self._threads(), 1):
             shown = self._inspected == number if self._inspected else ident == own
             stack = self._stopped_stack or self.stack
             frame = stack[-1][0] if ident == own else frames.get(ident)
-            state = " (stopped)" if ident == own else ""
+            state = " (stopped)" if ident == own else " (waits to stop)" if ident in waiting else ""
             self.message(f"{'*' if shown else ' '} {number:<3} {name or hex(ident):<24} {_place(frame)}{state}")
 
     def do_thread(self, arg: str) -> None:
@@ -86,6 +91,16 @@ class Threads(_Base):  # type: ignore[misc]
         self._inspected = number
         self.stack, index = self.get_stack(frame, None)
         self._select_frame(index)
+
+    def _tell_thread(self) -> None:
+        """Says so, if another thread than last time has stopped."""
+        own = threading.get_ident()
+        last, self._last_thread = self._last_thread, own
+        if own == (last or threading.main_thread().ident):
+            return
+        for number, (ident, name) in enumerate(self._threads(), 1):
+            if ident == own:
+                self.message(f"[Switching to thread {number} ({name or hex(ident)})]")
 
     def _forget_threads(self) -> None:
         self._inspected = self._stopped_stack = None

@@ -48,7 +48,8 @@ def debugger(module):
             self.script, self.log = list(script), []
 
         def stop(self, event, frame, value=None):
-            self.log.append((event, frame.f_code.co_name, frame.f_lineno, value, frame.f_locals.get("i")))
+            hits = [one.hits for one in module.Breakpoint.bpbynumber if one]
+            self.log.append((event, frame.f_code.co_name, frame.f_lineno, value, frame.f_locals.get("i"), hits))
             command, change = self.script.pop(0) if self.script else ("continue", None)
             if change and change[0] == "break":
                 _, line, temporary, condition, ignore = change
@@ -236,6 +237,26 @@ def test_the_console_is_told_of_calls_only_if_it_wants(overrides):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
+def test_a_stop_is_one_hit(tmp_path):
+    """Also in the first function that gets breakpoints, which is when what tools are told begins to be translated."""
+    file = tmp_path / "hit.py"
+    file.write_text("def f():\n    for i in range(3):\n        i += 1\nf()\n")
+    hits = []
+
+    class Debugger(bdb.Bdb):
+        def user_line(self, frame):
+            hits.append([one.hits for one in bdb.Breakpoint.bpbynumber if one])
+            self.set_continue()
+
+    debugger = Debugger()
+    debugger.set_break(str(file), 2)
+    try:
+        debugger.run(compile(file.read_text(), str(file), "exec"), {})
+    finally:
+        debugger.clear_all_breaks()
+    assert hits == [[0], [1], [2], [3], [4]]
+
+
 def test_lines_without_breakpoints_are_not_told():
     """While a program runs to a breakpoint it has no trace function, and afterwards no tool is left."""
     seen = []

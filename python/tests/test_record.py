@@ -68,6 +68,12 @@ def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 
 
+@pytest.mark.parametrize("name", ["ends", "traced"])
+@pytest.mark.parametrize("chunk", [100, 1_000_000])
+def test_what_is_told_and_what_is_half_done(name, chunk):
+    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=100)
+
+
 @pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile"])
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):

@@ -38,6 +38,7 @@ def kill(turn, folder, options):
     return steps, rounds
 
 
+@pytest.mark.timeout(max(120, 20 * KILLS))
 @pytest.mark.parametrize("options", [["--all"], []], ids=["everything", "its own"])
 def test_what_was_recorded_survives(options, tmp_path):
     found = [kill(turn, tmp_path, options) for turn in range(KILLS // 2)]

@@ -22,6 +22,15 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
     again = json.loads(programs.debugop("info", "--json", str(packed)).stdout)
     assert again["uuid"] == facts["uuid"]
     assert again["stream"]["bytes"] == facts["stream"]["bytes"]
+    beside = tmp_path / "packed.debugop.index"
+    hits = programs.debugop("query", "hits", str(packed), "<string>:1").stdout
+    assert hits
+    assert not beside.exists(), "the index is inside"
+    # Packed again it keeps it; the one beside the recording is not needed any more.
+    programs.debugop("pack", str(recording))
+    assert not (tmp_path / "run.debugop.index").exists()
+    assert programs.debugop("query", "hits", str(recording), "<string>:1").stdout == hits
+    assert not (tmp_path / "run.debugop.index").exists()
 
     cut = tmp_path / "cut.debugop"
     cut.write_bytes(recording.read_bytes()[:-70])

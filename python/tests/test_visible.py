@@ -130,13 +130,11 @@ def opcode_events(function, *arguments):
     return names
 
 
-def test_trace_functions_see_the_probes():
+def test_trace_functions_do_not_see_the_probes():
     plain = opcode_events(loop, [1])
     with debugop.trace(loop):
-        traced = opcode_events(loop, [1])
-    # With the offset of the instruction that the probe stands before.
-    assert list(dict.fromkeys(traced)) == list(dict.fromkeys(plain))
-    assert len(traced) >= 3 * len(plain)
+        assert opcode_events(loop, [1]) == plain
+    assert len(plain) > 5
 
 
 needs_monitoring = pytest.mark.skipif(V < (3, 12), reason="sys.monitoring came with 3.12")

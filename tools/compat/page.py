@@ -114,6 +114,38 @@ class Summary:
                 parts.append("%s (%d): %s.\n" % (title, len(chosen), ", ".join("`%s`" % name for name in chosen)))
         return "\n".join(parts)
 
+    def amend(self, path):
+        """Put what these files came to in the place of what the page says of them, and leave the rest of it."""
+        old = path.read_text()
+        head, *parts = re.split(r"^(?=## CPython )", old, flags=re.MULTILINE)
+        names = [file.test if file.test.startswith("test.") else "test." + file.test for file in self.files]
+        at = next(number for number, part in enumerate(parts) if part.startswith("## CPython %s." % self.minor))
+        title, *paragraphs = parts[at].rstrip("\n").split("\n\n")
+        reasons, rest = {}, []
+        # A reason, and what it is the reason of; behind them paragraphs that are one line.
+        while paragraphs and len(paragraphs) > 1 and paragraphs[1].startswith("- `"):
+            why, rows = re.fullmatch(r"(.*) \(\d+\)", paragraphs.pop(0)).group(1), paragraphs.pop(0).split("\n")
+            of = {row: row.split("`")[1] for row in rows}
+            reasons[why] = [row for row in rows if not any(of[row] == n or of[row].startswith(n + ".") for n in names)]
+        rest = paragraphs
+        for file in self.files:
+            for *row, why in file.explained + [(*row[:3], "**Not explained**") for row in file.unexplained]:
+                reasons.setdefault(why, []).append("- `%s`: %s, with debugop %s" % tuple(row))
+        parts[at] = title + "\n\n"
+        for why, rows in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+            parts[at] += "%s (%d)\n\n%s\n\n" % (why, len(rows), "\n".join(sorted(rows))) if rows else ""
+        parts[at] = "\n\n".join([parts[at].rstrip("\n"), *rest]) + "\n"
+        different = sum(map(len, reasons.values()))
+
+        def figures(found):
+            tests = int(found.group(2))
+            same = tests - different
+            return "%s| %d | %d | %d | %.2f %% |" % (found.group(1), tests, same, different, 100.0 * same / tests)
+
+        row = r"^(\| %s\.\d+ \| \d+ )\| (\d+) \|.*$" % re.escape(self.minor)
+        head = re.sub(row, figures, head, flags=re.MULTILINE)
+        path.write_text(head + "\n".join(part.rstrip("\n") + "\n" for part in parts))
+
     def write(self, path):
         """Put this version's row and part into the page, and leave those of the others."""
         old = path.read_text() if path.exists() else ""

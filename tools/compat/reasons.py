@@ -14,28 +14,13 @@ C_API = (
     "Compares what a function, frame or generator says with what C functions (`PyFunction_GetCode`, `PyFrame_GetCode`, "
     "`PyFrame_GetLasti`, function watchers) say of it: those see the copy with probes."
 )
-MARSHAL = (
-    "Compares the bytes that `marshal` writes of one code object before and after it has run. They tell which of its strings "
-    "have exactly one reference; a code object that is traced shares them with its copy."
-)
-STOP_ITERATION = (
-    "A trace function is told `exception` when a generator ends a `for` loop whose `FOR_ITER` is specialised, and not "
-    "otherwise (CPython 3.12+). Where a line begins at `FOR_ITER`, the line's event keeps it from being specialised; with a probe "
-    "before it that has the line's event, it is specialised."
-)
-OPCODE_EVENTS = (
-    "`opcode` events of a trace function are delivered for probes too. The test counts them, or checks at each that the frame's line is that of "
-    "its offset; a probe before `END_ASYNC_FOR` has no line, nor has an offset those in the handler for exceptions that leave."
-)
-INTERPRETERS = (
-    "Hands a function to the C functions that send objects to other interpreters by `_testinternalcapi`: those see the copy with "
-    "probes. (The modules that programs use for this are given the original.)"
+C_TRACER = (
+    "The trace function is written in C and set by `PyEval_SetTrace` (`_testcapi.settrace_to_record`), past `sys.settrace`. It is told `exception` "
+    "where a generator ends a `for` loop whose `FOR_ITER` is specialised, and not otherwise. Where a line begins with `FOR_ITER`, the line's "
+    "event keeps it from being specialised; with a probe before it that has the line's event, it is specialised."
 )
 
 REASONS = (
-    ("", "test.test_crossinterp.*.test_*script_*", INTERPRETERS),
-    ("", "test.test_crossinterp.ShareableFallbackTests.test_not_shareable", INTERPRETERS),
-    ("", "test.test_crossinterp.ShareableFuncTests.test_stateless", INTERPRETERS),
     ("", "test.test_type_cache.TypeCacheWithSpecializationTests.*", SPECIALISED),
     ("", "test.test_dis.*quickened", SPECIALISED),
     ("", "test.test_dis.*specialize*", SPECIALISED),
@@ -56,13 +41,7 @@ REASONS = (
     ("", "test.test_capi.test_misc.Test_FrameAPI.test_frame_getters", C_API),
     ("", "test.test_capi.test_function.FunctionTest.test_function_get_code", C_API),
     ("", "test.test_capi.test_watchers.TestFuncWatchers.test_func_events_dispatched", C_API),
-    ("", "test.test_importlib.test_abc.*_SourceLoaderBytecodeTests.*", MARSHAL),
-    ("3.12 3.13 3.14 3.15", "test.test_sys_settrace.*.test_no_line_event_after_creating_generator", STOP_ITERATION),
-    ("", "test.test_pdb.test_pdb_issue_gh_108976", OPCODE_EVENTS),
-    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_07_raise", OPCODE_EVENTS),
-    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_13_genexp", OPCODE_EVENTS),
-    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_20_async_for_loop", OPCODE_EVENTS),
-    ("", "test.test_sys_settrace.TraceOpcodesTestCase.test_async_for_backwards_jump_has_no_line", OPCODE_EVENTS),
+    ("3.12 3.13 3.14 3.15", "test.test_sys_settrace.*.test_no_line_event_after_creating_generator", C_TRACER),
 )
 
 

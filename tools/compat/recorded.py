@@ -23,16 +23,9 @@ FILES = """
     test.test_asyncio.test_taskgroups test.test_asyncio.test_timeouts test.test_asyncio.test_waitfor
 """.split()
 
-_TRACES = (
-    "has a trace function of its own, written in Python and recorded too: the step at which a line event comes is shown before the steps "
-    "of the trace function instead of behind them"
-)
-
 # Files in which something differs, and why.
 REASONS = {
     "test_frame": "assigns to locals of a running function through `frame.f_locals`, which no instruction of the function does (3.13 and later)",
-    "test_scope": _TRACES,
-    "test_patma": _TRACES,
 }
 
 

@@ -151,7 +151,11 @@ impl Breakpoint {
     /// Whether the running thread is one that stops here, and does not evaluate a condition already.
     #[inline]
     fn counts(&self, py: Python<'_>, armed: &GilCell<bool>) -> bool {
-        armed.get(py) && self.thread.is_none_or(|one| one == thread::address(py)) && !inside::is(py)
+        if !armed.get(py) {
+            return false;
+        }
+        let thread = thread::address(py);
+        thread != PAUSED.get(py) && self.thread.is_none_or(|one| one == thread) && !inside::is(py)
     }
 
     /// The running frame has come here. Says whether the condition is to be evaluated.
@@ -276,6 +280,9 @@ struct State {
 }
 
 static STATE: GilCell<Option<State>> = GilCell::new(None);
+
+/// See [`pause_thread`].
+static PAUSED: GilCell<usize> = GilCell::new(0);
 
 /// Counts the changes: code that no breakpoint was for in an earlier generation may have one now. 0: there are none.
 static GENERATION: GilCell<u64> = GilCell::new(0);
@@ -517,6 +524,11 @@ pub fn pause(py: Python<'_>, paused: bool) {
             woven.armed.set(py, !paused);
         }
     });
+}
+
+/// In one thread nothing is evaluated, by the address of its state, because a debugger looks at breakpoints there itself; 0: in none.
+pub fn pause_thread(py: Python<'_>, thread: usize) {
+    PAUSED.set(py, thread);
 }
 
 /// The code objects that have been left as they are although there are breakpoints for them, each with the reason.

@@ -55,6 +55,20 @@ pub(crate) trait Watched {
     /// # Errors
     /// What the call shall raise.
     fn look<'py>(py: Python<'py>, arguments: &mut Arguments<'py>) -> PyResult<()>;
+
+    /// Whether [`Watched::after`] does anything.
+    const HAS_AFTER: bool = false;
+
+    /// CPython's function has returned, whose arguments [`Watched::look`] has seen.
+    fn after(_py: Python<'_>) {}
+}
+
+/// `result`, which CPython's function has returned.
+fn returned<W: Watched>(py: Python<'_>, result: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    if W::HAS_AFTER && is_main(py) {
+        W::after(py);
+    }
+    result
 }
 
 /// The arguments of one call.
@@ -72,7 +86,6 @@ impl<'py> Arguments<'py> {
     }
 
     /// The argument that is passed at `place` or by `name`, and its number for [`Self::set`].
-    #[cfg(Py_3_13)]
     pub(crate) fn get(&self, place: usize, name: &str) -> Option<(usize, &Bound<'py, PyAny>)> {
         if let Some(value) = self.positional(place) {
             return Some((place, value));
@@ -247,7 +260,7 @@ unsafe extern "C" fn tuple<W: Watched>(
         }
     };
     // SAFETY: CPython's own function with arguments of the kinds that it expects.
-    unsafe { original(module, args.as_ptr()) }
+    returned::<W>(py, unsafe { original(module, args.as_ptr()) })
 }
 
 /// # Safety
@@ -293,7 +306,7 @@ unsafe extern "C" fn tuple_and_dict<W: Watched>(
     };
     let named = named.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr);
     // SAFETY: CPython's own function with arguments of the kinds that it expects.
-    unsafe { original(module, args.as_ptr(), named) }
+    returned::<W>(py, unsafe { original(module, args.as_ptr(), named) })
 }
 
 /// # Safety
@@ -319,11 +332,12 @@ unsafe extern "C" fn fast<W: Watched>(
     };
     let Some(changed) = changed else {
         // SAFETY: CPython's own function with what was meant for it.
-        return unsafe { original(module, args, count) };
+        return returned::<W>(py, unsafe { original(module, args, count) });
     };
     let mut all = changed.pointers();
     // SAFETY: CPython's own function with arguments of the kinds that it expects, which `changed` keeps alive.
-    unsafe { original(module, all.as_mut_ptr(), all.len().cast_signed()) }
+    let result = unsafe { original(module, all.as_mut_ptr(), all.len().cast_signed()) };
+    returned::<W>(py, result)
 }
 
 /// # Safety
@@ -361,12 +375,14 @@ unsafe extern "C" fn fast_with_keywords<W: Watched>(
     };
     let Some(changed) = changed else {
         // SAFETY: CPython's own function with what was meant for it.
-        return unsafe { original(module, args, count, keywords) };
+        return returned::<W>(py, unsafe { original(module, args, count, keywords) });
     };
     let all = changed.pointers();
     let count = changed.positional_count().cast_signed();
     // SAFETY: as in `fast`.
-    unsafe { original(module, all.as_ptr(), count, keywords) }
+    returned::<W>(py, unsafe {
+        original(module, all.as_ptr(), count, keywords)
+    })
 }
 
 /// Ends a call whose exception is set, or should be.

@@ -3,7 +3,9 @@
 use std::ffi::c_int;
 
 use debugop_bytecode::{CodeParts, CodeView, Inserted, OffsetMap};
-use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyString, PyTuple};
+use pyo3::types::{
+    PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyString, PyTuple, PyTupleMethods,
+};
 use pyo3::{Borrowed, Bound, PyResult, ffi};
 
 use crate::layout::{CodeHead, VERSION};
@@ -50,6 +52,27 @@ pub(crate) fn filename<'py>(code: &Bound<'py, PyCode>) -> Bound<'py, PyString> {
 pub(crate) fn lines<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyBytes> {
     // SAFETY: a bytes object (`_PyCode_Validate`); 3.11-3.15.
     unsafe { object(code, head(code).co_linetable) }
+}
+
+/// The names of all slots of local variables, in order.
+pub(crate) fn slot_names<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyTuple> {
+    // SAFETY: a tuple (`_PyCode_Validate`); 3.11-3.15.
+    unsafe { object(code, head(code).co_localsplusnames) }
+}
+
+/// Kinds of such slots (`Include/internal/pycore_code.h`, the same in 3.11-3.15).
+const FAST_LOCAL: u8 = 0x20;
+const FAST_CELL: u8 = 0x40;
+const FAST_FREE: u8 = 0x80;
+
+/// `co_varnames`, `co_cellvars` or `co_freevars`. Asked for their attributes, code objects would keep the tuples from then on (3.12+).
+fn variables<'py>(code: &Bound<'py, PyCode>, kind: u8) -> PyResult<Bound<'py, PyTuple>> {
+    // SAFETY: a bytes object with a byte for each slot (`_PyCode_Validate`); 3.11-3.15.
+    let kinds: Borrowed<'_, '_, PyBytes> = unsafe { object(code, head(code).co_localspluskinds) };
+    let slots = slot_names(code);
+    let named = kinds.as_bytes().iter().zip(slots.iter_borrowed());
+    let names = named.filter(|(is, _)| *is & kind != 0);
+    PyTuple::new(code.py(), names.map(|(_, name)| name).collect::<Vec<_>>())
 }
 
 /// `co_qualname`.
@@ -169,9 +192,6 @@ pub(crate) fn with_parts_and_names<'py>(
     new_names: Option<&Bound<'py, PyTuple>>,
 ) -> PyResult<Bound<'py, PyCode>> {
     let py = original.py();
-    let tuple = |name: &Bound<'py, PyString>| -> PyResult<Bound<'py, PyTuple>> {
-        Ok(original.getattr(name)?.cast_into()?)
-    };
     let stack_size = c_int::try_from(parts.stack_size)?;
     let code = PyBytes::new(py, &parts.code);
     let names = match new_names {
@@ -179,9 +199,9 @@ pub(crate) fn with_parts_and_names<'py>(
         // Held by `original`, as the others that `head` names.
         None => head(original).co_names,
     };
-    let varnames = tuple(names::co_varnames(py))?;
-    let freevars = tuple(names::co_freevars(py))?;
-    let cellvars = tuple(names::co_cellvars(py))?;
+    let varnames = variables(original, FAST_LOCAL)?;
+    let freevars = variables(original, FAST_FREE)?;
+    let cellvars = variables(original, FAST_CELL)?;
     let line_table = PyBytes::new(py, &parts.location_table);
     let exception_table = PyBytes::new(py, &parts.exception_table);
     let head = head(original);

@@ -36,6 +36,9 @@ enum Role {
     /// The same for any object; tuples are sent item by item.
     #[cfg(Py_3_14)]
     Object,
+    /// What the argument `mode` says.
+    #[cfg(Py_3_14)]
+    ByMode,
 }
 
 /// A function that sends objects.
@@ -71,7 +74,7 @@ const SENDERS: [Sender; 3] = [
 
 /// The values of namespaces (`shared`, `updates`) must be shareable without any of this, which functions are not.
 #[cfg(Py_3_14)]
-const SENDERS: [Sender; 5] = [
+const SENDERS: [Sender; 6] = [
     sender::<0>(
         "call",
         &[(1, "callable", Role::Callable), (2, "args", Role::Object)],
@@ -85,6 +88,11 @@ const SENDERS: [Sender; 5] = [
     Sender {
         module: "_interpchannels",
         ..sender::<4>("send", &[(1, "obj", Role::Object)])
+    },
+    // By which CPython's own tests send.
+    Sender {
+        module: "_testinternalcapi",
+        ..sender::<5>("get_crossinterp_data", &[(0, "obj", Role::ByMode)])
     },
 ];
 
@@ -192,11 +200,33 @@ impl<const WHICH: usize> Watched for Sends<WHICH> {
             let Some((index, given)) = arguments.get(*place, name) else {
                 continue;
             };
+            #[cfg(Py_3_14)]
+            let role = &match role {
+                Role::ByMode => match mode(arguments) {
+                    Some(role) => role,
+                    None => continue,
+                },
+                role => *role,
+            };
             if let Some(sent) = sent_as(given, *role)? {
                 arguments.set(index, sent);
             }
         }
         Ok(())
+    }
+}
+
+/// What `_testinternalcapi.get_crossinterp_data` does with its argument; `None` if code is nothing to it.
+#[cfg(Py_3_14)]
+fn mode(arguments: &Arguments<'_>) -> Option<Role> {
+    use pyo3::types::{PyAnyMethods, PyString};
+
+    let (_, mode) = arguments.get(1, "mode")?;
+    match &*mode.cast_exact::<PyString>().ok()?.to_cow().ok()? {
+        "script" | "script-pure" => Some(Role::Script),
+        "func" => Some(Role::Callable),
+        "fallback" => Some(Role::Object),
+        _ => None,
     }
 }
 
@@ -216,6 +246,8 @@ fn sent_as<'py>(given: &Bound<'py, PyAny>, role: Role) -> PyResult<Option<Bound<
         Role::Callable => stateless::function(given),
         #[cfg(Py_3_14)]
         Role::Object => stateless::object(given),
+        #[cfg(Py_3_14)]
+        Role::ByMode => Ok(None),
     }
 }
 

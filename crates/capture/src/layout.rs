@@ -50,6 +50,8 @@ mod int;
 pub(crate) use code::CodeHead;
 pub(crate) mod objects;
 
+#[cfg(Py_3_12)]
+pub(crate) use current::BACKOFF_BITS;
 pub use current::VERSION;
 #[cfg(Py_3_13)]
 pub(crate) use current::debug_offsets;
@@ -93,6 +95,8 @@ pub(crate) struct Opcodes {
     pub instrumented_instruction: Option<u8>,
     /// `JUMP_FORWARD` that tells of its jump.
     pub instrumented_jump_forward: Option<u8>,
+    /// What `FOR_ITER` is specialised to for generators.
+    pub for_iter_gen: Option<u8>,
 }
 
 /// Those that this build relies on, by CPython's own names, for comparison with the headers.
@@ -113,6 +117,7 @@ pub fn opcodes() -> Vec<(&'static str, u8)> {
             "INSTRUMENTED_JUMP_FORWARD",
             OPCODES.instrumented_jump_forward,
         ),
+        ("FOR_ITER_GEN", OPCODES.for_iter_gen),
     ];
     all.extend(
         others
@@ -161,6 +166,7 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             "PyCodeObject.co_code_adaptive",
             offset_of!(CodeObject, co_code_adaptive),
         ),
+        ("PyThreadState.tracing", offset_of!(ThreadState, tracing)),
         (
             "PyThreadState.thread_id",
             offset_of!(ThreadState, thread_id),
@@ -210,6 +216,8 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
         co_firstlineno,
         co_nlocalsplus,
         co_nlocals,
+        co_localsplusnames,
+        co_localspluskinds,
         co_filename,
         co_name,
         co_qualname,

@@ -24,11 +24,8 @@ names! {
     buffer = "buffer";
     buffer_slot = "__buffer__";
     call = "__call__";
-    co_cellvars = "co_cellvars";
     co_code = "co_code";
-    co_freevars = "co_freevars";
     co_stacksize = "co_stacksize";
-    co_varnames = "co_varnames";
     code = "__code__";
     encoding = "encoding";
     errors = "errors";

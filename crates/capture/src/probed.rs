@@ -2,6 +2,8 @@
 
 mod error;
 mod fire;
+#[cfg(Py_3_12)]
+mod for_iter;
 mod lasti;
 mod make;
 mod positions;
@@ -145,6 +147,9 @@ pub struct ProbedCode {
     silenced: GilCell<bool>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
+    /// Where [`for_iter`] has something to do.
+    #[cfg(Py_3_12)]
+    for_iters: OnceLock<Box<[for_iter::ForIter]>>,
     shape: OnceLock<CodeShape>,
     /// Whether its sites report every step, or a recorder's only.
     reports_steps: bool,

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use debugop_bytecode::SiteKind;
+use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
 use debugop_recording::stream::{
     Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, Strides, ThreadNumber,
@@ -30,6 +30,7 @@ mod callables;
 mod codes;
 mod compare;
 mod contents;
+pub mod history;
 mod identities;
 mod keyframe;
 mod pen;
@@ -73,7 +74,7 @@ struct Ear;
 impl Listener for Ear {
     fn written(&self, py: Python<'_>, stream: Stream, bytes: &[u8]) {
         if !bytes.is_empty() {
-            with_active(py, |recorder| recorder.output(stream, bytes));
+            with_active(py, |recorder| recorder.output(py, stream, bytes));
         }
     }
 }
@@ -102,6 +103,12 @@ pub struct Recorder {
     current: usize,
     next_frame: u64,
     generators: FxHashMap<usize, Suspendable>,
+    /// Threads that a debugger has stopped.
+    held: Vec<history::Held>,
+    /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
+    without: Option<(usize, usize, u64)>,
+    /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
+    before: Option<(usize, InstrIdx)>,
     /// Numbers given to sites and code objects.
     sites: u32,
     codes: u32,
@@ -234,6 +241,9 @@ impl Recorder {
             top: std::ptr::null_mut(),
             next_frame: 0,
             generators: FxHashMap::default(),
+            held: Vec::new(),
+            without: None,
+            before: None,
             sites: 0,
             codes: 0,
             began: Instant::now(),
@@ -319,6 +329,9 @@ impl Recorder {
         if site.number.get() == IGNORED {
             return false;
         }
+        if Frame::current(py).is_some_and(|frame| self.is_at_a_prompt(py, frame)) {
+            return false;
+        }
         let code = site.code();
         let count = code.sites.len() as u32;
         let (Some(after), Some(next)) = (
@@ -345,9 +358,13 @@ impl Recorder {
     #[inline]
     fn record(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         self.top = std::ptr::null_mut();
+        let is_another = frame.thread_state() != self.state;
+        if is_another && !self.goes_on(py, site, frame) {
+            return;
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let to = &mut to;
-        if frame.thread_state() != self.state {
+        if is_another {
             self.switch(py, to, frame);
         }
         let top = self.threads[self.current].frames.last_mut();
@@ -355,6 +372,7 @@ impl Recorder {
             Some(top) if site.kind == SiteKind::Step && top.is(frame) => {
                 Self::last(top.last, false)
             }
+            _ if !is_another && Self::is_the_debuggers(py, frame) => return,
             _ => self.arrive(py, to, site, frame),
         };
         let thread = &mut self.threads[self.current];
@@ -582,6 +600,10 @@ impl Recorder {
             match caller {
                 Caller::Unit(unit) => to.enter(unit),
                 Caller::Foreign(unit) => to.enter_foreign(unit),
+                Caller::Told(unit) => {
+                    to.told(unit);
+                    to.enter_foreign(None);
+                }
             }
             let number = self.next_frame;
             self.next_frame += 1;
@@ -607,6 +629,10 @@ impl Recorder {
                 match caller {
                     Caller::Unit(unit) => to.reenter(number, unit),
                     Caller::Foreign(unit) => to.reenter_foreign(number, unit),
+                    Caller::Told(unit) => {
+                        to.told(unit);
+                        to.reenter_foreign(number, None);
+                    }
                 }
                 known.number
             }
@@ -618,8 +644,10 @@ impl Recorder {
                 number
             }
             None => {
-                let number = self.next_frame;
-                self.next_frame += 1;
+                let number = self.number_of_left_out(frame).unwrap_or_else(|| {
+                    self.next_frame += 1;
+                    self.next_frame - 1
+                });
                 Self::say_inside(to, &caller);
                 self.attach(py, to, site, frame, number, raised);
                 number
@@ -658,9 +686,13 @@ impl Recorder {
     }
 
     /// The program has written something.
-    fn output(&mut self, stream: Stream, bytes: &[u8]) {
+    fn output(&mut self, py: Python<'_>, stream: Stream, bytes: &[u8]) {
         /// In one piece.
         const PIECE: usize = 16 << 10;
+        if self.is_held_here(py) {
+            // The debugger's own.
+            return;
+        }
         if self.current == usize::MAX {
             // No step has been recorded that it could belong to.
             return;

@@ -3,13 +3,17 @@
 //! Whoever starts another program from Python comes through a few builtin functions (`subprocess` and `multiprocessing` through
 //! `_posixsubprocess.fork_exec`, `os.exec*` through `posix.execv` and `execve`). The C functions behind them are replaced in their
 //! definitions, which references to them that somebody has kept share; their arguments stay what the program has passed but for the
-//! command line. Not seen: `os.system`, and what programs in other languages start.
+//! command line. What `os.system` and programs in other languages start cannot be changed in this way; those processes get a variable in their
+//! environment, if one is wanted.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::OnceLock;
 
-use pyo3::types::{PyAnyMethods, PyBytes, PyBytesMethods, PyList, PyTuple, PyTupleMethods};
+use pyo3::types::{
+    PyAnyMethods, PyBytes, PyBytesMethods, PyDict, PyDictMethods, PyList, PyListMethods, PyString,
+    PyTuple, PyTupleMethods,
+};
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
 use crate::builtin::{self, Arguments, Function, Watched};
@@ -23,6 +27,10 @@ pub trait Spawn: Send + Sync {
     /// The command line to be executed in place of `command`. `replaces`: this very process will run it.
     fn command(&self, command: &[OsString], replaces: bool) -> Option<Vec<OsString>>;
 
+    /// `NAME=value` for the environment of programs that are no such interpreters. The process has it in its own environment, so it matters where
+    /// another environment is given.
+    fn variable(&self) -> Option<&OsStr>;
+
     /// The process ends now, by `os._exit`.
     fn ends(&self, py: Python<'_>);
 }
@@ -33,6 +41,8 @@ struct Spawning {
     name: &'static str,
     /// Which arguments are the executable (or a list of candidates) and the command line; `None` for `_exit`.
     places: Option<(usize, usize)>,
+    /// Which argument is the environment, if there is one: a mapping, or, for `fork_exec`, a list of `NAME=value`.
+    environment: Option<usize>,
     /// Whether the executable is looked for in PATH.
     by_name: bool,
     /// Whether this process executes it.
@@ -48,16 +58,24 @@ const fn spawning(
         module,
         name,
         places,
+        environment: None,
         by_name: false,
         replaces: false,
     }
 }
 
 const BUILTINS: [Spawning; 6] = [
-    spawning("_posixsubprocess", "fork_exec", Some((1, 0))),
-    spawning("posix", "posix_spawn", Some((0, 1))),
+    Spawning {
+        environment: Some(5),
+        ..spawning("_posixsubprocess", "fork_exec", Some((1, 0)))
+    },
+    Spawning {
+        environment: Some(2),
+        ..spawning("posix", "posix_spawn", Some((0, 1)))
+    },
     Spawning {
         by_name: true,
+        environment: Some(2),
         ..spawning("posix", "posix_spawnp", Some((0, 1)))
     },
     Spawning {
@@ -66,6 +84,7 @@ const BUILTINS: [Spawning; 6] = [
     },
     Spawning {
         replaces: true,
+        environment: Some(2),
         ..spawning("posix", "execve", Some((0, 1)))
     },
     spawning("posix", "_exit", None),
@@ -113,6 +132,17 @@ impl<const WHICH: usize> Watched for Spawns<WHICH> {
         let replaced = replaced(py, WHICH, |place| arguments.positional(place).cloned())?;
         if let Some((place, command)) = replaced {
             arguments.set(place, command);
+        }
+        let (Some(place), Some(asked)) = (BUILTINS[WHICH].environment, ASKED.get()) else {
+            return Ok(());
+        };
+        let given = arguments
+            .get(place, "env")
+            .map(|(at, given)| (at, given.clone()));
+        if let (Some(variable), Some((at, given))) = (asked.variable(), given)
+            && let Some(environment) = with_variable(&given, variable)?
+        {
+            arguments.set(at, environment);
         }
         Ok(())
     }
@@ -164,6 +194,45 @@ fn replaced<'py>(
         None => PyList::new(py, items)?,
     };
     Ok(Some((command, made.into_any())))
+}
+
+/// `environment` with `variable` in it; `None` if it is nothing that has variables.
+fn with_variable<'py>(
+    environment: &Bound<'py, PyAny>,
+    variable: &OsStr,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = environment.py();
+    if environment.is_none() {
+        return Ok(None);
+    }
+    if let Ok(list) = environment.cast_exact::<PyList>() {
+        let list = list.get_slice(0, list.len());
+        list.append(PyBytes::new(py, variable.as_bytes()))?;
+        return Ok(Some(list.into_any()));
+    }
+    // The keys and the values are asked for once, here instead of there (`parse_envlist`, `Modules/posixmodule.c`).
+    // SAFETY: the thread is attached; new references, or NULL with an exception.
+    let (keys, values) = unsafe {
+        if ffi::PyMapping_Check(environment.as_ptr()) == 0 {
+            return Ok(None);
+        }
+        let keys = Bound::from_owned_ptr_or_err(py, ffi::PyMapping_Keys(environment.as_ptr()))?;
+        let values = ffi::PyMapping_Values(environment.as_ptr());
+        (keys, Bound::from_owned_ptr_or_err(py, values)?)
+    };
+    let dict = PyDict::new(py);
+    for (key, value) in keys.try_iter()?.zip(values.try_iter()?) {
+        let key = key?;
+        if !key.is_exact_instance_of::<PyString>() && !key.is_exact_instance_of::<PyBytes>() {
+            return Ok(None);
+        }
+        dict.set_item(key, value?)?;
+    }
+    let variable = variable.as_bytes();
+    let at = variable.iter().position(|byte| *byte == b'=').unwrap_or(0);
+    let (name, value) = (&variable[..at], variable.get(at + 1..).unwrap_or_default());
+    dict.set_item(PyBytes::new(py, name), PyBytes::new(py, value))?;
+    Ok(Some(dict.into_any()))
 }
 
 /// The items of a list or tuple; `None` for anything else.

@@ -32,12 +32,14 @@ use crate::tracer::Tracer;
 
 #[cfg(Py_3_12)]
 pub(crate) mod events;
+mod marshalled;
 mod referrers;
 #[cfg(not(Py_3_12))]
 mod roots;
 mod setter;
 mod shown;
 mod sizes;
+mod told;
 #[cfg(Py_3_12)]
 mod watcher;
 
@@ -110,6 +112,8 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
 pub(crate) fn hide_copies(py: Python<'_>) -> PyResult<()> {
     shown::watch(py)?;
     sizes::watch(py);
+    told::watch(py)?;
+    marshalled::watch(py)?;
     referrers::watch(py)?;
     #[cfg(Py_3_12)]
     events::watch(py)?;

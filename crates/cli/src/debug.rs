@@ -10,12 +10,15 @@ use clap::error::ErrorKind;
 use clap::{Args, Error};
 
 use crate::program::{Program, Target};
+use crate::record::size;
 
 /// Options of `debugop debug`, complete and checked.
 #[derive(Debug)]
 pub struct DebugOptions {
     /// Commands that the debugger carries out before it asks, in order.
     pub commands: Vec<OsString>,
+    /// How many bytes of history a program keeps, to go back in; `None`: no history.
+    pub history: Option<u64>,
     /// What is debugged.
     pub subject: Subject,
 }
@@ -68,13 +71,16 @@ fn newest(directory: &Path) -> Option<PathBuf> {
 /// Over a recording the same commands go through what was recorded, and `rs`, `rn`, `rsi`, `rni`, `rfinish` and `rc` go back; `goto`, `when`,
 /// `origin`, `writes`, `watch` and `catch` are explained by `help`. Expressions are evaluated over the recorded values.
 ///
+/// With --history a program that is run can go back, too: it is recorded meanwhile, and at each stop the commands that go back lead into what has been recorded,
+/// and those that go forwards out of it to where the program stands.
+///
 /// To stop at a place of a program that is run as usual: `debugop.set_trace()`, or `breakpoint()` with
 /// PYTHONBREAKPOINT=debugop.set_trace.
 #[derive(Debug, Args)]
 #[command(
     name = "debug",
-    override_usage = "debugop debug [-c COMMAND]... SCRIPT [ARGS]...
-       debugop debug [-c COMMAND]... -m MODULE [ARGS]...
+    override_usage = "debugop debug [-c COMMAND]... [--history [SIZE]] SCRIPT [ARGS]...
+       debugop debug [-c COMMAND]... [--history [SIZE]] -m MODULE [ARGS]...
        debugop debug [-c COMMAND]... RECORDING
        debugop debug [-c COMMAND]... --last",
     after_help = EXAMPLES,
@@ -84,6 +90,16 @@ pub(crate) struct DebugArguments {
     /// Carry out a command of the debugger, after those of .pdbrc; may be repeated
     #[arg(short, long = "command", value_name = "COMMAND")]
     commands: Vec<OsString>,
+
+    /// Keep the newest SIZE of history, 64M if none is given, to go back in
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = size,
+        num_args = 0..=1,
+        default_missing_value = "64M"
+    )]
+    history: Option<u64>,
 
     /// Open the newest recording in the working directory where its program failed
     #[arg(long)]
@@ -112,6 +128,7 @@ Examples:
   debugop debug script.py --verbose          --verbose is the script's own argument
   debugop debug -c 'break 12' -c continue script.py
   debugop debug -m json.tool data.json
+  debugop debug --history script.py          `rs`, `rn`, `rc` go back from wherever it stops
   debugop debug script.debugop               go through what debugop record has recorded
   debugop debug --last                       where the program that was recorded last failed";
 
@@ -121,6 +138,7 @@ impl DebugArguments {
         Ok(DebugOptions {
             subject: self.subject(program)?,
             commands: self.commands,
+            history: self.history,
         })
     }
 
@@ -156,6 +174,12 @@ impl DebugArguments {
                 "stdin is for the debugger's commands: name a script or -m MODULE",
             ),
             Target::Script(path) if is_recording(path) => {
+                if self.history.is_some() {
+                    return wrong(
+                        ErrorKind::ArgumentConflict,
+                        "--history is about a program that runs: a recording is all history",
+                    );
+                }
                 if !program.args.is_empty() {
                     return wrong(
                         ErrorKind::TooManyValues,

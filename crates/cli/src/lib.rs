@@ -11,6 +11,7 @@ mod info;
 mod output;
 mod pack;
 mod program;
+mod progress;
 mod python_command;
 mod query;
 mod record;

@@ -1,17 +1,19 @@
 //! `debugop pack`: makes a recording smaller, for keeping.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use debugop_recording::file::{Error, Packed, pack, tail_path};
+use debugop_recording::file::{Error, Packed, index_path, pack, tail_path};
+use debugop_replay::{Index, Progress};
 
 use crate::Answer;
 use crate::info::{shown, size};
 
 /// Write a recording anew, as small as is sensible, for keeping or sending.
 ///
-/// It stays the same recording: nothing is left out. Without -o it takes the place of the old one.
+/// It stays the same recording: nothing is left out, and what is otherwise found out by replaying it once is in it. Without -o it takes the place of the
+/// old one.
 #[derive(Debug, Args)]
 #[command(name = "pack", after_help = EXAMPLES, disable_version_flag = true)]
 pub(crate) struct PackArguments {
@@ -50,10 +52,16 @@ impl PackArguments {
 impl PackOptions {
     /// Carries the command out.
     #[must_use]
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self, progress: fn(&Path, Progress)) -> Answer {
+        // Without one it is made by whoever asks first.
+        let recording = crate::progress::open(&self.file, progress).ok();
+        let index = recording
+            .as_ref()
+            .and_then(|recording| recording.index().ok());
+        let index = index.map(Index::bytes);
         let result = match &self.output {
-            Some(to) => pack(&self.file, to),
-            None => self.in_place(),
+            Some(to) => pack(&self.file, to, index),
+            None => self.in_place(index),
         };
         match result {
             Ok(packed) => Answer::text(format!(
@@ -66,11 +74,11 @@ impl PackOptions {
         }
     }
 
-    fn in_place(&self) -> Result<Packed, Error> {
+    fn in_place(&self, index: Option<&[u8]>) -> Result<Packed, Error> {
         let mut name = self.file.as_os_str().to_owned();
         name.push(".packed");
         let to = PathBuf::from(name);
-        let packed = pack(&self.file, &to).and_then(|packed| {
+        let packed = pack(&self.file, &to, index).and_then(|packed| {
             std::fs::rename(&to, &self.file).map_err(Error::io("replace the recording"))?;
             Ok(packed)
         });
@@ -78,6 +86,10 @@ impl PackOptions {
             // What there is of it is of no use; that it cannot be removed is not worth a second error.
             let _ = std::fs::remove_file(&to);
             return packed;
+        }
+        if index.is_some() {
+            // It is inside now; another one beside it does no harm.
+            let _ = std::fs::remove_file(index_path(&self.file));
         }
         // What was in the tail of a killed recording is in the file now.
         match std::fs::remove_file(tail_path(&self.file)) {

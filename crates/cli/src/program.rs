@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args, Command, Error};
 
+use crate::record::size;
+
 /// Commands that run a program.
 const COMMANDS: [&str; 4] = ["run", "record", "debug", "selfcheck"];
 
@@ -105,9 +107,10 @@ pub(crate) fn split(
             return Ok((args[..index].to_vec(), Some(program)));
         }
         if let Some(long) = text.strip_prefix("--") {
-            let takes_value = run
-                .get_arguments()
-                .any(|arg| arg.get_long() == Some(long) && wants_value(arg));
+            let mut arguments = run.get_arguments();
+            let takes_value = arguments
+                .find(|arg| arg.get_long() == Some(long))
+                .is_some_and(|arg| wants_value(arg) && !may_lack_value(arg, args.get(index + 1)));
             index += if takes_value { 2 } else { 1 };
             continue;
         }
@@ -181,6 +184,13 @@ fn short_options(run: &Command, text: &str) -> Short {
 
 fn wants_value(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+/// Whether an option's value may be left out, and `next` is none.
+fn may_lack_value(arg: &Arg, next: Option<&OsString>) -> bool {
+    let least = arg.get_num_args().map_or(1, |range| range.min_values());
+    let is_size = |next: &OsString| next.to_str().is_some_and(|text| size(text).is_ok());
+    least == 0 && !next.is_some_and(is_size)
 }
 
 fn missing(letter: char) -> Error {

@@ -2,21 +2,21 @@
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ThreadNumber};
 use debugop_replay::query::{self, Filter, Kind, Outcome, Part, Place, Slot};
-use debugop_replay::{Moment, OpenError, Recording, Step};
+use debugop_replay::{Moment, OpenError, Progress, Recording, Step};
 use debugop_report::replayed::Described;
 use debugop_report::{CodeInfo, Sources};
 use debugop_value::{Value, escaped, grouped};
 use serde_json::json;
 
-use crate::Answer;
 use crate::show::{advice, no_function, sources};
+use crate::{Answer, progress};
 
 /// Columns of a value.
 const WIDTH: usize = 60;
@@ -46,6 +46,7 @@ Examples:
   debugop query state script.debugop 1000
   debugop query origin script.debugop 1000 total
   debugop query writes script.debugop 1000 self.total
+  debugop query states script.debugop 1000 self.total
   debugop query calls script.debugop Parser.parse
   debugop query exceptions script.debugop --json
   debugop query diff good.debugop bad.debugop";
@@ -82,6 +83,15 @@ enum Question {
         /// Only the last one before the step
         #[arg(long)]
         last: bool,
+    },
+    /// What a place has held, and from which step to which
+    States {
+        /// The recording
+        file: PathBuf,
+        /// The number of a step, at which PLACE is looked up
+        step: u64,
+        /// A place
+        place: String,
     },
     /// Every call of a function: arguments and result
     Calls {
@@ -159,18 +169,19 @@ impl QueryArguments {
 impl QueryOptions {
     /// Carries the command out.
     #[must_use]
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self, progress: fn(&Path, Progress)) -> Answer {
         let file = match &self.question {
             Question::State { file, .. }
             | Question::Origin { file, .. }
             | Question::Writes { file, .. }
+            | Question::States { file, .. }
             | Question::Calls { file, .. }
             | Question::Hits { file, .. }
             | Question::Steps { file, .. }
             | Question::Exceptions { file }
             | Question::Diff { file, .. } => file,
         };
-        let mut asked = match Recording::open(file) {
+        let mut asked = match progress::open(file, progress) {
             Ok(recording) => Asked::new(Arc::new(recording), self.json),
             Err(error) => return Answer::error(file, &error, advice(&error)),
         };
@@ -182,6 +193,7 @@ impl QueryOptions {
             Question::Writes {
                 step, place, last, ..
             } => asked.writes(*step, place, *last),
+            Question::States { step, place, .. } => asked.states(*step, place),
             Question::Calls { function, .. } => {
                 if asked.recording.functions(function).next().is_none() {
                     return no_function(file, &asked.recording, function);
@@ -224,7 +236,7 @@ impl QueryOptions {
                 }
             }
             Question::Exceptions { .. } => asked.exceptions(),
-            Question::Diff { other, .. } => match Recording::open(other) {
+            Question::Diff { other, .. } => match progress::open(other, progress) {
                 Ok(other) => asked.diff(&Arc::new(other)),
                 Err(error) => return Answer::error(other, &error, advice(&error)),
             },
@@ -395,7 +407,7 @@ impl Asked {
         let Some(frame) = moment.frames().last() else {
             return Err(Refused::Said(format!("no frame is known at step {step}")));
         };
-        let slot = slot(place, frame).map_err(Refused::Said)?;
+        let slot = Slot::parse(place, frame).map_err(Refused::Said)?;
         let found = query::origins(&self.recording, step, frame.number(), slot, hops)?;
         for hop in &found {
             let what = match hop.kind {
@@ -436,13 +448,44 @@ impl Asked {
         Ok(())
     }
 
-    fn writes(&mut self, step: u64, place: &str, last: bool) -> Result<(), Refused> {
+    fn place_at(&self, step: u64, place: &str) -> Result<Place, Refused> {
         let moment = self.moment(step)?;
         let Some(frame) = moment.frames().last() else {
             return Err(Refused::Said(format!("no frame is known at step {step}")));
         };
-        let place = Place::parse(place, frame, moment.state(), self.recording.codes())
-            .map_err(|error| Refused::Said(error.to_string()))?;
+        Place::parse(place, frame, moment.state(), self.recording.codes())
+            .map_err(|error| Refused::Said(error.to_string()))
+    }
+
+    fn states(&mut self, step: u64, place: &str) -> Result<(), Refused> {
+        let place = self.place_at(step, place)?;
+        for held in query::states(&self.recording, &place)? {
+            let write = held.write;
+            if self.json {
+                let object = json!({
+                    "first": held.first,
+                    "last": held.last,
+                    "value": write.value,
+                    "step": write.step,
+                    "how": format!("{:?}", write.how).to_lowercase(),
+                    "at": self.where_json(write.code, write.at),
+                });
+                self.object(&object);
+                continue;
+            }
+            let value = match &write.value {
+                Some(value) => value.short(WIDTH).to_string(),
+                None => "(nothing)".to_owned(),
+            };
+            let (place, _) = self.place(write.code, write.at);
+            let steps = format!("{}..{}", held.first, held.last);
+            self.line(&format!("{steps:>20}  {value}  since {place}"));
+        }
+        Ok(())
+    }
+
+    fn writes(&mut self, step: u64, place: &str, last: bool) -> Result<(), Refused> {
+        let place = self.place_at(step, place)?;
         let found = match last {
             true => Vec::from_iter(query::last_write(&self.recording, &place, step)?),
             false => query::writes(&self.recording, &place, 0, u64::MAX)?,
@@ -664,27 +707,4 @@ impl Asked {
 /// The last part of a path.
 fn base(file: &str) -> &str {
     file.rsplit(['/', '\\']).next().unwrap_or(file)
-}
-
-/// The slot that a text names: a local variable, or `stack[N]` counted from the top.
-fn slot(text: &str, frame: &debugop_replay::Frame) -> Result<Slot, String> {
-    if let Some(index) = text
-        .strip_prefix("stack[")
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        let depth = frame.stack().len();
-        let index: usize = index
-            .trim()
-            .parse()
-            .map_err(|_| format!("{text:?}: write stack[0] for the top of the value stack"))?;
-        let found = depth.checked_sub(index + 1);
-        let found = found.ok_or_else(|| format!("the value stack holds {depth} values here"))?;
-        return Ok(Slot::Stack(found as u32));
-    }
-    let code = frame.code();
-    let mut slots = 0..code.locals().slots;
-    slots
-        .find(|&slot| code.local_name(slot).as_deref() == Some(text))
-        .map(Slot::Local)
-        .ok_or_else(|| format!("{} has no local variable {text:?}", code.qualname()))
 }

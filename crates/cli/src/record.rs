@@ -118,8 +118,8 @@ pub(crate) struct RecordArguments {
 
     /// Let every process of this Python that is started with DEBUGOP_RECORD=FILE record itself
     ///
-    /// Writes a line into its site-packages. Without the variable nothing changes. The file's name may contain {pid}, and gets it
-    /// otherwise; DEBUGOP_RECORD_OPTIONS may hold options of this command.
+    /// Writes a line into its site-packages. Without the variable nothing changes, but that --children follows what a shell starts,
+    /// too. The file's name may contain {pid}, and gets it otherwise; DEBUGOP_RECORD_OPTIONS may hold options of this command.
     #[arg(long, exclusive = true)]
     install: bool,
 
@@ -149,9 +149,10 @@ Examples:
 /// What a ring holds at least, in bytes.
 const LEAST_RING: u64 = 1 << 20;
 
-/// A number of bytes, with K, M or G behind it for powers of 1024.
-fn size(text: &str) -> Result<u64, &'static str> {
+/// A number of bytes, with K, M or G, or KiB, MiB or GiB, behind it for powers of 1024.
+pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
     let wrong = "a size of at least 1M is needed, as in 500M or 2G";
+    let text = text.strip_suffix("iB").unwrap_or(text);
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
         Some(b'M' | b'm') => (&text[..text.len() - 1], 20),

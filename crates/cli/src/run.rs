@@ -146,8 +146,9 @@ pub(crate) struct RunArguments {
 
     /// Trace child processes too, into FILE.<pid>
     ///
-    /// What os.fork, multiprocessing and subprocess start, if it is the same Python. Each process writes a report of its own:
-    /// FILE.<pid>, or FILE with its number in place of {pid}, if -o names that.
+    /// What os.fork, multiprocessing and subprocess start, if it is the same Python; after debugop record --install also what a
+    /// shell or another program starts. Each process writes a report of its own: FILE.<pid>, or FILE with its number in place
+    /// of {pid}, if -o names that.
     #[arg(long)]
     children: bool,
 

@@ -1,19 +1,19 @@
 //! `debugop show`: the report of a run, from its recording.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Error, error::ErrorKind};
-use debugop_replay::{OpenError, Recording};
+use debugop_replay::{OpenError, Progress, Recording};
 use debugop_report::replayed::{Described, PlayError, play};
 use debugop_report::{
     Counter, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
 };
 use rustc_hash::FxHashSet;
 
-use crate::Answer;
 use crate::run::{Color, Format};
+use crate::{Answer, progress};
 
 /// Columns of a report that does not go to a terminal.
 const FILE_WIDTH: usize = 100;
@@ -114,8 +114,13 @@ impl ShowArguments {
 impl ShowOptions {
     /// Carries the command out: writes the report to `out`. The answer is empty unless something is wrong; a reader who has gone away is
     /// no error.
-    pub fn show(&self, out: Box<dyn Write + Send>, screen: Screen) -> Answer {
-        let recording = match Recording::open(&self.file) {
+    pub fn show(
+        &self,
+        out: Box<dyn Write + Send>,
+        screen: Screen,
+        progress: fn(&Path, Progress),
+    ) -> Answer {
+        let recording = match progress::open(&self.file, progress) {
             Ok(recording) => Arc::new(recording),
             Err(error) => return Answer::error(&self.file, &error, advice(&error)),
         };
@@ -229,7 +234,7 @@ pub(crate) fn advice(error: &OpenError) -> &'static str {
 }
 
 /// That no function has this name, and which have similar ones.
-pub(crate) fn no_function(file: &std::path::Path, recording: &Recording, name: &str) -> Answer {
+pub(crate) fn no_function(file: &Path, recording: &Recording, name: &str) -> Answer {
     let wanted = name.to_lowercase();
     let mut similar: Vec<String> = recording
         .codes()

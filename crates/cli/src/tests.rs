@@ -189,7 +189,7 @@ mod recordings {
     fn answer(words: &[&str]) -> Answer {
         match parse_words(words) {
             Outcome::Command(Command::Info(options)) => options.answer(),
-            Outcome::Command(Command::Pack(options)) => options.answer(),
+            Outcome::Command(Command::Pack(options)) => options.answer(|_, _| {}),
             other => panic!("{words:?} gave {other:?}"),
         }
     }
@@ -305,6 +305,28 @@ fn the_debugger_has_commands_of_its_own() {
         &["-m"],
     );
     check(&["--", "a.py"], &[], script(), &[]);
+    let history = |words: &[&str]| {
+        let Outcome::Command(Command::Debug(options)) = parse_words(words) else {
+            panic!("{words:?} is no command");
+        };
+        let Subject::Program(program) = options.subject else {
+            panic!("{words:?} is no program");
+        };
+        assert_eq!(program.target, script(), "{words:?}");
+        options.history
+    };
+    assert_eq!(history(&["debug", "a.py"]), None);
+    assert_eq!(history(&["debug", "--history", "a.py"]), Some(64 << 20));
+    assert_eq!(
+        history(&["debug", "--history", "8MiB", "a.py"]),
+        Some(8 << 20)
+    );
+    assert_eq!(
+        history(&["debug", "--history=2G", "-c", "x", "a.py"]),
+        Some(2 << 30)
+    );
+    assert!(printed(&["debug", "--history=3", "a.py"], 2).contains("a size of at least 1M"));
+    assert!(printed(&["debug", "--history", "a.debugop"], 2).contains("all history"));
     assert!(printed(&["debug", "-c", "c"], 2).contains("nothing to debug"));
     assert!(printed(&["debug", "-"], 2).contains("stdin is for the debugger"));
 }

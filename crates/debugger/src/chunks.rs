@@ -1,10 +1,12 @@
 //! Which chunks of a recording need not be looked at: the index says what is in each.
 
+use std::collections::BTreeSet;
+
 use debugop_bytecode::{InstrIdx, Op};
 use debugop_recording::stream::{FrameNumber, ThreadNumber};
 use debugop_replay::query::Place;
-use debugop_replay::{Code, Index, Mention, OpenError, Recording};
-use rustc_hash::FxHashMap;
+use debugop_replay::{Code, Index, Mention, OpenError, Recording, Watch};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::breaks::Breaks;
 use crate::events::operation;
@@ -52,9 +54,8 @@ impl Writers {
         Ok(match &self.place {
             Place::Local(frame, _) => index.has_frame(chunk, *frame),
             Place::Global(..) => executes(index, chunk, &self.binding),
-            Place::Cell(object) | Place::Attribute(object, _) | Place::Item(object, _) => {
-                index.mentions(chunk, *object) != Mention::No
-            }
+            Place::Cell(object) => index.mentions(chunk, *object) != Mention::No,
+            Place::Attribute(..) | Place::Item(..) => index.may_change(chunk, &self.place),
         })
     }
 }
@@ -79,14 +80,14 @@ pub(crate) enum Ends {
     /// Anywhere in a thread.
     Thread(ThreadNumber),
     /// In these frames.
-    Frames(Vec<FrameNumber>),
+    Frames(BTreeSet<FrameNumber>),
     /// Where code of this number returns, or in these frames.
-    Return(u32, Vec<FrameNumber>),
+    Return(u32, BTreeSet<FrameNumber>),
 }
 
 impl Ends {
     fn may_be_in(&self, index: &Index, chunk: usize, returns: &Instructions) -> bool {
-        let any = |frames: &[FrameNumber]| frames.iter().any(|one| index.has_frame(chunk, *one));
+        let any = |frames| index.has_any_frame(chunk, frames);
         match self {
             Self::Nowhere => false,
             Self::Thread(thread) => index.threads(chunk).contains(&thread.0),
@@ -125,6 +126,24 @@ impl Chunks {
             returns,
             ends,
         }
+    }
+
+    /// What is to be looked at, if that is not every step: all instructions of some code objects, and those that breakpoints are at.
+    pub(crate) fn watch(&self, recording: &Recording, of_ends: &FxHashSet<u32>) -> Option<Watch> {
+        if matches!(self.ends, Ends::Thread(_)) || self.handlers.is_some() {
+            return None;
+        }
+        let mut watch = Watch::default();
+        for (code, instructions) in &self.breaks {
+            watch.add(*code, instructions.iter().copied());
+        }
+        for number in of_ends {
+            if let Some(code) = recording.codes().get(*number) {
+                let count = code.analysis().instructions().len() as u32;
+                watch.add(*number, (0..count).map(InstrIdx));
+            }
+        }
+        Some(watch)
     }
 
     /// Whether there may be something to stop at in a chunk.

@@ -2,7 +2,7 @@
 
 use debugop_bytecode::{InstrIdx, Op};
 use debugop_recording::stream::FrameNumber;
-use debugop_replay::{Cursor, OpenError, State, Step, Value};
+use debugop_replay::{Cursor, OpenError, State, Step, Value, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::events::{Event, event, operation};
@@ -41,8 +41,51 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Shows the steps from `first` on up to and without `end`, and the exceptions that were raised there.
+    /// Shows the steps from `first` on up to and without `end` that are watched for; without `watch` all of them, and the exceptions that were
+    /// raised there if they are wanted. Returns what exceptions have left behind the last step that was shown.
     pub(crate) fn run(
+        mut self,
+        first: u64,
+        end: u64,
+        watch: Option<Watch>,
+        wants_exceptions: bool,
+        mut visit: impl FnMut(Seen<'_>),
+        raised: impl FnMut(&State, Raised),
+    ) -> Result<Vec<FrameNumber>, OpenError> {
+        let Some(mut watch) = watch else {
+            self.run_through(first, end, wants_exceptions, visit, raised)?;
+            return Ok(Vec::new());
+        };
+        self.cursor.seek(first.saturating_sub(1))?;
+        // Going to the first one is not watched for: `next_watched` begins behind it.
+        let mut step = match first {
+            0 => self.cursor.step().filter(|step| watch.has(step)),
+            _ => None,
+        };
+        loop {
+            if let Some(step) = step
+                && let Some(state) = self.cursor.state()
+                && let Some(frame) = state.frame()
+            {
+                visit(Seen {
+                    step,
+                    event: event(frame.code(), frame.before(), step.at),
+                    state,
+                    left: &self.left,
+                });
+            }
+            step = self.cursor.next_watched(&mut watch, end)?;
+            self.left.clear();
+            let unwound = self.cursor.unwound().iter();
+            self.left.extend(unwound.map(|unwound| unwound.frame));
+            if step.is_none() {
+                return Ok(self.left);
+            }
+        }
+    }
+
+    /// Shows every step from `first` on up to and without `end`, and the exceptions that were raised there.
+    fn run_through(
         mut self,
         first: u64,
         end: u64,

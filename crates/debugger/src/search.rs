@@ -98,6 +98,8 @@ pub struct Search {
     backwards: bool,
     breaks: Breaks,
     chunks: Chunks,
+    /// The code objects of the frames in which the motion can end.
+    of_ends: FxHashSet<u32>,
     origin: Step,
     /// The frames of the thread at the origin: the one that runs, and those below it.
     frame: FrameNumber,
@@ -131,6 +133,14 @@ impl Search {
         let below: FxHashSet<FrameNumber> =
             below.filter(|number| *number != origin.frame).collect();
         let others = below.iter().copied();
+        let of_others = frames.iter().filter(|frame| frame.number() != origin.frame);
+        let mut of_ends: FxHashSet<u32> = match motion {
+            Motion::Breaks => FxHashSet::default(),
+            _ => of_others.map(|frame| frame.code().data().number).collect(),
+        };
+        if motion != Motion::Breaks && !(motion == Motion::Out && backwards) {
+            of_ends.insert(origin.code);
+        }
         let ends = match motion {
             Motion::Breaks => Ends::Nowhere,
             Motion::Instruction | Motion::Line => Ends::Thread(origin.thread),
@@ -151,6 +161,7 @@ impl Search {
             backwards,
             breaks,
             chunks,
+            of_ends,
             origin,
             frame: origin.frame,
             below,
@@ -296,9 +307,11 @@ impl Search {
         let codes = Arc::clone(self.recording.codes());
         let mut exceptions = Vec::new();
         let (origin, backwards) = (self.origin.number, self.backwards);
-        Scan::new(&mut self.cursor).run(
+        let watch = self.chunks.watch(&self.recording, &self.of_ends);
+        let left = Scan::new(&mut self.cursor).run(
             first,
             end,
+            watch,
             breaks.exceptions,
             |seen| {
                 let reached = reach.is_reached(&seen);
@@ -336,7 +349,7 @@ impl Search {
                 }
             },
         )?;
-        self.ended = reach.ended;
+        self.ended = reach.ended || left.contains(&self.frame);
         stops.append(&mut exceptions);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `--children`: the Pythons that a traced or recorded process starts.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use debugop_capture::spawn::{self, Spawn};
@@ -25,10 +25,25 @@ struct Children<F> {
     directory: OsString,
     /// The executable of this process, without symbolic links. That of a virtual environment is the same.
     interpreter: Option<PathBuf>,
+    /// `NAME=value`, by which Pythons that something else starts follow.
+    variable: Option<OsString>,
+}
+
+/// The command and the options of a Python that this process starts by way of something else.
+pub(crate) fn command_of<F: Followed>(followed: &F) -> Vec<OsString> {
+    let directory = std::env::current_dir().unwrap_or_default();
+    let mut command = vec![F::COMMAND.into()];
+    command.extend(followed.child_options(&directory, false));
+    command
 }
 
 /// Begins to follow them; once in a process.
-pub(crate) fn follow(py: Python<'_>, followed: impl Followed, directory: OsString) -> PyResult<()> {
+pub(crate) fn follow(
+    py: Python<'_>,
+    followed: impl Followed,
+    directory: OsString,
+    variable: Option<OsString>,
+) -> PyResult<()> {
     let interpreter = std::env::current_exe()
         .and_then(|path| path.canonicalize())
         .ok();
@@ -36,6 +51,7 @@ pub(crate) fn follow(py: Python<'_>, followed: impl Followed, directory: OsStrin
         followed,
         directory,
         interpreter,
+        variable,
     };
     spawn::watch(py, Box::new(children))
 }
@@ -53,6 +69,10 @@ impl<F: Followed> Spawn for Children<F> {
         let directory = std::env::current_dir().unwrap_or_default();
         let options = self.followed.child_options(&directory, replaces);
         debugop_cli::under_debugop(command, &self.directory, F::COMMAND, &options)
+    }
+
+    fn variable(&self) -> Option<&OsStr> {
+        self.variable.as_deref()
     }
 
     fn ends(&self, py: Python<'_>) {

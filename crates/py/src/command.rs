@@ -10,6 +10,7 @@ use debugop_cli::{
 use pyo3::prelude::*;
 
 use crate::main_program::{Described, described};
+use crate::progress;
 use crate::recording::RecordRequest;
 use crate::run::{RunRequest, terminal_width};
 
@@ -39,8 +40,8 @@ pub(crate) fn parse_command_line<'py>(
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
         }
         Outcome::Command(Command::Info(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer()),
-        Outcome::Command(Command::Query(options)) => answer(py, || options.answer()),
+        Outcome::Command(Command::Pack(options)) => answer(py, || options.answer(progress::tell)),
+        Outcome::Command(Command::Query(options)) => answer(py, || options.answer(progress::tell)),
         Outcome::Command(Command::Show(options)) => {
             let stdout = io::stdout();
             let is_terminal = stdout.is_terminal();
@@ -48,7 +49,9 @@ pub(crate) fn parse_command_line<'py>(
                 is_terminal,
                 columns: is_terminal.then(terminal_width),
             };
-            answer(py, || options.show(Box::new(stdout), screen))
+            answer(py, || {
+                options.show(Box::new(stdout), screen, progress::tell)
+            })
         }
         Outcome::Print {
             text,
@@ -104,6 +107,22 @@ pub(crate) fn record_command(
     debugop_cli::under_debugop(&command, &directory, "record", &options)
 }
 
+/// The command line by which a Python that was started as `command` does under debugop what it would do: `ours` is debugop's own command with its
+/// options. None if it runs no program, or that already.
+#[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over what it extracts"
+)]
+pub(crate) fn child_command(
+    command: Vec<OsString>,
+    directory: OsString,
+    ours: Vec<OsString>,
+) -> Option<Vec<OsString>> {
+    let (name, options) = ours.split_first()?;
+    debugop_cli::under_debugop(&command, &directory, name.to_str()?, options)
+}
+
 /// A parsed `debugop debug`.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct DebugRequest {
@@ -128,6 +147,12 @@ impl DebugRequest {
             Subject::Program(_) => None,
             Subject::Recording { path, at_failure } => Some((path.clone(), *at_failure)),
         }
+    }
+
+    /// How many bytes of history are kept; None: there is none.
+    #[getter]
+    fn history(&self) -> Option<u64> {
+        self.options.history
     }
 
     /// Commands that the debugger carries out before it asks.

@@ -2,7 +2,7 @@
 
 use debugop_capture::debug;
 use pyo3::prelude::*;
-use pyo3::types::PyFrame;
+use pyo3::types::{PyCode, PyFrame};
 
 /// Set the trace function of this thread; None takes it away.
 #[pyfunction]
@@ -149,16 +149,23 @@ pub(crate) fn frame_is_over(frame: &Bound<'_, PyFrame>) -> bool {
 }
 
 /// What the sessions of `owner` want to hear of besides lines: of the instructions at the offsets that `instructions(code)` answers
-/// with (None: of none), by `owner._reached_place(frame)`; and of exceptions, by `owner._reached_exception(frame, exception, traceback)`.
+/// with (None: of none; three sets: each time, if a place of `watched` has changed, and the same while it steps only), by `owner._reached_place(frame)`; and of exceptions, by `owner._reached_exception(frame, exception, traceback)`.
 /// Where these answer True, `owner._at_place(frame)` is called.
 #[pyfunction]
-#[pyo3(signature = (owner, instructions, exceptions))]
+#[pyo3(signature = (owner, instructions, exceptions, watched))]
 pub(crate) fn set_places(
     owner: &Bound<'_, PyAny>,
     instructions: Option<Bound<'_, PyAny>>,
     exceptions: bool,
+    watched: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    debug::set_places(owner, instructions, exceptions)
+    debug::set_places(owner, instructions, exceptions, watched)
+}
+
+/// The instruction that has changed a watched dictionary last, a code object and an offset in it, if that is known and has not been asked for.
+#[pyfunction]
+pub(crate) fn changed_by(py: Python<'_>) -> Option<(Bound<'_, PyCode>, u32)> {
+    debug::writer(py)
 }
 
 /// Whether sessions go on in the child of a fork, and not in the parent.
@@ -183,4 +190,16 @@ pub(crate) fn forked_in_parent(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn is_left_at_fork(py: Python<'_>) -> bool {
     debug::is_left(py)
+}
+
+/// Whether another thread is in the debugger.
+#[pyfunction]
+pub(crate) fn another_thread_has_stopped(py: Python<'_>) -> bool {
+    debug::is_others(py)
+}
+
+/// `threading.get_ident()` of the threads that have come to a stop and wait until no other one is in the debugger.
+#[pyfunction]
+pub(crate) fn threads_waiting_to_stop(py: Python<'_>) -> Vec<u64> {
+    debug::waiting(py)
 }

@@ -13,6 +13,7 @@ mod main_program;
 mod output;
 mod past;
 mod predicate;
+mod progress;
 mod record;
 mod recording;
 mod replay;
@@ -38,16 +39,17 @@ mod _core {
     };
     #[pymodule_export]
     use crate::command::{
-        DebugRequest, InstallRequest, SelfcheckRequest, parse_command_line, record_command,
+        DebugRequest, InstallRequest, SelfcheckRequest, child_command, parse_command_line,
+        record_command,
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        Sys, effective, follow_child, forked_in_child, forked_in_parent, frame_is_over,
-        frame_stack, getprofile, gettrace, is_left_at_fork, session_changed, set_frame_slot,
-        set_places, setprofile, setprofile_running_threads, settrace, settrace_running_threads,
-        start_session,
+        Sys, another_thread_has_stopped, changed_by, effective, follow_child, forked_in_child,
+        forked_in_parent, frame_is_over, frame_stack, getprofile, gettrace, is_left_at_fork,
+        session_changed, set_frame_slot, set_places, setprofile, setprofile_running_threads,
+        settrace, settrace_running_threads, start_session, threads_waiting_to_stop,
     };
     #[pymodule_export]
     use crate::event::EventRecord;
@@ -67,7 +69,8 @@ mod _core {
     use crate::record::{Record, Records};
     #[pymodule_export]
     use crate::recording::{
-        RecordRequest, Recording, compare_recording, replay_recording, start_recording,
+        RecordRequest, Recording, compare_recording, describe_recording, hold_recording,
+        recording_is_debugged, release_recording, replay_recording, start_recording,
     };
     #[pymodule_export]
     use crate::replay::{Frame, Moment, Replay};

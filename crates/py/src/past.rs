@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop, Writers};
-use debugop_recording::stream::Contents;
+use debugop_recording::stream::{Contents, FrameNumber, ThreadNumber};
 use debugop_replay::query::{self, Place, PlaceError};
-use debugop_replay::{Cursor, Moment, OpenError, Recording as Core, Value};
+use debugop_replay::{Cursor, Moment, OpenError, Present, Recording as Core, Value};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::progress;
 use crate::replay::refused;
 use crate::value::Value as Captured;
 
@@ -145,15 +146,29 @@ impl Past {
 
 #[pymethods]
 impl Past {
-    /// Opens the recording at `path`. OSError: it cannot be read. ValueError: it is none, or damaged.
+    /// Opens the recording at `path`. OSError: it cannot be read. ValueError: it is none, or damaged. `present` is where a thread of this process stands that is
+    /// recorded there: its last step is the one that it is about to execute.
     #[new]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "PyO3 hands over what it extracts"
-    )]
-    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let core = py.detach(|| Core::open(&path));
-        let core = Arc::new(core.map_err(|error| refused(&error))?);
+    #[pyo3(signature = (path, present=None))]
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        present: Option<(u32, Vec<(u64, u32)>)>,
+    ) -> PyResult<Self> {
+        let core = py.detach(|| match present {
+            Some((thread, frames)) => {
+                let frames = frames.into_iter();
+                let frames = frames.map(|(number, unit)| (FrameNumber(number), unit));
+                let present = Present {
+                    thread: ThreadNumber(thread),
+                    frames: frames.collect(),
+                };
+                Core::open_at(&path, present)
+            }
+            None => Core::open(&path),
+        });
+        let core = core.map_err(|error| refused(&error))?;
+        let core = Arc::new(core.with_progress(move |done| progress::tell(&path, done)));
         let cursor = Mutex::new(core.cursor());
         let spare = Arc::default();
         Ok(Self {
@@ -290,6 +305,16 @@ impl Past {
             .rev()
             .find(|exception| exception.unwound > exception.handlers.len() as u64);
         Ok(left.and_then(|exception| Some((exception.step?, exception.exception.into()))))
+    }
+
+    /// The steps that have raised an exception which nothing has handled, in order.
+    fn uncaught(&self, py: Python<'_>) -> PyResult<Vec<u64>> {
+        let found = py.detach(|| query::exceptions(&self.core, 0, self.core.len()?));
+        let found = found.map_err(|error| refused(&error))?;
+        let uncaught = found.into_iter().filter(|exception| exception.uncaught);
+        let mut steps: Vec<u64> = uncaught.filter_map(|exception| exception.step).collect();
+        steps.sort_unstable();
+        Ok(steps)
     }
 
     /// Checks that a text names a place as seen from a frame; ValueError says why not.
@@ -510,10 +535,7 @@ impl PastMoment {
     #[expect(clippy::type_complexity, reason = "it becomes tuples in Python")]
     fn threads(&self) -> Vec<(u32, u64, String, bool, Vec<(String, Option<i32>, String)>)> {
         let running = self.moment.step().thread;
-        let each = |(number, thread): (
-            debugop_recording::stream::ThreadNumber,
-            &debugop_replay::Thread,
-        )| {
+        let each = |(number, thread): (ThreadNumber, &debugop_replay::Thread)| {
             let frames = thread.frames().iter().map(|frame| {
                 let code = frame.code();
                 (code.filename(), frame.line(), code.qualname())

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness};
+use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness, history};
 use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
 use debugop_cli::RecordOptions;
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyCode, PyDict, PyTuple};
+use pyo3::types::{PyCode, PyDict, PyFrame, PyTuple};
 
 use crate::children;
 use crate::main_program::{Described, ReplacedExec, described};
@@ -255,16 +255,21 @@ impl Recording {
         self.start(py).map(|_| ())
     }
 
-    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is.
-    fn follow_children(slf: Py<Self>, py: Python<'_>, directory: OsString) -> PyResult<()> {
-        let Some(options) = slf.get().options.clone() else {
-            return Err(PyValueError::new_err("only for the command line"));
-        };
-        let followed = Followed {
-            recording: slf,
-            options,
-        };
-        children::follow(py, followed, directory)
+    /// The command of debugop and its options for a Python that a child process starts.
+    fn child_command(slf: Py<Self>) -> PyResult<Vec<OsString>> {
+        Ok(children::command_of(&Followed::of(slf)?))
+    }
+
+    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable`, `NAME=value`, goes to the
+    /// environment of other programs.
+    #[pyo3(signature = (directory, variable=None))]
+    fn follow_children(
+        slf: Py<Self>,
+        py: Python<'_>,
+        directory: OsString,
+        variable: Option<OsString>,
+    ) -> PyResult<()> {
+        children::follow(py, Followed::of(slf)?, directory, variable)
     }
 
     /// Before a fork: what is recorded is in a shared mapping at once, but the recorder's own thread must not be there.
@@ -313,6 +318,15 @@ impl Recording {
 struct Followed {
     recording: Py<Recording>,
     options: Arc<RecordOptions>,
+}
+
+impl Followed {
+    fn of(recording: Py<Recording>) -> PyResult<Self> {
+        let Some(options) = recording.get().options.clone() else {
+            return Err(PyValueError::new_err("only for the command line"));
+        };
+        Ok(Self { recording, options })
+    }
 }
 
 impl children::Followed for Followed {
@@ -425,4 +439,40 @@ pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u
             debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
         debugop_replay::witness::replay(&reader).map_err(|error| failed(&error))
     })
+}
+
+/// Number of a thread; number and code unit of each of its recorded frames, outermost first; whether the last one is that which has stopped.
+type Standing = (u32, Vec<(u64, u32)>, bool);
+
+/// This thread has stopped in a debugger, in `frame`, `before` an instruction or in the course of one: nothing of it is recorded until `release_recording`. Returns where it
+/// stands; None if nothing of it is recorded.
+#[pyfunction]
+#[pyo3(signature = (frame, before, /))]
+pub(crate) fn hold_recording(
+    py: Python<'_>,
+    frame: Option<&Bound<'_, PyFrame>>,
+    before: bool,
+) -> Option<Standing> {
+    let standing = history::hold(py, frame, before)?;
+    Some((standing.thread, standing.frames, standing.stopped))
+}
+
+/// Begins a chunk of the recording that says how things are now that this thread is held: before somebody looks at it.
+#[pyfunction]
+pub(crate) fn describe_recording(py: Python<'_>) {
+    history::describe(py);
+}
+
+/// This thread goes on; `changed`: what it sees may be other than when it was held.
+#[pyfunction]
+#[pyo3(signature = (changed, /))]
+pub(crate) fn release_recording(py: Python<'_>, changed: bool) {
+    history::release(py, changed);
+}
+
+/// Whether trace functions are a debugger's, and not recorded.
+#[pyfunction]
+#[pyo3(signature = (debugged, /))]
+pub(crate) fn recording_is_debugged(py: Python<'_>, debugged: bool) {
+    history::debugged(py, debugged);
 }

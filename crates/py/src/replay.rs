@@ -310,6 +310,88 @@ impl Replay {
         found.map(|write| self.write(py, write)).transpose()
     }
 
+    /// What a place, looked up at `step`, has held: dicts with the `first` and the `last` step before which it was there, and, of the binding that
+    /// put it there, what `writes` has.
+    fn states<'py>(
+        &self,
+        py: Python<'py>,
+        place: &str,
+        step: u64,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let place = self.place(py, place, step)?;
+        let found = py.detach(|| query::states(&self.core, &place));
+        let found = found.map_err(|error| refused(&error))?;
+        let each = |held: query::Held| {
+            let dict = self.write(py, held.write)?;
+            dict.set_item("first", held.first)?;
+            dict.set_item("last", held.last)?;
+            Ok(dict)
+        };
+        found.into_iter().map(each).collect()
+    }
+
+    /// Where the value of a local variable, or of `stack[N]`, N counted from the top, of the frame that runs at `step` comes from, hop by hop, at most `hops`
+    /// of them: dicts with `step`, `function`, `file`, `line`, `offset` of what produced it, `kind`, `value` and the values of its `operands`.
+    #[pyo3(signature = (name, step, hops=20))]
+    fn origin<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        step: u64,
+        hops: usize,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let cursor = self.seek(py, step)?;
+        let frame = cursor.state().and_then(debugop_replay::State::frame);
+        let frame = frame.ok_or_else(|| PyValueError::new_err("no frame is known there"))?;
+        let slot = query::Slot::parse(name, frame).map_err(PyValueError::new_err)?;
+        let number = frame.number();
+        let found = py.detach(|| query::origins(&self.core, step, number, slot, hops));
+        let found = found.map_err(|error| refused(&error))?;
+        let each = |origin: query::Origin| {
+            let dict = self.located(py, Some(origin.step), origin.code, origin.at)?;
+            dict.set_item("kind", format!("{:?}", origin.kind).to_lowercase())?;
+            dict.set_item("value", value(py, origin.value)?)?;
+            let operands = origin.operands.into_iter();
+            let operands = operands.map(|operand| value(py, operand.value));
+            dict.set_item("operands", operands.collect::<PyResult<Vec<_>>>()?)?;
+            Ok(dict)
+        };
+        found.into_iter().map(each).collect()
+    }
+
+    /// The first step at which this recording and another one of the same program part: a dict with `step`, `function`, `file`, `line`, `offset`, `what`
+    /// (`"ended"`, `"instruction"`, `"stack"`, `"local"`), the `name` of the local or the `slot` of the stack, bottom first, and its values in `this` and in the
+    /// `other`; None if they do not part. Identities are not compared.
+    fn diff<'py>(&self, py: Python<'py>, other: &Self) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let found = py.detach(|| query::diff(&self.core, &other.core));
+        let Some(found) = found.map_err(|error| refused(&error))? else {
+            return Ok(None);
+        };
+        let dict = match found.left {
+            Some(step) => self.located(py, Some(found.step), step.code, step.at)?,
+            None => PyDict::new(py),
+        };
+        dict.set_item("step", found.step)?;
+        let (what, values) = match found.part {
+            query::Part::Ended(..) => ("ended", None),
+            query::Part::Instruction => ("instruction", None),
+            query::Part::Stack(slot, this, other) => {
+                dict.set_item("slot", slot)?;
+                ("stack", Some((this, other)))
+            }
+            query::Part::Local(name, this, other) => {
+                dict.set_item("name", name)?;
+                ("local", Some((this, other)))
+            }
+        };
+        dict.set_item("what", what)?;
+        if let Some((this, other)) = values {
+            dict.set_item("this", value(py, this)?)?;
+            dict.set_item("other", value(py, other)?)?;
+        }
+        Ok(Some(dict))
+    }
+
     fn __repr__(&self) -> String {
         format!("<debugop.Replay of {:?}>", self.core.reader().path())
     }

@@ -304,9 +304,21 @@ impl Run {
         self.began.set(py, Some(Instant::now()));
     }
 
-    /// Traces the Pythons that this process starts, too. `directory` is where the package `debugop` is.
-    fn follow_children(slf: Py<Self>, py: Python<'_>, directory: OsString) -> PyResult<()> {
-        children::follow(py, Followed { run: slf }, directory)
+    /// The command of debugop and its options for a Python that a child process starts.
+    fn child_command(slf: Py<Self>) -> Vec<OsString> {
+        children::command_of(&Followed { run: slf })
+    }
+
+    /// Traces the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable`, `NAME=value`, goes to the
+    /// environment of other programs.
+    #[pyo3(signature = (directory, variable=None))]
+    fn follow_children(
+        slf: Py<Self>,
+        py: Python<'_>,
+        directory: OsString,
+        variable: Option<OsString>,
+    ) -> PyResult<()> {
+        children::follow(py, Followed { run: slf }, directory, variable)
     }
 
     /// Hands what was reported so far to the operating system.

@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use debugop_recording::stream::{
-    Decoder, Encoder, FrameNumber, Last, ObjectId, Predictor, RecentObjects, Record, SiteNumber,
-    ThreadNumber,
+    Decoder, Encoder, FrameNumber, Last, ObjectId, Predictor, Progress, RecentObjects, Record,
+    SiteNumber, ThreadNumber,
 };
 
 const COUNT: u64 = 1000;
@@ -14,7 +14,7 @@ fn keyframe(bytes: &mut [u8], newest: u64) -> usize {
     let mut encoder = Encoder::new(bytes, 0);
     encoder.keyframe(0, ObjectId(newest), FrameNumber(1), 1, ThreadNumber(0));
     encoder.keyframe_thread(ThreadNumber(0), 1, b"MainThread", 0, 1);
-    encoder.frame(FrameNumber(0), 0, 0, false, 0);
+    encoder.frame(FrameNumber(0), 0, 0, Progress::Ready, 0);
     encoder.at()
 }
 

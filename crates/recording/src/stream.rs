@@ -33,8 +33,8 @@ pub use error::{Error, ErrorKind};
 pub use predictor::{Last, Predictor};
 pub use recent::RecentObjects;
 pub use record::{
-    BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Reason, Record,
-    SiteNumber, Thread, ThreadNumber, Value,
+    BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
+    Record, SiteNumber, Thread, ThreadNumber, Value,
 };
 pub use short::{SHORT, Short};
 pub use strides::Strides;

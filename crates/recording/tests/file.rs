@@ -516,12 +516,12 @@ fn lies_with_the_right_checksum_are_errors() {
     check(12, &most, |damage| matches!(damage, Damage::Truncated));
 
     let mut version = whole.clone();
-    version[8..10].copy_from_slice(&2u16.to_le_bytes());
+    version[8..10].copy_from_slice(&3u16.to_le_bytes());
     std::fs::write(&path, &version).expect("written");
-    assert!(matches!(read_all(&path), Err(Error::Version { found: 2 })));
+    assert!(matches!(read_all(&path), Err(Error::Version { found: 3 })));
     assert!(matches!(
         recover(&path, &directory.file("to")),
-        Err(Error::Version { found: 2 })
+        Err(Error::Version { found: 3 })
     ));
 }
 
@@ -549,7 +549,7 @@ fn packing_makes_it_smaller_and_leaves_it_the_same() {
             ..Summary::default()
         })
         .expect("finished");
-    let packed = pack(&path, &to).expect("packed");
+    let packed = pack(&path, &to, None).expect("packed");
     assert!(packed.after < packed.before, "{packed:?}");
     let (before, after) = (
         read_all(&path).expect("intact"),

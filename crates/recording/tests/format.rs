@@ -5,8 +5,8 @@ use std::path::Path;
 use debugop_recording::file::{Ending, Reader};
 use debugop_recording::stream::{
     BigInt, Caller, Contents, Decoder, Definition, ErrorKind, Frame, FrameNumber, Items, Keyframe,
-    Kind, Numbers, ObjectId, Output, Prefix, Reason, Record, SiteNumber, Thread, ThreadNumber,
-    Transcript, Value,
+    Kind, Numbers, ObjectId, Output, Prefix, Progress, Reason, Record, SiteNumber, Thread,
+    ThreadNumber, Transcript, Value,
 };
 
 /// Captures of the sites 0 to 3.
@@ -127,7 +127,7 @@ fn bytes_written_by_hand_are_read() {
         number: FrameNumber(1),
         code: 3,
         unit: 4,
-        executing: true,
+        progress: Progress::Executing,
         slots: [Value::Null, Value::Object(ObjectId(6))].into(),
     };
     assert_eq!(

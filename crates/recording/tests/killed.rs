@@ -11,8 +11,8 @@ use debugop_recording::file::{
     CodeRecord, Ending, Header, Next, Options, Reader, Summary, Writer, recover,
 };
 use debugop_recording::stream::{
-    Decoder, Encoder, FrameNumber, Last, ObjectId, Predictor, Record, SiteNumber, ThreadNumber,
-    Value,
+    Decoder, Encoder, FrameNumber, Last, ObjectId, Predictor, Progress, Record, SiteNumber,
+    ThreadNumber, Value,
 };
 
 const PATH: &str = "DEBUGOP_TEST_PATH";
@@ -28,7 +28,7 @@ fn begin_chunk(writer: &mut Writer) -> Result<usize, debugop_recording::file::Er
     let mut encoder = Encoder::new(slot.bytes_mut(), 0);
     encoder.keyframe(0, ObjectId(0), FrameNumber(1), 1, ThreadNumber(0));
     encoder.keyframe_thread(ThreadNumber(0), 1, b"MainThread", 0, 1);
-    encoder.frame(FrameNumber(0), 0, 0, false, 0);
+    encoder.frame(FrameNumber(0), 0, 0, Progress::Ready, 0);
     let at = encoder.at();
     slot.commit(at);
     Ok(at)

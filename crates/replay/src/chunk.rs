@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use debugop_recording::stream::{
-    self, BigInt, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber, ThreadNumber,
+    self, BigInt, Contents, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber,
+    ThreadNumber,
 };
 use rustc_hash::FxHashSet;
 use smallvec::{SmallVec, smallvec};
@@ -44,6 +45,13 @@ impl Histories {
         new.or_else(|| self.old.get(&id.0))
     }
 
+    /// Adds the definitions from the one with number `from` on.
+    fn add_all(&mut self, record: u32, objects: &[Definition], from: usize) {
+        for (number, definition) in (from as u32..).zip(&objects[from..]) {
+            self.add(record, number, definition);
+        }
+    }
+
     fn add(&mut self, record: u32, number: u32, definition: &Definition) {
         let id = definition.id.0;
         let history = match id.checked_sub(self.first).map(usize::try_from) {
@@ -60,6 +68,16 @@ impl Histories {
             history.push((record, number));
         }
     }
+}
+
+/// An object from before a chunk, of which it speaks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    pub(crate) object: ObjectId,
+    /// Whether something of it may have been bound, or its contents may have changed.
+    pub(crate) changed: bool,
+    /// Whether the keyframe does not speak of it.
+    pub(crate) later: bool,
 }
 
 #[derive(Debug)]
@@ -116,8 +134,13 @@ impl Chunk {
             complexes: Vec::new(),
             histories: Histories::default(),
         };
+        // What is decoded is added to what is there.
+        let mut record = Record {
+            objects: std::mem::take(&mut chunk.objects),
+            ..Record::default()
+        };
         chunk.histories.first = chunk.keyframe.newest.0.saturating_add(1);
-        chunk.remember(0);
+        chunk.histories.add_all(0, &record.objects, 0);
         chunk.records.push(Entry {
             offset: 0,
             site: None,
@@ -125,14 +148,17 @@ impl Chunk {
             prefixes: 0,
             values: 0,
         });
-        let mut record = Record::default();
         let error = loop {
-            match decoder.next(&mut record) {
-                Ok(true) => chunk.push(&mut record),
+            let known = record.objects.len();
+            match decoder.append(&mut record) {
+                Ok(true) => chunk.push(&record, known),
                 Ok(false) => break None,
                 Err(error) => break Some(error),
             }
         };
+        chunk.prefixes = record.prefixes;
+        chunk.objects = record.objects;
+        chunk.values = record.values;
         chunk.big_ints = decoder.big_ints().to_vec();
         chunk.complexes = decoder.complexes().to_vec();
         Ok((chunk, error))
@@ -148,28 +174,26 @@ impl Chunk {
         Ok(self)
     }
 
-    fn push(&mut self, record: &mut Record) {
-        self.prefixes.append(&mut record.prefixes);
-        let known = self.objects.len();
-        self.objects.append(&mut record.objects);
-        self.remember(known);
-        self.values.append(&mut record.values);
+    /// Says how far each thread has come since its last record.
+    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
+        self.following = Some(Box::new(keyframe));
+    }
+
+    /// Adds a record, whose objects begin at `known`.
+    #[inline]
+    fn push(&mut self, record: &Record, known: usize) {
+        if known < record.objects.len() {
+            let number = self.records.len() as u32;
+            self.histories.add_all(number, &record.objects, known);
+        }
         // A chunk's contents are shorter than 4 GiB, and each of these takes a byte at least.
         self.records.push(Entry {
             offset: record.offset as u32,
             site: record.site,
             thread: record.thread,
-            prefixes: self.prefixes.len() as u32,
-            values: self.values.len() as u32,
+            prefixes: record.prefixes.len() as u32,
+            values: record.values.len() as u32,
         });
-    }
-
-    /// Adds the definitions from this one on to the objects' histories.
-    fn remember(&mut self, from: usize) {
-        let record = self.records.len() as u32;
-        for (number, definition) in (from as u32..).zip(&self.objects[from..]) {
-            self.histories.add(record, number, definition);
-        }
     }
 
     /// The last that is told of an object up to a record (0: the keyframe), with that record's changes of objects or without them.
@@ -194,13 +218,12 @@ impl Chunk {
         history.map(|told| told.0 as usize)
     }
 
-    /// The objects from before the chunk that are spoken of in it and can change, by id, each with whether its contents have changed or it is among those that were `stored` to; `None` if
-    /// there are more than so many.
+    /// The objects from before the chunk that are spoken of in it and can change, by id; `None` if there are more than so many.
     pub(crate) fn objects_from_before(
         &self,
         most: usize,
         stored: &FxHashSet<ObjectId>,
-    ) -> Option<Vec<(ObjectId, bool)>> {
+    ) -> Option<Vec<Listed>> {
         let mut found = Vec::new();
         for (&id, history) in &self.histories.old {
             let first = history
@@ -215,13 +238,58 @@ impl Chunk {
             if found.len() == most {
                 return None;
             }
-            found.push((
-                ObjectId(id),
-                history.len() > 1 || stored.contains(&ObjectId(id)),
-            ));
+            let id = ObjectId(id);
+            found.push(Listed {
+                object: id,
+                changed: history.len() > 1 || stored.contains(&id),
+                later: history.first().is_some_and(|told| told.0 > 0),
+            });
         }
-        found.sort_unstable();
+        found.sort_unstable_by_key(|listed| listed.object);
         Some(found)
+    }
+
+    /// Of objects from before the chunk, what was in them and what was then, one after the other.
+    pub(crate) fn changes_from_before(
+        &self,
+    ) -> impl Iterator<Item = (ObjectId, &Contents, &Contents)> {
+        let newest = self.keyframe.newest;
+        let old = self.histories.old.iter();
+        let old = old.filter(move |(id, history)| **id <= newest.0 && history.len() > 1);
+        old.flat_map(move |(&id, history)| {
+            let contents = |told: &(u32, u32)| self.objects.get(told.1 as usize)?.contents.as_ref();
+            let mut before = None;
+            history.iter().filter_map(move |told| {
+                let now = contents(told)?;
+                let before = before.replace(now)?;
+                Some((ObjectId(id), before, now))
+            })
+        })
+    }
+
+    /// The text of a string, as far as it was captured.
+    pub(crate) fn text(&self, id: ObjectId) -> Option<&[u8]> {
+        let history = self.histories.get(id)?.iter();
+        let mut contents = history.map(|told| self.objects.get(told.1 as usize)?.contents.as_ref());
+        match contents.find_map(|contents| contents)? {
+            Contents::Bytes { head, .. } => Some(head),
+            _ => None,
+        }
+    }
+
+    /// A record of this thread that is a site without prefixes: offset, site, where its values begin and end.
+    #[inline]
+    pub(crate) fn plain(
+        &self,
+        index: usize,
+        thread: ThreadNumber,
+    ) -> Option<(usize, SiteNumber, Range<usize>)> {
+        let [before, entry] = self.records.get(index..)?.first_chunk()?;
+        if before.prefixes != entry.prefixes || entry.thread != thread {
+            return None;
+        }
+        let values = before.values as usize..entry.values as usize;
+        Some((entry.offset as usize, entry.site?, values))
     }
 
     pub(crate) fn record(&self, index: usize) -> Option<RecordRef> {

@@ -4,13 +4,20 @@
 //! found without counting, and a question replays only the chunks that can answer it.
 
 mod build;
+mod places;
 mod summary;
 
+use std::collections::BTreeSet;
+
+use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
 use crate::code::Codes;
+use crate::query::Place;
 
+pub use build::Progress;
 pub(crate) use build::build;
+pub(crate) use places::{Places, of_name};
 pub(crate) use summary::Carried;
 pub use summary::{Executed, Mention};
 use summary::{Reader, Summary};
@@ -117,6 +124,34 @@ impl Index {
             .map_or_else(Vec::new, |summary| summary.carried().collect())
     }
 
+    /// The last steps of frames from before a chunk that have steps in it, by number.
+    pub(crate) fn last_steps(&self, chunk: usize) -> Vec<(FrameNumber, InstrIdx)> {
+        let carried = self.carried(chunk).into_iter();
+        carried
+            .filter_map(|carried| Some((carried.frame, carried.before?)))
+            .collect()
+    }
+
+    /// Whether one of these frames may have steps in a chunk.
+    pub fn has_any_frame(&self, chunk: usize, frames: &BTreeSet<FrameNumber>) -> bool {
+        let Some(known) = self.chunks.get(chunk) else {
+            return false;
+        };
+        let next = self.chunks.get(chunk + 1);
+        let mut new = frames.range(known.next_frame..);
+        if (new.next()).is_some_and(|first| next.is_none_or(|next| *first < next.next_frame)) {
+            return true;
+        }
+        // Frames that are new in a chunk come after all others.
+        frames
+            .first()
+            .is_some_and(|first| *first < known.next_frame)
+            && self.summary(chunk).is_some_and(|summary| {
+                let mut carried = summary.carried();
+                carried.any(|carried| frames.contains(&carried.frame))
+            })
+    }
+
     /// Whether a frame may have steps in a chunk.
     pub fn has_frame(&self, chunk: usize, frame: FrameNumber) -> bool {
         let Some(known) = self.chunks.get(chunk) else {
@@ -149,6 +184,33 @@ impl Index {
             };
         }
         self.summary(chunk)
-            .map_or(Mention::No, |summary| summary.mentions(object))
+            .map_or(Mention::No, |summary| summary.mentions(object).0)
+    }
+
+    /// Whether an attribute or item may have been bound in a chunk, or may have another value at some time in it than at another. Of other places
+    /// nothing is known: `true`.
+    pub fn may_bind(&self, chunk: usize, place: &Place) -> bool {
+        let (Place::Attribute(object, _) | Place::Item(object, _)) = place else {
+            return true;
+        };
+        if self.mentions(chunk, *object) == Mention::No {
+            return false;
+        }
+        match (places::hashes(place), self.chunks.get(chunk)) {
+            (Some(hashes), Some(known)) if *object <= known.newest => self
+                .summary(chunk)
+                .is_none_or(|summary| summary.lists(hashes)),
+            _ => true,
+        }
+    }
+
+    /// Whether an attribute or item may have been bound in a chunk, or may be seen to have changed there: if a chunk speaks of an object that its keyframe
+    /// does not speak of, something may be in it that was not there in the chunk before.
+    pub fn may_change(&self, chunk: usize, place: &Place) -> bool {
+        let (Place::Attribute(object, _) | Place::Item(object, _)) = place else {
+            return true;
+        };
+        let later = |summary: Summary<'_>| summary.mentions(*object).1;
+        self.may_bind(chunk, place) || self.summary(chunk).is_none_or(later)
     }
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
-use debugop_recording::stream::{self, Caller, FrameNumber, SiteNumber, ThreadNumber};
+use debugop_recording::stream::{self, Caller, FrameNumber, Progress, SiteNumber, ThreadNumber};
 
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
@@ -20,7 +20,8 @@ use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
 
 pub(crate) use tally::{Counts, Tally};
-pub(crate) use watch::{Stop, Watch};
+pub(crate) use watch::Stop;
+pub use watch::Watch;
 
 /// Frames alive at once have at most so many slots.
 const MOST_SLOTS: usize = 1 << 24;
@@ -213,7 +214,18 @@ impl Machine {
     /// # Errors
     /// As [`Machine::new`].
     pub fn enter(&mut self, chunk: Arc<Chunk>, first: u64) -> Result<(), Error> {
+        self.enter_with_carried(chunk, first, Vec::new())
+    }
+
+    /// As [`Machine::enter`], with the last steps of frames from before the chunk, by number.
+    pub(crate) fn enter_with_carried(
+        &mut self,
+        chunk: Arc<Chunk>,
+        first: u64,
+        carried: Vec<(FrameNumber, InstrIdx)>,
+    ) -> Result<(), Error> {
         let mut next = Self::without_frames(Arc::clone(&self.codes), chunk, first);
+        next.carried = carried;
         next.segments = std::mem::take(&mut self.segments);
         next.spare = std::mem::take(&mut self.spare);
         next.own_codes = self.own_codes.take();
@@ -223,9 +235,9 @@ impl Machine {
 
     /// Goes to the beginning of another chunk and counts what is executed there.
     pub(crate) fn enter_and_count(&mut self, chunk: Arc<Chunk>) -> Result<(), Error> {
-        let first_frame = chunk.keyframe.next_frame;
+        let (first_frame, newest) = (chunk.keyframe.next_frame, chunk.keyframe.newest);
         self.enter(chunk, 0)?;
-        self.tally = Some(Box::new(Tally::new(first_frame)));
+        self.tally = Some(Box::new(Tally::new(first_frame, newest)));
         Ok(())
     }
 
@@ -386,12 +398,13 @@ impl Machine {
                     self.run_to_end();
                 }
             }
+            // What leaves frames now does so behind that step.
+            if self.number > watch.until {
+                return Ok(Stop::Until);
+            }
             self.settle();
             if watch.unwound && !self.unwound.is_empty() {
                 return Ok(Stop::Unwound);
-            }
-            if self.number > watch.until {
-                return Ok(Stop::Until);
             }
             if !self.proceed()? {
                 return Ok(Stop::End);
@@ -503,9 +516,9 @@ impl Machine {
 
     fn known_frame(&mut self, frame: &stream::Frame) -> Result<Frame, Error> {
         let object = self.code(frame.code)?;
-        let at = match frame.executing {
-            true => self.unit(&object, frame.unit)?,
-            false => self.instruction(&object, frame.unit)?,
+        let at = match frame.progress {
+            Progress::Executing => self.unit(&object, frame.unit)?,
+            Progress::Arrived | Progress::Ready => self.instruction(&object, frame.unit)?,
         };
         let mut slots: Vec<Value> = frame.slots.iter().map(|&value| value.into()).collect();
         slots.truncate(self.most_slots(&object));
@@ -517,9 +530,10 @@ impl Machine {
             slots,
             at,
             caller: Caller::Foreign(None),
-            from: match frame.executing {
-                true => From::In(at),
-                false => From::At(at),
+            from: match frame.progress {
+                Progress::Arrived => From::Before(at),
+                Progress::Ready => From::At(at),
+                Progress::Executing => From::In(at),
             },
             done: None,
             stepped: self.before(frame.number),
@@ -554,6 +568,46 @@ impl Machine {
     #[inline]
     fn top(&mut self) -> Option<&mut Frame> {
         self.state.top()
+    }
+
+    /// Begins the next record if it is nothing but a site of the frame on top that is reached on the way that was gone from there last.
+    #[inline]
+    fn begin_plain(&mut self) -> bool {
+        let Some(thread) = self.state.threads.get_mut(self.state.current) else {
+            return false;
+        };
+        let number = thread.number;
+        let Some((offset, site, values)) = self.state.chunk.plain(self.next_record, number) else {
+            return false;
+        };
+        let Some(frame) = thread.frames.last_mut() else {
+            return false;
+        };
+        let (From::Site(from), None) = (frame.from, frame.done) else {
+            return false;
+        };
+        let index = site.0.wrapping_sub(frame.object.data().site_base);
+        let Some(segment) = self.segments.recent(frame.code, from, index) else {
+            return false;
+        };
+        frame.from = From::Site(index);
+        self.next_record += 1;
+        self.state.record = self.next_record;
+        self.state.updated = false;
+        self.state.late = false;
+        self.raised = None;
+        self.record.offset = offset;
+        self.record.site = Some(site);
+        self.record.thread = number;
+        // Empty, at wherever the ones before were: it has no prefixes.
+        self.record.prefixes.start = self.record.prefixes.end;
+        self.record.values = values;
+        self.run = Some(Run {
+            segment,
+            step: 0,
+            done: 0,
+        });
+        true
     }
 
     /// Begins the next record.
@@ -603,6 +657,9 @@ impl Machine {
         self.settle();
         match self.phase {
             Phase::End => {
+                if self.begin_plain() {
+                    return Ok(true);
+                }
                 if !self.begin() {
                     if self.state.chunk.following.is_none() || self.finished {
                         return Ok(false);
@@ -668,9 +725,10 @@ impl Machine {
         let went = match known(frame) {
             Some(there) => {
                 let code = Arc::clone(&frame.object);
-                let at = match there.executing {
-                    true => self.unit(&code, there.unit).map(To::In),
-                    false => self.instruction(&code, there.unit).map(To::At),
+                let at = match there.progress {
+                    Progress::Arrived => self.instruction(&code, there.unit).map(To::Before),
+                    Progress::Ready => self.instruction(&code, there.unit).map(To::At),
+                    Progress::Executing => self.unit(&code, there.unit).map(To::In),
                 };
                 at.and_then(|to| self.go(to))
             }

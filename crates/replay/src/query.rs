@@ -7,6 +7,7 @@ mod hits;
 mod origin;
 mod place;
 mod search;
+mod states;
 mod steps;
 mod writes;
 
@@ -30,6 +31,7 @@ pub use exceptions::{Exception, exceptions};
 pub use hits::{hit_count, hits, last_hit};
 pub use origin::{Kind, Operand, Origin, Slot, origin, origins};
 pub use place::{Place, PlaceError};
+pub use states::{Held, states};
 pub use steps::{Filter, steps};
 pub use writes::{How, Write, last_write, writes};
 

@@ -1,17 +1,19 @@
 //! A recording as steps that can be gone to, forwards and backwards.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use debugop_bytecode::Version;
 use debugop_recording::file::{self, Reader};
+use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNumber};
 
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::index::{self, Index};
-use crate::machine::{Checkpoint, Machine, Step, Unwound};
+use crate::index::{self, Index, Progress};
+use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
 use crate::state::State;
 
@@ -34,13 +36,64 @@ pub enum OpenError {
 }
 
 /// A recording.
-#[derive(Debug)]
 pub struct Recording {
     reader: Reader,
     codes: Arc<Codes>,
     index: OnceLock<Index>,
+    progress: Option<Tell>,
     /// The chunks decoded last, with their indices.
     kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
+    /// Where a thread stands that has been stopped while it is recorded.
+    present: Option<Keyframe>,
+}
+
+/// Where a thread stands that has been stopped while it is recorded: farther than its last record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The thread.
+    pub thread: ThreadNumber,
+    /// Its recorded frames, outermost first, each with the instruction that it is executing, as an offset in the original code in code units (2 bytes). The last
+    /// frame is about to execute it.
+    pub frames: Vec<(FrameNumber, u32)>,
+}
+
+impl Present {
+    fn keyframe(self) -> Keyframe {
+        let frame = |(number, unit)| stream::Frame {
+            number,
+            code: 0,
+            unit,
+            progress: stream::Progress::Executing,
+            slots: Box::default(),
+        };
+        let thread = stream::Thread {
+            number: self.thread,
+            native: 0,
+            name: Box::default(),
+            below: 0,
+            frames: self.frames.into_iter().map(frame).collect(),
+        };
+        Keyframe {
+            time: 0,
+            newest: ObjectId(0),
+            next_frame: FrameNumber(0),
+            threads: vec![thread],
+            current: self.thread,
+            objects: Vec::new(),
+        }
+    }
+}
+
+/// Is told how far the making of an index has come.
+type Tell = Box<dyn Fn(Progress) + Send + Sync>;
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.reader.path();
+        f.debug_struct("Recording")
+            .field("path", &path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Recording {
@@ -70,8 +123,32 @@ impl Recording {
             reader,
             codes: Arc::new(codes),
             index: OnceLock::new(),
+            progress: None,
             kept: Mutex::default(),
+            present: None,
         })
+    }
+
+    /// Opens a recording that is being made while one of its threads is stopped: its last step is the one that this thread is about to execute.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_at(path: &Path, present: Present) -> Result<Self, OpenError> {
+        let mut recording = Self::open(path)?;
+        recording.present = Some(present.keyframe());
+        Ok(recording)
+    }
+
+    /// `tell` is called every half second while the index is made, once that has taken two seconds, and at last when it is made. Several threads may
+    /// call it, one at a time.
+    #[must_use]
+    pub fn with_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    pub(crate) fn progress(&self) -> Option<&(dyn Fn(Progress) + Send + Sync)> {
+        self.progress.as_deref()
     }
 
     /// The file.
@@ -120,7 +197,7 @@ impl Recording {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
         let decoded = Chunk::decode(number, &contents, self.codes.captures());
-        let error = |chunk, error: debugop_recording::stream::Error| Error {
+        let error = |chunk, error: stream::Error| Error {
             chunk,
             offset: error.offset,
             kind: ErrorKind::Stream(error),
@@ -131,6 +208,8 @@ impl Recording {
             chunk = chunk
                 .followed_by(&next, self.codes.captures())
                 .map_err(|found| error(number + 1, found))?;
+        } else if let Some(present) = &self.present {
+            chunk.followed_by_keyframe(present.clone());
         }
         Ok(Arc::new(chunk))
     }
@@ -306,6 +385,49 @@ impl Cursor {
         }
     }
 
+    /// Goes to the next step that is watched for and has a lower number than `until`, executing what comes before it way by way. `None`: there is none;
+    /// the cursor is at no step then, until it has sought one.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn next_watched(
+        &mut self,
+        watch: &mut Watch,
+        until: u64,
+    ) -> Result<Option<Step>, OpenError> {
+        self.unwound.clear();
+        watch.until = until;
+        loop {
+            if let Some(place) = &mut self.place {
+                let stop = place.machine.next_watched(watch)?;
+                self.unwound.extend_from_slice(place.machine.unwound());
+                match stop {
+                    Stop::At(step) if step.number < until => {
+                        place.at = Some(step);
+                        return Ok(Some(step));
+                    }
+                    Stop::At(_) | Stop::Until => {
+                        place.at = None;
+                        return Ok(None);
+                    }
+                    Stop::Unwound => continue,
+                    Stop::End => {}
+                }
+                place.at = None;
+                self.next = place.index + 1;
+                let end = place.machine.position();
+                self.recording.verify(place.index, end)?;
+                if end >= until {
+                    return Ok(None);
+                }
+            }
+            if self.next >= self.recording.reader.stream_len() {
+                return Ok(None);
+            }
+            self.enter(self.next)?;
+        }
+    }
+
     /// Goes to the step before. `None` at the first one, where the cursor stays.
     ///
     /// # Errors
@@ -370,12 +492,20 @@ impl Cursor {
             (None, _) => self.recording.firsts()?[index],
         };
         let chunk = self.recording.chunk(index)?;
+        let carried = self
+            .recording
+            .index
+            .get()
+            .map(|known| known.last_steps(index));
+        let carried = carried.unwrap_or_default();
         let machine = match before {
             Some(mut place) => {
-                place.machine.enter(chunk, first)?;
+                place.machine.enter_with_carried(chunk, first, carried)?;
                 place.machine
             }
-            None => Machine::new(Arc::clone(&self.recording.codes), chunk, first)?,
+            None => {
+                Machine::with_carried(Arc::clone(&self.recording.codes), chunk, first, carried)?
+            }
         };
         let start = machine.checkpoint();
         self.place = Some(InChunk {

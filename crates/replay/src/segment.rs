@@ -6,6 +6,7 @@ use debugop_bytecode::{Class, Flow, InstrIdx, Op as Name, Output, Place, Version
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::code::Code;
+use crate::index::of_name;
 
 /// Where a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +19,8 @@ pub enum From {
     Fired(u32),
     /// About to execute this instruction.
     At(InstrIdx),
+    /// About to execute this instruction; the site before it has not fired.
+    Before(InstrIdx),
     /// In the middle of this instruction.
     In(InstrIdx),
 }
@@ -31,6 +34,8 @@ pub enum To {
     In(InstrIdx),
     /// It is about to execute this instruction; sites before it have fired.
     At(InstrIdx),
+    /// It is about to execute this instruction; the site before it has not fired.
+    Before(InstrIdx),
     /// It ends or is suspended.
     Exit,
 }
@@ -40,7 +45,7 @@ impl fmt::Display for From {
         match self {
             From::Start => f.write_str("its start"),
             From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
-            From::At(at) => write!(f, "before instruction {}", at.0),
+            From::At(at) | From::Before(at) => write!(f, "before instruction {}", at.0),
             From::In(at) => write!(f, "instruction {}", at.0),
         }
     }
@@ -51,7 +56,7 @@ impl fmt::Display for To {
         match self {
             To::Site(site) => write!(f, "site {site}"),
             To::In(at) => write!(f, "instruction {}", at.0),
-            To::At(at) => write!(f, "before instruction {}", at.0),
+            To::At(at) | To::Before(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
     }
@@ -119,10 +124,43 @@ pub struct Segment {
     pub opaque: bool,
     /// The number of the code object.
     pub code: u32,
-    /// The slots that hold, before the way, the objects and cells whose attributes, items or contents it binds.
-    pub stores: Box<[u32]>,
-    /// Whether it binds some of an object that is in no slot before the way.
-    pub stores_inside: bool,
+    /// The attributes, items and cells that it binds or deletes.
+    pub stores: Box<[Store]>,
+}
+
+/// What an instruction of a way takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// What is in this slot before the way.
+    Slot(u32),
+    /// A constant of the code object.
+    Constant(u32),
+    /// An `int`.
+    Int(u32),
+    /// A value of the record with which the way ends.
+    Capture(u32),
+    /// That cannot be told from the way.
+    Unknown,
+}
+
+/// What of an object is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the cell holds.
+    Cell,
+    /// An attribute: the hash of its name.
+    Attribute(u64),
+    /// An item.
+    Item(Operand),
+}
+
+/// A binding or deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The object or cell.
+    pub object: Operand,
+    /// What of it.
+    pub part: Part,
 }
 
 /// Key of a compiled way: from where, up to which instruction it has been executed, where to.
@@ -208,6 +246,16 @@ impl Segments {
         self.find_slowly(code, from, done, to)
     }
 
+    /// The way between two sites, if it was the last that was gone from the first.
+    #[inline]
+    pub(crate) fn recent(&self, code: u32, from: u32, to: u32) -> Option<SegmentId> {
+        let of_code = self.by_code.get(code as usize)?;
+        match of_code.recent.get(from as usize)? {
+            Some((None, To::Site(site), id)) if *site == to => Some(*id),
+            _ => None,
+        }
+    }
+
     fn find_slowly(
         &mut self,
         code: &Code,
@@ -266,11 +314,9 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     // Where control has come to; whether that ends the search, with the way.
     let arrive = |at: InstrIdx, by: Option<Executed>| -> Result<Option<InstrIdx>, ()> {
         let fell = by.filter(|by| !by.1).map(|by| by.0);
-        let met = fell
-            .and_then(|from| code.site_after(from))
-            .or_else(|| code.site_before(at));
-        match met {
-            _ if To::At(at) == to => Err(()),
+        let behind = fell.and_then(|from| code.site_after(from));
+        match behind.or_else(|| code.site_before(at)) {
+            _ if behind.is_none() && (To::At(at) == to || To::Before(at) == to) => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
             Some(_) => Ok(None),
             None => Ok((at.0 < count).then_some(at)),
@@ -279,6 +325,13 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
         From::At(at) if to == To::At(at) => return Some(Vec::new()),
+        From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
+        From::Before(at) => match code.site_before(at) {
+            Some(site) if to == To::Site(site) => return Some(Vec::new()),
+            Some(_) => return None,
+            None if to == To::At(at) => return Some(Vec::new()),
+            None => pending.push((at, None)),
+        },
         From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
         From::At(at) => pending.push((at, None)),
         From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
@@ -286,6 +339,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             Place::After(at) => {
                 let at = InstrIdx(at.0 + 1);
                 match code.site_before(at) {
+                    _ if To::Before(at) == to => return Some(Vec::new()),
                     Some(site) if To::Site(site) == to => return Some(Vec::new()),
                     Some(_) => return None,
                     None => pending.push((at, None)),
@@ -293,9 +347,14 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
             }
         },
         From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        // It is ending, or being suspended.
+        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
+            return Some(vec![(at, false)]);
+        }
         From::In(at) => {
             came.insert(at.0, None);
-            for (next, by) in successors(code, at) {
+            let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));
+            for (next, by) in successors(code, at).chain(ended) {
                 match arrive(next, Some(by)) {
                     Err(()) => return Some(vec![by]),
                     Ok(Some(next)) => pending.push((next, Some(by))),
@@ -346,6 +405,20 @@ fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Exec
     [next, jump].into_iter().flatten()
 }
 
+/// Of the `YIELD_VALUE` of a `yield from` or `await`: the `SEND` before it, and where it jumps to.
+///
+/// What the frame delegates to may end while something is thrown into it. On 3.11 the frame goes on where `SEND` jumps to, without it, its
+/// `YIELD_VALUE` or its `RESUME` (`_gen_throw`, `Objects/genobject.c`); later versions have `CLEANUP_THROW` for that.
+fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, InstrIdx)> {
+    if code.version() != Version::V3_11 || flow(code, yielding) != Flow::Yield {
+        return None;
+    }
+    let send = InstrIdx(yielding.0.checked_sub(1)?);
+    let analysis = code.analysis();
+    let info = analysis.get(send).opcode.info(analysis.version())?;
+    (info.op == Name::Send).then_some((send, analysis.target(send)?))
+}
+
 /// The instruction that a site stands before.
 pub(crate) fn standing(code: &Code, site: u32) -> Option<InstrIdx> {
     Some(match code.plan().sites.get(site as usize)?.place {
@@ -373,6 +446,19 @@ struct Compiler<'a> {
 enum RawOp {
     Known(Op),
     Made(u32, Symbol),
+}
+
+#[derive(Clone, Copy)]
+enum RawOperand {
+    Known(Operand),
+    Made(Symbol),
+}
+
+#[derive(Clone, Copy)]
+enum RawPart {
+    Cell,
+    Attribute(u64),
+    Item(RawOperand),
 }
 
 /// Compiles a way.
@@ -407,23 +493,20 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     let mut begin = 0;
     let mut opaque = false;
     let mut touching = None;
-    let mut stores: Vec<u32> = Vec::new();
-    let mut stores_inside = false;
+    let mut stores: Vec<(RawOperand, RawPart)> = Vec::new();
     for (number, &(at, jumped)) in way.iter().enumerate() {
         if number + 1 == skip && done.is_some() {
             compiler.forget_known();
         }
-        if number >= skip
-            && let Some(slot) = compiler.stores_to(at)
-        {
-            match compiler.writes(slot) {
-                true => stores_inside = true,
-                false => stores.push(slot),
-            }
+        if number >= skip {
+            stores.extend(compiler.store(at));
         }
         let is_last = number + 1 == way.len();
-        if !is_last || matches!(to, To::Site(_) | To::At(_)) {
-            compiler.instruction(at, jumped)?;
+        if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
+            match delegation(code, at).filter(|_| jumped) {
+                Some((send, _)) => compiler.instruction(send, true)?,
+                None => compiler.instruction(at, jumped)?,
+            }
             if number == 0 && done.is_none() && matches!(from, From::In(_)) {
                 compiler.leave_out_stores();
             }
@@ -445,6 +528,9 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         }
     }
     let mut next = None;
+    if let To::At(at) | To::Before(at) = to {
+        next = Some(at);
+    }
     if let To::Site(site) = to {
         compiler.captures(site);
         next = code
@@ -456,6 +542,8 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
                 Place::After(at) => InstrIdx(at.0 + 1),
             });
     }
+    let stores = stores.iter().map(|store| compiler.known_store(*store));
+    let stores = stores.collect();
     let Compiler { ops, known, .. } = compiler;
     let ops = ops.into_iter().map(|op| match op {
         RawOp::Known(op) => op,
@@ -472,8 +560,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         touching,
         opaque,
         code: code.data().number,
-        stores: stores.into(),
-        stores_inside,
+        stores,
     })
 }
 
@@ -500,40 +587,88 @@ impl Compiler<'_> {
             .collect();
     }
 
-    /// The slot that holds the object of which an instruction binds an attribute or item, or the cell that it binds.
-    fn stores_to(&self, at: InstrIdx) -> Option<u32> {
+    /// What an instruction binds or deletes.
+    fn store(&self, at: InstrIdx) -> Option<(RawOperand, RawPart)> {
         let analysis = self.code.analysis();
         let instruction = analysis.get(at);
-        let below = match instruction.opcode.info(self.version)?.op {
-            Name::StoreDeref | Name::DeleteDeref => return Some(instruction.arg),
-            Name::StoreAttr | Name::DeleteAttr => 1,
-            Name::StoreSubscr | Name::DeleteSubscr => 2,
+        let arg = instruction.arg;
+        let top = self.base.checked_add(analysis.depth(at)?)?;
+        let below = |depth| top.checked_sub(depth).map(|slot| self.operand(slot));
+        Some(match instruction.opcode.info(self.version)?.op {
+            Name::StoreDeref | Name::DeleteDeref => (self.operand(arg), RawPart::Cell),
+            Name::StoreAttr | Name::DeleteAttr => {
+                (below(1)?, RawPart::Attribute(of_name(self.code, arg)?))
+            }
+            Name::StoreSubscr | Name::DeleteSubscr => (below(2)?, RawPart::Item(below(1)?)),
             _ => return None,
-        };
-        self.base
-            .checked_add(analysis.depth(at)?)?
-            .checked_sub(below)
+        })
     }
 
-    /// Whether the way so far has written to a slot.
-    fn writes(&self, slot: u32) -> bool {
-        self.ops.iter().any(|op| match *op {
-            RawOp::Known(Op::Set(to, _)) | RawOp::Made(to, _) => to == slot,
-            RawOp::Known(Op::Swap(one, other)) => one == slot || other == slot,
-            RawOp::Known(Op::Unbind(first)) => first == slot || first + 1 == slot,
-            RawOp::Known(Op::SetCell(..)) => false,
-        })
+    /// What is in a slot after what has been compiled so far.
+    fn operand(&self, mut slot: u32) -> RawOperand {
+        for op in self.ops.iter().rev() {
+            match *op {
+                RawOp::Known(Op::Set(to, source)) if to == slot => match source {
+                    Source::Slot(from) => slot = from,
+                    Source::Constant(index) => return RawOperand::Known(Operand::Constant(index)),
+                    Source::Int(int) => return RawOperand::Known(Operand::Int(int)),
+                    _ => return RawOperand::Known(Operand::Unknown),
+                },
+                RawOp::Made(to, symbol) if to == slot => return RawOperand::Made(symbol),
+                RawOp::Known(Op::Swap(one, other)) if slot == one => slot = other,
+                RawOp::Known(Op::Swap(one, other)) if slot == other => slot = one,
+                RawOp::Known(Op::Unbind(first)) if slot == first || slot == first + 1 => {
+                    return RawOperand::Known(Operand::Unknown);
+                }
+                RawOp::Known(_) | RawOp::Made(..) => {}
+            }
+        }
+        RawOperand::Known(Operand::Slot(slot))
+    }
+
+    fn known_store(&self, (object, part): (RawOperand, RawPart)) -> Store {
+        Store {
+            object: self.known_operand(object),
+            part: match part {
+                RawPart::Cell => Part::Cell,
+                RawPart::Attribute(hash) => Part::Attribute(hash),
+                RawPart::Item(operand) => Part::Item(self.known_operand(operand)),
+            },
+        }
+    }
+
+    fn known_operand(&self, operand: RawOperand) -> Operand {
+        match operand {
+            RawOperand::Known(operand) => operand,
+            RawOperand::Made(symbol) => match self.known.get(&symbol) {
+                Some(Source::Capture(index)) => Operand::Capture(*index),
+                Some(Source::Bool(bool)) => Operand::Int((*bool).into()),
+                _ => Operand::Unknown,
+            },
+        }
     }
 
     /// The first instruction was in progress when the frame was written down: what it stores has been stored, since the old value's end was what ran
     /// code (`SETLOCAL`, `Python/ceval_macros.h`), and what it took from the stack is not known any more.
     fn leave_out_stores(&mut self) {
         let base = self.base;
+        let mut stored: Vec<(u32, u32)> = Vec::new();
         self.ops.retain(|op| match *op {
-            RawOp::Known(Op::Set(to, Source::Slot(of))) => to >= base || of < base,
+            RawOp::Known(Op::Set(to, Source::Slot(of))) if to < base && of >= base => {
+                stored.push((of, to));
+                false
+            }
             RawOp::Known(Op::SetCell(_, Source::Slot(of))) => of < base,
             _ => true,
         });
+        // What an instruction stores and loads again (`STORE_FAST_LOAD_FAST`) is in the local variable.
+        for op in &mut self.ops {
+            if let RawOp::Known(Op::Set(_, Source::Slot(of))) = op
+                && let Some(&(_, local)) = stored.iter().find(|stored| stored.0 == *of)
+            {
+                *of = local;
+            }
+        }
     }
 
     fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {

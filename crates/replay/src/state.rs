@@ -69,6 +69,14 @@ impl Frame {
         self.caller
     }
 
+    /// Its step before the one that it is at, as far as that is known: `None` if there was none, or if none is known.
+    pub fn before(&self) -> Option<InstrIdx> {
+        match self.previous {
+            Stepped::At(before) => Some(before),
+            Stepped::Never | Stepped::Unknown => None,
+        }
+    }
+
     /// localsplus.
     pub fn locals(&self) -> impl ExactSizeIterator<Item = Value> {
         self.slice(0, self.object.locals().slots)
@@ -89,6 +97,21 @@ impl Frame {
             Some(Constant::Int(int)) => Value::Int(*int),
             Some(Constant::Float(bits)) => Value::Float(*bits),
             _ => Value::Constant(self.code, index),
+        }
+    }
+
+    /// Whether a value of the frame is this int or string.
+    pub(crate) fn is_key(&self, value: Value, key: &debugop_value::Value, state: &State) -> bool {
+        match value {
+            Value::Constant(code, index) if code == self.code => {
+                match (self.object.data().constants.get(index as usize), key) {
+                    (Some(Constant::Str(text)), debugop_value::Value::Str(key)) => {
+                        key.as_str().is_some_and(|key| key.as_bytes() == text)
+                    }
+                    _ => false,
+                }
+            }
+            value => state.is_key(value, key),
         }
     }
 

@@ -416,10 +416,15 @@ impl Comparison {
                 match seen {
                     Seen::Value(seen) => constant_value(constant) == Some(seen),
                     Seen::Object { id, kind, contents } => {
-                        *constants.entry((code, index)).or_insert(id) == id
-                            && constant_object(constant).is_none_or(|(of, digest)| {
-                                of as u8 == kind && digest.is_none_or(|digest| digest == contents)
-                            })
+                        let known = constants.entry((code, index)).or_insert(id);
+                        let object = constant_object(constant);
+                        let digest = object.and_then(|(_, digest)| digest);
+                        // All identities are new after the program has taken the allocator's hook out for a while, and only then.
+                        let is_it = id == *known || id > *known && digest.is_some();
+                        *known = id.max(*known);
+                        is_it
+                            && object.is_none_or(|(of, _)| of as u8 == kind)
+                            && digest.is_none_or(|digest| digest == contents)
                     }
                     _ => false,
                 }

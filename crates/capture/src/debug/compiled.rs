@@ -10,12 +10,11 @@ use pyo3::types::{PyAnyMethods, PyDict, PyDictMethods, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use super::session::Session;
-use super::{session, watch};
+use super::{session, turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
-use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
-use crate::registry;
+use crate::thread;
 
 /// One `bdb.Breakpoint`.
 struct Placed {
@@ -44,7 +43,7 @@ impl Listener for Reached {
         frame: &Bound<'py, PyFrame>,
         raised: bool,
     ) -> PyResult<()> {
-        let Some(session) = session::current(py) else {
+        let Some(session) = turns::for_stop(py)? else {
             return Ok(());
         };
         session.decide(frame, self.python.clone_ref(py), !raised);
@@ -54,17 +53,6 @@ impl Listener for Reached {
     fn log(&self, py: Python<'_>, _breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()> {
         session::say(self.owner.bind(py), text)
     }
-}
-
-/// Whether the running frame is at an instruction that has been inserted for a breakpoint.
-pub(super) fn is_inserted(py: Python<'_>) -> bool {
-    let Some(frame) = Frame::current(py) else {
-        return false;
-    };
-    registry::of_copy(&frame.code(py))
-        .filter(|entry| entry.is_woven())
-        .zip(frame.instruction_offset())
-        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
 }
 
 /// Puts into the bytecode what the session's `Bdb` has for breakpoints now, and says whether that is anything new.
@@ -105,7 +93,7 @@ pub(super) fn agree(py: Python<'_>, session: &Arc<Session>) -> PyResult<bool> {
     if !same {
         breakpoint::set(py, &all)?;
     }
-    breakpoint::pause(py, false);
+    resume(py, session);
     Ok(!same)
 }
 
@@ -150,7 +138,7 @@ fn place<'py>(
                     ignore,
                     log: log.as_deref(),
                     by_events,
-                    thread: Some(session.thread),
+                    thread: session.only_thread(py),
                     listener: Arc::new(Reached {
                         owner: session.owner.clone_ref(py),
                         python: python.clone().unbind(),
@@ -170,9 +158,22 @@ fn place<'py>(
     })
 }
 
-/// The session steps, or an event is being handed over to it: line events tell of breakpoints, or nothing does.
-pub(super) fn pause(py: Python<'_>) {
-    breakpoint::pause(py, true);
+/// The session steps, or an event is being handed over to it: line events tell its thread of breakpoints, or nothing does.
+pub(super) fn pause(py: Python<'_>, session: &Session) {
+    if session.follows {
+        breakpoint::pause_thread(py, thread::address(py));
+    } else {
+        breakpoint::pause(py, true);
+    }
+}
+
+/// The session runs.
+pub(super) fn resume(py: Python<'_>, session: &Session) {
+    if session.follows {
+        breakpoint::pause_thread(py, 0);
+    } else {
+        breakpoint::pause(py, false);
+    }
 }
 
 /// A session has ended.
@@ -183,6 +184,7 @@ pub(super) fn forget(py: Python<'_>) -> PyResult<()> {
     tell_counts(py)?;
     // Breakpoints that are none of the session's go on.
     breakpoint::pause(py, false);
+    breakpoint::pause_thread(py, 0);
     let old = PLACED.take(py);
     if old.is_empty() {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use pyo3::{PyResult, Python};
 
-use super::session;
+use super::{session, turns};
 use crate::gil::GilCell;
 
 static CHILD: GilCell<bool> = GilCell::new(false);
@@ -19,6 +19,9 @@ pub fn follow_child(py: Python<'_>, child: bool) {
 /// # Errors
 /// As for [`super::stop`].
 pub fn forked(py: Python<'_>, in_child: bool) -> PyResult<()> {
+    if in_child {
+        turns::forked(py);
+    }
     if session::current(py).is_none() || CHILD.get(py) == in_child {
         return Ok(());
     }

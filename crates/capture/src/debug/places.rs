@@ -10,6 +10,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::sentinels::{self, Sentinel};
 use super::session::{self, Session};
 use super::trampoline;
 use crate::frame::Frame;
@@ -17,7 +18,29 @@ use crate::gil::release;
 use crate::registry;
 
 /// Byte offsets in the original code, of instructions or their prefixes.
-type Offsets = Option<Arc<FxHashSet<u32>>>;
+#[derive(Default)]
+pub(super) struct Offsets {
+    /// Of which the owner wants to hear each time.
+    pub(super) always: FxHashSet<u32>,
+    /// Of which it wants to hear if a place of [`sentinels`] has changed.
+    pub(super) changed: FxHashSet<u32>,
+    /// The same, while the session steps. While it runs, CPython tells of changes.
+    stepping: FxHashSet<u32>,
+}
+
+impl Offsets {
+    /// Whether there are any while the session runs.
+    #[cfg(Py_3_12)]
+    pub(super) fn any_running(&self) -> bool {
+        !self.always.is_empty() || !self.changed.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.always.is_empty() && self.changed.is_empty() && self.stepping.is_empty()
+    }
+}
+
+type Known = Option<Arc<Offsets>>;
 
 /// For how many code objects the answer is kept.
 const MOST_KNOWN: usize = 20_000;
@@ -25,25 +48,28 @@ const MOST_KNOWN: usize = 20_000;
 /// What is wanted.
 #[derive(Default)]
 pub(super) struct Places {
-    /// Called with a code object; answers with offsets of its instructions, or None.
+    /// Called with a code object; answers with three sets of offsets of its instructions, as in [`Offsets`], or None.
     instructions: Option<Py<PyAny>>,
     /// Whether it wants to hear of exceptions.
     pub(super) exceptions: bool,
     /// By the address of the code object, which is kept alive.
-    known: FxHashMap<usize, (Py<PyCode>, Offsets)>,
+    known: FxHashMap<usize, (Py<PyCode>, Known)>,
 }
 
 /// What the owner of a session wants to hear of from now on: of the instructions that `instructions(code)` answers with, and of
-/// exceptions.
+/// exceptions. `watched` has the places that are looked at without asking it, each as [`Sentinel::new`] takes it.
 ///
 /// # Errors
-/// As for [`session::start`].
+/// As for [`session::start`]; `TypeError`: that is no such place; `RuntimeError`: CPython tells nobody else of changed dictionaries.
 pub fn set_places(
     owner: &Bound<'_, PyAny>,
     instructions: Option<Bound<'_, PyAny>>,
     exceptions: bool,
+    watched: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = owner.py();
+    let watched = watched.try_iter()?.map(|one| Sentinel::new(&one?));
+    sentinels::set(py, watched.collect::<PyResult<_>>()?)?;
     let instructions = instructions.map(Bound::unbind);
     session::set_places(owner, || Places {
         instructions: instructions.as_ref().map(|one| one.clone_ref(py)),
@@ -71,7 +97,7 @@ impl Session {
     }
 
     /// The instructions of `code`, an original or a copy, that it wants to hear of.
-    pub(super) fn offsets(&self, code: &Bound<'_, PyCode>) -> PyResult<Offsets> {
+    pub(super) fn offsets(&self, code: &Bound<'_, PyCode>) -> PyResult<Known> {
         let py = code.py();
         let Some(ask) = self.places.with(py, |places| {
             places.instructions.as_ref().map(|ask| ask.clone_ref(py))
@@ -91,9 +117,16 @@ impl Session {
         let offsets = if answer.is_none() {
             None
         } else {
-            let all = answer.try_iter()?.map(|one| one?.extract::<u32>());
-            let all = all.collect::<PyResult<FxHashSet<u32>>>()?;
-            (!all.is_empty()).then(|| Arc::new(all))
+            let set = |index: usize| -> PyResult<FxHashSet<u32>> {
+                let all = answer.get_item(index)?;
+                all.try_iter()?.map(|one| one?.extract::<u32>()).collect()
+            };
+            let offsets = Offsets {
+                always: set(0)?,
+                changed: set(1)?,
+                stepping: set(2)?,
+            };
+            (!offsets.is_empty()).then(|| Arc::new(offsets))
         };
         let kept = (code.unbind(), offsets.clone());
         let dropped = self.places.with(py, |places| {
@@ -106,17 +139,36 @@ impl Session {
         Ok(offsets)
     }
 
-    /// Whether it wants to hear of the instruction that `frame`, the running one, is at.
+    /// Whether it wants to hear of the instruction that the running frame is at, while it steps.
     pub(super) fn is_place(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(frame) = Frame::current(py) else {
+        let Some((offsets, offset)) = self.here(py)? else {
             return Ok(false);
+        };
+        let looks = offsets.changed.contains(&offset) || offsets.stepping.contains(&offset);
+        let changed = looks && sentinels::changed(py);
+        Ok(changed || offsets.always.contains(&offset))
+    }
+
+    /// Whether it may want to hear of the instruction that the running frame is at, while it runs.
+    #[cfg(Py_3_12)]
+    pub(super) fn may_be_place(&self, py: Python<'_>) -> PyResult<bool> {
+        let here = self.here(py)?.is_some_and(|(offsets, offset)| {
+            offsets.always.contains(&offset) || offsets.changed.contains(&offset)
+        });
+        Ok(here || sentinels::is_told(py))
+    }
+
+    /// What it wants to hear of in the code that runs, and where that is.
+    fn here(&self, py: Python<'_>) -> PyResult<Option<(Arc<Offsets>, u32)>> {
+        let Some(frame) = Frame::current(py) else {
+            return Ok(None);
         };
         let code = frame.code(py);
         let Some(offsets) = self.offsets(&code)? else {
-            return Ok(false);
+            return Ok(None);
         };
-        Ok(original_offset(&code, frame.instruction_offset())
-            .is_some_and(|offset| offsets.contains(&offset)))
+        let offset = original_offset(&code, frame.instruction_offset());
+        Ok(offset.map(|offset| (offsets, offset)))
     }
 
     /// Asks the owner whether it stops at the instruction that `frame` is at.

@@ -17,16 +17,29 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
 use super::breakpoint::{self, Effective, Lines, Table};
 use super::places::Places;
+use super::sentinels;
 use super::trampoline::{self, Event};
+use super::turns::{self, following, has_gone_over};
 #[cfg(Py_3_12)]
 use super::{compiled, watch};
+use crate::frame::Frame;
 use crate::gil::{GilCell, release};
 use crate::modules;
+use crate::registry;
 use crate::thread;
 
 /// One thread's debugger.
 pub(super) struct Session {
-    pub(super) thread: usize,
+    /// The address of the thread's state.
+    pub(super) thread: GilCell<usize>,
+    /// It goes over to whichever thread comes to a stop ([`turns`]).
+    pub(super) follows: bool,
+    /// The thread that it was started in, and its `botframe`.
+    #[cfg_attr(
+        not(Py_3_12),
+        expect(dead_code, reason = "threads that are not traced do not stop")
+    )]
+    pub(super) home: GilCell<(usize, Option<Py<PyAny>>)>,
     /// The `Bdb`.
     pub(super) owner: Py<PyAny>,
     /// Its bound `trace_dispatch`.
@@ -39,13 +52,13 @@ pub(super) struct Session {
     #[cfg(Py_3_12)]
     pub(super) hears_calls: bool,
     table: GilCell<Table>,
-    mode: GilCell<Mode>,
+    pub(super) mode: GilCell<Mode>,
     /// Breakpoints have come or gone.
     stale: GilCell<bool>,
     /// Opcode events have been asked for.
     opcodes: GilCell<bool>,
     /// Events that are being handed over.
-    inside: GilCell<u32>,
+    pub(super) inside: GilCell<u32>,
     /// What Python is going to ask.
     answer: GilCell<Option<Answer>>,
     /// What stops besides lines.
@@ -63,7 +76,7 @@ struct Answer {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Starting,
     Stepping,
     Running,
@@ -83,13 +96,16 @@ pub struct Start<'a, 'py> {
     pub hears_calls: bool,
 }
 
-static SESSIONS: GilCell<Vec<Arc<Session>>> = GilCell::new(Vec::new());
+pub(super) static SESSIONS: GilCell<Vec<Arc<Session>>> = GilCell::new(Vec::new());
 
 /// This thread's session.
 pub(super) fn current(py: Python<'_>) -> Option<Arc<Session>> {
     let thread = thread::address(py);
     SESSIONS.with(py, |sessions| {
-        sessions.iter().find(|one| one.thread == thread).cloned()
+        sessions
+            .iter()
+            .find(|one| one.thread.get(py) == thread)
+            .cloned()
     })
 }
 
@@ -105,9 +121,23 @@ pub(super) fn all(py: Python<'_>) -> Vec<Arc<Session>> {
 /// What setting a trace function raises; TypeError: `owner.breaks` is not a dictionary of lists.
 pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
     let py = start.owner.py();
+    let follows = start
+        .owner
+        .getattr_opt(intern!(py, "_follows_threads"))?
+        .map_or(Ok(false), |follows| follows.is_truthy())?;
+    if follows {
+        turns::take(py)?;
+    }
     stop(py)?;
+    let mut home = (thread::address(py), None);
+    if let Some(other) = following(py).filter(|one| one.owner.is(start.owner)) {
+        home = other.home.take(py);
+        other.end(py)?;
+    }
     let session = Arc::new(Session {
-        thread: thread::address(py),
+        thread: GilCell::new(thread::address(py)),
+        follows,
+        home: GilCell::new(home),
         owner: start.owner.clone().unbind(),
         dispatch: start.dispatch.clone().unbind(),
         breakpoints: start.breakpoints.clone().unbind(),
@@ -124,7 +154,12 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         before: GilCell::new(0),
     });
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
-    session.settle(py, None)
+    session.settle(py, None)?;
+    if session.is_at_home(py) {
+        // It stops where it is asked to; others may stop first.
+        turns::end(py);
+    }
+    Ok(())
 }
 
 /// Ends this thread's session, if there is one; the thread has no trace function afterwards, whoever has set it.
@@ -132,7 +167,15 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
 /// # Errors
 /// As for [`start`].
 pub fn stop(py: Python<'_>) -> PyResult<()> {
-    if let Some(session) = current(py) {
+    let at_home = |one: &Arc<Session>| one.home.with(py, |home| home.0) == thread::address(py);
+    if let Some(session) = following(py).filter(at_home) {
+        // Another thread may be in the middle of a stop.
+        turns::take(py)?;
+        if !session.is_over(py) {
+            session.end(py)?;
+        }
+        turns::end(py);
+    } else if let Some(session) = current(py) {
         session.end(py)?;
     }
     trampoline::set_trace(py.None().bind(py))
@@ -168,7 +211,7 @@ pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
             session.stale.set(py, true);
         }
         // An event that is being handed over settles when it is done; another thread's session when it has an event.
-        if session.inside.get(py) == 0 && session.thread == thread::address(py) {
+        if session.inside.get(py) == 0 && session.thread.get(py) == thread::address(py) {
             session.settle(py, None)?;
         }
     }
@@ -223,7 +266,7 @@ impl Session {
     }
 
     /// Whether it has been ended, or another one has taken its place.
-    fn is_over(self: &Arc<Self>, py: Python<'_>) -> bool {
+    pub(super) fn is_over(self: &Arc<Self>, py: Python<'_>) -> bool {
         SESSIONS.with(py, |sessions| {
             !sessions.iter().any(|one| Arc::ptr_eq(one, self))
         })
@@ -235,6 +278,9 @@ impl Session {
             at.map(|at| sessions.remove(at))
         });
         release(gone);
+        if SESSIONS.with(py, |sessions| sessions.is_empty()) {
+            sentinels::set(py, Vec::new())?;
+        }
         #[cfg(Py_3_12)]
         compiled::forget(py)?;
         #[cfg(Py_3_12)]
@@ -244,7 +290,7 @@ impl Session {
         Ok(())
     }
 
-    fn attribute<'py>(
+    pub(super) fn attribute<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, pyo3::types::PyString>,
@@ -272,7 +318,7 @@ impl Session {
 
     /// Brings the mode and the table of breakpoints into agreement with what the owner wants; `frame` is where the thread is, if
     /// an event has just been handed over.
-    fn settle(
+    pub(super) fn settle(
         self: &Arc<Self>,
         py: Python<'_>,
         frame: Option<&Bound<'_, PyFrame>>,
@@ -295,7 +341,7 @@ impl Session {
         if after == Mode::Running {
             stale |= compiled::agree(py, self)?;
         } else if before == Mode::Running {
-            compiled::pause(py);
+            compiled::pause(py, self);
         }
         match (before, after) {
             #[cfg(Py_3_12)]
@@ -347,6 +393,12 @@ impl Session {
     #[cfg(Py_3_12)]
     pub(super) fn is_running(&self, py: Python<'_>) -> bool {
         self.mode.get(py) == Mode::Running
+    }
+
+    /// Whether an event is being handed over.
+    #[cfg(Py_3_12)]
+    pub(super) fn is_inside(&self, py: Python<'_>) -> bool {
+        self.inside.get(py) > 0
     }
 
     fn trace(&self, py: Python<'_>) -> PyResult<()> {
@@ -557,29 +609,39 @@ impl Session {
         frame: &Bound<'_, PyFrame>,
         hand_over: impl FnOnce() -> PyResult<T>,
     ) -> PyResult<T> {
+        if self.follows {
+            turns::take(py)?;
+        }
         #[cfg(Py_3_12)]
         {
             compiled::tell_counts(py)?;
-            compiled::pause(py);
+            compiled::pause(py, self);
         }
         self.inside.set(py, self.inside.get(py) + 1);
         let result = hand_over();
         release(self.answer.take(py));
         self.inside.set(py, self.inside.get(py) - 1);
-        if self.is_over(py) {
-            return result;
-        }
-        match result {
-            Ok(value) => {
-                self.settle(py, Some(frame))?;
-                Ok(value)
+        let outcome = if self.is_over(py) {
+            result
+        } else {
+            match result {
+                Ok(value) => self.settle(py, Some(frame)).map(|()| value),
+                Err(error) => self.end(py).and(Err(error)),
             }
-            Err(error) => {
-                self.end(py)?;
-                Err(error)
-            }
-        }
+        };
+        self.end_turn(py);
+        outcome
     }
+}
+
+/// Whether the running frame is at an instruction that is not the program's: a breakpoint's or a probe's.
+fn is_inserted(py: Python<'_>) -> bool {
+    let Some(frame) = Frame::current(py) else {
+        return false;
+    };
+    registry::of_copy(&frame.code(py))
+        .zip(frame.instruction_offset())
+        .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
 }
 
 /// Whether there is a mode in which lines without breakpoints cost nothing.
@@ -599,14 +661,17 @@ extern "C" fn step(
         // SAFETY: what CPython has called us with is passed on.
         let deliver = || unsafe { trampoline::deliver(py, dispatch, frame, event, argument) };
         let kind = Event::of(event);
+        let session = current(py);
+        if session.is_none() && has_gone_over(py, dispatch) {
+            return trampoline::set_trace(py.None().bind(py));
+        }
         if kind != Event::Call && !trampoline::has_local(&object) {
             return Ok(());
         }
-        #[cfg(Py_3_12)]
-        if kind == Event::Opcode && compiled::is_inserted(py) {
+        if kind == Event::Opcode && is_inserted(py) {
             return Ok(());
         }
-        match current(py) {
+        match session {
             Some(session) if kind == Event::Opcode && session.has_places(py) => {
                 session.opcode(py, &object)
             }
@@ -645,7 +710,11 @@ extern "C" fn step(
                 session.hand_over(py, &object, || match kind {
                     Event::Line | Event::Opcode => session.before_instruction(&object, deliver),
                     _ => deliver(),
-                })
+                })?;
+                match kind {
+                    Event::Return => session.leave_thread(py, &object),
+                    _ => Ok(()),
+                }
             }
             None => deliver(),
         }

@@ -6,21 +6,27 @@
 
 use std::sync::Arc;
 
+use debugop_bytecode::Op;
 use pyo3::types::{PyAnyMethods, PyCode, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::places::original_offset;
+use super::sentinels;
 use super::session::{self, Session};
 use super::trampoline;
+use super::turns;
+use crate::code_object::CodeFields;
 use crate::engine::monitoring::{Answer, answer, builtin};
 use crate::event::Raised;
 use crate::frame::Frame;
 use crate::gil::GilCell;
+use crate::layout::VERSION;
 use crate::modules;
 use crate::whole::events::as_it_is;
 
 /// The tool's name, which others see.
-const NAME: &str = "debugop debugger";
+pub(crate) const NAME: &str = "debugop debugger";
 
 /// `sys.monitoring.DEBUGGER_ID`, and what else is free if somebody has that.
 const IDS: [u8; 4] = [0, 1, 2, 5];
@@ -33,6 +39,24 @@ struct State {
     users: usize,
     /// Code objects with local events, and which.
     codes: Vec<(Py<PyCode>, u32)>,
+    /// What is known of their instructions, by the address of the code object and the offset in it.
+    wants: FxHashMap<(usize, u32), Want>,
+    /// The instruction behind which [`tell_next`] has asked last, in the same way.
+    asked: Option<(usize, u32)>,
+    /// Such instructions that are always followed by the same one, which tells.
+    settled: FxHashSet<(usize, u32)>,
+}
+
+/// When the sessions want to hear of an instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Always,
+    /// If a place that is watched has changed.
+    Changed,
+    /// Only if [`tell_next`] has asked.
+    Never,
+    /// It is none of the program's.
+    Inserted,
 }
 
 static STATE: GilCell<Option<State>> = GilCell::new(None);
@@ -166,6 +190,11 @@ pub(super) fn leave(py: Python<'_>) -> PyResult<()> {
 
 /// Takes the local events away.
 fn clear(py: Python<'_>, tool: u8) -> PyResult<()> {
+    state(py, |state| {
+        state.wants.clear();
+        state.settled.clear();
+        state.asked = None;
+    });
     for (code, _) in state(py, |state| std::mem::take(&mut state.codes)) {
         set_local(py, tool, code.bind(py), 0)?;
     }
@@ -213,7 +242,8 @@ fn watch_if_wanted(py: Python<'_>, code: &Bound<'_, PyCode>) -> PyResult<bool> {
     let complete = crate::breakpoint::is_complete(code);
     for session in session::all(py) {
         lines |= !complete && session.breaks_in(code)?;
-        instructions |= session.offsets(code)?.is_some();
+        let offsets = session.offsets(code)?;
+        instructions |= offsets.is_some_and(|offsets| offsets.any_running());
     }
     if !lines && !instructions {
         return Ok(false);
@@ -381,26 +411,167 @@ unsafe extern "C" fn instruction(
 
 /// The instruction at `offset` of `code` is about to be executed.
 fn place(py: Python<'_>, code: &Bound<'_, PyCode>, offset: u32) -> PyResult<Answer> {
-    let Some(offset) = original_offset(code, Some(offset)) else {
-        return Ok(Answer::Disable);
+    let at = (code.as_ptr() as usize, offset);
+    let want = match state(py, |state| state.wants.get(&at).copied()) {
+        Some(want) => want,
+        None => learn(py, code, offset)?,
     };
-    let mut wanted = false;
-    for session in session::all(py) {
-        let offsets = session.offsets(code)?;
-        wanted |= offsets.is_some_and(|offsets| offsets.contains(&offset));
+    if !concerns(py) {
+        let go = want != Want::Never || sentinels::is_told(py);
+        return Ok(if go { Answer::Go } else { Answer::Disable });
     }
-    if !wanted {
-        return Ok(Answer::Disable);
-    }
-    let Some(session) = session::current(py).filter(|one| one.is_running(py)) else {
-        return Ok(Answer::Go);
+    let asks = match want {
+        Want::Inserted => return Ok(Answer::Disable),
+        Want::Always => true,
+        Want::Changed | Want::Never => sentinels::changed(py),
     };
-    if let Some(frame) = frame_object(py)
-        && session.stops_at_place(&frame)?
+    if !asks {
+        return Ok(match want {
+            Want::Never => Answer::Disable,
+            _ => Answer::Go,
+        });
+    }
+    let go = want != Want::Never || settle(py, code, at)?;
+    ask(
+        py,
+        |session, frame| session.stops_at_place(frame),
+        Session::stop_at_place,
+    )?;
+    Ok(if go { Answer::Go } else { Answer::Disable })
+}
+
+/// Whether a session that runs may stop in this thread.
+fn concerns(py: Python<'_>) -> bool {
+    let own = session::current(py);
+    own.map_or_else(
+        || turns::follows(py),
+        |session| session.is_running(py) && !session.is_inside(py),
+    )
+}
+
+/// Asks the session for this thread whether it `stops` at the running frame; if so, `tell` tells the owner.
+fn ask(
+    py: Python<'_>,
+    stops: impl FnOnce(&Arc<Session>, &Bound<'_, PyFrame>) -> PyResult<bool>,
+    tell: impl FnOnce(&Arc<Session>, &Bound<'_, PyFrame>) -> PyResult<()>,
+) -> PyResult<()> {
+    let Some(session) = turns::for_stop(py)? else {
+        return Ok(());
+    };
+    let asked = match frame_object(py) {
+        Some(frame) => stops(&session, &frame).and_then(|stops| {
+            if stops {
+                stop(&session, &frame, tell)
+            } else {
+                Ok(())
+            }
+        }),
+        None => Ok(()),
+    };
+    session.end_turn(py);
+    asked
+}
+
+/// When the sessions want to hear of the instruction at `offset` of `code`.
+fn learn(py: Python<'_>, code: &Bound<'_, PyCode>, offset: u32) -> PyResult<Want> {
+    let mut want = Want::Inserted;
+    if let Some(original) = original_offset(code, Some(offset)) {
+        want = Want::Never;
+        for session in session::all(py) {
+            let Some(offsets) = session.offsets(code)? else {
+                continue;
+            };
+            if offsets.always.contains(&original) {
+                want = Want::Always;
+            } else if want == Want::Never && offsets.changed.contains(&original) {
+                want = Want::Changed;
+            }
+        }
+    }
+    let at = (code.as_ptr() as usize, offset);
+    state(py, |state| {
+        // Others are not kept alive.
+        if state.codes.iter().any(|(one, _)| one.is(code)) {
+            state.wants.insert(at, want);
+        }
+    });
+    Ok(want)
+}
+
+/// What cannot be followed by anything but the next instruction, but where it raises.
+const STORES: [Op; 8] = [
+    Op::StoreName,
+    Op::StoreGlobal,
+    Op::StoreAttr,
+    Op::StoreSubscr,
+    Op::DeleteName,
+    Op::DeleteGlobal,
+    Op::DeleteAttr,
+    Op::DeleteSubscr,
+];
+
+/// The instruction `at` is the first one behind a change. Says whether it is always asked from now on: then [`tell_next`] has nothing to do.
+fn settle(py: Python<'_>, code: &Bound<'_, PyCode>, at: (usize, u32)) -> PyResult<bool> {
+    let Some(asked) = state(py, |state| state.asked.take()) else {
+        return Ok(false);
+    };
+    if asked.0 != at.0 || local(py, code) == 0 {
+        return Ok(false);
+    }
+    let fields = CodeFields::read(code)?;
+    let opcode = fields.view().code.get(asked.1 as usize).copied();
+    if opcode.is_none()
+        || !STORES
+            .iter()
+            .any(|store| store.opcode(VERSION).map(|known| known.0) == opcode)
     {
-        stop(&session, &frame, Session::stop_at_place)?;
+        return Ok(false);
     }
-    Ok(Answer::Go)
+    state(py, |state| {
+        state.settled.insert(asked);
+        state.wants.insert(at, Want::Changed);
+    });
+    Ok(true)
+}
+
+/// For how many frames below the running one events are asked for.
+const MOST_FRAMES: usize = 100;
+
+/// A place that is watched is about to be changed by the instruction that this thread executes: the first one behind it tells.
+pub(super) fn tell_next(py: Python<'_>) -> PyResult<()> {
+    if !concerns(py) {
+        return Ok(());
+    }
+    let Some(frame) = Frame::current(py) else {
+        return Ok(());
+    };
+    let asked = frame
+        .instruction_offset()
+        .map(|offset| (frame.code_address(), offset));
+    let settled = state(py, |state| {
+        state.asked = asked;
+        asked.is_some_and(|asked| state.settled.contains(&asked))
+    });
+    if settled {
+        return Ok(());
+    }
+    let instructions = Interface::new(py)?.union(&INSTRUCTIONS)?;
+    // Where an exception leaves the frame, one of its callers tells.
+    let mut done = FxHashSet::default();
+    let mut next = Some(frame);
+    while let Some(frame) = next.filter(|_| done.len() < MOST_FRAMES) {
+        if done.insert(frame.code_address()) {
+            let code = frame.code(py);
+            let has = local(py, &code);
+            if has & instructions != 0 {
+                // Those that are disabled come again when all have been taken away.
+                give(py, &code, has & !instructions)?;
+            }
+            give(py, &code, has | instructions)?;
+        }
+        next = frame.previous();
+    }
+    Ok(())
 }
 
 /// RAISE(code, offset, exception), which cannot be disabled.
@@ -412,16 +583,18 @@ unsafe extern "C" fn raised(
     // SAFETY: the arguments are passed on as they came.
     unsafe {
         answer(args, count, |py, _, _, exception| {
-            let session = session::current(py).filter(|one| one.is_running(py));
-            if let (Some(session), Some(exception)) = (session, exception)
-                && session.hears_exceptions(py)
-                && let Some(frame) = frame_object(py)
+            if let Some(exception) = exception
+                && concerns(py)
             {
-                let stops = session.stops_at_exception(&frame, &exception, None);
-                if stops.map_err(|error| Raised::set(py, error))? {
-                    let stopped = stop(&session, &frame, Session::stop_at_exception);
-                    stopped.map_err(|error| Raised::set(py, error))?;
-                }
+                let asked = ask(
+                    py,
+                    |session, frame| {
+                        Ok(session.hears_exceptions(py)
+                            && session.stops_at_exception(frame, &exception, None)?)
+                    },
+                    Session::stop_at_exception,
+                );
+                asked.map_err(|error| Raised::set(py, error))?;
             }
             Ok(Answer::Go)
         })
@@ -452,19 +625,30 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
             continue;
         };
         wanted = true;
-        if !own.as_ref().is_some_and(|own| Arc::ptr_eq(own, &session)) {
+        let is_own = own.as_ref().is_some_and(|own| Arc::ptr_eq(own, &session));
+        if !is_own && (complete || !session.follows) {
             continue;
         }
         let Some(frame) = frame_object(py) else {
             continue;
         };
-        let stops = if complete {
-            session.has_answer(&frame)
-        } else if let Some(stops) = crate::breakpoint::reached_by_event(code, line)? {
-            stops
-        } else {
-            session.is_in_effect(&breakpoints, &frame)?
+        if session.follows && turns::for_stop(py)?.is_none() {
+            continue;
+        }
+        let answer = || {
+            if complete {
+                Ok(session.has_answer(&frame))
+            } else if let Some(stops) = crate::breakpoint::reached_by_event(code, line)? {
+                Ok(stops)
+            } else {
+                session.is_in_effect(&breakpoints, &frame)
+            }
         };
+        let stops = answer();
+        if !matches!(stops, Ok(true)) {
+            session.end_turn(py);
+        }
+        let stops = stops?;
         if stops {
             let outcome = deliver(py, &session, "line");
             // Breakpoints that have changed meanwhile are in another copy, and events tell of them in this one.
@@ -483,10 +667,10 @@ fn reached(py: Python<'_>, code: &Bound<'_, PyCode>, line: u32) -> PyResult<Answ
     })
 }
 
-/// Whether some session wants to hear of the instruction that the running frame is at.
+/// Whether some session may want to hear of the instruction that the running frame is at.
 fn is_place(py: Python<'_>) -> PyResult<bool> {
     for session in session::all(py) {
-        if session.is_place(py)? {
+        if session.may_be_place(py)? {
             return Ok(true);
         }
     }

@@ -75,6 +75,7 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: None,
     instrumented_instruction: None,
     instrumented_jump_forward: None,
+    for_iter_gen: None,
 };
 
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).
@@ -123,7 +124,10 @@ pub(crate) struct ThreadState {
     /// How many more calls may be nested, and how many in all.
     pub recursion_remaining: i32,
     pub recursion_limit: i32,
-    middle: [u8; 16],
+    headroom: i32,
+    /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
+    pub tracing: i32,
+    middle: [u8; 8],
     cframe: *mut CFrame,
     /// The profile function, as a C function; NULL for none.
     pub c_profilefunc: *mut c_void,

@@ -76,7 +76,11 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: Some(254),
     instrumented_instruction: Some(253),
     instrumented_jump_forward: Some(245),
+    for_iter_gen: Some(65),
 };
+
+/// How far the count of an adaptive counter is shifted, behind its backoff (`ADAPTIVE_BACKOFF_BITS`, `Include/internal/pycore_code.h`).
+pub(crate) const BACKOFF_BITS: u16 = 4;
 
 /// Bytes of `_PyCoMonitoringData` before `lines`.
 pub(crate) const MONITORING_PREFIX: usize = 40;
@@ -130,7 +134,10 @@ pub(crate) struct ThreadState {
     /// How many more calls may be nested, and how many in all.
     pub py_recursion_remaining: i32,
     pub py_recursion_limit: i32,
-    middle: [u8; 20],
+    headroom: [u8; 8],
+    /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
+    pub tracing: i32,
+    middle: [u8; 8],
     cframe: *mut CFrame,
     /// The profile function, as a C function; NULL for none.
     pub c_profilefunc: *mut c_void,

@@ -76,7 +76,11 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: Some(254),
     instrumented_instruction: Some(247),
     instrumented_jump_forward: Some(248),
+    for_iter_gen: Some(187),
 };
+
+/// How far the count of an adaptive counter is shifted, behind its backoff (`_Py_BackoffCounter`, `Include/internal/pycore_backoff.h`).
+pub(crate) const BACKOFF_BITS: u16 = 4;
 
 /// Bytes of `_PyCoMonitoringData` before `lines`.
 pub(crate) const MONITORING_PREFIX: usize = 32;
@@ -126,7 +130,10 @@ pub(crate) struct ThreadState {
     pub py_recursion_limit: i32,
     /// How many more C calls may be nested.
     pub c_recursion_remaining: i32,
-    middle: [u8; 16],
+    headroom: i32,
+    /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
+    pub tracing: i32,
+    middle: [u8; 8],
     current_frame: *mut InterpreterFrame,
     /// The profile function, as a C function; NULL for none.
     pub c_profilefunc: *mut c_void,

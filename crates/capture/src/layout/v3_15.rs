@@ -80,7 +80,11 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_line: Some(253),
     instrumented_instruction: Some(237),
     instrumented_jump_forward: Some(238),
+    for_iter_gen: Some(174),
 };
+
+/// How far the count of an adaptive counter is shifted, behind its backoff (`BACKOFF_BITS`, `Include/internal/pycore_backoff.h`).
+pub(crate) const BACKOFF_BITS: u16 = 3;
 
 /// Bytes of `_PyCoMonitoringData` before `lines`.
 pub(crate) const MONITORING_PREFIX: usize = 104;
@@ -129,7 +133,10 @@ pub(crate) struct ThreadState {
     /// How many more calls may be nested, and how many in all.
     pub py_recursion_remaining: i32,
     pub py_recursion_limit: i32,
-    middle: [u8; 12],
+    headroom: i32,
+    /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
+    pub tracing: i32,
+    middle: [u8; 4],
     current_frame: *mut InterpreterFrame,
     base_frame: *mut InterpreterFrame,
     tail: [u8; 16],

@@ -87,6 +87,8 @@ impl ProbedCode {
             sites: GilCell::default(),
             silenced: GilCell::default(),
             lastis: OnceLock::new(),
+            #[cfg(Py_3_12)]
+            for_iters: OnceLock::new(),
             shape: OnceLock::new(),
             reports_steps: steps,
             planned: OnceLock::new(),
@@ -163,6 +165,8 @@ impl ProbedCode {
             sites: GilCell::default(),
             silenced: GilCell::default(),
             lastis: OnceLock::new(),
+            #[cfg(Py_3_12)]
+            for_iters: OnceLock::new(),
             shape,
             reports_steps: true,
             planned: OnceLock::new(),

@@ -31,7 +31,7 @@ use crate::layout::MonitoringData;
 use crate::layout::{CodeObject, OPCODES, VERSION};
 
 /// A code unit: opcode and argument.
-type Unit = [u8; 2];
+pub(super) type Unit = [u8; 2];
 
 /// One probe in the copy.
 struct Probe {
@@ -139,17 +139,17 @@ impl ProbedCode {
     }
 }
 
-fn opcode_of(op: Op) -> u8 {
+pub(super) fn opcode_of(op: Op) -> u8 {
     op.opcode(VERSION).map_or(0, |opcode| opcode.0)
 }
 
 /// The bytecode that a code object executes.
-struct Live<'a, 'py> {
+pub(super) struct Live<'a, 'py> {
     code: &'a Bound<'py, PyCode>,
 }
 
 impl<'a, 'py> Live<'a, 'py> {
-    fn of(code: &'a Bound<'py, PyCode>) -> Self {
+    pub(super) fn of(code: &'a Bound<'py, PyCode>) -> Self {
         Self { code }
     }
 
@@ -168,14 +168,23 @@ impl<'a, 'py> Live<'a, 'py> {
         }
     }
 
-    fn get(&self, at: usize) -> Unit {
+    /// `None` behind the last unit.
+    pub(super) fn try_get(&self, at: usize) -> Option<Unit> {
+        // SAFETY: a live code object.
+        let count = unsafe { (*self.object()).units() };
+        usize::try_from(count)
+            .is_ok_and(|count| at < count)
+            .then(|| self.get(at))
+    }
+
+    pub(super) fn get(&self, at: usize) -> Unit {
         // SAFETY: the unit exists, and with the GIL held nobody writes it.
         unsafe { self.unit(at).read() }
     }
 
-    fn set(&self, at: usize, unit: Unit) {
+    pub(super) fn set(&self, at: usize, unit: Unit) {
         // SAFETY: the unit exists. The interpreter reads it when a frame gets there, which none does meanwhile: the GIL is held. What is
-        // written is sound there by what the module says: `silence` and `voice` write nothing else. Checked on 3.11.7, 3.12.1, 3.13.0,
+        // written is sound there by what the module says: `silence`, `voice` and [`super::for_iter`] write nothing else. Checked on 3.11.7, 3.12.1, 3.13.0,
         // 3.14.10, 3.15.2.
         unsafe { self.unit(at).write(unit) }
     }

@@ -42,6 +42,8 @@ impl ProbedCode {
             sites: GilCell::default(),
             silenced: GilCell::default(),
             lastis: OnceLock::new(),
+            #[cfg(Py_3_12)]
+            for_iters: OnceLock::new(),
             shape,
             reports_steps: false,
             planned: OnceLock::new(),

@@ -1,14 +1,14 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
-use debugop_bytecode::InstrIdx;
-use debugop_bytecode::SiteKind;
-use debugop_recording::stream::{Encoder, FrameNumber, Reason, SHORT, ThreadNumber};
+use debugop_bytecode::{InstrIdx, Op, SiteKind};
+use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, SHORT, ThreadNumber};
 use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
 use super::threads::{Caller, Shadow};
 use super::{Recorder, TIME_EVERY};
 use crate::frame::Frame;
+use crate::layout::VERSION;
 
 /// So many frames of a thread are more likely to go on soon: when those below have taken a quarter of a chunk with their values, there is still an eighth
 /// for these. All frames without their values may take another quarter, so that there always is room for records.
@@ -41,7 +41,7 @@ impl Recorder {
             if thread.chunk != self.pen.chunk || thread.frames.is_empty() {
                 continue;
             }
-            let live = thread.live(py).len();
+            let live = thread.live(py, None).len();
             for shadow in &mut thread.frames {
                 self.pen.look_again(py, to, shadow);
             }
@@ -95,11 +95,14 @@ impl Recorder {
         );
         let count = threads.len();
         for index in threads {
-            let mut live = self.threads[index].live(py);
+            let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
             if let Some((site, running)) = running
                 && !site.ends_chunk
             {
                 live.retain(|(_, frame)| frame.address() != running.address());
+            }
+            if let Some((address, ..)) = self.without {
+                live.retain(|(_, frame)| frame.address() != address);
             }
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
@@ -118,16 +121,22 @@ impl Recorder {
                     ..=FULL_FRAMES => capacity / 8 * 5,
                     _ => capacity / 4 * 3,
                 };
-                let (number, code, unit) = {
+                let (number, code, doing) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code, shadow.unit(frame))
+                    (shadow.number, shadow.code, shadow.doing(frame))
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
                 let site = running.filter(|(_, running)| running.address() == frame.address());
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
-                    None => Standing::inside(code, unit.unwrap_or_default()),
+                    None => match (self.before, doing.unwrap_or((0, Progress::Executing))) {
+                        (Some((address, at)), _) if address == frame.address() => {
+                            Standing::before(code, at)
+                        }
+                        (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
+                        (_, (unit, _)) => Standing::arrived(code, unit),
+                    },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
                 if let Some(known) = self.generators.get_mut(&frame.address())
@@ -147,7 +156,8 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
-        self.limit = (self.at + TIME_EVERY).min(self.store.capacity() - SHORT);
+        let time = TIME_EVERY.min(self.pen.limits.chunk);
+        self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
 
     /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
@@ -182,9 +192,10 @@ impl Recorder {
     ) {
         let Standing {
             unit,
-            executing,
+            progress,
             at,
             depth,
+            storing,
         } = standing;
         if at.is_some() {
             crate::concatenation::put_back(py, frame);
@@ -195,7 +206,7 @@ impl Recorder {
             FrameNumber(number),
             code.number.get(),
             unit,
-            executing,
+            progress,
             u64::from(slots),
         );
         for slot in 0..slots {
@@ -204,7 +215,13 @@ impl Recorder {
                 let content = unsafe { frame.local(slot) };
                 let is_lasti = slot >= locals
                     && at.is_some_and(|at| code.probed().holds_lasti(at, slot - locals));
-                if self.pen.redacted.holds(code.number.get(), at, slot) {
+                let is_half_stored = storing.is_some_and(|(local, from)| {
+                    // SAFETY: as above: a slot of the stack that the instruction has taken; it is compared only.
+                    slot == local && content != unsafe { frame.local(locals + from) }
+                });
+                if is_half_stored {
+                    to.unknown(Reason::UNSPECIFIED);
+                } else if self.pen.redacted.holds(code.number.get(), at, slot) {
                     self.pen.redact_slot(py, to, content);
                 } else if !is_lasti {
                     self.pen.slot(py, to, content);
@@ -219,8 +236,10 @@ impl Recorder {
 
     /// Which instruction of its caller a frame is in that is attached next.
     pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
-        if let Caller::Unit(unit) | Caller::Foreign(Some(unit)) = caller {
-            to.inside(*unit);
+        match *caller {
+            Caller::Unit(unit) | Caller::Foreign(Some(unit)) => to.inside(unit),
+            Caller::Told(unit) => to.told(unit),
+            Caller::Foreign(None) => {}
         }
     }
 
@@ -247,11 +266,14 @@ impl Recorder {
 #[derive(Clone, Copy)]
 struct Standing {
     unit: u32,
-    /// Whether it is in the middle of the instruction at `unit`.
-    executing: bool,
+    /// How far it is with the instruction at `unit`.
+    progress: Progress,
     /// That instruction; `None` when its stack is gone.
     at: Option<InstrIdx>,
     depth: u32,
+    /// The local variable that the instruction stores to as its last, and from which slot of the stack; while what the first one held is coming to its end,
+    /// that has not been done.
+    storing: Option<(u32, u32)>,
 }
 
 impl Standing {
@@ -259,9 +281,36 @@ impl Standing {
     fn at(site: &PlannedSite) -> Self {
         Self {
             unit: site.unit(),
-            executing: false,
+            progress: Progress::Ready,
             at: Some(site.next),
             depth: site.depth,
+            storing: None,
+        }
+    }
+
+    /// What tells of the instruction at `unit` runs.
+    fn arrived(code: &PlannedCode, unit: u32) -> Self {
+        let analysis = code.probed().analysis();
+        let at = analysis.at_offset(unit * 2);
+        let depth = at.and_then(|at| analysis.depth(at));
+        Self {
+            unit,
+            progress: Progress::Arrived,
+            at,
+            depth: depth.unwrap_or_default(),
+            storing: None,
+        }
+    }
+
+    /// It is about to execute this instruction.
+    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+        let analysis = code.probed().analysis();
+        Self {
+            unit: analysis.get(at).offset / 2,
+            progress: Progress::Ready,
+            at: Some(at),
+            depth: analysis.depth(at).unwrap_or_default(),
+            storing: None,
         }
     }
 
@@ -273,11 +322,17 @@ impl Standing {
             let depth = analysis.depth(at).unwrap_or_default();
             depth.saturating_sub(taken(analysis, at))
         });
+        let storing = at.and_then(|at| {
+            let instruction = analysis.get(at);
+            let op = instruction.opcode.info(VERSION)?.op;
+            (op == Op::StoreFastStoreFast).then_some((instruction.arg & 15, depth))
+        });
         Self {
             unit,
-            executing: true,
+            progress: Progress::Executing,
             at,
             depth,
+            storing,
         }
     }
 
@@ -285,9 +340,10 @@ impl Standing {
     fn leaving(raised: Option<u32>) -> Self {
         Self {
             unit: raised.unwrap_or_default(),
-            executing: true,
+            progress: Progress::Executing,
             at: None,
             depth: 0,
+            storing: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use debugop_bytecode::{Op, SiteKind};
+use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
 use super::planned::{self, Callee, PlannedCode, PlannedSite};
@@ -105,6 +106,17 @@ impl Shadow {
         }
     }
 
+    /// What the frame, which is this one and alive, is doing.
+    pub(super) fn doing(&self, frame: Frame<'_>) -> Option<(u32, Progress)> {
+        // SAFETY: as in `unit`.
+        let probed = unsafe { (*self.code).probed() };
+        let offset = frame.instruction_offset();
+        match offset.and_then(|offset| probed.arrived(offset)) {
+            Some(unit) => Some((unit, Progress::Arrived)),
+            None => Some((self.unit(frame)?, Progress::Executing)),
+        }
+    }
+
     /// The unit of the original that the frame, which is this one and alive, is executing.
     pub(super) fn unit(&self, frame: Frame<'_>) -> Option<u32> {
         debug_assert!(self.is(frame));
@@ -136,6 +148,9 @@ impl Shadow {
         let Some(unit) = code.unit(offset) else {
             return false;
         };
+        if code.probed().arrived(offset).is_some() {
+            return false;
+        }
         let analysis = code.probed().analysis();
         let at = analysis.at_offset(unit * 2);
         let (Some(at), Some(first)) = (at, analysis.first_resume()) else {
@@ -190,6 +205,8 @@ pub(super) enum Caller {
     Unit(u32),
     /// Something else; and the unit that the recorded frame below is at, if there is one.
     Foreign(Option<u32>),
+    /// A trace function or the like is told that the recorded frame below has come to this unit; the site before it has not fired.
+    Told(u32),
 }
 
 impl Thread {
@@ -214,10 +231,13 @@ impl Thread {
         while let Some(found) = below {
             let is_known = |shadow: &Shadow| shadow.is_now(found);
             if let Some(at) = self.frames.iter().rposition(is_known) {
-                let unit = self.frames[at].unit(found);
-                let caller = match unit {
-                    Some(unit) if direct == Some(found.address()) => Caller::Unit(unit),
-                    unit => Caller::Foreign(unit),
+                let caller = match self.frames[at].doing(found) {
+                    Some((unit, Progress::Executing)) if direct == Some(found.address()) => {
+                        Caller::Unit(unit)
+                    }
+                    Some((unit, Progress::Executing)) => Caller::Foreign(Some(unit)),
+                    Some((unit, _)) => Caller::Told(unit),
+                    None => Caller::Foreign(None),
                 };
                 let pops = (self.frames.len() - 1 - at) as u32;
                 return Place { pops, caller };
@@ -231,7 +251,13 @@ impl Thread {
     }
 
     /// Its recorded frames that have not ended, bottom first, if the thread is alive: which recorded one, and the frame.
-    pub(super) fn live<'py>(&self, py: Python<'py>) -> Vec<(usize, Frame<'py>)> {
+    /// A site of `running` is firing: it has told of itself, wherever it stands.
+    pub(super) fn live<'py>(
+        &self,
+        py: Python<'py>,
+        running: Option<Frame<'_>>,
+    ) -> Vec<(usize, Frame<'py>)> {
+        let running = running.map(Frame::address);
         let mut live = Vec::new();
         if !is_alive(py, self.state, self.native) {
             return live;
@@ -240,10 +266,12 @@ impl Thread {
         // SAFETY: the thread's state is alive, and while we hold the GIL its frames do not change.
         let mut next = unsafe { top_frame(self.state) };
         while let Some(frame) = next {
-            if let Some(found) = self.frames[..at]
-                .iter()
-                .rposition(|shadow| shadow.is_now(frame))
-            {
+            if let Some(found) = self.frames[..at].iter().rposition(|shadow| {
+                match running == Some(frame.address()) {
+                    true => shadow.is(frame),
+                    false => shadow.is_now(frame),
+                }
+            }) {
                 live.push((found, frame));
                 at = found;
             }

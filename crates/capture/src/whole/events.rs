@@ -92,7 +92,8 @@ fn wrap_registered(py: Python<'_>) -> PyResult<()> {
     };
     for tool in TOOLS {
         let name = monitoring.call_method1("get_tool", (tool,))?;
-        if name.is_none() || name.eq(crate::engine::TOOL_NAME)? {
+        let own = [crate::engine::TOOL_NAME, crate::debug::TOOL_NAME];
+        if name.is_none() || own.iter().any(|own| name.eq(own).unwrap_or(false)) {
             continue;
         }
         LOCAL_EVENTS.set(py, true);
@@ -411,7 +412,11 @@ unsafe extern "C" fn called(
                     .ok()
             };
             let seen = [number(1), number(2)];
-            let shown = Kind::from_number(kind).shown(py, &entry, &seen);
+            let kind = Kind::from_number(kind);
+            if kind == Kind::Line {
+                entry.keep_general(code.cast_exact::<PyCode>().ok()?);
+            }
+            let shown = kind.shown(py, &entry, &seen);
             Some((entry.original(py).clone(), shown))
         }));
         let Ok(Some((code, shown))) = shown else {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Compression, Damage, Error};
 
 /// The version of the format that is written; all up to it are read.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// The largest contents of a chunk, in bytes, stored or not.
 pub const MAX_CONTENTS: usize = 16 << 20;
 /// As a chunk's first step: not known.
@@ -85,6 +85,8 @@ pub enum ChunkKind {
     End = 7,
     /// A source file: name and text.
     Source = 128,
+    /// A part of what a reader has found out by replaying: the version of that (two bytes), and some of it.
+    Replayed = 129,
 }
 
 impl ChunkKind {
@@ -97,6 +99,7 @@ impl ChunkKind {
             6 => ChunkKind::Index,
             7 => ChunkKind::End,
             128 => ChunkKind::Source,
+            129 => ChunkKind::Replayed,
             _ => return None,
         })
     }

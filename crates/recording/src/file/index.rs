@@ -10,11 +10,20 @@ use super::format::Fields;
 use super::{Compression, Ending, Error, Reader, os};
 
 /// The version of what is in the index and of how it is found out. Others are made anew.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const MAGIC: [u8; 8] = *b"\x89dbgindx";
 const HEADER: usize = 64;
 /// The largest index, in bytes, stored or not.
 const MAX_INDEX: u64 = 1 << 30;
+
+/// The contents of the chunks that hold an index in a recording.
+pub(super) fn chunks(index: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let version = VERSION.to_le_bytes();
+    let most = super::MAX_CONTENTS - version.len();
+    index
+        .chunks(most)
+        .map(move |part| [&version, part].concat())
+}
 
 /// Where the index of a recording is: beside it, `.index` appended to its name.
 #[must_use]
@@ -25,12 +34,32 @@ pub fn index_path(path: &Path) -> PathBuf {
 }
 
 impl Reader {
-    /// The index beside the recording; `None` if there is none, if it is damaged, or if it is not of this recording.
+    /// The index in the recording or beside it; `None` if there is none, if it is damaged, or if it is not of this recording.
     #[must_use]
     pub fn index(&self) -> Option<Vec<u8>> {
         if !self.is_complete() {
             return None;
         }
+        self.index_inside().or_else(|| self.index_beside())
+    }
+
+    /// The index that a packed recording has in it.
+    #[must_use]
+    pub fn index_inside(&self) -> Option<Vec<u8>> {
+        let mut index: Option<Vec<u8>> = None;
+        for contents in self.replayed() {
+            let contents = contents.ok()?;
+            let part = contents.strip_prefix(&VERSION.to_le_bytes())?;
+            let index = index.get_or_insert_default();
+            index.extend_from_slice(part);
+            if index.len() as u64 > MAX_INDEX {
+                return None;
+            }
+        }
+        index
+    }
+
+    fn index_beside(&self) -> Option<Vec<u8>> {
         let file = File::open(index_path(self.path())).ok()?;
         let length = file.metadata().ok()?.len();
         let mut header = [0; HEADER];

@@ -21,12 +21,13 @@ pub struct Packed {
 /// a sort, so there is no dictionary.
 const LEVEL: i32 = 19;
 
-/// Writes the recording at `from` anew, to `to`, as small as is sensible. It is the same recording: uuid, chunks, numbers.
+/// Writes the recording at `from` anew, to `to`, as small as is sensible. It is the same recording: uuid, chunks, numbers. `index` is
+/// written into it.
 ///
 /// # Errors
 ///
 /// If `from` cannot be read, is damaged or is still being written, or if `to` cannot be written or is `from`.
-pub fn pack(from: &Path, to: &Path) -> Result<Packed, Error> {
+pub fn pack(from: &Path, to: &Path, index: Option<&[u8]>) -> Result<Packed, Error> {
     refuse_same(from, to)?;
     let reader = Reader::open(from)?;
     if reader.ending() == Ending::Writing {
@@ -57,6 +58,19 @@ pub fn pack(from: &Path, to: &Path) -> Result<Packed, Error> {
     append(ChunkKind::Header, None, &json)?;
     for (info, contents) in reader.contents_of_all() {
         append(info.kind, Some(info), &contents?)?;
+    }
+    for (sequence, contents) in (0..).zip(index.into_iter().flat_map(super::index::chunks)) {
+        let info = ChunkInfo {
+            kind: ChunkKind::Replayed,
+            sequence,
+            offset: None,
+            compression: Compression::Zstd,
+            stored: 0,
+            raw: contents.len() as u64,
+            first_step: None,
+            time: 0,
+        };
+        append(info.kind, Some(info), &contents)?;
     }
     let summary = reader.summary().cloned().unwrap_or_else(Summary::default);
     let json = serde_json::to_vec(&summary).unwrap_or_default();

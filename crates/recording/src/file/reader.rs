@@ -75,6 +75,7 @@ pub struct Reader {
     codes: Vec<Place>,
     stream: Vec<Place>,
     sources: Vec<Place>,
+    replayed: Vec<Place>,
 }
 
 impl Reader {
@@ -132,6 +133,7 @@ impl Reader {
             codes: Vec::new(),
             stream: Vec::new(),
             sources: Vec::new(),
+            replayed: Vec::new(),
         };
         let header = match chunks.entries.first() {
             Some(first) if first.header.kind == Some(ChunkKind::Header) => *first,
@@ -143,6 +145,7 @@ impl Reader {
                 Some(ChunkKind::Code) => reader.codes.push(Place::File(*entry)),
                 Some(ChunkKind::Stream) => reader.stream.push(Place::File(*entry)),
                 Some(ChunkKind::Source) => reader.sources.push(Place::File(*entry)),
+                Some(ChunkKind::Replayed) => reader.replayed.push(Place::File(*entry)),
                 Some(ChunkKind::Summary) => reader.summary = Some(reader.json(entry)?),
                 Some(ChunkKind::Header | ChunkKind::Index | ChunkKind::End) | None => {}
             }
@@ -291,6 +294,12 @@ impl Reader {
     }
 
     /// Every chunk of code, sources and stream with its contents, in this order.
+    /// The contents of the chunks in which it says itself what is in an index beside others.
+    pub(super) fn replayed(&self) -> impl Iterator<Item = Result<Vec<u8>, Error>> {
+        self.replayed.iter().map(|place| self.contents_of(place))
+    }
+
+    /// Every chunk of code, sources and stream, with its contents.
     pub(super) fn contents_of_all(
         &self,
     ) -> impl Iterator<Item = (ChunkInfo, Result<Vec<u8>, Error>)> {

@@ -141,6 +141,7 @@ fn rank(kind: ChunkKind) -> u8 {
         ChunkKind::Code => 3,
         ChunkKind::Source => 4,
         ChunkKind::Stream => 5,
+        ChunkKind::Replayed => 8,
         ChunkKind::Header | ChunkKind::Summary | ChunkKind::Index | ChunkKind::End => kind as u8,
     }
 }
@@ -225,7 +226,8 @@ fn write(
                 }
                 continue;
             }
-            Some(ChunkKind::Index | ChunkKind::End) | None => continue,
+            // What has been found out by replaying need not be true of what is left.
+            Some(ChunkKind::Index | ChunkKind::End | ChunkKind::Replayed) | None => continue,
             Some(ChunkKind::Stream) => {
                 if last_stream.is_some_and(|last| last + 1 != sequence) {
                     summary.gaps.push(next[usize::from(kind)]);

@@ -4,10 +4,11 @@ mod values;
 
 use std::collections::HashMap;
 
+use super::record::ARRIVED;
 use super::{
     BigInt, Caller, Definition, Error, ErrorKind, Frame, FrameNumber, Keyframe, Last, ObjectId,
-    Output, Predictor, Prefix, Reason, RecentObjects, Record, SiteNumber, Strides, Thread,
-    ThreadNumber, Value, tag,
+    Output, Predictor, Prefix, Progress, Reason, RecentObjects, Record, SiteNumber, Strides,
+    Thread, ThreadNumber, Value, tag,
 };
 use crate::cursor::Cursor;
 use values::Objects;
@@ -81,6 +82,16 @@ impl<'a> Decoder<'a> {
     /// If the bytes are no record.
     pub fn next(&mut self, record: &mut Record) -> Result<bool, Error> {
         record.clear();
+        self.append(record)
+    }
+
+    /// As [`Decoder::next`], but its prefixes, objects and values are added to those of the records before, which `record` still has.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no record.
+    pub fn append(&mut self, record: &mut Record) -> Result<bool, Error> {
+        record.site = None;
         record.offset = self.cursor.at();
         if self.cursor.is_at_end() {
             return Ok(false);
@@ -178,7 +189,13 @@ impl<'a> Decoder<'a> {
         let code = self.cursor.number()?;
         let at = self.cursor.at();
         let place = self.cursor.varint()?;
-        let unit = u32::try_from(place >> 1).map_err(|_| ErrorKind::Number.at(at))?;
+        let unit = u32::try_from((place & !ARRIVED) >> 1).map_err(|_| ErrorKind::Number.at(at))?;
+        let progress = match (place & ARRIVED, place & 1) {
+            (0, 0) => Progress::Ready,
+            (0, _) => Progress::Executing,
+            (_, 0) => Progress::Arrived,
+            _ => return Err(ErrorKind::Number.at(at)),
+        };
         let count = self.cursor.count(1)?;
         let mut slots = at_most(count);
         for _ in 0..count {
@@ -188,7 +205,7 @@ impl<'a> Decoder<'a> {
             number,
             code,
             unit,
-            executing: place & 1 == 1,
+            progress,
             slots: slots.into(),
         })
     }
@@ -372,6 +389,7 @@ impl<'a> Decoder<'a> {
                 Prefix::Attach(Box::new(frame))
             }
             tag::INSIDE => Prefix::Inside(cursor.number()?),
+            tag::TOLD => Prefix::Told(cursor.number()?),
             tag::RAISED => Prefix::Raised(cursor.number()?),
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
             tag::UPDATE_PART => return self.objects.update_part(cursor, &mut record.objects),

@@ -1,6 +1,7 @@
 //! Writes a stream into memory that is there already. For the recorder's hot path: no allocation, no panic.
 
-use super::{Kind, ObjectId, Reason, RecentObjects, SiteNumber, tag};
+use super::record::ARRIVED;
+use super::{Kind, ObjectId, Progress, Reason, RecentObjects, SiteNumber, tag};
 
 /// How many bytes at the end of the memory stay unused: every write is done in a piece of this size, then cut.
 pub const RESERVE: usize = 16;
@@ -431,6 +432,11 @@ impl Encoder<'_> {
         self.tagged(tag::INSIDE, u64::from(unit));
     }
 
+    /// The frame on top is about to execute a unit of the original code, and a trace function is told of that: before the frame that is called.
+    pub fn told(&mut self, unit: u32) {
+        self.tagged(tag::TOLD, u64::from(unit));
+    }
+
     /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.
     pub fn attach(&mut self) {
         self.tag(tag::ATTACH);
@@ -442,12 +448,17 @@ impl Encoder<'_> {
         number: super::FrameNumber,
         code: u32,
         unit: u32,
-        executing: bool,
+        progress: Progress,
         slots: u64,
     ) {
         self.varint(number.0);
         self.varint(u64::from(code));
-        self.varint(u64::from(unit) << 1 | u64::from(executing));
+        let progress = match progress {
+            Progress::Ready => 0,
+            Progress::Executing => 1,
+            Progress::Arrived => ARRIVED,
+        };
+        self.varint(u64::from(unit) << 1 | progress);
         self.varint(slots);
     }
 

@@ -99,6 +99,20 @@ pub enum Caller {
     Foreign(Option<u32>),
 }
 
+/// How far a frame is with an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// It has come to it, and no site before it has fired: a trace function is told of it.
+    Arrived,
+    /// It is about to execute it; the sites before it have fired.
+    Ready,
+    /// It is in the middle of it, a call as a rule.
+    Executing,
+}
+
+/// Added to the place of a frame that has [arrived](Progress::Arrived): `unit << 1` is below it.
+pub(super) const ARRIVED: u64 = 1 << 33;
+
 /// A frame in the middle of its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -108,8 +122,8 @@ pub struct Frame {
     pub code: u32,
     /// Offset of an instruction in the original code, in code units (2 bytes).
     pub unit: u32,
-    /// Whether the frame is in the middle of this instruction (a call, as a rule); else it is about to execute it.
-    pub executing: bool,
+    /// How far the frame is with this instruction.
+    pub progress: Progress,
     /// localsplus, then the value stack from the bottom; as deep as the stack is known to be.
     pub slots: Box<[Value]>,
 }
@@ -129,6 +143,9 @@ pub enum Prefix {
     Reenter(FrameNumber, Caller),
     /// The frame on top is in the middle of this unit of its original code, and calls the frame that is attached next.
     Inside(u32),
+    /// The frame on top has come to this unit of its original code, no site there has fired yet, and what tells of that, a trace function, calls the
+    /// frame that comes next.
+    Told(u32),
     /// This frame is met in the middle.
     Attach(Box<Frame>),
     /// The instruction of the frame on top that raised: offset in the original code, in code units.

@@ -94,6 +94,8 @@ pub const LOST: u8 = 0x70;
 pub const INSIDE: u8 = 0x71;
 /// A known object has changed in one place: the object as a value, varint [`Change`](super::Change), varint length, what is new there.
 pub const UPDATE_PART: u8 = 0x72;
+/// What tells of the instruction that the frame on top has come to calls the next one: varint, its unit. No site there has fired.
+pub const TOLD: u8 = 0x73;
 
 /// An object by its slot in the recent objects, added to the slot.
 pub const RECENT: u8 = 0x80;

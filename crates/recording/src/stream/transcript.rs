@@ -152,7 +152,7 @@ impl Transcript {
                 frame.number,
                 frame.code,
                 frame.unit,
-                frame.executing,
+                frame.progress,
                 frame.slots.len() as u64,
             );
         });
@@ -263,6 +263,7 @@ impl Transcript {
                 self.stack().push(None);
             }
             &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
+            &Prefix::Told(unit) => self.put(0, |encoder, _| encoder.told(unit)),
             &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
             &Prefix::Time(time) => {
                 let since = time.saturating_sub(self.time);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use debugop_recording::stream::{
     Arguments, BigInt, Caller, Contents, Decoder, Definition, Frame, FrameNumber, Items, Keyframe,
-    Kind, Numbers, ObjectId, Output, Pairs, Prefix, Reason, Record, SiteNumber, Thread,
+    Kind, Numbers, ObjectId, Output, Pairs, Prefix, Progress, Reason, Record, SiteNumber, Thread,
     ThreadNumber, Transcript, Type, Value,
 };
 use proptest::prelude::*;
@@ -172,7 +172,11 @@ impl Maker<'_> {
             number: FrameNumber(self.number() >> 1),
             code: self.number() as u32,
             unit: self.number() as u32,
-            executing: self.below(2) == 1,
+            progress: match self.below(3) {
+                0 => Progress::Ready,
+                1 => Progress::Executing,
+                _ => Progress::Arrived,
+            },
             slots: (0..self.below(4)).map(|_| self.value(objects, 0)).collect(),
         }
     }
@@ -236,6 +240,7 @@ impl Maker<'_> {
                 record.prefixes.push(Prefix::Attach(Box::new(frame)));
             }
             3 => record.prefixes.push(Prefix::Raised(self.number() as u32)),
+            4 => record.prefixes.push(Prefix::Told(self.number() as u32)),
             _ => {}
         }
         if !self.known.is_empty() && self.below(4) == 0 {

@@ -1,7 +1,8 @@
 //! Makes the index of a recording: replays every chunk once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::FrameNumber;
@@ -12,6 +13,50 @@ use crate::chunk::Chunk;
 use crate::machine::{Machine, Tally};
 use crate::recording::{OpenError, Recording};
 use crate::state::Stepped;
+
+/// How far the making of an index has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// So many chunks have been replayed.
+    pub done: usize,
+    /// Of so many.
+    pub chunks: usize,
+    /// Since it began.
+    pub elapsed: Duration,
+}
+
+/// After so long it is told how far it has come,
+const SILENT: Duration = Duration::from_secs(2);
+/// and then each time that so much has passed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Tells how far the making of an index has come, if it takes long: several threads make it.
+struct Teller<'a> {
+    tell: Option<&'a (dyn Fn(Progress) + Send + Sync)>,
+    chunks: usize,
+    began: Instant,
+    /// How many chunks have been replayed, and when it is to be told again.
+    state: Mutex<(usize, Duration)>,
+}
+
+impl Teller<'_> {
+    /// Another chunk has been replayed.
+    fn done(&self) {
+        let Some(tell) = self.tell else { return };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += 1;
+        let (done, elapsed) = (state.0, self.began.elapsed());
+        let told = state.1 > SILENT;
+        if elapsed >= state.1 || (told && done == self.chunks) {
+            state.1 = elapsed + PAUSE;
+            tell(Progress {
+                done,
+                chunks: self.chunks,
+                elapsed,
+            });
+        }
+    }
+}
 
 /// What one chunk tells, before it is known what its frames have done before.
 struct Raw {
@@ -78,6 +123,12 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
     let chunks = recording.reader().stream_len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
+    let teller = Teller {
+        tell: recording.progress(),
+        chunks,
+        began: Instant::now(),
+        state: Mutex::new((0, SILENT)),
+    };
     let work = || -> Result<Vec<(usize, Raw)>, OpenError> {
         let mut done = Vec::new();
         let mut machine: Option<Machine> = None;
@@ -100,6 +151,7 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             while machine.skip_record()?.is_some() {}
             let tally = machine.counted().unwrap_or_default();
             done.push((index, raw(machine, &chunk, tally)));
+            teller.done();
         }
     };
     let found = std::thread::scope(|scope| {
@@ -126,6 +178,7 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
         true => None,
         false => chunk.objects_from_before(MOST_OBJECTS, &tally.stored),
     };
+    let places = std::mem::take(&mut tally.places).with_changes(chunk);
     let mut threads = std::mem::take(&mut tally.threads);
     threads.sort_unstable();
     threads.dedup();
@@ -141,6 +194,7 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
             threads,
             carried: Vec::new(),
             objects,
+            places,
             codes: tally.into_codes(),
         },
     }

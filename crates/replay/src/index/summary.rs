@@ -1,13 +1,15 @@
 //! The index of one chunk, as bytes. All numbers are varints:
 //!
-//! steps, number of the next new frame, newest object id (both at its beginning), frames that exceptions have left; then six parts, each behind its
+//! steps, number of the next new frame, newest object id (both at its beginning), frames that exceptions have left; then five parts, each behind its
 //! length in bytes: threads (their numbers), carried frames (difference of the number from that of the one before, code object, 0 or 1 + last instruction), objects
-//! (one byte, 0: all may be there; then `difference << 1 | changed`), codes. Of each code object: difference of the number, then behind its length in
+//! (one byte, 0: all may be there; then `difference << 2 | later << 1 | changed`), places (one byte, 0: all may have been bound; then the differences of
+//! their hashes), codes. Of each code object: difference of the number, then behind its length in
 //! bytes the counts of its instructions from the first on (`run length, count`), 0, and the arrivals at lines (`difference of the instruction, count`).
 
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
+use crate::chunk::Listed;
 use crate::code::Codes;
 use crate::machine::Counts;
 
@@ -45,7 +47,9 @@ pub(super) struct Found {
     pub(super) threads: Vec<u32>,
     pub(super) carried: Vec<Carried>,
     /// `None`: too many.
-    pub(super) objects: Option<Vec<(ObjectId, bool)>>,
+    pub(super) objects: Option<Vec<Listed>>,
+    /// Hashes, rising; `None`: too many.
+    pub(super) places: Option<Vec<u32>>,
     pub(super) codes: Vec<(u32, Counts)>,
 }
 
@@ -87,9 +91,19 @@ impl Found {
         part.clear();
         part.push(u8::from(self.objects.is_some()));
         let mut before = 0;
-        for &(object, changed) in self.objects.iter().flatten() {
-            put(&mut part, (object.0 - before) << 1 | u64::from(changed));
-            before = object.0;
+        for listed in self.objects.iter().flatten() {
+            let id = listed.object.0;
+            let flags = u64::from(listed.later) << 1 | u64::from(listed.changed);
+            put(&mut part, (id - before) << 2 | flags);
+            before = id;
+        }
+        put_part(out, &part);
+        part.clear();
+        part.push(u8::from(self.places.is_some()));
+        let mut before = 0;
+        for &place in self.places.iter().flatten() {
+            put(&mut part, u64::from(place - before));
+            before = place;
         }
         put_part(out, &part);
         part.clear();
@@ -175,6 +189,7 @@ pub(super) struct Summary<'a> {
     threads: &'a [u8],
     carried: &'a [u8],
     objects: &'a [u8],
+    places: &'a [u8],
     codes: &'a [u8],
 }
 
@@ -188,6 +203,7 @@ impl<'a> Summary<'a> {
             threads: reader.part()?,
             carried: reader.part()?,
             objects: reader.part()?,
+            places: reader.part()?,
             codes: reader.part()?,
         })
     }
@@ -216,7 +232,8 @@ impl<'a> Summary<'a> {
                 counts.number()?;
             }
         }
-        for part in [self.threads, self.carried, self.objects.get(1..)?] {
+        let (objects, places) = (self.objects.get(1..)?, self.places.get(1..)?);
+        for part in [self.threads, self.carried, objects, places] {
             let mut reader = Reader::new(part);
             while !reader.is_at_end() {
                 reader.number()?;
@@ -245,23 +262,45 @@ impl<'a> Summary<'a> {
         })
     }
 
-    pub(super) fn mentions(&self, object: ObjectId) -> Mention {
+    /// What it tells of an object, and whether the keyframe may leave it out.
+    pub(super) fn mentions(&self, object: ObjectId) -> (Mention, bool) {
         let Some((1, listed)) = self.objects.split_first() else {
-            return Mention::Changed;
+            return (Mention::Changed, true);
         };
         let mut reader = Reader::new(listed);
         let mut id: u64 = 0;
         while let Some(number) = reader.number() {
-            id = id.saturating_add(number >> 1);
+            id = id.saturating_add(number >> 2);
             if id >= object.0 {
-                return match (id == object.0, number & 1) {
+                let mention = match (id == object.0, number & 1) {
                     (false, _) => Mention::No,
                     (true, 0) => Mention::Known,
                     (true, _) => Mention::Changed,
                 };
+                return (mention, number & 2 != 0);
             }
         }
-        Mention::No
+        (Mention::No, false)
+    }
+
+    /// Whether one of two hashes of places is listed.
+    pub(super) fn lists(&self, wanted: [u32; 2]) -> bool {
+        let Some((1, listed)) = self.places.split_first() else {
+            return true;
+        };
+        let most = u64::from(wanted[0].max(wanted[1]));
+        let mut reader = Reader::new(listed);
+        let mut hash: u64 = 0;
+        while let Some(number) = reader.number() {
+            hash = hash.saturating_add(number);
+            if wanted.iter().any(|&wanted| u64::from(wanted) == hash) {
+                return true;
+            }
+            if hash >= most {
+                return false;
+            }
+        }
+        false
     }
 
     pub(super) fn codes(&self) -> impl Iterator<Item = (u32, &'a [u8])> + 'a {

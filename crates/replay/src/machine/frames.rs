@@ -80,6 +80,7 @@ impl Machine {
                 self.push(frame);
             }
             Prefix::Inside(unit) => self.call(Caller::Unit(*unit))?,
+            Prefix::Told(unit) => self.told(*unit)?,
             Prefix::Raised(unit) => self.raised = Some(*unit),
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
@@ -218,6 +219,17 @@ impl Machine {
                 Err(self.error(ErrorKind::Unit(code, unit)))
             }
         }
+    }
+
+    /// The recorded frame on top has come to an instruction, and what is told of that runs.
+    fn told(&mut self, unit: u32) -> Result<(), Error> {
+        self.state.opaque = self.next_record;
+        let Some(frame) = self.top() else {
+            return Ok(());
+        };
+        let code = Arc::clone(&frame.object);
+        let at = self.instruction(&code, unit)?;
+        self.go(To::Before(at))
     }
 
     pub(super) fn new_frame(

@@ -33,6 +33,10 @@ impl Machine {
                 frame.from = From::At(at);
                 frame.done = None;
             }
+            To::Before(at) => {
+                frame.from = From::Before(at);
+                frame.done = None;
+            }
             To::In(_) | To::Exit => {
                 frame.done = self.segments.get(segment).last.or(done);
             }
@@ -101,8 +105,9 @@ impl Machine {
         let (steps, last) = (segment.steps.len(), segment.steps.last().copied());
         if let Some(tally) = &mut self.tally
             && let Some(frame) = self.state.frame()
+            && !segment.stores.is_empty()
         {
-            tally.stores(segment, frame);
+            tally.stores(segment, frame, &self.state.chunk, self.record.values.start);
         }
         self.execute(run.segment, run.done, usize::MAX);
         if first < steps {

@@ -22,9 +22,12 @@ impl Machine {
         };
         let index = site.0.wrapping_sub(frame.object.data().site_base);
         if raised.is_none() && frame.from != From::Fired(index) {
-            return match (index as usize) < frame.object.plan().sites.len() {
-                true => self.go(To::Site(index)),
-                false => Err(self.error(ErrorKind::ForeignSite(site.0))),
+            if (index as usize) >= frame.object.plan().sites.len() {
+                return Err(self.error(ErrorKind::ForeignSite(site.0)));
+            }
+            return match self.go(To::Site(index)) {
+                Err(error) => self.handle_what_was_called(index).ok_or(error),
+                went => went,
             };
         }
         let Some(kind) = frame
@@ -59,6 +62,21 @@ impl Machine {
             }
             _ => self.go(To::Site(index)),
         }
+    }
+
+    /// A handler is come to, and nothing says which instruction raised; but the frame was in the middle of one, a call, that the handler is for. On 3.11
+    /// the traceback of an exception does not tell when another one was raised while it was made, at the handler (`PyErr_NormalizeException`).
+    fn handle_what_was_called(&mut self, site: u32) -> Option<()> {
+        let frame = self.state.top()?;
+        let at = frame.done?;
+        let code = Arc::clone(&frame.object);
+        let planned = code.plan().sites.get(site as usize)?;
+        if planned.kind != SiteKind::Handler {
+            return None;
+        }
+        self.check_handler(&code, at, site).ok()?;
+        self.after = After::Handle(site);
+        Some(())
     }
 
     /// Whether an exception raised by an instruction is handled at a site.

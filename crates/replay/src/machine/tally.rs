@@ -4,7 +4,9 @@ use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ObjectId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::chunk::Chunk;
 use crate::code::Code;
+use crate::index::Places;
 use crate::segment::{Segment, SegmentId, Segments};
 use crate::state::{Frame, Stepped};
 use crate::value::Value;
@@ -32,6 +34,10 @@ pub(crate) struct Tally {
     pub(crate) stored: FxHashSet<ObjectId>,
     /// Whether that of others was too.
     pub(crate) stores_unknown: bool,
+    /// Which attributes and items.
+    pub(crate) places: Places,
+    /// Objects up to this one are from before the chunk.
+    newest: ObjectId,
     /// The threads that have had steps, each at least once.
     pub(crate) threads: Vec<u32>,
     /// How many frames exceptions have left.
@@ -39,20 +45,34 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(first_frame: FrameNumber) -> Self {
+    pub(crate) fn new(first_frame: FrameNumber, newest: ObjectId) -> Self {
         Self {
             first_frame,
+            newest,
             ..Self::default()
         }
     }
 
-    /// A frame is about to go a way.
+    /// A frame is about to go a way; the record's values begin at `values`.
     #[inline]
-    pub(crate) fn stores(&mut self, segment: &Segment, frame: &Frame) {
-        self.stores_unknown |= segment.stores_inside;
-        for &slot in &segment.stores {
-            if let Value::Object(id) = frame.get(slot) {
-                self.stored.insert(id);
+    pub(crate) fn stores(
+        &mut self,
+        segment: &Segment,
+        frame: &Frame,
+        chunk: &Chunk,
+        values: usize,
+    ) {
+        for store in &segment.stores {
+            match store.object.read(frame, chunk, values) {
+                Value::Object(id) if id <= self.newest => {
+                    self.stored.insert(id);
+                    self.places.bound(id, store, frame, chunk, values);
+                }
+                Value::Pending => {
+                    self.stores_unknown = true;
+                    self.places.bound_somewhere();
+                }
+                _ => {}
             }
         }
     }

@@ -19,9 +19,9 @@ pub(crate) enum Stop {
     End,
 }
 
-/// What to stop at. For one machine.
+/// What to stop at. For one machine, or one [`Cursor`](crate::Cursor).
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub struct Watch {
     /// By code object, the instructions in order.
     codes: FxHashMap<u32, Vec<InstrIdx>>,
     /// Whether also when an exception leaves a frame.
@@ -36,7 +36,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Stops at these instructions of a code object too.
-    pub(crate) fn add(&mut self, code: u32, at: impl IntoIterator<Item = InstrIdx>) {
+    pub fn add(&mut self, code: u32, at: impl IntoIterator<Item = InstrIdx>) {
         let mut at = at.into_iter().peekable();
         if at.peek().is_none() {
             return;
@@ -57,8 +57,9 @@ impl Watch {
         self.codes.is_empty() && !self.unwound
     }
 
+    /// Whether this step is watched for.
     #[inline]
-    pub(super) fn has(&self, step: &Step) -> bool {
+    pub fn has(&self, step: &Step) -> bool {
         let known = self.codes.get(&step.code);
         known.is_some_and(|known| known.binary_search(&step.at).is_ok())
     }

@@ -36,6 +36,8 @@ pub struct Exception {
     pub handlers: Vec<u64>,
     /// How many frames it has left.
     pub unwound: u64,
+    /// Whether one of them was the outermost recorded one of its thread: nothing has handled it, as far as that is recorded.
+    pub uncaught: bool,
 }
 
 /// Every exception that arrived at a handler of a recorded frame, or left one.
@@ -74,6 +76,7 @@ pub fn exceptions(
                     code: step.code,
                     at: step.at,
                     handler: Some(step.number),
+                    is_outermost: false,
                 });
                 (Vec::from_iter(arrived), state)
             }
@@ -97,6 +100,7 @@ pub fn exceptions(
                         at: before.map_or(arrival.at, |before| before.1),
                         handlers: Vec::new(),
                         unwound: 0,
+                        uncaught: false,
                     });
                     known.insert(arrival.value, found.len() - 1);
                     found.len() - 1
@@ -104,7 +108,10 @@ pub fn exceptions(
             };
             match arrival.handler {
                 Some(step) => found[index].handlers.push(step),
-                None => found[index].unwound += 1,
+                None => {
+                    found[index].unwound += 1;
+                    found[index].uncaught |= arrival.is_outermost;
+                }
             }
         }
         ControlFlow::Continue(())
@@ -122,6 +129,8 @@ struct Arrival {
     code: u32,
     at: InstrIdx,
     handler: Option<u64>,
+    /// Whether it has left the outermost frame of its thread.
+    is_outermost: bool,
 }
 
 impl Arrival {
@@ -158,6 +167,7 @@ impl Arrival {
             code: unwound.code,
             at: unwound.at,
             handler: None,
+            is_outermost: unwound.depth == 0,
         }
     }
 }

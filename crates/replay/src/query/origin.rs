@@ -7,7 +7,7 @@ use debugop_bytecode::{InstrIdx, Op, Output, effect, operands};
 use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
 
-use crate::code::Code;
+use crate::code::{Code, Codes};
 use crate::machine::Step;
 use crate::recording::{Cursor, OpenError, Recording};
 use crate::state::{Frame, State};
@@ -25,6 +25,37 @@ pub enum Slot {
     Local(u32),
     /// Index into the value stack, 0 being the bottom.
     Stack(u32),
+}
+
+impl Slot {
+    /// The slot that a text names: a local variable, or `stack[N]`, where 0 is the top.
+    ///
+    /// # Errors
+    /// Why it names none.
+    pub fn parse(text: &str, frame: &Frame) -> Result<Self, String> {
+        if let Some(index) = text
+            .strip_prefix("stack[")
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            let depth = frame.stack().len();
+            let index: usize = index
+                .trim()
+                .parse()
+                .map_err(|_| format!("{text:?}: write stack[0] for the top of the value stack"))?;
+            let found = index
+                .checked_add(1)
+                .and_then(|from| depth.checked_sub(from));
+            let found =
+                found.ok_or_else(|| format!("the value stack holds {depth} values here"))?;
+            return Ok(Self::Stack(found as u32));
+        }
+        let code = frame.code();
+        let mut slots = 0..code.locals().slots;
+        slots
+            .find(|&slot| code.local_name(slot).as_deref() == Some(text))
+            .map(Self::Local)
+            .ok_or_else(|| format!("{} has no local variable {text:?}", code.qualname()))
+    }
 }
 
 /// What an instruction made a value from.
@@ -259,7 +290,7 @@ fn produced(
             })
             .collect();
     }
-    let loaded = op.and_then(|(op, _, arg)| place_of(op, arg, frame, state));
+    let loaded = op.and_then(|(op, _, arg)| place_of(op, arg, frame, state, codes));
     hop.value = value_after(recording, cursor, at, seen, slot)?.unwrap_or(hop.value);
     if kind == Kind::Produced
         && let Some(returned) = callee(recording, cursor, at, seen)?
@@ -293,7 +324,7 @@ fn value_after(
 }
 
 /// The place that an instruction loads from.
-fn place_of(op: Op, arg: u32, frame: &Frame, state: &State) -> Option<Place> {
+fn place_of(op: Op, arg: u32, frame: &Frame, state: &State, codes: &Codes) -> Option<Place> {
     let version = frame.code().version();
     let name = |arg: u32| {
         let wtf8 = frame.code().data().names.get(arg as usize)?;
@@ -333,6 +364,10 @@ fn place_of(op: Op, arg: u32, frame: &Frame, state: &State) -> Option<Place> {
                 (Value::Object(id), key) => {
                     let key = match key {
                         Value::Int(int) => data::Value::Int(int),
+                        Value::Constant(..) => match state.describe(codes, key, 0) {
+                            key @ data::Value::Str(_) => key,
+                            _ => return None,
+                        },
                         Value::Object(key) => {
                             match state.object(key).and_then(|object| object.contents) {
                                 Some(debugop_recording::stream::Contents::Bytes {

@@ -98,8 +98,6 @@ pub(super) fn between<B>(
 /// A machine at the beginning of a chunk, which knows what the frames have done before.
 fn at(recording: &Arc<Recording>, chunk: usize) -> Result<Machine, OpenError> {
     let index = recording.index()?;
-    let carried = index.carried(chunk).into_iter();
-    let carried = carried.filter_map(|carried| Some((carried.frame, carried.before?)));
     let first = index.firsts().get(chunk).copied().unwrap_or(0);
     let decoded = recording.chunk(chunk)?;
     let codes = Arc::clone(recording.codes());
@@ -107,7 +105,7 @@ fn at(recording: &Arc<Recording>, chunk: usize) -> Result<Machine, OpenError> {
         codes,
         decoded,
         first,
-        carried.collect(),
+        index.last_steps(chunk),
     )?)
 }
 

@@ -79,7 +79,11 @@ pub fn last_write(
     before: u64,
 ) -> Result<Option<Write>, OpenError> {
     let mut search = Search::new(recording, place);
-    for chunk in search::chunks_before(recording.index()?, before) {
+    let index = recording.index()?;
+    for chunk in search::chunks_before(index, before) {
+        if !index.may_bind(chunk, place) {
+            continue;
+        }
         search.content = None;
         search.chunk(chunk, 0, before)?;
         if let Some(last) = search.found.pop() {
@@ -333,7 +337,7 @@ fn binds(place: &Place, step: &Step, frame: &Frame, state: &State) -> Option<(Ho
         }
         Place::Item(id, key) => {
             let holds = |depth| below(depth) == Some(Value::Object(*id));
-            let is_key = |depth| below(depth).is_some_and(|value| state.is_key(value, key));
+            let is_key = |depth| below(depth).is_some_and(|value| frame.is_key(value, key, state));
             match op {
                 Op::StoreSubscr if holds(2) && is_key(1) => Some((How::Bound, below(3))),
                 Op::DeleteSubscr if holds(2) && is_key(1) => Some((How::Deleted, None)),

@@ -9,8 +9,8 @@ use debugop_bytecode::{
 };
 use debugop_recording::file::{CodeRecord, Local, LocalKind};
 use debugop_recording::stream::{
-    Caller, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Prefix, Record, SiteNumber, Thread,
-    ThreadNumber, Transcript, Value,
+    Caller, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Prefix, Progress, Record, SiteNumber,
+    Thread, ThreadNumber, Transcript, Value,
 };
 use debugop_replay::{Code, Codes};
 
@@ -640,7 +640,10 @@ impl Activation {
             number: FrameNumber(self.number),
             code: self.code,
             unit: self.unit(),
-            executing: self.executing,
+            progress: match self.executing {
+                true => Progress::Executing,
+                false => Progress::Ready,
+            },
             slots,
         }
     }
