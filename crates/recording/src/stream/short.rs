@@ -221,11 +221,9 @@ mod tests {
     fn the_longest_record_fits() {
         let mut bytes = [0; SHORT];
         let mut short = Short::new(&mut bytes);
-        (
-            short.pop_one(),
-            short.enter(u32::MAX),
-            short.site(SiteNumber(u32::MAX)),
-        );
+        short.pop_one();
+        short.enter(u32::MAX);
+        short.site(SiteNumber(u32::MAX));
         for _ in 0..Short::VALUES {
             short.float(u64::MAX);
         }
