@@ -58,6 +58,7 @@ def test_examples_are_recorded_exactly(path):
         ("chunks", 200_000),
         ("deep", 20_000),
         ("hostile", 2000),
+        ("pending", 20_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -71,10 +72,11 @@ def test_libraries_are_recorded_exactly():
 @pytest.mark.parametrize("name", ["ends", "traced"])
 @pytest.mark.parametrize("chunk", [100, 1_000_000])
 def test_what_is_told_and_what_is_half_done(name, chunk):
-    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=100)
+    # What is pending where a trace function runs in the middle of a way is known in one slot only afterwards.
+    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=300)
 
 
-@pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile"])
+@pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile", "pending"])
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000)

@@ -34,6 +34,7 @@ pub mod history;
 mod identities;
 mod keyframe;
 mod pen;
+mod pending;
 mod planned;
 mod quick;
 mod raised;
@@ -47,6 +48,7 @@ mod types;
 mod witness;
 
 pub use pen::Limits;
+pub(crate) use pending::raising;
 pub(crate) use planned::{PlannedCode, PlannedSite};
 pub use session::{Plan, Session};
 pub use store::Store;
@@ -172,18 +174,25 @@ pub(crate) fn is_active(_py: Python<'_>) -> bool {
 }
 
 /// Runs `f` with the active recorder, if there is one.
-fn with_active<R>(_py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+fn with_active<R>(py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     // SAFETY: the pointer is that of a live box (`start`, `stop`); the GIL is held, and what runs with it neither gives the GIL up nor
     // runs code that comes here again.
     let recorder = unsafe { ACTIVE.0.get().as_mut()? };
     recorder.top = std::ptr::null_mut();
-    Some(f(recorder))
+    pending::set_busy(py, true);
+    let done = f(recorder);
+    pending::set_busy(py, false);
+    Some(done)
 }
 
 /// Runs `f` with the active recorder's pen, if there is one.
-fn with_pen<R>(_py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
+fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
     // SAFETY: as in `with_active`.
-    unsafe { ACTIVE.0.get().as_mut().map(|recorder| f(&mut recorder.pen)) }
+    let recorder = unsafe { ACTIVE.0.get().as_mut()? };
+    pending::set_busy(py, true);
+    let done = f(&mut recorder.pen);
+    pending::set_busy(py, false);
+    Some(done)
 }
 
 /// A planned site is reached.
@@ -191,7 +200,9 @@ fn with_pen<R>(_py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
 pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
     // SAFETY: as in `with_active`.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        pending::set_busy(py, true);
         recorder.fire(py, site);
+        pending::set_busy(py, false);
     }
 }
 
@@ -200,6 +211,7 @@ pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
 pub(crate) fn give_up(py: Python<'_>) {
     // The file stays as if the process had been killed here.
     drop(Recorder::take(py));
+    pending::set_busy(py, false);
 }
 
 /// A code object with planned sites is gone: no frame runs it.
@@ -408,6 +420,7 @@ impl Recorder {
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
+        top.told = site.told;
         top.site = std::ptr::from_ref(site);
         if site.reraises != PlannedSite::NO_UNIT {
             top.exception = raised::on_top(site, frame);
@@ -521,7 +534,18 @@ impl Recorder {
         let last = match known {
             Some(at) if !resumed => {
                 let pops = self.pop_to(py, to, at + 1);
-                Self::last(self.threads[self.current].frames[at].last, pops > 0)
+                let frames = &self.threads[self.current].frames;
+                let told = match raised {
+                    // Nobody has said that it raises.
+                    Some(unit) if frames[at].is_untold(unit) => {
+                        self.tell(py, to, unit, site.intact())
+                    }
+                    _ => false,
+                };
+                Self::last(
+                    self.threads[self.current].frames[at].last,
+                    pops > 0 && !told,
+                )
             }
             _ => self.enter(py, to, site, frame, raised),
         };
@@ -588,22 +612,31 @@ impl Recorder {
         let below = thread.frames.len() - pops as usize;
         self.pop_to(py, to, below);
         let thread = &mut self.threads[self.current];
-        if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
-            // What the called frame changes its own sites see, and no other code runs in the instruction.
-            top.forget_touched();
-            // SAFETY: the site lives as long as the frame.
-            if let Some(calls) = unsafe { top.site.as_ref() }
-                && site.kind == SiteKind::Start
-                && calls.calls
-            {
-                let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
-                calls.callee.set(callee);
+        if let (Caller::Unit(unit) | Caller::Foreign(Some(unit)), Some(top)) =
+            (&caller, thread.frames.last_mut())
+        {
+            if !top.is_touching(*unit) {
+                // An instruction before the one that calls may have changed them.
+                self.pen.look_again(py, to, top);
+            } else if matches!(caller, Caller::Unit(_)) {
+                // What the called frame changes its own sites see, and no other code runs in the instruction.
+                top.forget_touched();
+                // SAFETY: the site lives as long as the frame.
+                if let Some(calls) = unsafe { top.site.as_ref() }
+                    && site.kind == SiteKind::Start
+                    && calls.calls
+                {
+                    let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
+                    calls.callee.set(callee);
+                }
             }
         }
+        let told = self.tell_caller(py, to, &caller);
+        let thread = &mut self.threads[self.current];
         let last = thread
             .frames
             .last()
-            .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0));
+            .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0 && !told));
         let chunk = self.pen.chunk;
         if site.kind == SiteKind::Start {
             match caller {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use debugop_bytecode::plan::pending_before;
 use debugop_bytecode::{Class, Flow, InstrIdx, Op as Name, Output, Place, Version, effect, nature};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -23,6 +24,8 @@ pub enum From {
     Before(InstrIdx),
     /// In the middle of this instruction.
     In(InstrIdx),
+    /// In the middle of this instruction, with everything as it was before it, and known.
+    Pending(InstrIdx),
 }
 
 /// What a frame does next.
@@ -32,6 +35,8 @@ pub enum To {
     Site(u32),
     /// It is in the middle of this instruction.
     In(InstrIdx),
+    /// It is in the middle of this instruction, and the record tells what is pending there.
+    Pending(InstrIdx),
     /// It is about to execute this instruction; sites before it have fired.
     At(InstrIdx),
     /// It is about to execute this instruction; the site before it has not fired.
@@ -46,7 +51,7 @@ impl fmt::Display for From {
             From::Start => f.write_str("its start"),
             From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
             From::At(at) | From::Before(at) => write!(f, "before instruction {}", at.0),
-            From::In(at) => write!(f, "instruction {}", at.0),
+            From::In(at) | From::Pending(at) => write!(f, "instruction {}", at.0),
         }
     }
 }
@@ -55,7 +60,7 @@ impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             To::Site(site) => write!(f, "site {site}"),
-            To::In(at) => write!(f, "instruction {}", at.0),
+            To::In(at) | To::Pending(at) => write!(f, "instruction {}", at.0),
             To::At(at) | To::Before(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
@@ -122,6 +127,8 @@ pub struct Segment {
     pub touching: Option<u32>,
     /// Whether an instruction may have run code that changes objects.
     pub opaque: bool,
+    /// How many of its steps there are through the last one that may, before the record that ends the way looks at objects.
+    pub opaque_end: u32,
     /// The number of the code object.
     pub code: u32,
     /// The attributes, items and cells that it binds or deletes.
@@ -346,12 +353,14 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
                 }
             }
         },
-        From::In(at) if to == To::In(at) => return Some(Vec::new()),
+        From::In(at) | From::Pending(at) if to == To::In(at) || to == To::Pending(at) => {
+            return Some(Vec::new());
+        }
         // It is ending, or being suspended.
         From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
             return Some(vec![(at, false)]);
         }
-        From::In(at) => {
+        From::In(at) | From::Pending(at) => {
             came.insert(at.0, None);
             let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));
             for (next, by) in successors(code, at).chain(ended) {
@@ -369,7 +378,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         }
         came.insert(at.0, by);
         let leaves = matches!(flow(code, at), Flow::Return | Flow::Yield);
-        if to == To::In(at) || to == To::Exit && leaves {
+        if to == To::In(at) || to == To::Pending(at) || to == To::Exit && leaves {
             return Some(back(&came, Some((at, false))));
         }
         if leaves {
@@ -439,6 +448,8 @@ struct Compiler<'a> {
     /// Slots that hold values not known yet.
     symbols: FxHashMap<u32, Symbol>,
     next: Symbol,
+    /// Those of them that are bools.
+    bools: FxHashSet<Symbol>,
     /// What they turned out to be.
     known: FxHashMap<Symbol, Source>,
 }
@@ -476,7 +487,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     // What the frame is in the middle of has been a step already.
     let skip = match (done, from) {
         (Some(done), _) => way.iter().position(|executed| executed.0 == done)? + 1,
-        (None, From::In(_)) => way.len().min(1),
+        (None, From::In(_) | From::Pending(_)) => way.len().min(1),
         (None, _) => 0,
     };
     let version = code.analysis().version();
@@ -487,11 +498,13 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         ops: Vec::new(),
         symbols: FxHashMap::default(),
         next: 0,
+        bools: FxHashSet::default(),
         known: FxHashMap::default(),
     };
     let mut steps: Vec<SegmentStep> = Vec::new();
     let mut begin = 0;
     let mut opaque = false;
+    let mut opaque_end = 0;
     let mut touching = None;
     let mut stores: Vec<(RawOperand, RawPart)> = Vec::new();
     for (number, &(at, jumped)) in way.iter().enumerate() {
@@ -522,6 +535,9 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
             let instruction = code.analysis().get(at);
             let nature = nature(version, instruction.opcode, instruction.arg)?;
             opaque |= nature.class == Class::Opaque;
+            if nature.class == Class::Opaque {
+                opaque_end = steps.len() as u32;
+            }
             if nature.touches.count > 0 && touching.is_none() {
                 touching = Some(steps.len() as u32);
             }
@@ -531,8 +547,16 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
     if let To::At(at) | To::Before(at) = to {
         next = Some(at);
     }
+    if let To::Pending(at) = to {
+        let locals = code.locals();
+        let pending = code.plan().pending(at).iter();
+        let before = |&slot: &u32| pending_before(code.analysis(), &locals, at, slot);
+        compiler.captures(pending.map(before));
+    }
     if let To::Site(site) = to {
-        compiler.captures(site);
+        let planned = code.plan().sites.get(site as usize);
+        let captures = planned.iter().flat_map(|planned| &planned.captures);
+        compiler.captures(captures.copied());
         next = code
             .plan()
             .sites
@@ -559,6 +583,7 @@ fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Se
         next,
         touching,
         opaque,
+        opaque_end,
         code: code.data().number,
         stores,
     })
@@ -751,6 +776,9 @@ impl Compiler<'_> {
             Output::Null => (Source::Null, None),
             Output::Bool | Output::Produced => {
                 self.next += 1;
+                if output == Output::Bool {
+                    self.bools.insert(self.next);
+                }
                 self.ops.push(RawOp::Made(slot, self.next));
                 return Some(Some(self.next));
             }
@@ -759,33 +787,33 @@ impl Compiler<'_> {
         Some(symbol)
     }
 
-    /// The direction of a jump tells its condition.
+    /// The direction of a jump tells its condition, if that is a bool: up to 3.12 it may be anything.
     fn told(&mut self, at: InstrIdx, jumped: bool, top: u32) {
         let instruction = self.code.analysis().get(at);
         let nature = nature(self.version, instruction.opcode, instruction.arg);
         let Some(jumps_if) = nature.and_then(|nature| nature.jumps_if) else {
             return;
         };
-        if let Some(&symbol) = top.checked_sub(1).and_then(|slot| self.symbols.get(&slot)) {
+        let symbol = top.checked_sub(1).and_then(|slot| self.symbols.get(&slot));
+        if let Some(&symbol) = symbol
+            && (self.version >= Version::V3_13 || self.bools.contains(&symbol))
+        {
             self.known.insert(symbol, Source::Bool(jumps_if == jumped));
         }
     }
 
-    /// The way ends at a site, whose values tell what has been made.
-    fn captures(&mut self, site: u32) {
-        let Some(planned) = self.code.plan().sites.get(site as usize) else {
-            return;
-        };
+    /// The way ends where these slots are looked at, whose values tell what has been made.
+    fn captures(&mut self, slots: impl Iterator<Item = u32> + Clone) {
         let mut resolved: FxHashSet<u32> = FxHashSet::default();
-        for (index, slot) in (0..).zip(&planned.captures) {
-            if let Some(&symbol) = self.symbols.get(slot)
+        for (index, slot) in (0..).zip(slots.clone()) {
+            if let Some(&symbol) = self.symbols.get(&slot)
                 && !self.known.contains_key(&symbol)
             {
                 self.known.insert(symbol, Source::Capture(index));
-                resolved.insert(*slot);
+                resolved.insert(slot);
             }
         }
-        for (index, &slot) in (0..).zip(&planned.captures) {
+        for (index, slot) in (0..).zip(slots) {
             if !resolved.contains(&slot) {
                 let op = Op::Set(slot, Source::Capture(index));
                 self.ops.push(RawOp::Known(op));

@@ -41,7 +41,7 @@ struct Symbol {
 struct State {
     origins: SmallVec<[Label; 4]>,
     pending: SmallVec<[(Slot, Symbol); 4]>,
-    /// Since the last site an instruction may have changed an object.
+    /// In plans that are [eager](Builder::eager): since the last site an instruction may have changed an object.
     touched: bool,
     /// Of the first 64 locals, those that may be unbound.
     unbound: u64,
@@ -83,9 +83,13 @@ struct Builder<'a> {
     unbinds: u64,
     next_label: Label,
     next_symbol: u32,
+    /// Whether values are looked at before each instruction that may raise, and changed objects before each one that may run anything.
+    eager: bool,
+    /// What is pending in the middle of instructions, in their order.
+    plan: Plan,
 }
 
-pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanError> {
+pub(super) fn build(analysis: &Analysis, locals: &Locals, eager: bool) -> Result<Plan, PlanError> {
     let Some(entry) = analysis.entry else {
         return Ok(Plan::default());
     };
@@ -102,6 +106,8 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
         unbinds: 0,
         next_label: 0,
         next_symbol: 0,
+        eager,
+        plan: Plan::default(),
     };
     builder.check_locals()?;
     let with_lasti = analysis.entries.iter().filter(|entry| entry.lasti);
@@ -112,6 +118,7 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
     builder.check_prefix(entry)?;
     builder.find_backward_jumps();
     builder.run(entry)?;
+    let mut plan = builder.plan;
     let mut sites: Vec<PlanSite> = builder.sites.into_values().collect();
     for site in &mut sites {
         site.captures.sort_unstable();
@@ -125,7 +132,8 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
         captures: smallvec![locals.slots + 1],
         touches: SmallVec::new(),
     });
-    Ok(Plan { sites })
+    plan.sites = sites;
+    Ok(plan)
 }
 
 impl Builder<'_> {
@@ -325,6 +333,9 @@ impl Builder<'_> {
                 continue;
             }
             self.site_before(index, &mut state)?;
+            if !self.eager {
+                self.note_pending(index, &state);
+            }
             current = self.leave(index, state)?;
         }
         Ok(())
@@ -484,10 +495,10 @@ impl Builder<'_> {
     fn is_needed(&self, index: u32, state: &State) -> bool {
         let here = InstrIdx(index);
         let class = self.class(index, state);
-        if class >= Class::Raises && !state.pending.is_empty() {
+        if self.eager && class >= Class::Raises && !state.pending.is_empty() {
             return true;
         }
-        if class == Class::Opaque && state.touched {
+        if self.eager && class == Class::Opaque && state.touched {
             return true;
         }
         if self.reraises(index) {
@@ -552,12 +563,70 @@ impl Builder<'_> {
         if state.pending.is_empty() {
             return false;
         }
-        let mut after = state.clone();
-        self.apply(index, false, &mut after, None);
-        let kept = |symbol: &Symbol| after.pending.iter().any(|pending| pending.1 == *symbol);
         let known = self.told(index, state);
-        let mut symbols = state.pending.iter().map(|pending| pending.1);
-        symbols.any(|symbol| !kept(&symbol) && Some(symbol) != known)
+        let loses = |jump: bool| {
+            let mut after = state.clone();
+            self.apply(index, jump, &mut after, None);
+            let kept = |symbol: &Symbol| after.pending.iter().any(|pending| pending.1 == *symbol);
+            let mut symbols = state.pending.iter().map(|pending| pending.1);
+            symbols.any(|symbol| !kept(&symbol) && Some(symbol) != known)
+        };
+        if loses(false) {
+            return true;
+        }
+        if self.eager || self.analysis.target(InstrIdx(index)).is_none() {
+            return false;
+        }
+        // At the end of a loop nothing may stand where the iterator goes.
+        let top = self.below(index, 1);
+        let iterator = top.saturating_sub(u32::from(self.analysis.version >= Version::V3_15));
+        loses(true)
+            || self.analysis.op(index) == Some(Op::ForIter)
+                && (iterator..=top).any(|slot| state.symbol(slot).is_some())
+    }
+
+    /// Notes where the pending values are in the middle of an instruction: each in a slot that the instruction leaves alone or, where it only
+    /// moves the value, in the slot from which it does.
+    fn note_pending(&mut self, index: u32, state: &State) {
+        if state.pending.is_empty() {
+            return;
+        }
+        let told = self.told(index, state);
+        let effect = self.effect(index, false);
+        let depth = self.analysis.depth(InstrIdx(index)).unwrap_or(0);
+        let left = (self.locals.slots + depth).saturating_sub(effect.pops);
+        let stays = |slot: Slot| {
+            let is_written = effect.writes.iter().any(|write| write.0 == slot);
+            !is_written && (slot < self.locals.slots || slot < left)
+        };
+        let mut pending: SmallVec<[(Slot, Symbol); 8]> = state
+            .pending
+            .iter()
+            .copied()
+            .filter(|pending| Some(pending.1) != told)
+            .collect();
+        // A local that is overwritten may hold the same value again, which is on the stack meanwhile.
+        let is_lost = |slot: Slot| !stays(slot) && slot < self.locals.slots;
+        pending.sort_unstable_by_key(|&(slot, _)| (!stays(slot), is_lost(slot), slot));
+        let mut seen: SmallVec<[Symbol; 8]> = SmallVec::new();
+        let mut slots: SmallVec<[Slot; 8]> = SmallVec::new();
+        for (slot, symbol) in pending {
+            if !seen.contains(&symbol) {
+                seen.push(symbol);
+                slots.push(self.pending_slot(index, slot));
+            }
+        }
+        slots.sort_unstable();
+        self.plan.add_pending(InstrIdx(index), slots);
+    }
+
+    /// Where the value that is in a slot before an instruction is in the middle of it: [`pending_before`](super::pending_before) the other way round.
+    fn pending_slot(&self, index: u32, slot: Slot) -> Slot {
+        let instruction = &self.analysis.instructions[index as usize];
+        match self.analysis.op(index) {
+            Some(Op::StoreFastLoadFast) if slot == self.below(index, 1) => instruction.arg >> 4,
+            _ => slot,
+        }
     }
 
     /// The bool that the direction of a jump tells.
@@ -574,7 +643,8 @@ impl Builder<'_> {
         let top = self.locals.slots + depth;
         let at = |below: u32| top.saturating_sub(below);
         let mut symbol = |state: &State, output: Output| match output {
-            Output::Below(below) | Output::Next(below) => state.symbol(at(below)),
+            Output::Below(below) => state.symbol(at(below)),
+            Output::Next(below) if self.eager => state.symbol(at(below)),
             Output::Local(local) => state.symbol(local),
             Output::Bool | Output::Produced => fresh.as_deref_mut().map(|next| {
                 *next += 1;
@@ -583,7 +653,8 @@ impl Builder<'_> {
                     bool: output == Output::Bool,
                 }
             }),
-            Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
+            // What is there next is another value.
+            Output::Next(_) | Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
         };
         let pushes: SmallVec<[Option<Symbol>; 4]> = effect
             .pushes
@@ -635,8 +706,7 @@ impl Builder<'_> {
             // It is bound, or an exception was raised.
             state.unbound &= !bit(instruction.arg);
         }
-        let touches = self.nature(index).touches.count > 0;
-        state.touched |= touches;
+        state.touched |= self.eager && self.nature(index).touches.count > 0;
         let mut next_symbol = self.next_symbol;
         if let Some(target) = self.analysis.target(InstrIdx(index))
             && target.0 > index
@@ -661,11 +731,13 @@ impl Builder<'_> {
         let shared = self
             .analysis
             .has(InstrIdx(next), flag::JUMP_TARGET | flag::HANDLER);
-        let needed = state.pending.len() > MANY_PENDING || shared && self.conflicts(next, &state);
-        if needed {
-            let place =
-                place_between(self.analysis, InstrIdx(index)).ok_or_else(|| self.no_place(next))?;
-            self.put(place, SiteKind::Step, &mut state);
+        let needed = shared && self.conflicts(next, &state);
+        if needed || state.pending.len() > MANY_PENDING {
+            match place_between(self.analysis, InstrIdx(index)) {
+                Some(place) => self.put(place, SiteKind::Step, &mut state),
+                None if needed || self.eager => return Err(self.no_place(next)),
+                None => {}
+            }
         }
         if shared {
             self.join(next, state);

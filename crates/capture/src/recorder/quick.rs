@@ -10,6 +10,7 @@ use pyo3::{Python, ffi};
 use super::Recorder;
 use super::pen::{Pen, small_int};
 use super::planned::{FEW, PlannedSite};
+use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::layout::slot::Content;
 
@@ -51,6 +52,7 @@ impl Recorder {
         }
         top.last = number.0;
         top.reraises = PlannedSite::NO_UNIT;
+        top.told = Shadow::NOT_TOLD;
         top.site = std::ptr::from_ref(site);
         // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
@@ -162,6 +164,7 @@ impl Recorder {
         // SAFETY: as in `record_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
             top.reraises = PlannedSite::NO_UNIT;
+            top.told = Shadow::NOT_TOLD;
             top.site = std::ptr::from_ref(site);
             self.pen.touch(py, site, frame, top);
         }

@@ -33,6 +33,10 @@ impl Machine {
                 frame.from = From::At(at);
                 frame.done = None;
             }
+            To::Pending(at) => {
+                frame.from = From::Pending(at);
+                frame.done = None;
+            }
             To::Before(at) => {
                 frame.from = From::Before(at);
                 frame.done = None;
@@ -63,6 +67,7 @@ impl Machine {
             segment.begin as usize
         };
         let next = segment.steps.get(run.step).copied();
+        let opaque_end = segment.opaque_end as usize;
         let changed = match segment.touching {
             Some(touching) => run.step >= touching as usize,
             // What did it is over.
@@ -77,6 +82,7 @@ impl Machine {
             return None;
         };
         self.presented = true;
+        self.state.ahead = run.step < opaque_end;
         self.run = Some(run);
         let number = self.number;
         self.number += 1;
@@ -141,6 +147,7 @@ impl Machine {
         if let (Some(at), Some(frame)) = (self.segments.get(segment).next, self.state.top()) {
             frame.at = at;
         }
+        self.state.ahead = false;
         let touching = self.segments.get(segment).touching.is_some();
         self.state.updated |= touching || matches!(self.phase, Phase::End);
     }
