@@ -34,12 +34,15 @@ test-kill-python: export KILLS := $(if $(KILLS),$(KILLS),1000)
 test-kill-python: ## a Python that records is killed 1000 times (KILLS=n): what it had recorded is replayed
 	@ARGS=python/tests/test_record_killed.py $(DEV) test-python
 
-fuzz: ## the fuzz targets of the recording format, SECONDS=60 each, TARGETS="stream code" for some; needs cargo-fuzz
+fuzz: ## the fuzz targets of the recording format, and of replaying, SECONDS=60 each, TARGETS="stream code" for some; needs cargo-fuzz
 	@cd crates/recording && for target in $${TARGETS:-stream damaged_stream code file}; do \
 		mkdir -p fuzz/target/corpus/$$target; \
 		cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$${SECONDS:-60} -timeout=10 -rss_limit_mb=1024 -max_len=4096 || exit 1; \
 	done
+	@cd crates/replay && mkdir -p fuzz/target/corpus/replay && \
+		cargo fuzz run --sanitizer none replay fuzz/target/corpus/replay fuzz/corpus/replay -- \
+			-max_total_time=$${SECONDS:-60} -timeout=20 -rss_limit_mb=1500 -max_len=4096
 
 test-corpus: ## the bytecode crate over every code object of every standard library found
 	@cargo xtask corpus

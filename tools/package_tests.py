@@ -55,7 +55,7 @@ def run_all(minors, found):
             remember(minor, package, outcome)
             unexplained += ["%s %s: %s" % (minor, package, text) for text in outcome["unexplained"]]
     rows = [json.loads(path.read_text()) for path in FOLDER.glob("*.json")]
-    REPORT.write_text(document(sorted(rows, key=lambda row: (int(row[0].split(".")[1]), row[1]))))
+    REPORT.write_text(document(rows, REPORT.read_text() if REPORT.exists() else ""))
     if unexplained:
         raise Failure("Tests that differ without a reason:\n  " + "\n  ".join(unexplained))
 
@@ -169,8 +169,8 @@ def read(results):
     return found
 
 
-def document(rows):
-    """docs/compatibility-packages.md."""
+def document(rows, old):
+    """docs/compatibility-packages.md; what `old` says of what is not among `rows` is left there."""
     lines = [
         "# Other people's packages under debugop",
         "",
@@ -184,13 +184,17 @@ def document(rows):
         "| CPython | package | tests | passed plain | same | different | flaky |",
         "|---|---|---|---|---|---|---|",
     ]
+    table = {}
+    for line, minor, package in re.findall(r"^(\| (3\.\d+) \| (\w+).*)$", old, re.MULTILINE):
+        table[minor, package] = line
     for minor, package, outcome in rows:
         if outcome is None:
-            lines.append("| %s | %s | a requirement cannot be installed | | | | |" % (minor, package))
+            table[minor, package] = "| %s | %s | a requirement cannot be installed | | | | |" % (minor, package)
             continue
         different = len(outcome["explained"]) + len(outcome["unexplained"])
         numbers = (outcome["tests"], outcome["passed"], outcome["tests"] - different, different, len(outcome["flaky"]))
-        lines.append("| %s | %s | %d | %d | %d | %d | %d |" % (minor, outcome["name"], *numbers))
+        table[minor, package] = "| %s | %s | %d | %d | %d | %d | %d |" % (minor, outcome["name"], *numbers)
+    lines += [table[key] for key in sorted(table, key=lambda key: (int(key[0].split(".")[1]), key[1]))]
     lines += [
         "",
         "Flaky: differed in one run and not in the next, or differs from itself without debugop.",

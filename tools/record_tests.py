@@ -4,8 +4,8 @@
     tools/record_tests.py [--jobs N] [--chunk BYTES] 3.13 BIN [TEST...]
 
 BIN is the bin directory of an environment with debugop for that version. Each file runs in a process of its own, as `debugop selfcheck --record
---all -m test FILE`. Without names, the files of tools/compat/recorded.py are taken, and a run of all of them writes its part of docs/exactness.md. A
-difference that is not explained there makes the exit status 1. The account of one run takes some 150 bytes a step under $TMPDIR while it is compared.
+--all -m test FILE`. Without names, the files of tools/compat/recorded.py are taken, and a run of all of them writes its part of docs/exactness.md; a run of some, with
+names and --page, says there what they have come to since. A difference that is not explained there makes the exit status 1. The account of one run takes some 150 bytes a step under $TMPDIR while it is compared.
 """
 
 import argparse
@@ -68,7 +68,18 @@ def check(here, test, chunk):
     """Record and compare one file; with `chunk`, in chunks of so many bytes."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dbg") as folder:
-        command = [str(here / "debugop"), "selfcheck", "--record", *chunk, "--all", "-m", "test", "--randseed", "1", test]
+        command = [
+            str(here / "debugop"),
+            "selfcheck",
+            "--record",
+            *chunk,
+            "--all",
+            "-m",
+            "test",
+            "--randseed",
+            "1",
+            test,
+        ]
         names = (name for name in os.environ if not name.startswith(("PYTHON", "NO_COLOR")))
         variables = {name: os.environ[name] for name in names}
         variables.update(TMPDIR=folder, LC_ALL="C.UTF-8", TERM="dumb")
@@ -103,9 +114,41 @@ def section(version, files):
     if rest:
         parts.append("**Different** (%d):\n" % len(rest))
         parts.append(
-            "".join("- `%s`: %s\n" % (file.test, recorded.reason(file.test) or "not explained") for file in rest)
+            "".join(
+                "- `%s`, %d: %s\n" % (file.test, file.figures[3] or 1, recorded.reason(file.test) or "not explained")
+                for file in rest
+            )
         )
     return "\n".join(parts)
+
+
+def update(minor, files):
+    """Put what some files have come to into this version's row and part of the page; its other figures stay those of the run of all."""
+    page = PAGE.read_text()
+    part = re.search(r"^## CPython %s\..*?(?=^## |\Z)" % re.escape(minor), page, re.MULTILINE | re.DOTALL).group(0)
+    listed, _, differing = part.partition("**Different**")
+    exact = set(re.findall(r"`([^`]+)`", listed))
+    different = {
+        name: (int(count), why)
+        for name, count, why in re.findall(r"^- `([^`]+)`, (\d+): (.*)$", differing, re.MULTILINE)
+    }
+    for file in files:
+        exact.discard(file.test)
+        different.pop(file.test, None)
+        if file.is_exact():
+            exact.add(file.test)
+        else:
+            different[file.test] = (file.figures[3] or 1, recorded.reason(file.test) or "not explained")
+    lines = [part.splitlines()[0], ""]
+    lines.append("No difference (%d files): %s." % (len(exact), ", ".join("`%s`" % name for name in sorted(exact))))
+    if different:
+        lines += ["", "**Different** (%d):" % len(different), ""]
+        lines += ["- `%s`, %d: %s" % (name, *different[name]) for name in sorted(different)]
+    row = re.search(r"^\| %s\.\d+ \|.*$" % re.escape(minor), page, re.MULTILINE).group(0)
+    cells = row.split(" | ")
+    cells[1], cells[4] = str(len(exact) + len(different)), str(sum(count for count, _ in different.values()))
+    rest = "\n" if part.endswith("\n\n") else ""
+    PAGE.write_text(page.replace(part, "\n".join(lines) + "\n" + rest).replace(row, " | ".join(cells)))
 
 
 def write(minor, version, files):
@@ -128,7 +171,12 @@ def main():
     """Record, compare, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--chunk", type=int, help="chunks of so many bytes: where they end, most is to be said; writes no page")
+    parser.add_argument(
+        "--chunk", type=int, help="chunks of so many bytes: where they end, most is to be said; writes no page"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="of a run of some files, say on the page what they have come to"
+    )
     parser.add_argument("minor")
     parser.add_argument("here")
     parser.add_argument("tests", nargs="*")
@@ -156,6 +204,8 @@ def main():
         print("different without a known reason: " + " ".join(unexplained))
     if not options.tests and not chunk:
         write(options.minor, version, files)
+    elif options.page and not chunk:
+        update(options.minor, files)
     return 1 if unexplained else 0
 
 

@@ -93,6 +93,7 @@ __all__ = [
     "source_instruction",
     "start_recording",
     "start_session",
+    "take_turn",
     "threads_waiting_to_stop",
 ]
 
@@ -744,7 +745,10 @@ class Past:
     """A recording that is gone through by the console."""
 
     def __new__(
-        cls, path: str | os.PathLike[str], present: tuple[int, Sequence[tuple[int, int]]] | None = None
+        cls,
+        path: str | os.PathLike[str],
+        present: tuple[int, Sequence[tuple[int, int]]] | None = None,
+        before: Past | None = None,
     ) -> Past: ...
     @property
     def steps(self) -> int: ...
@@ -949,6 +953,9 @@ def set_frame_slot(frame: FrameType, index: int, value: object) -> None:
 
 def another_thread_has_stopped() -> bool:
     """Whether another thread is in the debugger."""
+
+def take_turn() -> None:
+    """Wait until no other thread is in the debugger. This one is, until the first event that is handed over to its session has been dealt with."""
 
 def threads_waiting_to_stop() -> list[int]:
     """The identifiers (`threading.get_ident`) of the threads that have come to a stop and wait until no other one is in the debugger."""

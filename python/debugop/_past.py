@@ -70,7 +70,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self._keep_sources()
 
     def _open(self, path: str, present: Any = None) -> None:
-        self.past = _core.Past(path, present)
+        self.past = _core.Past(path, present, getattr(self, "past", None))
         self.path = path
         self.steps: int = self.past.steps
         self.codes = {code[0]: _code(*code) for code in self.past.codes()}
@@ -316,6 +316,11 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         """
         self.message("")
         return self.do_quit(arg)
+
+    complete_origin = complete_watch = complete_writes = _Pdb._complete_expression
+
+    def complete_goto(self, text: str, line: str, begidx: int, endidx: int) -> list[str]:
+        return [word for word in ("end", "start") if word.startswith(text)]
 
     def _print_lines(self, lines: list[str], start: int, *arguments: Any) -> Any:
         self._about_source(self.curframe.f_code.co_filename)

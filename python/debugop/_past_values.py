@@ -358,6 +358,10 @@ def _is_in(left: Any, right: Any, texts: tuple[str, str]) -> bool:
     known = whole(left, texts[0])
     if not isinstance(right, Recorded):
         return bool(known in right)
+    kind = right.past.data.type_name
+    if kind in ("dict", "set", "frozenset"):
+        # As `in` does: a set is looked for as the frozenset that is equal to it.
+        hash(frozenset(known) if isinstance(known, set) and kind != "dict" else known)
     shown = items(right, texts[1], all_of_them=False)
     if any(one == known for one in shown if not isinstance(one, Recorded)):
         return True

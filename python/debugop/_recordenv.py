@@ -28,7 +28,7 @@ def begin() -> None:
         os.putenv(CHILD, child)
 
 
-def environment() -> dict:
+def environment() -> dict[str, str]:
     """The variables with which this process has started: without the locale that Python has chosen itself (PEP 538).
 
     With that it would not know any more, the second time, that it had been started in the C locale (PEP 540).
@@ -40,7 +40,7 @@ def environment() -> dict:
     return variables
 
 
-def begin_recording(path: str) -> list | None:
+def begin_recording(path: str) -> list[str] | None:
     """The command line by which this process becomes `debugop record`."""
     if not path or not sys.executable:
         return None
@@ -53,7 +53,7 @@ def begin_recording(path: str) -> list | None:
     return _core.record_command(sys.orig_argv, package_directory(), path, options)
 
 
-def begin_as_child(words: str) -> list | None:
+def begin_as_child(words: str) -> list[str] | None:
     """The command line by which this process becomes what its parent is."""
     if not sys.executable:
         return None
@@ -66,7 +66,7 @@ def begin_as_child(words: str) -> list | None:
     return _core.child_command(sys.orig_argv, package_directory(), ours)
 
 
-def announce(report) -> str | None:
+def announce(report: "_core.Run | _core.Recording") -> str | None:
     """Let the Pythons follow that programs start which this process starts; `NAME=value` for environments. None: nothing is installed."""
     if not any(os.path.exists(os.path.join(path, NAME)) for path in sys.path):
         return None

@@ -92,6 +92,11 @@ class Threads(_Base):  # type: ignore[misc]
         self.stack, index = self.get_stack(frame, None)
         self._select_frame(index)
 
+    def set_trace(self, frame: Any = None, **keywords: Any) -> Any:
+        """Stops in `frame`, or its caller's, as soon as no other thread is stopped."""
+        _core.take_turn()
+        return super().set_trace(frame or sys._getframe(1), **keywords)
+
     def _tell_thread(self) -> None:
         """Says so, if another thread than last time has stopped."""
         own = threading.get_ident()

@@ -52,7 +52,7 @@ def stop() -> Trace:
     """End what `start()` began, and return its `Trace`; RuntimeError if there is nothing to end.
 
     Every function has its own code again, and nothing that is called from then on is slower than before. Frames that were
-    entered meanwhile jump over their probes until they end, which takes them up to half as long again.
+    entered meanwhile go on in their own code from their next loop on, as fast as before.
     """
     global _started
     with _lock:

@@ -8,9 +8,8 @@ import textwrap
 import venv
 from pathlib import Path
 
-import pytest
-
 import debugop
+import pytest
 
 PROGRAM = """\
     import os, subprocess, sys
@@ -96,13 +95,19 @@ def test_recordings(environment, tmp_path):
     assert (out, status) == plain[:2]
     # Each process says where it has been recorded, but for the one that becomes a shell.
     assert errors.count("debugop: recorded ") == STARTED + 1
-    calls = [len(debugop.open(path).calls("in_child")) for path in tmp_path.glob("a-*") if path.suffix in (".debugop", ".exec")]
+    calls = [
+        len(debugop.open(path).calls("in_child"))
+        for path in tmp_path.glob("a-*")
+        if path.suffix in (".debugop", ".exec")
+    ]
     assert calls.count(1) == STARTED
 
 
 @pytest.mark.parametrize("flags", [["-S"], ["-X", "importtime", "-S"]])
 def test_without_site_they_are_left_alone(environment, tmp_path, flags):
-    (tmp_path / "program.py").write_text(f"import os, sys\nos.system(sys.executable + ' {' '.join(flags)} -c \"print(1)\"')\n")
+    (tmp_path / "program.py").write_text(
+        f"import os, sys\nos.system(sys.executable + ' {' '.join(flags)} -c \"print(1)\"')\n"
+    )
     (tmp_path / "other.py").write_text("")
     command = [environment, "-m", "debugop", "run", "--children", "-o", "report", "program.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -234,3 +234,5 @@ def test_condition_never_ends(typed, place):
     assert re.search(r"fault.py\(\d\)(f|forever)\(\)", prompt.prompted())
     prompt("clear 2")
     assert prompt("p 6 * 7").endswith("42\n")
+    shown, _, _ = prompt.last("quit")
+    assert "done" not in shown

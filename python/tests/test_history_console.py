@@ -18,7 +18,22 @@ PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)|Clear all breaks\?|\(debugop: step \
 
 SESSIONS = {
     "step": ["break 11", "continue", "rs", "rs", "where", "s", "n", "s", "s", "p result", "next", "quit"],
-    "instructions": ["break 11", "c", "rsi", "rni", "stack", "rsi", "si", "ni", "ni", "ni", "stepi", "rni", "rfinish", "quit"],
+    "instructions": [
+        "break 11",
+        "c",
+        "rsi",
+        "rni",
+        "stack",
+        "rsi",
+        "si",
+        "ni",
+        "ni",
+        "ni",
+        "stepi",
+        "rni",
+        "rfinish",
+        "quit",
+    ],
     "continue": ["break 10", "c", "c", "clear 1", "c", "rc", "q"],
     "breakpoints": [
         "break 34",
@@ -62,16 +77,72 @@ SESSIONS = {
         "goto end",
         "quit",
     ],
-    "goto": ["goto 3", "when", "break 18", "c", "when", "goto 0", "goto 12", "when", "goto 9999", "goto -3", "goto end", "goto", "quit"],
+    "goto": [
+        "goto 3",
+        "when",
+        "break 18",
+        "c",
+        "when",
+        "goto 0",
+        "goto 12",
+        "when",
+        "goto 9999",
+        "goto -3",
+        "goto end",
+        "goto",
+        "quit",
+    ],
     "call": ["break 18", "c", "s", "rs", "s", "rsi", "s", "rfinish", "n", "s", "rn", "c", "s", "s", "r", "rs", "quit"],
-    "writes": ["break 18", "c", "c", "writes answer", "origin width", "rn", "writes answer", "goto 57", "p answer", "q"],
+    "writes": [
+        "break 18",
+        "c",
+        "c",
+        "writes answer",
+        "origin width",
+        "rn",
+        "writes answer",
+        "goto 57",
+        "p answer",
+        "q",
+    ],
     "watch": ["break 19", "c", "watch answer", "rc", "rc", "c", "c", "unwatch", "quit"],
-    "display": ["break 18", "c", "display answer", "rs", "rs", "display width", "c", "n", "n", "undisplay answer", "quit"],
-    "changed": ["break 19", "c", "!answer = 100", "jump 18", "n", "n", "rn", "rn", "p answer", "rn", "p answer", "c", "q"],
+    "display": [
+        "break 18",
+        "c",
+        "display answer",
+        "rs",
+        "rs",
+        "display width",
+        "c",
+        "n",
+        "n",
+        "undisplay answer",
+        "quit",
+    ],
+    "changed": [
+        "break 19",
+        "c",
+        "!answer = 100",
+        "jump 18",
+        "n",
+        "n",
+        "rn",
+        "rn",
+        "p answer",
+        "rn",
+        "p answer",
+        "c",
+        "q",
+    ],
     "prompt": ["break 18", "c", "p area(7, 7)", "p [x for x in sizes]", "n", "when", "rs", "rs", "rs", "rs", "quit"],
     "catch": ["catch ValueError", "c", "rs", "rc", "c", "where", "quit"],
     "queue": ["break 18", "c ;; rs ;; p width", "rs ;; c ;; p width", "alias back rs", "back", "c", "", "quit"],
-    "help": [*(f"help {name}" for name in ("rs", "rc", "goto", "when", "writes", "origin", "reverse-next")), "rs", "help goto", "q"],
+    "help": [
+        *(f"help {name}" for name in ("rs", "rc", "goto", "when", "writes", "origin", "reverse-next")),
+        "rs",
+        "help goto",
+        "q",
+    ],
 }
 
 
@@ -95,7 +166,7 @@ def session(arguments, commands, directory=HERE):
     shown.append(child.before)
     child.close(force=True)
     text = test_console.tidy("".join(shown))
-    text = re.sub(r"debugop-history-\w+", "debugop-history-X", text)
+    text = re.sub(r"debugop-history-[\w-]+", "debugop-history-X", text)
     text = re.sub(r"thread 0 \(\w+\), \d+\.\d+ s", "thread 0 (MAIN), TIME s", text)
     text = re.sub(r" steps of .*", " steps of COMMAND", text)
     text = re.sub(r"^CPython [\d.]+", "CPython VERSION", text, flags=re.MULTILINE)
@@ -109,3 +180,30 @@ def test_session(name, request):
     if not (EXPECTED / f"history_{name}.txt").exists() and not request.config.getoption("--write-expected"):
         pytest.skip(f"no transcript has been written for {EXPECTED.name} yet: run with --write-expected")
     compare(f"history_{name}", shown, request)
+
+
+def test_completion():
+    child = pexpect.spawn(
+        str(Path(sys.executable).with_name("debugop")),
+        ["debug", "--history", "8M", PROGRAM],
+        cwd=HERE,
+        env={**environment(), "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=60,
+    )
+    for line in ("break 18", "c", "rfin\t"):
+        child.expect(PROMPTS)
+        child.sendline(line)
+    child.expect(r"program\.py\(34\)<module>\(\)")
+    child.expect(PROMPTS)
+    child.sendline("goto e\t")
+    child.expect("--Back in the present--")
+    child.expect(PROMPTS)
+    child.sendline("writes answ\t")
+    child.expect("STORE_FAST +bound 0")
+    child.expect(PROMPTS)
+    child.sendline("goto st\t")
+    child.expect(r"\(debugop: step 0, past\)")
+    child.sendline("quit")
+    child.expect(pexpect.EOF)
+    child.close(force=True)

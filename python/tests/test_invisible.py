@@ -72,6 +72,36 @@ def test_loops_with_which_no_line_begins(programs):
         assert plain.stdout.count("long exception") > 2
 
 
+SET_BEFORE = """
+    import sys
+    def work(x):
+        for y in [x]:
+            x += y
+        return x
+    def trace(frame, event, argument):
+        frame.f_trace_opcodes = True
+        if frame.f_code is code:
+            told.append((event, frame.f_lasti, frame.f_lineno))
+        return trace
+    code, told = work.__code__, []
+    sys._getframe().f_trace_opcodes = True
+    sys.settrace(trace)
+    work(1)
+    plain, told = told, []
+    import debugop
+    with debugop.trace(work):
+        work(1)
+    sys.settrace(None)
+    print(len(plain) > 10, told == plain)
+"""
+
+
+def test_a_trace_function_that_was_there_before_debugop(programs):
+    programs.write({"program.py": textwrap.dedent(SET_BEFORE)})
+    done = programs.run(["program.py"])
+    assert (done.stdout, done.stderr) == ("True True\n", "")
+
+
 DEEP_IN_A_THREAD = """
     import sys, threading
     threading.stack_size(256 * 1024)

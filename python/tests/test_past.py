@@ -1,6 +1,7 @@
 """Going through a recording: the stops of each motion, and expressions over recorded values."""
 
 import os
+import re
 import sys
 
 import debugop
@@ -379,3 +380,69 @@ def test_sources(programs):
     assert "text = 'é'" in shown
     kept = path.read_bytes()
     assert kept.startswith(b"\x89debugop")
+
+
+def test_a_source_that_is_not_recorded(programs):
+    """A file that was not there when it was compiled, and one that is written afterwards."""
+    source = "def g(x):\n    y = x + 1\n    return y\n"
+    record(programs, f"exec(compile({source!r}, 'later.py', 'exec'))\ng(1)\n".encode())
+    commands = b"break g\nc\nlist\nll\nsi\nstack\np x\nq\n"
+    shown = programs.debugop("debug", "main.debugop", stdin=commands).stdout
+    assert "> later.py(2)g()" in shown
+    assert "[EOF]" in shown
+    assert "*** the source of later.py is neither in the recording nor there now" in shown
+    # Instructions are shown all the same.
+    assert re.search(r"\d+ (LOAD_FAST|LOAD_FAST_BORROW|LOAD_SMALL_INT|LOAD_CONST) ", shown)
+    assert "\n(Pdb) 1\n" in shown.replace("\r", "")
+    later = programs.directory / "later.py"
+    later.write_text(source)
+    shown = programs.debugop("debug", "main.debugop", stdin=commands).stdout
+    assert shown.count("*** the recording does not hold the source: later.py has changed since") == 1
+    assert "-> y = x + 1" in shown
+    os.utime(later, (1, 1))
+    shown = programs.debugop("debug", "main.debugop", stdin=commands).stdout
+    assert shown.count("*** the recording does not hold the source: later.py is shown as it is now") == 1
+
+
+def test_a_source_that_has_changed_is_shown_as_it_was(programs):
+    record(programs, b"def f(x):\n    return x\n\nf(1)\n")
+    (programs.directory / "main.py").write_text("print('something else')\n")
+    shown = programs.debugop("debug", "main.debugop", stdin=b"break f\nc\nlist\nq\n").stdout
+    assert "-> return x" in shown
+    assert "something else" not in shown
+
+
+def test_catch_uncaught_stops_at_what_nothing_handles(programs):
+    source = b"""\
+def handled(text):
+    try:
+        return int(text)
+    except ValueError:
+        return 0
+    finally:
+        text = None
+
+
+def fails(table):
+    handled("x")
+    with open(__file__):
+        return table["y"]
+
+
+try:
+    fails({})
+except KeyError:
+    pass
+handled("z")
+fails({"x": 1})
+"""
+    record(programs, source)
+    commands = b"catch uncaught\nc\nwhere\np table\nc\nclear 1\ncatch uncaught ValueError\nrc\nclear 2\ncatch uncaught (KeyError, OSError), len(table) == 1\ngoto 0\nc\nc\nq\n"
+    shown = programs.debugop("debug", "main.debugop", stdin=commands).stdout.replace("(Pdb) ", "")
+    assert shown.count("KeyError('y')") == 2
+    assert "Catchpoint 1: uncaught any exception" in shown
+    assert "Catchpoint 1: KeyError('y')" in shown
+    assert "{'x': 1}" in shown
+    assert shown.count("--End of the recording--") == 2
+    assert shown.count("--Beginning of the recording--") == 1
+    assert "Catchpoint 3: KeyError('y')" in shown

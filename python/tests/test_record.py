@@ -69,11 +69,20 @@ def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 
 
-@pytest.mark.parametrize("name", ["ends", "traced"])
-@pytest.mark.parametrize("chunk", [100, 1_000_000])
+BEFORE_NOT_TAKEN = "from 3.14 on the step of a NOT_TAKEN is told by the probe behind it, after the line event there: its recording has it before"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ends",
+        pytest.param("traced", marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason=BEFORE_NOT_TAKEN)),
+        "many",
+    ],
+)
+@pytest.mark.parametrize("chunk", [100, 3_000])
 def test_what_is_told_and_what_is_half_done(name, chunk):
-    # What is pending where a trace function runs in the middle of a way is known in one slot only afterwards.
-    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=300)
+    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=400)
 
 
 @pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile", "pending"])
@@ -220,6 +229,44 @@ def test_values_of_redacted_names_are_left_out(tmp_path):
     )
     found = record("-o", path, "--redact", "*password", "--length", "64", "-c", code)
     assert found.stdout == "1 2\n"
+
+
+SHORT = """
+class Point:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def moved(self, by):
+        self.x += by
+        return self
+def walk(points, table):
+    total = 0.5
+    for index in range(40):
+        point = points[index % 3].moved(index * 1000)
+        table[index % 4] = point.x
+        points[index % 2] = points[index % 2]
+        total += point.y if index % 5 else None is None
+        big = index << 70
+    return total, big
+def count(n):
+    while n:
+        yield n
+        n -= 1
+points = [Point(i, i / 2) for i in range(3)]
+walk(points, dict.fromkeys(range(4)))
+sum(count(9))
+"""
+
+
+def test_the_short_way_writes_what_the_long_way_does(tmp_path):
+    # With a pattern, though nothing has such a name, no record takes the short way.
+    shown = []
+    for number, options in enumerate([(), ("--redact", "no such name")]):
+        path = tmp_path / f"{number}.debugop"
+        assert record("-o", path, *options, "-c", SHORT).returncode == 0
+        steps = run("-m", "debugop", "show", "--format", "jsonl", path).stdout
+        shown.append(re.sub('"thread":[0-9]+', "", steps))
+    assert shown[0].count("\n") > 1000
+    assert shown[0] == shown[1]
 
 
 def test_a_forked_child_is_not_recorded(tmp_path):

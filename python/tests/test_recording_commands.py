@@ -16,6 +16,8 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
     assert facts["header"]["interpreter"]["implementation"] == "CPython"
     assert facts["size"] == recording.stat().st_size
     assert facts["stream"]["bytes"] > 1000
+    shown = programs.debugop("show", "--format", "none", str(recording))
+    assert (shown.stdout + shown.stderr).startswith(f"{facts['steps']:,} instructions, ")
 
     packed = tmp_path / "packed.debugop"
     programs.debugop("pack", str(recording), "-o", str(packed))

@@ -1,5 +1,6 @@
 """What the index says of places that are bound, compared with looking at every write; what a place has held."""
 
+import itertools
 import subprocess
 import sys
 
@@ -111,7 +112,7 @@ def test_what_a_place_has_held(recorded):
     states = recorded.states("table['second']", end)
     assert [state["value"].value for state in states] == [2, 5, 10012, 20019, 30026]
     assert states[-1]["last"] == len(recorded) - 1
-    for state, following in zip(states, states[1:]):
+    for state, following in itertools.pairwise(states):
         assert state["last"] + 1 == following["first"] == following["step"] + 1
     turns = recorded.states("turn", end)
     assert [state["value"].value for state in turns] == list(range(40_000))

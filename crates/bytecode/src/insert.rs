@@ -14,6 +14,7 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
+use crate::detour::{self, Detour, Placed};
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
 use crate::fragment::Branches;
@@ -98,6 +99,8 @@ pub struct Inserted {
     pub insertions: Vec<u32>,
     /// New byte offset of the appended exception handler.
     pub unwind: Option<u32>,
+    /// New byte offset of the first unit of each detour, in order.
+    pub detours: Vec<u32>,
     pub(crate) version: Version,
     pub(crate) first_line: i32,
     pub(crate) original: Original,
@@ -135,6 +138,23 @@ pub fn insert<'a, I>(
 where
     I: IntoIterator<IntoIter: Clone, Item: Borrow<Insertion<'a>>>,
 {
+    insert_with_detours(view, analysis, insertions, unwind, &[])
+}
+
+/// The same, with detours of some of the insertions, in their order.
+///
+/// # Errors
+/// As for [`insert()`].
+pub fn insert_with_detours<'a, I>(
+    view: &CodeView<'_>,
+    analysis: &Analysis,
+    insertions: I,
+    unwind: Option<Unwind<'_>>,
+    detours: &[Detour<'_>],
+) -> Result<Inserted, Error>
+where
+    I: IntoIterator<IntoIter: Clone, Item: Borrow<Insertion<'a>>>,
+{
     let insertions = insertions.into_iter();
     let layout = Layout::new(analysis, insertions.clone())?;
     let mut stack_size = view.stack_size.max(layout.depth);
@@ -145,7 +165,12 @@ where
         stack_size = stack_size.max(height.saturating_add(2));
         handler_units = units + 1;
     }
-    let mut code = vec![0; (body as usize + handler_units as usize) * 2];
+    let (detours, depth) = place_detours(analysis, insertions.clone(), &layout, detours, {
+        body + handler_units
+    })?;
+    stack_size = stack_size.max(depth);
+    let length = detours.last().map_or(body + handler_units, |last| last.end);
+    let mut code = vec![0; length as usize * 2];
     let (units, _) = code.as_chunks_mut::<2>();
     put_instructions(units, analysis, &layout);
     let insertions_at = put_insertions(units, analysis, insertions.clone(), &layout)?;
@@ -156,20 +181,25 @@ where
             put(units, end, analysis.version, reraise, 1, 0);
         }
     }
+    for detour in &detours {
+        detour.put(units, analysis.version);
+    }
+    let appended = length - body;
     let body = body * 2;
     let unwind = unwind.map(|_| body);
     let handled = match layout.has_fragments {
         true => handled(analysis, insertions, &layout),
         false => Vec::new(),
     };
-    let (table, is_plain) = exceptions(analysis, &layout, handled, unwind);
-    let (location_table, location_units) = locations(analysis, &layout, handler_units);
+    let (table, is_plain) = exceptions(analysis, &layout, handled, unwind, &detours);
+    let (location_table, location_units) = locations(analysis, &layout, appended);
     Ok(Inserted {
         exception_table: table,
         location_table,
         stack_size,
         insertions: insertions_at,
         unwind,
+        detours: detours.iter().map(Placed::offset).collect(),
         version: analysis.version,
         first_line: view.first_line,
         original: Original {
@@ -304,6 +334,7 @@ fn exceptions(
     layout: &Layout,
     handled: Vec<ExceptionEntry>,
     unwind: Option<u32>,
+    detours: &[Placed<'_>],
 ) -> (Vec<u8>, bool) {
     let moved = analysis.entries.iter().map(|entry| ExceptionEntry {
         start: layout.landing(analysis, entry.start),
@@ -350,7 +381,45 @@ fn exceptions(
     {
         exception_table::push(&mut table, &gap(covered, target, target));
     }
+    for detour in detours {
+        if let Some(entry) = detour.handled(analysis, |to| layout.landing(analysis, to)) {
+            exception_table::push(&mut table, &entry);
+        }
+    }
     (table, is_plain)
+}
+
+/// Finds room for detours from unit `start` on, and the deepest stack that they need.
+fn place_detours<'a, 'd>(
+    analysis: &Analysis,
+    insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
+    layout: &Layout,
+    detours: &[Detour<'d>],
+    start: u32,
+) -> Result<(Vec<Placed<'d>>, u32), Error> {
+    let mut wanted = detours.iter().peekable();
+    let mut around = Vec::with_capacity(detours.len());
+    for (number, insertion) in insertions.enumerate() {
+        if wanted.peek().is_none() {
+            break;
+        }
+        let &Insertion {
+            place,
+            sequence,
+            first,
+            ..
+        } = insertion.borrow();
+        while wanted.next_if(|one| one.insertion == number).is_some() {
+            let at = match place {
+                Place::Before(index) => layout.lands(index.0),
+                Place::After(index) => layout.end(analysis, index.0),
+            };
+            let (_, units) = Shapes::new(analysis.version).measure(sequence, first)?;
+            around.push((place, at + units));
+        }
+    }
+    let depth = |place| depth_at(analysis, place);
+    detour::place(analysis.version, detours, &around, depth, start)
 }
 
 /// A range of the unwinding handler.
@@ -365,7 +434,7 @@ fn gap(start: u32, end: u32, target: u32) -> ExceptionEntry {
 }
 
 /// The new table, and the code units of the original one's entries.
-fn locations(analysis: &Analysis, layout: &Layout, handler_units: u32) -> (Vec<u8>, Vec<u8>) {
+fn locations(analysis: &Analysis, layout: &Layout, appended: u32) -> (Vec<u8>, Vec<u8>) {
     let table = analysis.locations.table();
     let mut writer = Writer::new(analysis.locations.first_line(), table.len() * 2);
     let mut original = Vec::with_capacity(table.len() / 2);
@@ -393,7 +462,7 @@ fn locations(analysis: &Analysis, layout: &Layout, handler_units: u32) -> (Vec<u
         writer.push_raw(end - start, entry, &reader);
         start = end;
     }
-    writer.push_run(handler_units, &Location::default());
+    writer.push_run(appended, &Location::default());
     (writer.finish(), original)
 }
 

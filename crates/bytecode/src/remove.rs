@@ -151,6 +151,8 @@ impl<'a> Back<'a> {
         for entry in entries
             .into_iter()
             .filter(|entry| Some(entry.target) != self.inserted.unwind)
+            // Those behind it are detours'.
+            .filter(|entry| entry.start < self.inserted.map.body)
         {
             let start = |new| {
                 self.original_start(new)

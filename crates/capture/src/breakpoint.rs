@@ -11,6 +11,8 @@
 mod condition;
 mod evaluate;
 mod inside;
+#[cfg(not(Py_3_12))]
+pub(crate) mod nested;
 mod site;
 mod weave;
 
@@ -31,6 +33,7 @@ use crate::thread;
 use crate::value::string;
 use crate::whole;
 use condition::Expression;
+pub use inside::failed;
 use weave::{Outcome, Woven};
 
 /// Who is told when a breakpoint is reached.
@@ -60,6 +63,11 @@ pub struct Wanted<'a> {
     pub file: &'a str,
     /// Line of the file.
     pub line: u32,
+    /// Only in functions of this name, as `bdb.checkfuncname` has it: at this line, or, where that is a function's first one, at the first line
+    /// that is executed in it.
+    pub function: Option<&'a str>,
+    /// The line where it has turned out to be in these.
+    pub line_in_function: Option<u32>,
     /// An expression; `None`: always.
     pub condition: Option<&'a str>,
     /// How many times it is passed over, its condition holding.
@@ -78,6 +86,11 @@ pub struct Wanted<'a> {
 pub struct Breakpoint {
     file: Box<str>,
     line: u32,
+    function: Option<Box<str>>,
+    /// Where it is in that function, as soon as that is known; 0: it is not.
+    place: GilCell<u32>,
+    /// As [`Wanted::line_in_function`].
+    given: Option<u32>,
     condition: Option<Expression>,
     log: Option<Expression>,
     by_events: bool,
@@ -99,6 +112,9 @@ impl Breakpoint {
         Ok(Arc::new(Self {
             file: canonic(wanted.file).into(),
             line: wanted.line,
+            function: wanted.function.map(Box::from),
+            place: GilCell::new(wanted.line_in_function.unwrap_or_default()),
+            given: wanted.line_in_function,
             condition: condition.transpose()?,
             log: log.transpose()?,
             by_events: wanted.by_events,
@@ -119,6 +135,17 @@ impl Breakpoint {
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line
+    }
+
+    /// The name of the functions that it is in.
+    #[must_use]
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    /// The line where it is, in a function that is given by its name; `None`: that has not turned out.
+    pub fn line_in_function(&self, py: Python<'_>) -> Option<u32> {
+        Some(self.place.get(py)).filter(|line| *line != 0)
     }
 
     /// The condition as it was written.
@@ -196,6 +223,9 @@ impl Breakpoint {
 
     /// The condition holds, or has `raised`. Says whether it has stopped: then breakpoints after it on the same line are passed over.
     fn stop(self: &Arc<Self>, py: Python<'_>, raised: bool) -> PyResult<bool> {
+        if let Some(failure) = inside::take_failure(py).filter(|_| raised) {
+            return Err(failure);
+        }
         let ignore = self.ignore.get(py);
         if !raised && ignore > 0 {
             self.ignore.set(py, ignore - 1);
@@ -277,6 +307,9 @@ struct State {
     refused: Vec<String>,
     /// Nothing is evaluated.
     paused: bool,
+    /// 3.11: copies that are in force no more, and may still make functions.
+    #[cfg(not(Py_3_12))]
+    stale: Vec<Woven>,
 }
 
 static STATE: GilCell<Option<State>> = GilCell::new(None);
@@ -289,6 +322,15 @@ static GENERATION: GilCell<u64> = GilCell::new(0);
 
 fn state<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
     STATE.with(py, |state| f(state.get_or_insert_with(State::default)))
+}
+
+/// Whether functions that are made have to be looked at.
+pub(crate) fn sees_functions(py: Python<'_>) -> bool {
+    #[cfg(not(Py_3_12))]
+    if nested::are_kept(py) {
+        return true;
+    }
+    any(py)
 }
 
 /// Whether there are any.
@@ -328,7 +370,18 @@ pub fn set(py: Python<'_>, breakpoints: &[Arc<Breakpoint>]) -> PyResult<()> {
         let done = update(&function);
         outcome = outcome.and(done);
     }
+    #[cfg(not(Py_3_12))]
+    {
+        let done = nested::renew(py, retired);
+        outcome = outcome.and(done);
+        drop(old);
+    }
+    #[cfg(Py_3_12)]
     drop((old, retired));
+    #[cfg(not(Py_3_12))]
+    if nested::are_kept(py) {
+        return outcome;
+    }
     if !any(py) {
         whole::see_functions_no_more(py);
         whole::hide_nothing(py);
@@ -356,7 +409,7 @@ fn retire(py: Python<'_>) -> Vec<Woven> {
         let more = wanted.iter().flat_map(|all| all.iter()).any(|new| {
             !one.breakpoints.iter().any(|old| Arc::ptr_eq(old, new)) && one.entry.has_line(new.line)
         });
-        if before == now && !more && !one.nests {
+        if before == now && !more {
             kept.insert(address, one);
         } else {
             one.armed.set(py, false);
@@ -385,18 +438,41 @@ fn wanted(code: &Bound<'_, PyCode>) -> Option<Arc<[Arc<Breakpoint>]>> {
 /// # Errors
 /// `MemoryError`.
 pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bound<'py, PyCode>>> {
-    let py = code.py();
-    if !any(py) {
+    if !any(code.py()) {
         return Ok(None);
     }
+    replacement_with(code, false)
+}
+
+/// The same for code that is about to run and that no other code has made: on 3.11 what makes functions gets a copy anyway, while a debugger
+/// may still set breakpoints ([`nested::keep`]).
+///
+/// # Errors
+/// As for [`replacement`].
+pub(crate) fn replacement_of_root<'py>(
+    code: &Bound<'py, PyCode>,
+) -> PyResult<Option<Bound<'py, PyCode>>> {
+    #[cfg(not(Py_3_12))]
+    if nested::are_kept(code.py()) {
+        return replacement_with(code, true);
+    }
+    replacement(code)
+}
+
+fn replacement_with<'py>(
+    code: &Bound<'py, PyCode>,
+    anyway: bool,
+) -> PyResult<Option<Bound<'py, PyCode>>> {
+    let py = code.py();
     if let Some(copy) = copy(code) {
         return Ok(Some(copy));
     }
     let generation = GENERATION.get(py);
-    if extra::peek(code, |extra| extra.unbroken.get(py) == generation) == Some(true) {
+    if !anyway && extra::peek(code, |extra| extra.unbroken.get(py) == generation) == Some(true) {
         return Ok(None);
     }
     let outcome = match wanted(code) {
+        None if anyway => weave::weave(code, &[])?,
         None => Outcome::NotConcerned,
         Some(wanted) => weave::weave(code, &wanted)?,
     };
@@ -406,10 +482,14 @@ pub(crate) fn replacement<'py>(code: &Bound<'py, PyCode>) -> PyResult<Option<Bou
         Outcome::Refused(reason) => {
             note(code, &reason);
             leave()?;
+            #[cfg(not(Py_3_12))]
+            crate::debug::fall_back(py)?;
         }
         Outcome::Woven(woven) => {
             if let Some(reason) = &woven.refusal {
                 note(code, reason);
+                #[cfg(not(Py_3_12))]
+                crate::debug::fall_back(py)?;
             }
             registry::adopt_woven(&woven.entry, woven.copy.bind(py))?;
             let copy = woven.copy.clone_ref(py).into_bound(py);
@@ -459,7 +539,11 @@ pub(crate) fn reached_by_event(code: &Bound<'_, PyCode>, line: u32) -> PyResult<
         .flat_map(|all| all.iter())
         .filter(|one| one.line == line)
         .collect();
-    if here.is_empty() || here.iter().any(|one| one.by_events) {
+    if here.is_empty()
+        || here
+            .iter()
+            .any(|one| one.by_events || one.function.is_some())
+    {
         return Ok(None);
     }
     for one in here {

@@ -75,6 +75,12 @@ fn variables<'py>(code: &Bound<'py, PyCode>, kind: u8) -> PyResult<Bound<'py, Py
     PyTuple::new(code.py(), names.map(|(_, name)| name).collect::<Vec<_>>())
 }
 
+/// `co_name`.
+pub(crate) fn name<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyString> {
+    // SAFETY: a string (`_PyCode_Validate`); 3.11-3.15.
+    unsafe { object(code, head(code).co_name) }
+}
+
 /// `co_qualname`.
 pub(crate) fn qualname<'a, 'py>(code: &'a Bound<'py, PyCode>) -> Borrowed<'a, 'py, PyString> {
     // SAFETY: a string (`_PyCode_Validate`); 3.11-3.15.

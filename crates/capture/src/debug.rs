@@ -6,7 +6,6 @@
 //! [`places`] adds instructions and exceptions to what stops, and [`sentinels`] places that are watched. [`follow`] leaves one side of a fork. [`frame_stack()`] is what a debugger shows of a frame.
 
 mod breakpoint;
-#[cfg(Py_3_12)]
 mod compiled;
 mod follow;
 mod frame_stack;
@@ -19,6 +18,8 @@ mod turns;
 mod watch;
 
 pub use breakpoint::Effective;
+#[cfg(not(Py_3_12))]
+pub(crate) use compiled::fall_back;
 pub use follow::{follow_child, forked, is_left};
 pub use frame_stack::{frame_is_over, frame_stack, set_slot};
 pub use places::set_places;
@@ -27,6 +28,6 @@ pub use session::{Start, changed, effective, start, stop};
 pub use trampoline::{
     get_profile, get_trace, set_profile, set_profile_all_threads, set_trace, set_trace_all_threads,
 };
-pub use turns::{is_others, waiting};
+pub use turns::{is_others, take as take_turn, waiting};
 #[cfg(Py_3_12)]
 pub(crate) use watch::NAME as TOOL_NAME;

@@ -7,7 +7,7 @@
 #[cfg(Py_3_12)]
 pub(crate) mod monitoring;
 mod observed;
-mod running;
+pub(crate) mod running;
 mod settrace;
 #[cfg(Py_3_12)]
 mod shared;

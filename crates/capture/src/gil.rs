@@ -60,6 +60,12 @@ impl<T> GilCell<T> {
         unsafe { (*self.0.as_ptr()).clone() }
     }
 
+    /// Where the value is. It may be read as long as nothing runs that could change it.
+    #[inline(always)]
+    pub(crate) fn as_ptr(&self, _py: Python<'_>) -> *mut T {
+        self.0.as_ptr()
+    }
+
     /// Runs `f` on the value. `f` must not run Python code (it could come back here); it is for small structural edits.
     #[inline]
     pub(crate) fn with<R>(&self, _py: Python<'_>, f: impl FnOnce(&mut T) -> R) -> R {

@@ -80,5 +80,6 @@ pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     names::prepare(py);
     value::bound_slot(py);
+    probed::prepare(py)?;
     whole::prepare(py)
 }

@@ -21,20 +21,28 @@ macro_rules! names {
 }
 
 names! {
+    args = "args";
     buffer = "buffer";
     buffer_slot = "__buffer__";
     call = "__call__";
     co_code = "co_code";
+    co_qualname = "co_qualname";
     co_stacksize = "co_stacksize";
     code = "__code__";
     encoding = "encoding";
     errors = "errors";
     get = "__get__";
     init = "__init__";
+    objclass = "__objclass__";
     private_name = "_name";
     module = "__module__";
+    name = "__name__";
     new = "__new__";
     op_target = "op_target";
     qualname = "__qualname__";
     raw = "raw";
+    receiver = "__self__";
+    start = "start";
+    step = "step";
+    stop = "stop";
 }

@@ -5,6 +5,7 @@ mod fire;
 #[cfg(Py_3_12)]
 mod for_iter;
 mod lasti;
+mod leave;
 mod make;
 mod positions;
 mod silence;
@@ -31,6 +32,7 @@ use crate::tracer::{Hook, Tracer};
 
 pub use error::ProbeError;
 pub(crate) use error::{MAX_NESTING, MAX_SIZE};
+pub(crate) use leave::prepare;
 use make::Probing;
 pub(crate) use make::probe;
 
@@ -145,6 +147,8 @@ pub struct ProbedCode {
     sites: GilCell<Block>,
     /// Whether its probes have been made to be jumped over ([`ProbedCode::silence`]).
     silenced: GilCell<bool>,
+    /// How often a frame could not be moved to the original since ([`leave`]).
+    refusals: GilCell<u32>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.
     lastis: OnceLock<Box<[(InstrIdx, u32)]>>,
     /// Where [`for_iter`] has something to do.
@@ -347,6 +351,8 @@ impl ProbedCode {
             "for exceptions that leave".to_owned()
         } else if site.is_silent() {
             "for the recorder".to_owned()
+        } else if site.leaves() {
+            "for frames that leave".to_owned()
         } else {
             let instruction = self.analysis().get(site.first);
             let name = instruction.opcode.name(VERSION);

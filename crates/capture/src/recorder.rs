@@ -23,7 +23,7 @@ use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
 use pen::Pen;
-use planned::{Callee, IGNORED};
+use planned::IGNORED;
 use threads::{Caller, Place, Shadow, Thread};
 
 mod callables;
@@ -316,7 +316,7 @@ impl Recorder {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn fire(&mut self, py: Python<'_>, site: &PlannedSite) {
         if let Some(frame) = Frame::current(py) {
             self.record_quickly(py, site, frame);
@@ -619,16 +619,7 @@ impl Recorder {
                 // An instruction before the one that calls may have changed them.
                 self.pen.look_again(py, to, top);
             } else if matches!(caller, Caller::Unit(_)) {
-                // What the called frame changes its own sites see, and no other code runs in the instruction.
-                top.forget_touched();
-                // SAFETY: the site lives as long as the frame.
-                if let Some(calls) = unsafe { top.site.as_ref() }
-                    && site.kind == SiteKind::Start
-                    && calls.calls
-                {
-                    let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
-                    calls.callee.set(callee);
-                }
+                top.has_called(py, site, frame);
             }
         }
         let told = self.tell_caller(py, to, &caller);

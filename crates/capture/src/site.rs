@@ -242,12 +242,30 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if site.info.is_summing() {
         return fire_and_sum(py, site);
     }
+    if site.info.is_silent() && !site.planned.is_null() {
+        record(py, site);
+        return none();
+    }
     report(py, site)
+}
+
+/// Tells the recorder, if it wants to know.
+#[inline]
+fn record(py: Python<'_>, site: &SiteObject) {
+    // SAFETY: it belongs to the code, which the site keeps alive.
+    if let Some(planned) = unsafe { site.planned.as_ref() }
+        && catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err()
+    {
+        recorder::give_up(py);
+    }
 }
 
 /// Reports what a site reports, then what is left to do for an addition to a variable.
 #[inline(never)]
 fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+    if site.info.leaves() {
+        return leave(py, site);
+    }
     let reported = match site.info.is_silent() && site.planned.is_null() {
         true => none(),
         false => report(py, site),
@@ -273,17 +291,35 @@ fn fire_and_sum(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
     reported
 }
 
+/// What a detour is to call. If somebody watches again, its probe could not be put back: then this tells what that would.
+#[cold]
+fn leave(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+    // SAFETY: the block's share in its code keeps it alive.
+    let code = unsafe { &*site.code };
+    if !code.is_silenced(py) {
+        // SAFETY: `further` of a detour's site is the number of the probe's in the block, all of which are alive as long as the copy that runs.
+        let probe = code.sites().with(py, |block| unsafe {
+            &*block.first.as_ptr().add(site.info.probe())
+        });
+        let reported = report(py, probe);
+        if reported.is_null() {
+            return reported;
+        }
+        // SAFETY: our own reference to None.
+        unsafe { ffi::Py_DECREF(reported) };
+    }
+    match catch_unwind(AssertUnwindSafe(|| code.leave(py, &site.info))) {
+        Ok(callable) => callable,
+        panic => fail(py, &panic.map(|_| Ok(()))),
+    }
+}
+
 /// Tells the recorder and the tracers of what a site reports: a new reference to None, or NULL with the exception that is set.
 #[inline]
 fn report(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
-    // SAFETY: it belongs to the code, which the site keeps alive.
-    if let Some(planned) = unsafe { site.planned.as_ref() } {
-        if catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err() {
-            recorder::give_up(py);
-        }
-        if site.info.is_silent() {
-            return none();
-        }
+    record(py, site);
+    if site.info.is_silent() && !site.planned.is_null() {
+        return none();
     }
     // SAFETY: the share of the site's block in its code, borrowed: whoever called us holds the site.
     let code = ManuallyDrop::new(unsafe { Arc::from_raw(site.code) });

@@ -20,6 +20,7 @@ use pyo3::{Bound, IntoPyObject, Py, PyAny, PyResult, Python, ffi};
 
 use crate::follow::lookup;
 use crate::frame::SlotValue;
+use crate::names;
 
 unsafe extern "C" {
     /// The type of bound methods (`Include/cpython/classobject.h`).
@@ -56,7 +57,7 @@ pub(crate) fn describes_c(py: Python<'_>, class: *mut ffi::PyTypeObject) -> bool
 
 /// `Type.name`. All attributes read are members and getters of exactly known types.
 fn descriptor_name(descriptor: &Bound<'_, PyAny>, name: &str) -> String {
-    match descriptor.getattr("__objclass__") {
+    match descriptor.getattr(names::objclass(descriptor.py())) {
         Ok(class) => match class.cast::<PyType>() {
             Ok(class) => format!("{}.{name}", type_name(class)),
             Err(_) => name.to_owned(),
@@ -305,8 +306,10 @@ fn container(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
         return Some(Value::FrozenSet(items(&mut set.iter(), set.len())));
     }
     let parts = |whole: &Bound<'_, PyAny>| -> Option<Box<[Value; 3]>> {
-        let part = |name: &str| whole.getattr(name).ok().map(&item);
-        Some(Box::new([part("start")?, part("stop")?, part("step")?]))
+        let part = |name| whole.getattr(name).ok().map(&item);
+        let py = whole.py();
+        let (start, stop, step) = (names::start(py), names::stop(py), names::step(py));
+        Some(Box::new([part(start)?, part(stop)?, part(step)?]))
     };
     if object.is_exact_instance_of::<PyRange>() {
         return parts(object).map(Value::Range);
@@ -320,24 +323,24 @@ fn container(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
 fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     let py = object.py();
     let id = id(object);
-    let text = |name: &str| -> Option<Box<str>> {
+    let text = |name: &Bound<'_, PyString>| -> Option<Box<str>> {
         Some(string(object.getattr(name).ok()?.cast::<PyString>().ok()?).into())
     };
     if object.is_exact_instance_of::<PyFunction>() {
         return Some(Value::Function {
-            qualname: text("__qualname__")?,
+            qualname: text(names::qualname(py))?,
             id,
         });
     }
     if object.is_exact_instance_of::<PyCFunction>() {
         return Some(Value::Builtin {
-            name: builtin_name(object, &text("__name__")?).into(),
+            name: builtin_name(object, &text(names::name(py))?).into(),
             id,
         });
     }
     if describes_c(py, object.get_type().as_type_ptr()) {
         return Some(Value::Builtin {
-            name: descriptor_name(object, &text("__name__")?).into(),
+            name: descriptor_name(object, &text(names::name(py))?).into(),
             id,
         });
     }
@@ -360,7 +363,7 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
     }
     if object.is_exact_instance_of::<PyCode>() {
         return Some(Value::Code {
-            qualname: text("co_qualname")?,
+            qualname: text(names::co_qualname(py))?,
             id,
         });
     }
@@ -371,7 +374,7 @@ fn named(object: &Bound<'_, PyAny>, limits: &Limits) -> Option<Value> {
         if kind == &raw mut PyMethod_Type {
             let function = Bound::from_borrowed_ptr_or_opt(py, PyMethod_Function(object.as_ptr()))?;
             let qualname = match function.cast_exact::<PyFunction>() {
-                Ok(function) => string(function.getattr("__qualname__").ok()?.cast().ok()?),
+                Ok(function) => string(function.getattr(names::qualname(py)).ok()?.cast().ok()?),
                 Err(_) => type_name(&function.get_type()),
             };
             return Some(Value::Method {
@@ -428,7 +431,7 @@ fn exception_args<'py>(
     py: Python<'py>,
     exception: &Bound<'py, PyBaseException>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let getter = py.get_type::<PyBaseException>().getattr("args")?;
+    let getter = py.get_type::<PyBaseException>().getattr(names::args(py))?;
     Ok(getter.call_method1("__get__", (exception,))?.cast_into()?)
 }
 
@@ -446,7 +449,7 @@ fn arguments(args: &Bound<'_, PyTuple>, limits: &Limits) -> Option<Box<[Value]>>
 /// `Type.name` for a bound C method, the bare name for a function of a module.
 fn builtin_name(function: &Bound<'_, PyAny>, name: &str) -> String {
     let owner = function
-        .getattr("__self__")
+        .getattr(names::receiver(function.py()))
         .ok()
         .filter(|owner| !owner.is_none());
     match owner {
@@ -469,7 +472,7 @@ pub(crate) fn type_name(class: &Bound<'_, PyType>) -> String {
         .and_then(|name| name.cast_into::<PyString>().ok())
         .map(|name| string(&name))
         .unwrap_or_default();
-    let module = lookup(py, class, crate::names::module(py).as_any());
+    let module = lookup(py, class, names::module(py).as_any());
     let module = module
         .and_then(|module| module.cast_into_exact::<PyString>().ok())
         .map(|module| string(&module));

@@ -45,6 +45,7 @@ mod watcher;
 
 #[cfg(not(Py_3_12))]
 use roots as births;
+pub(crate) use shown::Traceback;
 #[cfg(Py_3_12)]
 use watcher as births;
 
@@ -194,7 +195,7 @@ pub(crate) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) {
         members.retain(|member| !Arc::ptr_eq(&member.tracer, tracer));
     });
     if MEMBERS.cloned(py).is_none() {
-        if !breakpoint::any(py) {
+        if !breakpoint::sees_functions(py) {
             births::unwatch(py);
             setter::unwatch(py);
         }
@@ -268,7 +269,7 @@ pub(crate) fn replacement<'py>(
     let woven = registry::of_copy(code).filter(|entry| entry.is_woven());
     let code = woven.as_ref().map_or(code, |entry| entry.original(py));
     let generation = GENERATION.get(py);
-    let broken = || breakpoint::replacement(code);
+    let broken = || breakpoint::replacement_of_root(code);
     let known = extra::peek(code, |extra| {
         (
             extra.unwanted.get(py) == generation,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use debugop_recording::file::{ChunkKind, Ending, Error, Reader, Recovered, recover};
+use debugop_replay::Recording;
 use debugop_value::{escaped, grouped};
 use serde_json::json;
 
@@ -62,7 +63,7 @@ impl InfoOptions {
     #[must_use]
     pub fn answer(&self) -> Answer {
         let Some(to) = &self.recover else {
-            return match Reader::open(&self.file).and_then(|reader| self.about(&reader)) {
+            return match Reader::open(&self.file).and_then(|reader| self.about(reader)) {
                 Ok(text) => Answer::text(text),
                 Err(error) => Answer::error(&self.file, &error, advice(&error)),
             };
@@ -73,12 +74,22 @@ impl InfoOptions {
         }
     }
 
-    fn about(&self, reader: &Reader) -> Result<String, Error> {
-        let facts = Facts::of(reader)?;
-        Ok(match self.json {
+    fn about(&self, reader: Reader) -> Result<String, Error> {
+        let mut facts = Facts::of(&reader)?;
+        let told = |facts: &Facts, reader: &Reader| match self.json {
             true => facts.json(reader),
             false => facts.text(reader),
-        })
+        };
+        if facts.steps.is_some() {
+            return Ok(told(&facts, &reader));
+        }
+        let without = told(&facts, &reader);
+        // What cannot be replayed is described as far as it can be read.
+        let Ok(recording) = Recording::new(reader) else {
+            return Ok(without);
+        };
+        facts.steps = recording.count(MOST_COUNTED);
+        Ok(told(&facts, recording.reader()))
     }
 
     fn about_recovered(&self, recovered: &Recovered, to: &Path) -> String {
@@ -109,6 +120,9 @@ impl InfoOptions {
     }
 }
 
+/// The steps of a recording that has no index are counted if its stream is no longer than this, in bytes: half a second.
+const MOST_COUNTED: u64 = 32 << 20;
+
 /// What helps with an error.
 fn advice(error: &Error) -> &'static str {
     match error {
@@ -135,6 +149,8 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// What is counted for the answer.
 struct Facts {
+    /// The number of steps, if it is known.
+    steps: Option<u64>,
     size: u64,
     codes: usize,
     sources: usize,
@@ -151,6 +167,7 @@ impl Facts {
                 .filter(|chunk| chunk.kind == ChunkKind::Stream)
         };
         Ok(Facts {
+            steps: reader.summary().and_then(|summary| summary.steps),
             size: reader.size()?,
             codes: reader.codes()?.len(),
             sources: reader.sources()?.len(),
@@ -167,7 +184,7 @@ impl Facts {
             "uuid": reader.uuid().to_string(),
             "ending": ending(reader.ending()),
             "header": reader.header(),
-            "steps": summary.and_then(|summary| summary.steps),
+            "steps": self.steps,
             "summary": summary,
             "size": self.size,
             "codes": self.codes,
@@ -209,7 +226,7 @@ impl Facts {
         }
         line("started", &utc(header.start));
         line("ended", &self.ended(reader));
-        if let Some(steps) = reader.summary().and_then(|summary| summary.steps) {
+        if let Some(steps) = self.steps {
             line("steps", &grouped(steps));
         }
         line("size", &size(self.size));

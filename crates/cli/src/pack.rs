@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use debugop_recording::file::{Error, Packed, index_path, pack, tail_path};
-use debugop_replay::{Index, Progress};
+use debugop_recording::file::{Ending, Error, Packed, index_path, pack, tail_path};
+use debugop_replay::{Index, Progress, Recording};
 
 use crate::Answer;
 use crate::info::{shown, size};
@@ -55,9 +55,9 @@ impl PackOptions {
     pub fn answer(&self, progress: fn(&Path, Progress)) -> Answer {
         // Without one it is made by whoever asks first.
         let recording = crate::progress::open(&self.file, progress).ok();
-        let index = recording
-            .as_ref()
-            .and_then(|recording| recording.index().ok());
+        let complete = |recording: &&Recording| recording.reader().ending() != Ending::Writing;
+        let recording = recording.as_ref().filter(complete);
+        let index = recording.and_then(|recording| recording.index().ok());
         let index = index.map(Index::bytes);
         let result = match &self.output {
             Some(to) => pack(&self.file, to, index),

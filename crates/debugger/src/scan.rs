@@ -99,11 +99,14 @@ impl<'a> Scan<'a> {
         if let Some(state) = self.cursor.state() {
             for (_, thread) in state.threads() {
                 for frame in thread.frames() {
-                    self.last.insert(frame.number(), (None, frame.at()));
+                    // A frame of another thread stands behind its last step.
+                    let last = frame.stepped().unwrap_or(frame.at());
+                    self.last.insert(frame.number(), (None, last));
                 }
             }
             for frame in state.suspended() {
-                self.last.insert(frame.number(), (None, frame.at()));
+                let last = frame.stepped().unwrap_or(frame.at());
+                self.last.insert(frame.number(), (None, last));
             }
             if let Some(frame) = state.frame() {
                 self.last.remove(&frame.number());

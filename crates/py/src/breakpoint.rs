@@ -72,6 +72,8 @@ impl CompiledBreakpoint {
         let wanted = Wanted {
             file,
             line,
+            function: None,
+            line_in_function: None,
             condition,
             ignore,
             log,

@@ -192,6 +192,12 @@ pub(crate) fn is_left_at_fork(py: Python<'_>) -> bool {
     debug::is_left(py)
 }
 
+/// Waits until no other thread is in the debugger. This one is, until the first event that is handed over to its session has been dealt with.
+#[pyfunction]
+pub(crate) fn take_turn(py: Python<'_>) -> PyResult<()> {
+    debug::take_turn(py)
+}
+
 /// Whether another thread is in the debugger.
 #[pyfunction]
 pub(crate) fn another_thread_has_stopped(py: Python<'_>) -> bool {

@@ -49,7 +49,7 @@ mod _core {
         Sys, another_thread_has_stopped, changed_by, effective, follow_child, forked_in_child,
         forked_in_parent, frame_is_over, frame_stack, getprofile, gettrace, is_left_at_fork,
         session_changed, set_frame_slot, set_places, setprofile, setprofile_running_threads,
-        settrace, settrace_running_threads, start_session, threads_waiting_to_stop,
+        settrace, settrace_running_threads, start_session, take_turn, threads_waiting_to_stop,
     };
     #[pymodule_export]
     use crate::event::EventRecord;

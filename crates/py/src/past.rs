@@ -148,13 +148,17 @@ impl Past {
 impl Past {
     /// Opens the recording at `path`. OSError: it cannot be read. ValueError: it is none, or damaged. `present` is where a thread of this process stands that is
     /// recorded there: its last step is the one that it is about to execute.
+    ///
+    /// `before`: this recording, opened before it went on; what has been found out about it need not be found out again.
     #[new]
-    #[pyo3(signature = (path, present=None))]
+    #[pyo3(signature = (path, present=None, before=None))]
     fn open(
         py: Python<'_>,
         path: PathBuf,
         present: Option<(u32, Vec<(u64, u32)>)>,
+        before: Option<&Bound<'_, Self>>,
     ) -> PyResult<Self> {
+        let before = before.map(|before| Arc::clone(&before.get().core));
         let core = py.detach(|| match present {
             Some((thread, frames)) => {
                 let frames = frames.into_iter();
@@ -163,7 +167,10 @@ impl Past {
                     thread: ThreadNumber(thread),
                     frames: frames.collect(),
                 };
-                Core::open_at(&path, present)
+                match before {
+                    Some(before) => before.reopen_at(present),
+                    None => Core::open_at(&path, present),
+                }
             }
             None => Core::open(&path),
         });

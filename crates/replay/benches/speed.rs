@@ -10,28 +10,81 @@ mod example;
 mod world;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use debugop_bytecode::Version;
-use debugop_replay::{Chunk, Machine};
+use debugop_replay::{Chunk, Machine, query};
 
-/// The longest and the middle one of some times.
-fn spread(mut times: Vec<std::time::Duration>) -> String {
-    times.sort();
-    match (times.get(times.len() / 2), times.last()) {
-        (Some(middle), Some(last)) => format!("{middle:?}, at most {last:?} ({})", times.len()),
-        _ => "none".to_owned(),
+/// Time by the clock, and of the processor.
+type Times = Vec<[Duration; 2]>;
+
+/// Processor time of this thread so far, where the system tells it (`Documentation/scheduler/sched-stats.rst` of Linux).
+fn processor() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = told.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
+}
+
+fn timed<T>(times: &mut Times, question: impl FnOnce() -> T) -> T {
+    let (started, before) = (Instant::now(), processor());
+    let answer = question();
+    times.push([started.elapsed(), processor() - before]);
+    answer
+}
+
+/// The middle, the 99th of a hundred and the longest of some times.
+fn spread(times: &Times) -> String {
+    let of = |which: usize| {
+        let mut times: Vec<_> = times.iter().map(|times| times[which]).collect();
+        times.sort();
+        let at = |place: usize| times.get(place).copied().unwrap_or_default();
+        let count = times.len();
+        format!(
+            "{:?}, p99 {:?}, at most {:?}",
+            at(count / 2),
+            at(count * 99 / 100),
+            at(count.saturating_sub(1))
+        )
+    };
+    format!("{} (processor {}; {})", of(0), of(1), times.len())
+}
+
+/// The first attributes and items of the objects in local variables.
+fn places_inside(recording: &Arc<debugop_replay::Recording>, end: u64) -> Vec<query::Place> {
+    use debugop_recording::stream::Contents;
+    let mut cursor = recording.cursor();
+    cursor.seek(end).expect("it fits");
+    let state = cursor.state().expect("a step");
+    let frames = state.threads().flat_map(|(_, thread)| thread.frames());
+    let values = frames.flat_map(|frame| frame.locals().chain(frame.stack()));
+    let mut places = Vec::new();
+    for value in values {
+        let debugop_replay::Value::Object(id) = value else {
+            continue;
+        };
+        match state.object(id).and_then(|object| object.contents) {
+            Some(Contents::Items(_)) => {
+                places.push(query::Place::Item(id, debugop_value::Value::Int(0)));
+            }
+            Some(Contents::Pairs(pairs)) => {
+                for &(key, _) in pairs.pairs.iter().take(4) {
+                    let key = state.describe(recording.codes(), key.into(), 0);
+                    if let debugop_value::Value::Str(text) = &key {
+                        let name = text.as_str().unwrap_or_default().to_owned();
+                        places.push(query::Place::Attribute(id, name));
+                    }
+                    places.push(query::Place::Item(id, key));
+                }
+            }
+            _ => {}
+        }
     }
+    places
 }
 
 /// How long a recording takes to answer: hits of each line, and of each local variable that is there in the end its last binding and its origin.
 fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
-    use debugop_replay::query::{self, Place, Slot};
-    let timed = |times: &mut Vec<_>, question: &mut dyn FnMut()| {
-        let started = Instant::now();
-        question();
-        times.push(started.elapsed());
-    };
+    use debugop_replay::query::{Place, Slot};
     let (mut counts, mut lasts, mut writes, mut origins) = (vec![], vec![], vec![], vec![]);
     for code in recording.codes().iter() {
         let all = 0..code.analysis().instructions().len() as u32;
@@ -42,10 +95,10 @@ fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
         lines.dedup();
         let file = code.filename();
         for line in lines {
-            timed(&mut counts, &mut || {
+            timed(&mut counts, || {
                 query::hit_count(recording, &file, line).expect("it fits");
             });
-            timed(&mut lasts, &mut || {
+            timed(&mut lasts, || {
                 query::last_hit(recording, &[(&file, line)], steps).expect("it fits");
             });
         }
@@ -57,20 +110,28 @@ fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
         for frame in frames {
             for slot in 0..frame.code().locals().slots {
                 let place = Place::Local(frame.number(), slot);
-                timed(&mut writes, &mut || {
+                timed(&mut writes, || {
                     query::last_write(recording, &place, end).expect("it fits");
                 });
-                timed(&mut origins, &mut || {
+                timed(&mut origins, || {
                     query::origin(recording, end, frame.number(), Slot::Local(slot))
                         .expect("it fits");
                 });
             }
         }
     }
-    println!("hits counted: {}", spread(counts));
-    println!("last hit of a line: {}", spread(lasts));
-    println!("last write of a local: {}", spread(writes));
-    println!("a hop of an origin: {}", spread(origins));
+    let mut inside = vec![];
+    let late = steps / 6 * 5;
+    for place in places_inside(recording, late) {
+        timed(&mut inside, || {
+            query::last_write(recording, &place, late).expect("it fits");
+        });
+    }
+    println!("last write of an attribute or item: {}", spread(&inside));
+    println!("hits counted: {}", spread(&counts));
+    println!("last hit of a line: {}", spread(&lasts));
+    println!("last write of a local: {}", spread(&writes));
+    println!("a hop of an origin: {}", spread(&origins));
 }
 
 /// Of a recording, one thing alone, for a profiler: `DEBUGOP_ONLY=decode`, `skip` or `step`.
@@ -116,27 +177,25 @@ fn real(path: &std::path::Path) {
     let again = debugop_replay::Recording::open(path).expect("a recording");
     assert_eq!(again.len().expect("it fits"), steps);
     let opening_again = started.elapsed();
-    let started = Instant::now();
+    let mut stepping = Times::new();
     let mut cursor = recording.cursor();
-    while cursor.next().expect("it fits").is_some() {}
-    let stepping = started.elapsed();
-    let mut seeks: Vec<_> = (0..200u64)
-        .map(|turn| {
-            let step = turn * 7_919_777 % steps;
-            let started = Instant::now();
-            cursor.seek(step).expect("it fits");
-            started.elapsed()
-        })
-        .collect();
-    seeks.sort();
+    timed(&mut stepping, || {
+        while cursor.next().expect("it fits").is_some() {}
+    });
+    let rate = |elapsed: Duration| steps as f64 / elapsed.as_secs_f64() / 1e6;
+    let mut seeks = Times::new();
+    for turn in 0..200u64 {
+        let step = turn * 7_919_777_777 % steps;
+        timed(&mut seeks, || cursor.seek(step).expect("it fits"));
+    }
     ask(&recording, steps);
     let size = recording.reader().size().expect("a file");
+    println!("seeks: {}", spread(&seeks));
     println!(
-        "{steps} steps, {:.3} bytes a step; opened in {opening:?}, counted in {counting:?}, opened again in {opening_again:?}, {:.1} million steps a second, seeks: median {:?}, p99 {:?}",
+        "{steps} steps, {:.3} bytes a step; opened in {opening:?}, counted in {counting:?}, opened again in {opening_again:?}; million steps a second: {:.1}, of processor time, without decoding, {:.1}",
         size as f64 / steps as f64,
-        steps as f64 / stepping.as_secs_f64() / 1e6,
-        seeks[100],
-        seeks[198],
+        rate(stepping[0][0]),
+        rate(stepping[0][1]),
     );
 }
 
@@ -197,7 +256,7 @@ fn main() {
         }
         let skipping = started.elapsed();
         assert_eq!(number, skipped);
-        let rate = |elapsed: std::time::Duration| number as f64 / elapsed.as_secs_f64() / 1e6;
+        let rate = |elapsed: Duration| number as f64 / elapsed.as_secs_f64() / 1e6;
         println!(
             "{version}: {number} steps, {:.2} bytes a step, {} chunks; million steps a second: decoding {:.1}, each step {:.1}, record by record {:.1}",
             bytes as f64 / number as f64,

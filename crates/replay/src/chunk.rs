@@ -178,11 +178,6 @@ impl Chunk {
         Ok(self)
     }
 
-    /// Says how far each thread has come since its last record.
-    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
-        self.following = Some(Box::new(keyframe));
-    }
-
     /// Adds a record, whose objects begin at `known`.
     #[inline]
     fn push(&mut self, record: &Record, known: usize) {
@@ -325,5 +320,10 @@ impl Chunk {
     /// What [`Value::Complex`](crate::Value::Complex) is an index of.
     pub fn complexes(&self) -> &[[u64; 2]] {
         &self.complexes
+    }
+
+    /// Says how far each thread has come since its last record.
+    pub(crate) fn followed_by_keyframe(&mut self, keyframe: Keyframe) {
+        self.following = Some(Box::new(keyframe));
     }
 }

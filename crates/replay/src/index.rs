@@ -3,7 +3,7 @@
 //! It is made by replaying everything once, on all processors, and kept beside the recording ([`debugop_recording::file::index`]). With it a step is
 //! found without counting, and a question replays only the chunks that can answer it.
 
-mod build;
+pub(crate) mod build;
 mod places;
 mod summary;
 

@@ -640,6 +640,7 @@ impl Machine {
         }
     }
 
+    #[inline(never)]
     fn settle_what_follows(&mut self) {
         match std::mem::take(&mut self.after) {
             After::Nothing => {}

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use debugop_bytecode::Version;
-use debugop_recording::file::{self, Reader};
+use debugop_recording::file::{self, ChunkKind, Ending, Reader};
 use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNumber};
 
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
+use crate::index::build::Replayed;
 use crate::index::{self, Index, Progress};
 use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
@@ -45,6 +47,8 @@ pub struct Recording {
     kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
     /// Where a thread stands that has been stopped while it is recorded.
     present: Option<Keyframe>,
+    /// With that, what is known of its chunks.
+    replayed: Option<Arc<Replayed>>,
 }
 
 /// Where a thread stands that has been stopped while it is recorded: farther than its last record says.
@@ -126,6 +130,7 @@ impl Recording {
             progress: None,
             kept: Mutex::default(),
             present: None,
+            replayed: None,
         })
     }
 
@@ -136,7 +141,25 @@ impl Recording {
     pub fn open_at(path: &Path, present: Present) -> Result<Self, OpenError> {
         let mut recording = Self::open(path)?;
         recording.present = Some(present.keyframe());
+        recording.replayed = Some(Arc::default());
         Ok(recording)
+    }
+
+    /// Opens the recording again, which has gone on: what has been replayed of it for its index is not replayed once more.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn reopen_at(&self, present: Present) -> Result<Self, OpenError> {
+        let mut recording = Self::open_at(self.reader.path(), present)?;
+        let is_same = recording.reader.uuid() == self.reader.uuid();
+        if let Some(replayed) = self.replayed.as_ref().filter(|_| is_same) {
+            recording.replayed = Some(Arc::clone(replayed));
+        }
+        Ok(recording)
+    }
+
+    pub(crate) fn replayed(&self) -> Option<&Replayed> {
+        self.replayed.as_deref()
     }
 
     /// `tell` is called every half second while the index is made, once that has taken two seconds, and at last when it is made. Several threads may
@@ -252,6 +275,20 @@ impl Recording {
         Ok(self.index()?.firsts())
     }
 
+    /// The number of all steps of a finished recording: from its index, which is made now if the stream has at most so many bytes. `None` if that is not so, or it cannot be
+    /// replayed.
+    pub fn count(&self, most: u64) -> Option<u64> {
+        if self.reader.ending() != Ending::Finished {
+            return None;
+        }
+        let stream = self.reader.chunks();
+        let stream = stream.filter(|chunk| chunk.kind == ChunkKind::Stream);
+        if self.reader.index().is_none() && stream.map(|chunk| chunk.raw).sum::<u64>() > most {
+            return None;
+        }
+        self.firsts().ok()?.last().copied()
+    }
+
     /// What the index says of a chunk that has been replayed to its end must be true.
     pub(crate) fn verify(&self, chunk: usize, end: u64) -> Result<(), Error> {
         let firsts = self.index.get().map(Index::firsts);
@@ -288,6 +325,7 @@ impl Recording {
             place: None,
             next: 0,
             unwound: Vec::new(),
+            ahead: None,
         }
     }
 }
@@ -309,6 +347,9 @@ const SPACING: usize = 4096;
 /// And, where a cursor goes backwards, every so many.
 const FINE_SPACING: usize = 32;
 
+/// A thread that decodes a chunk.
+type Decoding = JoinHandle<Result<Arc<Chunk>, OpenError>>;
+
 /// Goes through the steps of a recording.
 #[derive(Debug)]
 pub struct Cursor {
@@ -317,6 +358,8 @@ pub struct Cursor {
     /// The chunk to go on with, when there is no place.
     next: usize,
     unwound: Vec<Unwound>,
+    /// A chunk that is being decoded, because the cursor goes through one after the other.
+    ahead: Option<(usize, Decoding)>,
 }
 
 /// Where a cursor is.
@@ -476,6 +519,25 @@ impl Cursor {
         found.ok_or_else(missing)
     }
 
+    /// A chunk; if the cursor goes from one to the `next`, the one behind it is decoded meanwhile.
+    fn chunk(&mut self, index: usize, next: bool) -> Result<Arc<Chunk>, OpenError> {
+        let chunk = match self.ahead.take() {
+            Some((ahead, thread)) if ahead == index => match thread.join() {
+                Ok(chunk) => chunk?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            _ => self.recording.chunk(index)?,
+        };
+        let behind = index + 1;
+        if next && behind < self.recording.reader.stream_len() {
+            let recording = Arc::clone(&self.recording);
+            // Where there are no more threads it is decoded when it is needed.
+            let thread = std::thread::Builder::new().spawn(move || recording.chunk(behind));
+            self.ahead = thread.ok().map(|thread| (behind, thread));
+        }
+        Ok(chunk)
+    }
+
     fn enter(&mut self, index: usize) -> Result<(), OpenError> {
         let mut before = self.place.take();
         let first = match &mut before {
@@ -491,7 +553,10 @@ impl Cursor {
             (None, 0) => 0,
             (None, _) => self.recording.firsts()?[index],
         };
-        let chunk = self.recording.chunk(index)?;
+        let is_next = before
+            .as_ref()
+            .is_some_and(|place| place.index + 1 == index);
+        let chunk = self.chunk(index, is_next)?;
         let carried = self
             .recording
             .index

@@ -356,7 +356,7 @@ fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         From::In(at) | From::Pending(at) if to == To::In(at) || to == To::Pending(at) => {
             return Some(Vec::new());
         }
-        // It is ending, or being suspended.
+        // It is ending, or being suspended, or a trace function is told of that.
         From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
             return Some(vec![(at, false)]);
         }

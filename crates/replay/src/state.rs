@@ -64,6 +64,14 @@ impl Frame {
         self.at
     }
 
+    /// Its last step; `None` if there has been none, or that is not known in this chunk.
+    pub fn stepped(&self) -> Option<InstrIdx> {
+        match self.stepped {
+            Stepped::At(at) => Some(at),
+            Stepped::Unknown | Stepped::Never => None,
+        }
+    }
+
     /// Which instruction called it.
     pub fn caller(&self) -> Caller {
         self.caller
@@ -126,13 +134,18 @@ impl Frame {
         self.slots.get(slot as usize).copied().unwrap_or_default()
     }
 
+    #[cold]
+    fn set_new(&mut self, slot: usize, value: Value) {
+        self.slots.resize(slot + 1, Value::Null);
+        self.slots[slot] = value;
+    }
+
     #[inline]
     pub(crate) fn set(&mut self, slot: u32, value: Value) {
-        let slot = slot as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize(slot + 1, Value::Null);
+        match self.slots.get_mut(slot as usize) {
+            Some(known) => *known = value,
+            None => self.set_new(slot as usize, value),
         }
-        self.slots[slot] = value;
     }
 }
 

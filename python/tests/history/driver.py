@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import ClassVar
 
 from debugop import _console, _core, _history
 
@@ -10,7 +11,8 @@ MOST = 400
 
 
 class Driver(_history.HistoryConsole):
-    stops = []
+    stops: ClassVar[list] = []
+    opened = None
 
     def interaction(self, frame, traceback=None):
         with _history._Held(self, frame):
@@ -36,7 +38,11 @@ class Driver(_history.HistoryConsole):
             return
         if len(self.stops) % 2:
             _core.describe_recording()
-        past = _history.PastOfSession(self, standing[:2], standing[2])
+        if self.opened is None:
+            Driver.opened = _history.PastOfSession(self, standing[:2], standing[2])
+        else:
+            self.opened.reopen(standing[:2], standing[2])
+        past = self.opened
         stop["steps"] = past.steps
         if past.steps:
             moment = past.past.at(past.steps - 1)

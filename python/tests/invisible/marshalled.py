@@ -24,7 +24,7 @@ Class().method(), function(1, 2, 3)
 
 
 def written(code):
-    values = marshal.dumps(code), marshal.dumps([code, {"key": code.co_consts}]), marshal.dumps(code, 2)
+    values = marshal.dumps(code), marshal.dumps([code, {"key": code.co_consts}])
     return [hashlib.md5(value).hexdigest() for value in values]
 
 

@@ -1,5 +1,7 @@
 """What a trace function of the program's is told: each event, with its line and offset."""
 
+# ruff: noqa: B007, C416, E701, SIM105, UP028
+
 import asyncio
 import hashlib
 import sys
@@ -21,9 +23,7 @@ def loops(n):
         total += x
     for x in numbers(n): pass  # fmt: skip
     for x in numbers(0): pass  # fmt: skip
-    for _ in (
-        numbers(n)
-    ):
+    for _ in numbers(n):
         pass
     for i in range(n):
         for x in numbers(i):

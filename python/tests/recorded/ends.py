@@ -14,7 +14,7 @@ def walk(link):
     while True:
         if link is None:
             return 0
-        link.any
+        assert link.any == 3
         link = link.after
 
 
@@ -49,8 +49,7 @@ def inner():
     try:
         yield 1
     except KeyError:
-        pass
-    return "ended"
+        return "ended"
 
 
 def outer():

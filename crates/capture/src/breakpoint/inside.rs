@@ -1,9 +1,9 @@
 //! Threads that evaluate a condition, or have stopped: breakpoints that they reach meanwhile are passed over, as under `bdb`, where
 //! tracing pauses.
 
-use pyo3::Python;
+use pyo3::{PyErr, Python};
 
-use crate::gil::GilCell;
+use crate::gil::{GilCell, release};
 use crate::thread;
 
 /// Addresses of the thread states.
@@ -43,4 +43,20 @@ pub(super) fn during<R>(py: Python<'_>, f: impl FnOnce() -> R) -> R {
     enter(py);
     let _leave = Leave(py);
     f()
+}
+
+/// What has ended a debugger in the middle of a condition.
+static FAILURE: GilCell<Option<PyErr>> = GilCell::new(None);
+
+/// A debugger that has stopped in the middle of a condition has ended by `error`, such as `bdb.BdbQuit`: the condition's breakpoint raises it
+/// again, because what a condition raises goes nowhere.
+pub fn failed(py: Python<'_>, error: &PyErr) {
+    if is(py) {
+        release(FAILURE.replace(py, Some(error.clone_ref(py))));
+    }
+}
+
+/// What is to be raised by the breakpoint whose condition has just raised.
+pub(super) fn take_failure(py: Python<'_>) -> Option<PyErr> {
+    FAILURE.take(py)
 }

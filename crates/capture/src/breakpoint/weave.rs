@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use debugop_bytecode::fragment::{Branches, Builder, Fragment};
-use debugop_bytecode::{Analysis, CodeView, Error, Insertion, LineStart, Op, Place, line_starts};
+use debugop_bytecode::{
+    Analysis, CodeView, Error, Insertion, LineStart, LineStarts, Op, Place, line_starts,
+};
 use pyo3::types::{PyCode, PyTuple};
 use pyo3::{Bound, Py, PyResult, Python};
 
 use super::Breakpoint;
 use super::condition::{Moved, Scope, known, translate};
 use super::site::{self, Kind};
-use crate::code_object::{CodeFields, parts, with_parts_and_names};
+use crate::code_object::{self, CodeFields, parts, with_parts_and_names};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::{MAX_SIZE, ProbedCode};
+use crate::value::string;
 
 /// A code object with breakpoints in it.
 pub(super) struct Woven {
@@ -24,8 +27,9 @@ pub(super) struct Woven {
     pub(super) armed: Arc<GilCell<bool>>,
     /// What is in it, in the order in which they were asked for.
     pub(super) breakpoints: Vec<Arc<Breakpoint>>,
-    /// Copies of code that is nested in it are among its constants.
-    pub(super) nests: bool,
+    /// 3.11: the code that is nested in it, originals, by their places among its constants.
+    #[cfg_attr(Py_3_12, expect(dead_code, reason = "CPython tells of new functions"))]
+    pub(super) nested: Vec<(usize, Py<PyCode>)>,
     /// Why its own breakpoints are not in it.
     pub(super) refusal: Option<String>,
 }
@@ -58,11 +62,11 @@ pub(super) fn weave<'py>(
         Err(error) => return Ok(Outcome::Refused(error.to_string())),
     };
     let mut scope = Scope::new(original, &analysis)?;
-    let nests = nest(&mut scope)?;
+    let nested = nest(&mut scope)?;
     let armed = Arc::new(GilCell::new(true));
     let mut breakpoints: Vec<Arc<Breakpoint>> = Vec::new();
     let mut fragments: Vec<(LineStart, Fragment)> = Vec::new();
-    let (places, mut refusal) = match places(&view, &analysis, wanted) {
+    let (places, mut refusal) = match places(original, &view, &analysis, wanted) {
         Ok(places) => (places, None),
         Err(refusal) => (Vec::new(), Some(refusal)),
     };
@@ -81,7 +85,7 @@ pub(super) fn weave<'py>(
             }
         }
     }
-    if fragments.is_empty() && !nests {
+    if fragments.is_empty() && nested.is_empty() {
         return Ok(refusal.map_or(Outcome::NotConcerned, Outcome::Refused));
     }
     let insertions = fragments.iter().map(|(start, fragment)| Insertion {
@@ -108,7 +112,7 @@ pub(super) fn weave<'py>(
         copy: copy.unbind(),
         armed,
         breakpoints,
-        nests,
+        nested,
         refusal,
     }))
 }
@@ -118,10 +122,12 @@ type Start = (LineStart, Vec<Arc<Breakpoint>>);
 
 /// The line starts that `wanted` is for, each with those that are for it; or why they cannot be put there.
 fn places(
+    original: &Bound<'_, PyCode>,
     view: &CodeView<'_>,
     analysis: &Analysis,
     wanted: &[Arc<Breakpoint>],
 ) -> Result<Vec<Start>, String> {
+    let py = original.py();
     let is_at = |line: i32| move |one: &&Arc<Breakpoint>| i64::from(one.line) == i64::from(line);
     let mut lines = analysis
         .location_entries()
@@ -137,39 +143,101 @@ fn places(
         ));
     }
     let found = line_starts(analysis);
+    // Which line each is at here.
+    let mut targets = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let Ok(line) = i32::try_from(one.line) else {
+            continue;
+        };
+        let target = match &one.function {
+            None => Some(line),
+            Some(function) if string(&code_object::name(original)) != **function => None,
+            Some(_) if one.given.is_some() => {
+                let given = one.given.and_then(|given| i32::try_from(given).ok());
+                given.filter(|given| line == view.first_line || line == *given)
+            }
+            Some(_) => match line_in_function(&found, analysis, view.first_line, line) {
+                Ok(target) => target,
+                Err(()) => {
+                    return Err(format!(
+                        "line events have to tell where in the function of line {line} it is"
+                    ));
+                }
+            },
+        };
+        if let Some(target) = target {
+            targets.push((target, one));
+        }
+    }
     let mut unsettled = found.unsettled.iter().map(|(line, _)| *line);
-    if let Some(line) = unsettled.find(|line| wanted.iter().any(|one| is_at(*line)(&one))) {
+    if let Some(line) = unsettled.find(|line| targets.iter().any(|(target, _)| target == line)) {
         return Err(format!(
             "whether line {line} begins depends on where control comes from"
         ));
     }
     let here = |start: LineStart| {
-        let here: Vec<_> = wanted.iter().filter(is_at(start.line)).cloned().collect();
+        let here = targets.iter().filter(|(line, _)| *line == start.line);
+        let here: Vec<_> = here.map(|(_, one)| Arc::clone(one)).collect();
+        for one in here.iter().filter(|one| one.function.is_some()) {
+            one.place
+                .set(py, u32::try_from(start.line).unwrap_or_default());
+        }
         (!here.is_empty()).then_some((start, here))
     };
     Ok(found.starts.into_iter().filter_map(here).collect())
 }
 
-/// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants. Says whether there are any.
-#[cfg(not(Py_3_12))]
-fn nest(scope: &mut Scope<'_>) -> PyResult<bool> {
-    let mut nests = false;
-    for constant in &mut scope.constants {
-        if let Ok(code) = constant.cast_exact::<PyCode>()
-            && let Some(copy) = super::replacement(code)?
-        {
-            *constant = copy.into_any();
-            nests = true;
-        }
+/// The line at which a breakpoint on `line` is in a function with the name that it has (`bdb.checkfuncname`): the first one that is reached
+/// of those that may be meant. `Ok(None)`: it is not for this function; `Err`: that depends on what is executed.
+fn line_in_function(
+    found: &LineStarts,
+    analysis: &Analysis,
+    first_line: i32,
+    line: i32,
+) -> Result<Option<i32>, ()> {
+    let settled = found.starts.iter().map(|start| (start.at, start.line));
+    let unsettled = found.unsettled.iter().map(|(line, at)| (*at, *line));
+    let mut all: Vec<_> = settled.chain(unsettled).collect();
+    all.sort_unstable();
+    // Nothing is jumped over before it.
+    let resume = analysis
+        .instructions()
+        .iter()
+        .position(|one| Some(one.opcode) == Op::Resume.opcode(VERSION));
+    let entry = all
+        .iter()
+        .find(|(at, _)| resume.is_some_and(|resume| at.0 as usize > resume))
+        .map(|(_, line)| *line);
+    let has = all.iter().any(|(_, one)| *one == line);
+    match (has, line == first_line) {
+        (false, false) => Ok(None),
+        (true, false) => Ok(Some(line)),
+        (has, true) if !has || entry == Some(line) => Ok(entry),
+        _ => Err(()),
     }
-    Ok(nests)
+}
+
+/// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants.
+#[cfg(not(Py_3_12))]
+fn nest(scope: &mut Scope<'_>) -> PyResult<Vec<(usize, Py<PyCode>)>> {
+    let mut nested = Vec::new();
+    for (index, constant) in scope.constants.iter_mut().enumerate() {
+        let Ok(code) = constant.cast_exact::<PyCode>().cloned() else {
+            continue;
+        };
+        if let Some(copy) = super::replacement(&code)? {
+            *constant = copy.into_any();
+        }
+        nested.push((index, code.unbind()));
+    }
+    Ok(nested)
 }
 
 /// 3.12+ tells of every function that is made.
 #[cfg(Py_3_12)]
 #[expect(clippy::unnecessary_wraps, reason = "as on 3.11")]
-fn nest(_scope: &mut Scope<'_>) -> PyResult<bool> {
-    Ok(false)
+fn nest(_scope: &mut Scope<'_>) -> PyResult<Vec<(usize, Py<PyCode>)>> {
+    Ok(Vec::new())
 }
 
 /// What stands at the start of a line: each breakpoint in turn; where one stops, those after it are passed over, as `bdb.effective`

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
-use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyList, PyString};
-use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
+use pyo3::types::{
+    PyAnyMethods, PyCode, PyDict, PyDictMethods, PyFrame, PyList, PyString, PyTypeMethods,
+};
+use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, intern};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::gil::GilCell;
@@ -45,6 +47,7 @@ pub(super) fn effective<'py>(
             match holds(&condition, frame) {
                 Ok(false) => continue,
                 Ok(true) => {}
+                Err(error) if ends_debugging(&error, py) => return Err(error),
                 Err(_) => {
                     if !logs(&breakpoint, frame)? {
                         return Ok(Some((breakpoint, false)));
@@ -63,6 +66,12 @@ pub(super) fn effective<'py>(
         }
     }
     Ok(None)
+}
+
+/// Whether an exception is `bdb.BdbQuit`, of whichever module: the debugger has been left in the middle of a condition.
+fn ends_debugging(error: &PyErr, py: Python<'_>) -> bool {
+    let name = error.get_type(py).name();
+    name.is_ok_and(|name| name == "BdbQuit")
 }
 
 /// The text that a breakpoint logs in place of stopping: its attribute `log`, which the standard library's do not have.
@@ -214,8 +223,6 @@ impl Lines {
     ///
     /// # Errors
     /// MemoryError.
-    // Before 3.12 nothing is looked at before it runs.
-    #[cfg(Py_3_12)]
     pub(super) fn any_in(&self, code: &Bound<'_, PyCode>) -> PyResult<bool> {
         let py = code.py();
         if self.lines.contains(&first_line(code)?) {

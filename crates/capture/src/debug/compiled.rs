@@ -9,9 +9,17 @@ use std::sync::Arc;
 use pyo3::types::{PyAnyMethods, PyDict, PyDictMethods, PyFrame};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
+use super::session;
+#[cfg(not(Py_3_12))]
+use super::session::Mode;
 use super::session::Session;
-use super::{session, turns, watch};
+#[cfg(Py_3_12)]
+use super::{turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
+#[cfg(not(Py_3_12))]
+use crate::engine::running::{generators, running_frames};
+#[cfg(not(Py_3_12))]
+use crate::frame::Frame;
 use crate::function::code_of_frame;
 use crate::gil::{GilCell, release};
 use crate::thread;
@@ -43,16 +51,102 @@ impl Listener for Reached {
         frame: &Bound<'py, PyFrame>,
         raised: bool,
     ) -> PyResult<()> {
-        let Some(session) = turns::for_stop(py)? else {
+        #[cfg(Py_3_12)]
+        let session = turns::for_stop(py)?;
+        #[cfg(not(Py_3_12))]
+        let session = session::current(py);
+        let Some(session) = session else {
             return Ok(());
         };
         session.decide(frame, self.python.clone_ref(py), !raised);
-        watch::arm(py, &code_of_frame(frame))
+        arm(&session, frame)
     }
 
     fn log(&self, py: Python<'_>, _breakpoint: &Arc<Breakpoint>, text: &str) -> PyResult<()> {
         session::say(self.owner.bind(py), text)
     }
+}
+
+/// The next line event of `frame`, which runs, comes.
+#[cfg(Py_3_12)]
+fn arm(_session: &Arc<Session>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+    watch::arm(frame.py(), &code_of_frame(frame))
+}
+
+#[cfg(not(Py_3_12))]
+fn arm(session: &Arc<Session>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+    frame.setattr(intern!(frame.py(), "f_trace"), &session.dispatch)?;
+    session.trace(frame.py())
+}
+
+/// A session begins. On 3.11 what is run from now on is prepared for breakpoints that are set later.
+///
+/// # Errors
+/// The interpreter is not as it should be.
+pub(super) fn begin(py: Python<'_>) -> PyResult<()> {
+    #[cfg(not(Py_3_12))]
+    breakpoint::nested::keep(py, true)?;
+    #[cfg(Py_3_12)]
+    let _ = py;
+    Ok(())
+}
+
+/// Whether nothing stops but what is in the bytecode or told by line events. `changed`: what is in the bytecode is different now.
+///
+/// # Errors
+/// What the attributes of the `Bdb` raise; `MemoryError`.
+#[cfg(Py_3_12)]
+#[expect(clippy::unnecessary_wraps, reason = "as on 3.11")]
+pub(super) fn tells_all(_: Python<'_>, _: &Arc<Session>, _changed: bool) -> PyResult<bool> {
+    Ok(true)
+}
+
+/// Line events are told by nothing but a trace function on 3.11.
+#[cfg(not(Py_3_12))]
+pub(super) fn tells_all(py: Python<'_>, session: &Arc<Session>, changed: bool) -> PyResult<bool> {
+    /// Whether the last answer was yes: what is made afterwards has its breakpoints.
+    static TOLD: GilCell<bool> = GilCell::new(false);
+    let by_events = PLACED.with(py, |placed| {
+        placed.iter().any(|one| one.breakpoint.is_by_events())
+    });
+    if by_events
+        || session.hears_calls
+        || session.has_places(py)
+        || session::all(py).len() != 1
+        || !breakpoint::reasons(py).is_empty()
+    {
+        TOLD.set(py, false);
+        return Ok(false);
+    }
+    if TOLD.get(py) && !changed {
+        return Ok(true);
+    }
+    let mut told = true;
+    for frame in running_frames(py, &generators(py))? {
+        let code = code_of_frame(frame.cast::<PyFrame>()?);
+        told &= breakpoint::is_complete(&code)
+            || !(session.breaks_in(&code)? || breakpoint::nested::may_make_unbroken(&code));
+    }
+    TOLD.set(py, told);
+    Ok(told)
+}
+
+/// Breakpoints have turned out not to be in the bytecode of something that is about to run: a session that runs steps from now on.
+///
+/// # Errors
+/// As for [`session::start`].
+#[cfg(not(Py_3_12))]
+pub(crate) fn fall_back(py: Python<'_>) -> PyResult<()> {
+    let Some(session) = session::current(py).filter(|session| session.is_running(py)) else {
+        return Ok(());
+    };
+    session.mode.set(py, Mode::Stepping);
+    pause(py, &session);
+    if let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) {
+        frame.setattr(intern!(py, "f_trace"), &session.dispatch)?;
+        session.arm_callers(py, &frame)?;
+    }
+    session.trace(py)
 }
 
 /// Puts into the bytecode what the session's `Bdb` has for breakpoints now, and says whether that is anything new.
@@ -113,8 +207,19 @@ fn place<'py>(
         None
     };
     let log = super::breakpoint::log_of(python)?;
-    let by_events =
-        matches!(text, Some(None)) || python.getattr(intern!(py, "funcname"))?.is_truthy()?;
+    let by_events = matches!(text, Some(None));
+    let function = python.getattr(intern!(py, "funcname"))?;
+    let function = if function.is_truthy()? {
+        Some(function.extract::<String>()?)
+    } else {
+        None
+    };
+    // What `bdb.checkfuncname` has found.
+    let first = python.getattr(intern!(py, "func_first_executable_line"))?;
+    let line_in_function = match &function {
+        Some(_) if first.is_truthy()? => Some(first.extract::<u32>()?),
+        _ => None,
+    };
     let condition = text.flatten();
     let ignore = python.getattr(intern!(py, "ignore"))?.extract::<i64>()?;
     let ignore = u64::try_from(ignore).unwrap_or(0);
@@ -123,6 +228,9 @@ fn place<'py>(
             && old.condition == condition
             && old.log == log
             && old.breakpoint.is_by_events() == by_events
+            && old.breakpoint.function() == function.as_deref()
+            && (line_in_function.is_none()
+                || old.breakpoint.line_in_function(py) == line_in_function)
     });
     let breakpoint = if let Some(known) = known {
         known.breakpoint.set_ignore(py, ignore);
@@ -134,6 +242,8 @@ fn place<'py>(
                 Wanted {
                     file: &file.extract::<String>()?,
                     line: python.getattr(intern!(py, "line"))?.extract()?,
+                    function: function.as_deref(),
+                    line_in_function,
                     condition,
                     ignore,
                     log: log.as_deref(),
@@ -186,11 +296,16 @@ pub(super) fn forget(py: Python<'_>) -> PyResult<()> {
     breakpoint::pause(py, false);
     breakpoint::pause_thread(py, 0);
     let old = PLACED.take(py);
-    if old.is_empty() {
-        return Ok(());
-    }
+    let any = !old.is_empty();
     release(old);
-    breakpoint::set(py, &[])
+    if any {
+        breakpoint::set(py, &[])?;
+    }
+    #[cfg(not(Py_3_12))]
+    if session::all(py).is_empty() {
+        breakpoint::nested::keep(py, false)?;
+    }
+    Ok(())
 }
 
 /// Writes what has been counted into the Python objects.
@@ -202,12 +317,23 @@ pub(super) fn tell_counts(py: Python<'_>) -> PyResult<()> {
         let counts = placed.iter_mut().map(|one| {
             let hits = one.breakpoint.hits(py);
             let new = hits - std::mem::replace(&mut one.told, hits);
-            (one.python.clone_ref(py), new, one.breakpoint.ignore(py))
+            let place = one.breakpoint.line_in_function(py);
+            (
+                one.python.clone_ref(py),
+                new,
+                one.breakpoint.ignore(py),
+                place,
+            )
         });
-        counts.filter(|(_, new, _)| *new > 0).collect::<Vec<_>>()
+        counts.filter(|(_, new, ..)| *new > 0).collect::<Vec<_>>()
     });
-    for (python, new, ignore) in counts {
+    for (python, new, ignore, place) in counts {
         let python = python.into_bound(py);
+        // As `bdb.checkfuncname` does when it comes there first.
+        let first = intern!(py, "func_first_executable_line");
+        if place.is_some() && !python.getattr(first)?.is_truthy()? {
+            python.setattr(first, place)?;
+        }
         let hits = python.getattr(intern!(py, "hits"))?.add(new)?;
         python.setattr(intern!(py, "hits"), hits)?;
         python.setattr(intern!(py, "ignore"), ignore)?;

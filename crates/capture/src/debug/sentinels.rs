@@ -5,13 +5,16 @@
 //! is about to be changed; the instruction that does it has not ended yet, so the next one is asked to tell. On 3.11 a dictionary has the version of its contents.
 //! Items of lists and attributes with a place in the object itself are compared by their address, behind the instructions that may write to one.
 
+#[cfg(Py_3_12)]
 use std::ffi::c_int;
 
 use pyo3::types::{PyAnyMethods, PyCode, PyDict, PyList, PyListMethods, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+#[cfg(Py_3_12)]
 use crate::frame::Frame;
 use crate::gil::{GilCell, release};
+#[cfg(Py_3_12)]
 use crate::registry;
 
 /// One place.

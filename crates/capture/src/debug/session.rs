@@ -1,9 +1,9 @@
 //! Sessions of a `bdb.Bdb`: which events enter Python.
 //!
 //! A session belongs to the thread that started it and is in one of two modes. *Stepping*, the thread has a trace function that calls
-//! `Bdb.trace_dispatch`, with the events that may stop there only. *Running*, after `continue`, it has none: from 3.12 on
-//! [`watch`](super::watch) has the interpreter tell of the lines with breakpoints and of nothing else; 3.11 cannot do that and
-//! goes on stepping.
+//! `Bdb.trace_dispatch`, with the events that may stop there only. *Running*, after `continue`, it has none: breakpoints are in the bytecode, and from 3.12 on
+//! [`watch`](super::watch) has the interpreter tell of what cannot be there and of nothing else; 3.11 cannot do that and
+//! goes on stepping where there is such a thing ([`compiled::tells_all`]).
 //!
 //! What may stop is decided by the attributes that every version's `Bdb` has (`stopframe`, `stoplineno`, `returnframe`, `breaks`),
 //! generously: whatever may stop is handed to the standard library's own `dispatch_*`, which decide exactly. Where a
@@ -16,12 +16,13 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyList};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
 use super::breakpoint::{self, Effective, Lines, Table};
+use super::compiled;
 use super::places::Places;
 use super::sentinels;
 use super::trampoline::{self, Event};
 use super::turns::{self, following, has_gone_over};
 #[cfg(Py_3_12)]
-use super::{compiled, watch};
+use super::watch;
 use crate::frame::Frame;
 use crate::gil::{GilCell, release};
 use crate::modules;
@@ -35,10 +36,6 @@ pub(super) struct Session {
     /// It goes over to whichever thread comes to a stop ([`turns`]).
     pub(super) follows: bool,
     /// The thread that it was started in, and its `botframe`.
-    #[cfg_attr(
-        not(Py_3_12),
-        expect(dead_code, reason = "threads that are not traced do not stop")
-    )]
     pub(super) home: GilCell<(usize, Option<Py<PyAny>>)>,
     /// The `Bdb`.
     pub(super) owner: Py<PyAny>,
@@ -49,7 +46,6 @@ pub(super) struct Session {
     /// No method that decides what stops has been replaced.
     pub(super) decides: bool,
     /// `user_call` has been replaced.
-    #[cfg(Py_3_12)]
     pub(super) hears_calls: bool,
     table: GilCell<Table>,
     pub(super) mode: GilCell<Mode>,
@@ -110,7 +106,6 @@ pub(super) fn current(py: Python<'_>) -> Option<Arc<Session>> {
 }
 
 /// All of them.
-#[cfg(Py_3_12)]
 pub(super) fn all(py: Python<'_>) -> Vec<Arc<Session>> {
     SESSIONS.cloned(py)
 }
@@ -125,6 +120,7 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         .owner
         .getattr_opt(intern!(py, "_follows_threads"))?
         .map_or(Ok(false), |follows| follows.is_truthy())?;
+    let follows = follows && cfg!(Py_3_12);
     if follows {
         turns::take(py)?;
     }
@@ -142,7 +138,6 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         dispatch: start.dispatch.clone().unbind(),
         breakpoints: start.breakpoints.clone().unbind(),
         decides: start.decides,
-        #[cfg(Py_3_12)]
         hears_calls: start.hears_calls,
         table: GilCell::new(Table::default()),
         mode: GilCell::new(Mode::Starting),
@@ -154,12 +149,9 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         before: GilCell::new(0),
     });
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
-    session.settle(py, None)?;
-    if session.is_at_home(py) {
-        // It stops where it is asked to; others may stop first.
-        turns::end(py);
-    }
-    Ok(())
+    compiled::begin(py)?;
+    // A turn that has been taken ends with the first event that is handed over.
+    session.settle(py)
 }
 
 /// Ends this thread's session, if there is one; the thread has no trace function afterwards, whoever has set it.
@@ -170,11 +162,17 @@ pub fn stop(py: Python<'_>) -> PyResult<()> {
     let at_home = |one: &Arc<Session>| one.home.with(py, |home| home.0) == thread::address(py);
     if let Some(session) = following(py).filter(at_home) {
         // Another thread may be in the middle of a stop.
+        let own = turns::is_own(py);
         turns::take(py)?;
-        if !session.is_over(py) {
-            session.end(py)?;
+        let ended = if session.is_over(py) {
+            Ok(())
+        } else {
+            session.end(py)
+        };
+        if !own {
+            turns::end(py);
         }
-        turns::end(py);
+        ended?;
     } else if let Some(session) = current(py) {
         session.end(py)?;
     }
@@ -212,7 +210,7 @@ pub fn changed(owner: &Bound<'_, PyAny>, breaks: bool) -> PyResult<()> {
         }
         // An event that is being handed over settles when it is done; another thread's session when it has an event.
         if session.inside.get(py) == 0 && session.thread.get(py) == thread::address(py) {
-            session.settle(py, None)?;
+            session.settle(py)?;
         }
     }
     Ok(())
@@ -281,7 +279,6 @@ impl Session {
         if SESSIONS.with(py, |sessions| sessions.is_empty()) {
             sentinels::set(py, Vec::new())?;
         }
-        #[cfg(Py_3_12)]
         compiled::forget(py)?;
         #[cfg(Py_3_12)]
         if self.mode.get(py) == Mode::Running {
@@ -316,31 +313,27 @@ impl Session {
         Ok(!breakpoint::suspends(py, &breakpoint::code_of(&bottom))?)
     }
 
-    /// Brings the mode and the table of breakpoints into agreement with what the owner wants; `frame` is where the thread is, if
-    /// an event has just been handed over.
-    pub(super) fn settle(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        frame: Option<&Bound<'_, PyFrame>>,
-    ) -> PyResult<()> {
+    /// Brings the mode and the table of breakpoints into agreement with what the owner wants.
+    pub(super) fn settle(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         let stale = self.stale.replace(py, false);
         if stale {
             let table = Table::read(&self.attribute(py, intern!(py, "breaks"))?)?;
             drop(self.table.replace(py, table));
         }
         let before = self.mode.get(py);
-        #[cfg(Py_3_12)]
-        let mut stale = stale;
-        let after = if CAN_RUN && self.wants_to_run(py)? {
-            Mode::Running
+        let mut after = Mode::Stepping;
+        #[cfg_attr(not(Py_3_12), expect(unused_variables, reason = "nothing to refresh"))]
+        let stale = if self.wants_to_run(py)? {
+            let changed = compiled::agree(py, self)?;
+            if compiled::tells_all(py, self, changed)? {
+                after = Mode::Running;
+            }
+            stale || changed
         } else {
-            Mode::Stepping
+            stale
         };
         self.mode.set(py, after);
-        #[cfg(Py_3_12)]
-        if after == Mode::Running {
-            stale |= compiled::agree(py, self)?;
-        } else if before == Mode::Running {
+        if after == Mode::Stepping {
             compiled::pause(py, self);
         }
         match (before, after) {
@@ -350,6 +343,8 @@ impl Session {
                     watch::refresh(py)?;
                 }
             }
+            #[cfg(not(Py_3_12))]
+            (_, Mode::Running) => trampoline::set_trace(py.None().bind(py))?,
             #[cfg(Py_3_12)]
             (_, Mode::Running) => {
                 trampoline::set_trace(py.None().bind(py))?;
@@ -374,11 +369,6 @@ impl Session {
                 if before == Mode::Running {
                     watch::leave(py)?;
                 }
-                if before == Mode::Running
-                    && let Some(frame) = frame
-                {
-                    self.arm_callers(py, frame)?;
-                }
                 if self.has_places(py) {
                     self.prepare_all(py)?;
                     self.opcodes.set(py, true);
@@ -390,7 +380,6 @@ impl Session {
     }
 
     /// Whether it goes on to the next stop without a trace function.
-    #[cfg(Py_3_12)]
     pub(super) fn is_running(&self, py: Python<'_>) -> bool {
         self.mode.get(py) == Mode::Running
     }
@@ -401,12 +390,12 @@ impl Session {
         self.inside.get(py) > 0
     }
 
-    fn trace(&self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn trace(&self, py: Python<'_>) -> PyResult<()> {
         trampoline::set_with(self.dispatch.bind(py), step)
     }
 
     /// Frames that were entered while running have no trace function yet, which they would have if their calls had been told.
-    fn arm_callers(&self, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
+    pub(super) fn arm_callers(&self, py: Python<'_>, frame: &Bound<'_, PyFrame>) -> PyResult<()> {
         let bottom = self.attribute(py, intern!(py, "botframe"))?;
         let owner = self.owner.bind(py);
         let mut at = frame.getattr(intern!(py, "f_back"))?;
@@ -438,7 +427,6 @@ impl Session {
     }
 
     /// Whether `code` has a line with a breakpoint.
-    #[cfg(Py_3_12)]
     pub(super) fn breaks_in(&self, code: &Bound<'_, PyCode>) -> PyResult<bool> {
         match self.lines(code)? {
             Some(lines) => lines.any_in(code),
@@ -508,7 +496,6 @@ impl Session {
     }
 
     /// Whether one has been found to be in effect in `frame`, and Python has not been told yet.
-    #[cfg(Py_3_12)]
     pub(super) fn has_answer(&self, frame: &Bound<'_, PyFrame>) -> bool {
         let address = frame.as_ptr() as usize;
         self.answer.with(frame.py(), |answer| {
@@ -538,7 +525,8 @@ impl Session {
                 || self.stops_here(py, frame)?
                 || self.lines(&breakpoint::code_of(frame))?.is_some()),
             Event::Line => {
-                if self.stops_here(py, frame)? {
+                // 3.11: one that is compiled into the code.
+                if self.stops_here(py, frame)? || self.has_answer(frame) {
                     return Ok(true);
                 }
                 let line = breakpoint::line_of(frame);
@@ -612,20 +600,24 @@ impl Session {
         if self.follows {
             turns::take(py)?;
         }
-        #[cfg(Py_3_12)]
-        {
-            compiled::tell_counts(py)?;
-            compiled::pause(py, self);
+        if self.is_running(py) {
+            // Now, because breakpoints may be gone afterwards.
+            self.arm_callers(py, frame)?;
         }
+        compiled::tell_counts(py)?;
+        compiled::pause(py, self);
         self.inside.set(py, self.inside.get(py) + 1);
         let result = hand_over();
         release(self.answer.take(py));
         self.inside.set(py, self.inside.get(py) - 1);
+        if let Err(error) = &result {
+            crate::breakpoint::failed(py, error);
+        }
         let outcome = if self.is_over(py) {
             result
         } else {
             match result {
-                Ok(value) => self.settle(py, Some(frame)).map(|()| value),
+                Ok(value) => self.settle(py).map(|()| value),
                 Err(error) => self.end(py).and(Err(error)),
             }
         };
@@ -644,9 +636,6 @@ fn is_inserted(py: Python<'_>) -> bool {
         .is_some_and(|(entry, offset)| entry.original_unit(offset).is_none())
 }
 
-/// Whether there is a mode in which lines without breakpoints cost nothing.
-const CAN_RUN: bool = cfg!(Py_3_12);
-
 /// The C trace function of a thread that steps; `dispatch` is the session's.
 extern "C" fn step(
     dispatch: *mut ffi::PyObject,
@@ -662,7 +651,8 @@ extern "C" fn step(
         let deliver = || unsafe { trampoline::deliver(py, dispatch, frame, event, argument) };
         let kind = Event::of(event);
         let session = current(py);
-        if session.is_none() && has_gone_over(py, dispatch) {
+        // SAFETY: what the thread has as its trace function's object, which outlives the call.
+        if session.is_none() && has_gone_over(&unsafe { Bound::from_borrowed_ptr(py, dispatch) }) {
             return trampoline::set_trace(py.None().bind(py));
         }
         if kind != Event::Call && !trampoline::has_local(&object) {

@@ -39,6 +39,11 @@ pub fn is_others(py: Python<'_>) -> bool {
     busy != 0 && busy != thread::address(py)
 }
 
+/// Whether this thread is.
+pub(super) fn is_own(py: Python<'_>) -> bool {
+    BUSY.get(py) == thread::address(py)
+}
+
 /// Who waits, as `threading.get_ident()`.
 #[must_use]
 pub fn waiting(py: Python<'_>) -> Vec<u64> {
@@ -49,7 +54,7 @@ pub fn waiting(py: Python<'_>) -> Vec<u64> {
 ///
 /// # Errors
 /// What a handler of a signal raises meanwhile.
-pub(super) fn take(py: Python<'_>) -> PyResult<()> {
+pub fn take(py: Python<'_>) -> PyResult<()> {
     if !is_others(py) {
         BUSY.set(py, thread::address(py));
         return Ok(());
@@ -143,18 +148,21 @@ pub(super) fn for_stop(py: Python<'_>) -> PyResult<Option<Arc<Session>>> {
     }
 }
 
-/// Whether `dispatch` is that of a session that belongs to another thread now.
-pub(super) fn has_gone_over(py: Python<'_>, dispatch: *mut ffi::PyObject) -> bool {
+/// Whether `dispatch`, a bound method, is of the `Bdb` of a session that belongs to another thread now.
+pub(super) fn has_gone_over(dispatch: &Bound<'_, PyAny>) -> bool {
+    let py = dispatch.py();
+    let Ok(owner) = dispatch.getattr(intern!(py, "__self__")) else {
+        return false;
+    };
     SESSIONS.with(py, |sessions| {
         sessions
             .iter()
-            .any(|one| one.follows && one.dispatch.as_ptr() == dispatch)
+            .any(|one| one.follows && one.owner.is(&owner))
     })
 }
 
 impl Session {
     /// The thread that it belongs to now, if it does not follow threads.
-    #[cfg(Py_3_12)]
     pub(super) fn only_thread(&self, py: Python<'_>) -> Option<usize> {
         (!self.follows).then(|| self.thread.get(py))
     }
@@ -221,7 +229,7 @@ impl Session {
             return Ok(());
         }
         self.go_on_from(py, frame)?;
-        self.settle(py, None)
+        self.settle(py)
     }
 
     /// Other threads may come to a stop, if nothing is being handed over.

@@ -157,6 +157,12 @@ fn is_asked(_attached: Python<'_>) -> bool {
 /// Where CPython keeps its `free`, once it has been looked for.
 static WORD: OnceLock<Option<&'static AtomicUsize>> = OnceLock::new();
 
+#[cold]
+#[inline(never)]
+fn current_free(py: Python<'_>) -> usize {
+    current(py).free.map_or(0, |free| free as usize)
+}
+
 /// Where we stand.
 pub(super) struct Place {
     word: Option<&'static AtomicUsize>,
@@ -224,10 +230,11 @@ impl Place {
         Ok(place)
     }
 
+    #[inline]
     fn now(&self, py: Python<'_>) -> usize {
         match self.word {
             Some(word) => word.load(Relaxed),
-            None => current(py).free.map_or(0, |free| free as usize),
+            None => current_free(py),
         }
     }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::table::Entry;
 
-const PLACES: usize = 1 << 9;
+const PLACES: usize = 1 << 10;
 
 #[derive(Clone, Copy)]
 struct Cached {

@@ -1,11 +1,15 @@
 //! What is kept of a code object's instrumentation, 3.12 and 3.13 (`Include/cpython/code.h`).
 
-use super::current::MONITORING_PREFIX;
+use super::current::{LOCAL_EVENTS, MONITORING_PREFIX};
 
 /// `_PyCoMonitoringData` up to `per_instruction_opcodes`.
 #[repr(C)]
 pub(crate) struct MonitoringData {
-    prefix: [u8; MONITORING_PREFIX],
+    /// Tools by event: those that ask for events of this code object alone,
+    local_monitors: [u8; LOCAL_EVENTS],
+    /// and all that it is instrumented for.
+    active_monitors: [u8; LOCAL_EVENTS],
+    prefix: [u8; MONITORING_PREFIX - 2 * LOCAL_EVENTS],
     /// By code unit; NULL as long as nobody has asked for line events.
     lines: *mut LineData,
     line_tools: *mut u8,
@@ -21,6 +25,16 @@ struct LineData {
 }
 
 impl MonitoringData {
+    /// Whether the code is instrumented for nothing.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.active_monitors.iter().all(|tools| *tools == 0)
+    }
+
+    /// Whether anybody has ever asked for line or instruction events.
+    pub(crate) fn has_tables(&self) -> bool {
+        !self.lines.is_null() || !self.per_instruction_opcodes.is_null()
+    }
+
     /// Where the opcode is that `INSTRUMENTED_LINE` stands for at code unit `unit`.
     ///
     /// # Safety
@@ -35,6 +49,10 @@ impl MonitoringData {
 pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
     use std::mem::offset_of;
     vec![
+        (
+            "_PyCoMonitoringData.active_monitors",
+            offset_of!(MonitoringData, active_monitors),
+        ),
         (
             "_PyCoMonitoringData.lines",
             offset_of!(MonitoringData, lines),

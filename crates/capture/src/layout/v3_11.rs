@@ -55,6 +55,36 @@ impl InterpreterFrame {
         &mut self.prev_instr
     }
 
+    /// Makes `code` what the frame runs and `unit` the unit of it that is executed when the frame that it has called returns. Returns what held
+    /// its code before.
+    ///
+    /// # Safety
+    /// `code` is a reference to a live code object that the frame gets, `unit` is in its bytecode, and the frame is one whose call the interpreter
+    /// has inlined.
+    pub(crate) unsafe fn go_on_in(&mut self, code: *mut PyObject, unit: *const u16) -> Slot {
+        // SAFETY: `prev_instr` is one unit before what comes next; no code begins with that.
+        self.prev_instr = unsafe { unit.sub(1) };
+        std::mem::replace(&mut self.f_code, code)
+    }
+
+    /// The top of the value stack that the frame has saved, if there is any.
+    ///
+    /// # Safety
+    /// The frame is one whose call the interpreter has inlined.
+    pub(crate) unsafe fn saved_top(&mut self) -> *mut Slot {
+        let first = (&raw mut self.localsplus).cast::<Slot>();
+        // SAFETY: within the frame, as whoever uses it makes sure.
+        unsafe { first.offset(self.stacktop as isize - 1) }
+    }
+
+    /// Takes it off the stack.
+    ///
+    /// # Safety
+    /// It is there.
+    pub(crate) unsafe fn drop_top(&mut self) {
+        self.stacktop -= 1;
+    }
+
     /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
     #[inline]
     pub(crate) fn code(&self) -> *mut PyObject {
@@ -159,6 +189,11 @@ impl ThreadState {
     #[expect(clippy::unused_self, reason = "3.15 has one")]
     pub(crate) fn bottom_frame(&self) -> *mut InterpreterFrame {
         std::ptr::null_mut()
+    }
+
+    /// Whether there may be two more calls before the recursion limit.
+    pub(crate) fn has_calls_left(&self) -> bool {
+        self.recursion_remaining > 2
     }
 
     /// How deep the calls of the thread are nested, as the recursion limit counts.

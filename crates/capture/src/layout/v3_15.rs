@@ -57,6 +57,39 @@ impl InterpreterFrame {
         &mut self.instr_ptr
     }
 
+    /// Makes `code` what the frame runs and `unit` the unit of it that is executed when the frame that it has called returns. Returns what held
+    /// its code before.
+    ///
+    /// # Safety
+    /// `code` is a reference to a live code object that the frame gets, `unit` is in its bytecode, and the frame is one whose call the interpreter
+    /// has inlined.
+    pub(crate) unsafe fn go_on_in(&mut self, code: *mut PyObject, unit: *const u16) -> Slot {
+        self.instr_ptr = unit;
+        self.return_offset = 0;
+        // SAFETY: by the contract above.
+        std::mem::replace(&mut self.f_executable, unsafe {
+            super::slot::from_owned(code)
+        })
+    }
+
+    /// The top of the value stack that the frame has saved, if there is any.
+    ///
+    /// # Safety
+    /// The frame is one whose call the interpreter has inlined.
+    pub(crate) unsafe fn saved_top(&mut self) -> *mut Slot {
+        // SAFETY: within the frame, as whoever uses it makes sure.
+        unsafe { self.stackpointer.sub(1) }
+    }
+
+    /// Takes it off the stack.
+    ///
+    /// # Safety
+    /// It is there.
+    pub(crate) unsafe fn drop_top(&mut self) {
+        // SAFETY: by the contract above.
+        self.stackpointer = unsafe { self.stackpointer.sub(1) };
+    }
+
     /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
     #[inline]
     pub(crate) fn code(&self) -> *mut PyObject {
@@ -82,6 +115,9 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_jump_forward: Some(238),
     for_iter_gen: Some(174),
 };
+
+/// How many events each of the first two tables of `_PyCoMonitoringData` has.
+pub(crate) const LOCAL_EVENTS: usize = 16;
 
 /// How far the count of an adaptive counter is shifted, behind its backoff (`BACKOFF_BITS`, `Include/internal/pycore_backoff.h`).
 pub(crate) const BACKOFF_BITS: u16 = 3;
@@ -168,6 +204,11 @@ impl ThreadState {
     /// The innermost frame of a thread that runs no Python: a frame of the interpreter's, which is below all others.
     pub(crate) fn bottom_frame(&self) -> *mut InterpreterFrame {
         self.base_frame
+    }
+
+    /// Whether there may be two more calls before the recursion limit.
+    pub(crate) fn has_calls_left(&self) -> bool {
+        self.py_recursion_remaining > 2
     }
 
     /// How deep the calls of the thread are nested, as the recursion limit counts.

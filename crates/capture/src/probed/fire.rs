@@ -67,7 +67,7 @@ impl ProbedCode {
 
     /// The running frame, if it runs this code.
     #[inline]
-    fn running<'py>(&self, py: Python<'py>) -> Option<(Frame<'py>, &CodeShape)> {
+    pub(super) fn running<'py>(&self, py: Python<'py>) -> Option<(Frame<'py>, &CodeShape)> {
         let (frame, shape) = (Frame::current(py)?, self.shape.get()?);
         // `~site` outside the code that it was made for: a copy that somebody edited, or plain Python. Not ours to report.
         // Whoever has a hook here also keeps the probed copy alive (`Tracer::stop` takes the hook out before it lets go), so

@@ -10,7 +10,7 @@ use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyResult};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
-use super::{ProbedCode, SiteInfo, WantsNested};
+use super::{ProbedCode, SiteInfo, WantsNested, leave};
 use crate::code_object::{self, CodeFields, parts, with_parts};
 use crate::constants::Constants;
 use crate::engine::Engine;
@@ -86,6 +86,7 @@ impl ProbedCode {
             further: layout.further.into(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            refusals: GilCell::default(),
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]
             for_iters: OnceLock::new(),
@@ -164,6 +165,7 @@ impl ProbedCode {
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            refusals: GilCell::default(),
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]
             for_iters: OnceLock::new(),
@@ -234,24 +236,45 @@ pub(super) fn insert_probes(
     steps: bool,
     plan: Option<&Plan>,
 ) -> Result<Probing, debugop_bytecode::Error> {
-    let layout = ProbeLayout::of(analysis, steps, plan);
-    let sequence = probe(constants);
-    let unwind = probe(constants + layout.places.len());
+    let mut layout = ProbeLayout::of(analysis, steps, plan);
+    let detours = leave::places(analysis, &layout.places, &layout.sites);
+    let (sequence, unwind) = (probe(constants), probe(constants + layout.places.len()));
     let insertions = (0..).zip(&layout.places).map(|(first, &place)| Insertion {
         place,
         sequence: &sequence,
         first,
         branches: None,
     });
-    let unwind = Unwind { sequence: &unwind };
-    let mut inserted =
-        debugop_bytecode::insert(&fields.view(), analysis, insertions, Some(unwind))?;
+    let sequences: Vec<_> = (constants + layout.sites.len()..)
+        .take(detours.len())
+        .map(leave::sequence)
+        .collect();
+    let detours_of = leave::detours(&detours, &sequences);
+    let mut inserted = debugop_bytecode::insert_with_detours(
+        &fields.view(),
+        analysis,
+        insertions,
+        Some(Unwind { sequence: &unwind }),
+        &detours_of,
+    )?;
     let starts = std::mem::take(&mut inserted.insertions);
+    let detours_at = std::mem::take(&mut inserted.detours);
+    for &(probe, next) in &detours {
+        layout.sites.push(SiteInfo::leaving(probe, next));
+        if plan.is_some() {
+            layout.planned.push(None);
+        }
+    }
     let (parts, map) = parts(inserted);
     Ok(Probing {
         parts,
         map,
         starts,
+        detours: detours
+            .iter()
+            .zip(detours_at)
+            .map(|(&(probe, _), at)| (probe, at))
+            .collect(),
         layout,
     })
 }
@@ -262,20 +285,29 @@ pub(super) struct Probing {
     pub(super) map: OffsetMap,
     /// The byte offset of the first code unit of each probe but that for exceptions that leave, in order.
     starts: Vec<u32>,
+    /// Detours: the number of the probe, and the byte offset.
+    detours: Vec<(usize, u32)>,
     layout: ProbeLayout,
 }
 
 impl Probing {
-    /// Where each probe is but that for exceptions that leave, and whether it adds to a variable.
-    pub(super) fn starts(&self) -> impl Iterator<Item = (u32, bool)> {
+    /// Where each probe is but that for exceptions that leave, whether it adds to a variable, and the detour that it may lead to, with the
+    /// instruction that frames go on with from there.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (u32, bool, Option<(u32, InstrIdx)>)> {
         let sites = self.starts.iter().zip(&self.layout.sites);
-        sites.map(|(start, site)| (*start, site.adds_to().is_some()))
+        let leaving = &self.layout.sites[self.starts.len() + 1..];
+        let mut detours = self.detours.iter().zip(leaving).peekable();
+        sites.enumerate().map(move |(number, (start, site))| {
+            let detour = detours.next_if(|(detour, _)| detour.0 == number);
+            let detour = detour.map(|(detour, site)| (detour.1, site.first));
+            (*start, site.adds_to().is_some(), detour)
+        })
     }
 }
 
 /// Where probes stand, and one for exceptions that leave.
 struct ProbeLayout {
-    /// Of all but the last of the sites.
+    /// Of all of the sites but that for exceptions that leave, and those of detours behind it.
     places: Vec<Place>,
     sites: Vec<SiteInfo>,
     further: Vec<InstrIdx>,

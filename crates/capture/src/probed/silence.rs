@@ -4,6 +4,10 @@
 //! first unit of each probe (`LOAD_CONST`, or its `EXTENDED_ARG`) is overwritten by a `JUMP_FORWARD` behind it; the others stay, so
 //! a frame that is within a probe, as that whose callback ends the tracing is, finishes it. Nothing else moves.
 //!
+//! In each loop one probe leads to a detour instead, where frames leave the copy ([`super::leave`]): its first two units become `EXTENDED_ARG` and
+//! `JUMP_FORWARD`. `POP_TOP` stays for frames that are within the probe. That is done, and undone, only where nobody can have been called between the two (a trace
+//! function on 3.11, a callback for a line or an instruction from 3.12 on). What cannot be undone then still reports, from the detour.
+//!
 //! A jump parts an addition to a variable from its store as a probe does. So the probe before the addition, which extends strings
 //! ([`crate::concatenation`]), stays at first; when it sees that something else is added, it has itself jumped over.
 //! Not so under the JIT: on 3.15 what it makes of such a mixture crashes.
@@ -28,7 +32,11 @@ use crate::frame::Frame;
 use crate::jit;
 #[cfg(Py_3_12)]
 use crate::layout::MonitoringData;
+#[cfg(not(Py_3_12))]
+use crate::layout::ThreadState;
 use crate::layout::{CodeObject, OPCODES, VERSION};
+#[cfg(not(Py_3_12))]
+use crate::thread;
 
 /// A code unit: opcode and argument.
 pub(super) type Unit = [u8; 2];
@@ -37,10 +45,12 @@ pub(super) type Unit = [u8; 2];
 struct Probe {
     /// Its first code unit.
     at: usize,
-    /// What that is,
-    is: Unit,
-    /// and what it is in its place.
+    /// What that is, and the second.
+    is: [Unit; 2],
+    /// The jump over it, in place of the first.
     jump: Unit,
+    /// The jump to its detour, in place of both.
+    detour: Option<[Unit; 2]>,
     /// Whether `LOAD_FAST` is before it.
     after_load_fast: bool,
     /// Whether it adds to a variable. It goes on doing so: jumps between an addition and its store part them as probes do.
@@ -48,6 +58,12 @@ struct Probe {
 }
 
 impl ProbedCode {
+    /// Whether the probes are jumped over.
+    #[inline]
+    pub(crate) fn is_silenced(&self, py: Python<'_>) -> bool {
+        self.silenced.get(py)
+    }
+
     /// Makes the probes be jumped over, if there is a copy.
     pub(crate) fn silence(&self, py: Python<'_>) {
         if self.is_woven() || self.silenced.get(py) {
@@ -56,12 +72,32 @@ impl ProbedCode {
         let Some(copy) = self.probed(py) else { return };
         let probes = self.probes(py);
         let live = Live::of(&copy);
-        let keeps = !jit::is_enabled(py);
-        for probe in probes.iter().filter(|probe| !(probe.adds && keeps)) {
-            live.jump_over(probe);
+        let is_compiled = jit::is_enabled(py);
+        let may_leave = !is_compiled && live.is_between_instructions();
+        for probe in &probes {
+            match probe.detour {
+                Some(detour) if may_leave => live.lead_to(probe, detour),
+                _ if probe.adds && !is_compiled => {}
+                _ => live.jump_over(probe),
+            }
         }
         self.silenced.set(py, true);
+        self.refusals.set(py, 0);
         jit::forget(&copy);
+    }
+
+    /// Makes the probes that lead to detours be jumped over too.
+    #[cold]
+    pub(super) fn stay(&self, py: Python<'_>) {
+        let Some(copy) = self.probed(py) else { return };
+        let live = Live::of(&copy);
+        if live.is_between_instructions() {
+            for probe in &self.probes(py) {
+                if live.lead_back(probe) {
+                    live.jump_over(probe);
+                }
+            }
+        }
     }
 
     /// Makes the probe that `frame` executes be jumped over too, which was left because it is one that adds to a variable, if the others
@@ -93,8 +129,12 @@ impl ProbedCode {
             .map(|before| analysis.get(InstrIdx(before)));
         Live::of(&copy).jump_over(&Probe {
             at,
-            is: [opcode_of(first), (constant >> (8 * (loads - 1))) as u8],
+            is: [
+                [opcode_of(first), (constant >> (8 * (loads - 1))) as u8],
+                [0; 2],
+            ],
             jump: [opcode_of(Op::JumpForward), loads as u8 + 1],
+            detour: None,
             after_load_fast: before.map(|one| one.opcode) == Op::LoadFast.opcode(VERSION),
             adds: true,
         });
@@ -110,8 +150,12 @@ impl ProbedCode {
         let Some(copy) = self.probed(py) else { return };
         let probes = self.probes(py);
         let live = Live::of(&copy);
+        let is_between = live.is_between_instructions();
         for probe in &probes {
-            live.put_back(probe);
+            // Where it cannot be put back, the detour reports.
+            if !is_between || !live.lead_back(probe) {
+                live.put_back(probe);
+            }
         }
         jit::forget(&copy);
     }
@@ -121,16 +165,27 @@ impl ProbedCode {
         let again = self.insert_again(py);
         let (units, _) = again.parts.code.as_chunks::<2>();
         let invert = opcode_of(Op::UnaryInvert);
-        let probe = |(start, adds): (u32, bool)| {
+        let probe = |(start, adds, detour): (u32, bool, Option<(u32, InstrIdx)>)| {
             let at = start as usize / 2;
             // LOAD_CONST, or prefixes and LOAD_CONST; UNARY_INVERT; POP_TOP.
             let load = units[at..].iter().position(|unit| unit[0] == invert)?;
             let jump = [opcode_of(Op::JumpForward), u8::try_from(load + 1).ok()?];
             let before = at.checked_sub(1).map(|before| units[before][0]);
+            let detour = detour.and_then(|(to, next)| {
+                let depth = self.analysis().depth(next)?;
+                if (0..depth).any(|slot| self.holds_lasti(next, slot)) {
+                    return None;
+                }
+                let [.., high, low] = (to / 2).checked_sub(start / 2 + 2)?.to_be_bytes();
+                let reaches = u32::from_be_bytes([0, 0, high, low]) + start / 2 + 2 == to / 2;
+                let (prefix, jump) = (opcode_of(Op::ExtendedArg), opcode_of(Op::JumpForward));
+                reaches.then_some([[prefix, high], [jump, low]])
+            });
             Some(Probe {
                 at,
-                is: units[at],
+                is: [units[at], units[at + 1]],
                 jump,
+                detour,
                 after_load_fast: before == Some(opcode_of(Op::LoadFast)),
                 adds,
             })
@@ -189,19 +244,68 @@ impl<'a, 'py> Live<'a, 'py> {
         unsafe { self.unit(at).write(unit) }
     }
 
+    /// Whether no frame can be between two units of a probe: nobody is called there.
+    #[cfg(Py_3_12)]
+    fn is_between_instructions(&self) -> bool {
+        // SAFETY: as long as the code object lives.
+        let monitoring = unsafe { (*self.object()).co_monitoring.as_ref() };
+        monitoring.is_none_or(|monitoring| !monitoring.has_tables())
+    }
+
+    /// Whether no frame can be between two units of a probe: no thread has a trace function.
+    #[cfg(not(Py_3_12))]
+    fn is_between_instructions(&self) -> bool {
+        // SAFETY: states of live threads.
+        let traces = |state: *mut pyo3::ffi::PyThreadState| unsafe {
+            !(*state.cast::<ThreadState>()).c_tracefunc.is_null()
+        };
+        !thread::states(self.code.py()).into_iter().any(traces)
+    }
+
+    /// Whether unit `at` is `unit`, be it specialised.
+    fn is(&self, at: usize, unit: Unit) -> bool {
+        let [opcode, arg] = self.get(at);
+        let is_load_const =
+            opcode_of(Op::LoadConst) == unit[0] && OPCODES.load_const.contains(&opcode);
+        (opcode == unit[0] || is_load_const) && arg == unit[1]
+    }
+
     /// Makes a probe be jumped over.
     fn jump_over(&self, probe: &Probe) {
-        let [opcode, arg] = self.get(probe.at);
-        let is_load_const =
-            opcode_of(Op::LoadConst) == probe.is[0] && OPCODES.load_const.contains(&opcode);
-        if (opcode == probe.is[0] || is_load_const) && arg == probe.is[1] {
-            if probe.after_load_fast
-                && let [opcode, arg] = self.get(probe.at - 1)
-                && Some(opcode) == OPCODES.load_fast_load_const
-            {
-                self.set(probe.at - 1, [opcode_of(Op::LoadFast), arg]);
-            }
+        if self.is(probe.at, probe.is[0]) {
+            self.part(probe);
             self.set(probe.at, probe.jump);
+        }
+    }
+
+    /// Makes a probe lead to its detour. Nothing must be between its units.
+    fn lead_to(&self, probe: &Probe, detour: [Unit; 2]) {
+        if self.is(probe.at, probe.is[0]) && self.is(probe.at + 1, probe.is[1]) {
+            self.part(probe);
+            self.set(probe.at, detour[0]);
+            self.set(probe.at + 1, detour[1]);
+        }
+    }
+
+    /// Makes a probe that leads to its detour a probe again; false if it does not. Nothing must be between its units.
+    fn lead_back(&self, probe: &Probe) -> bool {
+        let leads = probe
+            .detour
+            .is_some_and(|units| units == [self.get(probe.at), self.get(probe.at + 1)]);
+        if leads {
+            self.set(probe.at, probe.is[0]);
+            self.set(probe.at + 1, probe.is[1]);
+        }
+        leads
+    }
+
+    /// Parts what is before a probe from it.
+    fn part(&self, probe: &Probe) {
+        if probe.after_load_fast
+            && let [opcode, arg] = self.get(probe.at - 1)
+            && Some(opcode) == OPCODES.load_fast_load_const
+        {
+            self.set(probe.at - 1, [opcode_of(Op::LoadFast), arg]);
         }
     }
 
@@ -212,7 +316,7 @@ impl<'a, 'py> Live<'a, 'py> {
             return;
         }
         if opcode == probe.jump[0] || Some(opcode) == OPCODES.instrumented_jump_forward {
-            self.set(probe.at, probe.is);
+            self.set(probe.at, probe.is[0]);
         }
         #[cfg(Py_3_12)]
         if let Some(shadow) = self.shadow(probe.at, opcode) {
@@ -224,8 +328,9 @@ impl<'a, 'py> Live<'a, 'py> {
                 if stands_for == probe.jump[0]
                     || Some(stands_for) == OPCODES.instrumented_jump_forward
                 {
-                    *shadow = probe.is[0];
-                    self.set(probe.at, [opcode, probe.is[1]]);
+                    let [is, arg] = probe.is[0];
+                    *shadow = is;
+                    self.set(probe.at, [opcode, arg]);
                 }
             }
         }

@@ -41,6 +41,7 @@ impl ProbedCode {
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            refusals: GilCell::default(),
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]
             for_iters: OnceLock::new(),

@@ -1,5 +1,7 @@
 //! Code objects as a recording keeps them.
 
+use std::ffi::CString;
+
 use debugop_bytecode::PLAN_VERSION;
 use debugop_recording::file::{CodeRecord, Constant, Local, LocalKind};
 use pyo3::types::{
@@ -32,7 +34,7 @@ pub(super) fn record(
     let original = code.probed().original(py);
     let fields = CodeFields::read(original)?;
     let view = fields.view();
-    let integer = |name: &str| original.getattr(name)?.extract::<u32>();
+    let integer = |name: &str| attribute(original, name)?.extract::<u32>();
     Ok(CodeRecord {
         number,
         site_base: base,
@@ -42,9 +44,9 @@ pub(super) fn record(
             .map(|site| site.captures.len() as u32)
             .collect(),
         plan_version: PLAN_VERSION,
-        name: text(&original.getattr("co_name")?),
-        qualname: text(&original.getattr("co_qualname")?),
-        filename: text(&original.getattr("co_filename")?),
+        name: text(&attribute(original, "co_name")?),
+        qualname: text(&attribute(original, "co_qualname")?),
+        filename: text(&attribute(original, "co_filename")?),
         first_line: view.first_line,
         flags: integer("co_flags")?,
         argument_count: integer("co_argcount")?,
@@ -56,9 +58,19 @@ pub(super) fn record(
         location_table: view.location_table.to_vec(),
         names: texts(original, "co_names")?,
         locals: locals(original)?,
-        constants: items(&original.getattr("co_consts")?, 0)?,
+        constants: items(&attribute(original, "co_consts")?, 0)?,
         source_hash: None,
     })
+}
+
+/// An attribute of a builtin object. Where there is no memory for its name, that is an error, and no panic as in `getattr`.
+fn attribute<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: a live object and a text; the result is a new reference, or NULL with an exception.
+    unsafe {
+        let found = ffi::PyObject_GetAttrString(object.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), found)
+    }
 }
 
 fn text(object: &Bound<'_, PyAny>) -> Vec<u8> {
@@ -73,7 +85,7 @@ fn text(object: &Bound<'_, PyAny>) -> Vec<u8> {
 }
 
 fn texts(code: &Bound<'_, PyCode>, name: &str) -> PyResult<Vec<Vec<u8>>> {
-    let tuple = code.getattr(name)?.cast_into::<PyTuple>()?;
+    let tuple = attribute(code, name)?.cast_into::<PyTuple>()?;
     tuple.try_iter()?.map(|one| Ok(text(&one?))).collect()
 }
 
@@ -148,7 +160,7 @@ fn constant(object: &Bound<'_, PyAny>, depth: u32) -> PyResult<Constant> {
         return Ok(Constant::FrozenSet(items(object, depth + 1)?));
     }
     if object.cast_exact::<PySlice>().is_ok() {
-        let part = |name: &str| constant(&object.getattr(name)?, depth + 1);
+        let part = |name: &str| constant(&attribute(object, name)?, depth + 1);
         let parts = [part("start")?, part("stop")?, part("step")?];
         return Ok(Constant::Slice(Box::new(parts)));
     }

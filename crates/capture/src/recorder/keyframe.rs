@@ -94,21 +94,39 @@ impl Recorder {
             threads.len() as u64,
             ThreadNumber(current),
         );
-        let count = threads.len();
-        for index in threads {
-            let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
-            if let Some((site, running)) = running
-                && !site.ends_chunk
-            {
-                live.retain(|(_, frame)| frame.address() != running.address());
-            }
-            if let Some((address, ..)) = self.without {
-                live.retain(|(_, frame)| frame.address() != address);
-            }
+        let capacity = self.store.capacity();
+        let lives: Vec<Vec<(usize, Frame<'_>)>> = threads
+            .iter()
+            .map(|&index| {
+                let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
+                if let Some((site, running)) = running
+                    && !site.ends_chunk
+                {
+                    live.retain(|(_, frame)| frame.address() != running.address());
+                }
+                if let Some((address, ..)) = self.without {
+                    live.retain(|(_, frame)| frame.address() != address);
+                }
+                live
+            })
+            .collect();
+        let mut needed = 0;
+        for (&index, live) in threads.iter().zip(&lives) {
+            let frames = &self.threads[index].frames;
+            needed += live
+                .iter()
+                .map(|&(at, _)| Self::least(&frames[at]))
+                .sum::<usize>();
+        }
+        // Each thread has its share only if there is not room for all frames of all threads.
+        let share = match needed <= capacity / 4 {
+            true => capacity / 4,
+            false => capacity / 4 / threads.len().max(1),
+        };
+        for (index, live) in threads.into_iter().zip(lives) {
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
-            let capacity = self.store.capacity();
-            let first = Self::left_out(&self.threads[index].frames, &live, capacity / 4 / count);
+            let first = Self::left_out(&self.threads[index].frames, &live, share);
             let thread = &mut self.threads[index];
             to.keyframe_thread(
                 ThreadNumber(thread.number),
@@ -164,17 +182,22 @@ impl Recorder {
         self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
 
+    /// The bytes that a frame takes in a keyframe without its values.
+    fn least(shadow: &Shadow) -> usize {
+        // SAFETY: the frame is alive, and with it its code.
+        let code = unsafe { &*shadow.code };
+        let slots = code.probed().shape().map_or(0, |shape| {
+            shape.nlocalsplus.unsigned_abs() + shape.stacksize.unsigned_abs()
+        });
+        24 + 2 * slots as usize
+    }
+
     /// How many frames, the lowest of a thread, are left out of a keyframe because all would not go into `room` bytes without their values. They
     /// are attached when they go on; what they execute before their next site is not known then.
     fn left_out(frames: &[Shadow], live: &[(usize, Frame<'_>)], room: usize) -> usize {
         let mut left = room;
         let fits = |&&(at, _): &&(usize, Frame<'_>)| {
-            // SAFETY: the frame is alive, and with it its code.
-            let code = unsafe { &*frames[at].code };
-            let slots = code.probed().shape().map_or(0, |shape| {
-                shape.nlocalsplus.unsigned_abs() + shape.stacksize.unsigned_abs()
-            });
-            let least = 24 + 2 * slots as usize;
+            let least = Self::least(&frames[at]);
             let fits = least <= left;
             left = left.saturating_sub(least);
             fits

@@ -95,6 +95,17 @@ unsafe impl Sync for PlannedCode {}
 /// More captures than a site has that is recorded [quickly](super::quick).
 pub(super) const FEW: usize = 16;
 
+/// How a site may be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Only as all can.
+    Slow,
+    /// It has a number and few captures, about which nothing is special, and stands in the middle of what its frame executes.
+    Step,
+    /// The same where the frame starts.
+    Start,
+}
+
 /// One planned site. What a quick one needs is in its first 64 bytes.
 #[repr(C, align(64))]
 pub(crate) struct PlannedSite {
@@ -102,8 +113,7 @@ pub(crate) struct PlannedSite {
     pub(super) copy: Cell<usize>,
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
-    /// Whether it has a number, stands in the middle of what its frame executes, and has few captures, about which nothing is special.
-    pub(super) is_quick: Cell<bool>,
+    pub(super) way: Cell<Way>,
     /// Whether there are `touches`.
     pub(super) has_touches: bool,
     /// How many of `few` there are.
@@ -242,7 +252,7 @@ impl PlannedSite {
         Intact::Below(self.depth.saturating_sub(taken))
     }
 
-    /// Its captures, if it is [quick](Self::is_quick).
+    /// Its captures, if its [way](Way) is not slow.
     #[inline]
     pub(super) fn few(&self) -> &[u16] {
         &self.few[..usize::from(self.count) % FEW]
@@ -251,18 +261,21 @@ impl PlannedSite {
     /// It has this number now, and what is left out is known.
     fn set_number(&self, number: u32) {
         self.number.set(number);
-        let is_quick = number < Predictor::MAX_SITES as u32
-            && self.kind == SiteKind::Step
+        let is_plain = number < Predictor::MAX_SITES as u32
             && self.reraises == Self::NO_UNIT
             && self.is_simple()
             && usize::from(self.count) == self.captures.len();
-        self.is_quick.set(is_quick);
+        self.way.set(match self.kind {
+            SiteKind::Step if is_plain => Way::Step,
+            SiteKind::Start if is_plain => Way::Start,
+            _ => Way::Slow,
+        });
     }
 
     /// It has none.
     fn forget_number(&self, instead: u32) {
         self.number.set(instead);
-        self.is_quick.set(false);
+        self.way.set(Way::Slow);
     }
 
     /// Whose site it is.
@@ -296,7 +309,7 @@ impl PlannedCode {
             }
             PlannedSite {
                 number: Cell::new(UNKNOWN),
-                is_quick: Cell::new(false),
+                way: Cell::new(Way::Slow),
                 has_touches: !site.touches.is_empty(),
                 count,
                 few,

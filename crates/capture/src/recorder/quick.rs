@@ -9,7 +9,7 @@ use pyo3::{Python, ffi};
 
 use super::Recorder;
 use super::pen::{Pen, small_int};
-use super::planned::{FEW, PlannedSite};
+use super::planned::{FEW, PlannedSite, Way};
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::layout::slot::Content;
@@ -36,26 +36,106 @@ impl Recorder {
             return self.fire_slowly(py, site, frame);
         };
         let number = SiteNumber(site.number.get());
-        if !site.is_quick.get()
+        if site.way.get() != Way::Step
             || top.address != frame.address()
             || top.copy != site.copy.get()
             || top.copy != frame.code_address()
             || self.state != frame.thread_state()
+            || top.has_touched()
             || !self
                 .predictor
                 .predicts(Last::site(SiteNumber(top.last), false), number)
         {
+            return self.arrive_quickly(py, site, frame);
+        }
+        // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
+        let to = Short::new(unsafe { self.store.short(self.at) });
+        self.capture_quickly(py, site, frame, top, to);
+    }
+
+    /// Writes what comes before the captures: what the last instruction has changed, that a frame has started which the one on top has
+    /// called itself, or that it has ended, and a site that has not been expected.
+    #[inline(never)]
+    fn arrive_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        // SAFETY: as in `record_quickly`.
+        let Some(top) = (unsafe { self.top.as_mut() }) else {
+            return;
+        };
+        let is_start = site.way.get() == Way::Start;
+        if site.way.get() == Way::Slow
+            || frame.code_address() != site.copy.get()
+            || self.state != frame.thread_state()
+        {
             return self.fire_slowly(py, site, frame);
         }
-        if top.has_touched() {
-            return self.look_again(py, site, frame);
+        let frames = &mut self.threads[self.current].frames;
+        let (top, last, called) = if is_start {
+            let below = frame.direct_caller().filter(|below| top.is(*below));
+            let Some(unit) = below.and_then(|below| top.unit(below)) else {
+                return self.fire_slowly(py, site, frame);
+            };
+            let changed = top.has_touched() && !top.is_touching(unit);
+            if frame.is_generators() || changed || top.is_untold(unit) {
+                return self.fire_slowly(py, site, frame);
+            }
+            top.has_called(py, site, frame);
+            let last = Last::site(SiteNumber(top.last), false);
+            frames.push(Shadow::new(frame, site.code(), self.next_frame));
+            self.next_frame += 1;
+            (frames.last_mut(), last, Some(unit))
+        } else {
+            if top.has_touched() {
+                return self.look_again(py, site, frame);
+            }
+            if top.is(frame) {
+                let last = Last::site(SiteNumber(top.last), false);
+                (Some(top), last, None)
+            } else {
+                let below = frames.len().checked_sub(2).and_then(|at| frames.get(at));
+                if !below.is_some_and(|below| below.is(frame) && !below.has_touched()) {
+                    return self.fire_slowly(py, site, frame);
+                }
+                frames.pop();
+                let below = frames.last_mut();
+                let last = below.as_ref().map_or(u32::MAX, |below| below.last);
+                let last = Self::last(last, true);
+                (below, last, None)
+            }
+        };
+        let Some(top) = top else { return };
+        // SAFETY: as in `record_quickly`.
+        let mut to = Short::new(unsafe { self.store.short(self.at) });
+        match called {
+            Some(unit) => to.enter(unit),
+            None if !std::ptr::eq(top, self.top) => to.pop_one(),
+            None => {}
         }
+        self.top = top;
+        let number = SiteNumber(site.number.get());
+        if !self.predictor.follows(last, number) {
+            to.site(number);
+        }
+        // SAFETY: as above; of the shadow there is no other reference any more.
+        if let Some(top) = unsafe { self.top.as_mut() } {
+            self.capture_quickly(py, site, frame, top, to);
+        }
+    }
+
+    /// Writes the captures, and what comes behind them.
+    #[inline(always)]
+    fn capture_quickly(
+        &mut self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        top: &mut Shadow,
+        mut to: Short<'_>,
+    ) {
+        let number = SiteNumber(site.number.get());
         top.last = number.0;
         top.reraises = PlannedSite::NO_UNIT;
         top.told = Shadow::NOT_TOLD;
         top.site = std::ptr::from_ref(site);
-        // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
-        let mut to = Short::new(unsafe { self.store.short(self.at) });
         let captures = site.few();
         if captures.is_empty() {
             to.hit();
@@ -92,7 +172,7 @@ impl Recorder {
         }
     }
 
-    /// Writes what the last instruction has changed, then goes on.
+    /// Writes what the last instruction has changed, then begins again.
     #[inline(never)]
     fn look_again(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         let mut to = Encoder::new(self.store.bytes(), self.at);
@@ -101,11 +181,12 @@ impl Recorder {
             self.pen.look_again(py, &mut to, top);
         }
         if to.overflowed() || !self.store.has_room(to.at()) {
-            self.finish_long(py, site, frame);
-        } else {
-            self.at = to.at();
-            self.record_quickly(py, site, frame);
+            // What follows does not fit, either: the chunk ends.
+            self.at = self.store.capacity();
+            return self.fire_slowly(py, site, frame);
         }
+        self.at = to.at();
+        self.arrive_quickly(py, site, frame);
     }
 
     /// Writes the captures that are not quick, and what comes behind them.
@@ -163,9 +244,6 @@ impl Recorder {
     fn finish_long(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         // SAFETY: as in `record_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
-            top.reraises = PlannedSite::NO_UNIT;
-            top.told = Shadow::NOT_TOLD;
-            top.site = std::ptr::from_ref(site);
             self.pen.touch(py, site, frame, top);
         }
         self.values += site.captures.len() as u64;
@@ -181,7 +259,7 @@ impl Pen {
     /// The object is alive.
     #[inline(always)]
     unsafe fn put_quickly(
-        &self,
+        &mut self,
         py: Python<'_>,
         to: &mut Short<'_>,
         object: *mut ffi::PyObject,
@@ -194,7 +272,7 @@ impl Pen {
             } else if let Some(id) = self.identities.recent(py, object, self.chunk << 1 | 1) {
                 // Some tuples are used again for others.
                 return class != &raw mut ffi::PyTuple_Type
-                    && to.object(&self.recent, ObjectId(id.get()));
+                    && to.object(&mut self.recent, ObjectId(id.get()));
             } else if object == ffi::Py_None() {
                 to.none();
             } else if class == &raw mut ffi::PyBool_Type {

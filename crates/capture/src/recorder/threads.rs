@@ -1,12 +1,13 @@
 //! The recorded frames of each thread, as the stream knows them.
 
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use debugop_bytecode::{Op, SiteKind};
 use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
-use super::planned::{PlannedCode, PlannedSite};
+use super::planned::{self, Callee, PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
@@ -33,7 +34,7 @@ pub(super) struct Shadow {
     /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
     pub(super) site: *const PlannedSite,
     /// Objects that the next instruction may change, and where their memory begins.
-    touched: [(*mut ffi::PyObject, usize); TOUCHED],
+    touched: [MaybeUninit<(*mut ffi::PyObject, usize)>; TOUCHED],
     count: u8,
     /// The newest id before that.
     newest: u64,
@@ -51,7 +52,7 @@ impl Shadow {
             exception: 0,
             told: Self::NOT_TOLD,
             site: std::ptr::null(),
-            touched: [(std::ptr::null_mut(), 0); TOUCHED],
+            touched: [const { MaybeUninit::uninit() }; TOUCHED],
             count: 0,
             newest: 0,
         }
@@ -74,7 +75,7 @@ impl Shadow {
     #[inline]
     pub(super) fn touch(&mut self, object: *mut ffi::PyObject, block: usize, newest: u64) {
         if let Some(place) = self.touched.get_mut(usize::from(self.count)) {
-            *place = (object, block);
+            place.write((object, block));
             self.count += 1;
             self.newest = newest;
         }
@@ -83,7 +84,10 @@ impl Shadow {
     /// What the instruction may have changed, and the newest id before it.
     #[inline]
     pub(super) fn touched(&self) -> (&[(*mut ffi::PyObject, usize)], u64) {
-        (&self.touched[..usize::from(self.count)], self.newest)
+        let touched = &self.touched[..usize::from(self.count)];
+        // SAFETY: as many have been written; `MaybeUninit<T>` is laid out as `T`.
+        let touched = unsafe { std::slice::from_raw_parts(touched.as_ptr().cast(), touched.len()) };
+        (touched, self.newest)
     }
 
     /// Nothing may have been changed.
@@ -105,6 +109,21 @@ impl Shadow {
         match offset.and_then(|offset| probed.arrived(offset)) {
             Some(unit) => Some((unit, Progress::Arrived)),
             None => Some((self.unit(frame)?, Progress::Executing)),
+        }
+    }
+
+    /// It has called `frame` itself, in which `site` is the first to fire.
+    #[inline]
+    pub(super) fn has_called(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        // What the called frame changes its own sites see, and no other code runs in the instruction.
+        self.forget_touched();
+        // SAFETY: the site lives as long as the frame.
+        if let Some(calls) = unsafe { self.site.as_ref() }
+            && site.kind == SiteKind::Start
+            && calls.calls
+        {
+            let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
+            calls.callee.set(callee);
         }
     }
 

@@ -156,18 +156,25 @@ unsafe fn changeable(object: *mut ffi::PyObject, instances: bool) -> Option<usiz
 /// Whether an object may be one whose contents change, by a glance at its type.
 #[inline]
 fn can_change(object: *mut ffi::PyObject) -> bool {
+    const PLAIN: u64 = ffi::Py_TPFLAGS_LONG_SUBCLASS
+        | ffi::Py_TPFLAGS_UNICODE_SUBCLASS
+        | ffi::Py_TPFLAGS_TUPLE_SUBCLASS
+        | ffi::Py_TPFLAGS_TYPE_SUBCLASS;
     // SAFETY: the slot keeps the object alive.
     unsafe {
         let class = ffi::Py_TYPE(object);
-        class != &raw mut ffi::PyLong_Type
-            && class != &raw mut ffi::PyUnicode_Type
-            && class != &raw mut ffi::PyFloat_Type
-            && class != &raw mut ffi::PyFunction_Type
-            && class != &raw mut ffi::PyCFunction_Type
-            && class != &raw mut ffi::PyBool_Type
-            && class != &raw mut ffi::PyType_Type
-            && class != &raw mut ffi::PyTuple_Type
-            && class != &raw mut PyMethodDescr_Type
-            && object != ffi::Py_None()
+        if (*class).tp_flags & PLAIN != 0 {
+            class != &raw mut ffi::PyLong_Type
+                && class != &raw mut ffi::PyUnicode_Type
+                && class != &raw mut ffi::PyTuple_Type
+                && class != &raw mut ffi::PyBool_Type
+                && class != &raw mut ffi::PyType_Type
+        } else {
+            class != &raw mut ffi::PyFloat_Type
+                && class != &raw mut ffi::PyFunction_Type
+                && class != &raw mut ffi::PyCFunction_Type
+                && class != &raw mut PyMethodDescr_Type
+                && object != ffi::Py_None()
+        }
     }
 }

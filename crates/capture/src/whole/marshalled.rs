@@ -10,7 +10,7 @@ use pyo3::types::{
     PyAnyMethods, PyBool, PyBytes, PyCode, PyComplex, PyDict, PyDictMethods, PyFloat, PyFrozenSet,
     PyInt, PyList, PySet, PySlice, PyString, PyTuple, PyTupleMethods,
 };
-use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+use pyo3::{Borrowed, Bound, Py, PyAny, PyResult, Python, ffi};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::RECENT;
@@ -186,7 +186,7 @@ fn give_up_copies(
         });
         let items = shared.chain(slots.iter_borrowed());
         let names = names.iter_borrowed().filter(|_| own_names);
-        let parts = items.chain(names).map(pyo3::Borrowed::as_ptr);
+        let parts = items.chain(names).map(Borrowed::as_ptr);
         let fields = [
             head.co_names,
             head.co_filename,

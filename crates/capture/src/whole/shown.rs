@@ -21,11 +21,11 @@ use crate::registry;
 
 /// `PyTracebackObject` up to `tb_lasti` (`Include/cpython/traceback.h`, the same in 3.11-3.15).
 #[repr(C)]
-struct Traceback {
+pub(crate) struct Traceback {
     ob_base: ffi::PyObject,
     tb_next: *mut ffi::PyObject,
-    tb_frame: *mut ffi::PyObject,
-    tb_lasti: c_int,
+    pub tb_frame: *mut ffi::PyObject,
+    pub tb_lasti: c_int,
 }
 
 type Getter = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void) -> *mut ffi::PyObject;

@@ -226,14 +226,23 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
+    #[inline]
     fn record(&mut self, record: &mut Record) -> Result<(), Error> {
         self.parts(record)?;
-        record.thread = self.current.ok_or(ErrorKind::NoThread.at(record.offset))?;
+        let missing = || ErrorKind::NoThread.at(record.offset);
+        record.thread = self.current.ok_or_else(missing)?;
         record.frame = self.stack.last().map(|top| top.frame);
         Ok(())
     }
 
     fn parts(&mut self, record: &mut Record) -> Result<(), Error> {
+        // Most records are a site that is predicted.
+        if let Some(tag) = self.cursor.peek()
+            && (tag <= tag::HIT || tag >= tag::RECENT)
+        {
+            let last = self.last(false);
+            return self.body(record, None, last);
+        }
         let mut order = Order::default();
         let mut named = None;
         let mut last = None;
@@ -277,6 +286,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// The predictor's key.
+    #[inline]
     fn last(&self, popped: bool) -> Last {
         match self.stack.last().and_then(|top| top.last) {
             Some(site) => Last::site(site, popped),
@@ -300,12 +310,12 @@ impl<'a> Decoder<'a> {
             None => self
                 .predictor
                 .predicted(last)
-                .ok_or(ErrorKind::NoSite.at(at))?,
+                .ok_or_else(|| ErrorKind::NoSite.at(at))?,
         };
         let count = *self
             .captures
             .get(site.0 as usize)
-            .ok_or(ErrorKind::UnknownSite(site.0.into()).at(at))?;
+            .ok_or_else(|| ErrorKind::UnknownSite(site.0.into()).at(at))?;
         if count == 0 {
             match self.cursor.byte()? {
                 tag::HIT => {}

@@ -16,7 +16,7 @@ pub struct Short<'a> {
 }
 
 impl<'a> Short<'a> {
-    /// So many values may be written, of at most 9 bytes each.
+    /// So many values may be written, of at most 9 bytes each, behind prefixes of at most 6 bytes each.
     pub const VALUES: usize = 16;
 
     /// Writes from the first byte on.
@@ -40,7 +40,7 @@ impl<'a> Short<'a> {
         self.at == 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, (bytes, length): (u128, usize)) {
         let at = usize::from(self.at);
         self.bytes[at..at + RESERVE].copy_from_slice(&bytes.to_le_bytes());
@@ -51,6 +51,24 @@ impl<'a> Short<'a> {
     fn tag(&mut self, tag: u8) {
         self.bytes[usize::from(self.at)] = tag;
         self.at = self.at.wrapping_add(1);
+    }
+
+    /// As [`Encoder::site`](super::Encoder::site).
+    #[inline]
+    pub fn site(&mut self, site: SiteNumber) {
+        self.put(tagged(tag::SITE, u64::from(site.0)));
+    }
+
+    /// As [`Encoder::pop`](super::Encoder::pop) for one frame.
+    #[inline]
+    pub fn pop_one(&mut self) {
+        self.tag(tag::POP_1);
+    }
+
+    /// As [`Encoder::enter`](super::Encoder::enter).
+    #[inline]
+    pub fn enter(&mut self, unit: u32) {
+        self.put(tagged(tag::ENTER, u64::from(unit)));
     }
 
     /// As [`Encoder::hit`](super::Encoder::hit).
@@ -86,7 +104,7 @@ impl<'a> Short<'a> {
     /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
     /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES). False if it would not be short: then nothing has been written, and
     /// [`Encoder::int`](super::Encoder::int) is to write it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn captured_int(
         &mut self,
@@ -109,15 +127,21 @@ impl<'a> Short<'a> {
         true
     }
 
-    /// As [`Encoder::object`](super::Encoder::object). False if the object has not been named lately: then nothing has been written.
-    #[inline]
+    /// As [`Encoder::object`](super::Encoder::object). False if it would not be short: then nothing has been written.
+    #[inline(always)]
     #[must_use]
-    pub fn object(&mut self, recent: &RecentObjects, id: ObjectId) -> bool {
-        let slot = recent.slot_of(id);
-        if let Some(slot) = slot {
+    pub fn object(&mut self, recent: &mut RecentObjects, id: ObjectId) -> bool {
+        if let Some(slot) = recent.slot_of(id) {
             self.tag(tag::RECENT | slot);
+            return true;
         }
-        slot.is_some()
+        let older = recent.newest().0.wrapping_sub(id.0);
+        if older >= 1 << 14 {
+            return false;
+        }
+        self.put(tagged(tag::REF, older));
+        recent.name(id);
+        true
     }
 }
 
@@ -154,13 +178,23 @@ mod tests {
                     2 => (short.bool(bits & 1 == 1), encoder.bool(bits & 1 == 1)),
                     3 => (short.float(bits), encoder.float(bits)),
                     4 => (short.hit(), encoder.hit()),
+                    5 if capture == 0 => {
+                        let site = SiteNumber((bits >> 40) as u32);
+                        (short.site(site), encoder.site(site))
+                    }
+                    5 if capture == 1 => {
+                        let unit = (bits >> (bits % 32 + 32)) as u32;
+                        (short.enter(unit), encoder.enter(unit))
+                    }
+                    5 if capture == 2 => (short.pop_one(), encoder.pop(1)),
                     5 => {
-                        let id = ObjectId(bits % 300 * 1000 + 1);
-                        if short.object(recent, id) {
-                            encoder.object(recent_too, id);
-                        } else {
+                        let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);
+                        let start = encoder.at();
+                        encoder.object(recent_too, id);
+                        if !short.object(recent, id) {
+                            assert!(encoder.at() - start > 3);
                             recent.name(id);
-                            recent_too.name(id);
+                            encoder.take_back(start);
                         }
                         ((), ())
                     }
@@ -187,10 +221,13 @@ mod tests {
     fn the_longest_record_fits() {
         let mut bytes = [0; SHORT];
         let mut short = Short::new(&mut bytes);
+        short.pop_one();
+        short.enter(u32::MAX);
+        short.site(SiteNumber(u32::MAX));
         for _ in 0..Short::VALUES {
             short.float(u64::MAX);
         }
-        assert_eq!(short.len(), 9 * Short::VALUES);
+        assert_eq!(short.len(), 13 + 9 * Short::VALUES);
         assert!(short.len() <= usize::from(u8::MAX));
     }
 }

@@ -59,6 +59,7 @@ impl Teller<'_> {
 }
 
 /// What one chunk tells, before it is known what its frames have done before.
+#[derive(Clone, Debug)]
 struct Raw {
     found: Found,
     /// Frames from before, each with its first step.
@@ -66,6 +67,28 @@ struct Raw {
     ended: Vec<FrameNumber>,
     /// The last step of each frame that has stepped and not ended.
     last: Vec<(FrameNumber, InstrIdx)>,
+}
+
+/// What the chunks of a recording that is being made tell, by their numbers in it: those that have an end.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed(Mutex<FxHashMap<u64, Raw>>);
+
+impl Replayed {
+    fn get(&self, sequence: u64) -> Option<Raw> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&sequence).cloned()
+    }
+
+    fn keep(&self, sequence: u64, raw: &Raw) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(sequence, raw.clone());
+    }
+
+    /// Forgets what has been dropped from a ring.
+    fn forget_before(&self, sequence: u64) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|known, _| *known >= sequence);
+    }
 }
 
 /// The bytes of the index.
@@ -123,6 +146,14 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
     let chunks = recording.reader().stream_len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
+    let sequence = |index| {
+        let info = recording.reader().stream_info(index);
+        info.map_or(u64::MAX, |info| info.sequence)
+    };
+    let known = recording.replayed();
+    if let Some(known) = known {
+        known.forget_before(sequence(0));
+    }
     let teller = Teller {
         tell: recording.progress(),
         chunks,
@@ -137,6 +168,11 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             if index >= chunks {
                 return Ok(done);
             }
+            if let Some(raw) = known.and_then(|known| known.get(sequence(index))) {
+                done.push((index, raw));
+                teller.done();
+                continue;
+            }
             let chunk = recording.decode(index)?;
             let machine = match &mut machine {
                 Some(machine) => machine,
@@ -150,7 +186,14 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             machine.enter_and_count(Arc::clone(&chunk))?;
             while machine.skip_record()?.is_some() {}
             let tally = machine.counted().unwrap_or_default();
-            done.push((index, raw(machine, &chunk, tally)));
+            let raw = raw(machine, &chunk, tally);
+            // The last one goes on.
+            if let Some(known) = known
+                && index + 1 < chunks
+            {
+                known.keep(sequence(index), &raw);
+            }
+            done.push((index, raw));
             teller.done();
         }
     };

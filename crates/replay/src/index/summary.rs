@@ -38,7 +38,7 @@ pub(crate) struct Carried {
 }
 
 /// What is to be written of a chunk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) steps: u64,
     pub(super) next_frame: u64,

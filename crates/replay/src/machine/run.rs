@@ -1,12 +1,14 @@
 //! The frame on top goes its way: the operations of a segment.
 
-use debugop_recording::stream::Contents;
+use std::collections::HashMap;
+
+use debugop_recording::stream::{Contents, ObjectId, ThreadNumber};
 
 use super::{Machine, Phase, Run, Step};
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind};
-use crate::segment::{From, Op, SegmentId, Source, To};
-use crate::state::{Frame, State, Stepped, Thread};
+use crate::segment::{From, Op, Source, To};
+use crate::state::{Frame, State, Stepped};
 use crate::value::Value;
 
 impl Machine {
@@ -56,50 +58,60 @@ impl Machine {
     /// Executes to the next step of the way; `None` at its end.
     #[inline]
     pub(super) fn run_to_step(&mut self) -> Option<Step> {
-        let mut run = self.run.take()?;
+        let run = self.run.as_mut()?;
         let segment = self.segments.get(run.segment);
-        let end = if self.presented {
-            self.presented = false;
+        let end = if std::mem::take(&mut self.presented) {
             run.step += 1;
-            let number = run.step - 1;
-            segment.steps.get(number).map_or(0, |step| step.end) as usize
+            let done = segment.steps.get(run.step - 1);
+            done.map_or(0, |step| step.end) as usize
         } else {
             segment.begin as usize
         };
-        let next = segment.steps.get(run.step).copied();
-        let opaque_end = segment.opaque_end as usize;
-        let changed = match segment.touching {
-            Some(touching) => run.step >= touching as usize,
-            // What did it is over.
-            None => matches!(self.phase, Phase::End),
-        };
-        self.execute(run.segment, run.done, end);
-        self.state.updated |= changed;
-        run.done = end;
-        let Some(step) = next else {
-            self.execute(run.segment, run.done, usize::MAX);
-            self.rest(run.segment);
+        let is_last = matches!(self.phase, Phase::End);
+        if segment.opaque {
+            self.state.opaque = self.next_record;
+        }
+        let Some(mut part) = Part::new(&mut self.state, self.record.values.start) else {
+            self.run = None;
             return None;
         };
-        self.presented = true;
-        self.state.ahead = run.step < opaque_end;
-        self.run = Some(run);
+        let Some(step) = segment.steps.get(run.step).copied() else {
+            part.execute(segment.ops.get(run.done..).unwrap_or_default());
+            if let Some(at) = segment.next {
+                part.frame.at = at;
+            }
+            self.state.ahead = false;
+            self.state.updated |= segment.touching.is_some() || is_last;
+            self.run = None;
+            return None;
+        };
+        if run.done < end {
+            part.execute(segment.ops.get(run.done..end).unwrap_or_default());
+        }
+        run.done = end;
+        let (thread, frame) = (part.thread, part.frame);
         let number = self.number;
-        self.number += 1;
-        let thread = self.state.thread()?.0;
-        let frame = self.state.top()?;
         frame.at = step.at;
         frame.previous = frame.stepped;
         frame.stepped = Stepped::At(step.at);
         frame.previous_number = frame.stepped_number;
         frame.stepped_number = Some(number);
-        Some(Step {
+        let step = Step {
             number,
             thread,
             frame: frame.number,
             code: frame.code,
             at: step.at,
-        })
+        };
+        self.state.ahead = run.step < segment.opaque_end as usize;
+        self.state.updated |= match segment.touching {
+            Some(touching) => run.step >= touching as usize,
+            // What did it is over.
+            None => is_last,
+        };
+        self.number += 1;
+        self.presented = true;
+        Some(step)
     }
 
     /// Executes the rest of the way.
@@ -108,71 +120,76 @@ impl Machine {
         let Some(run) = self.run.take() else { return };
         let first = run.step + usize::from(std::mem::take(&mut self.presented));
         let segment = self.segments.get(run.segment);
-        let (steps, last) = (segment.steps.len(), segment.steps.last().copied());
-        if let Some(tally) = &mut self.tally
-            && let Some(frame) = self.state.frame()
-            && !segment.stores.is_empty()
-        {
-            tally.stores(segment, frame, &self.state.chunk, self.record.values.start);
-        }
-        self.execute(run.segment, run.done, usize::MAX);
+        let steps = segment.steps.len();
         if first < steps {
             self.number += (steps - first) as u64;
-            if let Some(tally) = &mut self.tally
-                && let Some((thread, _)) = self.state.thread()
-            {
-                tally.thread(thread.0);
-            }
-            if let Some(tally) = &mut self.tally
-                && let (Some(step), Some(frame)) = (
-                    self.segments.get(run.segment).steps.first(),
-                    self.state.top(),
-                )
-            {
-                tally.way(run.segment, frame, step.at);
-            }
-            let number = self.number;
-            if let (Some(step), Some(frame)) = (last, self.state.top()) {
-                frame.at = step.at;
-                frame.stepped = Stepped::At(step.at);
-                frame.stepped_number = Some(number - 1);
-            }
         }
-        self.rest(run.segment);
-    }
-
-    /// The frame has come to the end of a way.
-    #[inline]
-    pub(super) fn rest(&mut self, segment: SegmentId) {
-        if let (Some(at), Some(frame)) = (self.segments.get(segment).next, self.state.top()) {
-            frame.at = at;
-        }
-        self.state.ahead = false;
-        let touching = self.segments.get(segment).touching.is_some();
-        self.state.updated |= touching || matches!(self.phase, Phase::End);
-    }
-
-    /// Executes operations of a way.
-    #[inline]
-    pub(super) fn execute(&mut self, segment: SegmentId, from: usize, to: usize) {
-        let segment = self.segments.get(segment);
         if segment.opaque {
             self.state.opaque = self.next_record;
         }
         let values = self.record.values.start;
-        let State {
-            threads,
-            current,
-            cells,
-            chunk,
-            record,
-            ..
-        } = &mut self.state;
-        let Some(frame) = threads.get_mut(*current).and_then(Thread::top) else {
+        let Some(mut part) = Part::new(&mut self.state, values) else {
             return;
         };
-        let to = to.min(segment.ops.len());
-        for op in segment.ops.get(from..to).unwrap_or_default() {
+        if let Some(tally) = &mut self.tally {
+            if !segment.stores.is_empty() {
+                tally.stores(segment, part.frame, part.chunk, values);
+            }
+            if first < steps {
+                tally.thread(part.thread.0);
+                if let Some(step) = segment.steps.first() {
+                    tally.way(run.segment, part.frame, step.at);
+                }
+            }
+        }
+        part.execute(segment.ops.get(run.done..).unwrap_or_default());
+        if first < steps
+            && let Some(step) = segment.steps.last()
+        {
+            part.frame.stepped = Stepped::At(step.at);
+            part.frame.stepped_number = Some(self.number - 1);
+            part.frame.at = step.at;
+        }
+        if let Some(at) = segment.next {
+            part.frame.at = at;
+        }
+        self.state.ahead = false;
+        self.state.updated |= segment.touching.is_some() || matches!(self.phase, Phase::End);
+    }
+}
+
+/// What operations of a way read and change.
+struct Part<'a> {
+    thread: ThreadNumber,
+    /// The one on top.
+    frame: &'a mut Frame,
+    cells: &'a mut HashMap<ObjectId, (usize, Value)>,
+    chunk: &'a Chunk,
+    record: usize,
+    /// The record's values begin here.
+    values: usize,
+}
+
+impl<'a> Part<'a> {
+    #[inline]
+    fn new(state: &'a mut State, values: usize) -> Option<Self> {
+        let thread = state.threads.get_mut(state.current)?;
+        Some(Self {
+            thread: thread.number,
+            frame: thread.frames.last_mut()?,
+            cells: &mut state.cells,
+            chunk: &state.chunk,
+            record: state.record,
+            values,
+        })
+    }
+
+    /// Executes operations of a way.
+    #[inline]
+    fn execute(&mut self, ops: &[Op]) {
+        let (chunk, values) = (self.chunk, self.values);
+        let frame = &mut *self.frame;
+        for op in ops {
             match *op {
                 Op::Set(slot, source) => {
                     let value = read(frame, chunk, values, source);
@@ -185,7 +202,7 @@ impl Machine {
                 }
                 Op::Unbind(slot) => {
                     if let (Value::Null, Value::Object(id)) = (frame.get(slot), frame.get(slot + 1))
-                        && let Some((_, definition)) = chunk.definition(id, *record, true)
+                        && let Some((_, definition)) = chunk.definition(id, self.record, true)
                         && let Some(Contents::Method { function, receiver }) = definition.contents
                     {
                         frame.set(slot, function.into());
@@ -195,7 +212,7 @@ impl Machine {
                 Op::SetCell(cell, source) => {
                     if let Value::Object(id) = frame.get(cell) {
                         let value = read(frame, chunk, values, source);
-                        cells.insert(id, (*record, value));
+                        self.cells.insert(id, (self.record, value));
                     }
                 }
             }

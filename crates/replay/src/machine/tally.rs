@@ -12,7 +12,7 @@ use crate::state::{Frame, Stepped};
 use crate::value::Value;
 
 /// What was executed of one code object: by instruction, how often it was a step, and how often execution came to its line with it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) executed: Vec<u64>,
     pub(crate) arrived: Vec<u64>,
