@@ -159,6 +159,7 @@ def debug(module, script, **options):
     + [("step", None)] * 5
 )
 @example([("step", ("function", "count", 0, None))])
+@example([("step", ("function", "count", 0, "n == 3"))])
 @example([("continue", ("function", "count", 0, None))] + [("continue", None)] * 10)
 @example([("continue", ("function", "recursive", 1, None)), ("continue", None), ("next", None), ("continue", None)])
 def test_what_stops_is_what_stops_with_the_standard_library(script):

@@ -16,7 +16,6 @@ use super::session::Session;
 #[cfg(Py_3_12)]
 use super::{turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
-#[cfg(not(Py_3_12))]
 use crate::engine::running::{generators, running_frames};
 #[cfg(not(Py_3_12))]
 use crate::frame::Frame;
@@ -207,7 +206,6 @@ fn place<'py>(
         None
     };
     let log = super::breakpoint::log_of(python)?;
-    let by_events = matches!(text, Some(None));
     let function = python.getattr(intern!(py, "funcname"))?;
     let function = if function.is_truthy()? {
         Some(function.extract::<String>()?)
@@ -220,6 +218,11 @@ fn place<'py>(
         Some(_) if first.is_truthy()? => Some(first.extract::<u32>()?),
         _ => None,
     };
+    let by_events = matches!(text, Some(None))
+        || match &function {
+            Some(function) if line_in_function.is_none() => is_running(py, function)?,
+            _ => false,
+        };
     let condition = text.flatten();
     let ignore = python.getattr(intern!(py, "ignore"))?.extract::<i64>()?;
     let ignore = u64::try_from(ignore).unwrap_or(0);
@@ -266,6 +269,17 @@ fn place<'py>(
         log,
         breakpoint,
     })
+}
+
+/// Whether a frame runs a function of this name: the next line in it may be where a breakpoint by that name will have been found to be.
+fn is_running(py: Python<'_>, function: &str) -> PyResult<bool> {
+    for frame in running_frames(py, &generators(py))? {
+        let code = code_of_frame(frame.cast::<PyFrame>()?);
+        if code.getattr(intern!(py, "co_name"))?.eq(function)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The session steps, or an event is being handed over to it: line events tell its thread of breakpoints, or nothing does.

@@ -49,7 +49,7 @@ type Found = BTreeMap<(u8, u64), Intact>;
 /// If `from` does not begin as a recording does or cannot be read, or if `to` cannot be written or is `from`.
 pub fn recover(from: &Path, to: &Path) -> Result<Recovered, Error> {
     refuse_same(from, to)?;
-    // The tail first: what has left it meanwhile is then in the file.
+    // The tail is read first: what leaves it meanwhile is then in the file.
     let tail = File::open(tail_path(from));
     let file = File::open(from).map_err(Error::io("open the recording"))?;
     let mut damage = Vec::new();
@@ -61,13 +61,14 @@ pub fn recover(from: &Path, to: &Path) -> Result<Recovered, Error> {
         }
         Err(error) => return Err(error),
     };
-    let mut found = Found::new();
-    search(&file, &mut found, &mut damage)?;
+    let mut slots = Vec::new();
     if let (Ok(tail), Some(uuid)) = (tail, uuid) {
         let contents = tail::read(&tail, uuid).map_err(Error::io("read the tail file"))?;
-        let slots = contents.map_or_else(Vec::new, |tail| tail.slots);
-        add_tail(slots, &mut found)?;
+        slots = contents.map_or_else(Vec::new, |tail| tail.slots);
     }
+    let mut found = Found::new();
+    search(&file, &mut found, &mut damage)?;
+    add_tail(slots, &mut found)?;
     write(&file, to, uuid, found, damage)
 }
 
