@@ -58,6 +58,7 @@ def test_examples_are_recorded_exactly(path):
         ("chunks", 200_000),
         ("deep", 20_000),
         ("hostile", 2000),
+        ("pending", 20_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -84,7 +85,7 @@ def test_what_is_told_and_what_is_half_done(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=400)
 
 
-@pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile"])
+@pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile", "pending"])
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000)

@@ -202,6 +202,22 @@ def test_replacing_code_is_audited():
     assert set(told) == {("object.__setattr__", "__code__")}
 
 
+STATISTICS = """
+import sys
+sys._debugmallocstats()
+assert sys.getallocatedblocks() > 1000
+"""
+
+
+def test_statistics_of_the_allocator_are_shorter_while_a_program_is_recorded(tmp_path):
+    said = {}
+    for way, command in {"without": [], "recorded": ["-m", "debugop", "record", "-o", tmp_path / "x.debugop"]}.items():
+        done = subprocess.run([sys.executable, *command, "-c", STATISTICS], capture_output=True, text=True, check=True)
+        said[way] = "arenas" in done.stderr
+        assert "PyFloatObject" in done.stderr
+    assert said == {"without": True, "recorded": False}
+
+
 def concatenate(count):
     """How often `s += t` kept the string where it was."""
     s, t, kept = "x" * 33, "y", 0

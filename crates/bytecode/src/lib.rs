@@ -55,6 +55,8 @@ pub use opcode::{ArgKind, Flow, JumpKind, Op, Opcode, OpcodeInfo, StackEffect};
 pub use operands::{Operands, Policy, operands, write_policy};
 pub use plan::{Locals, PLAN_VERSION, Plan, PlanSite, SiteKind, Slot};
 pub use remove::{CodeParts, remove};
-pub use sites::{Forbidden, Silent, Site, SiteVisitor, Sites, forbidden, sites, visit_sites};
+pub use sites::{
+    Forbidden, Silent, Site, SiteVisitor, Sites, forbidden, is_call_part, sites, visit_sites,
+};
 pub use varying::{Varying, varying_slots};
 pub use version::Version;

@@ -3,11 +3,9 @@
 //! Most instructions only move values, so what they do follows from the code object ([`effect`](mod@crate::effect)). A plan is where a probe has to look:
 //!
 //! 1. after each `RESUME` that starts or resumes a frame;
-//! 2. before a value that the interpreter made would be lost, be covered up by the next instruction that may raise, or leave the
-//!    basic blocks that one pass can follow: as late as possible, so that one site looks at several values and at what the next
-//!    instruction may change;
-//! 3. before each instruction that may change an object which is in a slot ([`Nature::touches`](crate::Nature::touches)), and before
-//!    the next one after it that may run anything;
+//! 2. before a value that the interpreter made would be lost, or leave the basic blocks that one pass can follow: as late as possible, so
+//!    that one site looks at several values and at what the next instruction may change;
+//! 3. before each instruction that may change an object which is in a slot ([`Nature::touches`](crate::Nature::touches));
 //! 4. where else two ways would lead from one site to the same instruction, or to two instructions by which a frame is left or suspended:
 //!    so the sites that are passed say which way was taken;
 //! 5. at each exception handler, and where exceptions leave ([`SiteKind::Unwind`]).
@@ -15,6 +13,10 @@
 //! From a site every instruction is reached in at most one way without passing another site. So the next site of the frame, the instruction at
 //! which it calls another one, the one that raised, or that it ended or was suspended, each determine all that was executed in between.
 //! [`check`](mod@check) proves this of a plan by going all ways.
+//!
+//! A value that nobody has looked at yet stands in its slot while an instruction above it executes. If other recorded code runs meanwhile, or the
+//! instruction raises, it has to be looked at in the middle of the instruction: the plan says which slots these are ([`Plan::pending`]), and
+//! that none of them changes before.
 //!
 //! A plan is a pure function of the code object: capture and replay compute it on their own. [`PLAN_VERSION`] changes with it.
 
@@ -25,9 +27,14 @@ use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, InstrIdx};
 use crate::insert::Place;
+use crate::opcode::Op;
 
 /// Two parties may use a plan together only if they agree on this.
-pub const PLAN_VERSION: u16 = 1;
+pub const PLAN_VERSION: u16 = 2;
+
+/// Up to this version values are looked at before each instruction that may raise, so none is pending in the middle of one, and objects that an
+/// instruction may have changed before the next one that may run anything.
+pub const LAST_EAGER_VERSION: u16 = 1;
 
 /// Index of a slot of the frame: first localsplus, then the value stack from the bottom.
 pub type Slot = u32;
@@ -78,6 +85,9 @@ pub struct Plan {
     /// In insertion order; no two have the same place. [`SiteKind::Unwind`] is the last. None for code without a `RESUME`, whose frames
     /// are never complete.
     pub sites: Vec<PlanSite>,
+    /// Of the instructions in the middle of which values are pending, by index: where their slots begin in `slots`.
+    instructions: Vec<(InstrIdx, u32)>,
+    slots: Vec<Slot>,
 }
 
 /// Why there is no plan. Only code that no compiler writes has none.
@@ -120,7 +130,43 @@ impl Plan {
     /// # Errors
     /// [`PlanError`].
     pub fn new(analysis: &Analysis, locals: &Locals) -> Result<Self, PlanError> {
-        build::build(analysis, locals)
+        Self::of_version(analysis, locals, PLAN_VERSION)
+    }
+
+    /// The plan that this version of plans has for a code object, from 1 to [`PLAN_VERSION`].
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn of_version(
+        analysis: &Analysis,
+        locals: &Locals,
+        version: u16,
+    ) -> Result<Self, PlanError> {
+        build::build(analysis, locals, version <= LAST_EAGER_VERSION)
+    }
+
+    /// The slots that hold, until the instruction is over, raises, or has somebody else's code run, the values that no site has looked at since
+    /// they were made. Whoever looks at them then need not do so again before the instruction is over.
+    pub fn pending(&self, at: InstrIdx) -> &[Slot] {
+        let Ok(index) = self.instructions.binary_search_by_key(&at, |found| found.0) else {
+            return &[];
+        };
+        let first = self.instructions[index].1 as usize;
+        let end = self.instructions.get(index + 1).map(|next| next.1 as usize);
+        &self.slots[first..end.unwrap_or(self.slots.len())]
+    }
+
+    /// The instructions in the middle of which values are pending, rising.
+    pub fn with_pending(&self) -> impl Iterator<Item = InstrIdx> {
+        self.instructions.iter().map(|found| found.0)
+    }
+
+    fn add_pending(&mut self, at: InstrIdx, slots: impl IntoIterator<Item = Slot>) {
+        let first = self.slots.len() as u32;
+        self.slots.extend(slots);
+        if self.slots.len() as u32 > first {
+            self.instructions.push((at, first));
+        }
     }
 
     /// The index of the site at a place.
@@ -131,6 +177,20 @@ impl Plan {
         };
         let found = sites.binary_search_by_key(&place.order(), |site| site.place.order());
         found.ok().map(|index| index as u32)
+    }
+}
+
+/// Where the value was before an instruction that is in one of its [pending](Plan::pending) slots in the middle of it.
+///
+/// From 3.14 on `STORE_FAST_LOAD_FAST` runs the finaliser of what it has overwritten when it has both stored and loaded (`Python/bytecodes.c`).
+pub fn pending_before(analysis: &Analysis, locals: &Locals, at: InstrIdx, slot: Slot) -> Slot {
+    match (analysis.op(at.0), analysis.depth(at)) {
+        (Some(Op::StoreFastLoadFast), Some(depth))
+            if slot == analysis.get(at).arg >> 4 && depth > 0 =>
+        {
+            locals.slots + depth - 1
+        }
+        _ => slot,
     }
 }
 

@@ -316,7 +316,7 @@ fn is_end_for_pop(analysis: &Analysis, here: u32) -> bool {
 }
 
 /// What follows `KW_NAMES` or `PRECALL`.
-pub(crate) fn is_call_part(analysis: &Analysis, here: u32) -> bool {
+pub fn is_call_part(analysis: &Analysis, here: u32) -> bool {
     analysis.version <= Version::V3_12
         && matches!(previous(analysis, here), Some(Op::KwNames | Op::Precall))
         && analysis.op(here).is_some()

@@ -390,6 +390,12 @@ impl<'py> Frame<'py> {
         }
     }
 
+    /// Whether there is an object for the frame.
+    #[inline]
+    pub(crate) fn has_object(self) -> bool {
+        !self.get().frame_obj.is_null()
+    }
+
     /// Whether `object` is this frame's object.
     pub(crate) fn stands_for(self, object: &Bound<'_, PyFrame>) -> bool {
         std::ptr::eq(self.get().frame_obj, object.as_ptr())

@@ -390,6 +390,17 @@ impl Identities {
         }
     }
 
+    /// Whether [`recorder::raising`](crate::recorder::raising) is told before an entry of a traceback is made. Of what has happened already, it was.
+    pub(crate) fn hears_of_tracebacks(&self, py: Python<'_>) -> bool {
+        let (is_as_seen, hears) =
+            Self::with(py, |state| (state.place.is_as_seen(py), state.place.hears));
+        if !is_as_seen {
+            // What we have missed meanwhile nobody tells; from now on it is clear.
+            look_again(py);
+        }
+        is_as_seen && hears
+    }
+
     /// How many objects have died or been forgotten: as long as it stays the same, every address that has an entry names the same object.
     #[inline]
     #[must_use]

@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
-use debugop_recording::stream::{
-    Encoder, FrameNumber, Last, Predictor, Reason, SiteNumber, Strides, ThreadNumber,
-};
+use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
 use pyo3::{PyResult, Python};
 use rustc_hash::FxHashMap;
 
@@ -24,8 +22,9 @@ use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
 use pen::Pen;
 use planned::IGNORED;
-use threads::{Caller, Place, Shadow, Thread};
+use threads::{Shadow, Thread};
 
+mod arrive;
 mod callables;
 mod codes;
 mod compare;
@@ -34,6 +33,7 @@ pub mod history;
 mod identities;
 mod keyframe;
 mod pen;
+mod pending;
 mod planned;
 mod quick;
 mod raised;
@@ -47,6 +47,7 @@ mod types;
 mod witness;
 
 pub use pen::Limits;
+pub(crate) use pending::raising;
 pub(crate) use planned::{PlannedCode, PlannedSite};
 pub use session::{Plan, Session};
 pub use store::Store;
@@ -172,18 +173,25 @@ pub(crate) fn is_active(_py: Python<'_>) -> bool {
 }
 
 /// Runs `f` with the active recorder, if there is one.
-fn with_active<R>(_py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+fn with_active<R>(py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     // SAFETY: the pointer is that of a live box (`start`, `stop`); the GIL is held, and what runs with it neither gives the GIL up nor
     // runs code that comes here again.
     let recorder = unsafe { ACTIVE.0.get().as_mut()? };
     recorder.top = std::ptr::null_mut();
-    Some(f(recorder))
+    pending::set_busy(py, true);
+    let done = f(recorder);
+    pending::set_busy(py, false);
+    Some(done)
 }
 
 /// Runs `f` with the active recorder's pen, if there is one.
-fn with_pen<R>(_py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
+fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
     // SAFETY: as in `with_active`.
-    unsafe { ACTIVE.0.get().as_mut().map(|recorder| f(&mut recorder.pen)) }
+    let recorder = unsafe { ACTIVE.0.get().as_mut()? };
+    pending::set_busy(py, true);
+    let done = f(&mut recorder.pen);
+    pending::set_busy(py, false);
+    Some(done)
 }
 
 /// A planned site is reached.
@@ -191,7 +199,9 @@ fn with_pen<R>(_py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
 pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
     // SAFETY: as in `with_active`.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        pending::set_busy(py, true);
         recorder.fire(py, site);
+        pending::set_busy(py, false);
     }
 }
 
@@ -200,6 +210,7 @@ pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
 pub(crate) fn give_up(py: Python<'_>) {
     // The file stays as if the process had been killed here.
     drop(Recorder::take(py));
+    pending::set_busy(py, false);
 }
 
 /// A code object with planned sites is gone: no frame runs it.
@@ -408,6 +419,7 @@ impl Recorder {
         }
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (number.0, site.reraises);
+        top.told = site.told;
         top.site = std::ptr::from_ref(site);
         if site.reraises != PlannedSite::NO_UNIT {
             top.exception = raised::on_top(site, frame);
@@ -439,110 +451,6 @@ impl Recorder {
         }
     }
 
-    /// Another thread runs.
-    #[cold]
-    fn switch(&mut self, py: Python<'_>, to: &mut Encoder<'_>, frame: Frame<'_>) {
-        let (state, native) = (frame.thread_state(), frame.native_thread());
-        self.state = state;
-        self.end_threads(py, to);
-        let known = self
-            .threads
-            .iter()
-            .position(|thread| thread.state == state && thread.native == native);
-        self.current = known.unwrap_or_else(|| {
-            let name = crate::thread::thread_name(py, frame.thread_ident());
-            self.threads.push(Thread {
-                state,
-                native,
-                number: self.threads.len() as u32,
-                name: name.unwrap_or_default().into(),
-                chunk: 0,
-                frames: Vec::new(),
-            });
-            self.threads.len() - 1
-        });
-        let thread = &mut self.threads[self.current];
-        if thread.chunk == self.pen.chunk {
-            to.thread(ThreadNumber(thread.number));
-        } else {
-            thread.chunk = self.pen.chunk;
-            let below = thread.frames.len() as u64;
-            // They are attached again when they go on.
-            thread.frames.clear();
-            to.new_thread(
-                ThreadNumber(thread.number),
-                thread.native,
-                thread.name.as_bytes(),
-                below,
-            );
-        }
-    }
-
-    /// Says which threads have ended.
-    fn end_threads(&mut self, py: Python<'_>, to: &mut Encoder<'_>) {
-        for thread in &mut self.threads {
-            if thread.frames.is_empty() || threads::is_alive(py, thread.state, thread.native) {
-                continue;
-            }
-            for shadow in &mut thread.frames {
-                self.pen.look_again(py, to, shadow);
-            }
-            thread.frames.clear();
-            if thread.chunk == self.pen.chunk {
-                to.thread_end(ThreadNumber(thread.number));
-            }
-        }
-    }
-
-    /// The frame in which `site` fires is not the one that recorded last, or something happened to it that is to be told.
-    fn arrive(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Encoder<'_>,
-        site: &PlannedSite,
-        frame: Frame<'_>,
-    ) -> Last {
-        if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
-            return self.enter(py, to, site, frame, None);
-        }
-        let known = self.threads[self.current]
-            .frames
-            .iter()
-            .rposition(|shadow| shadow.is(frame));
-        let raised = match (site.kind, known) {
-            (SiteKind::Handler | SiteKind::Unwind, _) => {
-                let shadow = known.map(|at| &self.threads[self.current].frames[at]);
-                raised::unit(py, site, frame, shadow)
-            }
-            _ => None,
-        };
-        // A suspended frame goes on where an exception was thrown into it.
-        let resumed = raised.is_some_and(|unit| raised::is_suspension(site, unit));
-        let last = match known {
-            Some(at) if !resumed => {
-                let pops = self.pop_to(py, to, at + 1);
-                Self::last(self.threads[self.current].frames[at].last, pops > 0)
-            }
-            _ => self.enter(py, to, site, frame, raised),
-        };
-        Self::say_raised(to, site, raised);
-        last
-    }
-
-    /// Only so many frames of the current thread are left; returns how many were more.
-    fn pop_to(&mut self, py: Python<'_>, to: &mut Encoder<'_>, left: usize) -> u32 {
-        let frames = &mut self.threads[self.current].frames;
-        let pops = frames.len() - left;
-        for shadow in &mut frames[left..] {
-            if shadow.has_touched() {
-                self.pen.look_again(py, to, shadow);
-            }
-        }
-        frames.truncate(left);
-        to.pop(pops as u32);
-        pops as u32
-    }
-
     /// Where the exception was raised, as the program would find it below an exception. Written, but for an `int`.
     #[cold]
     fn lasti(to: &mut Encoder<'_>, code: &PlannedCode, content: Content) -> Option<i64> {
@@ -564,99 +472,6 @@ impl Recorder {
             _ => to.null(),
         }
         None
-    }
-
-    fn say_raised(to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
-        // A handler's code may be reached without an exception, too.
-        if let (SiteKind::Handler | SiteKind::Unwind, Some(unit)) = (site.kind, raised) {
-            to.raised(unit);
-        }
-    }
-
-    /// A frame that is not among the recorded ones starts, goes on, or is met in the middle.
-    fn enter(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Encoder<'_>,
-        site: &PlannedSite,
-        frame: Frame<'_>,
-        raised: Option<u32>,
-    ) -> Last {
-        let thread = &mut self.threads[self.current];
-        // A generator that was suspended and goes on without that anything else was recorded meanwhile.
-        let Place { pops, caller } = thread.place(frame);
-        let below = thread.frames.len() - pops as usize;
-        self.pop_to(py, to, below);
-        let thread = &mut self.threads[self.current];
-        if let (Caller::Unit(_), Some(top)) = (&caller, thread.frames.last_mut()) {
-            top.has_called(py, site, frame);
-        }
-        let last = thread
-            .frames
-            .last()
-            .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0));
-        let chunk = self.pen.chunk;
-        if site.kind == SiteKind::Start {
-            match caller {
-                Caller::Unit(unit) => to.enter(unit),
-                Caller::Foreign(unit) => to.enter_foreign(unit),
-                Caller::Told(unit) => {
-                    to.told(unit);
-                    to.enter_foreign(None);
-                }
-            }
-            let number = self.next_frame;
-            self.next_frame += 1;
-            thread.frames.push(Shadow::new(frame, site.code(), number));
-            if frame.is_generators() {
-                let copy = frame.code_address();
-                let known = Suspendable {
-                    number,
-                    copy,
-                    chunk,
-                };
-                self.generators.insert(frame.address(), known);
-            }
-            return last;
-        }
-        let known = self
-            .generators
-            .get_mut(&frame.address())
-            .filter(|known| known.copy == frame.code_address());
-        let number = match known {
-            Some(known) if known.chunk == chunk => {
-                let number = FrameNumber(known.number);
-                match caller {
-                    Caller::Unit(unit) => to.reenter(number, unit),
-                    Caller::Foreign(unit) => to.reenter_foreign(number, unit),
-                    Caller::Told(unit) => {
-                        to.told(unit);
-                        to.reenter_foreign(number, None);
-                    }
-                }
-                known.number
-            }
-            Some(known) => {
-                known.chunk = chunk;
-                let number = known.number;
-                Self::say_inside(to, &caller);
-                self.attach(py, to, site, frame, number, raised);
-                number
-            }
-            None => {
-                let number = self.number_of_left_out(frame).unwrap_or_else(|| {
-                    self.next_frame += 1;
-                    self.next_frame - 1
-                });
-                Self::say_inside(to, &caller);
-                self.attach(py, to, site, frame, number, raised);
-                number
-            }
-        };
-        self.threads[self.current]
-            .frames
-            .push(Shadow::new(frame, site.code(), number));
-        last
     }
 
     /// The record did not fit into what is left of the chunk.

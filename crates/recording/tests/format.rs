@@ -342,6 +342,7 @@ fn the_documentation_names_the_tags() {
         (tag::TIME, "TIME"),
         (tag::OUTPUT, "OUTPUT"),
         (tag::LOST, "LOST"),
+        (tag::PENDING, "PENDING"),
     ];
     for (tag, name) in named {
         let row = format!("| `{tag:02x}` | {name}");

@@ -84,6 +84,7 @@ pub(crate) struct Listed {
 struct Entry {
     offset: u32,
     site: Option<SiteNumber>,
+    pending: Option<u32>,
     thread: ThreadNumber,
     /// Where its prefixes and values end.
     prefixes: u32,
@@ -95,6 +96,8 @@ struct Entry {
 pub(crate) struct RecordRef {
     pub(crate) offset: usize,
     pub(crate) site: Option<SiteNumber>,
+    /// The unit in the middle of which the frame on top is looked at.
+    pub(crate) pending: Option<u32>,
     pub(crate) thread: ThreadNumber,
     pub(crate) prefixes: Range<usize>,
     pub(crate) values: Range<usize>,
@@ -144,6 +147,7 @@ impl Chunk {
         chunk.records.push(Entry {
             offset: 0,
             site: None,
+            pending: None,
             thread: chunk.keyframe.current,
             prefixes: 0,
             values: 0,
@@ -185,6 +189,7 @@ impl Chunk {
         self.records.push(Entry {
             offset: record.offset as u32,
             site: record.site,
+            pending: record.pending,
             thread: record.thread,
             prefixes: record.prefixes.len() as u32,
             values: record.values.len() as u32,
@@ -292,6 +297,7 @@ impl Chunk {
         Some(RecordRef {
             offset: entry.offset as usize,
             site: entry.site,
+            pending: entry.pending,
             thread: entry.thread,
             prefixes: before.prefixes as usize..entry.prefixes as usize,
             values: before.values as usize..entry.values as usize,

@@ -58,7 +58,7 @@ impl Code {
     /// [`ErrorKind::Bytecode`], [`ErrorKind::Plan`].
     pub fn new(data: CodeRecord, version: Version) -> Result<Self, ErrorKind> {
         let number = data.number;
-        if data.plan_version != PLAN_VERSION {
+        if !(1..=PLAN_VERSION).contains(&data.plan_version) {
             return Err(ErrorKind::PlanVersion(number, data.plan_version));
         }
         let locals = locals(&data);
@@ -71,7 +71,8 @@ impl Code {
             stack_size: data.stack_size,
         };
         let analysis = Analysis::new(&view).map_err(|error| ErrorKind::Bytecode(number, error))?;
-        let plan = Plan::new(&analysis, &locals).map_err(|error| ErrorKind::Plan(number, error))?;
+        let plan = Plan::of_version(&analysis, &locals, data.plan_version)
+            .map_err(|error| ErrorKind::Plan(number, error))?;
         let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
         if !captures.eq(data.captures.iter().copied()) {
             return Err(ErrorKind::Captures(number));

@@ -62,6 +62,9 @@ pub enum ErrorKind {
     /// An exception is handled, and its instruction is covered by another handler, or by none.
     #[error("an exception raised at instruction {0} is not handled at this site")]
     Handler(u32),
+    /// A frame is looked at in the middle of an instruction where nothing is pending, or something else.
+    #[error("a frame is looked at where its plan says nothing of it")]
+    NothingPending,
     /// A frame that is not suspended goes on.
     #[error("frame {0} goes on and is not suspended")]
     Reenter(u64),

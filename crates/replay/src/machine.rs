@@ -170,6 +170,7 @@ impl Machine {
         let record = RecordRef {
             offset: 0,
             site: None,
+            pending: None,
             thread: chunk.keyframe.current,
             prefixes: 0..0,
             values: 0..0,
@@ -182,6 +183,7 @@ impl Machine {
             record: 0,
             updated: true,
             opaque: 0,
+            ahead: false,
             late: false,
             time: chunk.keyframe.time,
             chunk,

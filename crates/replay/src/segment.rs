@@ -2,11 +2,17 @@
 
 use std::fmt;
 
-use debugop_bytecode::{Class, Flow, InstrIdx, Op as Name, Output, Place, Version, effect, nature};
-use rustc_hash::{FxHashMap, FxHashSet};
+use debugop_bytecode::InstrIdx;
+use rustc_hash::FxHashMap;
 
 use crate::code::Code;
-use crate::index::of_name;
+
+mod compile;
+mod way;
+
+pub(crate) use compile::call_of;
+use compile::compile;
+pub(crate) use way::{flow, standing};
 
 /// Where a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +29,8 @@ pub enum From {
     Before(InstrIdx),
     /// In the middle of this instruction.
     In(InstrIdx),
+    /// In the middle of this instruction, with everything as it was before it, and known.
+    Pending(InstrIdx),
 }
 
 /// What a frame does next.
@@ -32,6 +40,8 @@ pub enum To {
     Site(u32),
     /// It is in the middle of this instruction.
     In(InstrIdx),
+    /// It is in the middle of this instruction, and the record tells what is pending there.
+    Pending(InstrIdx),
     /// It is about to execute this instruction; sites before it have fired.
     At(InstrIdx),
     /// It is about to execute this instruction; the site before it has not fired.
@@ -46,7 +56,7 @@ impl fmt::Display for From {
             From::Start => f.write_str("its start"),
             From::Site(site) | From::Fired(site) => write!(f, "site {site}"),
             From::At(at) | From::Before(at) => write!(f, "before instruction {}", at.0),
-            From::In(at) => write!(f, "instruction {}", at.0),
+            From::In(at) | From::Pending(at) => write!(f, "instruction {}", at.0),
         }
     }
 }
@@ -55,7 +65,7 @@ impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             To::Site(site) => write!(f, "site {site}"),
-            To::In(at) => write!(f, "instruction {}", at.0),
+            To::In(at) | To::Pending(at) => write!(f, "instruction {}", at.0),
             To::At(at) | To::Before(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }
@@ -122,6 +132,8 @@ pub struct Segment {
     pub touching: Option<u32>,
     /// Whether an instruction may have run code that changes objects.
     pub opaque: bool,
+    /// How many of its steps there are through the last one that may, before the record that ends the way looks at objects.
+    pub opaque_end: u32,
     /// The number of the code object.
     pub code: u32,
     /// The attributes, items and cells that it binds or deletes.
@@ -288,512 +300,5 @@ impl Segments {
             of_code.recent[site] = Some((done, to, id));
         }
         Some(id)
-    }
-}
-
-/// An executed instruction, and whether it jumped.
-type Executed = (InstrIdx, bool);
-
-/// Goes the ways from `from` until `to` is met. The instructions executed, in order; with [`To::In`] the last one is that.
-fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
-    let analysis = code.analysis();
-    let count = analysis.instructions().len() as u32;
-    // Index of the way's instruction before it, and whether that jumped.
-    let mut came: FxHashMap<u32, Option<Executed>> = FxHashMap::default();
-    let mut pending: Vec<(InstrIdx, Option<Executed>)> = Vec::new();
-    let back = |came: &FxHashMap<u32, Option<Executed>>, last: Option<Executed>| {
-        let mut way: Vec<Executed> = Vec::new();
-        let mut next = last;
-        while let Some(executed) = next {
-            way.push(executed);
-            next = came.get(&executed.0.0).copied().flatten();
-        }
-        way.reverse();
-        way
-    };
-    // Where control has come to; whether that ends the search, with the way.
-    let arrive = |at: InstrIdx, by: Option<Executed>| -> Result<Option<InstrIdx>, ()> {
-        let fell = by.filter(|by| !by.1).map(|by| by.0);
-        let behind = fell.and_then(|from| code.site_after(from));
-        match behind.or_else(|| code.site_before(at)) {
-            _ if behind.is_none() && (To::At(at) == to || To::Before(at) == to) => Err(()),
-            Some(site) if To::Site(site) == to => Err(()),
-            Some(_) => Ok(None),
-            None => Ok((at.0 < count).then_some(at)),
-        }
-    };
-    match from {
-        From::Start => pending.push((analysis.first_resume()?, None)),
-        From::At(at) if to == To::At(at) => return Some(Vec::new()),
-        From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
-        From::Before(at) => match code.site_before(at) {
-            Some(site) if to == To::Site(site) => return Some(Vec::new()),
-            Some(_) => return None,
-            None if to == To::At(at) => return Some(Vec::new()),
-            None => pending.push((at, None)),
-        },
-        From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
-        From::At(at) => pending.push((at, None)),
-        From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
-            Place::Before(at) => pending.push((at, None)),
-            Place::After(at) => {
-                let at = InstrIdx(at.0 + 1);
-                match code.site_before(at) {
-                    _ if To::Before(at) == to => return Some(Vec::new()),
-                    Some(site) if To::Site(site) == to => return Some(Vec::new()),
-                    Some(_) => return None,
-                    None => pending.push((at, None)),
-                }
-            }
-        },
-        From::In(at) if to == To::In(at) => return Some(Vec::new()),
-        // A trace function is told of the end while the frame is in it.
-        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
-            return Some(vec![(at, false)]);
-        }
-        // It is ending, or being suspended.
-        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
-            return Some(vec![(at, false)]);
-        }
-        From::In(at) => {
-            came.insert(at.0, None);
-            let ended = delegation(code, at).map(|(_, end)| (end, (at, true)));
-            for (next, by) in successors(code, at).chain(ended) {
-                match arrive(next, Some(by)) {
-                    Err(()) => return Some(vec![by]),
-                    Ok(Some(next)) => pending.push((next, Some(by))),
-                    Ok(None) => {}
-                }
-            }
-        }
-    }
-    while let Some((at, by)) = pending.pop() {
-        if at.0 >= count || came.contains_key(&at.0) {
-            continue;
-        }
-        came.insert(at.0, by);
-        let leaves = matches!(flow(code, at), Flow::Return | Flow::Yield);
-        if to == To::In(at) || to == To::Exit && leaves {
-            return Some(back(&came, Some((at, false))));
-        }
-        if leaves {
-            continue;
-        }
-        for (next, by) in successors(code, at) {
-            match arrive(next, Some(by)) {
-                Err(()) => return Some(back(&came, Some(by))),
-                Ok(Some(next)) => pending.push((next, Some(by))),
-                Ok(None) => {}
-            }
-        }
-    }
-    None
-}
-
-pub(crate) fn flow(code: &Code, at: InstrIdx) -> Flow {
-    let analysis = code.analysis();
-    let instruction = analysis.instructions().get(at.0 as usize);
-    let info = instruction.and_then(|instruction| instruction.opcode.info(analysis.version()));
-    info.map_or(Flow::Raise, |info| info.flow)
-}
-
-/// Where control goes from an instruction, exceptions aside.
-fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Executed)> {
-    let flow = flow(code, at);
-    let next = matches!(flow, Flow::Next | Flow::Conditional | Flow::Yield)
-        .then_some((InstrIdx(at.0 + 1), (at, false)));
-    let jump = code
-        .analysis()
-        .target(at)
-        .map(|target| (target, (at, true)));
-    [next, jump].into_iter().flatten()
-}
-
-/// Of the `YIELD_VALUE` of a `yield from` or `await`: the `SEND` before it, and where it jumps to.
-///
-/// What the frame delegates to may end while something is thrown into it. On 3.11 the frame goes on where `SEND` jumps to, without it, its
-/// `YIELD_VALUE` or its `RESUME` (`_gen_throw`, `Objects/genobject.c`); later versions have `CLEANUP_THROW` for that.
-fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, InstrIdx)> {
-    if code.version() != Version::V3_11 || flow(code, yielding) != Flow::Yield {
-        return None;
-    }
-    let send = InstrIdx(yielding.0.checked_sub(1)?);
-    let analysis = code.analysis();
-    let info = analysis.get(send).opcode.info(analysis.version())?;
-    (info.op == Name::Send).then_some((send, analysis.target(send)?))
-}
-
-/// The instruction that a site stands before.
-pub(crate) fn standing(code: &Code, site: u32) -> Option<InstrIdx> {
-    Some(match code.plan().sites.get(site as usize)?.place {
-        Place::Before(at) => at,
-        Place::After(at) => InstrIdx(at.0 + 1),
-    })
-}
-
-/// A value that is not known yet where it is made.
-type Symbol = u32;
-
-struct Compiler<'a> {
-    code: &'a Code,
-    version: Version,
-    /// Length of localsplus.
-    base: u32,
-    ops: Vec<RawOp>,
-    /// Slots that hold values not known yet.
-    symbols: FxHashMap<u32, Symbol>,
-    next: Symbol,
-    /// What they turned out to be.
-    known: FxHashMap<Symbol, Source>,
-}
-
-enum RawOp {
-    Known(Op),
-    Made(u32, Symbol),
-}
-
-#[derive(Clone, Copy)]
-enum RawOperand {
-    Known(Operand),
-    Made(Symbol),
-}
-
-#[derive(Clone, Copy)]
-enum RawPart {
-    Cell,
-    Attribute(u64),
-    Item(RawOperand),
-}
-
-/// Compiles a way.
-fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -> Option<Segment> {
-    if let Some(done) = done
-        && to == To::In(done)
-    {
-        return Some(Segment {
-            last: Some(done),
-            code: code.data().number,
-            ..Segment::default()
-        });
-    }
-    let way = find(code, from, to)?;
-    // What the frame is in the middle of has been a step already.
-    let skip = match (done, from) {
-        (Some(done), _) => way.iter().position(|executed| executed.0 == done)? + 1,
-        (None, From::In(_)) => way.len().min(1),
-        (None, _) => 0,
-    };
-    let version = code.analysis().version();
-    let mut compiler = Compiler {
-        code,
-        version,
-        base: code.locals().slots,
-        ops: Vec::new(),
-        symbols: FxHashMap::default(),
-        next: 0,
-        known: FxHashMap::default(),
-    };
-    let mut steps: Vec<SegmentStep> = Vec::new();
-    let mut begin = 0;
-    let mut opaque = false;
-    let mut touching = None;
-    let mut stores: Vec<(RawOperand, RawPart)> = Vec::new();
-    for (number, &(at, jumped)) in way.iter().enumerate() {
-        if number + 1 == skip && done.is_some() {
-            compiler.forget_known();
-        }
-        if number >= skip {
-            stores.extend(compiler.store(at));
-        }
-        let is_last = number + 1 == way.len();
-        if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
-            match delegation(code, at).filter(|_| jumped) {
-                Some((send, _)) => compiler.instruction(send, true)?,
-                None => compiler.instruction(at, jumped)?,
-            }
-            if number == 0 && done.is_none() && matches!(from, From::In(_)) {
-                compiler.leave_out_stores();
-            }
-        }
-        let end = compiler.ops.len() as u32;
-        match steps.last_mut() {
-            _ if number < skip => begin = end,
-            _ if code.is_step(at) => steps.push(SegmentStep { at, end }),
-            Some(step) => step.end = end,
-            None => begin = end,
-        }
-        if number >= skip {
-            let instruction = code.analysis().get(at);
-            let nature = nature(version, instruction.opcode, instruction.arg)?;
-            opaque |= nature.class == Class::Opaque;
-            if nature.touches.count > 0 && touching.is_none() {
-                touching = Some(steps.len() as u32);
-            }
-        }
-    }
-    let mut next = None;
-    if let To::At(at) | To::Before(at) = to {
-        next = Some(at);
-    }
-    if let To::Site(site) = to {
-        compiler.captures(site);
-        next = code
-            .plan()
-            .sites
-            .get(site as usize)
-            .map(|site| match site.place {
-                Place::Before(at) => at,
-                Place::After(at) => InstrIdx(at.0 + 1),
-            });
-    }
-    let stores = stores.iter().map(|store| compiler.known_store(*store));
-    let stores = stores.collect();
-    let Compiler { ops, known, .. } = compiler;
-    let ops = ops.into_iter().map(|op| match op {
-        RawOp::Known(op) => op,
-        RawOp::Made(slot, symbol) => {
-            Op::Set(slot, known.get(&symbol).copied().unwrap_or(Source::Pending))
-        }
-    });
-    Some(Segment {
-        ops: ops.collect(),
-        begin,
-        steps: steps.into(),
-        last: way.last().map(|executed| executed.0),
-        next,
-        touching,
-        opaque,
-        code: code.data().number,
-        stores,
-    })
-}
-
-/// The `CALL` that a part of a call belongs to (3.11, 3.12).
-pub(crate) fn call_of(code: &Code, mut at: InstrIdx) -> InstrIdx {
-    let analysis = code.analysis();
-    let op = |at: InstrIdx| {
-        let instruction = analysis.instructions().get(at.0 as usize)?;
-        Some(instruction.opcode.info(analysis.version())?.op)
-    };
-    while matches!(op(at), Some(Name::KwNames | Name::Precall)) && op(InstrIdx(at.0 + 1)).is_some()
-    {
-        at = InstrIdx(at.0 + 1);
-    }
-    at
-}
-
-impl Compiler<'_> {
-    /// Everything so far has been executed, but for the values that were not known.
-    fn forget_known(&mut self) {
-        let symbols = self.symbols.iter();
-        self.ops = symbols
-            .map(|(&slot, &symbol)| RawOp::Made(slot, symbol))
-            .collect();
-    }
-
-    /// What an instruction binds or deletes.
-    fn store(&self, at: InstrIdx) -> Option<(RawOperand, RawPart)> {
-        let analysis = self.code.analysis();
-        let instruction = analysis.get(at);
-        let arg = instruction.arg;
-        let top = self.base.checked_add(analysis.depth(at)?)?;
-        let below = |depth| top.checked_sub(depth).map(|slot| self.operand(slot));
-        Some(match instruction.opcode.info(self.version)?.op {
-            Name::StoreDeref | Name::DeleteDeref => (self.operand(arg), RawPart::Cell),
-            Name::StoreAttr | Name::DeleteAttr => {
-                (below(1)?, RawPart::Attribute(of_name(self.code, arg)?))
-            }
-            Name::StoreSubscr | Name::DeleteSubscr => (below(2)?, RawPart::Item(below(1)?)),
-            _ => return None,
-        })
-    }
-
-    /// What is in a slot after what has been compiled so far.
-    fn operand(&self, mut slot: u32) -> RawOperand {
-        for op in self.ops.iter().rev() {
-            match *op {
-                RawOp::Known(Op::Set(to, source)) if to == slot => match source {
-                    Source::Slot(from) => slot = from,
-                    Source::Constant(index) => return RawOperand::Known(Operand::Constant(index)),
-                    Source::Int(int) => return RawOperand::Known(Operand::Int(int)),
-                    _ => return RawOperand::Known(Operand::Unknown),
-                },
-                RawOp::Made(to, symbol) if to == slot => return RawOperand::Made(symbol),
-                RawOp::Known(Op::Swap(one, other)) if slot == one => slot = other,
-                RawOp::Known(Op::Swap(one, other)) if slot == other => slot = one,
-                RawOp::Known(Op::Unbind(first)) if slot == first || slot == first + 1 => {
-                    return RawOperand::Known(Operand::Unknown);
-                }
-                RawOp::Known(_) | RawOp::Made(..) => {}
-            }
-        }
-        RawOperand::Known(Operand::Slot(slot))
-    }
-
-    fn known_store(&self, (object, part): (RawOperand, RawPart)) -> Store {
-        Store {
-            object: self.known_operand(object),
-            part: match part {
-                RawPart::Cell => Part::Cell,
-                RawPart::Attribute(hash) => Part::Attribute(hash),
-                RawPart::Item(operand) => Part::Item(self.known_operand(operand)),
-            },
-        }
-    }
-
-    fn known_operand(&self, operand: RawOperand) -> Operand {
-        match operand {
-            RawOperand::Known(operand) => operand,
-            RawOperand::Made(symbol) => match self.known.get(&symbol) {
-                Some(Source::Capture(index)) => Operand::Capture(*index),
-                Some(Source::Bool(bool)) => Operand::Int((*bool).into()),
-                _ => Operand::Unknown,
-            },
-        }
-    }
-
-    /// The first instruction was in progress when the frame was written down: what it stores has been stored, since the old value's end was what ran
-    /// code (`SETLOCAL`, `Python/ceval_macros.h`), and what it took from the stack is not known any more.
-    fn leave_out_stores(&mut self) {
-        let base = self.base;
-        let mut stored: Vec<(u32, u32)> = Vec::new();
-        self.ops.retain(|op| match *op {
-            RawOp::Known(Op::Set(to, Source::Slot(of))) if to < base && of >= base => {
-                stored.push((of, to));
-                false
-            }
-            RawOp::Known(Op::SetCell(_, Source::Slot(of))) => of < base,
-            _ => true,
-        });
-        // What an instruction stores and loads again (`STORE_FAST_LOAD_FAST`) is in the local variable.
-        for op in &mut self.ops {
-            if let RawOp::Known(Op::Set(_, Source::Slot(of))) = op
-                && let Some(&(_, local)) = stored.iter().find(|stored| stored.0 == *of)
-            {
-                *of = local;
-            }
-        }
-    }
-
-    fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {
-        let analysis = self.code.analysis();
-        let instruction = analysis.get(at);
-        let (opcode, arg) = (instruction.opcode, instruction.arg);
-        let effect = effect(self.version, opcode, arg, jumped)?;
-        let op = opcode.info(self.version)?.op;
-        let top = self.base.checked_add(analysis.depth(at)?)?;
-        self.told(at, jumped, top);
-        let left = top
-            .checked_sub(effect.pops)
-            .filter(|&left| left >= self.base)?;
-        if matches!(op, Name::StoreDeref | Name::DeleteDeref) {
-            let value = match op {
-                Name::StoreDeref => Source::Slot(top.checked_sub(1)?),
-                _ => Source::Null,
-            };
-            self.ops.push(RawOp::Known(Op::SetCell(arg, value)));
-        }
-        if op == Name::Precall {
-            let callable = top.checked_sub(arg.checked_add(2)?)?;
-            self.ops.push(RawOp::Known(Op::Unbind(callable)));
-        }
-        // Outputs are of the slots as they were: what would be overwritten is read first.
-        let reads_written = effect.pushes.iter().any(|output| {
-            matches!(output, Output::Local(local) if effect.writes.iter().any(|write| write.0 == *local))
-        });
-        let before = self.symbols.clone();
-        let writes: Vec<(u32, Output)> = effect.writes.iter().copied().collect();
-        let pushes: Vec<(u32, Output)> = (left..).zip(effect.pushes.iter().copied()).collect();
-        let pushes = pushes.into_iter().rev();
-        let all: Vec<(u32, Output)> = if reads_written {
-            pushes.chain(writes).collect()
-        } else {
-            writes.into_iter().chain(pushes).collect()
-        };
-        self.symbols
-            .retain(|&slot, _| slot < self.base || slot < left);
-        for (slot, output) in all {
-            let symbol = self.set(slot, output, top, &before)?;
-            match symbol {
-                Some(symbol) => self.symbols.insert(slot, symbol),
-                None => self.symbols.remove(&slot),
-            };
-        }
-        if effect.swap > 1 {
-            let (one, other) = (top.checked_sub(1)?, top.checked_sub(effect.swap)?);
-            self.ops.push(RawOp::Known(Op::Swap(one, other)));
-            for (slot, from) in [(one, other), (other, one)] {
-                match before.get(&from) {
-                    Some(&symbol) => self.symbols.insert(slot, symbol),
-                    None => self.symbols.remove(&slot),
-                };
-            }
-        }
-        Some(())
-    }
-
-    /// Emits what puts an output into a slot; the symbol that is there afterwards.
-    fn set(
-        &mut self,
-        slot: u32,
-        output: Output,
-        top: u32,
-        before: &FxHashMap<u32, Symbol>,
-    ) -> Option<Option<Symbol>> {
-        let (source, symbol) = match output {
-            Output::Below(below) => {
-                let from = top.checked_sub(below)?;
-                (Source::Slot(from), before.get(&from).copied())
-            }
-            Output::Next(below) => {
-                let from = top.checked_sub(below)?;
-                (Source::Next(from), before.get(&from).copied())
-            }
-            Output::Local(local) => (Source::Slot(local), before.get(&local).copied()),
-            Output::Constant(index) => (Source::Constant(index), None),
-            Output::SmallInt(int) => (Source::Int(int), None),
-            Output::Null => (Source::Null, None),
-            Output::Bool | Output::Produced => {
-                self.next += 1;
-                self.ops.push(RawOp::Made(slot, self.next));
-                return Some(Some(self.next));
-            }
-        };
-        self.ops.push(RawOp::Known(Op::Set(slot, source)));
-        Some(symbol)
-    }
-
-    /// The direction of a jump tells its condition.
-    fn told(&mut self, at: InstrIdx, jumped: bool, top: u32) {
-        let instruction = self.code.analysis().get(at);
-        let nature = nature(self.version, instruction.opcode, instruction.arg);
-        let Some(jumps_if) = nature.and_then(|nature| nature.jumps_if) else {
-            return;
-        };
-        if let Some(&symbol) = top.checked_sub(1).and_then(|slot| self.symbols.get(&slot)) {
-            self.known.insert(symbol, Source::Bool(jumps_if == jumped));
-        }
-    }
-
-    /// The way ends at a site, whose values tell what has been made.
-    fn captures(&mut self, site: u32) {
-        let Some(planned) = self.code.plan().sites.get(site as usize) else {
-            return;
-        };
-        let mut resolved: FxHashSet<u32> = FxHashSet::default();
-        for (index, slot) in (0..).zip(&planned.captures) {
-            if let Some(&symbol) = self.symbols.get(slot)
-                && !self.known.contains_key(&symbol)
-            {
-                self.known.insert(symbol, Source::Capture(index));
-                resolved.insert(*slot);
-            }
-        }
-        for (index, &slot) in (0..).zip(&planned.captures) {
-            if !resolved.contains(&slot) {
-                let op = Op::Set(slot, Source::Capture(index));
-                self.ops.push(RawOp::Known(op));
-            }
-        }
     }
 }

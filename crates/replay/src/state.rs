@@ -204,6 +204,8 @@ pub struct State {
     pub(crate) updated: bool,
     /// The last record in which code that changes objects may have run.
     pub(crate) opaque: usize,
+    /// Code that changes objects may run before the record looks at those that it tells of first.
+    pub(crate) ahead: bool,
     /// Frames that C code has called are ending: what they have changed was looked at when that had gone on.
     pub(crate) late: bool,
     pub(crate) time: u64,
@@ -229,6 +231,7 @@ impl State {
     pub(crate) fn tell(&mut self, record: usize) {
         self.record = record;
         self.updated = true;
+        self.ahead = false;
     }
 
     /// Makes a thread the current one; a thread that has not been introduced has no frames.
@@ -316,6 +319,7 @@ impl State {
             certain: is_immutable(class.kind)
                 || (record >= self.opaque
                     && self.threads.len() <= 1
+                    && !(self.ahead && record == self.record)
                     && !(self.late && record == self.record && definition.update)),
         })
     }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use common::example::examples;
 use common::function::{Function, statements};
-use debugop_bytecode::{CodeView, Version};
+use debugop_bytecode::{CodeView, PLAN_VERSION, Version};
 use debugop_recording::stream;
 use debugop_replay::{Chunk, Codes, Machine, State, Value};
 use proptest::prelude::*;
-use world::{Seen, World, codes};
+use world::{Seen, World, codes, codes_of};
 
 fn seen(state: &State) -> Vec<Seen> {
     let (_, thread) = state.thread().expect("one runs");
@@ -46,8 +46,11 @@ fn back(value: Value) -> stream::Value {
 }
 
 fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64, switches: u64) {
-    let codes = codes(views);
-    let mut world = World::new(Arc::clone(&codes), seed, chunk, true);
+    check_replay(&codes(views), seed, chunk, steps, switches);
+}
+
+fn check_replay(codes: &Arc<Codes>, seed: u64, chunk: u64, steps: u64, switches: u64) {
+    let mut world = World::new(Arc::clone(codes), seed, chunk, true);
     world.switches = switches;
     let world = world.run(steps);
     // The order is that of the records, so only each thread's own is the same.
@@ -63,7 +66,7 @@ fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64, switches: u6
             chunk = chunk.followed_by(next, codes.captures()).expect("a chunk");
         }
         let chunk = Arc::new(chunk);
-        let mut machine = Machine::new(Arc::clone(&codes), Arc::clone(&chunk), number)
+        let mut machine = Machine::new(Arc::clone(codes), Arc::clone(&chunk), number)
             .unwrap_or_else(|error| panic!("{error}"));
         loop {
             let step = machine
@@ -79,7 +82,7 @@ fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64, switches: u6
             }
             number += 1;
         }
-        let mut machine = Machine::new(Arc::clone(&codes), chunk, counted).expect("as before");
+        let mut machine = Machine::new(Arc::clone(codes), chunk, counted).expect("as before");
         while let Some(next) = machine.skip_record().expect("as before") {
             counted = next;
         }
@@ -121,6 +124,19 @@ proptest! {
             .collect();
         let views: Vec<_> = functions.iter().map(Function::view).collect();
         check(&views, seed, chunk, 1500, switches);
+    }
+}
+
+/// Recordings of all versions of plans are read.
+#[test]
+fn what_earlier_plans_have_recorded() {
+    for version in Version::ALL {
+        let examples = examples();
+        let of = examples.iter().filter(|example| example.version == version);
+        let views: Vec<_> = of.map(common::example::Example::view).collect();
+        for plans in 1..PLAN_VERSION {
+            check_replay(&codes_of(&views, plans), 12_345, 50, 3000, 20);
+        }
     }
 }
 

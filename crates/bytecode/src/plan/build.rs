@@ -5,6 +5,8 @@
 //! must be disjoint, or a site is put on one of them; so from each site there is one way only. A backward jump has a site in its own
 //! basic block, whose name is known before the pass gets there: so what its target is reached from is complete when the pass comes to it.
 
+mod needed;
+
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -12,10 +14,10 @@ use smallvec::{SmallVec, smallvec};
 
 use super::{Locals, Plan, PlanError, PlanSite, SiteKind, Slot, place_between};
 use crate::analysis::{Analysis, InstrIdx, flag};
-use crate::effect::{Class, Effect, Nature, Output, effect, nature};
+use crate::effect::{Effect, Nature, Output, effect, nature};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
-use crate::sites::{Forbidden, forbidden, is_call_part};
+use crate::sites::forbidden;
 use crate::version::Version;
 
 /// More origins than this are replaced by a site where ways meet.
@@ -41,7 +43,7 @@ struct Symbol {
 struct State {
     origins: SmallVec<[Label; 4]>,
     pending: SmallVec<[(Slot, Symbol); 4]>,
-    /// Since the last site an instruction may have changed an object.
+    /// In plans that are [eager](Builder::eager): since the last site an instruction may have changed an object.
     touched: bool,
     /// Of the first 64 locals, those that may be unbound.
     unbound: u64,
@@ -83,9 +85,13 @@ struct Builder<'a> {
     unbinds: u64,
     next_label: Label,
     next_symbol: u32,
+    /// Whether values are looked at before each instruction that may raise, and changed objects before each one that may run anything.
+    eager: bool,
+    /// What is pending in the middle of instructions, in their order.
+    plan: Plan,
 }
 
-pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanError> {
+pub(super) fn build(analysis: &Analysis, locals: &Locals, eager: bool) -> Result<Plan, PlanError> {
     let Some(entry) = analysis.entry else {
         return Ok(Plan::default());
     };
@@ -102,6 +108,8 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
         unbinds: 0,
         next_label: 0,
         next_symbol: 0,
+        eager,
+        plan: Plan::default(),
     };
     builder.check_locals()?;
     let with_lasti = analysis.entries.iter().filter(|entry| entry.lasti);
@@ -112,6 +120,7 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
     builder.check_prefix(entry)?;
     builder.find_backward_jumps();
     builder.run(entry)?;
+    let mut plan = builder.plan;
     let mut sites: Vec<PlanSite> = builder.sites.into_values().collect();
     for site in &mut sites {
         site.captures.sort_unstable();
@@ -125,7 +134,8 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals) -> Result<Plan, PlanEr
         captures: smallvec![locals.slots + 1],
         touches: SmallVec::new(),
     });
-    Ok(Plan { sites })
+    plan.sites = sites;
+    Ok(plan)
 }
 
 impl Builder<'_> {
@@ -325,6 +335,9 @@ impl Builder<'_> {
                 continue;
             }
             self.site_before(index, &mut state)?;
+            if !self.eager {
+                self.note_pending(index, &state);
+            }
             current = self.leave(index, state)?;
         }
         Ok(())
@@ -443,121 +456,48 @@ impl Builder<'_> {
         Ok(Some(state))
     }
 
-    /// Whether a site is needed before an instruction, and puts it there.
-    fn site_before(&mut self, index: u32, state: &mut State) -> Result<(), PlanError> {
-        // What belongs to a call is looked at before its first part.
-        if is_call_part(self.analysis, index) {
-            return Ok(());
-        }
-        let mut last = index;
-        while is_call_part(self.analysis, last + 1) {
-            last += 1;
-        }
-        let touches = self.nature(last).touches;
-        if touches.count == 0 && !self.is_needed(last, state) {
-            return Ok(());
-        }
-        let place = self
-            .place_before(index)
-            .ok_or_else(|| self.no_place(index))?;
-        self.put(place, SiteKind::Step, state);
-        let lowest = self.below(last, touches.below);
-        if let Some(site) = self.sites.get_mut(&place.order()) {
-            for slot in lowest..lowest + touches.count.min(8) {
-                site.touches.push(slot);
-            }
-        }
-        Ok(())
-    }
-
-    fn place_before(&self, index: u32) -> Option<Place> {
-        let here = InstrIdx(index);
-        let place = Place::Before(here);
-        if forbidden(self.analysis, place).is_none() {
-            return Some(place);
-        }
-        let shared = self.analysis.has(here, flag::JUMP_TARGET | flag::HANDLER);
-        let before = InstrIdx(index.checked_sub(1).filter(|_| !shared)?);
-        place_between(self.analysis, before)
-    }
-
-    fn is_needed(&self, index: u32, state: &State) -> bool {
-        let here = InstrIdx(index);
-        let class = self.class(index, state);
-        if class >= Class::Raises && !state.pending.is_empty() {
-            return true;
-        }
-        if class == Class::Opaque && state.touched {
-            return true;
-        }
-        if self.reraises(index) {
-            return true;
-        }
-        let flow = self.flow(index);
-        if matches!(flow, Flow::Return | Flow::Yield) {
-            let known = |label| self.leaving.contains(label);
-            if !state.pending.is_empty() || state.origins.iter().any(known) {
-                return true;
-            }
-        }
-        if self.loses(index, state) {
-            return true;
-        }
-        let Some(target) = self.analysis.target(here) else {
-            return false;
-        };
-        if target <= here {
-            let label = self.block_labels[here.usize()];
-            return state.is_outstanding() || state.origins[..] != [label];
-        }
-        // Beyond a jump that depends on a value there is no place for a site of its own.
-        self.conflicts(target.0, state) || self.is_closed(target.0)
-    }
-
-    /// Whether an instruction raises again what has been raised before. That adds nothing to the traceback, so nobody could tell later
-    /// which instruction it was.
-    fn reraises(&self, index: u32) -> bool {
-        match self.analysis.op(index) {
-            Some(Op::Reraise | Op::EndAsyncFor | Op::CleanupThrow) => true,
-            Some(Op::RaiseVarargs) => self.analysis.instructions[index as usize].arg == 0,
-            _ => false,
-        }
-    }
-
-    /// Whether control falls to an instruction that jumps lead to as well, with no place for a site on the way: at the end of a `for`
-    /// loop. Then the others have one.
-    fn is_closed(&self, target: u32) -> bool {
-        let before = InstrIdx(target - 1);
-        let reason = forbidden(self.analysis, Place::After(before));
-        reason == Some(Forbidden::ExhaustedFor)
-    }
-
-    /// The class of an instruction. On 3.11 and 3.12 jumps call what makes a bool of their operand, on 3.11 a local may be unbound.
-    fn class(&self, index: u32, state: &State) -> Class {
-        let nature = self.nature(index);
-        let instruction = &self.analysis.instructions[index as usize];
-        let top = self.below(index, 1);
-        if nature.jumps_if.is_some() && state.symbol(top).is_some_and(|symbol| symbol.bool) {
-            return Class::Quiet;
-        }
-        let bound = |local| bit(local) & !state.unbound != 0;
-        match self.analysis.op(index) {
-            Some(Op::LoadFast | Op::DeleteFast) if bound(instruction.arg) => Class::Quiet,
-            _ => nature.class,
-        }
-    }
-
-    /// Whether an instruction, which does not need a site otherwise, would lose a value nobody has looked at.
-    fn loses(&self, index: u32, state: &State) -> bool {
+    /// Notes where the pending values are in the middle of an instruction: each in a slot that the instruction leaves alone or, where it only
+    /// moves the value, in the slot from which it does.
+    fn note_pending(&mut self, index: u32, state: &State) {
         if state.pending.is_empty() {
-            return false;
+            return;
         }
-        let mut after = state.clone();
-        self.apply(index, false, &mut after, None);
-        let kept = |symbol: &Symbol| after.pending.iter().any(|pending| pending.1 == *symbol);
-        let known = self.told(index, state);
-        let mut symbols = state.pending.iter().map(|pending| pending.1);
-        symbols.any(|symbol| !kept(&symbol) && Some(symbol) != known)
+        let told = self.told(index, state);
+        let effect = self.effect(index, false);
+        let depth = self.analysis.depth(InstrIdx(index)).unwrap_or(0);
+        let left = (self.locals.slots + depth).saturating_sub(effect.pops);
+        let stays = |slot: Slot| {
+            let is_written = effect.writes.iter().any(|write| write.0 == slot);
+            !is_written && (slot < self.locals.slots || slot < left)
+        };
+        let mut pending: SmallVec<[(Slot, Symbol); 8]> = state
+            .pending
+            .iter()
+            .copied()
+            .filter(|pending| Some(pending.1) != told)
+            .collect();
+        // A local that is overwritten may hold the same value again, which is on the stack meanwhile.
+        let is_lost = |slot: Slot| !stays(slot) && slot < self.locals.slots;
+        pending.sort_unstable_by_key(|&(slot, _)| (!stays(slot), is_lost(slot), slot));
+        let mut seen: SmallVec<[Symbol; 8]> = SmallVec::new();
+        let mut slots: SmallVec<[Slot; 8]> = SmallVec::new();
+        for (slot, symbol) in pending {
+            if !seen.contains(&symbol) {
+                seen.push(symbol);
+                slots.push(self.pending_slot(index, slot));
+            }
+        }
+        slots.sort_unstable();
+        self.plan.add_pending(InstrIdx(index), slots);
+    }
+
+    /// Where the value that is in a slot before an instruction is in the middle of it: [`pending_before`](super::pending_before) the other way round.
+    fn pending_slot(&self, index: u32, slot: Slot) -> Slot {
+        let instruction = &self.analysis.instructions[index as usize];
+        match self.analysis.op(index) {
+            Some(Op::StoreFastLoadFast) if slot == self.below(index, 1) => instruction.arg >> 4,
+            _ => slot,
+        }
     }
 
     /// The bool that the direction of a jump tells.
@@ -574,7 +514,8 @@ impl Builder<'_> {
         let top = self.locals.slots + depth;
         let at = |below: u32| top.saturating_sub(below);
         let mut symbol = |state: &State, output: Output| match output {
-            Output::Below(below) | Output::Next(below) => state.symbol(at(below)),
+            Output::Below(below) => state.symbol(at(below)),
+            Output::Next(below) if self.eager => state.symbol(at(below)),
             Output::Local(local) => state.symbol(local),
             Output::Bool | Output::Produced => fresh.as_deref_mut().map(|next| {
                 *next += 1;
@@ -583,7 +524,8 @@ impl Builder<'_> {
                     bool: output == Output::Bool,
                 }
             }),
-            Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
+            // What is there next is another value.
+            Output::Next(_) | Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
         };
         let pushes: SmallVec<[Option<Symbol>; 4]> = effect
             .pushes
@@ -635,8 +577,7 @@ impl Builder<'_> {
             // It is bound, or an exception was raised.
             state.unbound &= !bit(instruction.arg);
         }
-        let touches = self.nature(index).touches.count > 0;
-        state.touched |= touches;
+        state.touched |= self.eager && self.nature(index).touches.count > 0;
         let mut next_symbol = self.next_symbol;
         if let Some(target) = self.analysis.target(InstrIdx(index))
             && target.0 > index
@@ -661,11 +602,13 @@ impl Builder<'_> {
         let shared = self
             .analysis
             .has(InstrIdx(next), flag::JUMP_TARGET | flag::HANDLER);
-        let needed = state.pending.len() > MANY_PENDING || shared && self.conflicts(next, &state);
-        if needed {
-            let place =
-                place_between(self.analysis, InstrIdx(index)).ok_or_else(|| self.no_place(next))?;
-            self.put(place, SiteKind::Step, &mut state);
+        let needed = shared && self.conflicts(next, &state);
+        if needed || state.pending.len() > MANY_PENDING {
+            match place_between(self.analysis, InstrIdx(index)) {
+                Some(place) => self.put(place, SiteKind::Step, &mut state),
+                None if needed || self.eager => return Err(self.no_place(next)),
+                None => {}
+            }
         }
         if shared {
             self.join(next, state);

@@ -5,7 +5,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::{Locals, Plan, PlanSite, SiteKind, Slot};
+use super::{Locals, Plan, PlanSite, SiteKind, Slot, pending_before};
 use crate::analysis::{Analysis, InstrIdx};
 use crate::effect::{Class, Output, effect, nature};
 use crate::insert::Place;
@@ -61,6 +61,24 @@ pub enum Violation {
         /// Index of the instruction.
         at: u32,
     },
+    /// What is pending in the middle of an instruction is not what the plan says.
+    #[error(
+        "a value is not pending where it should be in the middle of instruction {at} (from site {site})"
+    )]
+    Pending {
+        /// Index of the site.
+        site: u32,
+        /// Index of the instruction.
+        at: u32,
+    },
+    /// A slot in which a value is to be looked at in the middle of an instruction is not there, or is changed by it.
+    #[error("slot {slot} does not last through instruction {at}")]
+    Changing {
+        /// The slot.
+        slot: Slot,
+        /// Index of the instruction.
+        at: u32,
+    },
     /// An object may have been changed by another instruction than the one behind a site.
     #[error(
         "instruction {at} may change an object, and no site that says so is before it (from site {site})"
@@ -79,8 +97,6 @@ struct Way {
     /// About to execute this.
     at: InstrIdx,
     symbols: Symbols,
-    /// Whether an instruction since the site may have changed an object.
-    touched: bool,
     /// Whether the site is just behind.
     first: bool,
 }
@@ -105,6 +121,7 @@ pub fn check(analysis: &Analysis, locals: &Locals, plan: &Plan) -> Result<(), Vi
         return Ok(());
     };
     checker.places()?;
+    checker.slots()?;
     checker.beginnings(entry)?;
     for (number, site) in (0..).zip(&plan.sites) {
         if site.kind != SiteKind::Unwind {
@@ -152,6 +169,35 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// In the middle of an instruction every slot that is looked at is there and holds what it held before.
+    fn slots(&self) -> Result<(), Violation> {
+        let version = self.analysis.version();
+        for at in self.plan.with_pending() {
+            let instruction = self.analysis.get(at);
+            let (Some(depth), Some(effect), Some(nature)) = (
+                self.analysis.depth(at),
+                effect(version, instruction.opcode, instruction.arg, false),
+                nature(version, instruction.opcode, instruction.arg),
+            ) else {
+                continue;
+            };
+            let top = self.locals.slots + depth;
+            let lasting = match nature.class {
+                // It only moves; what it has taken stays in its place until something is pushed.
+                Class::Quiet => top,
+                _ => top.saturating_sub(effect.pops),
+            };
+            for &slot in self.plan.pending(at) {
+                let is_stored = pending_before(self.analysis, self.locals, at, slot) != slot;
+                let is_written = effect.writes.iter().any(|write| write.0 == slot);
+                if slot >= lasting || is_written != is_stored {
+                    return Err(Violation::Changing { slot, at: at.0 });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn op(&self, at: InstrIdx) -> Option<Op> {
         Some(
             self.analysis
@@ -173,7 +219,6 @@ impl Checker<'_> {
         let start = Way {
             at: InstrIdx(0),
             symbols: Symbols::default(),
-            touched: false,
             first: true,
         };
         match planned.place {
@@ -222,26 +267,28 @@ impl Checker<'_> {
         let Some(nature) = nature(version, instruction.opcode, instruction.arg) else {
             return Ok(None);
         };
-        let op = self.op(at);
         let depth = self.analysis.depth(at).unwrap_or(0);
         let top = (self.locals.slots + depth).wrapping_sub(1);
         let told = nature.jumps_if.and_then(|_| way.symbols.get(&top).copied());
         let is_bool = told.is_some_and(|told| version >= Version::V3_13 || told & BOOL != 0);
         let told = told.filter(|_| is_bool);
-        // Which locals may be unbound on 3.11 is the plan's affair.
-        let quiet = nature.class == Class::Quiet
-            || told.is_some()
-            || matches!(op, Some(Op::LoadFast | Op::DeleteFast));
-        if !quiet && !way.symbols.is_empty() {
-            return Err(Violation::Unseen { site, at: at.0 });
-        }
-        if nature.class == Class::Opaque && told.is_none() && way.touched {
-            return Err(Violation::Untouched { site, at: at.0 });
+        let noted: FxHashSet<u32> = self
+            .plan
+            .pending(at)
+            .iter()
+            .map(|&slot| pending_before(self.analysis, self.locals, at, slot))
+            .filter_map(|slot| way.symbols.get(&slot).copied())
+            .collect();
+        let is_noted = |symbol: &u32| noted.contains(symbol) || Some(*symbol) == told;
+        // A frame that is in a RESUME has not told of itself yet; what was sent to it is all that is pending.
+        let is_between = is_call_part(self.analysis, at.0) || self.op(at) == Some(Op::Resume);
+        if !is_between && !way.symbols.values().all(is_noted) {
+            return Err(Violation::Pending { site, at: at.0 });
         }
         if nature.touches.count > 0 && !way.first && !is_call_part(self.analysis, at.0) {
             return Err(Violation::Untouched { site, at: at.0 });
         }
-        let leaves = matches!(self.flow(at), Flow::Return | Flow::Yield | Flow::Raise);
+        let leaves = matches!(self.flow(at), Flow::Return | Flow::Yield);
         if leaves && !way.symbols.is_empty() {
             return Err(Violation::Unseen { site, at: at.0 });
         }
@@ -268,15 +315,13 @@ impl Checker<'_> {
         let before = symbols.clone();
         let mut made = at.0 * 2 * (MOST_PUSHES + 1);
         let mut value = |output: Output| match output {
-            Output::Below(below) | Output::Next(below) => {
-                before.get(&(base + depth - below)).copied()
-            }
+            Output::Below(below) => before.get(&(base + depth - below)).copied(),
             Output::Local(local) => before.get(&local).copied(),
             Output::Bool | Output::Produced => {
                 made += 2;
                 Some(made | if output == Output::Bool { BOOL } else { 0 })
             }
-            Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
+            Output::Next(_) | Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
         };
         let pushes: Vec<_> = effect.pushes.iter().map(|&output| value(output)).collect();
         let writes: Vec<_> = effect
@@ -324,16 +369,11 @@ impl Checker<'_> {
         fallen: Option<InstrIdx>,
         sites: &mut FxHashSet<u32>,
     ) -> Result<Option<Way>, Violation> {
-        let at = way.at;
         let after = fallen.and_then(|from| self.plan.at(Place::After(from)));
         let Some(met) = after.or_else(|| self.plan.at(Place::Before(next))) else {
-            let instruction = self.analysis.get(at);
-            let touches = nature(self.analysis.version(), instruction.opcode, instruction.arg)
-                .is_some_and(|nature| nature.touches.count > 0);
             return Ok(Some(Way {
                 at: next,
                 symbols,
-                touched: way.touched || touches,
                 first: way.first && is_call_part(self.analysis, next.0),
             }));
         };

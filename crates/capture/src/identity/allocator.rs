@@ -1,8 +1,9 @@
 //! CPython's functions that give object memory back, with a look at the address first.
 //!
-//! Only `free` and `realloc` of `PYMEM_DOMAIN_OBJ` are replaced (`PyMem_SetAllocator`, `Objects/obmalloc.c`); `malloc`, `calloc` and the
+//! `malloc`, `free` and `realloc` of `PYMEM_DOMAIN_OBJ` are replaced (`PyMem_SetAllocator`, `Objects/obmalloc.c`); `calloc` and the
 //! context stay, so an interpreter on another thread that reads the five words while they change finds no mixture that does
-//! harm, and `sys._debugmallocstats`, which asks which `malloc` there is, says what it says without us.
+//! harm. `malloc` is for the entries of tracebacks: they are made when an exception is raised, before anything of the frame changes.
+//! `sys._debugmallocstats` asks which `malloc` there is, and says less.
 //!
 //! Others hook here too (`tracemalloc`, memory profilers). Who comes after us calls us; when it leaves, it puts us back. Who came before
 //! us throws us out when it leaves: [`Place::is_as_seen`] notices. We leave by restoring what we found, or, with others above us, by
@@ -16,11 +17,15 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, PyMemAllocatorEx};
 use pyo3::{PyResult, Python};
 
+use crate::layout::objects::Traceback;
+
+type Malloc = extern "C" fn(*mut c_void, usize) -> *mut c_void;
 type Free = extern "C" fn(*mut c_void, *mut c_void);
 type Realloc = extern "C" fn(*mut c_void, *mut c_void, usize) -> *mut c_void;
 
 /// What a pair of functions of ours passes on to, fixed when it is first used.
 struct Original {
+    malloc: Malloc,
     free: Free,
     realloc: Realloc,
 }
@@ -28,14 +33,46 @@ struct Original {
 /// So many times may we be put on top of something that we have not been on top of.
 const LEVELS: usize = 6;
 static ORIGINALS: [OnceLock<Original>; LEVELS] = [const { OnceLock::new() }; LEVELS];
-const OURS: [(Free, Realloc); LEVELS] = [
-    (free::<0>, realloc::<0>),
-    (free::<1>, realloc::<1>),
-    (free::<2>, realloc::<2>),
-    (free::<3>, realloc::<3>),
-    (free::<4>, realloc::<4>),
-    (free::<5>, realloc::<5>),
+const OURS: [(Malloc, Free, Realloc); LEVELS] = [
+    (malloc::<0>, free::<0>, realloc::<0>),
+    (malloc::<1>, free::<1>, realloc::<1>),
+    (malloc::<2>, free::<2>, realloc::<2>),
+    (malloc::<3>, free::<3>, realloc::<3>),
+    (malloc::<4>, free::<4>, realloc::<4>),
+    (malloc::<5>, free::<5>, realloc::<5>),
 ];
+
+/// What an entry of a traceback takes: a `PyTracebackObject` (`Include/cpython/traceback.h`, 3.11-3.15) and the collector's header.
+const TRACEBACK: usize = size_of::<Traceback>() + 16;
+
+/// How often so much has been asked for.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn malloc<const LEVEL: usize>(context: *mut c_void, size: usize) -> *mut c_void {
+    if size == TRACEBACK {
+        asked(true);
+    }
+    let Some(original) = ORIGINALS[LEVEL].get() else {
+        // Cannot be reached: it is set before the function is.
+        return std::ptr::null_mut();
+    };
+    let block = (original.malloc)(context, size);
+    if block.is_null() {
+        asked(false);
+    }
+    block
+}
+
+#[cold]
+#[inline(never)]
+fn asked(has_memory: bool) {
+    ASKED.fetch_add(1, Relaxed);
+    if super::holds_our_gil() {
+        // SAFETY: object memory is asked for by threads that hold their interpreter's GIL, and this one's is ours.
+        let py = unsafe { Python::assume_attached() };
+        crate::recorder::raising(py, has_memory);
+    }
+}
 
 /// An address that is freed to find out whether we are told.
 static EXPECTED: AtomicUsize = AtomicUsize::new(0);
@@ -109,6 +146,14 @@ pub(super) fn is_called(_attached: Python<'_>) -> bool {
     EXPECTED.swap(0, Relaxed) == 0
 }
 
+/// Whether what asks for an entry of a traceback comes by here.
+fn is_asked(_attached: Python<'_>) -> bool {
+    let before = ASKED.load(Relaxed);
+    // SAFETY: the thread is attached; memory of our own, or NULL.
+    unsafe { ffi::PyObject_Free(ffi::PyObject_Malloc(TRACEBACK)) };
+    ASKED.load(Relaxed) != before
+}
+
 /// Where CPython keeps its `free`, once it has been looked for.
 static WORD: OnceLock<Option<&'static AtomicUsize>> = OnceLock::new();
 
@@ -123,6 +168,8 @@ pub(super) struct Place {
     word: Option<&'static AtomicUsize>,
     /// CPython's `free` when we were last sure that we are called.
     seen: usize,
+    /// Whether we hear of tracebacks then.
+    pub(super) hears: bool,
 }
 
 impl Place {
@@ -133,17 +180,23 @@ impl Place {
     pub(super) fn take(py: Python<'_>) -> PyResult<Self> {
         if !is_called(py) {
             let now = current(py);
-            let (Some(free), Some(realloc)) = (now.free, now.realloc) else {
+            let (Some(malloc), Some(free), Some(realloc)) = (now.malloc, now.free, now.realloc)
+            else {
                 return Err(PyRuntimeError::new_err(
                     "debugop does not know this allocator",
                 ));
             };
             let same = |original: &Original| {
-                std::ptr::fn_addr_eq(original.free, free)
+                std::ptr::fn_addr_eq(original.malloc, malloc)
+                    && std::ptr::fn_addr_eq(original.free, free)
                     && std::ptr::fn_addr_eq(original.realloc, realloc)
             };
             let level = ORIGINALS.iter().position(|place| {
-                let _ = place.set(Original { free, realloc });
+                let _ = place.set(Original {
+                    malloc,
+                    free,
+                    realloc,
+                });
                 place.get().is_some_and(same)
             });
             let Some(level) = level else {
@@ -151,8 +204,9 @@ impl Place {
                     "debugop has been put on top of too many other hooks of the memory allocator",
                 ));
             };
-            let (free, realloc) = OURS[level];
+            let (malloc, free, realloc) = OURS[level];
             let ours = PyMemAllocatorEx {
+                malloc: Some(malloc),
                 free: Some(free),
                 realloc: Some(realloc),
                 ..now
@@ -167,7 +221,11 @@ impl Place {
             }
         }
         let word = WORD.get().copied().flatten();
-        let mut place = Self { word, seen: 0 };
+        let mut place = Self {
+            word,
+            seen: 0,
+            hears: is_asked(py),
+        };
         place.seen = place.now(py);
         Ok(place)
     }
@@ -191,12 +249,13 @@ impl Place {
         let now = current(py);
         let level = OURS.iter().position(|ours| {
             now.free
-                .is_some_and(|free| std::ptr::fn_addr_eq(free, ours.0))
+                .is_some_and(|free| std::ptr::fn_addr_eq(free, ours.1))
         });
         if let Some(original) = level.and_then(|level| ORIGINALS[level].get()) {
             set(
                 py,
                 PyMemAllocatorEx {
+                    malloc: Some(original.malloc),
                     free: Some(original.free),
                     realloc: Some(original.realloc),
                     ..now

@@ -36,6 +36,7 @@ pub(crate) struct Traceback {
     pub tb_frame: *mut PyObject,
     /// Byte offset in the code that the frame runs.
     pub tb_lasti: i32,
+    tb_lineno: i32,
 }
 
 /// `PyBaseExceptionObject` (`Include/cpython/pyerrors.h`).

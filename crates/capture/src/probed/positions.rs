@@ -124,7 +124,7 @@ impl ProbedCode {
     }
 
     /// Where the opcode at `original` is in the probed copy.
-    pub(super) fn copied_opcode(&self, original: u32) -> Option<u32> {
+    pub(crate) fn copied_opcode(&self, original: u32) -> Option<u32> {
         match self.map() {
             Some(map) => map.to_new(original),
             None => Some(original),

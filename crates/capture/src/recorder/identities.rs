@@ -86,6 +86,11 @@ impl Identities {
         self.0.forget(py, unsafe { borrow(py, object) });
     }
 
+    /// Whether the recorder is told before an entry of a traceback is made.
+    pub(super) fn hears_of_tracebacks(&self, py: Python<'_>) -> bool {
+        self.0.hears_of_tracebacks(py)
+    }
+
     /// How many objects have died or been forgotten.
     #[inline]
     pub(super) fn deaths(&self, py: Python<'_>) -> u64 {

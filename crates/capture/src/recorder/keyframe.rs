@@ -63,6 +63,7 @@ impl Recorder {
         py: Python<'_>,
         running: Option<(&PlannedSite, Frame<'_>)>,
     ) {
+        self.tell_waiting(py);
         self.time = self.now();
         self.store.next(self.time);
         self.pen.begin_chunk(py);
@@ -157,6 +158,9 @@ impl Recorder {
                     },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
+                if standing.progress == Progress::Executing {
+                    self.threads[index].frames[at].told = standing.unit;
+                }
                 if let Some(known) = self.generators.get_mut(&frame.address())
                     && known.number == number
                 {

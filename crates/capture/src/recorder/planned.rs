@@ -9,6 +9,9 @@ use pyo3::Python;
 use smallvec::SmallVec;
 
 use super::callables::Changes;
+use super::pending::Intact;
+use super::threads::Shadow;
+use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::probed::ProbedCode;
@@ -25,6 +28,63 @@ pub(crate) struct PlannedCode {
     pub(super) number: Cell<u32>,
     /// Offsets of instructions in the original, by code unit of the probed copy.
     units: OnceCell<Box<[u32]>>,
+    pending: Pending,
+}
+
+/// The instructions in the middle of which values are pending, rising, and the slots of these.
+#[derive(Default)]
+struct Pending {
+    instructions: Box<[PendingAt]>,
+    slots: Box<[u32]>,
+    /// A bit for each code unit of the original.
+    bits: Box<[u64]>,
+}
+
+/// One of them, in code units of the original.
+struct PendingAt {
+    unit: u32,
+    /// Of its opcode and its caches.
+    units: u32,
+    /// Where its slots end; they begin where those of the one before do.
+    end: u32,
+}
+
+impl Pending {
+    fn of(plan: &Plan, analysis: &Analysis) -> Self {
+        let mut slots = Vec::new();
+        let instructions = plan.with_pending().map(|at| {
+            slots.extend_from_slice(plan.pending(at));
+            let instruction = analysis.get(at);
+            PendingAt {
+                unit: instruction.offset / 2,
+                units: (instruction.end() - instruction.offset) / 2,
+                end: slots.len() as u32,
+            }
+        });
+        let instructions: Box<[PendingAt]> = instructions.collect();
+        let last = instructions.last().map_or(0, |last| last.unit as usize + 1);
+        let mut bits = vec![0; last.div_ceil(64)];
+        for one in &instructions {
+            bits[one.unit as usize / 64] |= 1 << (one.unit % 64);
+        }
+        Self {
+            instructions,
+            slots: slots.into(),
+            bits: bits.into(),
+        }
+    }
+
+    fn find(&self, unit: u32) -> Option<(&PendingAt, &[u32])> {
+        let found = self
+            .instructions
+            .binary_search_by_key(&unit, |one| one.unit);
+        let index = found.ok()?;
+        let first = index
+            .checked_sub(1)
+            .map_or(0, |before| self.instructions[before].end);
+        let one = &self.instructions[index];
+        Some((one, &self.slots[first as usize..one.end as usize]))
+    }
 }
 
 // SAFETY: everything in it is used with the GIL held only; see `GilCell`.
@@ -63,8 +123,12 @@ pub(crate) struct PlannedSite {
     pub(super) kind: SiteKind,
     /// The unit of the next instruction, if that raises again what has been raised before; else [`Self::NO_UNIT`].
     pub(super) reraises: u32,
+    /// What the frame has told once the site has fired: [`Shadow::told`](super::threads::Shadow::told).
+    pub(super) told: u32,
     /// The instruction that is executed next.
     pub(super) next: InstrIdx,
+    /// The code units of that; of a call in several parts, of the first and the last one.
+    pub(super) units: (u32, u32),
     /// Whether a chunk may end behind it: the frame can be described as standing before `next`, with every site there fired.
     pub(super) ends_chunk: bool,
     /// Depth of the value stack before it.
@@ -124,6 +188,19 @@ fn reraises(op: Op, arg: u32) -> bool {
     }
 }
 
+/// The code units of an instruction, or of the first and the last part of the call that it begins.
+fn units(analysis: &Analysis, first: InstrIdx) -> (u32, u32) {
+    let unit = |at: InstrIdx| {
+        let instruction = analysis.instructions().get(at.0 as usize);
+        instruction.map_or(u32::MAX, |instruction| instruction.offset / 2)
+    };
+    let mut last = first;
+    while debugop_bytecode::is_call_part(analysis, last.0 + 1) {
+        last = InstrIdx(last.0 + 1);
+    }
+    (unit(first), unit(last))
+}
+
 /// Of the parts of a call, the first one that there is in this version.
 fn is_call(op: Op) -> bool {
     matches!(op, Op::KwNames | Op::Precall | Op::Call | Op::CallKw)
@@ -158,6 +235,21 @@ impl PlannedSite {
     #[inline]
     pub(super) fn is_simple(&self) -> bool {
         !self.lasti && self.redacts.get() == 0
+    }
+
+    /// Whether the instruction behind it, or a part of it, is at this unit.
+    #[inline]
+    pub(super) fn is_before(&self, unit: u32) -> bool {
+        (self.units.0..=self.units.1).contains(&unit)
+    }
+
+    /// What is left of a frame when its handler begins.
+    pub(super) fn intact(&self) -> Intact {
+        let taken = match self.kind {
+            SiteKind::Handler => 1 + u32::from(self.lasti),
+            _ => self.depth,
+        };
+        Intact::Below(self.depth.saturating_sub(taken))
     }
 
     /// Its captures, if its [way](Way) is not slow.
@@ -228,7 +320,12 @@ impl PlannedCode {
                     }
                     _ => PlannedSite::NO_UNIT,
                 },
+                told: match is_unwind {
+                    true => Shadow::GONE,
+                    false => Shadow::NOT_TOLD,
+                },
                 next,
+                units: units(analysis, next),
                 ends_chunk: !is_unwind
                     && (site.place == Place::Before(next)
                         || plan.at(Place::Before(next)).is_none()),
@@ -253,6 +350,7 @@ impl PlannedCode {
             copy: Cell::new(0),
             number: Cell::new(0),
             units: OnceCell::new(),
+            pending: Pending::of(plan, analysis),
         });
         for site in &made.sites {
             site.code.set(&raw const *made);
@@ -280,6 +378,30 @@ impl PlannedCode {
             .get(offset as usize / 2)
             .copied()
             .filter(|unit| *unit != u32::MAX)
+    }
+
+    /// Whether values are pending in the middle of the instruction at a unit of the original.
+    #[inline]
+    pub(super) fn has_pending(&self, unit: u32) -> bool {
+        let bits = self.pending.bits.get(unit as usize / 64);
+        bits.is_some_and(|bits| bits >> (unit % 64) & 1 != 0)
+    }
+
+    /// The slots with values that are pending there.
+    pub(super) fn pending(&self, unit: u32) -> &[u32] {
+        self.pending.find(unit).map_or(&[], |found| found.1)
+    }
+
+    /// Whether a frame that runs the copy is in the middle of that instruction itself, not in a probe beside it.
+    pub(super) fn is_executing(&self, frame: Frame<'_>, unit: u32) -> bool {
+        let Some((one, _)) = self.pending.find(unit) else {
+            return false;
+        };
+        let opcode = self.probed().copied_opcode(unit * 2);
+        match (opcode, frame.instruction_offset()) {
+            (Some(opcode), Some(now)) => (opcode..opcode + one.units * 2).contains(&now),
+            _ => false,
+        }
     }
 
     #[cold]

@@ -74,7 +74,8 @@ impl Recorder {
             let Some(unit) = below.and_then(|below| top.unit(below)) else {
                 return self.fire_slowly(py, site, frame);
             };
-            if frame.is_generators() {
+            let changed = top.has_touched() && !top.is_touching(unit);
+            if frame.is_generators() || changed || top.is_untold(unit) {
                 return self.fire_slowly(py, site, frame);
             }
             top.has_called(py, site, frame);
@@ -133,6 +134,7 @@ impl Recorder {
         let number = SiteNumber(site.number.get());
         top.last = number.0;
         top.reraises = PlannedSite::NO_UNIT;
+        top.told = Shadow::NOT_TOLD;
         top.site = std::ptr::from_ref(site);
         let captures = site.few();
         if captures.is_empty() {

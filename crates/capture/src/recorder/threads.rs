@@ -29,6 +29,8 @@ pub(super) struct Shadow {
     pub(super) reraises: u32,
     /// What that raises again, by its address; 0 if it is not on the stack.
     pub(super) exception: usize,
+    /// The unit in the middle of which everything is known, [`Self::NOT_TOLD`] or [`Self::GONE`].
+    pub(super) told: u32,
     /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
     pub(super) site: *const PlannedSite,
     /// Objects that the next instruction may change, and where their memory begins.
@@ -48,11 +50,19 @@ impl Shadow {
             last: u32::MAX,
             reraises: PlannedSite::NO_UNIT,
             exception: 0,
+            told: Self::NOT_TOLD,
             site: std::ptr::null(),
             touched: [const { MaybeUninit::uninit() }; TOUCHED],
             count: 0,
             newest: 0,
         }
+    }
+
+    /// Whether the instruction at `unit` is the one that may change what has been touched.
+    #[inline]
+    pub(super) fn is_touching(&self, unit: u32) -> bool {
+        // SAFETY: the site lives as long as the frame.
+        unsafe { self.site.as_ref() }.is_some_and(|site| site.is_before(unit))
     }
 
     /// Whether it is this frame.

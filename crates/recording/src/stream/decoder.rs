@@ -92,6 +92,7 @@ impl<'a> Decoder<'a> {
     /// If the bytes are no record.
     pub fn append(&mut self, record: &mut Record) -> Result<bool, Error> {
         record.site = None;
+        record.pending = None;
         record.offset = self.cursor.at();
         if self.cursor.is_at_end() {
             return Ok(false);
@@ -256,6 +257,12 @@ impl<'a> Decoder<'a> {
             if order.pushed && last.is_none() {
                 last = Some(self.last(order.popped));
             }
+            if tag == tag::PENDING {
+                if order.pushed || order.named {
+                    return Err(ErrorKind::Misplaced(tag).at(at));
+                }
+                return self.pending(record);
+            }
             if tag == tag::SITE {
                 let at = self.cursor.at();
                 let number = self.cursor.varint()?;
@@ -334,6 +341,16 @@ impl<'a> Decoder<'a> {
             top.last = Some(site);
         }
         record.site = Some(site);
+        Ok(())
+    }
+
+    /// What the frame on top holds in the middle of an instruction.
+    fn pending(&mut self, record: &mut Record) -> Result<(), Error> {
+        record.pending = Some(self.cursor.number()?);
+        for _ in 0..self.cursor.count(1)? {
+            let value = self.objects.value(&mut self.cursor, &mut record.objects)?;
+            record.values.push(value);
+        }
         Ok(())
     }
 

@@ -351,6 +351,12 @@ impl Encoder<'_> {
         self.tag(tag::HIT);
     }
 
+    /// The body of a record of a frame that is in the middle of an instruction; so many values follow, none by [`Encoder::captured_int`].
+    pub fn pending(&mut self, unit: u32, values: u64) {
+        self.tagged(tag::PENDING, u64::from(unit));
+        self.varint(values);
+    }
+
     /// The site, unless [`Predictor::follows`](super::Predictor::follows) says that it is predicted.
     #[inline]
     pub fn site(&mut self, site: SiteNumber) {

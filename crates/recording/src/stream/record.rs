@@ -204,8 +204,10 @@ pub struct Keyframe {
 pub struct Record {
     /// Where it begins in the chunk's contents, in bytes.
     pub offset: usize,
-    /// The site that fired; `None` for the last record of a chunk if it has prefixes only.
+    /// The site that fired; `None` for the last record of a chunk if it has prefixes only, and with `pending`.
     pub site: Option<SiteNumber>,
+    /// If no site has fired, but a frame is looked at in the middle of an instruction: the instruction's offset in the original code, in code units.
+    pub pending: Option<u32>,
     /// The thread on which it fired.
     pub thread: ThreadNumber,
     /// The frame in which it fired: the one on top of the thread after the prefixes, if it is known.
@@ -214,7 +216,7 @@ pub struct Record {
     pub prefixes: Vec<Prefix>,
     /// Objects that are defined or updated, in this order; before `values` and the frames in `prefixes` refer to them.
     pub objects: Vec<Definition>,
-    /// The captured values, in the order of the plan.
+    /// The captured values, in the order of the plan; with `pending`, those of the slots that are pending there.
     pub values: Vec<Value>,
 }
 

@@ -5,7 +5,7 @@
 //! | `00` | never written: what has not been written yet reads as this |
 //! | `01`–`40` | the int 0–63 |
 //! | `41`–`5F` | other values |
-//! | `60`–`7F` | the body [`HIT`] and the prefixes |
+//! | `60`–`7F` | the bodies [`HIT`] and [`PENDING`], and the prefixes |
 //! | `80`–`FF` | the object in slot 0–127 of the recent objects |
 
 /// Nothing: memory that has not been written to.
@@ -96,6 +96,8 @@ pub const INSIDE: u8 = 0x71;
 pub const UPDATE_PART: u8 = 0x72;
 /// What tells of the instruction that the frame on top has come to calls the next one: varint, its unit. No site there has fired.
 pub const TOLD: u8 = 0x73;
+/// A body: what the frame on top holds in the middle of an instruction: varint, its unit; varint, how many values; the values.
+pub const PENDING: u8 = 0x74;
 
 /// An object by its slot in the recent objects, added to the slot.
 pub const RECENT: u8 = 0x80;

@@ -189,6 +189,14 @@ impl Transcript {
             self.contents(object.class.kind, object.contents.as_ref(), &mut pending);
             pending.open.pop();
         }
+        if let Some(unit) = record.pending {
+            let values = record.values.len() as u64;
+            self.put(0, |encoder, _| encoder.pending(unit, values));
+            for &value in &record.values {
+                self.value(value, &mut pending);
+            }
+            return;
+        }
         let Some(site) = record.site else { return };
         let last = last.unwrap_or_else(|| self.last(popped));
         if !self.predictor.follows(last, site) {

@@ -255,10 +255,25 @@ impl Maker<'_> {
                 update: true,
             });
         }
-        let site = self.below(captures.len() as u64);
-        record.site = Some(SiteNumber(site as u32));
         record.thread = ThreadNumber(self.current);
         record.frame = self.stack().last().copied();
+        let pushes = record.prefixes.iter().any(|prefix| {
+            matches!(
+                prefix,
+                Prefix::Enter(..) | Prefix::Reenter(..) | Prefix::Attach(_)
+            )
+        });
+        if !pushes && self.below(8) == 0 {
+            record.pending = Some(self.number() as u32);
+            for _ in 0..self.below(4) {
+                let value = self.value(&mut record.objects, 0);
+                record.values.push(value);
+            }
+            self.named.clear();
+            return record;
+        }
+        let site = self.below(captures.len() as u64);
+        record.site = Some(SiteNumber(site as u32));
         for _ in 0..captures[site as usize] {
             let value = match self.below(4) {
                 // Something that counts.
@@ -490,15 +505,26 @@ pub fn check_any(bytes: &[u8], captures: &[u32]) {
     let (mut again, _) = Decoder::new(transcript.bytes(), captures).expect("just written");
     for record in &records {
         // A change of threads to the same one, with nothing behind it.
-        if record.site.is_none() && record.prefixes.is_empty() && record.objects.is_empty() {
+        if record.site.is_none()
+            && record.pending.is_none()
+            && record.prefixes.is_empty()
+            && record.objects.is_empty()
+        {
             continue;
         }
         let mut found = Record::default();
         assert_eq!(again.next(&mut found), Ok(true));
         assert_eq!(
-            (found.site, found.thread, found.frame, &found.prefixes.len()),
+            (
+                found.site,
+                found.pending,
+                found.thread,
+                found.frame,
+                &found.prefixes.len()
+            ),
             (
                 record.site,
+                record.pending,
                 record.thread,
                 record.frame,
                 &record.prefixes.len()

@@ -25,7 +25,8 @@ impl Machine {
                 self.state.opaque = self.next_record;
                 let left = match popping {
                     0 => {
-                        self.state.late = self.are_called_by_others(count as usize);
+                        self.state.late = self.are_called_by_others(count as usize)
+                            || self.goes_on_opaquely(count as usize);
                         count
                     }
                     left => left,
@@ -111,6 +112,23 @@ impl Machine {
         frames
             .take(count)
             .any(|frame| !matches!(frame.caller, Caller::Unit(_)))
+    }
+
+    /// Whether the frame below so many on top may have run anything after their end and before the record looked at what they have changed.
+    fn goes_on_opaquely(&mut self, count: usize) -> bool {
+        let thread = self.state.threads.get(self.state.current);
+        let below = thread.and_then(|thread| thread.frames.iter().rev().nth(count));
+        let Some(below) = below else {
+            return false;
+        };
+        let site = self.record.site.and_then(|site| self.codes.site(site));
+        let to = match (site, &self.record.pending) {
+            (Some((code, index, _)), None) if code == below.code => To::Site(index),
+            _ => return true,
+        };
+        let (from, done) = (below.from, below.done);
+        let way = self.segments.find(&below.object, from, done, to);
+        way.is_none_or(|way| self.segments.get(way).opaque_end > 0)
     }
 
     /// The frame on top ends or is suspended.

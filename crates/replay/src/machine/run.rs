@@ -35,6 +35,10 @@ impl Machine {
                 frame.from = From::At(at);
                 frame.done = None;
             }
+            To::Pending(at) => {
+                frame.from = From::Pending(at);
+                frame.done = None;
+            }
             To::Before(at) => {
                 frame.from = From::Before(at);
                 frame.done = None;
@@ -76,6 +80,7 @@ impl Machine {
             if let Some(at) = segment.next {
                 part.frame.at = at;
             }
+            self.state.ahead = false;
             self.state.updated |= segment.touching.is_some() || is_last;
             self.run = None;
             return None;
@@ -98,6 +103,7 @@ impl Machine {
             code: frame.code,
             at: step.at,
         };
+        self.state.ahead = run.step < segment.opaque_end as usize;
         self.state.updated |= match segment.touching {
             Some(touching) => run.step >= touching as usize,
             // What did it is over.
@@ -147,6 +153,7 @@ impl Machine {
         if let Some(at) = segment.next {
             part.frame.at = at;
         }
+        self.state.ahead = false;
         self.state.updated |= segment.touching.is_some() || matches!(self.phase, Phase::End);
     }
 }

@@ -13,6 +13,9 @@ use crate::value::Value;
 impl Machine {
     /// The site fires.
     pub(super) fn site(&mut self) -> Result<(), Error> {
+        if let Some(unit) = self.record.pending {
+            return self.look(unit);
+        }
         let Some(site) = self.record.site else {
             return Ok(());
         };
@@ -64,6 +67,19 @@ impl Machine {
         }
     }
 
+    /// The frame on top is looked at in the middle of an instruction.
+    fn look(&mut self, unit: u32) -> Result<(), Error> {
+        let Some(frame) = self.state.top() else {
+            return Err(self.error(ErrorKind::NothingPending));
+        };
+        let code = Arc::clone(&frame.object);
+        let at = self.unit(&code, unit)?;
+        if code.plan().pending(at).len() != self.record.values.len() {
+            return Err(self.error(ErrorKind::NothingPending));
+        }
+        self.go(To::Pending(at))
+    }
+
     /// A handler is come to, and nothing says which instruction raised; but the frame was in the middle of one, a call, that the handler is for. On 3.11
     /// the traceback of an exception does not tell when another one was raised while it was made, at the handler (`PyErr_NormalizeException`).
     fn handle_what_was_called(&mut self, site: u32) -> Option<()> {
@@ -101,7 +117,8 @@ impl Machine {
             return Ok(());
         };
         if frame.done.is_none()
-            && (frame.from == From::In(at) || is_thrown_in(&frame.object, frame.from, at))
+            && (matches!(frame.from, From::In(now) | From::Pending(now) if now == at)
+                || is_thrown_in(&frame.object, frame.from, at))
         {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::plan::{PLAN_VERSION, Plan, SiteKind};
+use debugop_bytecode::plan::{PLAN_VERSION, Plan, SiteKind, pending_before};
 use debugop_bytecode::{
     ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Place, Version, effect, nature,
 };
@@ -19,6 +19,11 @@ pub(crate) type Seen = (u64, u32, u32, Vec<Value>, Vec<Value>);
 
 /// All code objects of a world.
 pub(crate) fn codes(views: &[CodeView<'_>]) -> Arc<Codes> {
+    codes_of(views, PLAN_VERSION)
+}
+
+/// The same, recorded by this version of plans.
+pub(crate) fn codes_of(views: &[CodeView<'_>], plan_version: u16) -> Arc<Codes> {
     let mut codes = Codes::default();
     for (number, view) in (0..).zip(views) {
         let analysis = debugop_bytecode::Analysis::new(view).expect("valid");
@@ -34,7 +39,7 @@ pub(crate) fn codes(views: &[CodeView<'_>]) -> Arc<Codes> {
         let mut data = CodeRecord {
             number,
             site_base: codes.captures().len() as u32,
-            plan_version: PLAN_VERSION,
+            plan_version,
             argument_count: slots,
             stack_size: view.stack_size,
             first_line: view.first_line,
@@ -50,7 +55,8 @@ pub(crate) fn codes(views: &[CodeView<'_>]) -> Arc<Codes> {
             ],
             ..CodeRecord::default()
         };
-        let plan = Plan::new(&analysis, &debugop_replay::locals(&data)).expect("planned");
+        let locals = debugop_replay::locals(&data);
+        let plan = Plan::of_version(&analysis, &locals, plan_version).expect("planned");
         let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
         data.captures = captures.collect();
         codes.add(data, view.version).expect("planned");
@@ -86,6 +92,8 @@ struct Activation {
     at: InstrIdx,
     /// In the middle of `at`.
     executing: bool,
+    /// What is pending there has been told.
+    told: bool,
     /// Number of chunks before the one in which it was suspended.
     chunk: usize,
     locals: Vec<Value>,
@@ -233,6 +241,7 @@ impl World {
         let Some(at) = object.analysis().first_resume() else {
             return;
         };
+        self.tell();
         let caller = match self.frames.last() {
             Some(caller) => Caller::Unit(caller.unit()),
             None => Caller::Foreign(None),
@@ -249,6 +258,7 @@ impl World {
             object,
             at,
             executing: false,
+            told: false,
             chunk: 0,
             locals,
             stack,
@@ -297,6 +307,7 @@ impl World {
     }
 
     fn resume(&mut self, index: usize, throw: bool) {
+        self.tell();
         let caller = match self.frames.last() {
             Some(caller) => Caller::Unit(caller.unit()),
             None => Caller::Foreign(None),
@@ -472,6 +483,7 @@ impl World {
         let frame = self.frames.last_mut().expect("one runs");
         frame.at = to;
         frame.executing = false;
+        frame.told = false;
         let plan = frame.object.plan();
         let after = fell
             .then(|| plan.at(Place::After(InstrIdx(to.0 - 1))))
@@ -505,12 +517,50 @@ impl World {
         self.record(Some(number), values);
     }
 
+    /// Tells what is pending in the middle of the top frame's instruction.
+    fn tell(&mut self) {
+        let Some((unit, values)) = self.frames.last_mut().and_then(Activation::pending) else {
+            return;
+        };
+        self.before_push();
+        self.introduce();
+        let record = Record {
+            pending: Some(unit),
+            thread: ThreadNumber(self.thread),
+            prefixes: std::mem::take(&mut self.prefixes),
+            values,
+            ..Record::default()
+        };
+        self.transcript.record(&record, Numbers::default());
+    }
+
+    /// The same of all other threads.
+    fn tell_others(&mut self) {
+        for other in &mut self.others {
+            let Some((unit, values)) = other.frames.last_mut().and_then(Activation::pending) else {
+                continue;
+            };
+            let record = Record {
+                pending: Some(unit),
+                thread: ThreadNumber(other.number),
+                prefixes: match other.popped {
+                    0 => Vec::new(),
+                    count => vec![Prefix::Pop(count)],
+                },
+                values,
+                ..Record::default()
+            };
+            self.transcript.record(&record, Numbers::default());
+        }
+    }
+
     fn record(&mut self, site: Option<SiteNumber>, values: Vec<Value>) {
         self.before_push();
         self.introduce();
         let record = Record {
             offset: 0,
             site,
+            pending: None,
             thread: ThreadNumber(self.thread),
             frame: None,
             prefixes: std::mem::take(&mut self.prefixes),
@@ -539,8 +589,14 @@ impl World {
         let ends = self.records >= self.next_chunk && !unwinds && !is_between;
         if ends {
             self.next_chunk = self.records + self.chunk_records;
+            self.tell_others();
             let chunk = self.chunks.len() + 1;
             self.introduced = Some(chunk);
+            let all = self.others.iter_mut().flat_map(|other| &mut other.frames);
+            for frame in all.chain(&mut self.frames) {
+                // Everything is in the keyframe.
+                frame.told = frame.executing;
+            }
             let frames = |frames: &[Activation]| frames.iter().map(Activation::frame).collect();
             let mut threads = vec![(self.thread, frames(&self.frames))];
             for other in &mut self.others {
@@ -587,6 +643,7 @@ impl World {
 
     /// The instruction of the top frame raises.
     fn raise(&mut self) {
+        self.tell();
         let exception = self.value();
         let frame = self.frames.last_mut().expect("one runs");
         let (at, unit) = (frame.at, frame.unit());
@@ -604,6 +661,7 @@ impl World {
             let handler = handler.expect("an instruction");
             frame.at = handler;
             frame.executing = false;
+            frame.told = false;
             let site = frame.object.plan().at(Place::Before(handler));
             self.fire(site.expect("handlers have sites"), Some(unit));
             return;
@@ -627,6 +685,23 @@ impl World {
 impl Activation {
     fn unit(&self) -> u32 {
         self.object.analysis().get(self.at).offset / 2
+    }
+
+    /// What is pending in the middle of its instruction, if that has not been told: the unit, and the values.
+    fn pending(&mut self) -> Option<(u32, Vec<Value>)> {
+        if !self.executing || std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        let (analysis, locals) = (self.object.analysis(), self.object.locals());
+        let slots = self.object.plan().pending(self.at).iter();
+        let values: Vec<Value> = slots
+            .map(|&slot| pending_before(analysis, &locals, self.at, slot))
+            .map(|slot| match slot.checked_sub(locals.slots) {
+                None => self.locals[slot as usize],
+                Some(slot) => self.stack[slot as usize],
+            })
+            .collect();
+        (!values.is_empty()).then(|| (self.unit(), values))
     }
 
     fn seen(&self) -> Seen {

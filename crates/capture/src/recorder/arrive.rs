@@ -1,0 +1,229 @@
+//! A site fires in another frame or thread than the last one: what has ended, begun or gone on meanwhile.
+
+use debugop_bytecode::SiteKind;
+use debugop_recording::stream::{Encoder, FrameNumber, Last, ThreadNumber};
+use pyo3::Python;
+
+use super::planned::PlannedSite;
+use super::threads::{self, Caller, Place, Shadow, Thread};
+use super::{Recorder, Suspendable, raised};
+use crate::frame::Frame;
+
+impl Recorder {
+    /// Another thread runs.
+    #[cold]
+    pub(super) fn switch(&mut self, py: Python<'_>, to: &mut Encoder<'_>, frame: Frame<'_>) {
+        let (state, native) = (frame.thread_state(), frame.native_thread());
+        self.state = state;
+        self.end_threads(py, to);
+        let known = self
+            .threads
+            .iter()
+            .position(|thread| thread.state == state && thread.native == native);
+        self.current = known.unwrap_or_else(|| {
+            let name = crate::thread::thread_name(py, frame.thread_ident());
+            self.threads.push(Thread {
+                state,
+                native,
+                number: self.threads.len() as u32,
+                name: name.unwrap_or_default().into(),
+                chunk: 0,
+                frames: Vec::new(),
+            });
+            self.threads.len() - 1
+        });
+        let thread = &mut self.threads[self.current];
+        if thread.chunk == self.pen.chunk {
+            to.thread(ThreadNumber(thread.number));
+        } else {
+            thread.chunk = self.pen.chunk;
+            let below = thread.frames.len() as u64;
+            // They are attached again when they go on.
+            thread.frames.clear();
+            to.new_thread(
+                ThreadNumber(thread.number),
+                thread.native,
+                thread.name.as_bytes(),
+                below,
+            );
+        }
+    }
+
+    /// Says which threads have ended.
+    pub(super) fn end_threads(&mut self, py: Python<'_>, to: &mut Encoder<'_>) {
+        for thread in &mut self.threads {
+            if thread.frames.is_empty() || threads::is_alive(py, thread.state, thread.native) {
+                continue;
+            }
+            for shadow in &mut thread.frames {
+                self.pen.look_again(py, to, shadow);
+            }
+            thread.frames.clear();
+            if thread.chunk == self.pen.chunk {
+                to.thread_end(ThreadNumber(thread.number));
+            }
+        }
+    }
+
+    /// The frame in which `site` fires is not the one that recorded last, or something happened to it that is to be told.
+    pub(super) fn arrive(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+    ) -> Last {
+        if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
+            return self.enter(py, to, site, frame, None);
+        }
+        let known = self.threads[self.current]
+            .frames
+            .iter()
+            .rposition(|shadow| shadow.is(frame));
+        let raised = match (site.kind, known) {
+            (SiteKind::Handler | SiteKind::Unwind, _) => {
+                let shadow = known.map(|at| &self.threads[self.current].frames[at]);
+                raised::unit(py, site, frame, shadow)
+            }
+            _ => None,
+        };
+        // A suspended frame goes on where an exception was thrown into it.
+        let resumed = raised.is_some_and(|unit| raised::is_suspension(site, unit));
+        let last = match known {
+            Some(at) if !resumed => {
+                let pops = self.pop_to(py, to, at + 1);
+                let frames = &self.threads[self.current].frames;
+                let told = match raised {
+                    // Nobody has said that it raises.
+                    Some(unit) if frames[at].is_untold(unit) => {
+                        self.tell(py, to, unit, site.intact())
+                    }
+                    _ => false,
+                };
+                Self::last(
+                    self.threads[self.current].frames[at].last,
+                    pops > 0 && !told,
+                )
+            }
+            _ => self.enter(py, to, site, frame, raised),
+        };
+        Self::say_raised(to, site, raised);
+        last
+    }
+
+    /// Only so many frames of the current thread are left; returns how many were more.
+    pub(super) fn pop_to(&mut self, py: Python<'_>, to: &mut Encoder<'_>, left: usize) -> u32 {
+        let frames = &mut self.threads[self.current].frames;
+        let pops = frames.len() - left;
+        for shadow in &mut frames[left..] {
+            if shadow.has_touched() {
+                self.pen.look_again(py, to, shadow);
+            }
+        }
+        frames.truncate(left);
+        to.pop(pops as u32);
+        pops as u32
+    }
+
+    fn say_raised(to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
+        // A handler's code may be reached without an exception, too.
+        if let (SiteKind::Handler | SiteKind::Unwind, Some(unit)) = (site.kind, raised) {
+            to.raised(unit);
+        }
+    }
+
+    /// A frame that is not among the recorded ones starts, goes on, or is met in the middle.
+    pub(super) fn enter(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        raised: Option<u32>,
+    ) -> Last {
+        let thread = &mut self.threads[self.current];
+        // A generator that was suspended and goes on without that anything else was recorded meanwhile.
+        let Place { pops, caller } = thread.place(frame);
+        let below = thread.frames.len() - pops as usize;
+        self.pop_to(py, to, below);
+        let thread = &mut self.threads[self.current];
+        if let (Caller::Unit(unit) | Caller::Foreign(Some(unit)), Some(top)) =
+            (&caller, thread.frames.last_mut())
+        {
+            if !top.is_touching(*unit) {
+                // An instruction before the one that calls may have changed them.
+                self.pen.look_again(py, to, top);
+            } else if matches!(caller, Caller::Unit(_)) {
+                top.has_called(py, site, frame);
+            }
+        }
+        let told = self.tell_caller(py, to, &caller);
+        let thread = &mut self.threads[self.current];
+        let last = thread
+            .frames
+            .last()
+            .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0 && !told));
+        let chunk = self.pen.chunk;
+        if site.kind == SiteKind::Start {
+            match caller {
+                Caller::Unit(unit) => to.enter(unit),
+                Caller::Foreign(unit) => to.enter_foreign(unit),
+                Caller::Told(unit) => {
+                    to.told(unit);
+                    to.enter_foreign(None);
+                }
+            }
+            let number = self.next_frame;
+            self.next_frame += 1;
+            thread.frames.push(Shadow::new(frame, site.code(), number));
+            if frame.is_generators() {
+                let copy = frame.code_address();
+                let known = Suspendable {
+                    number,
+                    copy,
+                    chunk,
+                };
+                self.generators.insert(frame.address(), known);
+            }
+            return last;
+        }
+        let known = self
+            .generators
+            .get_mut(&frame.address())
+            .filter(|known| known.copy == frame.code_address());
+        let number = match known {
+            Some(known) if known.chunk == chunk => {
+                let number = FrameNumber(known.number);
+                match caller {
+                    Caller::Unit(unit) => to.reenter(number, unit),
+                    Caller::Foreign(unit) => to.reenter_foreign(number, unit),
+                    Caller::Told(unit) => {
+                        to.told(unit);
+                        to.reenter_foreign(number, None);
+                    }
+                }
+                known.number
+            }
+            Some(known) => {
+                known.chunk = chunk;
+                let number = known.number;
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
+                number
+            }
+            None => {
+                let number = self.number_of_left_out(frame).unwrap_or_else(|| {
+                    self.next_frame += 1;
+                    self.next_frame - 1
+                });
+                Self::say_inside(to, &caller);
+                self.attach(py, to, site, frame, number, raised);
+                number
+            }
+        };
+        self.threads[self.current]
+            .frames
+            .push(Shadow::new(frame, site.code(), number));
+        last
+    }
+}
