@@ -81,6 +81,9 @@ struct Builder<'a> {
     leaving: FxHashSet<Label>,
     /// Handlers that are given the code unit that raised.
     lasti: FxHashSet<u32>,
+    /// Where frames go on without a `RESUME`: 3.11, behind a delegation that ends when something is thrown into it (`_gen_throw`,
+    /// `Objects/genobject.c`).
+    delegated: FxHashSet<u32>,
     /// Locals that some instruction unbinds, of the first 64.
     unbinds: u64,
     next_label: Label,
@@ -105,6 +108,7 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals, eager: bool) -> Result
         joined: FxHashSet::default(),
         leaving: FxHashSet::default(),
         lasti: FxHashSet::default(),
+        delegated: FxHashSet::default(),
         unbinds: 0,
         next_label: 0,
         next_symbol: 0,
@@ -119,6 +123,9 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals, eager: bool) -> Result
         .collect();
     builder.check_prefix(entry)?;
     builder.find_backward_jumps();
+    if !eager && analysis.version == Version::V3_11 {
+        builder.find_delegated();
+    }
     builder.run(entry)?;
     let mut plan = builder.plan;
     let mut sites: Vec<PlanSite> = builder.sites.into_values().collect();
@@ -230,6 +237,17 @@ impl Builder<'_> {
                 index -= 1;
             }
             end = from + 1;
+        }
+    }
+
+    fn find_delegated(&mut self) {
+        for index in 0..self.analysis.instructions.len() as u32 {
+            if self.analysis.op(index) == Some(Op::Send)
+                && let Some(end) = self.analysis.target(InstrIdx(index))
+                && forbidden(self.analysis, Place::Before(end)).is_none()
+            {
+                self.delegated.insert(end.0);
+            }
         }
     }
 

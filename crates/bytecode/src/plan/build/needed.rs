@@ -57,7 +57,7 @@ impl Builder<'_> {
         if self.eager && class == Class::Opaque && state.touched {
             return true;
         }
-        if self.reraises(index) {
+        if self.reraises(index) || self.delegated.contains(&index) {
             return true;
         }
         let flow = self.flow(index);
