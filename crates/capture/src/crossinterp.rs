@@ -219,7 +219,7 @@ impl<const WHICH: usize> Watched for Sends<WHICH> {
 /// What `_testinternalcapi.get_crossinterp_data` does with its argument; `None` if code is nothing to it.
 #[cfg(Py_3_14)]
 fn mode(arguments: &Arguments<'_>) -> Option<Role> {
-    use pyo3::types::{PyAnyMethods, PyString};
+    use pyo3::types::PyString;
 
     let (_, mode) = arguments.get(1, "mode")?;
     match &*mode.cast_exact::<PyString>().ok()?.to_cow().ok()? {
