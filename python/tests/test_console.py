@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent / "console"
 EXPECTED = HERE / "expected" / "{}.{}".format(*sys.version_info)
 MADE_WITH = EXPECTED / "python-version"
 PROGRAM = "program.py"
-PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)|Clear all breaks\?) ")
+PROMPTS = re.compile(r"(?:\(+Pdb\)+|\(com\)|Clear all breaks\?|\(debugop: step \d+, past\)) ")
 
 SESSIONS = {
     "stepi": ["break 17", "continue", "stepi", "si", "stack", *["si"] * 12, "where", "return", "si", "next", "quit"],
@@ -198,11 +198,11 @@ def environment():
     return kept
 
 
-def session(arguments, commands, command="debugop"):
+def session(arguments, commands, command="debugop", cwd=HERE):
     """What the terminal shows while the commands are typed."""
     executable = Path(sys.executable).with_name(command)
     child = pexpect.spawn(
-        str(executable), arguments, cwd=HERE, env=environment(), encoding="utf-8", dimensions=(50, 200), timeout=30
+        str(executable), arguments, cwd=cwd, env=environment(), encoding="utf-8", dimensions=(50, 200), timeout=60
     )
     shown = []
     for line in commands:
