@@ -228,7 +228,7 @@ fn as_by_looking_at_every_step() {
 fn an_index_that_is_not_of_the_recording_is_made_anew() {
     let directory = tempfile::tempdir().expect("a directory");
     let one = recording(&directory, Version::V3_13, 5, 100, u64::MAX);
-    let other = recording(&directory, Version::V3_13, 6, 100, u64::MAX);
+    let other = recording(&directory, Version::V3_13, 8, 100, u64::MAX);
     let (count, others) = (one.len().expect("it fits"), other.len().expect("it fits"));
     let path = |recording: &Recording| recording.reader().path().to_owned();
     let again = |recording: &Recording| Recording::open(&path(recording)).expect("a recording");

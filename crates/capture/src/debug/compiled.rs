@@ -16,6 +16,7 @@ use super::session::Session;
 #[cfg(Py_3_12)]
 use super::{turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
+#[cfg(not(Py_3_12))]
 use crate::engine::running::{generators, running_frames};
 #[cfg(not(Py_3_12))]
 use crate::frame::Frame;
@@ -111,6 +112,8 @@ pub(super) fn tells_all(py: Python<'_>, session: &Arc<Session>, changed: bool) -
     if by_events
         || session.hears_calls
         || session.has_places(py)
+        // Where a frame stands in the recording is known at its own instructions only.
+        || crate::recorder::is_active(py)
         || session::all(py).len() != 1
         || !breakpoint::reasons(py).is_empty()
     {
@@ -218,11 +221,8 @@ fn place<'py>(
         Some(_) if first.is_truthy()? => Some(first.extract::<u32>()?),
         _ => None,
     };
-    let by_events = matches!(text, Some(None))
-        || match &function {
-            Some(function) if line_in_function.is_none() => is_running(py, function)?,
-            _ => false,
-        };
+    // At which line `bdb.checkfuncname` finds the function depends on what is executed, and on what other breakpoints there are.
+    let by_events = matches!(text, Some(None)) || function.is_some();
     let condition = text.flatten();
     let ignore = python.getattr(intern!(py, "ignore"))?.extract::<i64>()?;
     let ignore = u64::try_from(ignore).unwrap_or(0);
@@ -269,17 +269,6 @@ fn place<'py>(
         log,
         breakpoint,
     })
-}
-
-/// Whether a frame runs a function of this name: the next line in it may be where a breakpoint by that name will have been found to be.
-fn is_running(py: Python<'_>, function: &str) -> PyResult<bool> {
-    for frame in running_frames(py, &generators(py))? {
-        let code = code_of_frame(frame.cast::<PyFrame>()?);
-        if code.getattr(intern!(py, "co_name"))?.eq(function)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The session steps, or an event is being handed over to it: line events tell its thread of breakpoints, or nothing does.
