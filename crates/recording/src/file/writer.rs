@@ -259,9 +259,16 @@ impl Writer {
     /// should find no other thread than the program's.
     pub fn pause(&mut self) {
         if let Some(thread) = self.thread.take() {
+            let threads = threads();
             self.shared.push(Job::Stop);
             // It does not panic; if it did, or has failed, there is nothing to go on with.
             self.resting = thread.join().ok().flatten();
+            // The system counts a thread for a moment after it has been joined, and CPython warns of forks by that count.
+            let mut rest = 100;
+            while rest > 0 && threads > 0 && self::threads() >= threads {
+                std::thread::sleep(std::time::Duration::from_micros(200));
+                rest -= 1;
+            }
         }
     }
 
@@ -322,4 +329,9 @@ impl Waiter {
     pub fn wait(&self) {
         self.0.wait_for_free();
     }
+}
+
+/// How many threads the system says that this process has; 0 where it does not say.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
