@@ -77,12 +77,6 @@ impl<'a> Short<'a> {
         self.tag(tag::HIT);
     }
 
-    /// As [`Encoder::null`](super::Encoder::null).
-    #[inline]
-    pub fn null(&mut self) {
-        self.tag(tag::NULL);
-    }
-
     /// As [`Encoder::none`](super::Encoder::none).
     #[inline]
     pub fn none(&mut self) {
@@ -173,8 +167,7 @@ mod tests {
                 let bits = random();
                 let value = (bits >> (bits % 64)).cast_signed() - 3;
                 match random() % 8 {
-                    0 => (short.null(), encoder.null()),
-                    1 => (short.none(), encoder.none()),
+                    0 | 1 => (short.none(), encoder.none()),
                     2 => (short.bool(bits & 1 == 1), encoder.bool(bits & 1 == 1)),
                     3 => (short.float(bits), encoder.float(bits)),
                     4 => (short.hit(), encoder.hit()),
