@@ -161,10 +161,6 @@ def test_session(name, request):
     compare(f"history_{name}", shown, request)
 
 
-@pytest.mark.skipif(
-    sys.version_info < (3, 12),
-    reason="on 3.11 a session that has stopped at its first breakpoint may stand one stop too far in its history",
-)
 def test_completion():
     child = pexpect.spawn(
         str(Path(sys.executable).with_name("debugop")),

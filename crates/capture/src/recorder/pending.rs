@@ -76,6 +76,9 @@ impl Shadow {
 
     /// The unit that the frame is in the middle of, if values are pending there that have not been told.
     fn untold(&self, frame: Frame<'_>) -> Option<u32> {
+        if self.is_traced(frame) {
+            return None;
+        }
         let unit = self.unit(frame)?;
         self.is_untold(unit).then_some(unit)
     }

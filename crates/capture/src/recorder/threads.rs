@@ -36,8 +36,16 @@ pub(super) struct Shadow {
     /// Objects that the next instruction may change, and where their memory begins.
     touched: [MaybeUninit<(*mut ffi::PyObject, usize)>; TOUCHED],
     count: u8,
+    /// How deep in trace functions the thread was when the frame came.
+    tracing: i32,
     /// The newest id before that.
     newest: u64,
+}
+
+/// How deep in trace functions the frame's thread is.
+fn tracing(frame: Frame<'_>) -> i32 {
+    // SAFETY: a frame that executes has a thread, whose state is alive (3.11-3.15).
+    unsafe { frame.thread_state().as_ref() }.map_or(0, |state| state.tracing)
 }
 
 impl Shadow {
@@ -54,8 +62,14 @@ impl Shadow {
             site: std::ptr::null(),
             touched: [const { MaybeUninit::uninit() }; TOUCHED],
             count: 0,
+            tracing: tracing(frame),
             newest: 0,
         }
+    }
+
+    /// Whether a trace function is being told of the frame, which is this one and on top of its thread's: it may not have begun its instruction.
+    pub(super) fn is_traced(&self, frame: Frame<'_>) -> bool {
+        tracing(frame) > self.tracing
     }
 
     /// Whether the instruction at `unit` is the one that may change what has been touched.
