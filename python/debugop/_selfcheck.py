@@ -59,13 +59,6 @@ DIFFERENCES = [
         re.compile(r"super:.*?(?= \| | ! |$)"),
     ),
     Difference(
-        "addresses",
-        "where objects and threads are in memory, as `id`, `threading.get_ident` and `repr` tell it, is not the same in two "
-        "processes",
-        frozenset({"inject", "monitoring", "settrace"}),
-        re.compile(r"\b[1-9]\d{13,14}\b|0x[0-9a-f]{8,}"),
-    ),
-    Difference(
         "close",
         CLOSE,
         frozenset({"monitoring", "settrace"}),
@@ -90,7 +83,30 @@ DIFFERENCES = [
         further=(),
     ),
 ]
-"""All that the engines are known to differ in, with reasons; docs/engines.md explains more."""
+"""What the engines are known to differ in and a pattern finds."""
+
+TELL_OUTSIDE = frozenset(
+    "<getpid> <getppid> <get_ident> <get_native_id> <id> <hash> <__hash__> <random> <getrandbits> <time> <time_ns> <monotonic> <monotonic_ns>"
+    " <perf_counter> <perf_counter_ns> <process_time> <process_time_ns> <thread_time> <thread_time_ns>".split()
+)
+"""C functions whose results are from outside of the program, as the lines name them."""
+
+NUMBER = re.compile(r"0x[0-9a-f]+|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+ADDRESS = re.compile(r"[1-9]\d{13,14}|0x[0-9a-f]{8,}")
+DISTINCT = 4
+"""How many characters a number has that was calculated from such and is known again wherever it comes up."""
+
+REASONS = {
+    **{difference.name: difference.reason for difference in DIFFERENCES},
+    "methods": (
+        "a method of an object whose class has `__getattr__` is left as function and self for the call when LOAD_ATTR is specialised, and as a "
+        "bound method and NULL when it is not; instructions that are observed by events are never specialised"
+    ),
+    "outside": (
+        "what tells of addresses, of the process or of the time, and the numbers calculated from it, are not the same in two processes"
+    ),
+}
+"""All that the engines are known to differ in; docs/engines.md explains more."""
 
 
 class Engine:
@@ -146,6 +162,72 @@ def interpreter_options() -> list[str]:
     return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined,no-any-return]
 
 
+class Columns:
+    """Explains lines of one step by what is in their columns: callable and self of a call, and numbers from outside of the program."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        # Numbers that stand for one another.
+        self.known: set[tuple[str, ...]] = set()
+        # The threads and frames in whose last line there were any.
+        self.recent: set[str] = set()
+
+    def explain(self, lines: list[str]) -> set[str]:
+        """The names of the differences by which the lines differ; none if that is not all."""
+        rows = [line.split(" | ") for line in lines]
+        (head, *others), *columns = zip(*rows, strict=False)
+        if len(set(map(len, rows))) > 1 or any(other != head for other in others):
+            return set()
+        used = set()
+        is_told = " event:c_return " in head and columns[0][0] in TELL_OUTSIDE
+        is_calculated = not self.recent.isdisjoint(head.split(" ", 2)[:2])
+        for index, column in enumerate(columns):
+            if len(set(column)) == 1:
+                continue
+            if self.are_from_outside(column, is_told=is_told, is_calculated=is_calculated):
+                used.add("outside")
+            elif any(self.are_methods(rows, first) for first in (index, index + 1)):
+                used.add("methods")
+            else:
+                return set()
+        return used
+
+    def are_from_outside(self, column: tuple[str, ...], *, is_told: bool, is_calculated: bool) -> bool:
+        """Whether only numbers from outside differ; those that are new are `told` by a C function, or may have been calculated by the step before."""
+        if len({NUMBER.sub("#", text) for text in column}) > 1:
+            return False
+        is_number = all(map(NUMBER.fullmatch, column))
+        for numbers in zip(*map(NUMBER.findall, column), strict=True):
+            if len(set(numbers)) == 1 or numbers in self.known or all(map(ADDRESS.fullmatch, numbers)):
+                continue
+            if not is_number or not (is_told or is_calculated):
+                return False
+            if is_told or min(map(len, numbers)) >= DISTINCT:
+                self.known.add(numbers)
+        return True
+
+    def are_methods(self, rows: list[list[str]], first: int) -> bool:
+        """Whether two columns hold a method and what it is called with, bound in some of the rows; engines of events agree."""
+        pairs = [row[first : first + 2] for row in rows]
+        observed = [pair for pair, name in zip(pairs, self.names, strict=True) if name != "inject"]
+        bound = ["<NULL>" in pair for pair in pairs]
+        # Of a method of C code the class before it is the object's where it is bound.
+        names = {re.split(r"[.<>]", next((text for text in pair if text != "<NULL>"), ""))[-2:][0] for pair in pairs}
+        return (
+            first > 0
+            and len(names) == 1
+            and any(bound)
+            and not all(bound)
+            and all(pair == observed[0] for pair in observed)
+        )
+
+    def note(self, line: str, *, has_any: bool) -> None:
+        """All agree on a line; whether numbers from outside are in it."""
+        if has_any or self.recent:
+            about = line.split(" ", 2)[:2]
+            (self.recent.update if has_any else self.recent.difference_update)(about)
+
+
 class Differs(Exception):
     """The engines differ, in a thread and in words."""
 
@@ -169,6 +251,7 @@ class Comparison:
         self.events = 0
         self.frames = 0
         self.explained: collections.Counter[str] = collections.Counter()
+        self.columns = Columns(names)
         self.waiting: dict[str, list[collections.deque[str]]] = {}
         self.before: collections.deque[list[str]] = collections.deque(maxlen=CONTEXT)
 
@@ -187,6 +270,7 @@ class Comparison:
                     del running[index]
             first = lines[0]
             if first is not None and not self.waiting and all(line == first for line in lines):
+                self.columns.note(first, has_any=False)
                 self.same(first, [first])
             else:
                 for index, line in enumerate(lines):
@@ -240,8 +324,12 @@ class Comparison:
                         used.append(known.name)
                     one, other = known.strip(one), known.strip(other)
             if one != other:
-                return False
+                found = self.columns.explain(lines)
+                self.columns.note(lines[0], has_any="outside" in found)
+                self.explained.update(found)
+                return bool(found)
             self.explained.update(used)
+        self.columns.note(lines[0], has_any=False)
         return True
 
     def further_steps(self, queues: list[collections.deque[str]]) -> bool | None:
@@ -366,7 +454,7 @@ def compare(engines: list[Engine]) -> int:
         return 1
     names = ", ".join(comparison.names)
     print(f"{comparison.steps} steps, {comparison.events} events, {comparison.frames} frames: {names} agree")
-    for name, reason in {difference.name: difference.reason for difference in DIFFERENCES}.items():
+    for name, reason in REASONS.items():
         if comparison.explained[name]:
             print(f"  {comparison.explained[name]} differ in {name}: {reason}")
     return 0

@@ -23,8 +23,9 @@ pub struct SelfcheckOptions {
 /// Run a program under each engine and compare what they report, step for step.
 ///
 /// Each engine runs the program in a process of its own, with nothing to read and its output set aside. Compared are the
-/// frame, the instruction, the value stack and exceptions of each step, the output and the exit status. The program has to
-/// do the same each time: what depends on the time, on addresses or on the order of threads is reported as a difference.
+/// frame, the instruction, the value stack and exceptions of each step, the output and the exit status. Process numbers,
+/// addresses and times may differ, and are counted. Otherwise the program has to do the same each time: what depends on the
+/// order of threads, or of sets of objects, is reported as a difference.
 #[derive(Debug, Args)]
 #[command(
     name = "selfcheck",
