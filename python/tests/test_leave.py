@@ -371,6 +371,54 @@ def test_a_trace_function_afterwards():
     assert lines == [2, 3] * 20 + [2, 4]
 
 
+def many_loops(n, stop):
+    total = 0
+    for x in range(n):
+        total += x
+        if x == 2:
+            stop()
+    while total > 0:
+        total -= 5
+    for x in (y for y in range(n)): total += x  # fmt: skip # noqa: E701
+    for x in range(n):
+        if x:
+            continue
+        total += (
+            x
+            + 1
+        )  # fmt: skip
+    return total
+
+
+def test_a_trace_function_at_once():
+    """A frame that has one cannot leave. It takes the detour where it asks whether it can: no line begins there, and none behind it."""
+
+    def lines(begin, end):
+        told = []
+
+        def trace(frame, event, arg):
+            if frame.f_code is many_loops.__code__:
+                told.append((event, frame.f_lineno - frame.f_code.co_firstlineno))
+            return trace
+
+        def stop_here():
+            end()
+            sys._getframe(1).f_trace = trace
+            sys.settrace(trace)
+
+        begin()
+        try:
+            many_loops(6, stop_here)
+        finally:
+            sys.settrace(None)
+            end()
+        return told
+
+    plain = lines(lambda: None, lambda: None)
+    assert len(plain) > 40
+    assert lines(start, stop) == plain
+
+
 def run_example(path, stop_at=None):
     """What an example prints, and how many steps are told, if tracing is stopped at one of them."""
     steps = 0

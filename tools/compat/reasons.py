@@ -14,11 +14,6 @@ C_API = (
     "Compares what a function, frame or generator says with what C functions (`PyFunction_GetCode`, `PyFrame_GetCode`, "
     "`PyFrame_GetLasti`, function watchers) say of it: those see the copy with probes."
 )
-C_TRACER = (
-    "The trace function is written in C and set by `PyEval_SetTrace` (`_testcapi.settrace_to_record`), past `sys.settrace`. It is told `exception` "
-    "where a generator ends a `for` loop whose `FOR_ITER` is specialised, and not otherwise. Where a line begins with `FOR_ITER`, the line's "
-    "event keeps it from being specialised; with a probe before it that has the line's event, it is specialised."
-)
 
 REASONS = (
     ("", "test.test_type_cache.TypeCacheWithSpecializationTests.*", SPECIALISED),
@@ -41,7 +36,6 @@ REASONS = (
     ("", "test.test_capi.test_misc.Test_FrameAPI.test_frame_getters", C_API),
     ("", "test.test_capi.test_function.FunctionTest.test_function_get_code", C_API),
     ("", "test.test_capi.test_watchers.TestFuncWatchers.test_func_events_dispatched", C_API),
-    ("3.12 3.13 3.14 3.15", "test.test_sys_settrace.*.test_no_line_event_after_creating_generator", C_TRACER),
 )
 
 

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::exception_table::ExceptionEntry;
 use crate::insert::Place;
 use crate::instruction::{needed_prefixes, put};
+use crate::location_table::Location;
 use crate::opcode::{Op, Opcode};
 use crate::sequence::{Sequences, Shapes};
 use crate::version::Version;
@@ -73,6 +74,16 @@ impl Placed<'_> {
     /// The byte offset of its first unit.
     pub(crate) fn offset(&self) -> u32 {
         self.start * 2
+    }
+
+    pub(crate) fn units(&self) -> u32 {
+        self.end - self.start
+    }
+
+    /// Where in the source its insertion is.
+    pub(crate) fn location(&self, analysis: &Analysis) -> Location {
+        let (Place::Before(index) | Place::After(index)) = self.place;
+        analysis.location(index)
     }
 
     /// Writes it to zeroed units.

@@ -184,7 +184,6 @@ where
     for detour in &detours {
         detour.put(units, analysis.version);
     }
-    let appended = length - body;
     let body = body * 2;
     let unwind = unwind.map(|_| body);
     let handled = match layout.has_fragments {
@@ -192,7 +191,7 @@ where
         false => Vec::new(),
     };
     let (table, is_plain) = exceptions(analysis, &layout, handled, unwind, &detours);
-    let (location_table, location_units) = locations(analysis, &layout, appended);
+    let (location_table, location_units) = locations(analysis, &layout, handler_units, &detours);
     Ok(Inserted {
         exception_table: table,
         location_table,
@@ -433,8 +432,14 @@ fn gap(start: u32, end: u32, target: u32) -> ExceptionEntry {
     }
 }
 
-/// The new table, and the code units of the original one's entries.
-fn locations(analysis: &Analysis, layout: &Layout, appended: u32) -> (Vec<u8>, Vec<u8>) {
+/// The new table, and the code units of the original one's entries. What is appended for exceptions has no location, and detours have
+/// those of their insertions: for who is told of lines, one begins anew behind code without a line.
+fn locations(
+    analysis: &Analysis,
+    layout: &Layout,
+    handler_units: u32,
+    detours: &[Placed<'_>],
+) -> (Vec<u8>, Vec<u8>) {
     let table = analysis.locations.table();
     let mut writer = Writer::new(analysis.locations.first_line(), table.len() * 2);
     let mut original = Vec::with_capacity(table.len() / 2);
@@ -462,7 +467,10 @@ fn locations(analysis: &Analysis, layout: &Layout, appended: u32) -> (Vec<u8>, V
         writer.push_raw(end - start, entry, &reader);
         start = end;
     }
-    writer.push_run(appended, &Location::default());
+    writer.push_run(handler_units, &Location::default());
+    for detour in detours {
+        writer.push_run(detour.units(), &detour.location(analysis));
+    }
     (writer.finish(), original)
 }
 

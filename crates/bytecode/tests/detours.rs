@@ -92,6 +92,10 @@ fn a_detour_leads_back_behind_its_insertion() {
                 let own = target(with.insertions[insertion]);
                 let own = own.filter(|own| Some(own.0) != with.unwind);
                 assert_eq!(target(start), own);
+
+                let at = |offset| now.at_start(offset).expect("an instruction's first unit");
+                let own = now.location(at(with.insertions[insertion]));
+                assert_eq!((now.location(at(start)), now.location(jump)), (own, own));
             }
         }
     }

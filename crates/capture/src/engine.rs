@@ -11,7 +11,7 @@ pub(crate) mod running;
 mod settrace;
 #[cfg(Py_3_12)]
 mod shared;
-mod threads;
+pub(crate) mod threads;
 
 use std::sync::Arc;
 

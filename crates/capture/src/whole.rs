@@ -40,12 +40,15 @@ mod setter;
 mod shown;
 mod sizes;
 mod told;
+mod trace_object;
 #[cfg(Py_3_12)]
 mod watcher;
 
 #[cfg(not(Py_3_12))]
 use roots as births;
 pub(crate) use shown::Traceback;
+pub(crate) use told::expect_all as expect_trace_functions;
+pub(crate) use trace_object::of_thread as trace_object;
 #[cfg(Py_3_12)]
 use watcher as births;
 

@@ -13,6 +13,7 @@ use pyo3::types::{PyAnyMethods, PyFrame, PyString};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
 use crate::layout::{FrameObject, ThreadState};
+use crate::whole;
 
 unsafe extern "C" {
     #[cfg(not(Py_3_13))]
@@ -153,6 +154,7 @@ fn set(
 ) -> PyResult<()> {
     if function.is_none() {
         install(None, std::ptr::null_mut());
+        whole::expect_trace_functions(function.py());
     } else {
         install(Some(trampoline), function.as_ptr());
     }

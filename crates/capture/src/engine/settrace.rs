@@ -73,20 +73,15 @@ enum Function {
 }
 
 fn function_of(py: Python<'_>, state: *mut ffi::PyThreadState) -> Function {
-    // SAFETY: a live thread state (`thread::states`); the fields are those of the layout, checked against the headers.
-    let (function, object) = unsafe {
-        let state = state.cast::<ThreadState>();
-        ((*state).c_tracefunc, (*state).c_traceobj)
-    };
+    // SAFETY: a live thread state (`thread::states`); the field is that of the layout, checked against the headers.
+    let function = unsafe { (*state.cast::<ThreadState>()).c_tracefunc };
     if function.is_null() {
         return Function::None;
     }
     if std::ptr::eq(function, trace as *const () as *mut c_void) {
         return Function::Own;
     }
-    // SAFETY: the thread state's own reference, or NULL.
-    let object = unsafe { Bound::from_borrowed_ptr_or_opt(py, object) };
-    let words = object.map_or_else(
+    let words = whole::trace_object(py, state).map_or_else(
         || "written in C".to_owned(),
         |object| {
             let class = object.get_type();
@@ -193,6 +188,7 @@ pub(super) fn leave(py: Python<'_>, tracer: &Arc<Tracer>) -> PyResult<()> {
     if gone.is_some() && unused {
         threads::forget(py);
         set_all(py, None)?;
+        whole::expect_trace_functions(py);
         drop(FRAMES.take(py));
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! New threads: whoever starts one, it has the trace function before it executes anything.
+//! New threads: whoever starts one, it has the trace function of the engine `settrace` before it executes anything, and what tells of trace functions
+//! of its own ([`whole::expect_trace_functions`]).
 //!
 //! Threads are started by builtin functions of the module `_thread`. They make the new thread's state and do not let go of the
 //! GIL before they return (`Modules/_threadmodule.c`), so that the trace function can be set then. The functions are replaced
@@ -11,6 +12,7 @@ use super::settrace;
 use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::modules;
+use crate::whole;
 
 /// A function that starts threads, and what it was defined as.
 #[derive(Clone, Copy)]
@@ -23,8 +25,56 @@ const NAMES: [&str; 3] = ["start_new_thread", "start_new", "start_joinable_threa
 
 static STARTERS: GilCell<[Option<Starter>; 3]> = GilCell::new([None; 3]);
 
-/// Begins to watch.
+/// Who wants to know of new threads.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// The engine.
+    engine: bool,
+    /// Who stands before the program's trace functions; for ever.
+    told: bool,
+}
+
+static WANTED: GilCell<Wanted> = GilCell::new(Wanted {
+    engine: false,
+    told: false,
+});
+
+/// The engine begins to watch.
 pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
+    let before = WANTED.get(py);
+    if !before.told {
+        place(py)?;
+    }
+    WANTED.set(
+        py,
+        Wanted {
+            engine: true,
+            ..before
+        },
+    );
+    Ok(())
+}
+
+/// The program's trace functions are expected in new threads too.
+///
+/// # Errors
+/// There is no module `_thread`.
+pub(crate) fn expect(py: Python<'_>) -> PyResult<()> {
+    let before = WANTED.get(py);
+    if !before.engine && !before.told {
+        place(py)?;
+    }
+    WANTED.set(
+        py,
+        Wanted {
+            told: true,
+            ..before
+        },
+    );
+    Ok(())
+}
+
+fn place(py: Python<'_>) -> PyResult<()> {
     let module = modules::builtin(py, "_thread")?;
     let replacements: [(ffi::PyCFunction, ffi::PyCFunctionWithKeywords); 3] = [
         (plain::<0>, with_keywords::<0>),
@@ -67,8 +117,19 @@ pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Puts the functions back.
+/// The engine watches no more: puts the functions back, if nobody else does.
 pub(super) fn forget(py: Python<'_>) {
+    let told = WANTED.get(py).told;
+    WANTED.set(
+        py,
+        Wanted {
+            engine: false,
+            told,
+        },
+    );
+    if told {
+        return;
+    }
     for starter in STARTERS.replace(py, [None; 3]).into_iter().flatten() {
         // SAFETY: as in `watch`, which took both from there.
         unsafe {
@@ -90,8 +151,14 @@ pub(super) fn forget(py: Python<'_>) {
 
 /// What the function called; the new thread, if there is one, gets the trace function.
 fn started(py: Python<'_>, result: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    if !result.is_null()
-        && is_main(py)
+    if result.is_null() || !is_main(py) {
+        return result;
+    }
+    let wanted = WANTED.get(py);
+    if wanted.told {
+        whole::expect_trace_functions(py);
+    }
+    if wanted.engine
         && let Err(error) = settrace::install(py)
     {
         error.restore(py);

@@ -1,9 +1,10 @@
-//! What the program's own trace functions are told (`sys.settrace`).
+//! What the program's own trace functions are told.
 //!
-//! CPython calls them by one C function, its trampoline (`trace_trampoline`, `Python/sysmodule.c`). Ours stands in front of it: `opcode` events of
-//! what has been inserted into a copy are kept back, and calls and lines keep each `FOR_ITER` as it would be
-//! (`ProbedCode::keep_general`). It is put into a thread's state when the thread sets a trace function: the functions behind `sys.settrace` and
-//! `sys._settraceallthreads` are replaced in the module's table. Trace functions in C, which `PyEval_SetTrace` sets, are left alone.
+//! CPython calls those of `sys.settrace` by one C function, its trampoline (`trace_trampoline`, `Python/sysmodule.c`); `PyEval_SetTrace` sets others. One of ours
+//! stands in front of each such function: `opcode` events of what has been inserted into a copy are kept back, and calls and lines keep each `FOR_ITER` as it
+//! would be (`ProbedCode::keep_general`). It is put into a thread's state when the thread's trace function changes, of which [`trace_object`] tells. That is
+//! prepared for each thread that there is, and for each that Python starts. For other threads the functions behind `sys.settrace` and
+//! `sys._settraceallthreads` are replaced in the module's table.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +13,9 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PySystemError;
 use pyo3::{PyResult, Python, ffi};
 
+use super::trace_object;
 use crate::builtin;
+use crate::engine::threads;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::interpreter::is_main;
@@ -32,8 +35,16 @@ const SETTERS: [(&str, bool); 1] = [("settrace", false)];
 /// What CPython has where ours stand.
 static THEIRS: [OnceLock<Setter>; SETTERS.len()] = [const { OnceLock::new() }; SETTERS.len()];
 
-/// CPython's trampoline, once it has been seen.
-static TRAMPOLINE: OnceLock<ffi::Py_tracefunc> = OnceLock::new();
+/// How many trace functions there can be: few extensions have one.
+const FUNCTIONS: usize = 8;
+
+/// Trace functions that have been seen: CPython's trampoline, and those of extensions.
+static FOUND: [OnceLock<ffi::Py_tracefunc>; FUNCTIONS] = [const { OnceLock::new() }; FUNCTIONS];
+
+/// What stands in front of each.
+const OURS: [ffi::Py_tracefunc; FUNCTIONS] = [
+    trace::<0>, trace::<1>, trace::<2>, trace::<3>, trace::<4>, trace::<5>, trace::<6>, trace::<7>,
+];
 
 static WATCHING: GilCell<bool> = GilCell::new(false);
 
@@ -55,7 +66,7 @@ unsafe extern "C" {
     fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
 }
 
-/// Puts ours in front of the trampoline of each thread that has a trace function, or will have one, until the process ends.
+/// Puts ours in front of the trace function of each thread that has one, or will have one, until the process ends.
 ///
 /// # Errors
 /// The interpreter is not as it should be.
@@ -63,34 +74,44 @@ pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
     if WATCHING.replace(py, true) {
         return Ok(());
     }
+    trace_object::watch(py)?;
     place::<0>(py)?;
     #[cfg(Py_3_12)]
     place::<1>(py)?;
+    threads::expect(py)?;
     for state in thread::states(py) {
-        // SAFETY: a live thread state (`thread::states`); the field is that of the layout, checked against the headers.
-        let function = unsafe { (*state.cast::<ThreadState>()).c_tracefunc };
-        if is_of_the_interpreter(function) {
-            stand_before(py, state);
-        }
+        expect(py, state);
     }
     Ok(())
 }
 
-/// Whether a function is part of CPython, which has one trace function.
-fn is_of_the_interpreter(function: *mut c_void) -> bool {
-    let base = |function: *const c_void| {
-        let mut info = DlInfo {
-            file_name: std::ptr::null(),
-            file_base: std::ptr::null_mut(),
-            symbol_name: std::ptr::null(),
-            symbol: std::ptr::null_mut(),
-        };
-        // SAFETY: any address may be asked about; the answer is written to a structure of its own.
-        (unsafe { dladdr(function, &raw mut info) } != 0).then_some(info.file_base)
+/// Ours is put in front of the trace function of each thread that has none yet, or no trace function. To be called where one of debugop's own has
+/// been taken away, and where a thread has been made.
+pub(crate) fn expect_all(py: Python<'_>) {
+    if WATCHING.get(py) {
+        for state in thread::states(py) {
+            expect(py, state);
+        }
+    }
+}
+
+/// Puts ours in front of the trace function of a live thread of this interpreter, if it has one, and sees to it that it is when that changes.
+pub(super) fn expect(py: Python<'_>, state: *mut ffi::PyThreadState) {
+    if stand_before(py, state) {
+        trace_object::plant(py, state);
+    }
+}
+
+/// Where the library or program begins in memory that a function is in.
+fn library(function: *const c_void) -> Option<*mut c_void> {
+    let mut info = DlInfo {
+        file_name: std::ptr::null(),
+        file_base: std::ptr::null_mut(),
+        symbol_name: std::ptr::null(),
+        symbol: std::ptr::null_mut(),
     };
-    !function.is_null()
-        && base(function).is_some()
-        && base(function) == base(ffi::PyEval_SetTrace as *const c_void)
+    // SAFETY: any address may be asked about; the answer is written to a structure of its own.
+    (unsafe { dladdr(function, &raw mut info) } != 0).then_some(info.file_base)
 }
 
 fn place<const WHICH: usize>(py: Python<'_>) -> PyResult<()> {
@@ -123,39 +144,46 @@ unsafe extern "C" fn set<const WHICH: usize>(
         let result = original(module, function);
         if !result.is_null() && is_main(py) {
             if SETTERS[WHICH].1 {
-                for state in thread::states(py) {
-                    stand_before(py, state);
-                }
+                expect_all(py);
             } else {
-                stand_before(py, ffi::PyThreadState_Get());
+                expect(py, ffi::PyThreadState_Get());
             }
         }
         result
     }
 }
 
-/// Puts ours in the place of the trampoline of a thread whose trace function has been set by `sys`.
-fn stand_before(_py: Python<'_>, state: *mut ffi::PyThreadState) {
+/// Puts ours in the place of a thread's trace function; true if it has been there, or if there is none. False if the function is debugop's, or one
+/// too many.
+fn stand_before(_py: Python<'_>, state: *mut ffi::PyThreadState) -> bool {
+    let address = |function: &ffi::Py_tracefunc| *function as *const () as *mut c_void;
     // SAFETY: a live thread state, with the GIL held; the field is that of the layout, checked against the headers. What is in it is NULL
     // or a `Py_tracefunc`. Ours has the same signature, and the interpreter only calls it and compares it with NULL
     // (`Python/legacy_tracing.c`, `Python/ceval.c` of 3.11).
     unsafe {
         let function = &raw mut (*state.cast::<ThreadState>()).c_tracefunc;
-        let ours = trace as *const () as *mut c_void;
-        if (*function).is_null() || *function == ours {
-            return;
+        if (*function).is_null() || OURS.iter().any(|ours| address(ours) == *function) {
+            return true;
         }
-        let theirs = std::mem::transmute::<*mut c_void, ffi::Py_tracefunc>(*function);
-        let trampoline = *TRAMPOLINE.get_or_init(|| theirs);
-        if trampoline as *const () == theirs as *const () {
-            *function = ours;
+        let is_it =
+            |found: &OnceLock<ffi::Py_tracefunc>| found.get().map(address) == Some(*function);
+        let number = FOUND.iter().position(is_it).or_else(|| {
+            let is_own = library(*function) == library(address(&OURS[0]));
+            let theirs = std::mem::transmute::<*mut c_void, ffi::Py_tracefunc>(*function);
+            FOUND
+                .iter()
+                .position(|found| !is_own && found.set(theirs).is_ok())
+        });
+        if let Some(number) = number {
+            *function = address(&OURS[number]);
         }
+        number.is_some()
     }
 }
 
 /// # Safety
-/// Called by CPython as a `Py_tracefunc`, in the trampoline's place.
-extern "C" fn trace(
+/// Called by CPython as a `Py_tracefunc`, in the place of that of the same number.
+extern "C" fn trace<const NUMBER: usize>(
     object: *mut ffi::PyObject,
     frame: *mut ffi::PyFrameObject,
     event: c_int,
@@ -169,13 +197,13 @@ extern "C" fn trace(
             return 0;
         }
     }
-    let Some(trampoline) = TRAMPOLINE.get() else {
+    let Some(function) = FOUND[NUMBER].get() else {
         // Cannot be reached: `stand_before` sets it first.
-        PySystemError::new_err("debugop lost the trampoline of trace functions").restore(py);
+        PySystemError::new_err("debugop lost a trace function").restore(py);
         return -1;
     };
-    // SAFETY: CPython's own function with what was meant for it.
-    unsafe { trampoline(object, frame, event, argument) }
+    // SAFETY: the function gets what was meant for it.
+    unsafe { function(trace_object::unwrapped(object), frame, event, argument) }
 }
 
 /// Whether the program is to hear of an event of the running frame.
