@@ -186,7 +186,7 @@ def delegation(turns):
     yield from itertools.repeat(None, turns)
 
 def seconds(kind, stop):
-    frame = kind(50000)
+    frame = kind(300000)
     next(frame)
     stop()
     began = time.process_time()
