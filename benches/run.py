@@ -159,37 +159,64 @@ def start_up(turns):
 LEFT = 1.02
 
 LEFT_BEHIND = """
-import sys, time
+import collections, itertools, sys, time
 from debugop import _core as c, _libraries as l
 
-def spin(moments):
-    seconds = []
-    for act in moments:
-        act()
-        best = 9
-        for _ in range(9):
-            began, i, x = time.process_time(), 0, 0
-            while i < 50000:
-                i = i + 1
-                x = x + i if i & 1 else x - 1
-            best = min(best, time.process_time() - began)
-        seconds.append(best)
-    return seconds
+def arithmetic(turns):
+    yield
+    i, x = 0, 0
+    while i < turns:
+        i = i + 1
+        x = x + i if i & 1 else x - 1
+    yield
 
-plain = min(spin([int, int]))
-tracer = c.Tracer(None, everywhere=c.Follow(libraries=l.library_directories(), own=l.own_directories(), all=True))
-tracer.enter()
-traced, after = spin([int, tracer.stop])
-print(traced / plain, after / plain)
+def calls(turns):
+    global act
+    act = itertools.repeat(None, turns).__next__
+    yield
+    try:
+        while True:
+            act()
+    except StopIteration:
+        pass
+    yield
+
+def delegation(turns):
+    yield
+    yield from itertools.repeat(None, turns)
+
+def seconds(kind, stop):
+    frame = kind(300000)
+    next(frame)
+    stop()
+    began = time.process_time()
+    collections.deque(frame, maxlen=0)
+    return time.process_time() - began
+
+def traced(kind, stop):
+    tracer = c.Tracer(None, everywhere=c.Follow(libraries=l.library_directories(), own=l.own_directories(), all=True))
+    tracer.enter()
+    try:
+        return seconds(kind, tracer.stop if stop else int)
+    finally:
+        stop or tracer.stop()
+
+for kind in arithmetic, calls, delegation:
+    times = [(seconds(kind, int), traced(kind, False), traced(kind, True)) for _ in range(15)]
+    plain, during, after = map(min, zip(*times))
+    print(kind.__name__, during / plain, after / plain)
 """
 
 
 def left_behind(turns):
-    """A loop in a frame that was entered while it was traced: times of plain, medians (while traced, after stop)."""
+    """Loops in frames that were entered while they were traced: times of plain, medians, by what they do: (while traced, after stop)."""
     command = [sys.executable, "-c", LEFT_BEHIND]
-    ratios = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(turns)]
-    traced, after = zip(*(map(float, both) for both in ratios), strict=True)
-    return statistics.median(traced), statistics.median(after)
+    ratios = {}
+    for _ in range(turns):
+        for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+            kind, *both = line.split()
+            ratios.setdefault(kind, []).append(list(map(float, both)))
+    return {kind: tuple(map(statistics.median, zip(*all, strict=True))) for kind, all in ratios.items()}
 
 
 def target(limit, value, text):
@@ -246,9 +273,11 @@ def main():
     for name, ratio in started.items():
         aim = target(START_UP if name.startswith("--all, inject") else None, ratio, f"<= {START_UP}x")
         print(f"{name:<{max(map(len, rows))}} {ratio:>8.2f}x  {aim}".rstrip())
-    traced, after = left_behind(turns[0])
-    aim = target(LEFT, after, f"<= {LEFT}x")
-    print(f"\na loop that was entered while it was traced: {traced:.2f}x, after stop {after:.2f}x  {aim}")
+    left = left_behind(turns[0])
+    print("\nloops in frames that were entered while they were traced")
+    for kind, (traced, after) in left.items():
+        aim = target(LEFT, after, f"<= {LEFT}x")
+        print(f"{kind:<{max(map(len, rows))}} {traced:>8.2f}x  after stop {after:.2f}x  {aim}")
     debuggers = debugger.measure()
     print("\n" + debugger.table(debuggers))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
@@ -263,7 +292,7 @@ def main():
                     **facts,
                     "summary": rows,
                     "start_up": started,
-                    "left_behind": [traced, after],
+                    "left_behind": left,
                     "debuggers": debuggers,
                     "programs": results,
                 },

@@ -47,11 +47,12 @@ class Plain:
 
 
 class Watch(Plain):
-    """Ends tracing in the third turn of a loop, and says in the last whether the frame runs `code` and no copy."""
+    """Ends tracing in the third turn of a loop, and says in the last whether the frame `above` that of the turn runs `code` and no copy."""
 
-    def __init__(self, code):
+    def __init__(self, code, above=1):
         super().__init__()
         self.code = code
+        self.above = above
         self.left = None
 
     def turn(self):
@@ -59,7 +60,7 @@ class Watch(Plain):
         if self.turns == 3:
             debugop.stop()
         if self.turns >= 3:
-            self.left = real_code(sys._getframe(1)) is self.code
+            self.left = real_code(sys._getframe(self.above)) is self.code
         return self.turns
 
 
@@ -180,7 +181,45 @@ def words(watch):
     return text
 
 
-FUNCTIONS = [while_loop, for_loop, for_list, endless, nested, guarded, in_handlers, unpacking, with_cells, words]
+def polling(watch):
+    """A loop that does nothing but call: no variable of its own is loaded in it."""
+    global next_turn
+
+    def next_turn():
+        if watch.turn() == 30:
+            raise StopIteration
+
+    watch.above = 2
+    with contextlib.suppress(StopIteration):
+        while True:
+            next_turn()
+    return watch.turns
+
+
+def adding(watch):
+    """The first object that is on top in the loop is what is added in place, where a frame cannot leave."""
+    turn, total, one = watch.turn, 0, 1
+    while True:
+        total += one
+        one = turn()
+        if one > 29:
+            return total
+
+
+FUNCTIONS = [
+    while_loop,
+    for_loop,
+    for_list,
+    endless,
+    nested,
+    guarded,
+    in_handlers,
+    unpacking,
+    with_cells,
+    words,
+    polling,
+    adding,
+]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -211,6 +250,71 @@ def test_a_generator_that_is_suspended_goes_on_in_its_own_code():
         assert list(numbers(watch, 30)) == list(numbers(Plain(), 30))
     finally:
         stop()
+    assert watch.left is True
+
+
+class Turns:
+    """An iterator, and something to await, of `count` turns."""
+
+    def __init__(self, watch, count):
+        self.watch, self.left = watch, count
+
+    def __iter__(self):
+        return self
+
+    __await__ = __iter__
+
+    def take(self):
+        if self.left == 0:
+            raise StopIteration("end")
+        self.left -= 1
+
+    def __next__(self):
+        self.take()
+        return self.watch.turn()
+
+    def send(self, value):
+        self.take()
+        return value, self.watch.turn()
+
+    def throw(self, *error):
+        self.take()
+        return repr(error[-1]), self.watch.turn()
+
+
+def delegating(watch, count):
+    got = yield from Turns(watch, count)
+    yield got
+
+
+async def awaiting(watch, count):
+    return await Turns(watch, count)
+
+
+def driven(iterator):
+    """What comes out of a generator or coroutine that is sent and thrown values: it is suspended in a delegation at each."""
+    values, step = [], 0
+    with contextlib.suppress(StopIteration):
+        while True:
+            if step == 6:
+                values.append(iterator.throw(KeyError(step)))
+            else:
+                values.append(iterator.send(None if step < 9 else step))
+            step += 1
+    return values, step
+
+
+@pytest.mark.parametrize("function", [delegating, awaiting])
+def test_a_delegation_goes_on_in_its_own_code(function):
+    watch = Watch(function.__code__, above=2)
+    start()
+    try:
+        result = driven(function(watch, 12))
+    finally:
+        stop()
+    plain = driven(function(Plain(), 12))
+    assert result == plain
+    assert len(plain[0]) >= 12
     assert watch.left is True
 
 

@@ -118,12 +118,15 @@ impl Placed<'_> {
 const MOST: u32 = 64;
 
 /// For each loop the first of `places`, which are in order, where a frame has the object that the instruction before has pushed on top of its
-/// stack: the place's number and the instruction that comes next there. Each only once, in order.
-pub fn leaving_places(analysis: &Analysis, places: &[Place]) -> Vec<(usize, InstrIdx)> {
+/// stack: the place's number and the instruction that comes next there. Each only once, in order. Places whose number `may` refuses are left
+/// out. What `yield from` and `await` do again and again is a loop, too.
+pub fn leaving_places(
+    analysis: &Analysis,
+    places: &[Place],
+    may: impl Fn(usize) -> bool,
+) -> Vec<(usize, InstrIdx)> {
     let jumps = analysis.references.iter();
-    let back = jumps.filter(|(from, to)| {
-        to <= from && !matches!(analysis.op(*from), Some(Op::JumpBackwardNoInterrupt))
-    });
+    let back = jumps.filter(|(from, to)| to <= from);
     let mut heads: Vec<_> = back.map(|&(from, to)| (to, from)).collect();
     heads.sort_unstable();
     let mut found = Vec::new();
@@ -135,7 +138,8 @@ pub fn leaving_places(analysis: &Analysis, places: &[Place]) -> Vec<(usize, Inst
             let wanted = [Place::After(InstrIdx(next.0 - 1)), Place::Before(next)];
             let number = wanted.iter().find_map(|place| {
                 let order = |other: &Place| other.order();
-                places.binary_search_by_key(&place.order(), order).ok()
+                let number = places.binary_search_by_key(&place.order(), order).ok();
+                number.filter(|&number| may(number))
             })?;
             Some((number, next))
         }));
@@ -145,31 +149,40 @@ pub fn leaving_places(analysis: &Analysis, places: &[Place]) -> Vec<(usize, Inst
     found
 }
 
-/// Whether an instruction falls through and leaves an object, which is never NULL, on top of the stack that it has put there.
+/// Whether an instruction falls through and leaves an object, which is never NULL, on top of the stack that it has put there, or that the
+/// frame has been resumed with.
 fn pushes_object(analysis: &Analysis, index: u32) -> bool {
+    let has_flag = || analysis.get(InstrIdx(index)).arg & 1 == 1;
+    let is_before = |op| index.checked_sub(1).and_then(|index| analysis.op(index)) == Some(op);
     analysis.depth(InstrIdx(index)).is_some()
-        && matches!(
-            analysis.op(index),
+        && match analysis.op(index) {
             Some(
                 Op::BinaryOp
-                    | Op::BinarySubscr
-                    | Op::CompareOp
-                    | Op::ContainsOp
-                    | Op::ForIter
-                    | Op::IsOp
-                    | Op::LoadConst
-                    | Op::LoadDeref
-                    | Op::LoadFast
-                    | Op::LoadFastBorrow
-                    | Op::LoadFastBorrowLoadFastBorrow
-                    | Op::LoadFastCheck
-                    | Op::LoadFastLoadFast
-                    | Op::LoadName
-                    | Op::LoadSmallInt
-                    | Op::StoreFastLoadFast
-                    | Op::ToBool
-                    | Op::UnaryNegative
-                    | Op::UnaryNot
-            )
-        )
+                | Op::BinarySubscr
+                | Op::Call
+                | Op::CallFunctionEx
+                | Op::CallKw
+                | Op::CompareOp
+                | Op::ContainsOp
+                | Op::ForIter
+                | Op::IsOp
+                | Op::LoadConst
+                | Op::LoadDeref
+                | Op::LoadFast
+                | Op::LoadFastBorrow
+                | Op::LoadFastBorrowLoadFastBorrow
+                | Op::LoadFastCheck
+                | Op::LoadFastLoadFast
+                | Op::LoadName
+                | Op::LoadSmallInt
+                | Op::StoreFastLoadFast
+                | Op::ToBool
+                | Op::UnaryNegative
+                | Op::UnaryNot,
+            ) => true,
+            // With NULL, which from 3.13 on is above what is to be called.
+            Some(Op::LoadGlobal) => !has_flag(),
+            Some(Op::Resume) => is_before(Op::YieldValue),
+            _ => false,
+        }
 }

@@ -37,7 +37,7 @@ fn a_detour_leads_back_behind_its_insertion() {
                 first: 0,
                 branches: None,
             });
-            let leaving = leaving_places(&analysis, &places);
+            let leaving = leaving_places(&analysis, &places, |_| true);
             let detours: Vec<_> = leaving
                 .iter()
                 .map(|&(insertion, _)| Detour {

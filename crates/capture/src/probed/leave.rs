@@ -2,7 +2,8 @@
 //!
 //! What the interpreter goes on with in a frame (its code, the next instruction, the stack pointer) it keeps in registers while the frame runs and while
 //! it calls C functions. It reads all that anew from the frame where a Python function returns whose call it has inlined. So behind
-//! the code of copies with loops there is a detour ([`debugop_bytecode::Detour`]) for each loop, to which one of its probes is made to jump:
+//! the code of copies with loops there is a detour ([`debugop_bytecode::Detour`]) for each loop (`yield from` and `await` are loops), to which one of its
+//! probes is made to jump:
 //!
 //!     LOAD_CONST <site>; UNARY_INVERT      # `ProbedCode::leave`: a function of ours if the frame can be moved now, otherwise NoneType
 //!     PUSH_NULL; CALL 0; POP_TOP           # 3.11, 3.12: PUSH_NULL first
@@ -102,9 +103,7 @@ pub(super) fn places(
     places: &[Place],
     sites: &[SiteInfo],
 ) -> Vec<(usize, InstrIdx)> {
-    let mut found = debugop_bytecode::leaving_places(analysis, places);
-    found.retain(|&(number, _)| !sites[number].is_summing());
-    found
+    debugop_bytecode::leaving_places(analysis, places, |number| !sites[number].is_summing())
 }
 
 impl SiteInfo {
