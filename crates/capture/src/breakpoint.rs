@@ -181,8 +181,14 @@ impl Breakpoint {
         if !armed.get(py) {
             return false;
         }
-        let thread = thread::address(py);
-        thread != PAUSED.get(py) && self.thread.is_none_or(|one| one == thread) && !inside::is(py)
+        let paused = PAUSED.get(py);
+        if paused != 0 || self.thread.is_some() {
+            let thread = thread::address(py);
+            if thread == paused || self.thread.is_some_and(|one| one != thread) {
+                return false;
+            }
+        }
+        !inside::is(py)
     }
 
     /// The running frame has come here. Says whether the condition is to be evaluated.

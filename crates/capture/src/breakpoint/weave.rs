@@ -280,10 +280,7 @@ fn line<'py>(
         let end = builder.end();
         for piece in &pieces {
             match piece {
-                Piece::Native(site) => {
-                    invert(&mut builder, *site)?;
-                    jump_if(&mut builder, true, end)?;
-                }
+                Piece::Native(site) => ask(&mut builder, *site, true, end)?,
                 Piece::Inline(moved, sites) => sites.write(moved, &mut builder)?,
             }
         }
@@ -313,12 +310,15 @@ impl Sites {
     fn write(&self, moved: &Moved, builder: &mut Builder) -> Result<(), Error> {
         let end = builder.end();
         let (next, raised, unbound) = (builder.label(), builder.label(), builder.label());
-        invert(builder, self.arrives)?;
-        jump_if(builder, false, next)?;
+        ask(builder, self.arrives, false, next)?;
         let start = builder.here();
         let looked = moved.write(builder)?;
         // What a value's `__bool__` raises counts as raised by the condition.
-        let negated = to_bool_or_negation(builder, moved.calls)?;
+        let negated = if moved.is_bool {
+            false
+        } else {
+            to_bool_or_negation(builder, moved.calls)?
+        };
         if !moved.calls {
             jump_if(builder, negated, next)?;
         }
@@ -330,8 +330,7 @@ impl Sites {
             builder.op(Op::PopTop, 0)?;
             jump_if(builder, negated, next)?;
         }
-        invert(builder, self.holds)?;
-        jump_if(builder, true, end)?;
+        ask(builder, self.holds, true, end)?;
         builder.jump(Op::JumpForward, next)?;
         for (handler, site) in [(raised, self.raised), (unbound, self.unbound)] {
             builder.bind(handler);
@@ -340,8 +339,7 @@ impl Sites {
                 invert(builder, self.leaves)?;
                 builder.op(Op::PopTop, 0)?;
             }
-            invert(builder, site)?;
-            jump_if(builder, true, end)?;
+            ask(builder, site, true, end)?;
             builder.jump(Op::JumpForward, next)?;
         }
         builder.bind(next);
@@ -353,6 +351,21 @@ impl Sites {
 fn invert(builder: &mut Builder, site: u32) -> Result<(), Error> {
     builder.op(Op::LoadConst, site)?;
     builder.op(Op::UnaryInvert, 0)
+}
+
+/// Jumps if the site's answer is `wanted`.
+fn ask(
+    builder: &mut Builder,
+    site: u32,
+    wanted: bool,
+    to: debugop_bytecode::fragment::Label,
+) -> Result<(), Error> {
+    if site::JUMPED_ON {
+        builder.op(Op::LoadConst, site)?;
+    } else {
+        invert(builder, site)?;
+    }
+    jump_if(builder, wanted, to)
 }
 
 /// Makes a bool of the value where the jump does not (3.13+), or where something comes between the value and the jump; says whether it is the

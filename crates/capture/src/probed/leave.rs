@@ -296,6 +296,7 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
         dealloc,
         repr,
         invert: go_on,
+        truth: None,
     };
     let kind = parts.make(py)?;
     // SAFETY: `_PyObject_New` sets the header and takes a reference to the heap type; there are no other fields. The code object is made
