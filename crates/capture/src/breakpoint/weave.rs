@@ -85,6 +85,19 @@ pub(super) fn weave<'py>(
             }
         }
     }
+    #[cfg(not(Py_3_12))]
+    if refusal.is_none()
+        && let Err(reason) = at_instructions(
+            original,
+            &analysis,
+            wanted,
+            (&mut scope, &armed),
+            (&mut fragments, &mut breakpoints),
+        )?
+    {
+        refusal = Some(reason.to_owned());
+        fragments.clear();
+    }
     if fragments.is_empty() && nested.is_empty() {
         return Ok(refusal.map_or(Outcome::NotConcerned, Outcome::Refused));
     }
@@ -92,7 +105,8 @@ pub(super) fn weave<'py>(
         place: Place::Before(start.at),
         sequence: &fragment.sequence,
         first: 0,
-        branches: Some(Branches {
+        // What is at an instruction and not at a line starts none and ends none.
+        branches: (start.line != AT_INSTRUCTION).then_some(Branches {
             protected: &fragment.protected,
             skips_fall_through: start.skips_fall_through,
         }),
@@ -116,6 +130,9 @@ pub(super) fn weave<'py>(
         refusal,
     }))
 }
+
+/// Stands for the line of what is at an instruction.
+const AT_INSTRUCTION: i32 = i32::MIN;
 
 /// A line start, and the breakpoints that are for it.
 type Start = (LineStart, Vec<Arc<Breakpoint>>);
@@ -215,6 +232,52 @@ fn line_in_function(
         (has, true) if !has || entry == Some(line) => Ok(entry),
         _ => Err(()),
     }
+}
+
+/// Adds what is at instructions of `original` and not at lines of it; or says why that cannot be.
+#[cfg(not(Py_3_12))]
+fn at_instructions<'py>(
+    original: &Bound<'py, PyCode>,
+    analysis: &Analysis,
+    wanted: &[Arc<Breakpoint>],
+    (scope, armed): (&mut Scope<'py>, &Arc<GilCell<bool>>),
+    (fragments, breakpoints): (&mut Vec<(LineStart, Fragment)>, &mut Vec<Arc<Breakpoint>>),
+) -> PyResult<Result<(), &'static str>> {
+    for one in wanted {
+        let offsets = one.offsets_in(original);
+        if offsets.is_empty() {
+            continue;
+        }
+        let site = scope.constant(site::new(original.py(), one, armed, Kind::Reached)?);
+        for offset in offsets {
+            let at = analysis.at_offset(*offset);
+            let Some(at) = at.or_else(|| analysis.at_start(*offset)) else {
+                return Ok(Err("an instruction that is wanted is none"));
+            };
+            // Which of the two is told first depends on what the other one says.
+            if fragments.iter().any(|(start, _)| start.at == at) {
+                return Ok(Err("two things stop at one instruction"));
+            }
+            let mut builder = Builder::new(VERSION);
+            let build = invert(&mut builder, site)
+                .and_then(|()| builder.op(Op::PopTop, 0))
+                .and_then(|()| builder.finish());
+            let Ok(fragment) = build else {
+                return Ok(Err(
+                    "nothing can be put before an instruction that is wanted",
+                ));
+            };
+            let start = LineStart {
+                line: AT_INSTRUCTION,
+                at,
+                skips_fall_through: false,
+            };
+            fragments.push((start, fragment));
+        }
+        breakpoints.push(Arc::clone(one));
+    }
+    fragments.sort_by_key(|(start, _)| start.at);
+    Ok(Ok(()))
 }
 
 /// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants.
