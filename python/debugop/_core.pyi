@@ -968,8 +968,9 @@ def set_places(
     instructions: Callable[[CodeType], tuple[Iterable[int], Iterable[int], Iterable[int]] | None] | None,
     exceptions: bool,
     watched: Iterable[tuple[object, object]],
+    codes: list[CodeType] | None = None,
 ) -> None:
-    """What the sessions of `owner` hear of besides lines.
+    """What the sessions of `owner` hear of besides lines. `codes`: the only code objects with such instructions, if that is known.
 
     The instructions at the offsets that `instructions(code)`, called once for a code object, answers with, by `owner._reached_place(frame)`:
     of those in the first set each time, of those in the second one if a place of `watched` has changed, of those in the third one likewise while

@@ -147,9 +147,12 @@ class Stops(_Base):  # type: ignore[misc]
         exceptions = any(isinstance(place, Catch) for place in self._places)
         watched = [place.watched for place in self._places if isinstance(place, Watch) and place.watched is not None]
         asks = self._offsets if instructions else None
+        # A variable that nobody shares changes in its own function only.
+        own = [place.frame.f_code for place in self._places if isinstance(place, Local) and not place.shared]
+        codes = own if len(own) == len(self._places) else None
         try:
             self._looks_itself = False
-            _core.set_places(self, asks, exceptions, watched)
+            _core.set_places(self, asks, exceptions, watched, codes)
         except RuntimeError:  # eight others watch dictionaries
             self._looks_itself = True
             _core.set_places(self, asks, exceptions, [])

@@ -157,3 +157,49 @@ def test_local(tmp_path, shared):
         value for value in expected if "function" not in value
     ]
     assert "Watchpoint 2 deleted: function() is left, and with it x." in shown
+
+
+NEVER_CHANGED = """\
+import sys
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+def numbers(n, fixed):
+    for i in range(n):
+        yield i
+    return fixed
+def loop(n):
+    fixed = total = traced = 0
+    def inner(x): return x + 1
+    for i in range(n):
+        total += inner(i)
+        try:
+            total += fib(i % 5) + [j for j in (i, 1)][1] // (i % 3)
+        except ZeroDivisionError as error:
+            total -= len(error.args)
+        traced += sys.gettrace() is not None
+    print("THE SUM", total, "TRACED", traced, f"{fixed}")
+    fixed += 1
+    while traced < n: traced += 1
+    return sum(numbers(n, fixed))
+print("RETURNED", loop(100))
+"""
+
+
+@pytest.mark.parametrize("place", ["def inner", "total += inner"])
+def test_unchanged_local(tmp_path, place):
+    """A function runs on without a trace function, however it goes on, until the variable changes."""
+    script = tmp_path / "watched.py"
+    script.write_text(NEVER_CHANGED)
+    line = next(number for number, text in enumerate(NEVER_CHANGED.splitlines(), 1) if text.strip().startswith(place))
+    commands = [f"tbreak {line}", "continue", "watch fixed", "continue", "continue", "continue", "quit"]
+    shown = session(["debug", str(script)], commands)
+    namespace = {}
+    exec(compile(NEVER_CHANGED.rpartition("print")[0], "plain", "exec"), namespace)
+    expected = namespace["loop"](100)
+    found = re.search(r"THE SUM (\d+) TRACED (\d+) 0", shown)
+    assert found, shown
+    total, traced = found.groups()
+    assert (int(traced) <= 1, f"RETURNED {expected}" in shown) == (True, True)
+    assert re.findall(r"^New value: (.*)$", shown, re.MULTILINE) == ["1"]
+    assert re.findall(r"^Changed by (\d+) ", shown, re.MULTILINE)
+    assert "Watchpoint 2 deleted: loop() is left, and with it fixed." in shown
+    assert int(total) > 0

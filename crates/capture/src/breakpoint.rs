@@ -19,6 +19,8 @@ mod weave;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(not(Py_3_12))]
+use pyo3::Py;
 use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyFunction, PyString};
 use pyo3::{Bound, PyResult, Python};
 use rustc_hash::FxHashMap;
@@ -94,6 +96,9 @@ pub struct Breakpoint {
     condition: Option<Expression>,
     log: Option<Expression>,
     by_events: bool,
+    /// It is at instructions and not at a line: the code object, an original, and offsets in it.
+    #[cfg(not(Py_3_12))]
+    at: Option<(Py<PyCode>, Vec<u32>)>,
     thread: Option<usize>,
     ignore: GilCell<u64>,
     /// How often it was reached.
@@ -118,11 +123,56 @@ impl Breakpoint {
             condition: condition.transpose()?,
             log: log.transpose()?,
             by_events: wanted.by_events,
+            #[cfg(not(Py_3_12))]
+            at: None,
             thread: wanted.thread,
             ignore: GilCell::new(wanted.ignore),
             hits: GilCell::default(),
             listener: wanted.listener,
         }))
+    }
+
+    /// One that stops always, in one thread, before the instructions of `code`, an original, that are at `offsets`.
+    #[cfg(not(Py_3_12))]
+    pub(crate) fn at(
+        code: &Bound<'_, PyCode>,
+        offsets: Vec<u32>,
+        thread: usize,
+        listener: Arc<dyn Listener>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            file: canonic(&string(&code_object::filename(code))).into(),
+            line: 0,
+            function: None,
+            place: GilCell::default(),
+            given: None,
+            condition: None,
+            log: None,
+            by_events: false,
+            at: Some((code.clone().unbind(), offsets)),
+            thread: Some(thread),
+            ignore: GilCell::default(),
+            hits: GilCell::default(),
+            listener,
+        })
+    }
+
+    /// The offsets in `code`, an original, of the instructions that it is at.
+    #[cfg(not(Py_3_12))]
+    fn offsets_in(&self, code: &Bound<'_, PyCode>) -> &[u32] {
+        match &self.at {
+            Some((own, offsets)) if own.is(code) => offsets,
+            _ => &[],
+        }
+    }
+
+    /// Whether it may be for `entry`.
+    fn may_be_in(&self, _py: Python<'_>, entry: &crate::probed::ProbedCode) -> bool {
+        #[cfg(not(Py_3_12))]
+        if !self.offsets_in(entry.original(_py)).is_empty() {
+            return true;
+        }
+        entry.has_line(self.line)
     }
 
     /// The file, made absolute.
@@ -181,8 +231,18 @@ impl Breakpoint {
         if !armed.get(py) {
             return false;
         }
+        let paused = PAUSED.get(py);
+        if paused != 0 || self.thread.is_some() {
+            return self.counts_here(py, paused);
+        }
+        !inside::is(py)
+    }
+
+    /// The same, where it depends on which thread that is.
+    #[inline(never)]
+    fn counts_here(&self, py: Python<'_>, paused: usize) -> bool {
         let thread = thread::address(py);
-        thread != PAUSED.get(py) && self.thread.is_none_or(|one| one == thread) && !inside::is(py)
+        thread != paused && self.thread.is_none_or(|one| one == thread) && !inside::is(py)
     }
 
     /// The running frame has come here. Says whether the condition is to be evaluated.
@@ -407,7 +467,8 @@ fn retire(py: Python<'_>) -> Vec<Woven> {
         now.retain(|one| before.binary_search(one).is_ok());
         now.sort_unstable();
         let more = wanted.iter().flat_map(|all| all.iter()).any(|new| {
-            !one.breakpoints.iter().any(|old| Arc::ptr_eq(old, new)) && one.entry.has_line(new.line)
+            !one.breakpoints.iter().any(|old| Arc::ptr_eq(old, new))
+                && new.may_be_in(py, &one.entry)
         });
         if before == now && !more {
             kept.insert(address, one);

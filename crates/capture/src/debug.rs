@@ -6,6 +6,8 @@
 //! [`places`] adds instructions and exceptions to what stops, and [`sentinels`] places that are watched. [`follow`] leaves one side of a fork. [`frame_stack()`] is what a debugger shows of a frame.
 
 mod breakpoint;
+#[cfg(not(Py_3_12))]
+mod change_over;
 mod compiled;
 mod follow;
 mod frame_stack;

@@ -196,6 +196,54 @@ impl<'py> Frame<'py> {
         }
     }
 
+    /// Whether the stack that the frame has saved has slot `top`, counted from the bottom, on top.
+    #[cfg(not(Py_3_12))]
+    pub(crate) fn has_saved_top(mut self, shape: &CodeShape, top: u32) -> bool {
+        let slot = self.slot(shape, top);
+        // SAFETY: the frame outlives 'py (see the type); the pointer is only compared.
+        unsafe { self.raw.as_mut().saved_top() == slot }
+    }
+
+    /// Makes the frame, which a trace function is told of, execute `unit` next, with NULL and `function` in place of the top of its value stack,
+    /// which is returned.
+    ///
+    /// # Safety
+    /// It is the innermost frame, and about to execute an instruction for which it has opcode events; its stack has an object
+    /// on top and room for one more. `unit` is in code that lives on, calls `function`, and is never left but by
+    /// [`go_on_with`](Self::go_on_with).
+    #[cfg(not(Py_3_12))]
+    pub(crate) unsafe fn detour(
+        mut self,
+        function: Bound<'py, PyAny>,
+        unit: *const u16,
+    ) -> Bound<'py, PyAny> {
+        let py = function.py();
+        // SAFETY: by the contract. `maybe_call_line_trace` has saved the stack pointer, and `DO_TRACING` reads it and the next instruction
+        // again (`Python/ceval.c`, 3.11.7).
+        unsafe {
+            let null = slot::from_owned(std::ptr::null_mut());
+            let top = self
+                .raw
+                .as_mut()
+                .detour(null, slot::from_owned(function.into_ptr()), unit);
+            Bound::from_owned_ptr(py, top)
+        }
+    }
+
+    /// Makes the frame go on with `code` at byte `offset` when the frame that it has called by [`detour`](Self::detour) returns.
+    ///
+    /// # Safety
+    /// As for [`go_on_in`](Self::go_on_in).
+    #[cfg(not(Py_3_12))]
+    pub(crate) unsafe fn go_on_with(mut self, code: Bound<'py, PyCode>, offset: u32) {
+        // SAFETY: by the contract; see `go_on_in`.
+        unsafe {
+            let first = std::ptr::addr_of!((*code.as_ptr().cast::<CodeObject>()).co_code_adaptive);
+            let unit = first.cast::<u16>().add(offset as usize / 2);
+            slot::release(self.raw.as_mut().go_on_in(code.into_ptr(), unit));
+        }
+    }
+
     /// Whether a generator or coroutine owns the frame, so that it can be suspended and go on.
     #[inline]
     pub(crate) fn is_generators(self) -> bool {

@@ -49,6 +49,7 @@ fn make(py: Python<'_>) -> PyResult<Py<PyAny>> {
         dealloc,
         repr,
         invert: fire,
+        truth: None,
     };
     let op_type = parts.make(py)?;
     // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header, the only field, and takes a reference to the

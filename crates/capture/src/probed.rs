@@ -32,6 +32,8 @@ use crate::tracer::{Hook, Tracer};
 
 pub use error::ProbeError;
 pub(crate) use error::{MAX_NESTING, MAX_SIZE};
+#[cfg(not(Py_3_12))]
+pub(crate) use leave::mover;
 pub(crate) use leave::prepare;
 use make::Probing;
 pub(crate) use make::probe;

@@ -69,6 +69,7 @@ pub fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             dealloc,
             repr,
             invert: fire,
+            truth: None,
         };
         parts.make(py)
     });
@@ -84,6 +85,8 @@ pub(crate) struct InvertType {
     pub dealloc: unsafe extern "C" fn(*mut ffi::PyObject),
     pub repr: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject,
     pub invert: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject,
+    /// Its truth; `None`: as of every object.
+    pub truth: Option<unsafe extern "C" fn(*mut ffi::PyObject) -> c_int>,
 }
 
 impl InvertType {
@@ -116,6 +119,10 @@ impl InvertType {
             slot(ffi::Py_tp_repr, self.repr as *mut c_void),
             slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
             slot(ffi::Py_nb_invert, self.invert as *mut c_void),
+            // A slot of number 0 ends them.
+            self.truth.map_or(slot(0, std::ptr::null_mut()), |truth| {
+                slot(ffi::Py_nb_bool, truth as *mut c_void)
+            }),
             slot(0, std::ptr::null_mut()),
         ];
         let mut spec = ffi::PyType_Spec {

@@ -152,14 +152,16 @@ pub(crate) fn frame_is_over(frame: &Bound<'_, PyFrame>) -> bool {
 /// with (None: of none; three sets: each time, if a place of `watched` has changed, and the same while it steps only), by `owner._reached_place(frame)`; and of exceptions, by `owner._reached_exception(frame, exception, traceback)`.
 /// Where these answer True, `owner._at_place(frame)` is called.
 #[pyfunction]
-#[pyo3(signature = (owner, instructions, exceptions, watched))]
+/// `codes` are the only code objects that have such instructions, if that is known.
+#[pyo3(signature = (owner, instructions, exceptions, watched, codes=None))]
 pub(crate) fn set_places(
     owner: &Bound<'_, PyAny>,
     instructions: Option<Bound<'_, PyAny>>,
     exceptions: bool,
     watched: &Bound<'_, PyAny>,
+    codes: Option<Vec<Bound<'_, PyCode>>>,
 ) -> PyResult<()> {
-    debug::set_places(owner, instructions, exceptions, watched)
+    debug::set_places(owner, instructions, exceptions, watched, codes)
 }
 
 /// The instruction that has changed a watched dictionary last, a code object and an offset in it, if that is known and has not been asked for.

@@ -132,6 +132,8 @@ pub(super) struct Moved {
     harmless: usize,
     /// Whether it calls something: functions, which may be the very one that is stopped in.
     pub(super) calls: bool,
+    /// Whether its value is True or False, so that jumps can take it as it is.
+    pub(super) is_bool: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -142,7 +144,7 @@ struct Item {
     is_target: bool,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum To {
     Item(usize),
     /// Where the value is looked at.
@@ -184,6 +186,7 @@ pub(super) fn translate<'py>(
             unsure: Vec::new(),
             harmless: 0,
             calls: false,
+            is_bool: false,
         },
         loads: Vec::new(),
     };
@@ -302,6 +305,7 @@ impl Translation<'_, '_> {
                 )
             )
         };
+        self.moved.settle_bool();
         self.moved.harmless = self
             .moved
             .items
@@ -395,6 +399,27 @@ impl Translation<'_, '_> {
 }
 
 impl Moved {
+    /// Makes a comparison that comes last answer with a bool, as the compiler does where it is jumped on.
+    fn settle_bool(&mut self) {
+        /// What makes a bool of the result of a `COMPARE_OP` (`Python/bytecodes.c`, 3.13-3.15).
+        const AS_BOOL: u32 = 16;
+        // Other values come there too.
+        if self.items.iter().any(|item| item.to == Some(To::End)) {
+            return;
+        }
+        let Some(last) = self.items.last_mut() else {
+            return;
+        };
+        match last.opcode.info(VERSION).map(|info| info.op) {
+            Some(Op::IsOp | Op::ContainsOp | Op::UnaryNot) => self.is_bool = true,
+            Some(Op::CompareOp) if Op::ToBool.opcode(VERSION).is_some() => {
+                last.arg |= AS_BOOL;
+                self.is_bool = true;
+            }
+            _ => {}
+        }
+    }
+
     /// Writes the looks at locals, which end at the label that is returned, and the instructions, after which the value is on the stack.
     /// Up to the label there are no effects but the exception of an unbound local.
     ///

@@ -12,9 +12,12 @@ static INSIDE: GilCell<Vec<usize>> = GilCell::new(Vec::new());
 /// Whether the running thread is among them.
 #[inline]
 pub(super) fn is(py: Python<'_>) -> bool {
-    INSIDE.with(py, |inside| {
-        !inside.is_empty() && inside.contains(&thread::address(py))
-    })
+    INSIDE.with(py, |inside| !inside.is_empty()) && is_among(py)
+}
+
+#[cold]
+fn is_among(py: Python<'_>) -> bool {
+    INSIDE.with(py, |inside| inside.contains(&thread::address(py)))
 }
 
 /// The running thread is from now on.

@@ -1,8 +1,10 @@
 //! What is executed where a condition holds: objects whose inversion asks whether to stop there.
 //!
 //! Like [`crate::site`]: `LOAD_CONST <site>; UNARY_INVERT` enters [`fire`]. Unlike there, it returns a bool, which the
-//! bytecode around it branches by.
+//! bytecode around it branches by. Where jumps ask any object whether it is true (before 3.13), the site itself is jumped on, and that is
+//! its answer.
 
+use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -56,6 +58,7 @@ fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             dealloc,
             repr,
             invert: fire,
+            truth: JUMPED_ON.then_some(truth),
         };
         parts.make(py)
     });
@@ -118,10 +121,36 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     pyo3::types::PyString::new(py, &text).into_ptr()
 }
 
+/// Whether jumps take any object.
+pub(super) const JUMPED_ON: bool = cfg!(not(Py_3_13));
+
+/// # Safety
+/// Called by CPython as `nb_bool` of a site. Anybody may write `bool(site)` in Python, so nothing is assumed about the caller.
+unsafe extern "C" fn truth(object: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as this function's.
+    match unsafe { answer(object) } {
+        Some(answer) => c_int::from(answer),
+        None => -1,
+    }
+}
+
 /// # Safety
 /// Called by CPython as `nb_invert` of a site. Anybody may write `~site` in Python, so nothing is assumed about the caller.
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
+    // SAFETY: as this function's.
+    match unsafe { answer(object) } {
+        Some(answer) => bool_object(answer),
+        None => std::ptr::null_mut(),
+    }
+}
+
+/// What a site answers; `None`: an exception is set.
+///
+/// # Safety
+/// `object` is a site, and the thread is attached.
+#[inline(always)]
+unsafe fn answer(object: *mut ffi::PyObject) -> Option<bool> {
+    // SAFETY: `object` is a site and the thread is attached, both by the contract.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     // SAFETY: the site's own shares, borrowed: whoever called us holds the site.
     let (breakpoint, armed) = unsafe {
@@ -131,34 +160,45 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
         )
     };
     match site.kind {
-        Kind::Arrives => return bool_object(breakpoint.arrives(py, armed)),
+        Kind::Arrives => return Some(breakpoint.arrives(py, armed)),
         Kind::Enters => {
             let arrives = breakpoint.arrives(py, armed);
             if arrives {
                 inside::enter(py);
             }
-            return bool_object(arrives);
+            return Some(arrives);
         }
         Kind::Leaves => {
             inside::leave(py);
-            return bool_object(true);
+            return Some(true);
         }
-        Kind::Reached if breakpoint.passes(py, armed) => return bool_object(false),
+        Kind::Reached if breakpoint.passes(py, armed) => return Some(false),
         _ => {}
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| match site.kind {
+    decide(py, site.kind, &breakpoint, armed)
+}
+
+/// What only Rust can say.
+#[cold]
+fn decide(
+    py: Python<'_>,
+    kind: Kind,
+    breakpoint: &Arc<Breakpoint>,
+    armed: &GilCell<bool>,
+) -> Option<bool> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match kind {
         Kind::Holds => breakpoint.stop(py, false),
         Kind::Raised => breakpoint.stop(py, true),
         Kind::Reached => breakpoint.reached(py, armed),
         _ => breakpoint.evaluate(py),
     }));
     let error = match outcome {
-        Ok(Ok(answer)) => return bool_object(answer),
+        Ok(Ok(answer)) => return Some(answer),
         Ok(Err(error)) => error,
         Err(_) => PySystemError::new_err("debugop failed at a breakpoint"),
     };
     error.restore(py);
-    std::ptr::null_mut()
+    None
 }
 
 /// A new reference to True or False.

@@ -85,6 +85,19 @@ pub(super) fn weave<'py>(
             }
         }
     }
+    #[cfg(not(Py_3_12))]
+    if refusal.is_none()
+        && let Err(reason) = at_instructions(
+            original,
+            &analysis,
+            wanted,
+            (&mut scope, &armed),
+            (&mut fragments, &mut breakpoints),
+        )?
+    {
+        refusal = Some(reason.to_owned());
+        fragments.clear();
+    }
     if fragments.is_empty() && nested.is_empty() {
         return Ok(refusal.map_or(Outcome::NotConcerned, Outcome::Refused));
     }
@@ -92,7 +105,8 @@ pub(super) fn weave<'py>(
         place: Place::Before(start.at),
         sequence: &fragment.sequence,
         first: 0,
-        branches: Some(Branches {
+        // What is at an instruction and not at a line starts none and ends none.
+        branches: (start.line != AT_INSTRUCTION).then_some(Branches {
             protected: &fragment.protected,
             skips_fall_through: start.skips_fall_through,
         }),
@@ -116,6 +130,9 @@ pub(super) fn weave<'py>(
         refusal,
     }))
 }
+
+/// Stands for the line of what is at an instruction.
+const AT_INSTRUCTION: i32 = i32::MIN;
 
 /// A line start, and the breakpoints that are for it.
 type Start = (LineStart, Vec<Arc<Breakpoint>>);
@@ -217,6 +234,52 @@ fn line_in_function(
     }
 }
 
+/// Adds what is at instructions of `original` and not at lines of it; or says why that cannot be.
+#[cfg(not(Py_3_12))]
+fn at_instructions<'py>(
+    original: &Bound<'py, PyCode>,
+    analysis: &Analysis,
+    wanted: &[Arc<Breakpoint>],
+    (scope, armed): (&mut Scope<'py>, &Arc<GilCell<bool>>),
+    (fragments, breakpoints): (&mut Vec<(LineStart, Fragment)>, &mut Vec<Arc<Breakpoint>>),
+) -> PyResult<Result<(), &'static str>> {
+    for one in wanted {
+        let offsets = one.offsets_in(original);
+        if offsets.is_empty() {
+            continue;
+        }
+        let site = scope.constant(site::new(original.py(), one, armed, Kind::Reached)?);
+        for offset in offsets {
+            let at = analysis.at_offset(*offset);
+            let Some(at) = at.or_else(|| analysis.at_start(*offset)) else {
+                return Ok(Err("an instruction that is wanted is none"));
+            };
+            // Which of the two is told first depends on what the other one says.
+            if fragments.iter().any(|(start, _)| start.at == at) {
+                return Ok(Err("two things stop at one instruction"));
+            }
+            let mut builder = Builder::new(VERSION);
+            let build = invert(&mut builder, site)
+                .and_then(|()| builder.op(Op::PopTop, 0))
+                .and_then(|()| builder.finish());
+            let Ok(fragment) = build else {
+                return Ok(Err(
+                    "nothing can be put before an instruction that is wanted",
+                ));
+            };
+            let start = LineStart {
+                line: AT_INSTRUCTION,
+                at,
+                skips_fall_through: false,
+            };
+            fragments.push((start, fragment));
+        }
+        breakpoints.push(Arc::clone(one));
+    }
+    fragments.sort_by_key(|(start, _)| start.at);
+    Ok(Ok(()))
+}
+
 /// 3.11 does not tell of new functions, so those that woven code makes get their copies from its constants.
 #[cfg(not(Py_3_12))]
 fn nest(scope: &mut Scope<'_>) -> PyResult<Vec<(usize, Py<PyCode>)>> {
@@ -280,10 +343,7 @@ fn line<'py>(
         let end = builder.end();
         for piece in &pieces {
             match piece {
-                Piece::Native(site) => {
-                    invert(&mut builder, *site)?;
-                    jump_if(&mut builder, true, end)?;
-                }
+                Piece::Native(site) => ask(&mut builder, *site, true, end)?,
                 Piece::Inline(moved, sites) => sites.write(moved, &mut builder)?,
             }
         }
@@ -313,12 +373,15 @@ impl Sites {
     fn write(&self, moved: &Moved, builder: &mut Builder) -> Result<(), Error> {
         let end = builder.end();
         let (next, raised, unbound) = (builder.label(), builder.label(), builder.label());
-        invert(builder, self.arrives)?;
-        jump_if(builder, false, next)?;
+        ask(builder, self.arrives, false, next)?;
         let start = builder.here();
         let looked = moved.write(builder)?;
         // What a value's `__bool__` raises counts as raised by the condition.
-        let negated = to_bool_or_negation(builder, moved.calls)?;
+        let negated = if moved.is_bool {
+            false
+        } else {
+            to_bool_or_negation(builder, moved.calls)?
+        };
         if !moved.calls {
             jump_if(builder, negated, next)?;
         }
@@ -330,8 +393,7 @@ impl Sites {
             builder.op(Op::PopTop, 0)?;
             jump_if(builder, negated, next)?;
         }
-        invert(builder, self.holds)?;
-        jump_if(builder, true, end)?;
+        ask(builder, self.holds, true, end)?;
         builder.jump(Op::JumpForward, next)?;
         for (handler, site) in [(raised, self.raised), (unbound, self.unbound)] {
             builder.bind(handler);
@@ -340,8 +402,7 @@ impl Sites {
                 invert(builder, self.leaves)?;
                 builder.op(Op::PopTop, 0)?;
             }
-            invert(builder, site)?;
-            jump_if(builder, true, end)?;
+            ask(builder, site, true, end)?;
             builder.jump(Op::JumpForward, next)?;
         }
         builder.bind(next);
@@ -353,6 +414,21 @@ impl Sites {
 fn invert(builder: &mut Builder, site: u32) -> Result<(), Error> {
     builder.op(Op::LoadConst, site)?;
     builder.op(Op::UnaryInvert, 0)
+}
+
+/// Jumps if the site's answer is `wanted`.
+fn ask(
+    builder: &mut Builder,
+    site: u32,
+    wanted: bool,
+    to: debugop_bytecode::fragment::Label,
+) -> Result<(), Error> {
+    if site::JUMPED_ON {
+        builder.op(Op::LoadConst, site)?;
+    } else {
+        invert(builder, site)?;
+    }
+    jump_if(builder, wanted, to)
 }
 
 /// Makes a bool of the value where the jump does not (3.13+), or where something comes between the value and the jump; says whether it is the

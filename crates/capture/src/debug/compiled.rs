@@ -101,17 +101,20 @@ pub(super) fn tells_all(_: Python<'_>, _: &Arc<Session>, _changed: bool) -> PyRe
     Ok(true)
 }
 
+/// Whether the last answer of [`tells_all`] was yes: what is made afterwards has its breakpoints.
+#[cfg(not(Py_3_12))]
+static TOLD: GilCell<bool> = GilCell::new(false);
+
 /// Line events are told by nothing but a trace function on 3.11.
 #[cfg(not(Py_3_12))]
 pub(super) fn tells_all(py: Python<'_>, session: &Arc<Session>, changed: bool) -> PyResult<bool> {
-    /// Whether the last answer was yes: what is made afterwards has its breakpoints.
-    static TOLD: GilCell<bool> = GilCell::new(false);
+    session.behind.set(py, 0);
     let by_events = PLACED.with(py, |placed| {
         placed.iter().any(|one| one.breakpoint.is_by_events())
     });
     if by_events
         || session.hears_calls
-        || session.has_places(py)
+        || session.known_places(py)?.is_none()
         // Where a frame stands in the recording is known at its own instructions only.
         || crate::recorder::is_active(py)
         || session::all(py).len() != 1
@@ -123,14 +126,39 @@ pub(super) fn tells_all(py: Python<'_>, session: &Arc<Session>, changed: bool) -
     if TOLD.get(py) && !changed {
         return Ok(true);
     }
-    let mut told = true;
+    let mut behind = Vec::new();
     for frame in running_frames(py, &generators(py))? {
-        let code = code_of_frame(frame.cast::<PyFrame>()?);
-        told &= breakpoint::is_complete(&code)
-            || !(session.breaks_in(&code)? || breakpoint::nested::may_make_unbroken(&code));
+        let frame = frame.cast::<PyFrame>()?;
+        let code = code_of_frame(frame);
+        let wants = || -> PyResult<bool> {
+            Ok(session.breaks_in(&code)?
+                || session.offsets(&code)?.is_some()
+                || breakpoint::nested::may_make_unbroken(&code))
+        };
+        if !breakpoint::is_complete(&code) && wants()? {
+            behind.push(frame.as_ptr() as usize);
+        }
     }
+    let told = behind.is_empty();
+    // One that is all that stands in the way goes over to its copy.
+    session
+        .behind
+        .set(py, if let [one] = behind[..] { one } else { 0 });
     TOLD.set(py, told);
     Ok(told)
+}
+
+/// All that runs has what is to be told of in its bytecode now: the session runs.
+///
+/// # Errors
+/// What an audit hook raises.
+#[cfg(not(Py_3_12))]
+pub(super) fn run(py: Python<'_>, session: &Arc<Session>) -> PyResult<()> {
+    session.behind.set(py, 0);
+    TOLD.set(py, true);
+    session.mode.set(py, Mode::Running);
+    resume(py, session);
+    super::trampoline::set_trace(py.None().bind(py))
 }
 
 /// Breakpoints have turned out not to be in the bytecode of something that is about to run: a session that runs steps from now on.
@@ -142,11 +170,23 @@ pub(crate) fn fall_back(py: Python<'_>) -> PyResult<()> {
     let Some(session) = session::current(py).filter(|session| session.is_running(py)) else {
         return Ok(());
     };
+    step(py, &session)
+}
+
+/// A session that runs steps from now on.
+///
+/// # Errors
+/// As for [`session::start`].
+#[cfg(not(Py_3_12))]
+pub(super) fn step(py: Python<'_>, session: &Arc<Session>) -> PyResult<()> {
     session.mode.set(py, Mode::Stepping);
-    pause(py, &session);
+    pause(py, session);
     if let Some(frame) = Frame::current(py).and_then(|frame| frame.object(py)) {
         frame.setattr(intern!(py, "f_trace"), &session.dispatch)?;
         session.arm_callers(py, &frame)?;
+    }
+    if session.has_places(py) {
+        session.prepare_all(py)?;
     }
     session.trace(py)
 }
@@ -184,7 +224,10 @@ pub(super) fn agree(py: Python<'_>, session: &Arc<Session>) -> PyResult<bool> {
             .iter()
             .zip(&new)
             .all(|(old, new)| Arc::ptr_eq(&old.breakpoint, &new.breakpoint));
-    let all: Vec<_> = new.iter().map(|one| Arc::clone(&one.breakpoint)).collect();
+    #[cfg_attr(Py_3_12, expect(unused_mut, reason = "3.11 has places too"))]
+    let mut all: Vec<_> = new.iter().map(|one| Arc::clone(&one.breakpoint)).collect();
+    #[cfg(not(Py_3_12))]
+    let same = super::change_over::agree(py, session, &mut all)? && same;
     release((old, PLACED.replace(py, new)));
     if !same {
         breakpoint::set(py, &all)?;
@@ -300,6 +343,8 @@ pub(super) fn forget(py: Python<'_>) -> PyResult<()> {
     breakpoint::pause_thread(py, 0);
     let old = PLACED.take(py);
     let any = !old.is_empty();
+    #[cfg(not(Py_3_12))]
+    let any = super::change_over::forget(py) || any;
     release(old);
     if any {
         breakpoint::set(py, &[])?;

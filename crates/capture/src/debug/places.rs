@@ -42,6 +42,10 @@ impl Offsets {
 
 type Known = Option<Arc<Offsets>>;
 
+/// Code objects, originals, and their instructions.
+#[cfg(not(Py_3_12))]
+type Placed = Vec<(Py<PyCode>, Arc<Offsets>)>;
+
 /// For how many code objects the answer is kept.
 const MOST_KNOWN: usize = 20_000;
 
@@ -52,12 +56,14 @@ pub(super) struct Places {
     instructions: Option<Py<PyAny>>,
     /// Whether it wants to hear of exceptions.
     pub(super) exceptions: bool,
+    /// The only code objects that have such instructions; `None`: that is not known.
+    codes: Option<Vec<Py<PyCode>>>,
     /// By the address of the code object, which is kept alive.
     known: FxHashMap<usize, (Py<PyCode>, Known)>,
 }
 
 /// What the owner of a session wants to hear of from now on: of the instructions that `instructions(code)` answers with, and of
-/// exceptions. `watched` has the places that are looked at without asking it, each as [`Sentinel::new`] takes it.
+/// exceptions. `codes`: the only code objects that have such instructions, if that is known. `watched` has the places that are looked at without asking it, each as [`Sentinel::new`] takes it.
 ///
 /// # Errors
 /// As for [`session::start`]; `TypeError`: that is no such place; `RuntimeError`: CPython tells nobody else of changed dictionaries.
@@ -66,12 +72,18 @@ pub fn set_places(
     instructions: Option<Bound<'_, PyAny>>,
     exceptions: bool,
     watched: &Bound<'_, PyAny>,
+    codes: Option<Vec<Bound<'_, PyCode>>>,
 ) -> PyResult<()> {
     let py = owner.py();
     let watched = watched.try_iter()?.map(|one| Sentinel::new(&one?));
     sentinels::set(py, watched.collect::<PyResult<_>>()?)?;
     let instructions = instructions.map(Bound::unbind);
+    let codes: Option<Vec<Py<PyCode>>> =
+        codes.map(|codes| codes.into_iter().map(Bound::unbind).collect());
     session::set_places(owner, || Places {
+        codes: codes
+            .as_ref()
+            .map(|codes| codes.iter().map(|one| one.clone_ref(py)).collect()),
         instructions: instructions.as_ref().map(|one| one.clone_ref(py)),
         exceptions,
         known: FxHashMap::default(),
@@ -137,6 +149,37 @@ impl Session {
         });
         release(dropped);
         Ok(offsets)
+    }
+
+    /// The code objects, originals, with instructions that it wants to hear of each time, and where those are; `None`: it wants to hear of others too.
+    #[cfg(not(Py_3_12))]
+    pub(super) fn known_places(&self, py: Python<'_>) -> PyResult<Option<Placed>> {
+        let codes = self.places.with(py, |places| {
+            if places.exceptions {
+                return None;
+            }
+            if places.instructions.is_none() {
+                return Some(Vec::new());
+            }
+            let codes = places.codes.as_ref()?;
+            Some(codes.iter().map(|one| one.clone_ref(py)).collect())
+        });
+        let Some(codes): Option<Vec<Py<PyCode>>> = codes else {
+            return Ok(None);
+        };
+        let mut found = Placed::new();
+        for code in codes {
+            if found.iter().any(|(one, _)| one.is(&code)) {
+                continue;
+            }
+            if let Some(offsets) = self.offsets(code.bind(py))? {
+                if !offsets.changed.is_empty() || !offsets.stepping.is_empty() {
+                    return Ok(None);
+                }
+                found.push((code, offsets));
+            }
+        }
+        Ok(Some(found))
     }
 
     /// Whether it wants to hear of the instruction that the running frame is at, while it steps.

@@ -16,6 +16,8 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyList};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
 use super::breakpoint::{self, Effective, Lines, Table};
+#[cfg(not(Py_3_12))]
+use super::change_over;
 use super::compiled;
 use super::places::Places;
 use super::sentinels;
@@ -61,6 +63,12 @@ pub(super) struct Session {
     pub(super) places: GilCell<Places>,
     /// The address of the frame object whose next instruction has not begun, while that is being handed over; 0: none.
     before: GilCell<usize>,
+    /// 3.11: the address of the object of the only frame that runs other code than it should; 0: none.
+    #[cfg(not(Py_3_12))]
+    pub(super) behind: GilCell<usize>,
+    /// 3.11: it steps only until it has looked at a place in the bytecode.
+    #[cfg(not(Py_3_12))]
+    pub(super) looks: GilCell<bool>,
 }
 
 /// The breakpoint that is in effect in a frame.
@@ -147,6 +155,10 @@ pub fn start(start: &Start<'_, '_>) -> PyResult<()> {
         answer: GilCell::new(None),
         places: GilCell::default(),
         before: GilCell::new(0),
+        #[cfg(not(Py_3_12))]
+        behind: GilCell::new(0),
+        #[cfg(not(Py_3_12))]
+        looks: GilCell::new(false),
     });
     SESSIONS.with(py, |sessions| sessions.push(Arc::clone(&session)));
     compiled::begin(py)?;
@@ -573,6 +585,18 @@ impl Session {
         if self.has_instructions(py)? {
             return self.instruction(py, frame);
         }
+        #[cfg(not(Py_3_12))]
+        if self.inside.get(py) == 0 {
+            if self.looks.replace(py, false) {
+                return self.settle(py);
+            }
+            if self.behind.get(py) == frame.as_ptr() as usize
+                && change_over::can(py)
+                && self.wants_to_run(py)?
+            {
+                return change_over::start(py, self);
+            }
+        }
         Ok(())
     }
 
@@ -663,6 +687,12 @@ extern "C" fn step(
         }
         match session {
             Some(session) if kind == Event::Opcode && session.has_places(py) => {
+                session.opcode(py, &object)
+            }
+            #[cfg(not(Py_3_12))]
+            Some(session)
+                if kind == Event::Opcode && session.behind.get(py) == object.as_ptr() as usize =>
+            {
                 session.opcode(py, &object)
             }
             Some(session) if kind == Event::Opcode && session.has_instructions(py)? => {

@@ -67,6 +67,25 @@ impl InterpreterFrame {
         std::mem::replace(&mut self.f_code, code)
     }
 
+    /// Takes the top of the saved value stack off, puts `under` and `over` on it, and makes `unit` what is executed next.
+    ///
+    /// # Safety
+    /// The interpreter tells a trace function of an instruction of the frame that it is about to execute, and reads both anew afterwards; there
+    /// is a top, and room for one more; `over` is an own reference, and so is what is returned.
+    pub(crate) unsafe fn detour(&mut self, under: Slot, over: Slot, unit: *const u16) -> Slot {
+        // SAFETY: by the contract.
+        let top = unsafe {
+            let first = (&raw mut self.localsplus).cast::<Slot>();
+            let place = first.offset(self.stacktop as isize - 1);
+            let top = place.replace(under);
+            place.add(1).write(over);
+            top
+        };
+        self.stacktop += 1;
+        self.prev_instr = unit;
+        top
+    }
+
     /// The top of the value stack that the frame has saved, if there is any.
     ///
     /// # Safety

@@ -295,6 +295,7 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
         dealloc,
         repr,
         invert: go_on,
+        truth: None,
     };
     let kind = parts.make(py)?;
     // SAFETY: `_PyObject_New` sets the header and takes a reference to the heap type; there are no other fields. The code object is made
@@ -307,6 +308,17 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
             Bound::from_owned_ptr_or_err(py, empty.cast())?.cast_into_unchecked::<PyCode>(),
         )
     };
+    let function = mover(py, object, &empty)?;
+    MOVER.get_or_init(py, || function);
+    Ok(())
+}
+
+/// A function that executes `object`, whose inversion moves the frame that has called it, and returns what that answers. `empty` is any code object without variables.
+pub(crate) fn mover(
+    py: Python<'_>,
+    object: Bound<'_, PyAny>,
+    empty: &Bound<'_, PyCode>,
+) -> PyResult<Py<PyAny>> {
     let opcode = |op: Op| op.opcode(VERSION).map_or(0, |opcode| opcode.0);
     let parts = CodeParts {
         code: [Op::LoadConst, Op::UnaryInvert, Op::ReturnValue]
@@ -318,18 +330,16 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
         location_table: vec![0x80 | 15 << 3 | 2],
         stack_size: 1,
     };
-    let code = code_object::with_parts(&empty, &parts, &PyTuple::new(py, [object])?)?;
+    let code = code_object::with_parts(empty, &parts, &PyTuple::new(py, [object])?)?;
     // SAFETY: both are alive, a code object and a dictionary; a new reference to a function, or NULL with an exception. What is never
     // freed need not be tracked.
-    let function = unsafe {
+    unsafe {
         let globals = PyDict::new(py);
         let function = ffi::PyFunction_New(code.as_ptr(), globals.as_ptr());
         let function = Bound::from_owned_ptr_or_err(py, function)?;
         ffi::PyObject_GC_UnTrack(function.as_ptr().cast());
-        function.unbind()
-    };
-    MOVER.get_or_init(py, || function);
-    Ok(())
+        Ok(function.unbind())
+    }
 }
 
 /// # Safety
