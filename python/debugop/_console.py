@@ -8,6 +8,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from debugop import _core, _standard, bdb
+from debugop._children import Children
 from debugop._places import described
 from debugop._stops import Stops
 from debugop._terminal import Terminal
@@ -25,8 +26,8 @@ CONTEXT = 5
 COROUTINES = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
-class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
-    """`pdb.Pdb` with `stepi`, `nexti`, `stack`, `setstack`, `dis`, and the commands of `Stops` and `Threads`."""
+class Console(Stops, Threads, Children, Terminal, _Pdb):  # type: ignore[misc]
+    """`pdb.Pdb` with `stepi`, `nexti`, `stack`, `setstack`, `dis`, and the commands of `Stops`, `Threads` and `Children`."""
 
     # See `debugop.bdb.Bdb`.
     _by_instruction: bool

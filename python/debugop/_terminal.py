@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from debugop import _core, bdb
+from debugop._children import Children
 
 _Base: Any = Any if TYPE_CHECKING else object
 
@@ -15,16 +16,22 @@ class Terminal(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
     nosigint: Any
+    _is_anothers_interrupt: Any
 
     # Whether the console opens the terminal for itself.
     _opens_terminal = False
+    # Which one, if that is not what the standard streams are; they may be redirected.
+    _terminal: str | None = None
     # When a source file was last written to, as of the first stop in it.
     _written: dict[str, float]
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._written = {}
-        if self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
+        if self._opens_terminal and self._terminal and not _is(0, self._terminal) & _is(1, self._terminal):
+            self.stdin = open(self._terminal, opener=_open)  # noqa: SIM115
+            self.stdout = open(self._terminal, "w", buffering=1, opener=_open)  # noqa: SIM115
+        elif self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
             # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only.
             self.stdin = open(0, closefd=False)  # noqa: SIM115
             self.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
@@ -52,6 +59,8 @@ class Terminal(_Base):  # type: ignore[misc]
             kind._previous_sigint_handler = None
 
     def sigint_handler(self, signum: int, frame: Any) -> None:
+        if self._is_anothers_interrupt():
+            return
         if _core.another_thread_has_stopped():
             # Its prompt is what was interrupted; the handler of signals runs in the main thread only.
             self.message("--KeyboardInterrupt--")
@@ -118,12 +127,24 @@ class Terminal(_Base):  # type: ignore[misc]
             self._written[file] = written
 
 
+def _is(descriptor: int, terminal: str) -> bool:
+    try:
+        return os.ttyname(descriptor) == terminal
+    except OSError:
+        return False
+
+
+def _open(path: str, flags: int) -> int:
+    """Opens a terminal, which does not become that of this process."""
+    return os.open(path, flags & (os.O_RDONLY | os.O_WRONLY) | os.O_NOCTTY | os.O_CLOEXEC)
+
+
 def _definer(kind: type, name: str) -> Any:
     return next((one for one in kind.__mro__ if name in vars(one)), None)
 
 
 def _is_a_consoles(handler: Any) -> bool:
-    return getattr(handler, "__func__", None) is Terminal.sigint_handler
+    return getattr(handler, "__func__", None) in (Terminal.sigint_handler, Children._guarded)
 
 
 def _flush(stream: Any) -> None:
