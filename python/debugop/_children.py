@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from debugop import _core, _recordenv, bdb
 
@@ -129,15 +129,17 @@ def _lock(fd: int, wait: bool) -> bool:
 class Children(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
+    _wait_for_mainpyfile: bool
+
     # The processes that this one is debugged together with, once `set follow-exec` or `set follow-fork both` has been said.
     _group: Group | None = None
-    _follows = {"exec": "off", "fork": "parent"}
+    _follows: ClassVar = {"exec": "off", "fork": "parent"}
     # Whether this process has been started by a debugged one.
     _is_child = False
     # Whether it goes on by itself when it begins.
     _goes_on = False
     # How many interactions are in one another, and the process group that has the terminal between them, if that is not this process'.
-    _depth = 0
+    _within = 0
     _foreground: int | None = None
     # The process in which `_run` has begun.
     _began = 0
@@ -214,6 +216,10 @@ class Children(_Base):  # type: ignore[misc]
             return None
         if not self._is_live():
             return None
+        self._detach()
+        return 1
+
+    def _detach(self) -> None:
         for breakpoint in bdb.Breakpoint.bpbynumber:
             if breakpoint is not None:
                 breakpoint.deleteMe()
@@ -223,7 +229,6 @@ class Children(_Base):  # type: ignore[misc]
         _core.leave_process()
         self._agree()
         self.set_continue()
-        return 1
 
     def do_run(self, arg: str) -> Any:
         """run [args...]
@@ -297,14 +302,14 @@ class Children(_Base):  # type: ignore[misc]
         return super().user_line(frame)
 
     def interaction(self, *arguments: Any, **keywords: Any) -> Any:
-        if Children._depth == 0 and not self._takes_prompt():
+        if Children._within == 0 and not self._takes_prompt():
             return self._left_alone()
-        Children._depth += 1
+        Children._within += 1
         try:
             return super().interaction(*arguments, **keywords)
         finally:
-            Children._depth -= 1
-            if Children._depth == 0:
+            Children._within -= 1
+            if Children._within == 0:
                 self._gives_prompt()
 
     def _takes_prompt(self) -> bool:
@@ -319,6 +324,7 @@ class Children(_Base):  # type: ignore[misc]
             if not group.is_here():
                 raise FileNotFoundError
             group.join()
+            self._keep_terminal()
         except FileNotFoundError:
             # The process that the terminal belongs to has ended, and whoever waits for it has it now.
             group.leave_prompt()
@@ -344,7 +350,7 @@ class Children(_Base):  # type: ignore[misc]
 
     def _left_alone(self) -> None:
         Children._group = None
-        self.do_detach("")
+        self._detach()
 
     def _guarded(self, signum: int, frame: Any) -> None:
         if not self._is_anothers_interrupt():

@@ -20,6 +20,10 @@ _Pdb: Any = module.Pdb
 # It shows where it is `if self.stop_here(frame)` (`Lib/pdb.py`, 3.11-3.15).
 bdb.only_stops(_Pdb.user_call)
 
+# A script's `__main__` has it under `python`, and `multiprocessing` looks for it (until 3.12, `Lib/pdb.py` leaves it out).
+_namespace_of_script: Any = module._ScriptTarget.namespace.fget
+module._ScriptTarget.namespace = property(lambda self: {"__spec__": None, **_namespace_of_script(self)})
+
 CONTEXT = 5
 """How many instructions `dis` shows before and after the current one."""
 

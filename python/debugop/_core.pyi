@@ -12,8 +12,8 @@ __all__ = [
     "NULL",
     "VERSION",
     "CompiledBreakpoint",
-    "DebugOp",
     "DebugChildRequest",
+    "DebugOp",
     "DebugRequest",
     "Event",
     "Follow",
@@ -67,9 +67,9 @@ __all__ = [
     "insert_debug_op",
     "instructions",
     "is_left",
-    "leave_process",
     "layout_offsets",
     "layout_opcodes",
+    "leave_process",
     "line",
     "log_message",
     "module",
@@ -575,7 +575,15 @@ class Run:
 
 def parse_command_line(
     argv: Sequence[str], color: bool
-) -> RunRequest | RecordRequest | InstallRequest | DebugRequest | DebugChildRequest | SelfcheckRequest | tuple[str, bool, int]:
+) -> (
+    RunRequest
+    | RecordRequest
+    | InstallRequest
+    | DebugRequest
+    | DebugChildRequest
+    | SelfcheckRequest
+    | tuple[str, bool, int]
+):
     """A request, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:

@@ -10,8 +10,11 @@ import sys
 from types import CodeType
 from typing import Any
 
-from debugop import _console, _core, _launch
+from debugop import _console, _core
+from debugop import _launch as _untyped
 from debugop._children import Children, Group
+
+_launch: Any = _untyped
 
 
 class Target:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from debugop import _core, bdb
 from debugop._children import Children
@@ -22,19 +22,33 @@ class Terminal(_Base):  # type: ignore[misc]
     _opens_terminal = False
     # Which one, if that is not what the standard streams are; they may be redirected.
     _terminal: str | None = None
+    # Streams whose descriptors are not theirs any more.
+    _lost: ClassVar[list[Any]] = []
     # When a source file was last written to, as of the first stop in it.
     _written: dict[str, float]
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._written = {}
-        if self._opens_terminal and self._terminal and not _is(0, self._terminal) & _is(1, self._terminal):
-            self.stdin = open(self._terminal, opener=_open)  # noqa: SIM115
-            self.stdout = open(self._terminal, "w", buffering=1, opener=_open)  # noqa: SIM115
+        if self._opens_terminal and self._terminal and not (_is(0, self._terminal) and _is(1, self._terminal)):
+            self._open_terminal(self._terminal)
         elif self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
             # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only.
             self.stdin = open(0, closefd=False)  # noqa: SIM115
             self.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+
+    def _open_terminal(self, terminal: str) -> None:
+        self.stdin = open(terminal, opener=_open)  # noqa: SIM115
+        self.stdout = open(terminal, "w", buffering=1, opener=_open)  # noqa: SIM115
+
+    def _keep_terminal(self) -> None:
+        """The program may have closed every descriptor that it does not know, and have files of its own in their places."""
+        if self._terminal and not (
+            _is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal)
+        ):
+            # Whose they are now nobody knows: they are not to be closed.
+            self._lost.append((self.stdin, self.stdout))
+            self._open_terminal(self._terminal)
 
     def _cmdloop(self) -> None:
         theirs, own = (sys.stdin, sys.stdout), (self.stdin, self.stdout)
