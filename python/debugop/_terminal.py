@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from debugop import _core, bdb
 from debugop._children import Children
@@ -22,8 +22,6 @@ class Terminal(_Base):  # type: ignore[misc]
     _opens_terminal = False
     # Which one, if that is not what the standard streams are; they may be redirected.
     _terminal: str | None = None
-    # Streams whose descriptors are not theirs any more.
-    _lost: ClassVar[list[Any]] = []
     # When a source file was last written to, as of the first stop in it.
     _written: dict[str, float]
 
@@ -38,16 +36,15 @@ class Terminal(_Base):  # type: ignore[misc]
             self.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
 
     def _open_terminal(self, terminal: str) -> None:
-        self.stdin = open(terminal, opener=_open)  # noqa: SIM115
-        self.stdout = open(terminal, "w", buffering=1, opener=_open)  # noqa: SIM115
+        # The program may close the descriptors; whose they are then nobody knows, so nobody else closes them.
+        self.stdin = open(_opened(terminal, os.O_RDONLY), closefd=False)  # noqa: SIM115
+        self.stdout = open(_opened(terminal, os.O_WRONLY), "w", buffering=1, closefd=False)  # noqa: SIM115
 
     def _keep_terminal(self) -> None:
         """The program may have closed every descriptor that it does not know, and have files of its own in their places."""
         if self._terminal and not (
             _is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal)
         ):
-            # Whose they are now nobody knows: they are not to be closed.
-            self._lost.append((self.stdin, self.stdout))
             self._open_terminal(self._terminal)
 
     def _cmdloop(self) -> None:
@@ -148,9 +145,9 @@ def _is(descriptor: int, terminal: str) -> bool:
         return False
 
 
-def _open(path: str, flags: int) -> int:
-    """Opens a terminal, which does not become that of this process."""
-    return os.open(path, flags & (os.O_RDONLY | os.O_WRONLY) | os.O_NOCTTY | os.O_CLOEXEC)
+def _opened(terminal: str, flags: int) -> int:
+    """A descriptor of a terminal, which does not become that of this process."""
+    return os.open(terminal, flags | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def _definer(kind: type, name: str) -> Any:
