@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from debugop import _core, _places, bdb
 from debugop._places import Catch, Instructions, Local, Place, Watch
 
-_AT_OFFSET = re.compile(r"(?P<function>[\w.]*)\s*\*\s*(?P<offset>\w+)")
-_AT_OPCODE = re.compile(r"opcode\s+(?P<opcode>\w+)(?:\s+in\s+(?P<function>.+))?")
+AT_OFFSET = re.compile(r"(?P<function>[\w.]*)\s*\*\s*(?P<offset>\w+)")
+AT_OPCODE = re.compile(r"opcode\s+(?P<opcode>\w+)(?:\s+in\s+(?P<function>.+))?")
 _LOG = re.compile(r"(?P<location>\S+)\s+(?P<template>.*?)(?:,\s*if\s+(?P<condition>.+))?", re.DOTALL)
 
 _Base: Any = Any if TYPE_CHECKING else object
@@ -221,7 +221,7 @@ class Stops(_Base):  # type: ignore[misc]
                         self.message(f"\tlog {one.log}")
             return None
         location, _, condition = arg.partition(",")
-        at_offset, at_opcode = _AT_OFFSET.fullmatch(location.strip()), _AT_OPCODE.fullmatch(location.strip())
+        at_offset, at_opcode = AT_OFFSET.fullmatch(location.strip()), AT_OPCODE.fullmatch(location.strip())
         condition = condition.strip()
         if at_offset is None and at_opcode is None:
             if condition and not hasattr(self, "_compile_error_message") and not self._is_expression(condition):
