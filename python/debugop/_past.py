@@ -209,6 +209,8 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         if going is None:
             return
         if isinstance(going, int):
+            # A step is one instruction.
+            self._by_instruction = True
             try:
                 self._show(going)
             except (OSError, ValueError) as error:

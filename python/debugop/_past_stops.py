@@ -104,6 +104,7 @@ class Stops:
     frame_at: Any
     _instructions: Any
     _show: Any
+    _by_instruction: bool
     _value_of: Any
     # What the recording's uncaught exceptions are, once they have been asked for.
     _uncaught: tuple[Any, frozenset[int]] = (None, frozenset())
@@ -318,6 +319,7 @@ class Stops:
         if found["reached"] and found["event"] in ("call", "return"):
             said.append(f"--{found['event'].capitalize()}--")
         commands = self.commands.get(hit.number) if hit is not None else None
+        self._by_instruction |= isinstance(hit, Instruction)
         silent = commands is not None and getattr(self, "commands_silent", {}).get(hit.number, False)
         self._show(found["step"], tuple(said), prints=not silent)
         if hit is not None and hit.temporary:
