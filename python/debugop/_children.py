@@ -302,6 +302,7 @@ class Children(_Base):  # type: ignore[misc]
         return super().user_line(frame)
 
     def interaction(self, *arguments: Any, **keywords: Any) -> Any:
+        self._keep_terminal()
         if Children._within == 0 and not self._takes_prompt():
             return self._left_alone()
         Children._within += 1
@@ -324,7 +325,6 @@ class Children(_Base):  # type: ignore[misc]
             if not group.is_here():
                 raise FileNotFoundError
             group.join()
-            self._keep_terminal()
         except FileNotFoundError:
             # The process that the terminal belongs to has ended, and whoever waits for it has it now.
             group.leave_prompt()

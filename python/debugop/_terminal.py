@@ -1,5 +1,6 @@
 """The console's own terminal: what the program does to its standard streams and signals does not cost the person the prompt."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ class Terminal(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
     nosigint: Any
+    _is_left: Any
     _is_anothers_interrupt: Any
 
     # Whether the console opens the terminal for itself.
@@ -31,7 +33,8 @@ class Terminal(_Base):  # type: ignore[misc]
         if self._opens_terminal and self._terminal and not (_is(0, self._terminal) and _is(1, self._terminal)):
             self._open_terminal(self._terminal)
         elif self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
-            # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only.
+            # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only, as long as they are the terminal's.
+            self._terminal = os.ttyname(0) if _is(1, os.ttyname(0)) else None
             self.stdin = open(0, closefd=False)  # noqa: SIM115
             self.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
 
@@ -41,11 +44,34 @@ class Terminal(_Base):  # type: ignore[misc]
         self.stdout = open(_opened(terminal, os.O_WRONLY), "w", buffering=1, closefd=False)  # noqa: SIM115
 
     def _keep_terminal(self) -> None:
-        """The program may have closed every descriptor that it does not know, and have files of its own in their places."""
-        if self._terminal and not (
-            _is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal)
+        """The program may have closed descriptors, and have files of its own in their places."""
+        if (
+            self._opens_terminal
+            and self._terminal
+            and not (_is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal))
         ):
             self._open_terminal(self._terminal)
+
+    def message(self, *arguments: Any, **keywords: Any) -> None:
+        self._keep_terminal()
+        super().message(*arguments, **keywords)
+
+    def _run(self, target: Any) -> Any:
+        streams = sys.stdin, sys.stdout, sys.stderr
+        try:
+            return super()._run(target)
+        finally:
+            if self._opens_terminal and not self._is_left():
+                self._put_back(streams)
+
+    def _put_back(self, streams: tuple[Any, Any, Any]) -> None:
+        """The program is over: what is said of that, and the program that is begun anew, have the streams that it began with, as far as they still lead there."""
+        self._keep_terminal()
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            if getattr(sys, name) is not stream:
+                _flush(getattr(sys, name))
+            leads = _leads(stream, self._terminal if name != "stderr" else None)
+            setattr(sys, name, stream if leads else self.stdin if name == "stdin" else self.stdout)
 
     def _cmdloop(self) -> None:
         theirs, own = (sys.stdin, sys.stdout), (self.stdin, self.stdout)
@@ -145,9 +171,24 @@ def _is(descriptor: int, terminal: str) -> bool:
         return False
 
 
+def _leads(stream: Any, terminal: str | None) -> bool:
+    """Whether a stream is open, and, if one is named, at a terminal."""
+    try:
+        descriptor = stream.fileno()
+        return os.ttyname(descriptor) == terminal if terminal else bool(os.fstat(descriptor))
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
 def _opened(terminal: str, flags: int) -> int:
-    """A descriptor of a terminal, which does not become that of this process."""
-    return os.open(terminal, flags | os.O_NOCTTY | os.O_CLOEXEC)
+    """A descriptor of a terminal, which does not become that of this process, and none of the standard streams'."""
+    opened = os.open(terminal, flags | os.O_NOCTTY | os.O_CLOEXEC)
+    if opened > 2:
+        return opened
+    try:
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(opened)
 
 
 def _definer(kind: type, name: str) -> Any:
