@@ -133,7 +133,7 @@ class Console(Stops, Threads, Children, Terminal, _Pdb):  # type: ignore[misc]
         super()._set_stopinfo(*arguments, **keywords)
 
     def _go_by_instruction(self) -> None:
-        self._by_instruction = self._has_gone_by_instruction = True
+        self._by_instruction = Stops._has_gone_by_instruction = True
         frame = self.stack[-1][0]
         self._shown = (frame, frame.f_lasti)
         if frame.f_trace is None:

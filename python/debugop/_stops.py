@@ -21,8 +21,8 @@ class Stops(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
     allow_kbdint: bool
-    # Events of instructions, which `bdb` before 3.13 does not know, may be left over from another console.
-    _has_gone_by_instruction = True
+    # Whether any console has ever asked for events of instructions, which `bdb` before 3.13 does not know: frames may have some left over.
+    _has_gone_by_instruction = False
     _places: tuple[Place, ...] = ()
     # What `_reached_place` has found, and is to be shown: a place, and what it says.
     _found: list[tuple[Place, list[str]]]
@@ -147,6 +147,7 @@ class Stops(_Base):  # type: ignore[misc]
         exceptions = any(isinstance(place, Catch) for place in self._places)
         watched = [place.watched for place in self._places if isinstance(place, Watch) and place.watched is not None]
         asks = self._offsets if instructions else None
+        Stops._has_gone_by_instruction |= instructions
         try:
             self._looks_itself = False
             _core.set_places(self, asks, exceptions, watched)
