@@ -3,11 +3,13 @@
 import inspect
 import linecache
 import os
+import re
 import sys
 from types import CodeType, FunctionType
 from typing import Any
 
 from debugop import _core, _standard, bdb
+from debugop._children import Children
 from debugop._places import described
 from debugop._stops import Stops
 from debugop._terminal import Terminal
@@ -19,14 +21,25 @@ _Pdb: Any = module.Pdb
 # It shows where it is `if self.stop_here(frame)` (`Lib/pdb.py`, 3.11-3.15).
 bdb.only_stops(_Pdb.user_call)
 
+# A script's `__main__` has it under `python`, and `multiprocessing` looks for it (until 3.12, `Lib/pdb.py` leaves it out).
+_namespace_of_script: Any = module._ScriptTarget.namespace.fget
+module._ScriptTarget.namespace = property(lambda self: {"__spec__": None, **_namespace_of_script(self)})
+
+# What goes back in a session with history, and in a recording.
+_BACKWARDS = frozenset(
+    "rs rn rsi rni rfinish rc goto when writes origin reverse-step reverse-next reverse-stepi reverse-nexti reverse-finish reverse-continue".split()
+)
+
+_COMMAND = re.compile(r"(reverse-\w+|\w+)(\s+[^=].*)?")
+
 CONTEXT = 5
 """How many instructions `dis` shows before and after the current one."""
 
 COROUTINES = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
-class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
-    """`pdb.Pdb` with `stepi`, `nexti`, `stack`, `setstack`, `dis`, and the commands of `Stops` and `Threads`."""
+class Console(Stops, Threads, Children, Terminal, _Pdb):  # type: ignore[misc]
+    """`pdb.Pdb` with `stepi`, `nexti`, `stack`, `setstack`, `dis`, and the commands of `Stops`, `Threads` and `Children`."""
 
     # See `debugop.bdb.Bdb`.
     _by_instruction: bool
@@ -98,6 +111,19 @@ class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
             self._forget_threads()
             self._after_commands()
 
+    def default(self, line: str) -> Any:
+        command = _COMMAND.fullmatch(line.strip())
+        if command is not None and command[1] in _BACKWARDS and not self._is_variable(command[1]):
+            self.error(f"There is no history here, which {command[1]} is about: debugop debug --history keeps it")
+            return None
+        return super().default(line)
+
+    def _is_variable(self, name: str) -> bool:
+        frame = self.curframe
+        # Asking a frame for them would undo assignments at the prompt, until 3.12.
+        known = getattr(self, "curframe_locals", None)
+        return frame is not None and (name in (frame.f_locals if known is None else known) or name in frame.f_globals)
+
     # Going from instruction to instruction.
 
     def _set_stopinfo(self, *arguments: Any, **keywords: Any) -> None:
@@ -107,7 +133,7 @@ class Console(Stops, Threads, Terminal, _Pdb):  # type: ignore[misc]
         super()._set_stopinfo(*arguments, **keywords)
 
     def _go_by_instruction(self) -> None:
-        self._by_instruction = self._has_gone_by_instruction = True
+        self._by_instruction = Stops._has_gone_by_instruction = True
         frame = self.stack[-1][0]
         self._shown = (frame, frame.f_lasti)
         if frame.f_trace is None:

@@ -12,6 +12,7 @@ __all__ = [
     "NULL",
     "VERSION",
     "CompiledBreakpoint",
+    "DebugChildRequest",
     "DebugOp",
     "DebugRequest",
     "Event",
@@ -53,7 +54,8 @@ __all__ = [
     "describe_recording",
     "effective",
     "file",
-    "follow_child",
+    "follow_fork",
+    "follow_programs",
     "forked_in_child",
     "forked_in_parent",
     "frame_is_over",
@@ -64,9 +66,10 @@ __all__ = [
     "hold_recording",
     "insert_debug_op",
     "instructions",
-    "is_left_at_fork",
+    "is_left",
     "layout_offsets",
     "layout_opcodes",
+    "leave_process",
     "line",
     "log_message",
     "module",
@@ -536,6 +539,16 @@ class DebugRequest:
         """Commands that the debugger carries out before it asks."""
 
 @final
+class DebugChildRequest:
+    """A parsed `debugop debug-child`."""
+
+    @property
+    def program(self) -> tuple[str, str, list[str]]: ...
+    @property
+    def session(self) -> Path:
+        """The file in which the debugger of the process that has started this one says what goes along."""
+
+@final
 class SelfcheckRequest:
     """A parsed `debugop selfcheck`."""
 
@@ -562,7 +575,15 @@ class Run:
 
 def parse_command_line(
     argv: Sequence[str], color: bool
-) -> RunRequest | RecordRequest | InstallRequest | DebugRequest | SelfcheckRequest | tuple[str, bool, int]:
+) -> (
+    RunRequest
+    | RecordRequest
+    | InstallRequest
+    | DebugRequest
+    | DebugChildRequest
+    | SelfcheckRequest
+    | tuple[str, bool, int]
+):
     """A request, or (text, to_stderr, status) to be printed before exiting. `argv[0]` is the command's own name."""
 
 def report_uncaught(error: BaseException) -> None:
@@ -929,8 +950,18 @@ def effective(breakpoints: list[Any], frame: FrameType) -> tuple[Any, bool | Non
 def log_message(template: str, frame: FrameType) -> str:
     """What a log point's text says in a frame: the text of an f-string, or the exception that comes of it. Raises SyntaxError if it is none."""
 
-def follow_child(child: bool) -> None:
-    """Whether sessions go on in the child of a fork, and not in the parent."""
+def follow_fork(parent: bool, child: bool) -> None:
+    """Whether sessions go on in the parent of a fork, and whether in the child."""
+
+def follow_programs(directory: str, session: str | None) -> None:
+    """Have the Pythons that this process executes debugged from now on; with None, no more.
+
+    `directory` is where the package `debugop` is, `session` the file that says to them what goes along. Raises RuntimeError if somebody
+    else follows the programs that this process executes.
+    """
+
+def leave_process() -> None:
+    """This process is left by the debugger from now on."""
 
 def forked_in_child() -> None:
     """A fork has happened, and this is the child: to be called by `os.register_at_fork`."""
@@ -938,8 +969,8 @@ def forked_in_child() -> None:
 def forked_in_parent() -> None:
     """A fork has happened, and this is the parent: to be called by `os.register_at_fork`."""
 
-def is_left_at_fork() -> bool:
-    """Whether this process has been left by a session at a fork."""
+def is_left() -> bool:
+    """Whether this process has been left by the debugger: at a fork, or by `leave_process`."""
 
 def frame_is_over(frame: FrameType) -> bool:
     """Whether a frame has ended: it neither runs nor is suspended."""

@@ -44,7 +44,7 @@ def child(first: list) -> None:
     os.environ.pop("DEBUGOP_CHILD", None)
     own = len(sys.argv) + 2  # -c, the text, the directory, and what is in sys.argv after its first
     parsed = _core.parse_command_line(["debugop", *sys.argv[1:]], False)
-    if isinstance(parsed, (_core.RunRequest, _core.RecordRequest)):
+    if isinstance(parsed, (_core.RunRequest, _core.RecordRequest, _core.DebugChildRequest)):
         kind, text, arguments = parsed.program
         option = {"module": ["-m"], "command": ["-c"]}.get(kind, [])
         sys.orig_argv[-own:] = [*option, text, *arguments]
@@ -72,6 +72,10 @@ def carry_out(parsed) -> int:
         text, to_stderr, status = _recordenv.install() if parsed.install else _recordenv.uninstall()
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
     try:
+        if isinstance(parsed, _core.DebugChildRequest):
+            from debugop import _debug_child
+
+            return _debug_child.main(os.fspath(parsed.session), *parsed.program)
         return run(parsed)
     except CannotRun as error:
         return show(f"debugop: {error}\n", sys.stderr, error.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -208,6 +209,8 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         if going is None:
             return
         if isinstance(going, int):
+            # A step is one instruction.
+            self._by_instruction = True
             try:
                 self._show(going)
             except (OSError, ValueError) as error:
@@ -255,9 +258,20 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         try:
             value = self.past.global_value(step, file, name)
         except KeyError:
+            if self._is_local(frame, name):
+                raise Unknown(f"local variable {name!r} has no value here") from None
             raise Unknown(f"name {name!r} is not recorded here") from None
         known.append((value.step, step, value))
         return value.at(self.moment)
+
+    def _is_local(self, frame: PastFrame, name: str) -> bool:
+        """Whether the function has a variable of this name, as far as its instructions tell."""
+        fast = (
+            told
+            for _, opname, _, told, _ in self._instructions(frame.f_code)
+            if "_FAST" in opname or "_DEREF" in opname
+        )
+        return any(name in re.findall(r"\w+", told) for told in fast)
 
     def _getval(self, arg: str) -> Any:
         try:

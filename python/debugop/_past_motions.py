@@ -196,5 +196,9 @@ class Motions:
         if self._without_argument(arg):
             command, version, status = self.past.run
             self.message(f"{self.path}: {self.steps} steps of {' '.join(command)}")
-            ended = "how it ended is not recorded" if status is None else f"exit status {status}"
+            failure = self.past.failure() if status is None else None
+            if failure is not None:
+                ended = f"ended by an exception that nothing has caught, {failure[1].short(200)}"
+            else:
+                ended = "how it ended is not recorded" if status is None else f"exit status {status}"
             self.message(f"CPython {'.'.join(map(str, version))}, {ended}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from debugop import _standard
 from debugop._past_values import Evaluator, Unknown, truth
+from debugop._stops import AT_OFFSET, AT_OPCODE
 
 # Modules of its own: breakpoints in a recording are not those of a program that is debugged at the same time.
 bdb: Any = _standard.load("bdb")
@@ -103,6 +104,7 @@ class Stops:
     frame_at: Any
     _instructions: Any
     _show: Any
+    _by_instruction: bool
     _value_of: Any
     # What the recording's uncaught exceptions are, once they have been asked for.
     _uncaught: tuple[Any, frozenset[int]] = (None, frozenset())
@@ -118,12 +120,14 @@ class Stops:
         return True
 
     def do_break(self, arg: str, temporary: Any = 0) -> None:
-        """b(reak) [ ([filename:]lineno | function | *offset) [, condition] ]
+        """b(reak) [ ([filename:]lineno | function | [function]*offset) [, condition] ]
+        b(reak) opcode name [in function] [, condition]
 
         Stop where execution comes to a line, to the first line of a
-        function, or to the instruction at an offset of the current one.
-        The condition is evaluated over the recorded values. Without
-        argument, list all.
+        function, to the instruction at an offset of a function, or to each
+        that has an opcode; of the current function, if none is named. The
+        condition is evaluated over the recorded values. Without argument,
+        list all.
         """
         if not arg:
             shown = [one for one in Breakpoint.bpbynumber if one]
@@ -135,8 +139,12 @@ class Stops:
         where, comma, condition = (part.strip() for part in arg.partition(","))
         if comma and not self._is_expression(condition):
             return
-        if where.startswith("*"):
-            self._break_at_offset(where, condition or None, bool(temporary))
+        at_offset, at_opcode = AT_OFFSET.fullmatch(where), AT_OPCODE.fullmatch(where)
+        if at_offset is not None:
+            self._break_at_offset(at_offset["function"], at_offset["offset"], condition or None, bool(temporary))
+            return
+        if at_opcode is not None:
+            self._break_at_opcode(at_opcode["opcode"], at_opcode["function"], condition or None, bool(temporary))
             return
         found = self._located(where)
         if found is None:
@@ -154,22 +162,43 @@ class Stops:
     do_b = do_break
 
     def do_tbreak(self, arg: str) -> None:
-        """tbreak [ ([filename:]lineno | function | *offset) [, condition] ]
+        """tbreak [ ([filename:]lineno | function | [function]*offset) [, condition] ]
+        tbreak opcode name [in function] [, condition]
 
         Same arguments as break, but the breakpoint is removed when it is
         first hit.
         """
         self.do_break(arg, 1)
 
-    def _break_at_offset(self, where: str, condition: str | None, temporary: bool) -> None:
-        code = self.curframe.f_code
-        offsets = [one[0] for one in self._instructions(code)]
-        try:
-            offset = int(where[1:])
-        except ValueError:
-            self.error(f"Bad offset: {where[1:]}")
+    def _code_of(self, function: str | None) -> Any:
+        """The code of a function, or that of the current frame; None, and what is wrong has been said, if there is none."""
+        code = self.function(function) if function else self.curframe.f_code
+        if code is None:
+            self.error(f"The specified object {function!r} is not a function or is not in the recording")
+        return code
+
+    def _break_at_opcode(self, opcode: str, function: str | None, condition: str | None, temporary: bool) -> None:
+        code = self._code_of(function)
+        if code is None:
             return
-        if offset not in offsets:
+        offsets = [one[0] for one in self._instructions(code) if one[1] == opcode]
+        if not offsets:
+            self.error(f"There is no {opcode} in {code.co_qualname}")
+            return
+        text = f"{code.co_qualname} opcode {opcode} ({len(offsets)} instruction{'s' if len(offsets) > 1 else ''})"
+        one = Instruction(text, {(code.number, offset) for offset in offsets}, condition, temporary=temporary)
+        self.message(f"{str(one)[0].upper()}{str(one)[1:]}")
+
+    def _break_at_offset(self, function: str, at: str, condition: str | None, temporary: bool) -> None:
+        code = self._code_of(function)
+        if code is None:
+            return
+        try:
+            offset = int(at)
+        except ValueError:
+            self.error(f"Bad offset: {at}")
+            return
+        if offset not in [one[0] for one in self._instructions(code)]:
             self.error(f"No instruction begins at {offset} of {code.co_qualname}")
             return
         one = Instruction(f"{code.co_qualname}*{offset}", {(code.number, offset)}, condition, temporary=temporary)
@@ -290,6 +319,7 @@ class Stops:
         if found["reached"] and found["event"] in ("call", "return"):
             said.append(f"--{found['event'].capitalize()}--")
         commands = self.commands.get(hit.number) if hit is not None else None
+        self._by_instruction |= isinstance(hit, Instruction)
         silent = commands is not None and getattr(self, "commands_silent", {}).get(hit.number, False)
         self._show(found["step"], tuple(said), prints=not silent)
         if hit is not None and hit.temporary:

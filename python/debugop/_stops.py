@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from debugop import _core, _places, bdb
 from debugop._places import Catch, Instructions, Local, Place, Watch
 
-_AT_OFFSET = re.compile(r"(?P<function>[\w.]*)\s*\*\s*(?P<offset>\w+)")
-_AT_OPCODE = re.compile(r"opcode\s+(?P<opcode>\w+)(?:\s+in\s+(?P<function>.+))?")
+AT_OFFSET = re.compile(r"(?P<function>[\w.]*)\s*\*\s*(?P<offset>\w+)")
+AT_OPCODE = re.compile(r"opcode\s+(?P<opcode>\w+)(?:\s+in\s+(?P<function>.+))?")
 _LOG = re.compile(r"(?P<location>\S+)\s+(?P<template>.*?)(?:,\s*if\s+(?P<condition>.+))?", re.DOTALL)
 
 _Base: Any = Any if TYPE_CHECKING else object
@@ -21,8 +21,8 @@ class Stops(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
     allow_kbdint: bool
-    # Events of instructions, which `bdb` before 3.13 does not know, may be left over from another console.
-    _has_gone_by_instruction = True
+    # Whether any console has ever asked for events of instructions, which `bdb` before 3.13 does not know: frames may have some left over.
+    _has_gone_by_instruction = False
     _places: tuple[Place, ...] = ()
     # What `_reached_place` has found, and is to be shown: a place, and what it says.
     _found: list[tuple[Place, list[str]]]
@@ -150,6 +150,7 @@ class Stops(_Base):  # type: ignore[misc]
         # A variable that nobody shares changes in its own function only.
         own = [place.frame.f_code for place in self._places if isinstance(place, Local) and not place.shared]
         codes = own if len(own) == len(self._places) else None
+        Stops._has_gone_by_instruction |= instructions
         try:
             self._looks_itself = False
             _core.set_places(self, asks, exceptions, watched, codes)
@@ -224,7 +225,7 @@ class Stops(_Base):  # type: ignore[misc]
                         self.message(f"\tlog {one.log}")
             return None
         location, _, condition = arg.partition(",")
-        at_offset, at_opcode = _AT_OFFSET.fullmatch(location.strip()), _AT_OPCODE.fullmatch(location.strip())
+        at_offset, at_opcode = AT_OFFSET.fullmatch(location.strip()), AT_OPCODE.fullmatch(location.strip())
         condition = condition.strip()
         if at_offset is None and at_opcode is None:
             if condition and not hasattr(self, "_compile_error_message") and not self._is_expression(condition):

@@ -1,5 +1,6 @@
 """The console's own terminal: what the program does to its standard streams and signals does not cost the person the prompt."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from debugop import _core, bdb
+from debugop._children import Children
 
 _Base: Any = Any if TYPE_CHECKING else object
 
@@ -15,19 +17,61 @@ class Terminal(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
     nosigint: Any
+    _is_left: Any
+    _is_anothers_interrupt: Any
 
     # Whether the console opens the terminal for itself.
     _opens_terminal = False
+    # Which one, if that is not what the standard streams are; they may be redirected.
+    _terminal: str | None = None
     # When a source file was last written to, as of the first stop in it.
     _written: dict[str, float]
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._written = {}
-        if self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
-            # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only.
+        if self._opens_terminal and self._terminal and not (_is(0, self._terminal) and _is(1, self._terminal)):
+            self._open_terminal(self._terminal)
+        elif self._opens_terminal and self.use_rawinput and os.isatty(0) and os.isatty(1):
+            # The program may close `sys.stdin` and `sys.stdout`. `input` edits lines on these descriptors only, as long as they are the terminal's.
+            self._terminal = os.ttyname(0) if _is(1, os.ttyname(0)) else None
             self.stdin = open(0, closefd=False)  # noqa: SIM115
             self.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+
+    def _open_terminal(self, terminal: str) -> None:
+        # The program may close the descriptors; whose they are then nobody knows, so nobody else closes them.
+        self.stdin = open(_opened(terminal, os.O_RDONLY), closefd=False)  # noqa: SIM115
+        self.stdout = open(_opened(terminal, os.O_WRONLY), "w", buffering=1, closefd=False)  # noqa: SIM115
+
+    def _keep_terminal(self) -> None:
+        """The program may have closed descriptors, and have files of its own in their places."""
+        if (
+            self._opens_terminal
+            and self._terminal
+            and not (_is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal))
+        ):
+            self._open_terminal(self._terminal)
+
+    def message(self, *arguments: Any, **keywords: Any) -> None:
+        self._keep_terminal()
+        super().message(*arguments, **keywords)
+
+    def _run(self, target: Any) -> Any:
+        streams = sys.stdin, sys.stdout, sys.stderr
+        try:
+            return super()._run(target)
+        finally:
+            if self._opens_terminal and not self._is_left():
+                self._put_back(streams)
+
+    def _put_back(self, streams: tuple[Any, Any, Any]) -> None:
+        """The program is over: what is said of that, and the program that is begun anew, have the streams that it began with, as far as they still lead there."""
+        self._keep_terminal()
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            if getattr(sys, name) is not stream:
+                _flush(getattr(sys, name))
+            leads = _leads(stream, self._terminal if name != "stderr" else None)
+            setattr(sys, name, stream if leads else self.stdin if name == "stdin" else self.stdout)
 
     def _cmdloop(self) -> None:
         theirs, own = (sys.stdin, sys.stdout), (self.stdin, self.stdout)
@@ -52,6 +96,8 @@ class Terminal(_Base):  # type: ignore[misc]
             kind._previous_sigint_handler = None
 
     def sigint_handler(self, signum: int, frame: Any) -> None:
+        if self._is_anothers_interrupt():
+            return
         if _core.another_thread_has_stopped():
             # Its prompt is what was interrupted; the handler of signals runs in the main thread only.
             self.message("--KeyboardInterrupt--")
@@ -118,12 +164,39 @@ class Terminal(_Base):  # type: ignore[misc]
             self._written[file] = written
 
 
+def _is(descriptor: int, terminal: str) -> bool:
+    try:
+        return os.ttyname(descriptor) == terminal
+    except OSError:
+        return False
+
+
+def _leads(stream: Any, terminal: str | None) -> bool:
+    """Whether a stream is open, and, if one is named, at a terminal."""
+    try:
+        descriptor = stream.fileno()
+        return os.ttyname(descriptor) == terminal if terminal else bool(os.fstat(descriptor))
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def _opened(terminal: str, flags: int) -> int:
+    """A descriptor of a terminal, which does not become that of this process, and none of the standard streams'."""
+    opened = os.open(terminal, flags | os.O_NOCTTY | os.O_CLOEXEC)
+    if opened > 2:
+        return opened
+    try:
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(opened)
+
+
 def _definer(kind: type, name: str) -> Any:
     return next((one for one in kind.__mro__ if name in vars(one)), None)
 
 
 def _is_a_consoles(handler: Any) -> bool:
-    return getattr(handler, "__func__", None) is Terminal.sigint_handler
+    return getattr(handler, "__func__", None) in (Terminal.sigint_handler, Children._guarded)
 
 
 def _flush(stream: Any) -> None:

@@ -1,6 +1,5 @@
-"""The console's commands for what else runs: threads, tasks of asyncio, and the other side of a fork."""
+"""The console's commands for what else runs in the process: threads, and tasks of asyncio."""
 
-import atexit
 import os
 import re
 import sys
@@ -138,60 +137,6 @@ class Threads(_Base):  # type: ignore[misc]
             waiting = _innermost(task.get_coro())
             self.message(f"{'*' if task is running else ' '} {task.get_name():<24} {waiting}")
 
-    def do_set(self, arg: str) -> Any:
-        """set follow-fork parent | child
-
-        Which process of a fork is debugged; the other one goes on without
-        breakpoints. It is the parent until something else is said.
-        """
-        words = arg.split()
-        if not words or words[0] != "follow-fork":
-            return self.default(f"set{arg}" if arg.startswith("(") else f"set {arg}")
-        if len(words) == 1:
-            self.message(f"follow-fork is {self._follows}")
-        elif len(words) == 2 and words[1] in ("parent", "child"):
-            Threads._follows = words[1]
-            _core.follow_child(words[1] == "child")
-        else:
-            self.error("set follow-fork parent | child")
-        return None
-
-    _follows = "parent"
-
-    def complete_set(self, text: str, line: str, begidx: int, endidx: int) -> list[str]:
-        words = line[:begidx].split()
-        choices = ["parent", "child"] if "follow-fork" in words or "fork" in line[:begidx] else ["follow-fork"]
-        return [choice for choice in choices if choice.startswith(text)]
-
-    def _run(self, target: Any) -> Any:
-        try:
-            result = super()._run(target)
-        except SystemExit as error:
-            if not _core.is_left_at_fork():
-                raise
-            _leave(error.code)
-        except BaseException:
-            if not _core.is_left_at_fork():
-                raise
-            sys.excepthook(*sys.exc_info())
-            _leave(1)
-        if _core.is_left_at_fork():
-            _leave(0)
-        return result
-
-
-def _leave(status: Any) -> None:
-    """Ends a process that is not debugged any more, as the program's own end would have."""
-    if isinstance(status, str):
-        print(status, file=sys.stderr)
-        status = 1
-    vars(threading)["_shutdown"]()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit((status or 0) & 0xFF if isinstance(status, int) or status is None else 1)
-
 
 def _place(frame: FrameType | None) -> str:
     if frame is None:
@@ -211,8 +156,3 @@ def _innermost(coroutine: Any) -> str:
         else:
             return _place(frame)
         coroutine = inner
-
-
-if hasattr(os, "register_at_fork"):
-    # Builtin functions, which nobody steps into.
-    os.register_at_fork(after_in_child=_core.forked_in_child, after_in_parent=_core.forked_in_parent)

@@ -482,10 +482,10 @@ def test_variable_named_set(tmp_path):
     """`set` is a command for its one setting, and whatever the program means by it else."""
     script = tmp_path / "names.py"
     script.write_text("x = 1\n")
-    shown = session(["debug", str(script)], ["set([1])", "set = 4", "set follow-fork both", "p set", "quit"])
+    shown = session(["debug", str(script)], ["set([1])", "set = 4", "set follow-fork neither", "p set", "quit"])
     assert "(Pdb) set([1])\n{1}\n" in shown
     assert "(Pdb) p set\n4\n" in shown
-    assert "*** set follow-fork parent | child" in shown
+    assert "*** set follow-fork parent | child | both" in shown
 
 
 def test_arguments(tmp_path):

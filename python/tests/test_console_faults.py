@@ -111,11 +111,17 @@ def test_changes_directory(typed):
         "sys.stdin = sys.stdout = None",
         "sys.stdin = io.StringIO('quit')",
         "sys.stderr.close()",
+        "os.close(0)",
+        "os.close(1)",
+        "os.dup2(os.open('fault.py', os.O_RDONLY), 0)",
+        "os.dup2(os.open('written', os.O_RDWR | os.O_CREAT), 1)",
+        # Somebody has to keep the pseudo-terminal open.
+        "os.closerange(0, 2); os.closerange(3, 100)",
     ],
 )
 def test_redirects(typed, how):
     """The prompt stays at the terminal, and the program has the streams that it has made."""
-    prompt = typed(f"import io, sys\n{how}\nx = 5\ny = sys.stdout, sys.stdin\n")
+    prompt = typed(f"import io, os, sys\n{how}\nx = 5\ny = sys.stdout, sys.stdin\n")
     prompt("tbreak 3")
     assert "-> x = 5" in prompt("continue")
     assert "-> y = sys" in prompt("next")
@@ -123,6 +129,9 @@ def test_redirects(typed, how):
     prompt("next")
     if "StringIO" in how:
         assert "StringIO" in prompt("p y")
+    shown = prompt("continue")
+    assert "The program finished and will be restarted" in shown
+    assert "fault.py(1)<module>()" in shown
 
 
 def test_changes_signal_handlers(typed):

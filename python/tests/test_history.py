@@ -208,7 +208,7 @@ def test_the_past_of_a_failure_is_there(tmp_path):
     assert told[2] == ["> program.py(3)f()", "-> return 1 / m"], shown
     assert told[3] == ["> program.py(2)f()", "-> m = n - 1"], shown
     assert told[4] == ["1"]
-    assert told[5] == ["*** name 'm' is not recorded here"]
+    assert told[5] == ["*** local variable 'm' has no value here"]
     assert told[6] == ["> program.py(8)g()", "-> return a + f(1)"]
     assert told[7] == ["1.0"]
     assert told[8][0] == "--Back in the present--"
@@ -262,7 +262,7 @@ thread.join()
     assert ["True"] in answers(shown)
     assert "> program.py(16)work()" in shown
     assert "> program.py(15)work()" in shown
-    assert "*** " not in shown.replace("*** name 'a' is not recorded here", "")
+    assert "*** " not in shown.replace("*** local variable 'a' has no value here", "")
 
 
 def test_only_so_much_is_kept(tmp_path):
@@ -303,7 +303,7 @@ def test_where_there_is_no_history(tmp_path):
         text=True,
         timeout=60,
     )
-    assert "NameError: name 'rs' is not defined" in plain.stdout
+    assert "There is no history here, which rs is about" in plain.stdout
 
 
 def test_a_child_has_none(tmp_path):

@@ -211,6 +211,25 @@ def test_session(name, request, recording):
         assert shown == expected.read_text()
 
 
+def test_breakpoints_at_instructions_of_functions(recording):
+    shown = shown_of(recording, ["b area*nothing", "b area*1", "b nothing*0", "b opcode NOTHING in area", "q"])
+    assert "*** Bad offset: nothing" in shown
+    assert "*** No instruction begins at 1 of area" in shown
+    assert "*** The specified object 'nothing' is not a function or is not in the recording" in shown
+    assert "*** There is no NOTHING in area" in shown
+    shown = shown_of(recording, ["b opcode BINARY_OP in area, width == 4", "c", "stack", "b", "q"])
+    assert "Breakpoint 1 at area opcode BINARY_OP (1 instruction)" in shown
+    # It shows the instruction.
+    offset = re.search(r"area\(\)\n-> result = width \* height\n +(\d+) BINARY_OP", shown)[1]
+    assert re.search(r"1 2\n +0 4\n", shown)
+    assert "stop only if width == 4" in shown
+    shown = shown_of(recording, [f"tbreak area*{offset}", "c", "p width", "c", "q"])
+    assert f"Breakpoint 1 at area*{offset}" in shown
+    assert re.search(rf"\n +{offset} BINARY_OP", shown)
+    assert "(Pdb) p width\n3\n" in shown
+    assert "--End of the recording--" in shown
+
+
 def typed(arguments, directory, terminal="dumb"):
     return pexpect.spawn(
         str(Path(sys.executable).with_name("debugop")),

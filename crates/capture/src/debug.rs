@@ -22,7 +22,7 @@ mod watch;
 pub use breakpoint::Effective;
 #[cfg(not(Py_3_12))]
 pub(crate) use compiled::fall_back;
-pub use follow::{follow_child, forked, is_left};
+pub use follow::{follow_fork, forked, is_left, leave};
 pub use frame_stack::{frame_is_over, frame_stack, set_slot};
 pub use places::set_places;
 pub use sentinels::writer;

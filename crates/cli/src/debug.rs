@@ -72,7 +72,7 @@ fn newest(directory: &Path) -> Option<PathBuf> {
 /// `origin`, `writes`, `watch` and `catch` are explained by `help`. Expressions are evaluated over the recorded values.
 ///
 /// With --history a program that is run can go back, too: it is recorded meanwhile, and at each stop the commands that go back lead into what has been recorded,
-/// and those that go forwards out of it to where the program stands.
+/// and those that go forwards out of it to where the program stands. Its history begins with the program: `debugop.set_trace()` has none.
 ///
 /// To stop at a place of a program that is run as usual: `debugop.set_trace()`, or `breakpoint()` with
 /// PYTHONBREAKPOINT=debugop.set_trace.

@@ -6,6 +6,7 @@
 
 mod completions;
 mod debug;
+mod debug_child;
 mod filters;
 mod info;
 mod output;
@@ -25,6 +26,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use clap_complete::Shell;
 pub use debug::{DebugOptions, Subject};
+pub use debug_child::DebugChildOptions;
 pub use debugop_filter::{Pattern, PatternError};
 pub use filters::Filters;
 pub use info::InfoOptions;
@@ -66,6 +68,8 @@ pub enum Command {
     InstallRecord(bool),
     /// `debugop debug`: a program in the debugger, or a recording.
     Debug(Box<DebugOptions>),
+    /// `debugop debug-child`: a program that a debugged one has started.
+    DebugChild(Box<DebugChildOptions>),
     /// `debugop selfcheck`: compare what the engines say of a program.
     Selfcheck(Box<SelfcheckOptions>),
     /// `debugop info`: show what a recording is of.
@@ -137,6 +141,7 @@ enum Subcommands {
     Run(Box<run::RunArguments>),
     Record(Box<record::RecordArguments>),
     Debug(Box<debug::DebugArguments>),
+    DebugChild(Box<debug_child::DebugChildArguments>),
     Selfcheck(Box<selfcheck::SelfcheckArguments>),
     Show(show::ShowArguments),
     Query(Box<query::QueryArguments>),
@@ -198,6 +203,10 @@ fn parse_for(
         Subcommands::Debug(debug) => match debug.into_options(program) {
             Ok(options) => Outcome::Command(Command::Debug(Box::new(options))),
             Err(error) => refused(&about("debug", error, &mut command), color),
+        },
+        Subcommands::DebugChild(child) => match child.into_options(program) {
+            Ok(options) => Outcome::Command(Command::DebugChild(Box::new(options))),
+            Err(error) => refused(&about("debug-child", error, &mut command), color),
         },
         Subcommands::Selfcheck(selfcheck) => match selfcheck.into_options(program) {
             Ok(options) => Outcome::Command(Command::Selfcheck(Box::new(options))),

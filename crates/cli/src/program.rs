@@ -13,7 +13,7 @@ use clap::{Arg, ArgAction, Args, Command, Error};
 use crate::record::size;
 
 /// Commands that run a program.
-const COMMANDS: [&str; 4] = ["run", "record", "debug", "selfcheck"];
+const COMMANDS: [&str; 5] = ["run", "record", "debug", "debug-child", "selfcheck"];
 
 /// What is to be run, and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,11 @@ pub(crate) trait Followed: Send + Sync + 'static {
     /// The command of debugop that it carries out.
     const COMMAND: &str;
 
+    /// Whether child processes are to do anything now.
+    fn follows(&self) -> bool {
+        true
+    }
+
     /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
     fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString>;
 
@@ -58,6 +63,9 @@ pub(crate) fn follow(
 
 impl<F: Followed> Spawn for Children<F> {
     fn is_ours(&self, executables: &[OsString], by_name: bool) -> bool {
+        if !self.followed.follows() {
+            return false;
+        }
         let found = match executables {
             [name] if by_name && !name.as_encoded_bytes().contains(&b'/') => in_path(name),
             candidates => candidates.iter().find_map(|path| real(Path::new(path))),

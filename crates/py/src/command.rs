@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use debugop_cli::{
-    Answer, Command, DebugOptions, Outcome, Output, Screen, SelfcheckOptions, Subject,
+    Answer, Command, DebugChildOptions, DebugOptions, Outcome, Output, Screen, SelfcheckOptions,
+    Subject,
 };
 use pyo3::prelude::*;
 
@@ -16,7 +17,7 @@ use crate::run::{RunRequest, terminal_width};
 
 /// Parses the command line; `argv[0]` is the command's own name.
 ///
-/// Returns a RunRequest, DebugRequest or SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
+/// Returns a RunRequest, DebugRequest, DebugChildRequest or SelfcheckRequest, or (text, to_stderr, status) to be printed before exiting.
 #[pyfunction]
 pub(crate) fn parse_command_line<'py>(
     py: Python<'py>,
@@ -35,6 +36,9 @@ pub(crate) fn parse_command_line<'py>(
         }
         Outcome::Command(Command::Debug(options)) => {
             Ok(Bound::new(py, DebugRequest { options: *options })?.into_any())
+        }
+        Outcome::Command(Command::DebugChild(options)) => {
+            Ok(Bound::new(py, DebugChildRequest { options: *options })?.into_any())
         }
         Outcome::Command(Command::Selfcheck(options)) => {
             Ok(Bound::new(py, SelfcheckRequest { options: *options })?.into_any())
@@ -159,6 +163,27 @@ impl DebugRequest {
     #[getter]
     fn commands(&self) -> Vec<OsString> {
         self.options.commands.clone()
+    }
+}
+
+/// A parsed `debugop debug-child`.
+#[pyclass(frozen, module = "debugop._core")]
+pub(crate) struct DebugChildRequest {
+    options: DebugChildOptions,
+}
+
+#[pymethods]
+impl DebugChildRequest {
+    /// What is run: (kind, name or text, arguments).
+    #[getter]
+    fn program(&self) -> Described {
+        described(&self.options.program)
+    }
+
+    /// The file in which the debugger of the process that has started this one says what goes along.
+    #[getter]
+    fn session(&self) -> PathBuf {
+        self.options.session.clone()
     }
 }
 

@@ -1,8 +1,15 @@
 //! `debugop.settrace` and its like.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use debugop_capture::debug;
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyFrame};
+
+use crate::children;
 
 /// Set the trace function of this thread; None takes it away.
 #[pyfunction]
@@ -170,10 +177,62 @@ pub(crate) fn changed_by(py: Python<'_>) -> Option<(Bound<'_, PyCode>, u32)> {
     debug::writer(py)
 }
 
-/// Whether sessions go on in the child of a fork, and not in the parent.
+/// Whether sessions go on in the parent of a fork, and whether in the child.
 #[pyfunction]
-pub(crate) fn follow_child(py: Python<'_>, child: bool) {
-    debug::follow_child(py, child);
+pub(crate) fn follow_fork(py: Python<'_>, parent: bool, child: bool) {
+    debug::follow_fork(py, parent, child);
+}
+
+/// From now on the Pythons that this process executes are debugged: `directory` is where the package `debugop` is, `session` the file that says to
+/// them what goes along. None: they are not.
+#[pyfunction]
+pub(crate) fn follow_programs(
+    py: Python<'_>,
+    directory: OsString,
+    session: Option<PathBuf>,
+) -> PyResult<()> {
+    let begins = session.is_some();
+    *lock(&SESSION) = session;
+    // Followed from the first time on; `Debugged` says whether.
+    if begins && !IS_ASKED.swap(true, Ordering::Relaxed) {
+        children::follow(py, Debugged, directory, None)
+            .inspect_err(|_| IS_ASKED.store(false, Ordering::Relaxed))?;
+    }
+    Ok(())
+}
+
+static SESSION: Mutex<Option<PathBuf>> = Mutex::new(None);
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Nothing is done while it is locked that could panic.
+fn lock(session: &Mutex<Option<PathBuf>>) -> MutexGuard<'_, Option<PathBuf>> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the programs that a debugged one executes are to be.
+struct Debugged;
+
+impl children::Followed for Debugged {
+    const COMMAND: &str = "debug-child";
+
+    fn follows(&self) -> bool {
+        lock(&SESSION).is_some()
+    }
+
+    fn child_options(&self, _directory: &Path, _replaces: bool) -> Vec<OsString> {
+        match &*lock(&SESSION) {
+            Some(session) => vec!["--session".into(), session.into()],
+            None => Vec::new(),
+        }
+    }
+
+    fn end(&self, _py: Python<'_>) {}
+}
+
+/// This process is left by the debugger from now on.
+#[pyfunction]
+pub(crate) fn leave_process(py: Python<'_>) {
+    debug::leave(py);
 }
 
 /// A fork has happened, and this is the child.
@@ -188,9 +247,9 @@ pub(crate) fn forked_in_parent(py: Python<'_>) -> PyResult<()> {
     debug::forked(py, false)
 }
 
-/// Whether this process has been left by a session at a fork.
+/// Whether this process has been left by the debugger: at a fork, or by `leave_process`.
 #[pyfunction]
-pub(crate) fn is_left_at_fork(py: Python<'_>) -> bool {
+pub(crate) fn is_left(py: Python<'_>) -> bool {
     debug::is_left(py)
 }
 

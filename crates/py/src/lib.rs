@@ -39,17 +39,18 @@ mod _core {
     };
     #[pymodule_export]
     use crate::command::{
-        DebugRequest, InstallRequest, SelfcheckRequest, child_command, parse_command_line,
-        record_command,
+        DebugChildRequest, DebugRequest, InstallRequest, SelfcheckRequest, child_command,
+        parse_command_line, record_command,
     };
     #[pymodule_export]
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        Sys, another_thread_has_stopped, changed_by, effective, follow_child, forked_in_child,
-        forked_in_parent, frame_is_over, frame_stack, getprofile, gettrace, is_left_at_fork,
-        session_changed, set_frame_slot, set_places, setprofile, setprofile_running_threads,
-        settrace, settrace_running_threads, start_session, take_turn, threads_waiting_to_stop,
+        Sys, another_thread_has_stopped, changed_by, effective, follow_fork, follow_programs,
+        forked_in_child, forked_in_parent, frame_is_over, frame_stack, getprofile, gettrace,
+        is_left, leave_process, session_changed, set_frame_slot, set_places, setprofile,
+        setprofile_running_threads, settrace, settrace_running_threads, start_session, take_turn,
+        threads_waiting_to_stop,
     };
     #[pymodule_export]
     use crate::event::EventRecord;
