@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
 use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
-use pyo3::{PyResult, Python};
+use pyo3::{PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
@@ -38,6 +38,7 @@ mod planned;
 mod quick;
 mod raised;
 mod redacted;
+mod running;
 mod session;
 mod shadows;
 mod store;
@@ -110,12 +111,23 @@ pub struct Recorder {
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
     before: Option<(usize, InstrIdx)>,
+    /// Frames that another engine reports.
+    begun: running::Begun,
     /// Numbers given to sites and code objects.
     sites: u32,
     codes: u32,
     began: Instant,
     /// Nanoseconds after that, as last written.
     time: u64,
+}
+
+/// How a frame is left that another engine reports.
+#[derive(Clone, Copy)]
+struct Left {
+    /// What leaves it.
+    exception: *mut ffi::PyObject,
+    /// The unit that has raised it first.
+    unit: u32,
 }
 
 /// A recording that has come to its end.
@@ -255,6 +267,7 @@ impl Recorder {
             held: Vec::new(),
             without: None,
             before: None,
+            begun: running::Begun::default(),
             sites: 0,
             codes: 0,
             began: Instant::now(),
@@ -272,7 +285,10 @@ impl Recorder {
         if is_active(py) {
             return Err(recorder);
         }
-        for code in crate::registry::all(py) {
+        for code in crate::registry::all(py)
+            .into_iter()
+            .chain(crate::engine::observed(py))
+        {
             if let Some(planned) = code.planned() {
                 planned.reset();
             }
@@ -368,6 +384,23 @@ impl Recorder {
 
     #[inline]
     fn record(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        self.record_any(py, site, frame, None);
+    }
+
+    /// An exception leaves a frame that runs the original of its code.
+    #[cold]
+    fn record_left(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, left: Left) {
+        self.record_any(py, site, frame, Some(left));
+    }
+
+    #[inline(always)]
+    fn record_any(
+        &mut self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        left: Option<Left>,
+    ) {
         self.top = std::ptr::null_mut();
         let is_another = frame.thread_state() != self.state;
         if is_another && !self.goes_on(py, site, frame) {
@@ -384,7 +417,7 @@ impl Recorder {
                 Self::last(top.last, false)
             }
             _ if !is_another && Self::is_the_debuggers(py, frame) => return,
-            _ => self.arrive(py, to, site, frame),
+            _ => self.arrive(py, to, site, frame, left),
         };
         let thread = &mut self.threads[self.current];
         let Some(top) = thread.frames.last_mut() else {
@@ -400,7 +433,9 @@ impl Recorder {
         if site.captures.is_empty() {
             to.hit();
         }
-        if site.is_simple() {
+        if let Some(left) = left {
+            self.pen.other_value(py, to, left.exception, 0);
+        } else if site.is_simple() {
             for (index, &slot) in site.captures.iter().enumerate() {
                 // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
                 // plan was made for.
