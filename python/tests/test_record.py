@@ -59,6 +59,7 @@ def test_examples_are_recorded_exactly(path):
         ("deep", 20_000),
         ("hostile", 2000),
         ("pending", 20_000),
+        ("assigned", 900),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):

@@ -158,12 +158,22 @@ def test_frames_that_run_are_recorded_as_they_are_traced(tmp_path):
     first = next(at for at, step in enumerate(told) if step[:2] == recorded[0][:2])
     assert first <= 2
     told = told[first:]
-    # What is executed between the last site and the end of the recording is not recorded.
     assert len(recorded) > 300
-    assert [step[:2] for step in recorded] == [step[:2] for step in told[: len(recorded)]]
-    for one, other in zip(recorded, told):
+    assert [step[:2] for step in recorded] == [step[:2] for step in told]
+    for one, other in zip(recorded, told, strict=True):
         assert plain(one[2]) == plain(other[2]), (one, other)
-    assert len(told) - len(recorded) < 10
+
+
+def test_the_end_of_a_block_is_recorded_to_its_last_instruction(tmp_path):
+    path = tmp_path / "x.debugop"
+    with debugop.record(path):
+        one, two = 1, 2
+        one = two  # noqa: F841
+    replay = debugop.open(path)
+    last = replay.at(len(replay) - 1).frames[-1]
+    assert last.locals["one"].value == 2
+    # What calls `__exit__`.
+    assert last.opname.startswith(("CALL", "PRECALL"))
 
 
 def test_the_frame_with_the_block_is_recorded_inside_it(tmp_path):

@@ -25,6 +25,7 @@ use planned::IGNORED;
 use threads::{Shadow, Thread};
 
 mod arrive;
+mod assigned;
 mod callables;
 mod codes;
 mod compare;
@@ -309,6 +310,7 @@ impl Recorder {
         if recorder.is_null() {
             return None;
         }
+        assigned::unwatch(py);
         // SAFETY: made by `Box::into_raw` in `start`, and taken out once.
         let recorder = unsafe { Box::from_raw(recorder) };
         recorder.pen.identities.uninstall(py);

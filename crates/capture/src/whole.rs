@@ -45,6 +45,7 @@ mod watcher;
 
 #[cfg(not(Py_3_12))]
 use roots as births;
+pub(crate) use setter::GetSetDescriptor;
 pub(crate) use shown::Traceback;
 #[cfg(Py_3_12)]
 use watcher as births;

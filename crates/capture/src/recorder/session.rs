@@ -7,7 +7,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
-use super::{DENSITY, Density, Ear, Finished, Limits, Recorder, Store, running};
+use super::{DENSITY, Density, Ear, Finished, Limits, Recorder, Store, assigned, running};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::frame::LiveFrame;
@@ -113,6 +113,7 @@ impl Session {
             engine: Engine::Inject,
             everywhere: Some(plan.filter),
         };
+        assigned::watch(py)?;
         let tell = Arc::clone(&left_out);
         let tracer = Tracer::new(Box::new(Follower { left_out }), options);
         if Recorder::start(py, recorder).is_err() {
