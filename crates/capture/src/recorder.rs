@@ -100,6 +100,8 @@ pub struct Recorder {
     store: Store,
     /// Values captured.
     values: u64,
+    /// How often something could not be recorded.
+    lost: u64,
     pen: Pen,
     threads: Vec<Thread>,
     /// The one that runs.
@@ -139,6 +141,8 @@ pub struct Finished {
     pub records: u64,
     /// How many values were captured.
     pub values: u64,
+    /// How often something could not be recorded.
+    pub lost: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -275,6 +279,7 @@ impl Recorder {
             time: 0,
             records: 0,
             values: 0,
+            lost: 0,
         }))
     }
 
@@ -318,6 +323,7 @@ impl Recorder {
             store: recorder.store,
             records: recorder.records,
             values: recorder.values,
+            lost: recorder.lost,
             elapsed: recorder.began.elapsed(),
         })
     }
@@ -517,6 +523,7 @@ impl Recorder {
         self.next_chunk(py, Some((site, frame)));
         let mut to = Encoder::new(self.store.bytes(), self.at);
         to.lost(Reason::TOO_LARGE);
+        self.lost += 1;
         self.at = to.at();
         self.store.commit(self.at);
     }
@@ -560,6 +567,7 @@ impl Recorder {
                 to.output(number, piece);
             } else {
                 to.lost(Reason::TOO_LARGE);
+                self.lost += 1;
                 break;
             }
         }

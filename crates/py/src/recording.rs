@@ -305,9 +305,10 @@ impl Recording {
             store,
             records,
             values,
+            lost,
             elapsed,
         } = finished;
-        let (size, problem) = store.finish(records, elapsed);
+        let (size, problem) = store.finish(records, lost, elapsed);
         if let Ok(mut said) = self.said.lock() {
             let path = self.output.display();
             let seconds = elapsed.as_secs_f64();
