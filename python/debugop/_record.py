@@ -18,7 +18,7 @@ class Record:
     """A recording: a context manager, or made by `record` and begun with `start()`.
 
     `path`: the file. What is called while it is made is recorded: functions of the program's own, unless `include`, `exclude` or `all` say
-    otherwise. Frames that run already are recorded from their next call on.
+    otherwise; and what the frames execute that run already.
     """
 
     def __init__(

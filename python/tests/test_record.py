@@ -59,6 +59,7 @@ def test_examples_are_recorded_exactly(path):
         ("deep", 20_000),
         ("hostile", 2000),
         ("pending", 20_000),
+        ("assigned", 900),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -160,7 +161,7 @@ def test_a_block_is_recorded(tmp_path):
 
 def test_nothing_may_be_recorded(tmp_path):
     path = tmp_path / "empty.debugop"
-    with debugop.record(path):
+    with debugop.record(path, exclude=["*"]):
         print("written by a frame that is not recorded")
     assert len(debugop.open(path)) == 0
 
@@ -188,6 +189,15 @@ print(g(100_000))
     assert recorded.at(0).frames[0].function == "<module>"
     assert str(recorded.calls("f")[-1]["arguments"]["n"]) == str(last)
     assert [frame.function for frame in recorded.at(len(recorded) - 1).frames] == ["<module>"]
+    assert re.search(r"^dropped +the first \d", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
+
+
+def test_what_could_not_be_recorded_is_said(tmp_path):
+    path = tmp_path / "x.debugop"
+    record("-o", path, "-c", "import sys; sys.stdout.write('x' * 20_000_000)")
+    assert re.search(r"^lost +1 times", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
+    record("-o", path, "-c", "import sys; sys.stdout.write('x')")
+    assert not re.search(r"^(lost|dropped)", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
 
 
 def test_a_function_is_recorded(tmp_path, monkeypatch):

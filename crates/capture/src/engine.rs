@@ -206,6 +206,7 @@ fn ended(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
     Ok(())
 }
 
+pub(crate) use observed::all as observed;
 pub(crate) use running::{generators, running_frames};
 
 /// Tells those who watch the original of `probed` without a copy that `copy` will run from now on.

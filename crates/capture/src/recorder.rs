@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
 use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
-use pyo3::{PyResult, Python};
+use pyo3::{PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
@@ -25,6 +25,7 @@ use planned::IGNORED;
 use threads::{Shadow, Thread};
 
 mod arrive;
+mod assigned;
 mod callables;
 mod codes;
 mod compare;
@@ -38,6 +39,7 @@ mod planned;
 mod quick;
 mod raised;
 mod redacted;
+mod running;
 mod session;
 mod shadows;
 mod store;
@@ -98,6 +100,8 @@ pub struct Recorder {
     store: Store,
     /// Values captured.
     values: u64,
+    /// How often something could not be recorded.
+    lost: u64,
     pen: Pen,
     threads: Vec<Thread>,
     /// The one that runs.
@@ -110,12 +114,23 @@ pub struct Recorder {
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
     before: Option<(usize, InstrIdx)>,
+    /// Frames that another engine reports.
+    begun: running::Begun,
     /// Numbers given to sites and code objects.
     sites: u32,
     codes: u32,
     began: Instant,
     /// Nanoseconds after that, as last written.
     time: u64,
+}
+
+/// How a frame is left that another engine reports.
+#[derive(Clone, Copy)]
+struct Left {
+    /// What leaves it.
+    exception: *mut ffi::PyObject,
+    /// The unit that has raised it first.
+    unit: u32,
 }
 
 /// A recording that has come to its end.
@@ -126,6 +141,8 @@ pub struct Finished {
     pub records: u64,
     /// How many values were captured.
     pub values: u64,
+    /// How often something could not be recorded.
+    pub lost: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -255,12 +272,14 @@ impl Recorder {
             held: Vec::new(),
             without: None,
             before: None,
+            begun: running::Begun::default(),
             sites: 0,
             codes: 0,
             began: Instant::now(),
             time: 0,
             records: 0,
             values: 0,
+            lost: 0,
         }))
     }
 
@@ -272,7 +291,10 @@ impl Recorder {
         if is_active(py) {
             return Err(recorder);
         }
-        for code in crate::registry::all(py) {
+        for code in crate::registry::all(py)
+            .into_iter()
+            .chain(crate::engine::observed(py))
+        {
             if let Some(planned) = code.planned() {
                 planned.reset();
             }
@@ -293,6 +315,7 @@ impl Recorder {
         if recorder.is_null() {
             return None;
         }
+        assigned::unwatch(py);
         // SAFETY: made by `Box::into_raw` in `start`, and taken out once.
         let recorder = unsafe { Box::from_raw(recorder) };
         recorder.pen.identities.uninstall(py);
@@ -300,6 +323,7 @@ impl Recorder {
             store: recorder.store,
             records: recorder.records,
             values: recorder.values,
+            lost: recorder.lost,
             elapsed: recorder.began.elapsed(),
         })
     }
@@ -368,6 +392,23 @@ impl Recorder {
 
     #[inline]
     fn record(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        self.record_any(py, site, frame, None);
+    }
+
+    /// An exception leaves a frame that runs the original of its code.
+    #[cold]
+    fn record_left(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, left: Left) {
+        self.record_any(py, site, frame, Some(left));
+    }
+
+    #[inline(always)]
+    fn record_any(
+        &mut self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        left: Option<Left>,
+    ) {
         self.top = std::ptr::null_mut();
         let is_another = frame.thread_state() != self.state;
         if is_another && !self.goes_on(py, site, frame) {
@@ -384,7 +425,7 @@ impl Recorder {
                 Self::last(top.last, false)
             }
             _ if !is_another && Self::is_the_debuggers(py, frame) => return,
-            _ => self.arrive(py, to, site, frame),
+            _ => self.arrive(py, to, site, frame, left),
         };
         let thread = &mut self.threads[self.current];
         let Some(top) = thread.frames.last_mut() else {
@@ -400,7 +441,9 @@ impl Recorder {
         if site.captures.is_empty() {
             to.hit();
         }
-        if site.is_simple() {
+        if let Some(left) = left {
+            self.pen.other_value(py, to, left.exception, 0);
+        } else if site.is_simple() {
             for (index, &slot) in site.captures.iter().enumerate() {
                 // SAFETY: the plan names locals, and slots below the depth of the stack at the site; the frame runs the code that the
                 // plan was made for.
@@ -480,6 +523,7 @@ impl Recorder {
         self.next_chunk(py, Some((site, frame)));
         let mut to = Encoder::new(self.store.bytes(), self.at);
         to.lost(Reason::TOO_LARGE);
+        self.lost += 1;
         self.at = to.at();
         self.store.commit(self.at);
     }
@@ -523,6 +567,7 @@ impl Recorder {
                 to.output(number, piece);
             } else {
                 to.lost(Reason::TOO_LARGE);
+                self.lost += 1;
                 break;
             }
         }

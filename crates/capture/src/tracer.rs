@@ -457,6 +457,11 @@ impl Tracer {
         self.native.as_ref()
     }
 
+    /// Whether it is a recorder's.
+    pub(crate) fn records(&self) -> bool {
+        matches!(self.native, Some(Native::Record))
+    }
+
     /// Counts `steps` steps of a tracer that is native only.
     #[inline]
     pub(crate) fn count(&self, py: Python<'_>, steps: u32) {

@@ -157,9 +157,22 @@ struct Facts {
     stream_chunks: usize,
     stream_stored: u64,
     stream_bytes: u64,
+    /// Number of the first chunk of the stream, and when it begins; `None` if there is none.
+    begins: Option<(u64, u64)>,
 }
 
 impl Facts {
+    /// What a ring has not kept.
+    fn dropped(&self) -> Option<String> {
+        let (chunks @ 1.., time) = self.begins? else {
+            return None;
+        };
+        let (chunks, seconds) = (grouped(chunks), time as f64 / 1e9);
+        Some(format!(
+            "the first {seconds:.3} s, {chunks} chunks, which were beyond --ring"
+        ))
+    }
+
     fn of(reader: &Reader) -> Result<Self, Error> {
         let stream = || {
             reader
@@ -174,6 +187,7 @@ impl Facts {
             stream_chunks: reader.stream_len(),
             stream_stored: stream().map(|chunk| chunk.stored).sum(),
             stream_bytes: stream().map(|chunk| chunk.raw).sum(),
+            begins: stream().next().map(|chunk| (chunk.sequence, chunk.time)),
         })
     }
 
@@ -190,6 +204,7 @@ impl Facts {
             "codes": self.codes,
             "sources": self.sources,
             "stream": {
+                "dropped": self.begins.map_or(0, |begins| begins.0),
                 "chunks": self.stream_chunks,
                 "stored": self.stream_stored,
                 "bytes": self.stream_bytes,
@@ -228,6 +243,16 @@ impl Facts {
         line("ended", &self.ended(reader));
         if let Some(steps) = self.steps {
             line("steps", &grouped(steps));
+        }
+        if let Some(dropped) = self.dropped() {
+            line("dropped", &dropped);
+        }
+        if let Some(lost @ 1..) = reader.summary().and_then(|summary| summary.lost) {
+            let lost = grouped(lost);
+            line(
+                "lost",
+                &format!("{lost} times something was too large to be recorded"),
+            );
         }
         line("size", &size(self.size));
         line(

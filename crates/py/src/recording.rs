@@ -131,15 +131,21 @@ impl Recording {
         })
     }
 
-    fn start(&self, py: Python<'_>) -> PyResult<Arc<Session>> {
+    fn start(&self, py: Python<'_>, attach: bool) -> PyResult<Arc<Session>> {
         let store = self.store.lock().ok().and_then(|mut store| store.take());
         let Some(store) = store else {
             return Err(PyRuntimeError::new_err("this recording has begun already"));
         };
         fork::watch();
         let notes = Notes::open();
-        let left_out = Box::new(move |what: &str| notes.say(&format!("not recorded: {what}")));
-        let session = Arc::new(Session::start(py, store, self.plan.clone(), left_out)?);
+        let left_out = Arc::new(move |what: &str| notes.say(&format!("not recorded: {what}")));
+        let session = Arc::new(Session::start(
+            py,
+            store,
+            self.plan.clone(),
+            left_out,
+            attach,
+        )?);
         if let Ok(mut own) = self.session.lock() {
             *own = Some(Arc::clone(&session));
         }
@@ -183,7 +189,7 @@ impl Recording {
                 store.add_source(&name, &text);
             }
         }
-        let session = self.start(py)?;
+        let session = self.start(py, false)?;
         if let Some(path) = &self.witnessed {
             let witness = Witness::new(std::fs::File::create(path)?)?;
             let options = Options {
@@ -203,9 +209,9 @@ impl Recording {
         session.watch(py, code, "__main__")
     }
 
-    /// Begins to record what is called from now on.
+    /// Begins to record what is called from now on, and what the frames execute that run already.
     fn begin_here(&self, py: Python<'_>) -> PyResult<()> {
-        self.start(py).map(|_| ())
+        self.start(py, true).map(|_| ())
     }
 
     /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.
@@ -252,7 +258,7 @@ impl Recording {
         if let Ok(mut own) = self.store.lock() {
             *own = Some(store);
         }
-        self.start(py).map(|_| ())
+        self.start(py, false).map(|_| ())
     }
 
     /// The command of debugop and its options for a Python that a child process starts.
@@ -299,9 +305,10 @@ impl Recording {
             store,
             records,
             values,
+            lost,
             elapsed,
         } = finished;
-        let (size, problem) = store.finish(records, elapsed);
+        let (size, problem) = store.finish(records, lost, elapsed);
         if let Ok(mut said) = self.said.lock() {
             let path = self.output.display();
             let seconds = elapsed.as_secs_f64();

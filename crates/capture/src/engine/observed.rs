@@ -62,6 +62,14 @@ pub(super) fn obtain(
     Ok(made)
 }
 
+/// All entries.
+pub(crate) fn all(py: Python<'_>) -> Vec<Arc<ProbedCode>> {
+    let of = |engine| with(py, engine, |entries| entries.values().cloned().collect());
+    let mut all: Vec<_> = of(Engine::Monitoring);
+    all.extend(of(Engine::Settrace));
+    all
+}
+
 /// Drops the entry of `code`.
 pub(super) fn forget(py: Python<'_>, engine: Engine, code: &Arc<ProbedCode>) {
     let address = code.observed(py).as_ptr() as usize;

@@ -7,7 +7,7 @@ use debugop_bytecode::{
     Plan, PlanSite, SiteKind, SiteVisitor, Unwind, plan::PlanError,
 };
 use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
-use pyo3::{Borrowed, Bound, PyResult};
+use pyo3::{Borrowed, Bound, PyResult, Python};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
 use super::{ProbedCode, SiteInfo, WantsNested, leave};
@@ -177,6 +177,24 @@ impl ProbedCode {
             native: GilCell::default(),
             watchers: GilCell::default(),
         }))
+    }
+}
+
+impl ProbedCode {
+    /// What a recorder needs of code that another engine reports; made when it is first asked for. `None` if that is a copy with breakpoints, or has no
+    /// plan.
+    pub(crate) fn plan_observed(&self, py: Python<'_>) -> Option<&PlannedCode> {
+        if let Some(planned) = self.planned() {
+            return Some(planned);
+        }
+        if !self.is_observed() || self.woven.is_some() {
+            return None;
+        }
+        let original = self.original(py);
+        let plan = plan(original, self.analysis()).ok()?;
+        let address = original.as_ptr() as usize;
+        let made = PlannedCode::of_original(plan, self, address);
+        Some(self.planned.get_or_init(|| made))
     }
 }
 

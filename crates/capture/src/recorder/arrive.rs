@@ -6,7 +6,7 @@ use pyo3::Python;
 
 use super::planned::PlannedSite;
 use super::threads::{self, Caller, Place, Shadow, Thread};
-use super::{Recorder, Suspendable, raised};
+use super::{Left, Recorder, Suspendable, raised};
 use crate::frame::Frame;
 
 impl Recorder {
@@ -72,6 +72,7 @@ impl Recorder {
         to: &mut Encoder<'_>,
         site: &PlannedSite,
         frame: Frame<'_>,
+        left: Option<Left>,
     ) -> Last {
         if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
             return self.enter(py, to, site, frame, None);
@@ -83,7 +84,10 @@ impl Recorder {
         let raised = match (site.kind, known) {
             (SiteKind::Handler | SiteKind::Unwind, _) => {
                 let shadow = known.map(|at| &self.threads[self.current].frames[at]);
-                raised::unit(py, site, frame, shadow)
+                match left {
+                    Some(left) => Some(raised::left(site, frame, shadow, left)),
+                    None => raised::unit(py, site, frame, shadow),
+                }
             }
             _ => None,
         };

@@ -32,8 +32,16 @@ impl Recorder {
         self.store.commit(self.at);
     }
 
-    /// Ends the last chunk: says which frames have ended.
+    /// Ends the last chunk: says which frames have ended, and where the others are.
     pub(super) fn end(&mut self, py: Python<'_>) {
+        if self
+            .threads
+            .iter()
+            .any(|thread| !thread.live(py, None).is_empty())
+        {
+            // The chunk before goes as far as they have come.
+            self.begin_changed(py);
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let to = &mut to;
         let current = self.current;

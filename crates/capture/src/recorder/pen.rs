@@ -350,6 +350,11 @@ impl Pen {
         Some(entry)
     }
 
+    /// Whether the recording has an id for an object.
+    pub(super) fn knows(&self, py: Python<'_>, object: *mut ffi::PyObject) -> bool {
+        self.identities.lookup(py, object).is_some()
+    }
+
     fn is_other_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
         if self.is_unchanged(py, object, 0, Kind::Tuple, entry.index) {
             return false;

@@ -213,7 +213,13 @@ impl Recorder {
     }
 
     /// Tells what is pending in the recorded frame `at` of a thread; those above have ended. A record of its own. Whether it was not too large.
-    fn tell_of(&mut self, py: Python<'_>, index: usize, at: usize, frame: Frame<'_>) -> bool {
+    pub(super) fn tell_of(
+        &mut self,
+        py: Python<'_>,
+        index: usize,
+        at: usize,
+        frame: Frame<'_>,
+    ) -> bool {
         let shadow = &self.threads[index].frames[at];
         // SAFETY: the code lives as long as a frame that runs it.
         let code = unsafe { &*shadow.code };

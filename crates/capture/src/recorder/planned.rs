@@ -29,6 +29,8 @@ pub(crate) struct PlannedCode {
     /// Offsets of instructions in the original, by code unit of the probed copy.
     units: OnceCell<Box<[u32]>>,
     pending: Pending,
+    /// The plan, if another engine than DEBUG_OP reports the code.
+    observed: OnceCell<Plan>,
 }
 
 /// The instructions in the middle of which values are pending, rising, and the slots of these.
@@ -351,6 +353,7 @@ impl PlannedCode {
             number: Cell::new(0),
             units: OnceCell::new(),
             pending: Pending::of(plan, analysis),
+            observed: OnceCell::new(),
         });
         for site in &made.sites {
             site.code.set(&raw const *made);
@@ -404,13 +407,31 @@ impl PlannedCode {
         }
     }
 
+    /// The sites of `plan` for frames that run the original itself.
+    pub(crate) fn of_original(plan: Plan, probed: &ProbedCode, address: usize) -> Box<Self> {
+        let made = Self::new(&plan, probed);
+        made.set_copy(address);
+        made.observed.get_or_init(|| plan);
+        made
+    }
+
+    /// The site at a place of code that another engine reports.
+    pub(super) fn at(&self, place: Place) -> Option<&PlannedSite> {
+        self.site(self.observed.get()?.at(place)?)
+    }
+
     #[cold]
     fn make_units(&self) -> Box<[u32]> {
         let probed = self.probed();
         let count = probed.shape().map_or(0, |shape| shape.units);
         (0..count as u32)
             .map(|unit| {
-                let original = probed.original_offset(unit * 2);
+                let original = match probed.is_observed() {
+                    true => probed
+                        .observed_at(unit * 2)
+                        .map(|at| probed.analysis().get(at).offset),
+                    false => probed.original_offset(unit * 2),
+                };
                 original.map_or(u32::MAX, |offset| offset / 2)
             })
             .collect()

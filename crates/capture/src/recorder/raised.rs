@@ -3,6 +3,7 @@
 use debugop_bytecode::{InstrIdx, Op, SiteKind};
 use pyo3::{Python, ffi};
 
+use super::Left;
 use super::planned::PlannedSite;
 use super::threads::Shadow;
 use crate::frame::Frame;
@@ -17,7 +18,26 @@ pub(super) fn unit(
     frame: Frame<'_>,
     shadow: Option<&Shadow>,
 ) -> Option<u32> {
-    let exception = exception(site, frame)?;
+    unit_of(site, frame, shadow, exception(site, frame)?)
+}
+
+/// The same of an exception that is leaving a frame which another engine reports.
+#[cold]
+pub(super) fn left(
+    site: &PlannedSite,
+    frame: Frame<'_>,
+    shadow: Option<&Shadow>,
+    left: Left,
+) -> u32 {
+    unit_of(site, frame, shadow, left.exception).unwrap_or(left.unit)
+}
+
+fn unit_of(
+    site: &PlannedSite,
+    frame: Frame<'_>,
+    shadow: Option<&Shadow>,
+    exception: *mut ffi::PyObject,
+) -> Option<u32> {
     // What raises again adds nothing to the traceback; a site stands right before it.
     if let Some(shadow) = shadow
         && shadow.reraises != PlannedSite::NO_UNIT

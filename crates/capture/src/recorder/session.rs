@@ -7,7 +7,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyCode;
 use pyo3::{Bound, PyResult, Python};
 
-use super::{DENSITY, Density, Ear, Finished, Limits, Recorder, Store};
+use super::{DENSITY, Density, Ear, Finished, Limits, Recorder, Store, assigned, running};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::frame::LiveFrame;
@@ -36,7 +36,7 @@ pub struct Session {
 }
 
 /// What a recorder is told besides what planned sites tell it.
-type Tell = Box<dyn Fn(&str) + Send + Sync>;
+type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The tracer that finds what is to be recorded.
 struct Follower {
@@ -58,11 +58,12 @@ impl Handler for Follower {
 
     fn step<'py>(
         &self,
-        _: Python<'py>,
+        py: Python<'py>,
         _: &Arc<Tracer>,
-        _: &Event<'_, 'py>,
+        event: &Event<'_, 'py>,
         _: Option<LiveFrame>,
     ) -> PyResult<()> {
+        running::step(py, event);
         Ok(())
     }
 }
@@ -85,11 +86,18 @@ impl Session {
         Err(PyRuntimeError::new_err(problem))
     }
 
-    /// Begins to record everything that the filter allows, from its next call on. `left_out` is told of code that is not recorded.
+    /// Begins to record everything that the filter allows: what is called from now on, and, with `attach`, frames that run already. `left_out` is told of
+    /// code that is not recorded.
     ///
     /// # Errors
     /// As [`Session::check`].
-    pub fn start(py: Python<'_>, store: Store, plan: Plan, left_out: Tell) -> PyResult<Self> {
+    pub fn start(
+        py: Python<'_>,
+        store: Store,
+        plan: Plan,
+        left_out: Tell,
+        attach: bool,
+    ) -> PyResult<Self> {
         Self::check(py)?;
         let recorder = Recorder::new(py, store, plan.limits, plan.redact)?;
         let density = if plan.with_tracers {
@@ -105,6 +113,8 @@ impl Session {
             engine: Engine::Inject,
             everywhere: Some(plan.filter),
         };
+        assigned::watch(py)?;
+        let tell = Arc::clone(&left_out);
         let tracer = Tracer::new(Box::new(Follower { left_out }), options);
         if Recorder::start(py, recorder).is_err() {
             return Err(PyRuntimeError::new_err("a recording is being made already"));
@@ -114,6 +124,12 @@ impl Session {
         if let Err(error) = session.tracer.enter(py) {
             session.stop(py)?;
             return Err(error);
+        }
+        if attach {
+            if let Err(error) = session.tracer.attach_running(py, &[]) {
+                tell(&format!("frames that run already: {error}"));
+            }
+            running::begin(py);
         }
         Ok(session)
     }

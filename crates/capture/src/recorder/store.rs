@@ -182,11 +182,12 @@ impl Store {
 
     /// Ends the recording; returns its size in bytes, and what has gone wrong.
     #[must_use]
-    pub fn finish(self, records: u64, elapsed: Duration) -> (u64, Option<String>) {
+    pub fn finish(self, records: u64, lost: u64, elapsed: Duration) -> (u64, Option<String>) {
         let failure = self.writer.failure().map(|error| error.to_string());
         let summary = Summary {
             duration: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
             records: Some(records),
+            lost: Some(lost),
             ..Summary::default()
         };
         match self.writer.finish(&summary) {

@@ -62,7 +62,8 @@ impl Shadow {
             site: std::ptr::null(),
             touched: [const { MaybeUninit::uninit() }; TOUCHED],
             count: 0,
-            tracing: tracing(frame),
+            // An engine that reports the frame does so in a trace function.
+            tracing: tracing(frame) - i32::from(code.probed().is_observed()),
             newest: 0,
         }
     }
@@ -310,7 +311,7 @@ impl Thread {
 ///
 /// # Safety
 /// `state` is a live thread state of this interpreter; the GIL is held as long as the frame is used.
-unsafe fn top_frame<'py>(state: *mut ThreadState) -> Option<Frame<'py>> {
+pub(super) unsafe fn top_frame<'py>(state: *mut ThreadState) -> Option<Frame<'py>> {
     // SAFETY: by the contract: frames of threads that do not run stay as they are.
     unsafe {
         let raw: *mut InterpreterFrame = (*state).current_frame();

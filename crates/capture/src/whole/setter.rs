@@ -17,12 +17,12 @@ use crate::interpreter::is_main;
 
 /// `PyGetSetDescrObject` (`Include/cpython/descrobject.h`, the same in 3.11-3.15).
 #[repr(C)]
-pub(super) struct GetSetDescriptor {
+pub(crate) struct GetSetDescriptor {
     ob_base: ffi::PyObject,
     d_type: *mut ffi::PyTypeObject,
     d_name: *mut ffi::PyObject,
     d_qualname: *mut ffi::PyObject,
-    pub(super) d_getset: *mut ffi::PyGetSetDef,
+    pub(crate) d_getset: *mut ffi::PyGetSetDef,
 }
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;

@@ -63,6 +63,8 @@ pub struct Summary {
     pub steps: Option<u64>,
     /// The number of records.
     pub records: Option<u64>,
+    /// How often something could not be recorded, if that was counted: LOST in the stream.
+    pub lost: Option<u64>,
     /// The program's exit status.
     pub exit_status: Option<i32>,
     /// Whether the recording is what [`recover`](super::recover) has made of a damaged or unfinished one.

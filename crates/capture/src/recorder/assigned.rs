@@ -1,0 +1,343 @@
+//! What is assigned past the instructions of the frame that it concerns: locals through `frame.f_locals` (3.13 and later), `__class__` of an object.
+//!
+//! Replay would not see it. So a new chunk begins right behind the assignment, which describes everything as it is then. The functions that assign stand in
+//! tables of the interpreter's own types (`Objects/frameobject.c`, `Objects/typeobject.c`) and are replaced while a recording is being made.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::types::PyAnyMethods;
+use pyo3::{Bound, PyErr, PyResult, Python, ffi};
+
+use super::{Recorder, with_active};
+use crate::frame::Frame;
+use crate::interpreter::is_main;
+use crate::whole::GetSetDescriptor;
+
+type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
+
+/// The setter of `object.__class__` that CPython has, once ours has stood in its place; as in [`crate::whole`], not under the GIL.
+static SETTER: OnceLock<Setter> = OnceLock::new();
+
+fn unknown(what: &str) -> PyErr {
+    PyRuntimeError::new_err(format!("debugop does not know this interpreter: {what}"))
+}
+
+/// The table entry of `object.__class__`.
+fn class_entry(py: Python<'_>) -> PyResult<*mut ffi::PyGetSetDef> {
+    // SAFETY: a static type; its dictionary lives as long as it (3.12 and later: as the interpreter), and of its entry's type a field is read.
+    unsafe {
+        let object = Bound::from_borrowed_ptr(py, (&raw mut ffi::PyBaseObject_Type).cast());
+        let descriptor = object.getattr("__dict__")?.get_item("__class__")?;
+        if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyGetSetDescr_Type {
+            return Err(unknown("object.__class__ is no getset descriptor"));
+        }
+        Ok((*descriptor.as_ptr().cast::<GetSetDescriptor>()).d_getset)
+    }
+}
+
+/// Puts our functions in place.
+///
+/// # Errors
+/// The interpreter is not as it should be.
+pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
+    let entry = class_entry(py)?;
+    // SAFETY: the table is writable static data of the interpreter (3.11-3.15); the GIL is held, and both setters have the same signature.
+    unsafe {
+        let setter = (*entry)
+            .set
+            .ok_or_else(|| unknown("object.__class__ cannot be set"))?;
+        SETTER.get_or_init(|| setter);
+        (*entry).set = Some(set_class);
+    }
+    #[cfg(Py_3_13)]
+    proxy::watch(py)?;
+    Ok(())
+}
+
+/// Puts CPython's back.
+pub(super) fn unwatch(py: Python<'_>) {
+    if let (Some(setter), Ok(entry)) = (SETTER.get(), class_entry(py)) {
+        // SAFETY: as in `watch`.
+        unsafe { (*entry).set = Some(*setter) };
+    }
+    #[cfg(Py_3_13)]
+    proxy::unwatch(py);
+}
+
+/// # Safety
+/// Called by CPython as the setter of `__class__`.
+unsafe extern "C" fn set_class(
+    object: *mut ffi::PyObject,
+    class: *mut ffi::PyObject,
+    closure: *mut c_void,
+) -> c_int {
+    let Some(original) = SETTER.get() else {
+        // Cannot be reached: `watch` sets it first.
+        return -1;
+    };
+    // SAFETY: the thread is attached, by CPython's calling convention; its own setter with the arguments that it expects.
+    let (py, done) = unsafe { (Python::assume_attached(), original(object, class, closure)) };
+    if done == 0 && is_main(py) {
+        with_active(py, |recorder| {
+            if recorder.pen.knows(py, object) {
+                recorder.begin_changed(py);
+            }
+        });
+    }
+    done
+}
+
+impl Recorder {
+    /// Something has changed that no instruction of the frame concerned does: a chunk begins that says how things are.
+    pub(super) fn begin_changed(&mut self, py: Python<'_>) {
+        if self.current == usize::MAX || self.is_held_here(py) {
+            // Nothing has been recorded yet; or a debugger has stopped the program, and says itself what it has changed.
+            return;
+        }
+        let Some(frame) = Frame::current(py) else {
+            return;
+        };
+        let (state, native) = (frame.thread_state(), frame.native_thread());
+        let mut threads = self.threads.iter();
+        let own = threads.position(|one| one.state == state && one.native == native);
+        if let Some(index) = own
+            && self.threads[index].chunk == self.pen.chunk
+            && let Some(&(at, top)) = self.threads[index].live(py, None).last()
+        {
+            // Where it does not fit the next chunk knows.
+            self.tell_of(py, index, at, top);
+        }
+        self.next_chunk(py, None);
+    }
+}
+
+/// `frame.f_locals` of a running function.
+#[cfg(Py_3_13)]
+mod proxy {
+    use std::ffi::CStr;
+    use std::ptr::NonNull;
+
+    use super::{OnceLock, PyResult, Python, c_int, ffi, is_main, unknown, with_active};
+    use crate::layout::FrameObject;
+
+    unsafe extern "C" {
+        /// `Include/cpython/pyframe.h`.
+        static mut PyFrameLocalsProxy_Type: ffi::PyTypeObject;
+    }
+
+    /// `PyFrameLocalsProxyObject` (`Include/internal/pycore_frame.h`, 3.13-3.15).
+    #[repr(C)]
+    struct Proxy {
+        ob_base: ffi::PyObject,
+        frame: *mut FrameObject,
+    }
+
+    /// `PyWrapperDescrObject` (`Include/cpython/descrobject.h`, 3.13-3.15).
+    #[repr(C)]
+    struct Wrapper {
+        ob_base: ffi::PyObject,
+        d_type: *mut ffi::PyTypeObject,
+        d_name: *mut ffi::PyObject,
+        d_qualname: *mut ffi::PyObject,
+        d_base: *mut std::ffi::c_void,
+        d_wrapped: *mut std::ffi::c_void,
+    }
+
+    /// The functions that CPython has.
+    #[derive(Clone, Copy)]
+    struct Theirs {
+        assign: ffi::objobjargproc,
+        or: ffi::binaryfunc,
+        update: ffi::PyCFunction,
+        setdefault: ffi::PyCFunctionFast,
+    }
+
+    static THEIRS: OnceLock<Theirs> = OnceLock::new();
+
+    /// Where they stand.
+    struct Places {
+        mapping: NonNull<ffi::PyMappingMethods>,
+        number: NonNull<ffi::PyNumberMethods>,
+        update: NonNull<ffi::PyMethodDef>,
+        setdefault: NonNull<ffi::PyMethodDef>,
+        set_item: Option<NonNull<Wrapper>>,
+        or: Option<NonNull<Wrapper>>,
+    }
+
+    impl Places {
+        fn find(py: Python<'_>) -> Option<Self> {
+            // SAFETY: a static type of the interpreter that is ready, its tables, which are static and writable data, and descriptors in its
+            // dictionary, of whose type fields are read. The GIL is held.
+            unsafe {
+                let class = &raw mut PyFrameLocalsProxy_Type;
+                let method = |name: &CStr, flags: c_int| {
+                    let mut entry = (*class).tp_methods;
+                    while !entry.is_null() && !(*entry).ml_name.is_null() {
+                        if CStr::from_ptr((*entry).ml_name) == name {
+                            return NonNull::new(entry).filter(|_| (*entry).ml_flags == flags);
+                        }
+                        entry = entry.add(1);
+                    }
+                    None
+                };
+                let dict = pyo3::Bound::from_owned_ptr_or_opt(py, ffi::PyType_GetDict(class))?;
+                let wrapper = |name: &CStr| {
+                    let found = ffi::PyDict_GetItemString(dict.as_ptr(), name.as_ptr());
+                    let found = NonNull::new(found)?;
+                    let is_wrapper =
+                        ffi::Py_TYPE(found.as_ptr()) == &raw mut ffi::PyWrapperDescr_Type;
+                    is_wrapper.then_some(found.cast::<Wrapper>())
+                };
+                Some(Self {
+                    mapping: NonNull::new((*class).tp_as_mapping)?,
+                    number: NonNull::new((*class).tp_as_number)?,
+                    update: method(c"update", ffi::METH_O)?,
+                    setdefault: method(c"setdefault", ffi::METH_FASTCALL)?,
+                    set_item: wrapper(c"__setitem__"),
+                    or: wrapper(c"__ior__"),
+                })
+            }
+        }
+
+        fn theirs(&self) -> Option<Theirs> {
+            // SAFETY: as in `find`; the flags say which member of the unions is valid.
+            unsafe {
+                Some(Theirs {
+                    assign: self.mapping.as_ref().mp_ass_subscript?,
+                    or: self.number.as_ref().nb_inplace_or?,
+                    update: self.update.as_ref().ml_meth.PyCFunction,
+                    setdefault: self.setdefault.as_ref().ml_meth.PyCFunctionFast,
+                })
+            }
+        }
+
+        fn put(&mut self, functions: Theirs) {
+            // SAFETY: as in `find`; each function has the signature of the one whose place it takes, and descriptors of slots call with that.
+            unsafe {
+                self.mapping.as_mut().mp_ass_subscript = Some(functions.assign);
+                self.number.as_mut().nb_inplace_or = Some(functions.or);
+                self.update.as_mut().ml_meth.PyCFunction = functions.update;
+                self.setdefault.as_mut().ml_meth.PyCFunctionFast = functions.setdefault;
+                if let Some(wrapper) = &mut self.set_item {
+                    wrapper.as_mut().d_wrapped = functions.assign as *mut _;
+                }
+                if let Some(wrapper) = &mut self.or {
+                    wrapper.as_mut().d_wrapped = functions.or as *mut _;
+                }
+            }
+        }
+    }
+
+    const OURS: Theirs = Theirs {
+        assign,
+        or,
+        update,
+        setdefault,
+    };
+
+    pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
+        let places = Places::find(py);
+        let mut places = places.ok_or_else(|| unknown("what frame.f_locals is"))?;
+        let theirs = places.theirs();
+        let theirs = theirs.ok_or_else(|| unknown("what frame.f_locals can do"))?;
+        THEIRS.get_or_init(|| theirs);
+        places.put(OURS);
+        Ok(())
+    }
+
+    pub(super) fn unwatch(py: Python<'_>) {
+        if let (Some(theirs), Some(mut places)) = (THEIRS.get(), Places::find(py)) {
+            places.put(*theirs);
+        }
+    }
+
+    /// Something may have been assigned to locals of the proxy's frame.
+    fn assigned(proxy: *mut ffi::PyObject) {
+        // SAFETY: the thread is attached, by CPython's calling convention, and the object a proxy, whose frame object it keeps alive.
+        let (py, frame) = unsafe {
+            let frame = (*proxy.cast::<Proxy>()).frame;
+            (Python::assume_attached(), (*frame).f_frame as usize)
+        };
+        if !is_main(py) {
+            return;
+        }
+        with_active(py, |recorder| {
+            let mut shadows = recorder.threads.iter().flat_map(|thread| &thread.frames);
+            if shadows.any(|shadow| shadow.address == frame)
+                || recorder.generators.contains_key(&frame)
+            {
+                recorder.begin_changed(py);
+            }
+        });
+    }
+
+    /// The same of a function that may have failed when some had been assigned.
+    fn assigned_some(proxy: *mut ffi::PyObject) {
+        // SAFETY: the thread is attached; what is raised is put back as it was.
+        unsafe {
+            let raised = ffi::PyErr_GetRaisedException();
+            assigned(proxy);
+            ffi::PyErr_SetRaisedException(raised);
+        }
+    }
+
+    unsafe extern "C" fn assign(
+        proxy: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+    ) -> c_int {
+        let Some(theirs) = THEIRS.get() else {
+            return -1;
+        };
+        // SAFETY: CPython's own function with the arguments that it expects.
+        let done = unsafe { (theirs.assign)(proxy, key, value) };
+        if done == 0 {
+            assigned(proxy);
+        }
+        done
+    }
+
+    unsafe extern "C" fn or(
+        proxy: *mut ffi::PyObject,
+        other: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject {
+        let Some(theirs) = THEIRS.get() else {
+            return std::ptr::null_mut();
+        };
+        // SAFETY: as above.
+        let done = unsafe { (theirs.or)(proxy, other) };
+        assigned_some(proxy);
+        done
+    }
+
+    unsafe extern "C" fn update(
+        proxy: *mut ffi::PyObject,
+        other: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject {
+        let Some(theirs) = THEIRS.get() else {
+            return std::ptr::null_mut();
+        };
+        // SAFETY: as above.
+        let done = unsafe { (theirs.update)(proxy, other) };
+        assigned_some(proxy);
+        done
+    }
+
+    unsafe extern "C" fn setdefault(
+        proxy: *mut ffi::PyObject,
+        args: *mut *mut ffi::PyObject,
+        count: ffi::Py_ssize_t,
+    ) -> *mut ffi::PyObject {
+        let Some(theirs) = THEIRS.get() else {
+            return std::ptr::null_mut();
+        };
+        // SAFETY: as above.
+        let done = unsafe { (theirs.setdefault)(proxy, args, count) };
+        if !done.is_null() {
+            assigned(proxy);
+        }
+        done
+    }
+}
