@@ -114,6 +114,7 @@ fn check(recording: &Arc<Recording>) {
     let plain = Plain::of(recording);
     let count = plain.steps.len() as u64;
     assert_eq!(recording.len().expect("it fits"), count);
+    check_positions(recording, &plain.steps);
     let lines: BTreeSet<Option<i32>> = plain.hits.keys().copied().collect();
     let firsts = recording.firsts().expect("it fits");
     let middle = [firsts[1], firsts[1] + 1, firsts[2] - 1, count / 2];
@@ -171,6 +172,31 @@ fn check(recording: &Arc<Recording>) {
         assert_eq!(threads, listed, "chunk {chunk}");
     }
     check_writes(recording, &plain);
+}
+
+/// Steps without values are the steps with them, in both directions, from anywhere on.
+fn check_positions(recording: &Arc<Recording>, steps: &[Step]) {
+    let count = steps.len();
+    let firsts = recording.firsts().expect("it fits");
+    for from in [
+        0,
+        1,
+        firsts[1] as usize,
+        count / 2,
+        count - 1,
+        count,
+        count + 5,
+    ] {
+        let mut positions = recording.positions(from as u64).expect("it fits");
+        let next = || positions.next().expect("it fits");
+        let found: Vec<Step> = std::iter::from_fn(next).collect();
+        assert_eq!(found, steps[from.min(count)..], "from {from}");
+        let mut backwards = recording.backwards(from as u64).expect("it fits");
+        let next = || backwards.next().expect("it fits");
+        let mut found: Vec<Step> = std::iter::from_fn(next).collect();
+        found.reverse();
+        assert_eq!(found, steps[..from.min(count)], "before {from}");
+    }
 }
 
 /// The writes of local variables: each place that the steps of the frame show.
