@@ -433,11 +433,7 @@ pub(crate) fn compare_recording(
     reason = "PyO3 hands over what it extracts"
 )]
 #[pyo3(signature = (recording, /, *, values=true))]
-pub(crate) fn replay_recording(
-    py: Python<'_>,
-    recording: PathBuf,
-    values: bool,
-) -> PyResult<u64> {
+pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf, values: bool) -> PyResult<u64> {
     let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
     py.detach(|| {
         if !values {

@@ -238,7 +238,7 @@ impl Replay {
         let limit = limit.unwrap_or(usize::MAX);
         let found = py.detach(|| {
             let mut found = Vec::new();
-            query::steps(&self.core, &filter, 0, u64::MAX, |step, _| {
+            query::steps(&self.core, &filter, 0, u64::MAX, |step| {
                 if found.len() >= limit {
                     return ControlFlow::Break(());
                 }

@@ -127,7 +127,7 @@ fn ask(recording: &Arc<Recording>) {
         time: Some(0..5),
         ..query::Filter::default()
     };
-    let _ = query::steps(recording, &filter, 0, u64::MAX, |_, _| {
+    let _ = query::steps(recording, &filter, 0, u64::MAX, |_| {
         ControlFlow::<()>::Continue(())
     });
     let mut cursor = recording.cursor();

@@ -18,7 +18,7 @@ pub(crate) struct Way {
 }
 
 impl Machine {
-    /// From the next chunk on frames are followed, and have no values: only [`Machine::next_way`] may be called.
+    /// From now on frames are followed, and what is in their slots means nothing.
     pub(crate) fn without_values(&mut self) {
         self.values = false;
     }
