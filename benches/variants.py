@@ -121,7 +121,8 @@ class Recorded(Plain):
     """The whole program recorded into a file, libraries included, with the limits that `debugop record` has."""
 
     def __init__(self):
-        self.path = os.path.join(tempfile.mkdtemp(prefix="debugop-bench-"), "run.debugop")
+        self.directory = tempfile.TemporaryDirectory(prefix="debugop-bench-")
+        self.path = os.path.join(self.directory.name, "run.debugop")
 
     def arm(self, code):
         """Record every function."""
