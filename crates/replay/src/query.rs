@@ -23,7 +23,6 @@ use crate::machine::{Step, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 
-
 pub use calls::{Call, Outcome, calls};
 pub use diff::{Difference, Part, diff};
 pub use exceptions::{Exception, exceptions};

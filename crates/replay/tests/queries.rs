@@ -313,8 +313,29 @@ fn an_index_that_is_not_of_the_recording_is_made_anew() {
     assert_eq!(again(&one).len().expect("it fits"), count);
 }
 
+/// Steps without values are the steps with them as far as both can be gone through.
+fn go_without_values(recording: &Arc<Recording>) {
+    let mut cursor = recording.cursor();
+    let mut positions = recording.positions(0).expect("not asked for the index");
+    loop {
+        match (cursor.next(), positions.next()) {
+            (Ok(with), Ok(without)) => {
+                assert_eq!(with, without);
+                if with.is_none() {
+                    break;
+                }
+            }
+            _ => break,
+        }
+    }
+    if let Ok(mut backwards) = recording.backwards(u64::MAX) {
+        while matches!(backwards.next(), Ok(Some(_))) {}
+    }
+}
+
 /// Asks everything; what it says does not matter.
 fn ask(recording: &Arc<Recording>) {
+    go_without_values(recording);
     let Ok(count) = recording.len() else { return };
     let _ = query::hits(recording, "", 3, 0, u64::MAX);
     let _ = query::hit_count(recording, "", 3);
