@@ -21,6 +21,7 @@ from pathlib import Path
 
 import debugger
 import programs
+import recorders
 import variants
 
 HERE = Path(__file__).resolve().parent
@@ -51,8 +52,9 @@ class Worker:
         return json.loads(line)
 
     def close(self):
-        """End the process."""
-        self.process.communicate()
+        """End the process; what its variant knows of its last run."""
+        last = self.process.communicate()[0].strip().rpartition("\n")[2]
+        return json.loads(last).get("facts") if last else None
 
 
 def measure(program, turns):
@@ -80,8 +82,7 @@ def measure(program, turns):
                         steps[turn] |= {counted} - {None}
                         seconds[number].append(took)
     finally:
-        for worker in workers:
-            worker.close()
+        facts = [worker.close() for worker in workers]
     if any(len(counts) != 1 for counts in steps):
         raise RuntimeError(f"{program}: the variants disagree on the instructions of a turn: {steps}")
     executed = [counts.pop() for counts in steps]
@@ -92,7 +93,9 @@ def measure(program, turns):
         else:
             # A slow variant had fewer turns.
             turns = list(zip(seconds[0], seconds[number], executed, strict=False))
-            figures[variants.VARIANTS[number].name] = compare(turns)
+            figures[variants.VARIANTS[number].name] = compare(turns) | (
+                {"facts": facts[number]} if facts[number] else {}
+            )
     return {"steps": executed[0], "plain": statistics.median(seconds[0]), "variants": figures}
 
 
@@ -278,6 +281,10 @@ def main():
     for kind, (traced, after) in left.items():
         aim = target(LEFT, after, f"<= {LEFT}x")
         print(f"{kind:<{max(map(len, rows))}} {traced:>8.2f}x  after stop {after:.2f}x  {aim}")
+    in_file = recorders.programs(results)
+    print("\n" + recorders.programs_table(in_file))
+    recording = recorders.measure(arguments.quick)
+    print("\n" + recorders.table(recording))
     debuggers = debugger.measure()
     print("\n" + debugger.table(debuggers))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
@@ -293,6 +300,8 @@ def main():
                     "summary": rows,
                     "start_up": started,
                     "left_behind": left,
+                    "in_file": in_file,
+                    "recorders": recording,
                     "debuggers": debuggers,
                     "programs": results,
                 },

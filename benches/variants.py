@@ -3,6 +3,7 @@
 import importlib.util
 import operator
 import os
+import pathlib
 import sys
 import tempfile
 import types
@@ -36,6 +37,29 @@ class Plain:
 
     def steps(self):
         """Instructions reported so far, or None where that is not counted."""
+
+    def facts(self):
+        """What is known of the last run besides, or None."""
+
+
+class Viztracer(Plain):
+    """Every call, without values, kept in memory."""
+
+    def __init__(self):
+        if importlib.util.find_spec("viztracer") is None:
+            raise UnsupportedError("viztracer has no wheel for this version")
+
+    def arm(self, code):
+        """Trace."""
+        import viztracer
+
+        self.tracer = viztracer.VizTracer(verbose=0)
+        self.tracer.start()
+
+    def disarm(self):
+        """And no more."""
+        self.tracer.stop()
+        self.tracer.clear()
 
 
 class DebugOp(Plain):
@@ -97,7 +121,8 @@ class Recorded(Plain):
     """The whole program recorded into a file, libraries included, with the limits that `debugop record` has."""
 
     def __init__(self):
-        self.path = os.path.join(tempfile.mkdtemp(prefix="debugop-bench-"), "run.debugop")
+        self.directory = tempfile.TemporaryDirectory(prefix="debugop-bench-")
+        self.path = os.path.join(self.directory.name, "run.debugop")
 
     def arm(self, code):
         """Record every function."""
@@ -105,11 +130,26 @@ class Recorded(Plain):
 
         self.recording = debugop.record(self.path, all=True)
         self.recording.start()
+        self.core = self.recording._recording
 
     def disarm(self):
-        """And no more. The file's size goes to standard error."""
+        """And no more."""
         self.recording.stop()
-        print(f"recorded: {os.path.getsize(self.path)} bytes", file=sys.stderr)
+
+    def facts(self):
+        """What is in the file, how large it is, how much of that is source text and code, and how large it is when it has been packed."""
+        import debugop
+        from recorders import captured, chunks, pack
+
+        size = os.path.getsize(self.path)
+        parts = chunks(self.path)
+        index = pathlib.Path(self.path + ".index")
+        replay = debugop.open(self.path)
+        facts = {**captured(self.core.said), "steps": len(replay), "bytes": size, "parts": parts}
+        del replay
+        facts["packed"] = pack(self.path)
+        index.unlink(missing_ok=True)
+        return facts
 
 
 def untouched(step):
@@ -276,6 +316,7 @@ VARIANTS = (
     Variant("nothing followed", lambda: Whole("inject", exclude=["*"]), slowdown=1.05),
     Variant("after stop", lambda: Stopped("inject", all=True), slowdown=1.02),
     Variant("recorded", Recorded, slowdown=2.0),
+    Variant("viztracer, calls", Viztracer),
     # A builtin of two arguments that makes no object and cannot be mistaken for DISABLE.
     Variant("INSTRUCTION, C no-op", lambda: Monitoring(operator.is_)),
     Variant("INSTRUCTION, Python no-op", lambda: Monitoring(instruction_noop)),

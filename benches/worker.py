@@ -1,7 +1,7 @@
 """One process that runs one program under one variant, once for each line on its standard input.
 
 It writes one JSON object a line: first {"ready": true} or {"unsupported": reason}, then for each run
-{"seconds": CPU time of the thread, "steps": instructions reported in the run, or null}.
+{"seconds": CPU time of the thread, "steps": instructions reported in the run, or null}, and in the end {"facts": what else the variant knows, or null}.
 """
 
 import gc
@@ -29,6 +29,7 @@ def main(program, number):
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for _ in sys.stdin:
         print(json.dumps(measure(variant, code, run)), file=answers, flush=True)
+    print(json.dumps({"facts": variant.facts()}), file=answers, flush=True)
 
 
 def measure(variant, code, run):

@@ -165,11 +165,13 @@ def benchmarks(minor, found):
     name, no_dependencies = "bench-" + minor, ["--no-deps"]
     here = environment(name, found[minor], REQUIREMENTS / "bench.txt", no_dependencies)
     install_wheel(minor, here)
-    try:
-        peers = ["--requirement", REQUIREMENTS / "peers.txt", "--only-binary", ":all:", *no_dependencies]
-        uv("pip", "install", "--quiet", "--python", here / "python", *peers)
-    except Failure as failure:
-        print("A peer cannot be installed on CPython %s: %s" % (minor, failure), flush=True)
+    peers = (REQUIREMENTS / "peers.txt").read_text().splitlines()
+    for peer in (line for line in peers if line and not line.startswith("#")):
+        try:
+            options = ["--quiet", "--only-binary", ":all:", *no_dependencies]
+            uv("pip", "install", *options, "--python", here / "python", peer)
+        except Failure as failure:
+            print("%s cannot be installed on CPython %s: %s" % (peer, minor, failure), flush=True)
     return here
 
 

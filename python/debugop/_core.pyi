@@ -32,6 +32,8 @@ __all__ = [
     "Recording",
     "Records",
     "Replay",
+    "ReplayStep",
+    "ReplaySteps",
     "Run",
     "RunRequest",
     "SelfcheckRequest",
@@ -676,8 +678,8 @@ def recording_is_debugged(debugged: bool, /) -> None:
 def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
     """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""
 
-def replay_recording(recording: str) -> int:
-    """Replay a recording, every slot of every step; returns the number of steps. OSError if it cannot be replayed to its end."""
+def replay_recording(recording: str, /, *, values: bool = True) -> int:
+    """Replay a recording, every slot of every step, or where each is only; returns the number of steps. OSError if it cannot be replayed to its end."""
 
 @final
 class Frame:
@@ -729,12 +731,14 @@ class Moment:
 
 @final
 class Replay:
-    """A recording that is open: `len()` is its number of steps, indexing gives the moment just before a step."""
+    """A recording that is open: `len()` is its number of steps, iterating goes through them, indexing gives the moment just before a step."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Replay: ...
     def __len__(self) -> int: ...
     def __getitem__(self, step: int, /) -> Moment: ...
+    def __iter__(self) -> ReplaySteps: ...
+    def __reversed__(self) -> ReplaySteps: ...
     def at(self, step: int) -> Moment: ...
     @property
     def command(self) -> list[str]: ...
@@ -760,6 +764,37 @@ class Replay:
     def origin(self, name: str, step: int, hops: int = 20) -> list[dict[str, Any]]: ...
     def states(self, place: str, step: int) -> list[dict[str, Any]]: ...
     def diff(self, other: Replay) -> dict[str, Any] | None: ...
+
+@final
+class ReplaySteps:
+    """The steps of a recording, forwards or backwards."""
+
+    def __iter__(self) -> ReplaySteps: ...
+    def __next__(self) -> ReplayStep: ...
+
+@final
+class ReplayStep:
+    """A step of a recording: where it is; what is there is rebuilt when it is asked for."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def frame(self) -> int: ...
+    @property
+    def function(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def opname(self) -> str: ...
+    @property
+    def arg(self) -> int: ...
+    @property
+    def frames(self) -> list[Frame]: ...
+    def moment(self) -> Moment: ...
 
 @final
 class Past:

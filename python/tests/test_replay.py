@@ -53,6 +53,24 @@ def recorded(tmp_path_factory):
     return directory / "program.debugop"
 
 
+def test_iterating_goes_through_the_steps_both_ways(recorded):
+    replay = debugop.open(recorded)
+    steps = list(replay)
+    assert [step.step for step in steps] == list(range(len(replay)))
+    assert [step.step for step in reversed(replay)] == list(reversed(range(len(replay))))
+    places = [(step.frame, step.function, step.file, step.line, step.offset, step.opname, step.arg) for step in steps]
+    for step in range(0, len(replay), 50):
+        top = replay.at(step).frames[-1]
+        assert places[step] == (top.number, top.function, top.file, top.line, top.offset, top.opname, top.arg)
+    added = [step for step in steps if step.function == "Account.add" and step.opname.startswith("RETURN_")]
+    assert [step.frames[-1].locals["amount"] for step in added] == [1, 2, 4]
+    assert added[0].moment().step == added[0].step
+    assert (
+        repr(added[0])
+        == f"<debugop.ReplayStep {added[0].step}: {added[0].opname} at offset {added[0].offset} of Account.add>"
+    )
+
+
 def query(recorded, what, *arguments):
     printed, _ = command("query", "--json", what, recorded, *arguments, cwd=recorded.parent)
     return [json.loads(line) for line in printed.splitlines()]

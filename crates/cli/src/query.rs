@@ -598,7 +598,7 @@ impl Asked {
     fn steps(&mut self, filter: &Filter, limit: usize) -> Result<(), Refused> {
         let recording = Arc::clone(&self.recording);
         let mut found = 0;
-        query::steps(&recording, filter, 0, u64::MAX, |step, _| {
+        query::steps(&recording, filter, 0, u64::MAX, |step| {
             if found == limit {
                 return ControlFlow::Break(());
             }

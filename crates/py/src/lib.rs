@@ -12,6 +12,7 @@ mod instruction;
 mod main_program;
 mod output;
 mod past;
+mod positions;
 mod predicate;
 mod progress;
 mod record;
@@ -64,6 +65,8 @@ mod _core {
     use crate::output::Written;
     #[pymodule_export]
     use crate::past::{Past, PastMoment, PastSearch, PastValue};
+    #[pymodule_export]
+    use crate::positions::{ReplayStep, ReplaySteps};
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]

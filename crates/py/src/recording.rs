@@ -431,7 +431,7 @@ pub(crate) fn compare_recording(
     ))
 }
 
-/// Replays a recording, every slot of every step; returns the number of steps.
+/// Replays a recording, every slot of every step, or where each is only; returns the number of steps.
 ///
 /// Raises OSError if it cannot be read or replayed to its end.
 #[pyfunction]
@@ -439,13 +439,28 @@ pub(crate) fn compare_recording(
     clippy::needless_pass_by_value,
     reason = "PyO3 hands over what it extracts"
 )]
-pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf) -> PyResult<u64> {
+#[pyo3(signature = (recording, /, *, values=true))]
+pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf, values: bool) -> PyResult<u64> {
     let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
     py.detach(|| {
+        if !values {
+            return count_steps(&recording).map_err(|error| failed(&error));
+        }
         let reader =
             debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
         debugop_replay::witness::replay(&reader).map_err(|error| failed(&error))
     })
+}
+
+/// Goes through all steps without the values there.
+fn count_steps(recording: &Path) -> Result<u64, debugop_replay::OpenError> {
+    let recording = Arc::new(debugop_replay::Recording::open(recording)?);
+    let mut positions = recording.positions(0)?;
+    let mut count = 0;
+    while positions.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Number of a thread; number and code unit of each of its recorded frames, outermost first; whether the last one is that which has stopped.

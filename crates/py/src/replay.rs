@@ -13,9 +13,10 @@ use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::positions::ReplaySteps;
 use crate::value::Value;
 
-/// A recording that is open. `len()` is its number of steps; indexing gives the moment just before a step.
+/// A recording that is open. `len()` is its number of steps; iterating goes through them, `reversed()` back; indexing gives the moment just before a step.
 #[pyclass(frozen, module = "debugop", name = "Replay")]
 pub(crate) struct Replay {
     core: Arc<Core>,
@@ -31,7 +32,7 @@ pub(crate) struct Moment {
     /// Nanoseconds since the recording began, as of the last time that was noted.
     time: u64,
     /// Its frames, the one that runs last.
-    frames: Vec<Py<Frame>>,
+    pub(crate) frames: Vec<Py<Frame>>,
 }
 
 /// A frame of a moment.
@@ -86,10 +87,7 @@ impl Replay {
                 "there is no step {step}: the recording has {length} steps, numbered from 0"
             )));
         }
-        let mut cursor = self.core.cursor();
-        py.detach(|| cursor.seek(step))
-            .map_err(|error| refused(&error))?;
-        Ok(cursor)
+        seek(py, &self.core, step)
     }
 
     fn place(&self, py: Python<'_>, text: &str, step: u64) -> PyResult<Place> {
@@ -162,6 +160,18 @@ impl Replay {
         moment(py, &cursor)
     }
 
+    /// Its steps, in order: where each is. What is there is rebuilt when it is asked for.
+    fn __iter__(&self, py: Python<'_>) -> PyResult<ReplaySteps> {
+        let steps = py.detach(|| ReplaySteps::forwards(&self.core));
+        steps.map_err(|error| refused(&error))
+    }
+
+    /// The same from the last one to the first one.
+    fn __reversed__(&self, py: Python<'_>) -> PyResult<ReplaySteps> {
+        let steps = py.detach(|| ReplaySteps::backwards(&self.core));
+        steps.map_err(|error| refused(&error))
+    }
+
     fn __getitem__(&self, py: Python<'_>, step: i64) -> PyResult<Moment> {
         self.at(py, step)
     }
@@ -228,7 +238,7 @@ impl Replay {
         let limit = limit.unwrap_or(usize::MAX);
         let found = py.detach(|| {
             let mut found = Vec::new();
-            query::steps(&self.core, &filter, 0, u64::MAX, |step, _| {
+            query::steps(&self.core, &filter, 0, u64::MAX, |step| {
                 if found.len() >= limit {
                     return ControlFlow::Break(());
                 }
@@ -395,6 +405,19 @@ impl Replay {
     fn __repr__(&self) -> String {
         format!("<debugop.Replay of {:?}>", self.core.reader().path())
     }
+}
+
+fn seek(py: Python<'_>, core: &Arc<Core>, step: u64) -> PyResult<Cursor> {
+    let mut cursor = core.cursor();
+    py.detach(|| cursor.seek(step))
+        .map_err(|error| refused(&error))?;
+    Ok(cursor)
+}
+
+/// The moment just before a step.
+pub(crate) fn moment_at(py: Python<'_>, core: &Arc<Core>, step: u64) -> PyResult<Moment> {
+    let cursor = seek(py, core, step)?;
+    moment(py, &cursor)
 }
 
 fn moment(py: Python<'_>, cursor: &Cursor) -> PyResult<Moment> {

@@ -134,9 +134,13 @@ fn ask(recording: &Arc<debugop_replay::Recording>, steps: u64) {
     println!("a hop of an origin: {}", spread(&origins));
 }
 
-/// Of a recording, one thing alone, for a profiler: `DEBUGOP_ONLY=decode`, `skip` or `step`.
+/// Of a recording, one thing alone, for a profiler: `DEBUGOP_ONLY=decode`, `skip`, `step`, `positions` or `backwards`.
 fn only(path: &std::path::Path, what: &str) {
     let recording = Arc::new(debugop_replay::Recording::open(path).expect("a recording"));
+    if matches!(what, "positions" | "backwards") {
+        println!("{what}: {} steps", go(&recording, what == "backwards"));
+        return;
+    }
     let mut machine: Option<Machine> = None;
     for index in 0..recording.reader().stream_len() {
         let chunk = recording.chunk(index).expect("a chunk");
@@ -165,6 +169,24 @@ fn only(path: &std::path::Path, what: &str) {
     );
 }
 
+/// Goes through all steps without values; how many.
+fn go(recording: &Arc<debugop_replay::Recording>, backwards: bool) -> u64 {
+    let mut count = 0;
+    let mut look = |step: debugop_replay::Step| count += u64::from(step.number < u64::MAX);
+    if backwards {
+        let mut steps = recording.backwards(u64::MAX).expect("it fits");
+        while let Some(step) = steps.next().expect("it fits") {
+            look(step);
+        }
+    } else {
+        let mut steps = recording.positions(0).expect("it fits");
+        while let Some(step) = steps.next().expect("it fits") {
+            look(step);
+        }
+    }
+    count
+}
+
 /// Of a recording, named by `DEBUGOP_RECORDING`.
 fn real(path: &std::path::Path) {
     let started = Instant::now();
@@ -183,6 +205,16 @@ fn real(path: &std::path::Path) {
         while cursor.next().expect("it fits").is_some() {}
     });
     let rate = |elapsed: Duration| steps as f64 / elapsed.as_secs_f64() / 1e6;
+    for backwards in [false, true] {
+        let mut going = Times::new();
+        timed(&mut going, || assert_eq!(go(&recording, backwards), steps));
+        let direction = if backwards { "backwards" } else { "forwards" };
+        println!(
+            "{direction} without values: million steps a second: {:.1}, of processor time, without decoding, {:.1}",
+            rate(going[0][0]),
+            rate(going[0][1]),
+        );
+    }
     let mut seeks = Times::new();
     for turn in 0..200u64 {
         let step = turn * 7_919_777_777 % steps;

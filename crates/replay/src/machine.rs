@@ -1,6 +1,7 @@
 //! Executes records: from one step to the next, or from one record to the next.
 
 mod frames;
+mod places;
 mod run;
 mod site;
 mod tally;
@@ -19,6 +20,7 @@ use crate::segment::{From, SegmentId, Segments, To, call_of};
 use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
 
+pub(crate) use places::Way;
 pub(crate) use tally::{Counts, Tally};
 pub(crate) use watch::Stop;
 pub use watch::Watch;
@@ -132,6 +134,8 @@ pub struct Machine {
     /// The last steps of frames from before the chunk, by number.
     carried: Vec<(FrameNumber, InstrIdx)>,
     tally: Option<Box<Tally>>,
+    /// Whether frames get their values: without, they are only followed ([`Machine::next_way`]).
+    values: bool,
     /// In all frames of the chunk.
     slots: usize,
     /// A step has been presented and is still to be executed.
@@ -204,6 +208,7 @@ impl Machine {
             own_codes: None,
             carried: Vec::new(),
             tally: None,
+            values: true,
             slots: 0,
             presented: false,
             unwound: Vec::new(),
@@ -231,6 +236,7 @@ impl Machine {
         next.segments = std::mem::take(&mut self.segments);
         next.spare = std::mem::take(&mut self.spare);
         next.own_codes = self.own_codes.take();
+        next.values = self.values;
         *self = next;
         self.keyframe()
     }
@@ -522,8 +528,11 @@ impl Machine {
             Progress::Executing => self.unit(&object, frame.unit)?,
             Progress::Arrived | Progress::Ready => self.instruction(&object, frame.unit)?,
         };
-        let mut slots: Vec<Value> = frame.slots.iter().map(|&value| value.into()).collect();
-        slots.truncate(self.most_slots(&object));
+        let mut slots: Vec<Value> = Vec::new();
+        if self.values {
+            slots.extend(frame.slots.iter().map(|&value| Value::from(value)));
+            slots.truncate(self.most_slots(&object));
+        }
         self.count_slots(slots.len())?;
         Ok(Frame {
             number: frame.number,
@@ -753,6 +762,9 @@ impl Machine {
 
     /// Puts the record's values into their slots.
     fn capture(&self, site: SiteNumber, frame: &mut Frame) {
+        if !self.values {
+            return;
+        }
         let Some((_, _, planned)) = self.codes.site(site) else {
             return;
         };

@@ -23,8 +23,6 @@ use crate::machine::{Step, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 
-use search::Found;
-
 pub use calls::{Call, Outcome, calls};
 pub use diff::{Difference, Part, diff};
 pub use exceptions::{Exception, exceptions};
@@ -105,10 +103,8 @@ pub(crate) fn back<B>(
             watch.add(code, executed.map(|(at, _)| at));
         }
         let mut steps = Vec::new();
-        search::in_chunk::<()>(recording, chunk, watch, 0, before, |found| {
-            if let Found::Step(step, _) = found
-                && step.frame == frame
-            {
+        search::steps_in_chunk::<()>(recording, chunk, watch, 0, before, |step, _| {
+            if step.frame == frame {
                 steps.push(*step);
             }
             ControlFlow::Continue(())

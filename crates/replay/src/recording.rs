@@ -17,6 +17,7 @@ use crate::index::build::Replayed;
 use crate::index::{self, Index, Progress};
 use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
+use crate::positions::{Backwards, Positions};
 use crate::state::State;
 
 /// Why a recording cannot be read.
@@ -316,6 +317,22 @@ impl Recording {
     /// As [`Recording::firsts`].
     pub fn is_empty(&self) -> Result<bool, OpenError> {
         Ok(self.len()? == 0)
+    }
+
+    /// The steps from step `from` on, without the values there.
+    ///
+    /// # Errors
+    /// As [`Recording::firsts`], unless `from` is 0.
+    pub fn positions(self: &Arc<Self>, from: u64) -> Result<Positions, OpenError> {
+        Positions::new(self, from)
+    }
+
+    /// The steps before step `end`, the last one first, without the values there.
+    ///
+    /// # Errors
+    /// As [`Recording::firsts`].
+    pub fn backwards(self: &Arc<Self>, end: u64) -> Result<Backwards, OpenError> {
+        Backwards::new(self, end)
     }
 
     /// A cursor before the first step.

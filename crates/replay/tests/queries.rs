@@ -114,6 +114,7 @@ fn check(recording: &Arc<Recording>) {
     let plain = Plain::of(recording);
     let count = plain.steps.len() as u64;
     assert_eq!(recording.len().expect("it fits"), count);
+    check_positions(recording, &plain.steps);
     let lines: BTreeSet<Option<i32>> = plain.hits.keys().copied().collect();
     let firsts = recording.firsts().expect("it fits");
     let middle = [firsts[1], firsts[1] + 1, firsts[2] - 1, count / 2];
@@ -170,7 +171,63 @@ fn check(recording: &Arc<Recording>) {
         let listed: BTreeSet<u32> = index.threads(chunk).into_iter().collect();
         assert_eq!(threads, listed, "chunk {chunk}");
     }
+    check_steps(recording, &plain);
     check_writes(recording, &plain);
+}
+
+/// The steps of some opcodes and of each thread.
+fn check_steps(recording: &Arc<Recording>, plain: &Plain) {
+    let code = |step: &Step| recording.codes().get(step.code).expect("known");
+    let found = |filter: &query::Filter| {
+        let mut found = Vec::new();
+        query::steps(recording, filter, 0, u64::MAX, |step| {
+            found.push(*step);
+            ControlFlow::<()>::Continue(())
+        })
+        .expect("it fits");
+        found
+    };
+    let opcode = |step: &Step| {
+        let code = code(step);
+        code.analysis().get(step.at).opcode.name(code.version())
+    };
+    let opcodes: BTreeSet<&str> = plain.steps.iter().map(opcode).collect();
+    for name in opcodes.into_iter().step_by(16) {
+        let filter = query::Filter {
+            opcode: Some(name.to_owned()),
+            ..query::Filter::default()
+        };
+        let expected = plain.steps.iter().filter(|step| opcode(step) == name);
+        let expected: Vec<Step> = expected.copied().collect();
+        assert_eq!(found(&filter), expected, "{name}");
+    }
+    let threads: BTreeSet<u32> = plain.steps.iter().map(|step| step.thread.0).collect();
+    for thread in threads {
+        let filter = query::Filter {
+            thread: Some(debugop_recording::stream::ThreadNumber(thread)),
+            ..query::Filter::default()
+        };
+        let expected = plain.steps.iter().filter(|step| step.thread.0 == thread);
+        let expected: Vec<Step> = expected.copied().collect();
+        assert_eq!(found(&filter), expected, "thread {thread}");
+    }
+}
+
+/// Steps without values are the steps with them, in both directions, from anywhere on.
+fn check_positions(recording: &Arc<Recording>, steps: &[Step]) {
+    let count = steps.len();
+    let firsts = recording.firsts().expect("it fits");
+    for from in [0, firsts[1] as usize, count / 2, count + 5] {
+        let mut positions = recording.positions(from as u64).expect("it fits");
+        let next = || positions.next().expect("it fits");
+        let found: Vec<Step> = std::iter::from_fn(next).collect();
+        assert_eq!(found, steps[from.min(count)..], "from {from}");
+        let mut backwards = recording.backwards(from as u64).expect("it fits");
+        let next = || backwards.next().expect("it fits");
+        let mut found: Vec<Step> = std::iter::from_fn(next).collect();
+        found.reverse();
+        assert_eq!(found, steps[..from.min(count)], "before {from}");
+    }
 }
 
 /// The writes of local variables: each place that the steps of the frame show.
@@ -256,8 +313,29 @@ fn an_index_that_is_not_of_the_recording_is_made_anew() {
     assert_eq!(again(&one).len().expect("it fits"), count);
 }
 
+/// Steps without values are the steps with them as far as both can be gone through.
+fn go_without_values(recording: &Arc<Recording>) {
+    let mut cursor = recording.cursor();
+    let mut positions = recording.positions(0).expect("not asked for the index");
+    loop {
+        match (cursor.next(), positions.next()) {
+            (Ok(with), Ok(without)) => {
+                assert_eq!(with, without);
+                if with.is_none() {
+                    break;
+                }
+            }
+            _ => break,
+        }
+    }
+    if let Ok(mut backwards) = recording.backwards(u64::MAX) {
+        while matches!(backwards.next(), Ok(Some(_))) {}
+    }
+}
+
 /// Asks everything; what it says does not matter.
 fn ask(recording: &Arc<Recording>) {
+    go_without_values(recording);
     let Ok(count) = recording.len() else { return };
     let _ = query::hits(recording, "", 3, 0, u64::MAX);
     let _ = query::hit_count(recording, "", 3);
@@ -269,7 +347,7 @@ fn ask(recording: &Arc<Recording>) {
         time: Some(0..5),
         ..query::Filter::default()
     };
-    let _ = query::steps(recording, &filter, 0, u64::MAX, |_, _| {
+    let _ = query::steps(recording, &filter, 0, u64::MAX, |_| {
         ControlFlow::<()>::Continue(())
     });
     let mut cursor = recording.cursor();

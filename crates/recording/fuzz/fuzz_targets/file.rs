@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use arbitrary::Arbitrary;
-use debugop_recording::file::{Error, Reader, recover};
+use debugop_recording::file::{Error, FORMAT_VERSION, Reader, recover};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -25,7 +25,7 @@ struct Chunk<'a> {
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
-    version: bool,
+    version: u8,
     chunks: Vec<Chunk<'a>>,
     /// Appended as an index and an end that fit the chunks.
     finished: bool,
@@ -73,7 +73,9 @@ fn plain(kind: u8, contents: &[u8]) -> Vec<u8> {
 
 fn file(input: &Input<'_>) -> Vec<u8> {
     let mut file = b"\x89debugop".to_vec();
-    file.extend([if input.version { 1 } else { 2 }, 0, 0, 0]);
+    // One version too many.
+    file.extend((1 + u16::from(input.version) % (FORMAT_VERSION + 1)).to_le_bytes());
+    file.extend([0; 2]);
     file.extend([7; 16]);
     file.extend([0; 8]);
     let mut file = sealed(file);

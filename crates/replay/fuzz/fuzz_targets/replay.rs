@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use debugop_debugger::{Breaks, Motion, Search};
-use debugop_recording::file::Reader;
+use debugop_recording::file::{FORMAT_VERSION, Reader};
 use debugop_recording::stream::ObjectId;
 use debugop_replay::{Recording, query};
 use libfuzzer_sys::fuzz_target;
@@ -27,7 +27,8 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 /// A file whose checksums are right.
 fn file(input: &Input<'_>) -> Vec<u8> {
     let mut file = b"\x89debugop".to_vec();
-    file.extend([1, 0, 0, 0]);
+    file.extend(FORMAT_VERSION.to_le_bytes());
+    file.extend([0; 2]);
     file.extend([7; 16]);
     file.extend([0; 8]);
     let mut file = sealed(file);
@@ -88,6 +89,32 @@ fn go_through(recording: &Arc<Recording>) {
     }
 }
 
+/// Without values, the steps are the same, as far as both can be gone through.
+fn go_without_values(recording: &Arc<Recording>) {
+    let mut cursor = recording.cursor();
+    let Ok(mut positions) = recording.positions(0) else {
+        return;
+    };
+    for _ in 0..STEPS {
+        match (cursor.next(), positions.next()) {
+            (Ok(with), Ok(without)) => {
+                assert_eq!(with, without);
+                if with.is_none() {
+                    break;
+                }
+            }
+            _ => break,
+        }
+    }
+    let Ok(mut backwards) = recording.backwards(u64::MAX) else {
+        return;
+    };
+    let mut count = 0;
+    while count < STEPS && matches!(backwards.next(), Ok(Some(_))) {
+        count += 1;
+    }
+}
+
 fn ask(recording: &Arc<Recording>) {
     let Ok(count) = recording.len() else { return };
     let _ = query::hits(recording, "", 3, 0, u64::MAX);
@@ -100,7 +127,7 @@ fn ask(recording: &Arc<Recording>) {
         time: Some(0..5),
         ..query::Filter::default()
     };
-    let _ = query::steps(recording, &filter, 0, u64::MAX, |_, _| {
+    let _ = query::steps(recording, &filter, 0, u64::MAX, |_| {
         ControlFlow::<()>::Continue(())
     });
     let mut cursor = recording.cursor();
@@ -161,6 +188,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(recording) = Recording::new(reader) {
         let recording = Arc::new(recording);
         go_through(&recording);
+        go_without_values(&recording);
         ask(&recording);
     }
 });

@@ -25,8 +25,9 @@ impl Machine {
                 self.state.opaque = self.next_record;
                 let left = match popping {
                     0 => {
-                        self.state.late = self.are_called_by_others(count as usize)
-                            || self.goes_on_opaquely(count as usize);
+                        self.state.late = self.values
+                            && (self.are_called_by_others(count as usize)
+                                || self.goes_on_opaquely(count as usize));
                         count
                     }
                     left => left,
@@ -262,15 +263,19 @@ impl Machine {
         let Some(at) = object.analysis().first_resume() else {
             return Err(self.error(ErrorKind::Code(code)));
         };
-        self.count_slots(object.locals().slots as usize)?;
+        let slots = match self.values {
+            true => object.locals().slots as usize,
+            false => 0,
+        };
+        self.count_slots(slots)?;
         let mut frame = Frame {
             number,
             code,
             slots: {
-                let mut slots = self.spare.pop().unwrap_or_default();
-                slots.clear();
-                slots.resize(object.locals().slots as usize, Value::Null);
-                slots
+                let mut new = self.spare.pop().unwrap_or_default();
+                new.clear();
+                new.resize(slots, Value::Null);
+                new
             },
             object,
             at,

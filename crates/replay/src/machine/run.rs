@@ -76,7 +76,9 @@ impl Machine {
             return None;
         };
         let Some(step) = segment.steps.get(run.step).copied() else {
-            part.execute(segment.ops.get(run.done..).unwrap_or_default());
+            if self.values {
+                part.execute(segment.ops.get(run.done..).unwrap_or_default());
+            }
             if let Some(at) = segment.next {
                 part.frame.at = at;
             }
@@ -85,7 +87,7 @@ impl Machine {
             self.run = None;
             return None;
         };
-        if run.done < end {
+        if run.done < end && self.values {
             part.execute(segment.ops.get(run.done..end).unwrap_or_default());
         }
         run.done = end;
@@ -142,7 +144,9 @@ impl Machine {
                 }
             }
         }
-        part.execute(segment.ops.get(run.done..).unwrap_or_default());
+        if self.values {
+            part.execute(segment.ops.get(run.done..).unwrap_or_default());
+        }
         if first < steps
             && let Some(step) = segment.steps.last()
         {

@@ -52,7 +52,7 @@ impl Machine {
                 let at = self.unit(&object, unit)?;
                 self.check_handler(&object, at, index)?;
                 self.raise(at)?;
-                if flow(&object, at) == Flow::Yield {
+                if self.values && flow(&object, at) == Flow::Yield {
                     // What is thrown into a suspended frame comes with a None on the stack (`gen_send_ex`, `Objects/genobject.c`).
                     let depth = object.analysis().depth(at).unwrap_or_default();
                     let slot = object.locals().slots + depth.saturating_sub(1);

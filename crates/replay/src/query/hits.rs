@@ -10,7 +10,7 @@ use crate::machine::{Step, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{State, Stepped};
 
-use super::search::{self, Found};
+use super::search;
 
 /// The steps at which execution comes to a source line: the first instruction of it that a frame executes after one of another line, or
 /// after a jump backwards. `file` is the path as recorded, or the end of it.
@@ -110,10 +110,8 @@ fn in_chunk(
     if watch.is_empty() {
         return Ok(());
     }
-    search::in_chunk::<()>(recording, chunk, watch, from, to, |found| {
-        if let Found::Step(step, state) = found
-            && comes(step, state)
-        {
+    search::steps_in_chunk::<()>(recording, chunk, watch, from, to, |step, state| {
+        if comes(step, state) {
             hit(step);
         }
         ControlFlow::Continue(())

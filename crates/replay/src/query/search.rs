@@ -44,12 +44,49 @@ pub(super) fn may_have(index: &Index, chunk: usize, watch: &Watch) -> bool {
 pub(super) fn in_chunk<B>(
     recording: &Arc<Recording>,
     chunk: usize,
+    watch: Watch,
+    from: u64,
+    to: u64,
+    visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    let machine = at(recording, chunk)?;
+    go(recording, chunk, machine, watch, from, to, visit)
+}
+
+/// As [`in_chunk`], where nobody looks at values: frames are what they are, their slots are not.
+pub(super) fn steps_in_chunk<B>(
+    recording: &Arc<Recording>,
+    chunk: usize,
+    watch: Watch,
+    from: u64,
+    to: u64,
+    mut visit: impl FnMut(&Step, &State) -> ControlFlow<B>,
+) -> Result<Option<B>, OpenError> {
+    let mut machine = at(recording, chunk)?;
+    machine.without_values();
+    go(
+        recording,
+        chunk,
+        machine,
+        watch,
+        from,
+        to,
+        |found| match found {
+            Found::Step(step, state) => visit(step, state),
+            Found::Unwound(..) => ControlFlow::Continue(()),
+        },
+    )
+}
+
+fn go<B>(
+    recording: &Arc<Recording>,
+    chunk: usize,
+    mut machine: Machine,
     mut watch: Watch,
     from: u64,
     to: u64,
     mut visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
-    let mut machine = at(recording, chunk)?;
     watch.until = to;
     loop {
         let stop = machine.next_watched(&mut watch)?;
@@ -127,9 +164,11 @@ pub(super) fn next_of_frame(
             at.code,
             executed.flat_map(Executed::steps).map(|(at, _)| at),
         );
-        let found = in_chunk(recording, chunk, watch, from, to, |found| match found {
-            Found::Step(step, _) if step.frame == at.frame => ControlFlow::Break(*step),
-            _ => ControlFlow::Continue(()),
+        let found = steps_in_chunk(recording, chunk, watch, from, to, |step, _| {
+            match step.frame == at.frame {
+                true => ControlFlow::Break(*step),
+                false => ControlFlow::Continue(()),
+            }
         })?;
         if found.is_some() {
             return Ok(found);
@@ -157,10 +196,8 @@ pub(super) fn last_of_frame(
         let mut watch = Watch::default();
         watch.add(code, wanted.iter().copied());
         let mut last = None;
-        in_chunk::<()>(recording, chunk, watch, 0, before, |found| {
-            if let Found::Step(step, _) = found
-                && step.frame == frame
-            {
+        steps_in_chunk::<()>(recording, chunk, watch, 0, before, |step, _| {
+            if step.frame == frame {
                 last = Some(*step);
             }
             ControlFlow::Continue(())
@@ -187,9 +224,11 @@ pub(super) fn first_of_frame(
         let mut watch = Watch::default();
         let executed = index.executed(chunk, code).into_iter();
         watch.add(code, executed.flat_map(Executed::steps).map(|(at, _)| at));
-        let found = in_chunk(recording, chunk, watch, 0, before, |found| match found {
-            Found::Step(step, _) if step.frame == frame => ControlFlow::Break(*step),
-            _ => ControlFlow::Continue(()),
+        let found = steps_in_chunk(recording, chunk, watch, 0, before, |step, _| {
+            match step.frame == frame {
+                true => ControlFlow::Break(*step),
+                false => ControlFlow::Continue(()),
+            }
         })?;
         if found.is_some() {
             return Ok(found);

@@ -10,9 +10,8 @@ use rustc_hash::FxHashSet;
 use crate::code::Code;
 use crate::machine::{Step, Watch};
 use crate::recording::{OpenError, Recording};
-use crate::state::State;
 
-use super::search::{self, Found};
+use super::search;
 
 /// Which steps are wanted: those of which everything holds that is given.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +37,7 @@ pub fn steps<B>(
     filter: &Filter,
     from: u64,
     to: u64,
-    mut visit: impl FnMut(&Step, &State) -> ControlFlow<B>,
+    mut visit: impl FnMut(&Step) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
     let index = recording.index()?;
     let wanted: Vec<(u32, Vec<InstrIdx>)> = wanted(recording, filter);
@@ -64,14 +63,11 @@ pub fn steps<B>(
         if !search::may_have(index, chunk, &watch) {
             continue;
         }
-        let found = search::in_chunk(recording, chunk, watch, from, to, |found| {
-            let Found::Step(step, state) = found else {
-                return ControlFlow::Continue(());
-            };
+        let found = search::steps_in_chunk(recording, chunk, watch, from, to, |step, state| {
             let is_thread = filter.thread.is_none_or(|thread| thread == step.thread);
             let time = filter.time.as_ref();
             match is_thread && time.is_none_or(|time| time.contains(&state.time())) {
-                true => visit(step, state),
+                true => visit(step),
                 false => ControlFlow::Continue(()),
             }
         })?;
