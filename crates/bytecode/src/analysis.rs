@@ -196,6 +196,16 @@ impl Analysis {
         self.starts.at_byte(i64::from(offset)).map(InstrIdx)
     }
 
+    /// What does the work of the instruction: where a `PRECALL` has been specialised, it does that of the `CALL` behind it, which is left out
+    /// (`PRECALL_BUILTIN_FAST_WITH_KEYWORDS` and others, `Python/ceval.c`, 3.11); not specialised, it can neither call nor raise.
+    pub fn calling(&self, index: InstrIdx) -> InstrIdx {
+        let behind = index.0 + 1;
+        match (self.op(index.0), self.op(behind)) {
+            (Some(Op::Precall), Some(_)) => InstrIdx(behind),
+            _ => index,
+        }
+    }
+
     /// The instruction an instruction's jump lands on.
     pub fn target(&self, index: InstrIdx) -> Option<InstrIdx> {
         if self.info(index.0)?.jump == JumpKind::None {

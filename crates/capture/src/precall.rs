@@ -4,7 +4,7 @@
 //! method, `PRECALL` replaces NULL and the method by the function and `self` (`TARGET(PRECALL)` in `Python/ceval.c`); this
 //! gives the stack as `CALL` finds it. Later versions have no `PRECALL`.
 
-use debugop_bytecode::{Analysis, InstrIdx, Op};
+use debugop_bytecode::Op;
 use pyo3::{Bound, Python, ffi};
 
 use crate::event::Event;
@@ -61,14 +61,4 @@ pub(crate) fn settle<'py>(py: Python<'py>, event: &Event<'_, 'py>) {
         event.frame.write(event.shape, slot, function);
         event.frame.write(event.shape, slot + 1, owner);
     }
-}
-
-/// The instruction that calls, where `at` does what the one behind it would: a specialised `PRECALL` calls and leaves `CALL` out
-/// (`PRECALL_BUILTIN_FAST_WITH_KEYWORDS` and others, `Python/ceval.c`).
-pub(crate) fn calling(analysis: &Analysis, at: InstrIdx) -> InstrIdx {
-    let info = analysis.get(at).opcode.info(VERSION);
-    let behind = InstrIdx(at.0 + 1);
-    let calls = info.is_some_and(|info| info.op == Op::Precall)
-        && analysis.instructions().get(behind.0 as usize).is_some();
-    if calls { behind } else { at }
 }

@@ -10,7 +10,6 @@ use pyo3::{IntoPyObject, Python};
 
 use super::ProbedCode;
 use crate::frame::{CodeShape, Frame, SlotValue};
-use crate::precall;
 
 impl ProbedCode {
     /// Whether slot `slot`, bottom first, holds the code unit that an exception was raised in when `at` is reached (`lasti`).
@@ -80,6 +79,6 @@ impl ProbedCode {
         // 3.11 and 3.12 leave a frame that called a Python function at the last inline cache of its call.
         let offset = self.original_offset(u32::try_from(units.checked_mul(2)?).ok()?)?;
         let at = self.analysis().at_offset(offset)?;
-        Some(precall::calling(self.analysis(), at))
+        Some(self.analysis().calling(at))
     }
 }

@@ -166,14 +166,7 @@ pub(super) const IGNORED: u32 = u32::MAX - 1;
 
 /// How many slots an instruction may have taken whose frame is in the middle of it: not those, from the bottom, that stay in their places.
 pub(super) fn taken(analysis: &Analysis, at: InstrIdx) -> u32 {
-    let mut instruction = analysis.get(at);
-    let is_precall = |op: &debugop_bytecode::OpcodeInfo| op.op == Op::Precall;
-    if instruction.opcode.info(VERSION).is_some_and(is_precall)
-        && let Some(call) = analysis.instructions().get(at.0 as usize + 1)
-    {
-        // Specialised, it does what the CALL behind it would (`PRECALL_BUILTIN_CLASS` and others, `Python/ceval.c`, 3.11).
-        instruction = call;
-    }
+    let instruction = analysis.get(analysis.calling(at));
     let operands = operands(VERSION, instruction.opcode, instruction.arg);
     operands.map_or(0, |operands| {
         let taken = operands.inputs.iter();
