@@ -28,6 +28,8 @@ pub(crate) struct PlannedCode {
     pub(super) number: Cell<u32>,
     /// Offsets of instructions in the original, by code unit of the probed copy.
     units: OnceCell<Box<[u32]>>,
+    /// By code unit of the probed copy, the unit of the original to which a frame that stands there has [come](ProbedCode::arrived).
+    arrivals: OnceCell<Box<[u32]>>,
     pending: Pending,
 }
 
@@ -350,6 +352,7 @@ impl PlannedCode {
             copy: Cell::new(0),
             number: Cell::new(0),
             units: OnceCell::new(),
+            arrivals: OnceCell::new(),
             pending: Pending::of(plan, analysis),
         });
         for site in &made.sites {
@@ -380,6 +383,14 @@ impl PlannedCode {
             .filter(|unit| *unit != u32::MAX)
     }
 
+    /// As [`ProbedCode::arrived`].
+    #[inline]
+    pub(super) fn arrived(&self, offset: u32) -> Option<u32> {
+        let arrivals = self.arrivals.get_or_init(|| self.make_arrivals());
+        let unit = arrivals.get(offset as usize / 2).copied();
+        unit.filter(|unit| *unit != u32::MAX)
+    }
+
     /// Whether values are pending in the middle of the instruction at a unit of the original.
     #[inline]
     pub(super) fn has_pending(&self, unit: u32) -> bool {
@@ -402,6 +413,15 @@ impl PlannedCode {
             (Some(opcode), Some(now)) => (opcode..opcode + one.units * 2).contains(&now),
             _ => false,
         }
+    }
+
+    #[cold]
+    fn make_arrivals(&self) -> Box<[u32]> {
+        let probed = self.probed();
+        let count = probed.shape().map_or(0, |shape| shape.units);
+        (0..count as u32)
+            .map(|unit| probed.arrived(unit * 2).unwrap_or(u32::MAX))
+            .collect()
     }
 
     #[cold]
