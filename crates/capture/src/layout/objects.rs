@@ -181,6 +181,12 @@ impl Values {
         self.keys as usize
     }
 
+    /// Where the values are, any of which may be NULL.
+    #[inline]
+    pub(crate) fn first(self) -> *const *mut PyObject {
+        self.values
+    }
+
     /// Value number `index`, which may be NULL.
     ///
     /// # Safety

@@ -116,10 +116,10 @@ pub(crate) struct PlannedSite {
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
     pub(super) way: Cell<Way>,
-    /// Whether there are `touches`.
-    pub(super) has_touches: bool,
     /// How many of `few` there are.
     count: u8,
+    /// The only one of `touches`, if the next instruction is no call; or [`Self::NO_TOUCH`], [`Self::TOUCHES`].
+    pub(super) touch: u16,
     /// `captures`, if they are few.
     few: [u16; FEW],
     pub(super) kind: SiteKind,
@@ -220,6 +220,10 @@ pub(super) fn deaths(py: Python<'_>) -> u64 {
 impl PlannedSite {
     /// No instruction of such a kind follows.
     pub(super) const NO_UNIT: u32 = u32::MAX;
+    /// The next instruction changes nothing.
+    pub(super) const NO_TOUCH: u16 = u16::MAX;
+    /// `touches` says what the next instruction may change.
+    pub(super) const TOUCHES: u16 = u16::MAX - 1;
 
     /// Where the capture with this index stands in [`Self::redacts`]; all beyond the first 63 go together.
     #[inline]
@@ -312,7 +316,11 @@ impl PlannedCode {
             PlannedSite {
                 number: Cell::new(UNKNOWN),
                 way: Cell::new(Way::Slow),
-                has_touches: !site.touches.is_empty(),
+                touch: match site.touches[..] {
+                    [] => PlannedSite::NO_TOUCH,
+                    [one] => u16::try_from(one).unwrap_or(PlannedSite::TOUCHES),
+                    _ => PlannedSite::TOUCHES,
+                },
                 count,
                 few,
                 kind: site.kind,
