@@ -9,7 +9,7 @@ use super::identities::Entry;
 use super::pen::{CONTENTS_RESERVE, IS_TYPE, Pen, small_int};
 use super::quick::Simple;
 use super::shadows::{EMPTY, Glance, Layout, is_address};
-use crate::layout::objects::{Attributes, ListObject, attributes};
+use crate::layout::objects::{Attributes, ListObject, TUPLE_ITEMS, attributes, pairs_of};
 
 /// What a comparison has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ unsafe fn differing(words: &[u64], values: *const *mut ffi::PyObject) -> Result<
 }
 
 impl Pen {
-    /// As [`Pen::update`], for a list or an instance in which nothing has changed, or one value that is simple. Whether it is done; if not, nothing has been
+    /// As [`Pen::update`], for a list, a dict or an instance in which nothing has changed, or one value that is simple. Whether it is done; if not, nothing has been
     /// written.
     #[inline]
     pub(super) fn update_shortly(
@@ -107,8 +107,9 @@ impl Pen {
             return false;
         }
         let glance = &shadow.glance;
-        // SAFETY: a live object of the kind that its class had; nothing runs meanwhile. There are as many items as the length says, and a value
-        // for each key.
+        let is_pairs = glance.layout == Layout::Pairs;
+        // SAFETY: a live object of the kind that its class had; nothing runs meanwhile. There are as many items or pairs as the length says, and
+        // a value for each key.
         let (skipped, values) = unsafe {
             match (glance.layout, shadow.kind) {
                 (Layout::Items, Kind::List) => {
@@ -129,6 +130,19 @@ impl Pen {
                     }
                     (1, values.first())
                 }
+                (Layout::Pairs, Kind::Dict | Kind::Instance) => {
+                    let dict = match shadow.kind {
+                        Kind::Dict => object,
+                        _ => match attributes(object, shadow.class) {
+                            Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => dict,
+                            _ => return false,
+                        },
+                    };
+                    match pairs_of(dict) {
+                        Some((pairs, length)) if length as u64 == glance.length => (0, pairs),
+                        _ => return false,
+                    }
+                }
                 _ => return false,
             }
         };
@@ -137,18 +151,13 @@ impl Pen {
         let Ok(changed) = (unsafe { differing(words, values) }) else {
             return false;
         };
+        // Another key.
+        if is_pairs && changed.is_some_and(|at| at % 2 == 0) {
+            return false;
+        }
         let deaths = self.identities.deaths(py);
-        if deaths != shadow.deaths {
-            let parts = words.iter().enumerate();
-            let mut addresses = parts
-                .filter(|&(at, &word)| Some(at) != changed && is_address(word))
-                .map(|(_, &word)| word as usize);
-            if !self
-                .identities
-                .have_lived(py, &mut addresses, shadow.deaths)
-            {
-                return false;
-            }
+        if deaths != shadow.deaths && !self.have_lived(py, words, changed, shadow.deaths) {
+            return false;
         }
         let Some(at) = changed else {
             self.shadows.get_mut(index).deaths = deaths;
@@ -169,6 +178,7 @@ impl Pen {
         let Some(simple) = simple else { return false };
         let place = match glance.layout {
             Layout::Values => words[..at].iter().filter(|&&word| word != EMPTY).count(),
+            Layout::Pairs => at / 2,
             _ => at,
         };
         let (id, length) = (ObjectId(entry.id.get()), glance.length);
@@ -181,6 +191,45 @@ impl Pen {
         }
         (shadow.deaths, shadow.newest) = (deaths, newest);
         true
+    }
+
+    /// Whether no object that is in these words but for number `except` has died after so many deaths.
+    #[inline(always)]
+    fn have_lived(
+        &self,
+        py: Python<'_>,
+        words: &[u64],
+        except: Option<usize>,
+        deaths: u64,
+    ) -> bool {
+        let parts = words.iter().enumerate();
+        let mut addresses = parts
+            .filter(|&(at, &word)| Some(at) != except && is_address(word))
+            .map(|(_, &word)| word as usize);
+        self.identities.have_lived(py, &mut addresses, deaths)
+    }
+
+    /// Whether a tuple that is known for certain has the items that it was recorded with, if that is seen without more ado.
+    #[inline(never)]
+    pub(super) fn is_same_tuple(&self, py: Python<'_>, tuple: *mut ffi::PyObject) -> bool {
+        let Some(entry) = self.identities.lookup(py, tuple) else {
+            return false;
+        };
+        if entry.index >= IS_TYPE {
+            return false;
+        }
+        let shadow = self.shadows.get(entry.index);
+        let words = &shadow.glance.words;
+        // SAFETY: a live object; if it is of its class still, it is a tuple, which has as many items as its length says, and its items live.
+        let is_same = unsafe {
+            shadow.class == ffi::Py_TYPE(tuple)
+                && shadow.class == &raw mut ffi::PyTuple_Type
+                && ffi::PyTuple_GET_SIZE(tuple).unsigned_abs() as u64 == shadow.glance.length
+                && differing(words, tuple.cast::<u8>().add(TUPLE_ITEMS).cast()) == Ok(None)
+        };
+        is_same
+            && (self.identities.deaths(py) == shadow.deaths
+                || self.have_lived(py, words, None, shadow.deaths))
     }
 
     /// The index of the shadow of an object that an instruction may have changed before which ids up to `newest` had been given: if it is that object, and

@@ -344,7 +344,9 @@ impl Pen {
     }
 
     fn is_other_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
-        if self.is_unchanged(py, object, 0, Kind::Tuple, entry.index) {
+        if self.is_same_tuple(py, object)
+            || self.is_unchanged(py, object, 0, Kind::Tuple, entry.index)
+        {
             return false;
         }
         self.identities.forget(py, object);

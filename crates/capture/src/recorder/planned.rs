@@ -106,6 +106,8 @@ pub(super) enum Way {
     Step,
     /// The same where the frame starts.
     Start,
+    /// The same where it goes on after a suspension.
+    Resume,
 }
 
 /// One planned site. What a quick one needs is in its first 64 bytes.
@@ -274,6 +276,7 @@ impl PlannedSite {
         self.way.set(match self.kind {
             SiteKind::Step if is_plain => Way::Step,
             SiteKind::Start if is_plain => Way::Start,
+            SiteKind::Resume if is_plain => Way::Resume,
             _ => Way::Slow,
         });
     }

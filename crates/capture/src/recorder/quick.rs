@@ -2,9 +2,9 @@
 //! last, where the last one led before, whose few captures are ints, floats, constants and objects that have been named lately. It
 //! writes the same bytes as [`Recorder::record`], to which everything else is left.
 //!
-//! It calls nothing but to leave for good, so that it needs few registers and no memory of its own.
+//! It calls nothing but to leave for good, and for what is rare, so that it needs few registers and little memory of its own.
 
-use debugop_recording::stream::{Encoder, Last, ObjectId, Short, SiteNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, Last, ObjectId, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
@@ -51,15 +51,16 @@ impl Recorder {
         self.capture_quickly(py, site, frame, top, to);
     }
 
-    /// Writes what comes before the captures: what the last instruction has changed, that a frame has started which the one on top has
-    /// called itself, or that it has ended, and a site that has not been expected.
+    /// Writes what comes before the captures: what the last instruction has changed, that a frame has started or gone on which the one on top
+    /// has called itself, or that it has ended, and a site that has not been expected.
     #[inline(never)]
     fn arrive_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         // SAFETY: as in `record_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
-        let is_start = site.way.get() == Way::Start;
+        let is_resume = site.way.get() == Way::Resume;
+        let is_start = is_resume || site.way.get() == Way::Start;
         if site.way.get() == Way::Slow
             || frame.code_address() != site.copy.get()
             || self.state != frame.thread_state()
@@ -73,14 +74,27 @@ impl Recorder {
                 return self.fire_slowly(py, site, frame);
             };
             let changed = top.has_touched() && !top.is_touching(unit);
-            if frame.is_generators() || changed || top.is_untold(unit) {
+            if frame.is_generators() != is_resume || changed || top.is_untold(unit) {
                 return self.fire_slowly(py, site, frame);
             }
+            let number = match is_resume {
+                false => {
+                    self.next_frame += 1;
+                    self.next_frame - 1
+                }
+                true => match self.generators.get(&frame.address()) {
+                    Some(known)
+                        if known.copy == frame.code_address() && known.chunk == self.pen.chunk =>
+                    {
+                        known.number
+                    }
+                    _ => return self.fire_slowly(py, site, frame),
+                },
+            };
             top.has_called(py, site, frame);
             let last = Last::site(SiteNumber(top.last), false);
-            frames.push(Shadow::new(frame, site.code(), self.next_frame));
-            self.next_frame += 1;
-            (frames.last_mut(), last, Some(unit))
+            frames.push(Shadow::new(frame, site.code(), number));
+            (frames.last_mut(), last, Some((unit, number)))
         } else {
             if top.has_touched() {
                 return self.look_again(py, site, frame);
@@ -104,7 +118,8 @@ impl Recorder {
         // SAFETY: as in `record_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         match called {
-            Some(unit) => to.enter(unit),
+            Some((unit, number)) if is_resume => to.reenter(FrameNumber(number), unit),
+            Some((unit, _)) => to.enter(unit),
             None if !std::ptr::eq(top, self.top) => to.pop_one(),
             None => {}
         }
@@ -283,7 +298,7 @@ pub(super) enum Simple {
 }
 
 impl Pen {
-    /// What there is to write of a value that is no small int, if that is simple.
+    /// What there is to write of a value that is no `int`, if that is simple.
     ///
     /// # Safety
     /// The object is alive.
@@ -300,7 +315,8 @@ impl Pen {
                 Some(Simple::Float(ffi::PyFloat_AS_DOUBLE(object).to_bits()))
             } else if let Some(id) = self.identities.recent(py, object, self.chunk << 1 | 1) {
                 // Some tuples are used again for others.
-                (class != &raw mut ffi::PyTuple_Type).then_some(Simple::Object(ObjectId(id.get())))
+                (class != &raw mut ffi::PyTuple_Type || self.is_same_tuple(py, object))
+                    .then_some(Simple::Object(ObjectId(id.get())))
             } else if object == ffi::Py_None() {
                 Some(Simple::None)
             } else if class == &raw mut ffi::PyBool_Type {

@@ -2,7 +2,7 @@
 //! that most records have, without looking at each whether there is room.
 
 use super::encoder::{small, tagged, varint, zigzag};
-use super::{Change, ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
+use super::{Change, FrameNumber, ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
 
 /// The room that a [`Short`] record is given: what fits into the first 256 bytes is kept.
 pub const SHORT: usize = (1 << u8::BITS) + RESERVE;
@@ -16,7 +16,7 @@ pub struct Short<'a> {
 }
 
 impl<'a> Short<'a> {
-    /// So many values may be written, of at most 11 bytes each, behind prefixes of at most 6 bytes each.
+    /// So many values may be written, of at most 11 bytes each, behind prefixes of at most 23 bytes altogether.
     pub const VALUES: usize = 16;
 
     /// Writes from the first byte on.
@@ -69,6 +69,13 @@ impl<'a> Short<'a> {
     #[inline]
     pub fn enter(&mut self, unit: u32) {
         self.put(tagged(tag::ENTER, u64::from(unit)));
+    }
+
+    /// As [`Encoder::reenter`](super::Encoder::reenter).
+    #[inline]
+    pub fn reenter(&mut self, frame: FrameNumber, unit: u32) {
+        self.put(tagged(tag::REENTER, frame.0));
+        self.put(varint(u64::from(unit)));
     }
 
     /// As [`Encoder::hit`](super::Encoder::hit).
@@ -197,6 +204,11 @@ mod tests {
                         (short.enter(unit), encoder.enter(unit))
                     }
                     5 if capture == 2 => (short.pop_one(), encoder.pop(1)),
+                    5 if capture == 3 => {
+                        let frame = FrameNumber(bits >> (bits % 64));
+                        let unit = (bits >> (bits % 32 + 32)) as u32;
+                        (short.reenter(frame, unit), encoder.reenter(frame, unit))
+                    }
                     5 => {
                         let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);
                         (short.object(recent, id), encoder.object(recent_too, id))
@@ -245,12 +257,12 @@ mod tests {
         let mut bytes = [0; SHORT];
         let mut short = Short::new(&mut bytes);
         short.pop_one();
-        short.enter(u32::MAX);
+        short.reenter(FrameNumber(u64::MAX), u32::MAX);
         short.site(SiteNumber(u32::MAX));
         for _ in 0..Short::VALUES {
             short.int(i64::MIN);
         }
-        assert_eq!(short.len(), 13 + 11 * Short::VALUES);
+        assert_eq!(short.len(), 23 + 11 * Short::VALUES);
         assert!(short.len() <= usize::from(u8::MAX));
     }
 }
