@@ -54,6 +54,7 @@ def test_examples_are_recorded_exactly(path):
     [
         ("objects", 40_000),
         ("flow", 1000),
+        ("short", 10_000),
         ("threads", 50_000),
         ("chunks", 200_000),
         ("deep", 20_000),
@@ -86,7 +87,7 @@ def test_what_is_told_and_what_is_half_done(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=400)
 
 
-@pytest.mark.parametrize("name", ["objects", "flow", "threads", "deep", "hostile", "pending"])
+@pytest.mark.parametrize("name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending"])
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000)

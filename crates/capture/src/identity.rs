@@ -318,6 +318,19 @@ impl Identities {
         Self::with(py, |state| state.graves.at(object as usize))
     }
 
+    /// Whether [`last_death_at`](Self::last_death_at) is at most `deaths` for all of these addresses.
+    #[inline(always)]
+    pub(crate) fn have_lived(
+        &self,
+        py: Python<'_>,
+        addresses: &mut impl Iterator<Item = usize>,
+        deaths: u64,
+    ) -> bool {
+        // SAFETY: the GIL is held, and what is called here changes nothing.
+        let state = unsafe { (*STATE.as_ptr(py)).as_ref() };
+        state.is_some_and(|state| addresses.all(|address| state.graves.at(address) <= deaths))
+    }
+
     /// Adds an object that has no entry.
     pub fn insert(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>, entry: Entry) -> Birth {
         // SAFETY: a live object with a type that is ready.

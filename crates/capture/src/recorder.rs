@@ -502,7 +502,7 @@ impl Recorder {
             code.probed().shown_unit(units).map(i64::from)
         };
         match content {
-            // SAFETY: a live object; of an exact int a digit is read.
+            // SAFETY: a live object; of an exact int the digits are read.
             Content::Object(object) => match unsafe { pen::small_int(object) }.and_then(shown) {
                 Some(units) => return Some(units),
                 None => to.unknown(Reason::UNREADABLE),

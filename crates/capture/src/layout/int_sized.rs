@@ -19,7 +19,22 @@ impl LongObject {
         (size.unsigned_abs() <= 1).then(|| size * i64::from(self.ob_digit[0]))
     }
 
+    /// The value of an int of two or three digits, if it fits.
+    #[inline]
+    pub(crate) fn few_digits(&self) -> Option<i64> {
+        let (is_negative, digits) = self.digits();
+        let magnitude = match *digits {
+            [low, high] => i64::from(high) << 30 | i64::from(low),
+            [low, middle, high @ ..8] => {
+                i64::from(high) << 60 | i64::from(middle) << 30 | i64::from(low)
+            }
+            _ => return None,
+        };
+        Some(if is_negative { -magnitude } else { magnitude })
+    }
+
     /// Whether it is negative, and its digits of 30 bits, the lowest first.
+    #[inline]
     pub(crate) fn digits(&self) -> (bool, &[u32]) {
         let size = self.ob_base.ob_size;
         // SAFETY: an int has as many digits as its size says, behind its head.

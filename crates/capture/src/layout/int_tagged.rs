@@ -22,7 +22,22 @@ impl LongObject {
         (self.lv_tag < COMPACT_END).then(|| sign * i64::from(self.ob_digit[0]))
     }
 
+    /// The value of an int of two or three digits, if it fits.
+    #[inline]
+    pub(crate) fn few_digits(&self) -> Option<i64> {
+        let (is_negative, digits) = self.digits();
+        let magnitude = match *digits {
+            [low, high] => i64::from(high) << 30 | i64::from(low),
+            [low, middle, high @ ..8] => {
+                i64::from(high) << 60 | i64::from(middle) << 30 | i64::from(low)
+            }
+            _ => return None,
+        };
+        Some(if is_negative { -magnitude } else { magnitude })
+    }
+
     /// Whether it is negative, and its digits of 30 bits, the lowest first.
+    #[inline]
     pub(crate) fn digits(&self) -> (bool, &[u32]) {
         // SAFETY: an int has as many digits as its tag says, behind its head.
         let digits =

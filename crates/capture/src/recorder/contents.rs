@@ -657,7 +657,7 @@ impl Pen {
 }
 
 /// A value at a glance: by value where it is recorded by value, else by its address.
-#[inline]
+#[inline(always)]
 pub(super) fn glance_word(object: *mut ffi::PyObject) -> u64 {
     if object.is_null() {
         return EMPTY;
@@ -666,9 +666,15 @@ pub(super) fn glance_word(object: *mut ffi::PyObject) -> u64 {
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == &raw mut ffi::PyLong_Type {
-            if let Some(value) = (*object.cast::<LongObject>()).compact() {
+            let int = &*object.cast::<LongObject>();
+            if let Some(value) = int.compact() {
                 // Neither `EMPTY` nor an address.
                 return value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62;
+            }
+            if let Some(value) = int.few_digits() {
+                // As a float.
+                let bits = value.cast_unsigned();
+                return bits.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ 0x5a3c_a8f1_0ef5_8b27;
             }
         } else if class == &raw mut ffi::PyFloat_Type {
             // Like no int and no address, but for one in 2^64.

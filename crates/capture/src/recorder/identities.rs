@@ -68,6 +68,17 @@ impl Identities {
         self.0.last_death_at(py, object)
     }
 
+    /// Whether at none of these addresses an object may have died, or been forgotten, after so many deaths.
+    #[inline(always)]
+    pub(super) fn have_lived(
+        &self,
+        py: Python<'_>,
+        addresses: &mut impl Iterator<Item = usize>,
+        deaths: u64,
+    ) -> bool {
+        self.0.have_lived(py, addresses, deaths)
+    }
+
     /// Adds `object`, which is alive and has no entry.
     pub(super) fn insert(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
         // SAFETY: as above.

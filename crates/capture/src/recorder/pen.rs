@@ -132,14 +132,9 @@ impl Pen {
         // SAFETY: whoever holds the object keeps it alive, and nothing runs here that could make them let go; fields of exact types
         // are read (layouts checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2).
         unsafe {
-            let class = ffi::Py_TYPE(object);
-            if class == &raw mut ffi::PyLong_Type {
-                match (*object.cast::<LongObject>()).compact() {
-                    Some(value) => to.int(value),
-                    None => self.long(to, object),
-                }
-            } else {
-                self.other_value(py, to, object, inside);
+            match small_int(object) {
+                Some(value) => to.int(value),
+                None => self.other_value(py, to, object, inside),
             }
         }
     }
@@ -176,16 +171,14 @@ impl Pen {
     #[inline]
     pub(super) fn captured(&self, object: *mut ffi::PyObject) -> Option<i64> {
         // SAFETY: a live object, whose slot holds it.
-        if unsafe { ffi::Py_TYPE(object) != &raw mut ffi::PyLong_Type } {
-            return None;
-        }
-        // SAFETY: an exact int.
-        match unsafe { (*object.cast::<LongObject>()).compact() } {
-            Some(value) => Some(value),
-            None => match self.read_long(object) {
+        unsafe {
+            if ffi::Py_TYPE(object) != &raw mut ffi::PyLong_Type {
+                return None;
+            }
+            small_int(object).or_else(|| match self.read_long(object) {
                 Long::Small(value) => Some(value),
                 _ => None,
-            },
+            })
         }
     }
 
@@ -356,7 +349,9 @@ impl Pen {
     }
 
     fn is_other_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
-        if self.is_unchanged(py, object, 0, Kind::Tuple, entry.index) {
+        if self.is_same_tuple(py, object)
+            || self.is_unchanged(py, object, 0, Kind::Tuple, entry.index)
+        {
             return false;
         }
         self.identities.forget(py, object);
@@ -472,7 +467,7 @@ impl Pen {
         let Some(entry) = self.identities.lookup_at(py, object, block) else {
             return;
         };
-        if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
+        if self.to_look_at(entry, newest).is_none() {
             return;
         }
         if self.update_quickly(py, to, object, ObjectId(entry.id.get()), entry.index) {
@@ -628,17 +623,19 @@ pub(super) fn is_by_value(object: *mut ffi::PyObject) -> bool {
     }
 }
 
-/// The value of an exact int of one digit.
+/// The value of an exact int of up to three digits, if it fits.
 ///
 /// # Safety
 /// A live object.
+#[inline(always)]
 pub(super) unsafe fn small_int(object: *mut ffi::PyObject) -> Option<i64> {
     // SAFETY: by the contract; the fields of an exact int are read.
     unsafe {
         if ffi::Py_TYPE(object) != &raw mut ffi::PyLong_Type {
             return None;
         }
-        (*object.cast::<LongObject>()).compact()
+        let int = &*object.cast::<LongObject>();
+        int.compact().or_else(|| int.few_digits())
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct PlannedCode {
     pub(super) number: Cell<u32>,
     /// Offsets of instructions in the original, by code unit of the probed copy.
     units: OnceCell<Box<[u32]>>,
+    /// By code unit of the probed copy, the unit of the original to which a frame that stands there has [come](ProbedCode::arrived).
+    arrivals: OnceCell<Box<[u32]>>,
     pending: Pending,
     /// The plan, if another engine than DEBUG_OP reports the code.
     observed: OnceCell<Plan>,
@@ -106,6 +108,8 @@ pub(super) enum Way {
     Step,
     /// The same where the frame starts.
     Start,
+    /// The same where it goes on after a suspension.
+    Resume,
 }
 
 /// One planned site. What a quick one needs is in its first 64 bytes.
@@ -116,10 +120,10 @@ pub(crate) struct PlannedSite {
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
     pub(super) way: Cell<Way>,
-    /// Whether there are `touches`.
-    pub(super) has_touches: bool,
     /// How many of `few` there are.
     count: u8,
+    /// The only one of `touches`, if the next instruction is no call; or [`Self::NO_TOUCH`], [`Self::TOUCHES`].
+    pub(super) touch: u16,
     /// `captures`, if they are few.
     few: [u16; FEW],
     pub(super) kind: SiteKind,
@@ -213,6 +217,10 @@ pub(super) fn deaths(py: Python<'_>) -> u64 {
 impl PlannedSite {
     /// No instruction of such a kind follows.
     pub(super) const NO_UNIT: u32 = u32::MAX;
+    /// The next instruction changes nothing.
+    pub(super) const NO_TOUCH: u16 = u16::MAX;
+    /// `touches` says what the next instruction may change.
+    pub(super) const TOUCHES: u16 = u16::MAX - 1;
 
     /// Where the capture with this index stands in [`Self::redacts`]; all beyond the first 63 go together.
     #[inline]
@@ -263,6 +271,7 @@ impl PlannedSite {
         self.way.set(match self.kind {
             SiteKind::Step if is_plain => Way::Step,
             SiteKind::Start if is_plain => Way::Start,
+            SiteKind::Resume if is_plain => Way::Resume,
             _ => Way::Slow,
         });
     }
@@ -305,7 +314,11 @@ impl PlannedCode {
             PlannedSite {
                 number: Cell::new(UNKNOWN),
                 way: Cell::new(Way::Slow),
-                has_touches: !site.touches.is_empty(),
+                touch: match site.touches[..] {
+                    [] => PlannedSite::NO_TOUCH,
+                    [one] => u16::try_from(one).unwrap_or(PlannedSite::TOUCHES),
+                    _ => PlannedSite::TOUCHES,
+                },
                 count,
                 few,
                 kind: site.kind,
@@ -345,6 +358,7 @@ impl PlannedCode {
             copy: Cell::new(0),
             number: Cell::new(0),
             units: OnceCell::new(),
+            arrivals: OnceCell::new(),
             pending: Pending::of(plan, analysis),
             observed: OnceCell::new(),
         });
@@ -374,6 +388,14 @@ impl PlannedCode {
             .get(offset as usize / 2)
             .copied()
             .filter(|unit| *unit != u32::MAX)
+    }
+
+    /// As [`ProbedCode::arrived`].
+    #[inline]
+    pub(super) fn arrived(&self, offset: u32) -> Option<u32> {
+        let arrivals = self.arrivals.get_or_init(|| self.make_arrivals());
+        let unit = arrivals.get(offset as usize / 2).copied();
+        unit.filter(|unit| *unit != u32::MAX)
     }
 
     /// Whether values are pending in the middle of the instruction at a unit of the original.
@@ -411,6 +433,15 @@ impl PlannedCode {
     /// The site at a place of code that another engine reports.
     pub(super) fn at(&self, place: Place) -> Option<&PlannedSite> {
         self.site(self.observed.get()?.at(place)?)
+    }
+
+    #[cold]
+    fn make_arrivals(&self) -> Box<[u32]> {
+        let probed = self.probed();
+        let count = probed.shape().map_or(0, |shape| shape.units);
+        (0..count as u32)
+            .map(|unit| probed.arrived(unit * 2).unwrap_or(u32::MAX))
+            .collect()
     }
 
     #[cold]

@@ -2,9 +2,9 @@
 //! last, where the last one led before, whose few captures are ints, floats, constants and objects that have been named lately. It
 //! writes the same bytes as [`Recorder::record`], to which everything else is left.
 //!
-//! It calls nothing but to leave for good, so that it needs few registers and no memory of its own.
+//! It calls nothing but to leave for good, and for what is rare, so that it needs few registers and little memory of its own.
 
-use debugop_recording::stream::{Encoder, Last, ObjectId, Short, SiteNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, Last, ObjectId, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
@@ -22,8 +22,6 @@ struct Far {
     at: usize,
     /// So many captures have been written.
     captures: usize,
-    /// The next one is an int of which the strides have been told.
-    is_told: bool,
 }
 
 impl Recorder {
@@ -53,15 +51,16 @@ impl Recorder {
         self.capture_quickly(py, site, frame, top, to);
     }
 
-    /// Writes what comes before the captures: what the last instruction has changed, that a frame has started which the one on top has
-    /// called itself, or that it has ended, and a site that has not been expected.
+    /// Writes what comes before the captures: what the last instruction has changed, that a frame has started or gone on which the one on top
+    /// has called itself, or that it has ended, and a site that has not been expected.
     #[inline(never)]
     fn arrive_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         // SAFETY: as in `record_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
-        let is_start = site.way.get() == Way::Start;
+        let is_resume = site.way.get() == Way::Resume;
+        let is_start = is_resume || site.way.get() == Way::Start;
         if site.way.get() == Way::Slow
             || frame.code_address() != site.copy.get()
             || self.state != frame.thread_state()
@@ -75,14 +74,27 @@ impl Recorder {
                 return self.fire_slowly(py, site, frame);
             };
             let changed = top.has_touched() && !top.is_touching(unit);
-            if frame.is_generators() || changed || top.is_untold(unit) {
+            if frame.is_generators() != is_resume || changed || top.is_untold(unit) {
                 return self.fire_slowly(py, site, frame);
             }
+            let number = match is_resume {
+                false => {
+                    self.next_frame += 1;
+                    self.next_frame - 1
+                }
+                true => match self.generators.get(&frame.address()) {
+                    Some(known)
+                        if known.copy == frame.code_address() && known.chunk == self.pen.chunk =>
+                    {
+                        known.number
+                    }
+                    _ => return self.fire_slowly(py, site, frame),
+                },
+            };
             top.has_called(py, site, frame);
             let last = Last::site(SiteNumber(top.last), false);
-            frames.push(Shadow::new(frame, site.code(), self.next_frame));
-            self.next_frame += 1;
-            (frames.last_mut(), last, Some(unit))
+            frames.push(Shadow::new(frame, site.code(), number));
+            (frames.last_mut(), last, Some((unit, number)))
         } else {
             if top.has_touched() {
                 return self.look_again(py, site, frame);
@@ -106,7 +118,8 @@ impl Recorder {
         // SAFETY: as in `record_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         match called {
-            Some(unit) => to.enter(unit),
+            Some((unit, number)) if is_resume => to.reenter(FrameNumber(number), unit),
+            Some((unit, _)) => to.enter(unit),
             None if !std::ptr::eq(top, self.top) => to.pop_one(),
             None => {}
         }
@@ -143,22 +156,33 @@ impl Recorder {
         for (index, &slot) in captures.iter().enumerate() {
             // SAFETY: as in `record`.
             let content = unsafe { frame.local(u32::from(slot)) };
-            let (mut is_written, mut is_told) = (false, false);
-            if let Content::Object(object) = content {
+            let is_written = match content {
                 // SAFETY: the slot keeps the object alive.
-                if let Some(value) = unsafe { small_int(object) } {
-                    is_written = to.captured_int(&mut self.strides, number, index, value);
-                    is_told = true;
-                } else {
+                Content::Object(object) => match unsafe { small_int(object) } {
+                    Some(value) => {
+                        to.captured_int(&mut self.strides, number, index, value);
+                        true
+                    }
                     // SAFETY: as above.
-                    is_written = unsafe { self.pen.put_quickly(py, &mut to, object) };
+                    None => match unsafe { self.pen.simple(py, object) } {
+                        Some(value) => {
+                            self.pen.put_simple(&mut to, value);
+                            true
+                        }
+                        None => false,
+                    },
+                },
+                Content::Null => {
+                    to.null();
+                    true
                 }
-            }
+                #[cfg(Py_3_14)]
+                _ => false,
+            };
             if !is_written {
                 let far = Far {
                     at: self.at + to.len(),
                     captures: index,
-                    is_told,
                 };
                 return self.finish_slowly(py, site, frame, &far);
             }
@@ -167,7 +191,8 @@ impl Recorder {
         self.values += captures.len() as u64;
         self.records += 1;
         self.store.commit(self.at);
-        if site.has_touches || self.at >= self.limit {
+        self.pen.touch_quickly(py, site, frame, top);
+        if self.at >= self.limit {
             self.leave(py, site, frame);
         }
     }
@@ -175,17 +200,32 @@ impl Recorder {
     /// Writes what the last instruction has changed, then begins again.
     #[inline(never)]
     fn look_again(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let mut to = Encoder::new(self.store.bytes(), self.at);
         // SAFETY: as in `record_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
-            self.pen.look_again(py, &mut to, top);
+            let (touched, newest) = top.touched();
+            for &(object, block) in touched {
+                if self.store.has_room(self.at) {
+                    // SAFETY: there is room.
+                    let mut to = Short::new(unsafe { self.store.short(self.at) });
+                    if self.pen.update_shortly(py, &mut to, object, block, newest) {
+                        self.at += to.len();
+                        continue;
+                    }
+                }
+                let mut to = Encoder::new(self.store.bytes(), self.at);
+                self.pen.update(py, &mut to, object, block, newest);
+                self.at = match to.overflowed() {
+                    true => self.store.capacity(),
+                    false => to.at(),
+                };
+            }
+            top.forget_touched();
         }
-        if to.overflowed() || !self.store.has_room(to.at()) {
+        if !self.store.has_room(self.at) {
             // What follows does not fit, either: the chunk ends.
             self.at = self.store.capacity();
             return self.fire_slowly(py, site, frame);
         }
-        self.at = to.at();
         self.arrive_quickly(py, site, frame);
     }
 
@@ -195,7 +235,6 @@ impl Recorder {
         let number = SiteNumber(site.number.get());
         let mut to = Encoder::new(self.store.bytes(), far.at);
         let to = &mut to;
-        let mut is_told = far.is_told;
         for (index, &slot) in site.captures.iter().enumerate().skip(far.captures) {
             // SAFETY: as in `record`.
             let content = unsafe { frame.local(slot) };
@@ -204,7 +243,6 @@ impl Recorder {
                 _ => None,
             };
             match (int, content) {
-                (Some(value), _) if std::mem::take(&mut is_told) => to.int(value),
                 (Some(value), _) => to.captured_int(&mut self.strides, number, index, value),
                 (None, Content::Object(object)) => self.pen.other_value(py, to, object, 0),
                 (None, content) => self.pen.slot(py, to, content),
@@ -217,25 +255,22 @@ impl Recorder {
         self.values += site.captures.len() as u64;
         self.records += 1;
         self.store.commit(self.at);
-        if site.has_touches || self.at >= self.limit {
+        // SAFETY: as in `record_quickly`.
+        if let Some(top) = unsafe { self.top.as_mut() } {
+            self.pen.touch_quickly(py, site, frame, top);
+        }
+        if self.at >= self.limit {
             self.leave(py, site, frame);
         }
     }
 
-    /// What is to be done behind some records.
+    /// What is to be done behind some records: the time is to be told, or the chunk ends.
+    #[cold]
     #[inline(never)]
     fn leave(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`.
-        if let Some(top) = unsafe { self.top.as_mut() }
-            && site.has_touches
-        {
-            self.pen.touch(py, site, frame, top);
-        }
-        if self.at >= self.limit {
-            self.top = std::ptr::null_mut();
-            if site.ends_chunk {
-                self.turn(py, site, frame);
-            }
+        self.top = std::ptr::null_mut();
+        if site.ends_chunk {
+            self.turn(py, site, frame);
         }
     }
 
@@ -252,35 +287,55 @@ impl Recorder {
     }
 }
 
+/// A value that is written in a few bytes, and for which nothing has to be described first.
+#[derive(Clone, Copy)]
+pub(super) enum Simple {
+    Int(i64),
+    Float(u64),
+    Object(ObjectId),
+    None,
+    Bool(bool),
+}
+
 impl Pen {
-    /// Writes a value that is no small int if that is quick; whether it was.
+    /// What there is to write of a value that is no `int`, if that is simple.
     ///
     /// # Safety
     /// The object is alive.
     #[inline(always)]
-    unsafe fn put_quickly(
-        &mut self,
+    pub(super) unsafe fn simple(
+        &self,
         py: Python<'_>,
-        to: &mut Short<'_>,
         object: *mut ffi::PyObject,
-    ) -> bool {
+    ) -> Option<Simple> {
         // SAFETY: by the contract; the field of an exact float is read.
         unsafe {
             let class = ffi::Py_TYPE(object);
             if class == &raw mut ffi::PyFloat_Type {
-                to.float(ffi::PyFloat_AS_DOUBLE(object).to_bits());
+                Some(Simple::Float(ffi::PyFloat_AS_DOUBLE(object).to_bits()))
             } else if let Some(id) = self.identities.recent(py, object, self.chunk << 1 | 1) {
                 // Some tuples are used again for others.
-                return class != &raw mut ffi::PyTuple_Type
-                    && to.object(&mut self.recent, ObjectId(id.get()));
+                (class != &raw mut ffi::PyTuple_Type || self.is_same_tuple(py, object))
+                    .then_some(Simple::Object(ObjectId(id.get())))
             } else if object == ffi::Py_None() {
-                to.none();
+                Some(Simple::None)
             } else if class == &raw mut ffi::PyBool_Type {
-                to.bool(object == ffi::Py_True());
+                Some(Simple::Bool(object == ffi::Py_True()))
             } else {
-                return false;
+                None
             }
         }
-        true
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub(super) fn put_simple(&mut self, to: &mut Short<'_>, value: Simple) {
+        match value {
+            Simple::Int(value) => to.int(value),
+            Simple::Float(bits) => to.float(bits),
+            Simple::Object(id) => to.object(&mut self.recent, id),
+            Simple::None => to.none(),
+            Simple::Bool(value) => to.bool(value),
+        }
     }
 }

@@ -119,9 +119,9 @@ impl Shadow {
     /// What the frame, which is this one and alive, is doing.
     pub(super) fn doing(&self, frame: Frame<'_>) -> Option<(u32, Progress)> {
         // SAFETY: as in `unit`.
-        let probed = unsafe { (*self.code).probed() };
+        let code = unsafe { &*self.code };
         let offset = frame.instruction_offset();
-        match offset.and_then(|offset| probed.arrived(offset)) {
+        match offset.and_then(|offset| code.arrived(offset)) {
             Some(unit) => Some((unit, Progress::Arrived)),
             None => Some((self.unit(frame)?, Progress::Executing)),
         }
@@ -173,7 +173,7 @@ impl Shadow {
         let Some(unit) = code.unit(offset) else {
             return false;
         };
-        if code.probed().arrived(offset).is_some() {
+        if code.arrived(offset).is_some() {
             return false;
         }
         let analysis = code.probed().analysis();

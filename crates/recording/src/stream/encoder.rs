@@ -95,12 +95,8 @@ impl<'a> Encoder<'a> {
     /// A bare varint.
     #[inline]
     pub fn varint(&mut self, value: u64) {
-        if value < 0x80 {
-            self.put(u128::from(value), 1);
-        } else {
-            let (spread, length) = spread(value);
-            self.put(spread, length);
-        }
+        let (bytes, length) = varint(value);
+        self.put(bytes, length);
     }
 
     /// A length and so many bytes: names, `str` heads in WTF-8, output.
@@ -129,7 +125,7 @@ pub(super) fn small(value: i64) -> Option<u8> {
 }
 
 /// A tag and a varint behind it, and how many bytes that is: at most 11.
-#[inline]
+#[inline(always)]
 pub(super) fn tagged(tag: u8, value: u64) -> (u128, usize) {
     if value < 0x80 {
         (u128::from(tag) | u128::from(value) << 8, 2)
@@ -142,20 +138,30 @@ pub(super) fn tagged(tag: u8, value: u64) -> (u128, usize) {
     }
 }
 
-/// LEB128: seven bits a byte, least significant first, in at most 10 bytes.
+/// A bare varint, and how many bytes that is: at most 10.
 #[inline]
-fn spread(mut value: u64) -> (u128, usize) {
-    let mut spread = 0;
-    let mut length = 0;
-    loop {
-        spread |= u128::from(value & 0x7f) << (8 * length);
-        value >>= 7;
-        length += 1;
-        if value == 0 {
-            return (spread, length);
-        }
-        spread |= 0x80 << (8 * (length - 1));
+pub(super) fn varint(value: u64) -> (u128, usize) {
+    if value < 0x80 {
+        (u128::from(value), 1)
+    } else {
+        spread(value)
     }
+}
+
+/// LEB128: seven bits a byte, least significant first, in at most 10 bytes.
+#[inline(never)]
+fn spread(value: u64) -> (u128, usize) {
+    let groups = (u64::BITS - (value | 1).leading_zeros()).div_ceil(7);
+    // Eight groups of seven bits: four and four, then two and two, then each by itself.
+    let low = (value & 0x0fff_ffff) | (value & 0x0fff_ffff << 28) << 4;
+    let low = low & 0x0000_3fff_0000_3fff | (low & 0x0fff_c000_0fff_c000) << 2;
+    let low = low & 0x007f_007f_007f_007f | (low & 0x3f80_3f80_3f80_3f80) << 1;
+    let high = value >> 56 & 0x7f | value >> 63 << 8;
+    let more = u128::from_le_bytes([0x80; 16]) & ((1_u128 << (8 * (groups - 1))) - 1);
+    (
+        u128::from(low) | u128::from(high) << 64 | more,
+        groups as usize,
+    )
 }
 
 /// Values.
@@ -543,5 +549,28 @@ impl Encoder<'_> {
         self.bytes(name);
         self.varint(below);
         self.varint(frames);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_varint_is_written_seven_bits_a_byte() {
+        let around = |bit: u32| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1];
+        let values = (0..64).flat_map(around).chain([u64::MAX, u64::MAX / 3]);
+        for value in values {
+            let (mut rest, mut bytes) = (value, Vec::new());
+            while rest >= 0x80 {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+            let (spread, length) = varint(value);
+            assert_eq!(spread.to_le_bytes()[..length], bytes, "{value}");
+            assert_eq!(spread >> (8 * length), 0, "{value}");
+            assert_eq!(tagged(7, value), (spread << 8 | 7, length + 1), "{value}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Writes a short record into memory that is there already: what [`Encoder`](super::Encoder) would write, for the few kinds of values
 //! that most records have, without looking at each whether there is room.
 
-use super::encoder::{small, tagged, zigzag};
-use super::{ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
+use super::encoder::{small, tagged, varint, zigzag};
+use super::{Change, FrameNumber, ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
 
 /// The room that a [`Short`] record is given: what fits into the first 256 bytes is kept.
 pub const SHORT: usize = (1 << u8::BITS) + RESERVE;
@@ -16,7 +16,7 @@ pub struct Short<'a> {
 }
 
 impl<'a> Short<'a> {
-    /// So many values may be written, of at most 9 bytes each, behind prefixes of at most 6 bytes each.
+    /// So many values may be written, of at most 11 bytes each, behind prefixes of at most 23 bytes altogether.
     pub const VALUES: usize = 16;
 
     /// Writes from the first byte on.
@@ -71,6 +71,13 @@ impl<'a> Short<'a> {
         self.put(tagged(tag::ENTER, u64::from(unit)));
     }
 
+    /// As [`Encoder::reenter`](super::Encoder::reenter).
+    #[inline]
+    pub fn reenter(&mut self, frame: FrameNumber, unit: u32) {
+        self.put(tagged(tag::REENTER, frame.0));
+        self.put(varint(u64::from(unit)));
+    }
+
     /// As [`Encoder::hit`](super::Encoder::hit).
     #[inline]
     pub fn hit(&mut self) {
@@ -95,47 +102,63 @@ impl<'a> Short<'a> {
         self.put((u128::from(tag::FLOAT) | u128::from(bits) << 8, 9));
     }
 
-    /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
-    /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES). False if it would not be short: then nothing has been written, and
-    /// [`Encoder::int`](super::Encoder::int) is to write it.
+    /// As [`Encoder::null`](super::Encoder::null).
+    #[inline]
+    pub fn null(&mut self) {
+        self.tag(tag::NULL);
+    }
+
+    /// As [`Encoder::int`](super::Encoder::int).
     #[inline(always)]
-    #[must_use]
+    pub fn int(&mut self, value: i64) {
+        match small(value) {
+            Some(tag) => self.tag(tag),
+            None => self.put(tagged(tag::INT, zigzag(value))),
+        }
+    }
+
+    /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
+    /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES).
+    #[inline(always)]
     pub fn captured_int(
         &mut self,
         strides: &mut Strides,
         site: SiteNumber,
         capture: usize,
         value: i64,
-    ) -> bool {
+    ) {
         if strides.follows_first(site, capture, value) {
             self.tag(tag::INT_NEXT);
-        } else if let Some(tag) = small(value) {
-            self.tag(tag);
         } else {
-            let value = zigzag(value);
-            if value >= 1 << 14 {
-                return false;
-            }
-            self.put(tagged(tag::INT, value));
+            self.int(value);
         }
-        true
     }
 
-    /// As [`Encoder::object`](super::Encoder::object). False if it would not be short: then nothing has been written.
+    /// As [`Encoder::object`](super::Encoder::object).
     #[inline(always)]
-    #[must_use]
-    pub fn object(&mut self, recent: &mut RecentObjects, id: ObjectId) -> bool {
+    pub fn object(&mut self, recent: &mut RecentObjects, id: ObjectId) {
         if let Some(slot) = recent.slot_of(id) {
             self.tag(tag::RECENT | slot);
-            return true;
+        } else {
+            let older = recent.newest().0.wrapping_sub(id.0);
+            self.put(tagged(tag::REF, older));
+            recent.name(id);
         }
-        let older = recent.newest().0.wrapping_sub(id.0);
-        if older >= 1 << 14 {
-            return false;
-        }
-        self.put(tagged(tag::REF, older));
-        recent.name(id);
-        true
+    }
+
+    /// As [`Encoder::update_part`](super::Encoder::update_part): at most 32 bytes. One value may follow; prefixes may not come before it.
+    #[inline]
+    pub fn update_part(
+        &mut self,
+        recent: &mut RecentObjects,
+        id: ObjectId,
+        change: Change,
+        length: u64,
+    ) {
+        self.tag(tag::UPDATE_PART);
+        self.object(recent, id);
+        self.put(varint(change.number()));
+        self.put(varint(length));
     }
 }
 
@@ -167,7 +190,8 @@ mod tests {
                 let bits = random();
                 let value = (bits >> (bits % 64)).cast_signed() - 3;
                 match random() % 8 {
-                    0 | 1 => (short.none(), encoder.none()),
+                    0 => (short.none(), encoder.none()),
+                    1 => (short.null(), encoder.null()),
                     2 => (short.bool(bits & 1 == 1), encoder.bool(bits & 1 == 1)),
                     3 => (short.float(bits), encoder.float(bits)),
                     4 => (short.hit(), encoder.hit()),
@@ -180,26 +204,21 @@ mod tests {
                         (short.enter(unit), encoder.enter(unit))
                     }
                     5 if capture == 2 => (short.pop_one(), encoder.pop(1)),
+                    5 if capture == 3 => {
+                        let frame = FrameNumber(bits >> (bits % 64));
+                        let unit = (bits >> (bits % 32 + 32)) as u32;
+                        (short.reenter(frame, unit), encoder.reenter(frame, unit))
+                    }
                     5 => {
                         let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);
-                        let start = encoder.at();
-                        encoder.object(recent_too, id);
-                        if !short.object(recent, id) {
-                            assert!(encoder.at() - start > 3);
-                            recent.name(id);
-                            encoder.take_back(start);
-                        }
-                        ((), ())
+                        (short.object(recent, id), encoder.object(recent_too, id))
                     }
                     _ => {
                         let (site, at) = (SiteNumber((bits % 7) as u32), capture % 3);
-                        let start = encoder.at();
-                        encoder.captured_int(stride_too, site, at, value);
-                        if !short.captured_int(stride, site, at, value) {
-                            assert!(!(-8192..8192).contains(&value));
-                            encoder.take_back(start);
-                        }
-                        ((), ())
+                        (
+                            short.captured_int(stride, site, at, value),
+                            encoder.captured_int(stride_too, site, at, value),
+                        )
                     }
                 };
             }
@@ -211,16 +230,39 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_one_part_is_what_an_encoder_writes() {
+        for (length, place, id) in [
+            (0, 0, 1),
+            (200, 63, 1 << 40),
+            (u64::MAX, usize::MAX >> 2, 900),
+        ] {
+            let (mut one, mut other) = ([0; 400], [0; 400]);
+            let mut short = Short::new(one.first_chunk_mut().expect("there is room"));
+            let mut encoder = Encoder::new(&mut other, 0);
+            let recent = || RecentObjects::new(ObjectId(u64::MAX >> 1));
+            let change = Change::Replace(place);
+            short.update_part(&mut recent(), ObjectId(id), change, length);
+            encoder.update_part(&mut recent(), ObjectId(id), change, length);
+            assert!(short.len() <= 32);
+            short.int(i64::MIN);
+            encoder.int(i64::MIN);
+            let end = short.len();
+            assert_eq!(end, encoder.at());
+            assert_eq!(one[..end], other[..end]);
+        }
+    }
+
+    #[test]
     fn the_longest_record_fits() {
         let mut bytes = [0; SHORT];
         let mut short = Short::new(&mut bytes);
         short.pop_one();
-        short.enter(u32::MAX);
+        short.reenter(FrameNumber(u64::MAX), u32::MAX);
         short.site(SiteNumber(u32::MAX));
         for _ in 0..Short::VALUES {
-            short.float(u64::MAX);
+            short.int(i64::MIN);
         }
-        assert_eq!(short.len(), 13 + 9 * Short::VALUES);
+        assert_eq!(short.len(), 23 + 11 * Short::VALUES);
         assert!(short.len() <= usize::from(u8::MAX));
     }
 }
