@@ -2,8 +2,9 @@
 //! and to hear audit events costs every program at every one.
 //!
 //! A thread's state holds what its trace function is called with (`c_traceobj`, NULL for none) and lets go of it when the function is set or taken
-//! away, after the new one is in place (`_PyEval_SetTrace`: `Python/ceval.c` of 3.11.1+, gh-98257; `Python/legacy_tracing.c`). So an object of ours is
-//! there in its stead, which holds it, and whose death tells. It costs nothing until then. Who calls the trace function is to unwrap it, which ours
+//! away: from 3.12 on after the new one is in place (`_PyEval_SetTrace` in `Python/legacy_tracing.c`), on 3.11 before that (`Python/ceval.c`). So an object
+//! of ours is there in its stead, which holds it, and whose death tells. It costs nothing until then. On 3.11 a pending call looks afterwards, which the main
+//! thread makes before it tells of anything: where the C function that has set the trace function returns, or at the next `RESUME`. Who calls the trace function is to unwrap it, which ours
 //! in front of it does ([`super::told`]), and so is `sys.gettrace`, which answers with it.
 
 use std::ffi::c_void;
@@ -18,6 +19,7 @@ use crate::frame::Frame;
 use crate::interpreter::is_main;
 use crate::layout::ThreadState;
 use crate::modules;
+#[cfg(Py_3_12)]
 use crate::thread;
 
 /// What is in the place of a trace function's object.
@@ -149,6 +151,7 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
 }
 
 /// The state of a thread has let go of one of ours.
+#[cfg(Py_3_12)]
 fn changed(py: Python<'_>, state: *mut ffi::PyThreadState) {
     // SAFETY: the thread is attached.
     let is_current = unsafe { ffi::PyThreadState_Get() } == state;
@@ -162,6 +165,26 @@ fn changed(py: Python<'_>, state: *mut ffi::PyThreadState) {
     // runs no Python, and other threads' states are told of by `sys` (`told::set`).
     if is_set || is_current && Frame::current(py).is_some() {
         super::told::expect(py, state);
+    }
+}
+
+/// The same.
+#[cfg(not(Py_3_12))]
+fn changed(py: Python<'_>, state: *mut ffi::PyThreadState) {
+    extern "C" fn look(_: *mut c_void) -> std::ffi::c_int {
+        // SAFETY: CPython makes pending calls with the thread attached.
+        let py = unsafe { Python::assume_attached() };
+        if is_main(py) {
+            super::told::expect_all(py);
+        }
+        0
+    }
+    // SAFETY: the thread is attached.
+    let is_current = unsafe { ffi::PyThreadState_Get() } == state;
+    // Otherwise the thread may be about to end.
+    if is_current && Frame::current(py).is_some() {
+        // SAFETY: the function needs no argument. If too many calls are pending, this one is left out, without an exception.
+        unsafe { ffi::Py_AddPendingCall(Some(look), std::ptr::null_mut()) };
     }
 }
 
