@@ -261,7 +261,10 @@ def document(rows, old):
         "",
     ]
     flaky = [(minor, outcome) for minor, _, outcome in rows if outcome and outcome["flaky"]]
-    lines += ["- %s, %s, %s" % (minor, outcome["name"], text) for minor, outcome in flaky for text in outcome["flaky"]]
+    for minor, outcome in flaky:
+        for text in outcome["flaky"]:
+            why = reason(outcome["name"].rpartition("-")[0], text)
+            lines.append("- %s, %s, %s%s" % (minor, outcome["name"], text, " (%s)" % why if why else ""))
     lines += [""] * bool(flaky)
     lines += ["## Differences", ""]
     found = False
