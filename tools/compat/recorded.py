@@ -32,7 +32,6 @@ _NOT_TAKEN = (
 REASONS = {
     "test_scope": _NOT_TAKEN,
     "test_patma": _NOT_TAKEN,
-    "test_frame": "assigns to locals of a running function through `frame.f_locals`, which no instruction of the function does (3.13 and later)",
 }
 
 
