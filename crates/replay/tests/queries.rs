@@ -317,15 +317,10 @@ fn an_index_that_is_not_of_the_recording_is_made_anew() {
 fn go_without_values(recording: &Arc<Recording>) {
     let mut cursor = recording.cursor();
     let mut positions = recording.positions(0).expect("not asked for the index");
-    loop {
-        match (cursor.next(), positions.next()) {
-            (Ok(with), Ok(without)) => {
-                assert_eq!(with, without);
-                if with.is_none() {
-                    break;
-                }
-            }
-            _ => break,
+    while let (Ok(with), Ok(without)) = (cursor.next(), positions.next()) {
+        assert_eq!(with, without);
+        if with.is_none() {
+            break;
         }
     }
     if let Ok(mut backwards) = recording.backwards(u64::MAX) {

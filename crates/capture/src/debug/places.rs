@@ -57,13 +57,18 @@ pub(super) struct Places {
     /// Whether it wants to hear of exceptions.
     pub(super) exceptions: bool,
     /// The only code objects that have such instructions; `None`: that is not known.
+    #[cfg_attr(
+        Py_3_12,
+        expect(dead_code, reason = "events are asked for code by code anyway")
+    )]
     codes: Option<Vec<Py<PyCode>>>,
     /// By the address of the code object, which is kept alive.
     known: FxHashMap<usize, (Py<PyCode>, Known)>,
 }
 
 /// What the owner of a session wants to hear of from now on: of the instructions that `instructions(code)` answers with, and of
-/// exceptions. `codes`: the only code objects that have such instructions, if that is known. `watched` has the places that are looked at without asking it, each as [`Sentinel::new`] takes it.
+/// exceptions. `codes`: the only code objects that have such instructions, if that is known. `watched` has the places that are looked at without
+/// asking it, each as [`Sentinel::new`] takes it.
 ///
 /// # Errors
 /// As for [`session::start`]; `TypeError`: that is no such place; `RuntimeError`: CPython tells nobody else of changed dictionaries.
