@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import json
 import linecache
@@ -44,6 +45,8 @@ def main(session: str, kind: str, text: str, arguments: list[str]) -> int:
     _console.Console._shows_instructions = _console.Console._opens_terminal = Children._is_child = True
     try:
         group.join()
+        # It may be the first one, as another program.
+        atexit.register(group.end)
         console = _made()
     except OSError:
         return _run_alone(target)
