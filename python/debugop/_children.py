@@ -207,7 +207,8 @@ class Children(_Base):  # type: ignore[misc]
         """Whether there is a terminal for several processes; says so if not."""
         if self._group is None:
             try:
-                terminal = os.ttyname(self.stdin.fileno())
+                # What reads at the prompt of 3.15 has no descriptor; it reads from the standard input.
+                terminal = self._terminal or os.ttyname(self.stdin.fileno() if hasattr(self.stdin, "fileno") else 0)
             except (AttributeError, OSError, ValueError):
                 self.error("Other processes are debugged at a terminal only, and the commands do not come from one")
                 return False

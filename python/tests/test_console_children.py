@@ -385,3 +385,13 @@ def test_nothing_is_left_behind(program, tmp_path):
     session("continue")
     session.last("quit")
     assert not [name for name in os.listdir("/tmp") if name.startswith(f"debugop-follow-{session.child.pid}-")]
+
+
+def test_at_a_terminal_that_can_do_more(program, monkeypatch):
+    """Since 3.15 the prompt reads by other means there."""
+    monkeypatch.setattr("test_console_faults.environment", lambda: {**environment(), "TERM": "xterm"})
+    session = program(RUN)
+    assert "follow-exec is on" in session("set follow-exec")
+    session("break child.py:4")
+    assert "work()" in session("continue")
+    assert finished(session("continue") + session("continue"))
