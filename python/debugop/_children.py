@@ -17,6 +17,8 @@ from debugop import _core, _recordenv, bdb
 _Base: Any = Any if TYPE_CHECKING else object
 
 _WHAT = {"exec": ("off", "on", "stop"), "fork": ("parent", "child", "both")}
+# What the directories of groups are called, before the number of the first process.
+_FOLDER = "debugop-follow-"
 # What is there of the commands of a breakpoint (`pdb.Pdb`; the last two until 3.13).
 _COMMANDS = ("commands", "commands_doprompt", "commands_silent")
 
@@ -126,6 +128,20 @@ def _lock(fd: int, wait: bool) -> bool:
     return True
 
 
+def forget_the_dead(directory: str, folder: str) -> None:
+    """Deletes what processes have left that were killed: directories whose names are `folder` and the process' number."""
+    for name in os.listdir(directory):
+        process = name.removeprefix(folder).partition("-")[0]
+        if not name.startswith(folder) or not process.isdecimal():
+            continue
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+        except (OSError, OverflowError):
+            continue  # somebody else's
+
+
 class Children(_Base):  # type: ignore[misc]
     """What a console is made of, before `pdb.Pdb`."""
 
@@ -191,14 +207,16 @@ class Children(_Base):  # type: ignore[misc]
         """Whether there is a terminal for several processes; says so if not."""
         if self._group is None:
             try:
-                terminal = os.ttyname(self.stdin.fileno())
+                # What reads at the prompt of 3.15 has no descriptor; it reads from the standard input.
+                terminal = self._terminal or os.ttyname(self.stdin.fileno() if hasattr(self.stdin, "fileno") else 0)
             except (AttributeError, OSError, ValueError):
                 self.error("Other processes are debugged at a terminal only, and the commands do not come from one")
                 return False
             import atexit
             import tempfile
 
-            directory = tempfile.mkdtemp(prefix=f"debugop-follow-{os.getpid()}-")
+            forget_the_dead(tempfile.gettempdir(), _FOLDER)
+            directory = tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-")
             Children._group = group = Group(directory, terminal, os.getpid())
             group.join()
             group.wait_for_prompt()
@@ -368,15 +386,21 @@ class Children(_Base):  # type: ignore[misc]
         except SystemExit as error:
             if not self._is_left():
                 raise
+            self._ends_left()
             _leave(error.code)
         except BaseException:
             if not self._is_left():
                 raise
             sys.excepthook(*sys.exc_info())
+            self._ends_left()
             _leave(1)
         if self._is_left():
+            self._ends_left()
             _leave(0)
         return result
+
+    def _ends_left(self) -> None:
+        """The process ends, which is not debugged any more."""
 
     def _is_left(self) -> bool:
         """Whether this process ends with its program, which has ended: it is not debugged any more, or a fork of one that is."""

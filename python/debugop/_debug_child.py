@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import json
 import linecache
 import os
+import signal
 import sys
 from types import CodeType
 from typing import Any
@@ -44,6 +46,8 @@ def main(session: str, kind: str, text: str, arguments: list[str]) -> int:
     _console.Console._shows_instructions = _console.Console._opens_terminal = Children._is_child = True
     try:
         group.join()
+        # It may be the first one, as another program.
+        atexit.register(group.end)
         console = _made()
     except OSError:
         return _run_alone(target)
@@ -56,7 +60,12 @@ def main(session: str, kind: str, text: str, arguments: list[str]) -> int:
 def _made() -> Any:
     wanted = {"readrc": False, "mode": "cli", "backend": "monitoring"}
     known = inspect.signature(_console._Pdb.__init__).parameters
-    return _console.module.Pdb(**{name: value for name, value in wanted.items() if name in known})
+    # A process group in the background may ask the terminal what it can do (3.15).
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        return _console.module.Pdb(**{name: value for name, value in wanted.items() if name in known})
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(console: Any, target: Target) -> int:

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from debugop import _console, _core, _past
+from debugop._children import forget_the_dead
 from debugop._history_past import PastOfSession, pairs, to_live, to_past
 from debugop._record import Record
 
@@ -41,7 +42,7 @@ class History:
 
         self.end()
         self._process = os.getpid()
-        _forget_the_dead(tempfile.gettempdir())
+        forget_the_dead(tempfile.gettempdir(), _FOLDER)
         self._folder = tempfile.mkdtemp(prefix=f"{_FOLDER}{self._process}-")
         self.path = os.path.join(self._folder, "history.debugop")
         self._record = Record(self.path, ring=self.size)
@@ -65,20 +66,6 @@ class History:
             print(f"debugop: {error}", file=sys.stderr)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _forget_the_dead(directory: str) -> None:
-    """Deletes what sessions have left that were killed."""
-    for name in os.listdir(directory):
-        process = name.removeprefix(_FOLDER).partition("-")[0]
-        if not name.startswith(_FOLDER) or not process.isdecimal():
-            continue
-        try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
-            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
-        except (OSError, OverflowError):
-            continue  # somebody else's
 
 
 class HistoryConsole(_console.Console):
@@ -115,6 +102,9 @@ class HistoryConsole(_console.Console):
     def _show_display(self) -> None:
         self._changed |= bool(self.displaying.get(self.curframe))
         super()._show_display()
+
+    def _ends_left(self) -> None:
+        self.history.end()
 
     # Going back.
 

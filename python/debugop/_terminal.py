@@ -45,12 +45,12 @@ class Terminal(_Base):  # type: ignore[misc]
 
     def _keep_terminal(self) -> None:
         """The program may have closed descriptors, and have files of its own in their places."""
-        if (
-            self._opens_terminal
-            and self._terminal
-            and not (_is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal))
-        ):
+        if not (self._opens_terminal and self._terminal and hasattr(self.stdin, "fileno")):
+            return  # what reads at the prompt of 3.15 has none
+        if not (_is(self.stdin.fileno(), self._terminal) and _is(self.stdout.fileno(), self._terminal)):
             self._open_terminal(self._terminal)
+            # It has the descriptors that are gone (3.15).
+            self.pyrepl_input = None
 
     def message(self, *arguments: Any, **keywords: Any) -> None:
         self._keep_terminal()

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -375,13 +376,26 @@ def test_from_inside_of_a_program(program):
     assert value(session, "total") == "14"
 
 
-def test_nothing_is_left_behind(program, tmp_path):
-    session = program("import tempfile\n" + RUN)
+def test_nothing_is_left_behind(program):
+    session = program(RUN)
     session("break child.py:4")
     session("continue")
-    directory = value(session, "type(__import__('debugop')._children.Children)")
-    assert directory
+
+    def left():
+        return [name for name in os.listdir(tempfile.gettempdir()) if f"debugop-follow-{session.child.pid}-" in name]
+
+    assert len(left()) == 1
     session("continue")
     session("continue")
     session.last("quit")
-    assert not [name for name in os.listdir("/tmp") if name.startswith(f"debugop-follow-{session.child.pid}-")]
+    assert left() == []
+
+
+def test_at_a_terminal_that_can_do_more(program, monkeypatch):
+    """Since 3.15 the prompt reads by other means there."""
+    monkeypatch.setattr("test_console_faults.environment", lambda: {**environment(), "TERM": "xterm"})
+    session = program(RUN)
+    assert "follow-exec is on" in session("set follow-exec")
+    session("break child.py:4")
+    assert "work()" in session("continue")
+    assert finished(session("continue") + session("continue"))

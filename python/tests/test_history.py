@@ -292,6 +292,11 @@ print("done")
     assert told[9] == ["True"]
 
 
+def test_a_process_that_is_left_leaves_nothing(tmp_path):
+    shown = debugged(tmp_path, LOOP + "print('goes on')\n", ["b 4", "c", "rs", "c", "detach"])
+    assert shown.endswith("goes on\n")
+
+
 def test_where_there_is_no_history(tmp_path):
     shown = debugged(tmp_path, LOOP, ["b 5", "c", "debug work(1)", "s", "rs", "q"])
     assert "*** There is no history here." in shown
