@@ -29,6 +29,10 @@ def both(programs, source, *options):
 def test_a_program_says_the_same(programs, program, engine):
     if program.stem == "marshalled" and engine != "inject":
         pytest.skip("the other engines keep references to what they report, which marshal tells of: docs/engines.md")
+    if program.stem == "c_trace_functions" and engine == "settrace" and sys.version_info[:2] == (3, 12):
+        pytest.skip(
+            "3.12.1 calls NULL for an opcode event in a thread without a trace function (sys_trace_instruction_func)"
+        )
     plain, traced = both(programs, program.read_text(), "--engine", engine)
     assert len(plain.stdout.splitlines()) > 5
     assert traced.stdout == plain.stdout
