@@ -57,6 +57,10 @@ pub(super) struct Places {
     /// Whether it wants to hear of exceptions.
     pub(super) exceptions: bool,
     /// The only code objects that have such instructions; `None`: that is not known.
+    #[cfg_attr(
+        Py_3_12,
+        expect(dead_code, reason = "CPython tells of instructions there")
+    )]
     codes: Option<Vec<Py<PyCode>>>,
     /// By the address of the code object, which is kept alive.
     known: FxHashMap<usize, (Py<PyCode>, Known)>,
