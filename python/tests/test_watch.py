@@ -203,3 +203,28 @@ def test_unchanged_local(tmp_path, place):
     assert re.findall(r"^Changed by (\d+) ", shown, re.MULTILINE)
     assert "Watchpoint 2 deleted: loop() is left, and with it fixed." in shown
     assert int(total) > 0
+
+
+FAILED_BEFORE = """\
+def loop(n):
+    fixed = total = 0
+    try:
+        total += 1 // fixed
+    except ZeroDivisionError as error:
+        failure = error
+    for i in range(n):
+        total += i
+    print("LINES", failure.__traceback__.tb_lineno, failure.__traceback__.tb_frame.f_lineno)
+    fixed = 1
+loop(10)
+"""
+
+
+def test_traceback_of_watched_function(tmp_path):
+    """What has been raised in the function before says where."""
+    script = tmp_path / "watched.py"
+    script.write_text(FAILED_BEFORE)
+    commands = ["tbreak 7", "continue", "watch fixed", "continue", "continue", "continue", "quit"]
+    shown = session(["debug", str(script)], commands)
+    assert "LINES 4 9" in shown
+    assert re.findall(r"^New value: (.*)$", shown, re.MULTILINE) == ["1"]

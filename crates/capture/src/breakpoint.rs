@@ -238,8 +238,9 @@ impl Breakpoint {
         !inside::is(py)
     }
 
-    /// The same, where it depends on which thread that is.
-    #[inline(never)]
+    /// The same, where it depends on which thread that is: on 3.11 always.
+    #[cfg_attr(Py_3_12, inline(never))]
+    #[cfg_attr(not(Py_3_12), inline(always))]
     fn counts_here(&self, py: Python<'_>, paused: usize) -> bool {
         let thread = thread::address(py);
         thread != paused && self.thread.is_none_or(|one| one == thread) && !inside::is(py)

@@ -7,7 +7,7 @@
 //! A watchpoint on a variable is set in a function that runs already, in other code. As [`crate::probed`] says of frames that leave a copy, the
 //! interpreter reads everything of a frame anew where a function returns whose call it has inlined. After an opcode event it reads the next
 //! instruction and the stack pointer anew, too: so such an event has the frame execute a `CALL` that is in code of our own
-//! ([`Frame::detour`]), and the function that it calls moves the frame.
+//! ([`Frame::detour`]), and the function that it calls moves the frame. One that a traceback refers to stays, and is traced.
 
 use std::sync::Arc;
 
@@ -22,12 +22,14 @@ use super::session::{self, Session};
 use crate::breakpoint::{self, Breakpoint, Listener};
 use crate::code_object;
 use crate::frame::{CodeShape, Frame};
+use crate::function::heap;
 use crate::gil::{GilCell, release};
 use crate::layout::slot::Content;
 use crate::layout::{CodeObject, VERSION};
 use crate::probed::mover;
 use crate::registry;
 use crate::site::InvertType;
+use crate::whole::Traceback;
 
 /// What is at instructions of one code object, an original.
 struct Placed {
@@ -166,6 +168,23 @@ pub(super) fn can(py: Python<'_>) -> bool {
     ready(py).is_some()
 }
 
+/// Whether a traceback refers to the innermost frame.
+fn has_tracebacks(py: Python<'_>) -> bool {
+    let Some(frame) = Frame::current(py) else {
+        return false;
+    };
+    let object = frame.object_address();
+    let mut found = false;
+    heap::visit(py, &mut |one| {
+        // SAFETY: a live object; its type says what it is.
+        found |= unsafe {
+            ffi::Py_TYPE(one) == &raw mut ffi::PyTraceBack_Type
+                && (*one.cast::<Traceback>()).tb_frame == object
+        };
+    });
+    found
+}
+
 /// A frame that is about to go over.
 struct Pending {
     frame: usize,
@@ -182,6 +201,11 @@ static PENDING: GilCell<Option<Pending>> = GilCell::new(None);
 /// # Errors
 /// `MemoryError`; what an audit hook raises.
 pub(super) fn start(py: Python<'_>, session: &Arc<Session>) -> PyResult<()> {
+    if has_tracebacks(py) {
+        // Their offsets are in the code that the frame runs now.
+        session.behind.set(py, 0);
+        return Ok(());
+    }
     let (function, pad) = prepare(py)?;
     compiled::run(py, session)?;
     // An audit hook may have done anything.
