@@ -46,7 +46,8 @@ class History:
         self._folder = tempfile.mkdtemp(prefix=f"{_FOLDER}{self._process}-")
         self.path = os.path.join(self._folder, "history.debugop")
         self._record = Record(self.path, ring=self.size)
-        self._record.start()
+        # The frames below the program's are the debugger's.
+        self._record.start(running=False)
         _core.recording_is_debugged(True)
 
     @property

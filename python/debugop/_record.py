@@ -49,12 +49,12 @@ class Record:
         }
         self._recording: _core.Recording | None = None
 
-    def start(self) -> None:
-        """Begin; RuntimeError if a recording is being made already, OSError if the file cannot be written."""
+    def start(self, *, running: bool = True) -> None:
+        """Begin, without the frames that run already if not `running`; RuntimeError if a recording is being made already, OSError if the file cannot be written."""
         recording = _core.start_recording(
             self.path, libraries=library_directories(), own=own_directories(), **self._options
         )
-        recording.begin_here()
+        recording.begin_here(running)
         _begun.append(recording)
         self._recording = recording
 

@@ -68,8 +68,8 @@ class Terminal(_Base):  # type: ignore[misc]
         """The program is over: what is said of that, and the program that is begun anew, have the streams that it began with, as far as they still lead there."""
         self._keep_terminal()
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
-            if getattr(sys, name) is not stream:
-                _flush(getattr(sys, name))
+            _flush(getattr(sys, name))
+            _flush(stream)
             leads = _leads(stream, self._terminal if name != "stderr" else None)
             setattr(sys, name, stream if leads else self.stdin if name == "stdin" else self.stdout)
 

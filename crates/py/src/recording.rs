@@ -209,9 +209,9 @@ impl Recording {
         session.watch(py, code, "__main__")
     }
 
-    /// Begins to record what is called from now on, and what the frames execute that run already.
-    fn begin_here(&self, py: Python<'_>) -> PyResult<()> {
-        self.start(py, true).map(|_| ())
+    /// Begins to record what is called from now on, and, with `running`, what the frames execute that run already.
+    fn begin_here(&self, py: Python<'_>, running: bool) -> PyResult<()> {
+        self.start(py, running).map(|_| ())
     }
 
     /// Calls `function`, as if nothing had called it; what it runs with `exec`, a name in its globals, is the main program.

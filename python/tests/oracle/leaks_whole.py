@@ -1,6 +1,6 @@
 """A program that runs one feature thousands of times while the whole program is traced, and prints by how much it grew.
 
-Run with the name of a feature and that of an engine; the output is that of leaks.py, of ROUNDS or 50 rounds.
+Run with the name of a feature and that of an engine; the output is that of leaks.py, of ROUNDS or 150 rounds.
 """
 
 import contextlib
@@ -209,7 +209,7 @@ if __name__ == "__main__":
             warnings.simplefilter("ignore")
             trace.stop()
     else:
-        grown = leaks.growth(feature, rounds=50)
+        grown = leaks.growth(feature, rounds=150)
     if OTHER is not None:
         _interpreters.destroy(OTHER)
     gc.collect()

@@ -5,9 +5,11 @@
 //! the code of copies with loops there is a detour ([`debugop_bytecode::Detour`]) for each loop (`yield from` and `await` are loops), to which one of its
 //! probes is made to jump:
 //!
-//!     LOAD_CONST <site>; UNARY_INVERT      # `ProbedCode::leave`: a function of ours if the frame can be moved now, otherwise NoneType
-//!     PUSH_NULL; CALL 0; POP_TOP           # 3.11, 3.12: PUSH_NULL first
-//!     JUMP_BACKWARD_NO_INTERRUPT           # behind the probe
+//! ```text
+//! LOAD_CONST <site>; UNARY_INVERT      # `ProbedCode::leave`: a function of ours if the frame can be moved now, otherwise NoneType
+//! PUSH_NULL; CALL 0; POP_TOP           # 3.11, 3.12: PUSH_NULL first
+//! JUMP_BACKWARD_NO_INTERRUPT           # behind the probe
+//! ```
 //!
 //! The function has three instructions, `LOAD_CONST <move>; UNARY_INVERT; RETURN_VALUE`, of which the second moves the frame below. What a function returns is
 //! pushed; so a frame is moved where the instruction before has left an object on top of its stack: that is taken off and returned.

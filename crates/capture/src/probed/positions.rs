@@ -61,10 +61,15 @@ impl ProbedCode {
             };
         }
         let within = new - copied;
-        Some(if within < instruction.end() - original {
-            original + within
-        } else {
-            original
+        let behind = instruction.end() - original;
+        // The same of a probe behind an instruction, which is told of as part of that.
+        let next = || {
+            let next = self.analysis().instructions().get(index.0 as usize + 1);
+            next.filter(|_| within == behind).map(|next| next.start)
+        };
+        Some(match within < behind {
+            true => original + within,
+            false => next().unwrap_or(original),
         })
     }
 
