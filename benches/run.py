@@ -57,12 +57,12 @@ class Worker:
         return json.loads(last).get("facts") if last else None
 
 
-def measure(program, turns):
-    """One program under every variant: {"steps": n, "plain": seconds, "variants": {name: figures or reason}}."""
+def measure(program, turns, numbers):
+    """One program under the variants of these numbers: {"steps": n, "plain": seconds, "variants": {name: figures or reason}}."""
     fast, slow = turns
-    workers = [Worker(program, number) for number in range(len(variants.VARIANTS))]
+    workers = {number: Worker(program, number) for number in (0, *numbers)}
     try:
-        running = [number for number, worker in enumerate(workers) if not worker.unsupported]
+        running = [number for number, worker in workers.items() if not worker.unsupported]
         seconds = {number: [] for number in running}
         # By turn, because richards carries state from one run to the next.
         steps = [set() for _ in range(fast)]
@@ -82,14 +82,14 @@ def measure(program, turns):
                         steps[turn] |= {counted} - {None}
                         seconds[number].append(took)
     finally:
-        facts = [worker.close() for worker in workers]
+        facts = {number: worker.close() for number, worker in workers.items()}
     if any(len(counts) != 1 for counts in steps):
         raise RuntimeError(f"{program}: the variants disagree on the instructions of a turn: {steps}")
     executed = [counts.pop() for counts in steps]
     figures = {}
-    for number, worker in enumerate(workers[1:], 1):
-        if worker.unsupported:
-            figures[variants.VARIANTS[number].name] = {"unsupported": worker.unsupported}
+    for number in numbers:
+        if workers[number].unsupported:
+            figures[variants.VARIANTS[number].name] = {"unsupported": workers[number].unsupported}
         else:
             # A slow variant had fewer turns.
             turns = list(zip(seconds[0], seconds[number], executed, strict=False))
@@ -111,13 +111,13 @@ def compare(turns):
 def summary(results):
     """Per variant, over the programs: geometric mean of the slowdown, mean of ns; or why it is missing."""
     rows = {}
-    for variant in variants.VARIANTS[1:]:
-        figures = [result["variants"][variant.name] for result in results.values()]
+    for name in next(iter(results.values()))["variants"]:
+        figures = [result["variants"][name] for result in results.values()]
         reasons = {one["unsupported"] for one in figures if "unsupported" in one}
         if reasons:
-            rows[variant.name] = {"unsupported": "; ".join(sorted(reasons))}
+            rows[name] = {"unsupported": "; ".join(sorted(reasons))}
             continue
-        rows[variant.name] = {
+        rows[name] = {
             "slowdown": statistics.geometric_mean(one["slowdown"] for one in figures),
             "ns": statistics.fmean(one["ns"] for one in figures),
         }
@@ -236,8 +236,10 @@ def table(results, rows):
         each = result["plain"] / result["steps"] * 1e9
         lines.append(f"{name:<16}{result['plain'] * 1e3:>10.1f}{result['steps']:>14,}{each:>9.1f}")
     lines += ["", f"{'':<{width}} {'slowdown':>9} {'range':>13} {'ns/instr':>9} {'range':>11}  to reach"]
-    for variant in variants.VARIANTS[1:]:
-        row = rows[variant.name]
+    for variant in variants.VARIANTS:
+        row = rows.get(variant.name)
+        if row is None:
+            continue
         if "unsupported" in row:
             lines.append(f"{variant.name:<{width}} not measured: {row['unsupported']}")
             continue
@@ -260,33 +262,57 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer turns: a first impression")
     parser.add_argument("--programs", default=",".join(programs.PROGRAMS), help="comma-separated, default all")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    parser.add_argument(
+        "--only",
+        help="comma-separated: rows of the first table whose names have one of these, and of the sections start-up, left, recorders, debuggers those named",
+    )
     arguments = parser.parse_args()
     began = time.monotonic()
     turns = TURNS["quick" if arguments.quick else "default"]
     load = os.getloadavg()[0]
-    results = {}
-    for name in arguments.programs.split(","):
-        results[name] = measure(name, turns)
-        if sys.stderr.isatty():
-            print(f"\r{len(results)} of {len(programs.PROGRAMS)} programs", end="", file=sys.stderr, flush=True)
-    rows = summary(results)
-    print("\r" + table(results, rows))
-    started = start_up(3 * turns[0])
-    print(f"\nstarting `{IMPORTS}`, processor time of the process")
-    for name, ratio in started.items():
-        aim = target(START_UP if name.startswith("--all, inject") else None, ratio, f"<= {START_UP}x")
-        print(f"{name:<{max(map(len, rows))}} {ratio:>8.2f}x  {aim}".rstrip())
-    left = left_behind(turns[0])
-    print("\nloops in frames that were entered while they were traced")
-    for kind, (traced, after) in left.items():
-        aim = target(LEFT, after, f"<= {LEFT}x")
-        print(f"{kind:<{max(map(len, rows))}} {traced:>8.2f}x  after stop {after:.2f}x  {aim}")
-    in_file = recorders.programs(results)
-    print("\n" + recorders.programs_table(in_file))
-    recording = recorders.measure(arguments.quick)
-    print("\n" + recorders.table(recording))
-    debuggers = debugger.measure()
-    print("\n" + debugger.table(debuggers))
+    only = arguments.only.split(",") if arguments.only else None
+    numbers = [
+        number
+        for number, variant in enumerate(variants.VARIANTS)
+        if number and (only is None or any(part in variant.name for part in only))
+    ]
+    if numbers:
+        # The first one counts the instructions.
+        numbers = sorted({1, *numbers})
+
+    def asks(section):
+        return only is None or section in only
+
+    results, rows, figures = {}, {}, {}
+    if numbers:
+        for name in arguments.programs.split(","):
+            results[name] = measure(name, turns, numbers)
+            if sys.stderr.isatty():
+                print(f"\r{len(results)} of {len(programs.PROGRAMS)} programs", end="", file=sys.stderr, flush=True)
+        rows = summary(results)
+        print("\r" + table(results, rows))
+    width = max(map(len, rows), default=0)
+    if asks("start-up"):
+        figures["start_up"] = start_up(3 * turns[0])
+        print(f"\nstarting `{IMPORTS}`, processor time of the process")
+        for name, ratio in figures["start_up"].items():
+            aim = target(START_UP if name.startswith("--all, inject") else None, ratio, f"<= {START_UP}x")
+            print(f"{name:<{width}} {ratio:>8.2f}x  {aim}".rstrip())
+    if asks("left"):
+        figures["left_behind"] = left_behind(turns[0])
+        print("\nloops in frames that were entered while they were traced")
+        for kind, (traced, after) in figures["left_behind"].items():
+            aim = target(LEFT, after, f"<= {LEFT}x")
+            print(f"{kind:<{width}} {traced:>8.2f}x  after stop {after:.2f}x  {aim}")
+    if asks("recorders"):
+        if "recorded" in rows:
+            figures["in_file"] = recorders.programs(results)
+            print("\n" + recorders.programs_table(figures["in_file"]))
+        figures["recorders"] = recorders.measure(arguments.quick)
+        print("\n" + recorders.table(figures["recorders"]))
+    if asks("debuggers"):
+        figures["debuggers"] = debugger.measure()
+        print("\n" + debugger.table(figures["debuggers"]))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
     if load > len(os.sched_getaffinity(0)) / 2:
         print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
@@ -298,11 +324,7 @@ def main():
                 {
                     **facts,
                     "summary": rows,
-                    "start_up": started,
-                    "left_behind": left,
-                    "in_file": in_file,
-                    "recorders": recording,
-                    "debuggers": debuggers,
+                    **figures,
                     "programs": results,
                 },
                 indent=1,
