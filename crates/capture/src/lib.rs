@@ -33,6 +33,7 @@ mod glance;
 mod handled;
 pub mod identity;
 pub mod interpreter;
+mod invert_type;
 mod jit;
 pub mod layout;
 mod modules;

@@ -17,17 +17,12 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 use crate::event::Raised;
 use crate::frame::{Frame, SlotValue};
 use crate::function::{code_of_frame, code_text};
-use crate::site::{self, InvertType};
+use crate::invert_type;
+use crate::site;
 
 pub(crate) use facts::{Facts, Origin};
 pub use insert::{InsertError, insert_debug_op};
 pub use source::source_instruction;
-
-/// Instance layout of `debugop.DebugOp`: there is nothing to know.
-#[repr(C)]
-struct DebugOpObject {
-    ob_base: ffi::PyObject,
-}
 
 static DEBUG_OP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -42,22 +37,8 @@ pub fn debug_op(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 }
 
 fn make(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    let parts = InvertType {
-        name: c"debugop.DebugOp",
-        doc: c"A constant for bytecode: executing ~op calls op_target(stack, frame) if the frame's globals have one.",
-        size: size_of::<DebugOpObject>(),
-        dealloc,
-        repr,
-        invert: fire,
-        truth: None,
-    };
-    let op_type = parts.make(py)?;
-    // SAFETY: `_PyObject_New` allocates `basicsize` bytes, sets the header, the only field, and takes a reference to the
-    // heap type.
-    unsafe {
-        let object = ffi::PyObject_New::<DebugOpObject>(op_type.as_ptr().cast());
-        Bound::from_owned_ptr_or_err(py, object.cast()).map(Bound::unbind)
-    }
+    let doc = c"A constant for bytecode: executing ~op calls op_target(stack, frame) if the frame's globals have one.";
+    invert_type::single(py, (c"debugop.DebugOp", doc), repr, fire).map(Bound::unbind)
 }
 
 /// The type of [`debug_op`], `debugop.DebugOp`.
@@ -66,18 +47,6 @@ fn make(py: Python<'_>) -> PyResult<Py<PyAny>> {
 /// As for [`debug_op`].
 pub fn debug_op_type(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     Ok(debug_op(py)?.get_type())
-}
-
-/// # Safety
-/// Called by CPython as `tp_dealloc`.
-unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: the last reference is gone. Memory came from `_PyObject_New`, whose counterpart is `PyObject_Free`; a heap
-    // type's instance owns a reference to its type.
-    unsafe {
-        let op_type = ffi::Py_TYPE(object);
-        ffi::PyObject_Free(object.cast());
-        ffi::Py_DECREF(op_type.cast());
-    }
 }
 
 /// # Safety

@@ -4,7 +4,6 @@
 //! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`fire`].
 
 use std::alloc::{Layout, alloc, dealloc as dealloc_memory};
-use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -17,6 +16,7 @@ use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::event::Raised;
+use crate::invert_type::InvertType;
 use crate::probed::{ProbedCode, SiteInfo};
 use crate::recorder::{self, PlannedSite};
 
@@ -74,71 +74,6 @@ pub fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
         parts.make(py)
     });
     made.map(|site_type| site_type.bind(py))
-}
-
-/// What tells the types apart whose `nb_invert` is an opcode's implementation.
-pub(crate) struct InvertType {
-    pub name: &'static CStr,
-    pub doc: &'static CStr,
-    /// Of an instance, in bytes.
-    pub size: usize,
-    pub dealloc: unsafe extern "C" fn(*mut ffi::PyObject),
-    pub repr: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject,
-    pub invert: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject,
-    /// Its truth; `None`: as of every object.
-    pub truth: Option<unsafe extern "C" fn(*mut ffi::PyObject) -> c_int>,
-}
-
-impl InvertType {
-    /// Makes the type, which nobody can instantiate or change from Python.
-    ///
-    /// # Errors
-    /// Whatever CPython says if the type cannot be made.
-    pub(crate) fn make(&self, py: Python<'_>) -> PyResult<Py<PyType>> {
-        let mut methods = [
-            ffi::PyMethodDef {
-                ml_name: c"__reduce__".as_ptr(),
-                ml_meth: ffi::PyMethodDefPointer {
-                    PyCFunction: reduce,
-                },
-                ml_flags: ffi::METH_NOARGS,
-                ml_doc: c"Reduces to the integer 0, which leaves a harmless ~0 in pickled code."
-                    .as_ptr(),
-            },
-            ffi::PyMethodDef::zeroed(),
-        ];
-        // The type keeps pointers to its method table for ever.
-        let methods = Box::leak(Box::new(std::mem::replace(
-            &mut methods,
-            [ffi::PyMethodDef::zeroed(); 2],
-        )));
-        let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-        let mut slots = [
-            slot(ffi::Py_tp_doc, self.doc.as_ptr().cast_mut().cast()),
-            slot(ffi::Py_tp_dealloc, self.dealloc as *mut c_void),
-            slot(ffi::Py_tp_repr, self.repr as *mut c_void),
-            slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
-            slot(ffi::Py_nb_invert, self.invert as *mut c_void),
-            // A slot of number 0 ends them.
-            self.truth.map_or(slot(0, std::ptr::null_mut()), |truth| {
-                slot(ffi::Py_nb_bool, truth as *mut c_void)
-            }),
-            slot(0, std::ptr::null_mut()),
-        ];
-        let mut spec = ffi::PyType_Spec {
-            name: self.name.as_ptr(),
-            basicsize: self.size as c_int,
-            itemsize: 0,
-            flags: (ffi::Py_TPFLAGS_DEFAULT
-                | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION
-                | ffi::Py_TPFLAGS_IMMUTABLETYPE) as c_uint,
-            slots: slots.as_mut_ptr(),
-        };
-        // SAFETY: the spec and its slots are valid for the call; what outlives it (name, doc, methods) is static or leaked.
-        // Each slot function has the C signature that CPython expects for it.
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec)) }
-            .and_then(|made| Ok(made.cast_into::<PyType>()?.unbind()))
-    }
 }
 
 /// Makes the sites of `code`, which has none yet, and hands each to `take`, in order.
@@ -219,24 +154,6 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: a site's block holds its code alive.
     let code = unsafe { &*site.code };
     pyo3::types::PyString::new(py, &code.describe_site(site.info)).into_ptr()
-}
-
-/// # Safety
-/// Called by CPython as a METH_NOARGS method of a site.
-unsafe extern "C" fn reduce(
-    _site: *mut ffi::PyObject,
-    _unused: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached, by CPython's calling convention.
-    let py = unsafe { Python::assume_attached() };
-    let parts = (py.get_type::<pyo3::types::PyInt>(), ());
-    match pyo3::IntoPyObject::into_pyobject(parts, py) {
-        Ok(parts) => parts.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            std::ptr::null_mut()
-        }
-    }
 }
 
 /// Executes DEBUG_OP.

@@ -16,7 +16,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
 
 use super::{Breakpoint, inside};
 use crate::gil::GilCell;
-use crate::site::InvertType;
+use crate::invert_type::InvertType;
 
 /// What a site is for. All return a bool; the last four, whether they have stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::{CodeParts, Op};
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyString, PyTuple};
+use pyo3::types::{PyAnyMethods, PyCode, PyFrame, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
 use super::compiled;
@@ -28,7 +28,6 @@ use crate::layout::slot::Content;
 use crate::layout::{CodeObject, VERSION};
 use crate::probed::mover;
 use crate::registry;
-use crate::site::InvertType;
 use crate::whole::Traceback;
 
 /// What is at instructions of one code object, an original.
@@ -238,25 +237,8 @@ pub(super) fn start(py: Python<'_>, session: &Arc<Session>) -> PyResult<()> {
 fn prepare(py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyCode>)> {
     static MADE: PyOnceLock<(Py<PyAny>, Py<PyCode>)> = PyOnceLock::new();
     let (function, pad) = MADE.get_or_try_init(py, || {
-        let parts = InvertType {
-            name: c"debugop.ChangeOver",
-            doc: c"Executing ~change in a function that debugop calls makes the caller go on in other code.",
-            size: size_of::<ffi::PyObject>(),
-            dealloc,
-            repr,
-            invert: go_on,
-            truth: None,
-        };
-        let kind = parts.make(py)?;
-        // SAFETY: as in `probed::prepare`.
-        let (object, empty) = unsafe {
-            let object = ffi::PyObject_New::<ffi::PyObject>(kind.as_ptr().cast());
-            let empty = ffi::PyCode_NewEmpty(c"<debugop>".as_ptr(), c"change_over".as_ptr(), 1);
-            (
-                Bound::from_owned_ptr_or_err(py, object)?,
-                Bound::from_owned_ptr_or_err(py, empty.cast())?.cast_into_unchecked::<PyCode>(),
-            )
-        };
+        let doc = c"Executing ~change in a function that debugop calls makes the caller go on in other code.";
+        let (function, empty) = mover(py, (c"debugop.ChangeOver", doc), go_on)?;
         let call = Op::Call.opcode(VERSION).map_or(0, |opcode| opcode.0);
         // With the caches of a CALL (`Include/internal/pycore_code.h`, 3.11).
         let mut code = vec![call];
@@ -269,7 +251,7 @@ fn prepare(py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyCode>)> {
             stack_size: 2,
         };
         let pad = code_object::with_parts(&empty, &parts, &PyTuple::empty(py))?;
-        PyResult::Ok((mover(py, object, &empty)?, pad.unbind()))
+        PyResult::Ok((function, pad.unbind()))
     })?;
     Ok((function.bind(py).clone(), pad.bind(py).clone()))
 }
@@ -288,23 +270,4 @@ unsafe extern "C" fn go_on(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
         Some(pending.top.into_bound(py))
     });
     top.unwrap_or_else(|| py.None().into_bound(py)).into_ptr()
-}
-
-/// # Safety
-/// Called by CPython as `tp_dealloc`.
-unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: the last reference is gone; memory came from `_PyObject_New`, and a heap type's instance owns a reference to its type.
-    unsafe {
-        let kind = ffi::Py_TYPE(object);
-        ffi::PyObject_Free(object.cast());
-        ffi::Py_DECREF(kind.cast());
-    }
-}
-
-/// # Safety
-/// Called by CPython as `tp_repr`.
-unsafe extern "C" fn repr(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached, by CPython's calling convention.
-    let py = unsafe { Python::assume_attached() };
-    PyString::new(py, "<debugop.ChangeOver>").into_ptr()
 }

@@ -26,9 +26,11 @@
 //!
 //! After [`MOST_REFUSALS`] the probe is jumped over as others are. The JIT knows which code an inlined call returns to; with it there is no detour taken.
 
+use std::ffi::CStr;
+
 use debugop_bytecode::{Analysis, CodeParts, Detour, InstrIdx, Op, Opcode, Place, Version};
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyCode, PyDict, PyString, PyTuple};
+use pyo3::types::{PyCode, PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
 use super::{ProbedCode, SiteInfo};
@@ -36,11 +38,11 @@ use crate::code_object;
 use crate::frame::{CodeShape, Frame};
 use crate::function::heap;
 use crate::gil::GilCell;
+use crate::invert_type::{self, Unary};
 use crate::layout::VERSION;
 use crate::layout::slot::Content;
 #[cfg(Py_3_12)]
 use crate::layout::{CodeObject, MonitoringData};
-use crate::site::InvertType;
 use crate::whole::Traceback;
 
 /// How often frames of one copy may ask in vain.
@@ -290,37 +292,25 @@ pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
     if MOVER.get(py).is_some() {
         return Ok(());
     }
-    let parts = InvertType {
-        name: c"debugop.Leave",
-        doc: c"Executing ~leave in a function that debugop calls makes the caller go on in its own code.",
-        size: size_of::<ffi::PyObject>(),
-        dealloc,
-        repr,
-        invert: go_on,
-        truth: None,
-    };
-    let kind = parts.make(py)?;
-    // SAFETY: `_PyObject_New` sets the header and takes a reference to the heap type; there are no other fields. The code object is made
-    // by CPython's own function, with a name and no bytecode of use.
-    let (object, empty) = unsafe {
-        let object = ffi::PyObject_New::<ffi::PyObject>(kind.as_ptr().cast());
-        let empty = ffi::PyCode_NewEmpty(c"<debugop>".as_ptr(), c"leave".as_ptr(), 1);
-        (
-            Bound::from_owned_ptr_or_err(py, object)?,
-            Bound::from_owned_ptr_or_err(py, empty.cast())?.cast_into_unchecked::<PyCode>(),
-        )
-    };
-    let function = mover(py, object, &empty)?;
+    let doc = c"Executing ~leave in a function that debugop calls makes the caller go on in its own code.";
+    let (function, _) = mover(py, (c"debugop.Leave", doc), go_on)?;
     MOVER.get_or_init(py, || function);
     Ok(())
 }
 
-/// A function that executes `object`, whose inversion moves the frame that has called it, and returns what that answers. `empty` is any code object without variables.
-pub(crate) fn mover(
-    py: Python<'_>,
-    object: Bound<'_, PyAny>,
-    empty: &Bound<'_, PyCode>,
-) -> PyResult<Py<PyAny>> {
+/// A function that executes `~object`, which is `invert`, and returns what that answers: `invert` moves the frame that has called it. The object's type has this name
+/// and documentation. And an empty code object.
+pub(crate) fn mover<'py>(
+    py: Python<'py>,
+    type_of: (&'static CStr, &'static CStr),
+    invert: Unary,
+) -> PyResult<(Py<PyAny>, Bound<'py, PyCode>)> {
+    let object = invert_type::single(py, type_of, invert_type::by_name, invert)?;
+    // SAFETY: the code object is made by CPython's own function, with a name and no bytecode of use; a new reference, or NULL with an exception.
+    let empty = unsafe {
+        let empty = ffi::PyCode_NewEmpty(c"<debugop>".as_ptr(), c"leave".as_ptr(), 1);
+        Bound::from_owned_ptr_or_err(py, empty.cast())?.cast_into_unchecked::<PyCode>()
+    };
     let opcode = |op: Op| op.opcode(VERSION).map_or(0, |opcode| opcode.0);
     let parts = CodeParts {
         code: [Op::LoadConst, Op::UnaryInvert, Op::ReturnValue]
@@ -332,7 +322,7 @@ pub(crate) fn mover(
         location_table: vec![0x80 | 15 << 3 | 2],
         stack_size: 1,
     };
-    let code = code_object::with_parts(empty, &parts, &PyTuple::new(py, [object])?)?;
+    let code = code_object::with_parts(&empty, &parts, &PyTuple::new(py, [object])?)?;
     // SAFETY: both are alive, a code object and a dictionary; a new reference to a function, or NULL with an exception. What is never
     // freed need not be tracked.
     unsafe {
@@ -340,7 +330,7 @@ pub(crate) fn mover(
         let function = ffi::PyFunction_New(code.as_ptr(), globals.as_ptr());
         let function = Bound::from_owned_ptr_or_err(py, function)?;
         ffi::PyObject_GC_UnTrack(function.as_ptr().cast());
-        Ok(function.unbind())
+        Ok((function.unbind(), empty))
     }
 }
 
@@ -374,23 +364,4 @@ unsafe extern "C" fn go_on(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
         top
     });
     top.unwrap_or_else(|| py.None().into_bound(py)).into_ptr()
-}
-
-/// # Safety
-/// Called by CPython as `tp_dealloc`.
-unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: the last reference is gone; memory came from `_PyObject_New`, and a heap type's instance owns a reference to its type.
-    unsafe {
-        let kind = ffi::Py_TYPE(object);
-        ffi::PyObject_Free(object.cast());
-        ffi::Py_DECREF(kind.cast());
-    }
-}
-
-/// # Safety
-/// Called by CPython as `tp_repr`.
-unsafe extern "C" fn repr(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the thread is attached, by CPython's calling convention.
-    let py = unsafe { Python::assume_attached() };
-    PyString::new(py, "<debugop.Leave>").into_ptr()
 }
