@@ -1,7 +1,8 @@
 # ruff: noqa: D101, D103, RET504
-"""The program of debugger.py: `python debugged.py N TURNS`. The lines of the breakpoints are found by their comments."""
+"""The program of debugger.py: `python debugged.py N TURNS [LOOP]`. The lines of the breakpoints are found by their comments."""
 
 import json
+import os
 import sys
 from time import perf_counter
 
@@ -49,9 +50,13 @@ def main():
     n, turns = int(sys.argv[1]), int(sys.argv[2])  # in front of the loops
     seconds = {"loop": [], "calls": []}
     for _ in range(turns):
-        seconds["loop"].append(loop(n))
-        seconds["calls"].append(calls(n))
-    print("\nRESULT", json.dumps({name: min(times) / n for name, times in seconds.items()}))
+        for function in (loop, calls):
+            if function.__name__ in sys.argv[3:] or not sys.argv[3:]:
+                seconds[function.__name__].append(function(n))
+    print("\nRESULT", json.dumps({name: min(times) / n for name, times in seconds.items() if times}), flush=True)
+    if sys.argv[3:]:
+        # Only once: pdb would begin again.
+        os._exit(0)
 
 
 main()

@@ -21,6 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROGRAM = HERE / "debugged.py"
+LOOPS = ("loop", "calls")
 ROUNDS = 1_000_000
 TURNS = 5
 LIMIT = 120
@@ -93,25 +94,31 @@ def plain(rounds):
     return result(done.stdout)
 
 
+def script(breakpoints, scene, turns):
+    """What is typed at a console with pdb's commands."""
+    commands = []
+    for number, (line, condition, ignore, log) in enumerate(breakpoints, 1):
+        if log:
+            commands.append(f"logpoint {line} {log}, if {condition}")
+        else:
+            commands.append(f"break {line}" + (f", {condition}" if condition else ""))
+        if ignore:
+            commands.append(f"ignore {number} {ignore}")
+    # A watchpoint on a variable ends with its function, which stops.
+    turn = ["continue", "watch n", "continue"] if scene == LOCAL else ["continue"]
+    if scene in WATCHED:
+        turn = ["continue", f"watch {WATCHED[scene]}"]
+    typed = [*commands, *turn * (1 if scene in WATCHED else 2 * turns), "continue", "quit", "quit"]
+    return "\n".join(typed) + "\n"
+
+
 def by_console(command):
     """Under a debugger with pdb's commands, typed through a pipe."""
 
     def run(breakpoints, rounds, scene):
-        commands = []
-        for number, (line, condition, ignore, log) in enumerate(breakpoints, 1):
-            if log:
-                commands.append(f"logpoint {line} {log}, if {condition}")
-            else:
-                commands.append(f"break {line}" + (f", {condition}" if condition else ""))
-            if ignore:
-                commands.append(f"ignore {number} {ignore}")
-        # A watchpoint on a variable ends with its function, which stops.
-        turn = ["continue", "watch n", "continue"] if scene == LOCAL else ["continue"]
-        if scene in WATCHED:
-            turn = ["continue", f"watch {WATCHED[scene]}"]
-        typed = [*commands, *turn * (1 if scene in WATCHED else 2 * TURNS), "continue", "quit", "quit"]
         arguments = [sys.executable, "-m", *command, PROGRAM, str(rounds), str(TURNS)]
-        done = subprocess.run(arguments, input="\n".join(typed) + "\n", capture_output=True, text=True, timeout=LIMIT)
+        typed = script(breakpoints, scene, TURNS)
+        done = subprocess.run(arguments, input=typed, capture_output=True, text=True, timeout=LIMIT)
         return result(done.stdout)
 
     return run

@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import counted
 import debugger
 import programs
 import recorders
@@ -264,7 +265,7 @@ def main():
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     parser.add_argument(
         "--only",
-        help="comma-separated: rows of the first table whose names have one of these, and of the sections start-up, left, recorders, debuggers those named",
+        help="comma-separated: rows of the first table whose names have one of these, and of the sections start-up, left, recorders, debuggers, counted those named",
     )
     arguments = parser.parse_args()
     began = time.monotonic()
@@ -313,6 +314,9 @@ def main():
     if asks("debuggers"):
         figures["debuggers"] = debugger.measure()
         print("\n" + debugger.table(figures["debuggers"]))
+    if asks("counted"):
+        figures["counted"] = counted.measure()
+        print("\n" + counted.table(figures["counted"]))
     print(f"\nmedians of {turns[0]} turns ({turns[1]} for the slow ones), CPU time; {time.monotonic() - began:.0f} s")
     if load > len(os.sched_getaffinity(0)) / 2:
         print(f"The machine was busy (load {load:.1f}): what shares its caches makes every figure larger.")
