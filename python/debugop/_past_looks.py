@@ -121,16 +121,17 @@ class Looks:
             self.message(f"{number:>5} {'->' if one[0] == at else '':>2} {described(one)}".rstrip())
 
     def do_origin(self, arg: str) -> None:
-        """origin variable
+        """origin place
 
-        Say where the value of a local variable comes from, hop by hop, from
-        the instruction that made it.
+        Say where the value of a variable, an attribute (`a.b`), an item
+        (`d['k']`) or a slot of the value stack (`stack[0]` is its top)
+        comes from, hop by hop, from the instruction that made it.
         """
+        if not arg:
+            self.error("A place is needed: a variable, an attribute, an item, or stack[0]")
+            return
         try:
             hops = self.past.origin(self.step, self.curframe.index, arg.strip(), HOPS)
-        except KeyError:
-            self.error(f"{arg!r} is no local variable of this function" if arg else "A variable is needed")
-            return
         except (OSError, ValueError) as error:
             self.error(str(error))
             return

@@ -105,6 +105,8 @@ SESSIONS = {
         "c",
         "origin width",
         "writes answer",
+        "origin point.x",
+        "origin stack[0]",
         "origin nothing",
         "writes 1",
         "list",

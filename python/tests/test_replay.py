@@ -211,6 +211,26 @@ def test_origin_leads_through_the_call_to_the_addition(recorded):
     assert hops[1]["operands"] == [3, 4]
 
 
+def test_origin_of_an_attribute_begins_where_it_was_bound(recorded):
+    end = query(recorded, "hits", f"program.py:{line_of('    return done')}")[0]["step"]
+    hops = query(recorded, "origin", end, "account.total")
+    assert [hop["kind"] for hop in hops[:2]] == ["bound", "produced"]
+    assert hops[0]["at"]["opname"] == "STORE_ATTR"
+    assert (hops[0]["value"], hops[1]["value"], hops[1]["operands"]) == (7, 7, [3, 4])
+
+
+def test_origin_of_a_global_and_of_what_is_in_it(recorded):
+    replay = debugop.open(recorded)
+    end = len(replay) - 1
+    (account, *_) = replay.origin("account", end)
+    assert (account["kind"], account["function"], account["line"]) == ("bound", "<module>", line_of('account = Account("x")'))
+    bound, made = replay.origin("account.total", end)[:2]
+    assert (bound["kind"], bound["function"], made["operands"]) == ("bound", "Account.add", [3, 4])
+    assert replay.last_write("account.total", end)["step"] == bound["step"]
+    name, literal = replay.origin("account.name", end)[:2]
+    assert (name["kind"], name["value"], literal["value"]) == ("bound", "x", "x")
+
+
 def test_state_shows_frames_locals_and_stack(recorded):
     step = query(recorded, "calls", "Account.add")[0]["step"]
     frames = query(recorded, "state", step)

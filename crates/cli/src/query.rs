@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ThreadNumber};
-use debugop_replay::query::{self, Filter, Kind, Outcome, Part, Place, Slot};
+use debugop_replay::query::{self, Filter, Kind, Outcome, Part, Place, Target};
 use debugop_replay::{Moment, OpenError, Progress, Recording, Step};
 use debugop_report::replayed::Described;
 use debugop_report::{CodeInfo, Sources};
@@ -66,7 +66,7 @@ enum Question {
         file: PathBuf,
         /// The number of a step
         step: u64,
-        /// A local variable, or a slot of the value stack: stack[0] is its top
+        /// A variable, an attribute or item (self.total, rows[0]), or a slot of the value stack: stack[0] is its top
         place: String,
         /// Follow at most N hops
         #[arg(long, value_name = "N", default_value_t = HOPS)]
@@ -407,8 +407,9 @@ impl Asked {
         let Some(frame) = moment.frames().last() else {
             return Err(Refused::Said(format!("no frame is known at step {step}")));
         };
-        let slot = Slot::parse(place, frame).map_err(Refused::Said)?;
-        let found = query::origins(&self.recording, step, frame.number(), slot, hops)?;
+        let target = Target::find(&self.recording, place, frame, moment.state(), step)
+            .map_err(|error| Refused::Said(error.to_string()))?;
+        let found = query::origins_of(&self.recording, step, &target, hops)?;
         for hop in &found {
             let what = match hop.kind {
                 Kind::Literal => "a constant of",
@@ -416,6 +417,8 @@ impl Asked {
                 Kind::Returned => "returned to",
                 Kind::Argument => "an argument of",
                 Kind::Loaded => "loaded by",
+                Kind::Bound => "bound by",
+                Kind::Changed => "changed by what is called by",
                 Kind::Unknown => "known since",
             };
             if self.json {
@@ -453,7 +456,7 @@ impl Asked {
         let Some(frame) = moment.frames().last() else {
             return Err(Refused::Said(format!("no frame is known at step {step}")));
         };
-        Place::parse(place, frame, moment.state(), self.recording.codes())
+        Place::find(&self.recording, place, frame, moment.state(), step)
             .map_err(|error| Refused::Said(error.to_string()))
     }
 

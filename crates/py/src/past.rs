@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop, Writers};
 use debugop_recording::stream::{Contents, FrameNumber, ThreadNumber};
-use debugop_replay::query::{self, Place, PlaceError};
+use debugop_replay::query::{self, Place};
 use debugop_replay::{Cursor, Moment, OpenError, Present, Recording as Core, Value};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -120,26 +120,9 @@ impl Past {
     }
 
     fn place(&self, moment: &Moment, frame: usize, text: &str) -> PyResult<Place> {
-        let frame = moment
-            .frames()
-            .get(frame)
-            .ok_or_else(|| PyIndexError::new_err("there is no such frame"))?;
-        let (state, codes) = (moment.state(), self.core.codes());
-        let place = Place::parse(text, frame, state, codes);
-        let place = match place {
-            Err(PlaceError::NotRecorded(name)) if !name.contains(['.', '[']) => {
-                // What a global variable is stands where it was bound last.
-                let global = Place::Global(frame.code().filename(), name.clone());
-                let bound = self.last_write(&global, moment.step().number, &mut None);
-                match bound.map_err(|error| refused(&error))? {
-                    Some((_, Value::Object(object))) => {
-                        Place::parse_within(object, text, &text[name.len()..], state, codes)
-                    }
-                    _ => Err(PlaceError::NotRecorded(name)),
-                }
-            }
-            place => place,
-        };
+        let frame = known_frame(moment, frame)?;
+        let step = moment.step().number;
+        let place = Place::find(&self.core, text, frame, moment.state(), step);
         place.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 }
@@ -387,7 +370,7 @@ impl Past {
         found.into_iter().map(each).collect()
     }
 
-    /// Where the value of a local variable of a frame comes from, hop by hop, at most `most`.
+    /// Where the value of a place, or of `stack[N]`, as seen from a frame, comes from, hop by hop, at most `most`.
     fn origin<'py>(
         &self,
         py: Python<'py>,
@@ -397,13 +380,10 @@ impl Past {
         most: usize,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let moment = self.moment(py, step)?;
-        let unknown = || PyKeyError::new_err(name.to_owned());
-        let frame = moment.frames().get(frame).ok_or_else(unknown)?;
-        let count = frame.code().locals().slots;
-        let slot = (0..count).find(|slot| frame.code().local_name(*slot).as_deref() == Some(name));
-        let slot = query::Slot::Local(slot.ok_or_else(unknown)?);
-        let number = frame.number();
-        let found = py.detach(|| query::origins(&self.core, step, number, slot, most));
+        let frame = known_frame(&moment, frame)?;
+        let target = query::Target::find(&self.core, name, frame, moment.state(), step);
+        let target = target.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let found = py.detach(|| query::origins_of(&self.core, step, &target, most));
         let found = found.map_err(|error| refused(&error))?;
         let each = |origin: query::Origin| {
             let dict = PyDict::new(py);
@@ -451,6 +431,11 @@ impl Past {
         }
         Ok(None)
     }
+}
+
+fn known_frame(moment: &Moment, frame: usize) -> PyResult<&debugop_replay::Frame> {
+    let frame = moment.frames().get(frame);
+    frame.ok_or_else(|| PyIndexError::new_err("there is no such frame"))
 }
 
 fn begins(code: &debugop_replay::Code, at: debugop_bytecode::InstrIdx) -> bool {

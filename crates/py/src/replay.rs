@@ -94,7 +94,7 @@ impl Replay {
         let cursor = self.seek(py, step)?;
         let found = cursor.state().and_then(|state| {
             let frame = state.frame()?;
-            Some(Place::parse(text, frame, state, self.core.codes()))
+            Some(Place::find(&self.core, text, frame, state, step))
         });
         let found = found.ok_or_else(|| PyValueError::new_err("no frame is known there"))?;
         found.map_err(|error| PyValueError::new_err(error.to_string()))
@@ -340,7 +340,7 @@ impl Replay {
         found.into_iter().map(each).collect()
     }
 
-    /// Where the value of a local variable, or of `stack[N]`, N counted from the top, of the frame that runs at `step` comes from, hop by hop, at most `hops`
+    /// Where the value of a place (a variable, `self.total`, `rows[0]`), or of `stack[N]`, N counted from the top, as seen from the frame that runs at `step`, comes from, hop by hop, at most `hops`
     /// of them: dicts with `step`, `function`, `file`, `line`, `offset` of what produced it, `kind`, `value` and the values of its `operands`.
     #[pyo3(signature = (name, step, hops=20))]
     fn origin<'py>(
@@ -351,11 +351,14 @@ impl Replay {
         hops: usize,
     ) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let cursor = self.seek(py, step)?;
-        let frame = cursor.state().and_then(debugop_replay::State::frame);
-        let frame = frame.ok_or_else(|| PyValueError::new_err("no frame is known there"))?;
-        let slot = query::Slot::parse(name, frame).map_err(PyValueError::new_err)?;
-        let number = frame.number();
-        let found = py.detach(|| query::origins(&self.core, step, number, slot, hops));
+        let known = cursor
+            .state()
+            .and_then(|state| Some((state, state.frame()?)));
+        let (state, frame) =
+            known.ok_or_else(|| PyValueError::new_err("no frame is known there"))?;
+        let target = py.detach(|| query::Target::find(&self.core, name, frame, state, step));
+        let target = target.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let found = py.detach(|| query::origins_of(&self.core, step, &target, hops));
         let found = found.map_err(|error| refused(&error))?;
         let each = |origin: query::Origin| {
             let dict = self.located(py, Some(origin.step), origin.code, origin.at)?;

@@ -27,7 +27,7 @@ pub use calls::{Call, Outcome, calls};
 pub use diff::{Difference, Part, diff};
 pub use exceptions::{Exception, exceptions};
 pub use hits::{hit_count, hits, last_hit};
-pub use origin::{Kind, Operand, Origin, Slot, origin, origins};
+pub use origin::{Kind, Operand, Origin, Slot, Target, origin, origins, origins_of};
 pub use place::{Place, PlaceError};
 pub use states::{Held, states};
 pub use steps::{Filter, steps};

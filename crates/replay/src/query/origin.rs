@@ -13,7 +13,7 @@ use crate::recording::{Cursor, OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
 
-use super::{Place, back, frame_of, instruction, last_write, search};
+use super::{How, Place, PlaceError, Write, back, frame_of, instruction, last_write, search};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -28,33 +28,54 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// The slot that a text names: a local variable, or `stack[N]`, where 0 is the top.
+    /// The slot of the value stack that `stack[N]` names, where 0 is the top; `None` if the text is no such name.
+    fn on_stack(text: &str, frame: &Frame) -> Result<Option<Self>, PlaceError> {
+        let inside = text.strip_prefix("stack[");
+        let Some(index) = inside.and_then(|rest| rest.strip_suffix(']')) else {
+            return Ok(None);
+        };
+        let depth = frame.stack().len();
+        let index: usize = index
+            .trim()
+            .parse()
+            .map_err(|_| PlaceError::StackSyntax(text.to_owned()))?;
+        let found = index
+            .checked_add(1)
+            .and_then(|from| depth.checked_sub(from));
+        found
+            .map(|found| Some(Self::Stack(found as u32)))
+            .ok_or(PlaceError::NotOnStack(depth))
+    }
+}
+
+/// What one can ask the origin of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// What is in a slot of a frame.
+    Slot(FrameNumber, Slot),
+    /// What is in another place: a global, a cell, an attribute, an item.
+    Place(Place),
+}
+
+impl Target {
+    /// What a text asks for, as seen from a frame just before a step: a [place](Place::find), or `stack[N]`, where 0 is the top.
     ///
     /// # Errors
-    /// Why it names none.
-    pub fn parse(text: &str, frame: &Frame) -> Result<Self, String> {
-        if let Some(index) = text
-            .strip_prefix("stack[")
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            let depth = frame.stack().len();
-            let index: usize = index
-                .trim()
-                .parse()
-                .map_err(|_| format!("{text:?}: write stack[0] for the top of the value stack"))?;
-            let found = index
-                .checked_add(1)
-                .and_then(|from| depth.checked_sub(from));
-            let found =
-                found.ok_or_else(|| format!("the value stack holds {depth} values here"))?;
-            return Ok(Self::Stack(found as u32));
+    /// [`PlaceError`].
+    pub fn find(
+        recording: &Arc<Recording>,
+        text: &str,
+        frame: &Frame,
+        state: &State,
+        step: u64,
+    ) -> Result<Self, PlaceError> {
+        if let Some(slot) = Slot::on_stack(text, frame)? {
+            return Ok(Self::Slot(frame.number(), slot));
         }
-        let code = frame.code();
-        let mut slots = 0..code.locals().slots;
-        slots
-            .find(|&slot| code.local_name(slot).as_deref() == Some(text))
-            .map(Self::Local)
-            .ok_or_else(|| format!("{} has no local variable {text:?}", code.qualname()))
+        Ok(match Place::find(recording, text, frame, state, step)? {
+            Place::Local(frame, slot) => Self::Slot(frame, Slot::Local(slot)),
+            place => Self::Place(place),
+        })
     }
 }
 
@@ -80,6 +101,10 @@ pub enum Kind {
     Argument,
     /// It was taken from a variable, an attribute or an item: the origin goes on where that was bound.
     Loaded,
+    /// The place that was asked for has been bound to it.
+    Bound,
+    /// It was in the place that was asked for after the instruction: something that this called has put it there.
+    Changed,
     /// The frame had it when the recording began, or what made it is not recorded.
     Unknown,
 }
@@ -187,6 +212,52 @@ pub fn origins(
         found.push(hop);
     }
     Ok(found)
+}
+
+/// The origin of what was asked for, as it is just before a step: at most `most` hops, of a place first the instruction that bound it.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn origins_of(
+    recording: &Arc<Recording>,
+    step: u64,
+    target: &Target,
+    most: usize,
+) -> Result<Vec<Origin>, OpenError> {
+    let place = match target {
+        Target::Slot(frame, slot) => return origins(recording, step, *frame, *slot, most),
+        Target::Place(place) => place,
+    };
+    let Some(write) = last_write(recording, place, step)? else {
+        return Ok(Vec::new());
+    };
+    let mut found = vec![bound(recording, &write)?];
+    if let Some((step, frame, slot)) = found[0].next {
+        let further = most.saturating_sub(1);
+        found.extend(origins(recording, step, frame, slot, further)?);
+    }
+    Ok(found)
+}
+
+/// The hop to the instruction that bound a place.
+fn bound(recording: &Arc<Recording>, write: &Write) -> Result<Origin, OpenError> {
+    let (kind, slot) = match write.how {
+        How::Bound => (Kind::Bound, stored_slot(recording, write)?),
+        How::Changed => (Kind::Changed, None),
+        How::Argument => (Kind::Argument, None),
+        How::Deleted => (Kind::Unknown, None),
+    };
+    let value = write.value.clone();
+    Ok(Origin {
+        step: write.step,
+        frame: write.frame,
+        code: write.code,
+        at: write.at,
+        kind,
+        value: value.unwrap_or_else(|| data::Value::Unknown("nothing".into())),
+        operands: Vec::new(),
+        next: slot.map(|slot| (write.step, write.frame, slot)),
+    })
 }
 
 fn code_of(
@@ -388,10 +459,7 @@ fn place_of(op: Op, arg: u32, frame: &Frame, state: &State, codes: &Codes) -> Op
 }
 
 /// The slot, before the step of a write, of the value that it stored.
-fn stored_slot(
-    recording: &Arc<Recording>,
-    write: &super::Write,
-) -> Result<Option<Slot>, OpenError> {
+fn stored_slot(recording: &Arc<Recording>, write: &Write) -> Result<Option<Slot>, OpenError> {
     let mut cursor = recording.cursor();
     cursor.seek(write.step)?;
     let Some(frame) = cursor

@@ -1,13 +1,17 @@
 //! Places that values are kept in, and how they are named.
 
 use std::fmt;
+use std::sync::Arc;
 
 use debugop_recording::stream::{FrameNumber, ObjectId};
 use debugop_value as data;
 
 use crate::code::Codes;
+use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
+
+use super::{How, last_write};
 
 /// A place that a value can be kept in.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +29,7 @@ pub enum Place {
 }
 
 /// Why a name stands for no place.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
     /// It is not written as places are.
@@ -39,23 +43,58 @@ pub enum PlaceError {
     /// It has no such attribute or item, as far as it is recorded.
     #[error("what {0} is at this step is not recorded")]
     NotRecorded(String),
+    /// What should be the place in the value stack is no number.
+    #[error("{0:?}: write stack[0] for the top of the value stack")]
+    StackSyntax(String),
+    /// The value stack has no such slot.
+    #[error("the value stack holds {0} values here")]
+    NotOnStack(usize),
+    /// The recording cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] OpenError),
 }
 
 impl Place {
-    /// The place that a text names, as seen from a frame: `x`, `self.total`, `rows[0].name`.
+    /// The place that a text names, as seen from a frame just before a step: `x`, `self.total`, `rows[0].name`. What a global variable is
+    /// stands where it was bound last.
     ///
     /// # Errors
     /// [`PlaceError`].
-    pub fn parse(
+    pub fn find(
+        recording: &Arc<Recording>,
         text: &str,
         frame: &Frame,
         state: &State,
-        codes: &Codes,
+        step: u64,
     ) -> Result<Self, PlaceError> {
+        let name = match Self::parse(text, frame, state, recording.codes()) {
+            Err(PlaceError::NotRecorded(name)) if !name.contains(['.', '[']) => name,
+            place => return place,
+        };
+        let global = Self::Global(frame.code().filename(), name.clone());
+        let bound = last_write(recording, &global, step)?;
+        let Some(write) = bound.filter(|write| write.how == How::Bound) else {
+            return Err(PlaceError::NotRecorded(name));
+        };
+        let mut cursor = recording.cursor();
+        cursor.seek(write.step)?;
+        let there = cursor.state().and_then(State::frame);
+        match there.and_then(|frame| frame.stack().last()) {
+            Some(Value::Object(object)) => {
+                let rest = &text[name.len()..];
+                Self::parse_within(object, text, rest, state, recording.codes())
+            }
+            _ => Err(PlaceError::NotRecorded(name)),
+        }
+    }
+
+    /// The place that a text names, as far as the state tells.
+    fn parse(text: &str, frame: &Frame, state: &State, codes: &Codes) -> Result<Self, PlaceError> {
         let syntax = || PlaceError::Syntax(text.to_owned());
         let end = text.find(['.', '[']).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         if name.is_empty()
+            || name.starts_with(|first: char| first.is_ascii_digit())
             || !name
                 .chars()
                 .all(|letter| letter.is_alphanumeric() || letter == '_')
@@ -70,7 +109,7 @@ impl Place {
     ///
     /// # Errors
     /// [`PlaceError`].
-    pub fn parse_within(
+    fn parse_within(
         object: ObjectId,
         text: &str,
         rest: &str,
