@@ -211,6 +211,15 @@ def record(name, millions, directory):
     print(json.dumps({**answer, **recorder.facts()}))
 
 
+BOUND_LONG_AGO = ("config.limit", "config.table", "accounts[3].name", "table['first']")
+"""Attributes and items that the program binds once, at its beginning: of objects that it uses all the time, and of one that it never uses again."""
+
+
+def line_of(text):
+    """The line of the program that this text is in."""
+    return 1 + next(number for number, line in enumerate(PROGRAM.read_text().splitlines()) if text in line)
+
+
 def ask(path):
     """What a recording answers, printed: seconds of each question, and the memory of all."""
     import debugop
@@ -231,8 +240,7 @@ def ask(path):
     found["python"] = some / timed(lambda: deque(zip(replay, range(some), strict=False), maxlen=0))[0]
     places = [turn * 7_919_777_777 % steps for turn in range(SEEKS)]
     found["seeks"] = [timed(lambda place=place: replay.at(place))[0] for place in places]
-    line = 1 + next(number for number, text in enumerate(PROGRAM.read_text().splitlines()) if "COUNT += 1" in text)
-    name, late = str(PROGRAM), steps * 5 // 6
+    name, late, line = str(PROGRAM), steps * 5 // 6, line_of("COUNT += 1")
     seconds, count = timed(lambda: replay.hit_count(name, line))
     found["hits"] = [seconds, *(timed(lambda place=place: replay.last_hit(name, line, place))[0] for place in places)]
     assert count > 0, "the program counts its units"
@@ -243,6 +251,24 @@ def ask(path):
             writes.append(timed(lambda local=local, step=step: replay.last_write(local, step))[0])
             origins.append(timed(lambda local=local, step=step: replay.origin(local, step, 1))[0])
     found.update(writes=writes, origins=origins)
+    inside = replay.last_hit(name, line_of("table[turn % 16] = turn"), late)
+    found["attributes"] = [timed(lambda place=place: replay.last_write(place, inside))[0] for place in BOUND_LONG_AGO]
+    past = _core.Past(path)
+
+    def back(step, motion, lines=()):
+        stop = past.search(step, motion, True, lines=lines).find()
+        past.at(stop["step"] if stop else 0)
+
+    found["reverse"] = []
+    for place in places:
+        past.at(place)
+        found["reverse"].append(timed(lambda place=place: back(place, "instruction"))[0])
+    end = replay.last_hit(name, line_of("return config, table, accounts"), steps)
+    past.at(end)
+    found["rc"] = timed(lambda: back(end, "breaks", [(name, line_of("config = Config()"))]))[0]
+    past = _core.Past(path)
+    past.at(end)
+    found["rfinish"] = timed(lambda: back(end, "out"))[0]
     found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(found))
 
@@ -431,6 +457,14 @@ def by_length(row):
         median, late = spread(answers[key])
         rows.append((f"{name}, median", f"{median:.1f} ms", aim(50, median, "<= 50 ms")))
         rows.append((f"{name}, p99", f"{late:.1f} ms", ""))
+    attributes, far = spread(answers["attributes"])
+    rows.append(("last_write of an attribute", f"{attributes:.1f} ms", aim(50, far, f"<= 50 ms; longest {far:.1f}")))
+    reverse, late = spread(answers["reverse"])
+    rows.append(("a step backwards, median", f"{reverse:.1f} ms", aim(20, reverse, "<= 20 ms")))
+    rows.append(("a step backwards, p99", f"{late:.1f} ms", ""))
+    for key, text in (("rc", "rc across all of it"), ("rfinish", "rfinish out of all of it")):
+        took = answers[key] * 1e3
+        rows.append((text, f"{took:.1f} ms", aim(200, took, "<= 200 ms")))
     rows.append(("memory of all answers", f"{asked:.0f} MiB", aim(ASKED, asked, f"<= {ASKED} MiB")))
     return [f"  {name:<28}{value:>12}  {text}".rstrip() for name, value, text in rows]
 

@@ -91,7 +91,9 @@ def test_the_last_write_is_the_last_of_all_writes(recorded):
     end = ends(recorded)
     line = PROGRAM.splitlines().index("        account = accounts[turn % 4]") + 1
     turns = recorded.hits("program.py", line)
-    befores = [end, turns[len(turns) // 2], turns[len(turns) // 7]]
+    # Also right before and behind what C code changes, and a turn later.
+    changes = [turns[turn + more] for turn in (10012, 30026) for more in (0, 1, 2)]
+    befores = [end, turns[len(turns) // 2], turns[len(turns) // 7], *changes]
     assert len(recorded) > 1_000_000
     for place in PLACES:
         writes = recorded.writes(place, end)

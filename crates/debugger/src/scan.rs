@@ -56,12 +56,8 @@ impl<'a> Scan<'a> {
             self.run_through(first, end, wants_exceptions, visit, raised)?;
             return Ok(Vec::new());
         };
-        self.cursor.seek(first.saturating_sub(1))?;
-        // Going to the first one is not watched for: `next_watched` begins behind it.
-        let mut step = match first {
-            0 => self.cursor.step().filter(|step| watch.has(step)),
-            _ => None,
-        };
+        self.cursor.seek_before(first)?;
+        let mut step = None;
         loop {
             if let Some(step) = step
                 && let Some(state) = self.cursor.state()

@@ -91,6 +91,30 @@ struct Entry {
     values: u32,
 }
 
+/// The vectors of a chunk that is not needed any more, empty, for the next one: memory of this size goes back to the system otherwise, which gives it anew page by page.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    records: Vec<Entry>,
+    prefixes: Vec<Prefix>,
+    objects: Vec<Definition>,
+    values: Vec<stream::Value>,
+}
+
+impl From<Chunk> for Room {
+    fn from(chunk: Chunk) -> Self {
+        fn empty<T>(mut vector: Vec<T>) -> Vec<T> {
+            vector.clear();
+            vector
+        }
+        Self {
+            records: empty(chunk.records),
+            prefixes: empty(chunk.prefixes),
+            objects: empty(chunk.objects),
+            values: empty(chunk.values),
+        }
+    }
+}
+
 /// A record of a chunk: ranges of the chunk's prefixes, objects and values.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordRef {
@@ -109,7 +133,17 @@ impl Chunk {
     /// # Errors
     /// What the decoder says. Records before the error are lost with it; [`Chunk::decode_lossy`] keeps them.
     pub fn decode(number: u64, bytes: &[u8], captures: &[u32]) -> Result<Self, stream::Error> {
-        match Self::decode_lossy(number, bytes, captures)? {
+        Self::decode_into(Room::default(), number, bytes, captures)
+    }
+
+    /// As [`Chunk::decode`], where another chunk has been.
+    pub(crate) fn decode_into(
+        room: Room,
+        number: u64,
+        bytes: &[u8],
+        captures: &[u32],
+    ) -> Result<Self, stream::Error> {
+        match Self::decode_what_can_be(room, number, bytes, captures)? {
             (chunk, None) => Ok(chunk),
             (_, Some(error)) => Err(error),
         }
@@ -124,24 +158,39 @@ impl Chunk {
         bytes: &[u8],
         captures: &[u32],
     ) -> Result<(Self, Option<stream::Error>), stream::Error> {
-        let (mut decoder, mut keyframe) = Decoder::new(bytes, captures)?;
+        Self::decode_what_can_be(Room::default(), number, bytes, captures)
+    }
+
+    fn decode_what_can_be(
+        room: Room,
+        number: u64,
+        bytes: &[u8],
+        captures: &[u32],
+    ) -> Result<(Self, Option<stream::Error>), stream::Error> {
+        let (mut decoder, mut keyframe) = Decoder::appending(bytes, captures)?;
+        // What is decoded is added to what is there.
+        let mut record = Record {
+            prefixes: room.prefixes,
+            objects: room.objects,
+            values: room.values,
+            ..Record::default()
+        };
+        record.objects.append(&mut keyframe.objects);
         let mut chunk = Self {
             number,
-            objects: std::mem::take(&mut keyframe.objects),
+            objects: Vec::new(),
             keyframe,
             following: None,
-            records: Vec::new(),
+            records: room.records,
             prefixes: Vec::new(),
             values: Vec::new(),
             big_ints: Vec::new(),
             complexes: Vec::new(),
             histories: Histories::default(),
         };
-        // What is decoded is added to what is there.
-        let mut record = Record {
-            objects: std::mem::take(&mut chunk.objects),
-            ..Record::default()
-        };
+        // A record takes two bytes or three as a rule, and so does a value.
+        chunk.records.reserve(bytes.len() / 3);
+        record.values.reserve(bytes.len() / 2);
         chunk.histories.first = chunk.keyframe.newest.0.saturating_add(1);
         chunk.histories.add_all(0, &record.objects, 0);
         chunk.records.push(Entry {
@@ -172,8 +221,8 @@ impl Chunk {
     ///
     /// # Errors
     /// When that has no keyframe.
-    pub fn followed_by(mut self, next: &[u8], captures: &[u32]) -> Result<Self, stream::Error> {
-        let (_, keyframe) = Decoder::new(next, captures)?;
+    pub fn followed_by(mut self, next: &[u8]) -> Result<Self, stream::Error> {
+        let (_, keyframe) = Decoder::new(next, &[])?;
         self.following = Some(Box::new(keyframe));
         Ok(self)
     }
@@ -290,6 +339,11 @@ impl Chunk {
         }
         let values = before.values as usize..entry.values as usize;
         Some((entry.offset as usize, entry.site?, values))
+    }
+
+    /// How many records it has.
+    pub(crate) fn record_count(&self) -> usize {
+        self.records.len().saturating_sub(1)
     }
 
     pub(crate) fn record(&self, index: usize) -> Option<RecordRef> {

@@ -4,6 +4,7 @@
 //! found without counting, and a question replays only the chunks that can answer it.
 
 pub(crate) mod build;
+mod list;
 mod places;
 mod summary;
 

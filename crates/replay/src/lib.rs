@@ -8,9 +8,11 @@
 
 mod chunk;
 mod code;
+mod cursor;
 mod describe;
 mod error;
 mod index;
+mod kept;
 mod machine;
 mod moment;
 mod positions;
@@ -23,11 +25,12 @@ pub mod witness;
 
 pub use chunk::Chunk;
 pub use code::{Code, Codes, locals};
+pub use cursor::Cursor;
 pub use error::{Error, ErrorKind};
 pub use index::{Executed, Index, Mention, Progress};
 pub use machine::{Machine, Step, Unwound, Watch};
 pub use moment::Moment;
 pub use positions::{Backwards, Positions};
-pub use recording::{Cursor, OpenError, Present, Recording};
+pub use recording::{OpenError, Present, Recording};
 pub use state::{Frame, Object, State, Thread};
 pub use value::Value;

@@ -7,7 +7,6 @@ mod site;
 mod tally;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
@@ -157,17 +156,24 @@ impl Machine {
         Ok(machine)
     }
 
-    /// As [`Machine::new`], with the last steps of frames from before the chunk, by number.
-    pub(crate) fn with_carried(
+    /// As [`Machine::new`], with the last steps of frames from before the chunk, by number, and what another machine has compiled.
+    pub(crate) fn with_compiled(
         codes: Arc<Codes>,
         chunk: Arc<Chunk>,
         first: u64,
         carried: Vec<(FrameNumber, InstrIdx)>,
+        compiled: Segments,
     ) -> Result<Self, Error> {
         let mut machine = Self::without_frames(codes, chunk, first);
         machine.carried = carried;
+        machine.segments = compiled;
         machine.keyframe()?;
         Ok(machine)
+    }
+
+    /// What it has compiled, for the next machine.
+    pub(crate) fn into_compiled(self) -> Segments {
+        self.segments
     }
 
     fn without_frames(codes: Arc<Codes>, chunk: Arc<Chunk>, first: u64) -> Self {
@@ -179,23 +185,10 @@ impl Machine {
             prefixes: 0..0,
             values: 0..0,
         };
-        let state = State {
-            threads: Vec::new(),
-            current: 0,
-            suspended: HashMap::new(),
-            cells: HashMap::new(),
-            record: 0,
-            updated: true,
-            opaque: 0,
-            ahead: false,
-            late: false,
-            time: chunk.keyframe.time,
-            chunk,
-        };
         Self {
             codes,
             segments: Segments::default(),
-            state,
+            state: State::new(chunk),
             number: first,
             next_record: 0,
             record,
@@ -275,11 +268,6 @@ impl Machine {
     /// The world now.
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// The world now, alone.
-    pub(crate) fn into_state(self) -> State {
-        self.state
     }
 
     /// The code objects.

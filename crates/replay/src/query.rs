@@ -79,13 +79,12 @@ pub(crate) fn walk_to_end<B>(
     }
 }
 
-/// The steps of a frame, backwards from `before`, which is left out, until `visit` breaks.
-pub(crate) fn back<B>(
+/// The last step of a frame before another step.
+pub(crate) fn last_step(
     recording: &Arc<Recording>,
     frame: FrameNumber,
     before: u64,
-    mut visit: impl FnMut(&Step) -> ControlFlow<B>,
-) -> Result<Option<B>, OpenError> {
+) -> Result<Option<Step>, OpenError> {
     let index = recording.index()?;
     for chunk in search::chunks_before(index, before) {
         if !index.has_frame(chunk, frame) {
@@ -102,17 +101,11 @@ pub(crate) fn back<B>(
             let executed = executed.into_iter().flat_map(Executed::steps);
             watch.add(code, executed.map(|(at, _)| at));
         }
-        let mut steps = Vec::new();
-        search::steps_in_chunk::<()>(recording, chunk, watch, 0, before, |step, _| {
-            if step.frame == frame {
-                steps.push(*step);
-            }
-            ControlFlow::Continue(())
+        let last = search::last_in_chunk(recording, chunk, watch, before, false, |step, _| {
+            (step.frame == frame).then_some(*step)
         })?;
-        for step in steps.iter().rev() {
-            if let ControlFlow::Break(found) = visit(step) {
-                return Ok(Some(found));
-            }
+        if last.is_some() {
+            return Ok(last);
         }
     }
     Ok(None)

@@ -1,24 +1,22 @@
 //! A recording as steps that can be gone to, forwards and backwards.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::Version;
+use debugop_bytecode::{InstrIdx, Version};
 use debugop_recording::file::{self, ChunkKind, Ending, Reader};
 use debugop_recording::stream::{self, FrameNumber, Keyframe, ObjectId, ThreadNumber};
 
 use crate::chunk::Chunk;
 use crate::code::{Code, Codes};
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind};
 use crate::index::build::Replayed;
 use crate::index::{self, Index, Progress};
-use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
-use crate::moment::Moment;
+use crate::kept::{Decoded, Kept};
+use crate::machine::Machine;
 use crate::positions::{Backwards, Positions};
-use crate::state::State;
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +42,7 @@ pub struct Recording {
     codes: Arc<Codes>,
     index: OnceLock<Index>,
     progress: Option<Tell>,
-    /// The chunks decoded last, with their indices.
-    kept: Mutex<VecDeque<(usize, Arc<Chunk>)>>,
+    kept: Kept,
     /// Where a thread stands that has been stopped while it is recorded.
     present: Option<Keyframe>,
     /// With that, what is known of its chunks.
@@ -129,7 +126,7 @@ impl Recording {
             codes: Arc::new(codes),
             index: OnceLock::new(),
             progress: None,
-            kept: Mutex::default(),
+            kept: Kept::default(),
             present: None,
             replayed: None,
         })
@@ -204,23 +201,37 @@ impl Recording {
     /// # Errors
     /// [`OpenError::File`], [`OpenError::Replay`].
     pub fn chunk(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(chunk) = kept().iter().find(|kept| kept.0 == index) {
-            return Ok(Arc::clone(&chunk.1));
+        Ok(self.decoded(index)?.chunk)
+    }
+
+    /// As [`Recording::chunk`], with the states that are known of it.
+    pub(crate) fn decoded(&self, index: usize) -> Result<Decoded, OpenError> {
+        match self.kept.chunk(index) {
+            Some(known) => Ok(known),
+            None => Ok(self.kept.keep(index, self.decode(index)?)),
         }
-        let chunk = self.decode(index)?;
-        let mut kept = kept();
-        if kept.len() >= KEPT {
-            kept.pop_front();
-        }
-        kept.push_back((index, Arc::clone(&chunk)));
-        Ok(chunk)
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// A machine at the beginning of a chunk, with the last steps of frames from before it.
+    pub(crate) fn machine(
+        &self,
+        chunk: Arc<Chunk>,
+        first: u64,
+        carried: Vec<(FrameNumber, InstrIdx)>,
+    ) -> Result<Machine, Error> {
+        let codes = Arc::clone(&self.codes);
+        Machine::with_compiled(codes, chunk, first, carried, self.kept.compiled())
     }
 
     pub(crate) fn decode(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
         let contents = self.reader.stream(index)?.contents;
         let number = index as u64;
-        let decoded = Chunk::decode(number, &contents, self.codes.captures());
+        let room = self.kept.room();
+        let decoded = Chunk::decode_into(room, number, &contents, self.codes.captures());
         let error = |chunk, error: stream::Error| Error {
             chunk,
             offset: error.offset,
@@ -230,7 +241,7 @@ impl Recording {
         if index + 1 < self.reader.stream_len() {
             let next = self.reader.stream(index + 1)?.contents;
             chunk = chunk
-                .followed_by(&next, self.codes.captures())
+                .followed_by(&next)
                 .map_err(|found| error(number + 1, found))?;
         } else if let Some(present) = &self.present {
             chunk.followed_by_keyframe(present.clone());
@@ -266,6 +277,11 @@ impl Recording {
             }
         };
         Ok(self.index.get_or_init(|| index))
+    }
+
+    /// The index, if it has been asked for already.
+    pub(crate) fn known_index(&self) -> Option<&Index> {
+        self.index.get()
     }
 
     /// The number of the first step of each chunk and, at the end, the number of all steps.
@@ -337,13 +353,7 @@ impl Recording {
 
     /// A cursor before the first step.
     pub fn cursor(self: &Arc<Self>) -> Cursor {
-        Cursor {
-            recording: Arc::clone(self),
-            place: None,
-            next: 0,
-            unwound: Vec::new(),
-            ahead: None,
-        }
+        Cursor::new(self)
     }
 }
 
@@ -353,344 +363,5 @@ fn ends_with(name: &str, end: &str, separators: &[char]) -> bool {
         Some("") => true,
         Some(before) => before.ends_with(separators),
         None => false,
-    }
-}
-
-/// So many decoded chunks are kept: a chunk of 256 KiB takes some 20 MB.
-const KEPT: usize = 4;
-
-/// States of the chunk that a cursor is in are kept every so many records.
-const SPACING: usize = 4096;
-/// And, where a cursor goes backwards, every so many.
-const FINE_SPACING: usize = 32;
-
-/// A thread that decodes a chunk.
-type Decoding = JoinHandle<Result<Arc<Chunk>, OpenError>>;
-
-/// Goes through the steps of a recording.
-#[derive(Debug)]
-pub struct Cursor {
-    recording: Arc<Recording>,
-    place: Option<InChunk>,
-    /// The chunk to go on with, when there is no place.
-    next: usize,
-    unwound: Vec<Unwound>,
-    /// A chunk that is being decoded, because the cursor goes through one after the other.
-    ahead: Option<(usize, Decoding)>,
-}
-
-/// Where a cursor is.
-#[derive(Debug)]
-struct InChunk {
-    index: usize,
-    machine: Machine,
-    /// By record, rising.
-    checkpoints: Vec<Checkpoint>,
-    /// Near where the cursor is going backwards.
-    fine: Vec<Checkpoint>,
-    at: Option<Step>,
-}
-
-impl Cursor {
-    /// The recording.
-    pub fn recording(&self) -> &Arc<Recording> {
-        &self.recording
-    }
-
-    /// The world before the step that the cursor is at; `None` before the first one.
-    pub fn state(&self) -> Option<&State> {
-        Some(self.place.as_ref()?.machine.state())
-    }
-
-    /// The world before the step that the cursor is at, to keep.
-    pub fn moment(&self) -> Option<Moment> {
-        let place = self.place.as_ref()?;
-        let codes = Arc::clone(&self.recording.codes);
-        Some(Moment::new(place.at?, place.machine.state().clone(), codes))
-    }
-
-    /// The exceptions that have left frames between the step before and the one that [`Cursor::next`] has gone to; at the recording's end,
-    /// those after its last step.
-    pub fn unwound(&self) -> &[Unwound] {
-        &self.unwound
-    }
-
-    /// The step that the cursor is at.
-    pub fn step(&self) -> Option<Step> {
-        self.place.as_ref()?.at
-    }
-
-    /// Goes to the next step. `None` at the end: the cursor stays at the last one.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    #[expect(clippy::should_implement_trait, reason = "it borrows and fails")]
-    pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
-        self.unwound.clear();
-        loop {
-            if let Some(place) = &mut self.place {
-                let step = place.next()?;
-                self.unwound.extend_from_slice(place.machine.unwound());
-                if step.is_some() {
-                    return Ok(step);
-                }
-                self.next = place.index + 1;
-                self.recording
-                    .verify(place.index, place.machine.position())?;
-            }
-            if self.next >= self.recording.reader.stream_len() {
-                return Ok(None);
-            }
-            self.enter(self.next)?;
-        }
-    }
-
-    /// Goes to the next step that is watched for and has a lower number than `until`, executing what comes before it way by way. `None`: there is none;
-    /// the cursor is at no step then, until it has sought one.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn next_watched(
-        &mut self,
-        watch: &mut Watch,
-        until: u64,
-    ) -> Result<Option<Step>, OpenError> {
-        self.unwound.clear();
-        watch.until = until;
-        loop {
-            if let Some(place) = &mut self.place {
-                let stop = place.machine.next_watched(watch)?;
-                self.unwound.extend_from_slice(place.machine.unwound());
-                match stop {
-                    Stop::At(step) if step.number < until => {
-                        place.at = Some(step);
-                        return Ok(Some(step));
-                    }
-                    Stop::At(_) | Stop::Until => {
-                        place.at = None;
-                        return Ok(None);
-                    }
-                    Stop::Unwound => continue,
-                    Stop::End => {}
-                }
-                place.at = None;
-                self.next = place.index + 1;
-                let end = place.machine.position();
-                self.recording.verify(place.index, end)?;
-                if end >= until {
-                    return Ok(None);
-                }
-            }
-            if self.next >= self.recording.reader.stream_len() {
-                return Ok(None);
-            }
-            self.enter(self.next)?;
-        }
-    }
-
-    /// Goes to the step before. `None` at the first one, where the cursor stays.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn previous(&mut self) -> Result<Option<Step>, OpenError> {
-        let Some(step) = self.step() else {
-            return Ok(None);
-        };
-        let Some(before) = step.number.checked_sub(1) else {
-            return Ok(None);
-        };
-        if let Some(place) = &mut self.place
-            && place.back(before)?
-        {
-            return Ok(place.at);
-        }
-        self.seek(before).map(Some)
-    }
-
-    /// Goes to a step.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NoStep`] in [`OpenError::Replay`], and what does not fit.
-    pub fn seek(&mut self, step: u64) -> Result<Step, OpenError> {
-        self.unwound.clear();
-        let firsts = self.recording.firsts()?;
-        let missing = || {
-            OpenError::Replay(Error {
-                chunk: 0,
-                offset: 0,
-                kind: ErrorKind::NoStep(step),
-            })
-        };
-        let after = firsts.partition_point(|&first| first <= step);
-        if after == 0 || after >= firsts.len() {
-            return Err(missing());
-        }
-        let index = after - 1;
-        if self.place.as_ref().is_none_or(|place| place.index != index) {
-            self.enter(index)?;
-        }
-        let found = match &mut self.place {
-            Some(place) => place.seek(step)?,
-            None => None,
-        };
-        found.ok_or_else(missing)
-    }
-
-    /// A chunk; if the cursor goes from one to the `next`, the one behind it is decoded meanwhile.
-    fn chunk(&mut self, index: usize, next: bool) -> Result<Arc<Chunk>, OpenError> {
-        let chunk = match self.ahead.take() {
-            Some((ahead, thread)) if ahead == index => match thread.join() {
-                Ok(chunk) => chunk?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            },
-            _ => self.recording.chunk(index)?,
-        };
-        let behind = index + 1;
-        if next && behind < self.recording.reader.stream_len() {
-            let recording = Arc::clone(&self.recording);
-            // Where there are no more threads it is decoded when it is needed.
-            let thread = std::thread::Builder::new().spawn(move || recording.chunk(behind));
-            self.ahead = thread.ok().map(|thread| (behind, thread));
-        }
-        Ok(chunk)
-    }
-
-    fn enter(&mut self, index: usize) -> Result<(), OpenError> {
-        let mut before = self.place.take();
-        let first = match &mut before {
-            // Going on from the chunk before, whose steps have just been counted.
-            Some(place) if place.index + 1 == index && place.at.is_some() => {
-                while place.machine.skip_record()?.is_some() {}
-                Some(place.machine.position())
-            }
-            _ => None,
-        };
-        let first = match (first, index) {
-            (Some(first), _) => first,
-            (None, 0) => 0,
-            (None, _) => self.recording.firsts()?[index],
-        };
-        let is_next = before
-            .as_ref()
-            .is_some_and(|place| place.index + 1 == index);
-        let chunk = self.chunk(index, is_next)?;
-        let carried = self
-            .recording
-            .index
-            .get()
-            .map(|known| known.last_steps(index));
-        let carried = carried.unwrap_or_default();
-        let machine = match before {
-            Some(mut place) => {
-                place.machine.enter_with_carried(chunk, first, carried)?;
-                place.machine
-            }
-            None => {
-                Machine::with_carried(Arc::clone(&self.recording.codes), chunk, first, carried)?
-            }
-        };
-        let start = machine.checkpoint();
-        self.place = Some(InChunk {
-            index,
-            machine,
-            checkpoints: start.into_iter().collect(),
-            fine: Vec::new(),
-            at: None,
-        });
-        Ok(())
-    }
-}
-
-impl InChunk {
-    fn next(&mut self) -> Result<Option<Step>, Error> {
-        let step = self.machine.next()?;
-        if step.is_some() {
-            self.at = step;
-        }
-        Ok(step)
-    }
-
-    /// Goes to a step of the chunk.
-    fn seek(&mut self, step: u64) -> Result<Option<Step>, Error> {
-        // On from here if that is nearest.
-        let nearest = self
-            .checkpoints
-            .iter()
-            .rev()
-            .find(|checkpoint| checkpoint.number <= step);
-        let here = self.at.is_some_and(|at| at.number < step);
-        match nearest {
-            Some(nearest) if !here || nearest.number > self.machine.position() => {
-                self.machine.restore(nearest);
-            }
-            _ => {}
-        }
-        // With states now and then on the way, to go back to.
-        loop {
-            let next = self.checkpoints.last().map_or(0, |last| last.record) + SPACING;
-            if !self.machine.skip_to(next, step)? || self.machine.record_index() < next {
-                break;
-            }
-            let known = self.checkpoints.len();
-            self.checkpoints.extend(self.machine.checkpoint());
-            if self.checkpoints.len() == known {
-                break;
-            }
-        }
-        let at = self.machine.advance_to(step)?;
-        self.at = at.or(self.at);
-        Ok(at)
-    }
-
-    /// Goes back to a step, if it is in this chunk.
-    fn back(&mut self, step: u64) -> Result<bool, Error> {
-        if self
-            .checkpoints
-            .first()
-            .is_none_or(|first| first.number > step)
-        {
-            return Ok(false);
-        }
-        let usable = |fine: &[Checkpoint]| {
-            fine.first().is_some_and(|first| first.number <= step)
-                && fine.last().is_some_and(|last| step < last.number)
-        };
-        if !usable(&self.fine) {
-            self.fill(step)?;
-        }
-        let mut fine = self.fine.iter().rev();
-        let Some(nearest) = fine.find(|checkpoint| checkpoint.number <= step) else {
-            return Ok(false);
-        };
-        self.machine.restore(nearest);
-        while let Some(at) = self.next()? {
-            if at.number == step {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Keeps the states on the way from the nearest checkpoint to a step and a little beyond.
-    fn fill(&mut self, step: u64) -> Result<(), Error> {
-        self.seek(step)?;
-        let mut checkpoints = self.checkpoints.iter().rev();
-        let Some(nearest) = checkpoints.find(|checkpoint| checkpoint.number <= step) else {
-            return Ok(());
-        };
-        self.machine.restore(nearest);
-        self.fine.clear();
-        let mut last = 0;
-        loop {
-            let record = self.machine.record_index();
-            let beyond = self.machine.position() > step;
-            if self.fine.is_empty() || beyond || record >= last + FINE_SPACING {
-                self.fine.extend(self.machine.checkpoint());
-                last = record;
-            }
-            if beyond || self.machine.skip_record()?.is_none() {
-                return Ok(());
-            }
-        }
     }
 }

@@ -227,6 +227,23 @@ pub struct Object<'a> {
 }
 
 impl State {
+    /// At the beginning of a chunk, without the frames that are there.
+    pub(crate) fn new(chunk: Arc<Chunk>) -> Self {
+        Self {
+            threads: Vec::new(),
+            current: 0,
+            suspended: HashMap::new(),
+            cells: HashMap::new(),
+            record: 0,
+            updated: true,
+            opaque: 0,
+            ahead: false,
+            late: false,
+            time: chunk.keyframe.time,
+            chunk,
+        }
+    }
+
     /// Goes to what is told of objects up to a record, that record's changes included.
     pub(crate) fn tell(&mut self, record: usize) {
         self.record = record;

@@ -228,7 +228,7 @@ impl<'a> Replay<'a> {
         let mut chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
         if self.chunk + 1 < self.recording.stream_len() {
             let next = self.recording.stream(self.chunk + 1)?.contents;
-            chunk = chunk.followed_by(&next, self.codes.captures())?;
+            chunk = chunk.followed_by(&next)?;
         }
         self.chunk += 1;
         match &mut self.machine {

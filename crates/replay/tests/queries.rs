@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::{InstrIdx, Op, Version};
 use debugop_recording::file::index_path;
-use debugop_replay::{Code, Mention, Recording, Step, Value, query};
+use debugop_replay::{Code, Mention, Recording, Step, Value, Watch, query};
 use example::Example;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -115,6 +115,7 @@ fn check(recording: &Arc<Recording>) {
     let count = plain.steps.len() as u64;
     assert_eq!(recording.len().expect("it fits"), count);
     check_positions(recording, &plain.steps);
+    check_before(recording, &plain);
     let lines: BTreeSet<Option<i32>> = plain.hits.keys().copied().collect();
     let firsts = recording.firsts().expect("it fits");
     let middle = [firsts[1], firsts[1] + 1, firsts[2] - 1, count / 2];
@@ -228,6 +229,33 @@ fn check_positions(recording: &Arc<Recording>, steps: &[Step]) {
         found.reverse();
         assert_eq!(found, steps[..from.min(count)], "before {from}");
     }
+}
+
+/// Before the first step of each chunk one can stand, too. On the way there the states of chunks become known, from which what is asked later is answered.
+fn check_before(recording: &Arc<Recording>, plain: &Plain) {
+    let firsts = recording.firsts().expect("it fits");
+    let mut cursor = recording.cursor();
+    for range in firsts.windows(2).filter(|range| range[0] < range[1]) {
+        let first = range[0];
+        let mut plainly = recording.cursor();
+        if let Some(before) = first.checked_sub(1) {
+            plainly.seek(before).expect("it is there");
+        }
+        let expected = plainly.next().expect("it fits");
+        assert_eq!(expected, Some(plain.steps[first as usize]));
+        let mut watch = Watch::default();
+        for code in recording.codes().iter() {
+            let all = 0..code.analysis().instructions().len() as u32;
+            watch.add(code.data().number, all.map(InstrIdx));
+        }
+        cursor.seek_before(first).expect("it fits");
+        let found = cursor.next_watched(&mut watch, u64::MAX);
+        assert_eq!(found.expect("it fits"), expected, "from {first} on");
+        assert_eq!(cursor.unwound(), plainly.unwound(), "before {first}");
+        cursor.seek(range[1] - 1).expect("it is there");
+        cursor.seek_before(range[1] - 1).expect("it is there");
+    }
+    assert!(cursor.seek_before(plain.steps.len() as u64).is_err());
 }
 
 /// The writes of local variables: each place that the steps of the frame show.

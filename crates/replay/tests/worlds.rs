@@ -63,7 +63,7 @@ fn check_replay(codes: &Arc<Codes>, seed: u64, chunk: u64, steps: u64, switches:
     for (index, bytes) in world.chunks.iter().enumerate() {
         let mut chunk = Chunk::decode(index as u64, bytes, codes.captures()).expect("a chunk");
         if let Some(next) = world.chunks.get(index + 1) {
-            chunk = chunk.followed_by(next, codes.captures()).expect("a chunk");
+            chunk = chunk.followed_by(next).expect("a chunk");
         }
         let chunk = Arc::new(chunk);
         let mut machine = Machine::new(Arc::clone(codes), Arc::clone(&chunk), number)
@@ -146,7 +146,7 @@ fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -
         return 0;
     };
     if let Some(following) = following {
-        match chunk.followed_by(following, codes.captures()) {
+        match chunk.followed_by(following) {
             Ok(followed) => chunk = followed,
             Err(_) => return 0,
         }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use super::record::ARRIVED;
 use super::{
     BigInt, Caller, Definition, Error, ErrorKind, Frame, FrameNumber, Keyframe, Last, ObjectId,
-    Output, Predictor, Prefix, Progress, Reason, RecentObjects, Record, SiteNumber, Strides,
-    Thread, ThreadNumber, Value, tag,
+    Output, Predictor, Prefix, Progress, Reason, Record, SiteNumber, Strides, Thread, ThreadNumber,
+    Value, tag,
 };
 use crate::cursor::Cursor;
 use values::Objects;
@@ -59,10 +59,23 @@ impl<'a> Decoder<'a> {
     ///
     /// If there is no keyframe.
     pub fn new(bytes: &'a [u8], captures: &'a [u32]) -> Result<(Self, Keyframe), Error> {
+        Self::begin(bytes, captures, false)
+    }
+
+    /// As [`Decoder::new`], for [`Decoder::append`] alone: the record that everything is added to has the keyframe's objects from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// If there is no keyframe.
+    pub fn appending(bytes: &'a [u8], captures: &'a [u32]) -> Result<(Self, Keyframe), Error> {
+        Self::begin(bytes, captures, true)
+    }
+
+    fn begin(bytes: &'a [u8], captures: &'a [u32], keeps: bool) -> Result<(Self, Keyframe), Error> {
         let mut decoder = Decoder {
             cursor: Cursor::new(bytes),
             captures,
-            objects: Objects::new(),
+            objects: Objects::new(keeps),
             predictor: Predictor::new(captures.len()),
             strides: Strides::new(captures.len()),
             stacks: HashMap::default(),
@@ -133,7 +146,7 @@ impl<'a> Decoder<'a> {
         let mut objects = Vec::new();
         self.time = self.cursor.varint()?;
         let newest = ObjectId(self.cursor.varint()?);
-        self.objects.recent = RecentObjects::new(newest);
+        self.objects.begin(newest);
         self.next_frame = self.cursor.varint()?;
         // A thread takes at least 5 bytes, a frame at least 4.
         let count = self.cursor.count(5)?;

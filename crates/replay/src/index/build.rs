@@ -163,6 +163,7 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
     let work = || -> Result<Vec<(usize, Raw)>, OpenError> {
         let mut done = Vec::new();
         let mut machine: Option<Machine> = None;
+        let mut before: Option<Arc<Chunk>> = None;
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= chunks {
@@ -184,6 +185,9 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
                 }
             };
             machine.enter_and_count(Arc::clone(&chunk))?;
+            if let Some(before) = before.take() {
+                recording.kept().leave(before);
+            }
             while machine.skip_record()?.is_some() {}
             let tally = machine.counted().unwrap_or_default();
             let raw = raw(machine, &chunk, tally);
@@ -195,6 +199,7 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
             }
             done.push((index, raw));
             teller.done();
+            before = Some(chunk);
         }
     };
     let found = std::thread::scope(|scope| {

@@ -12,7 +12,7 @@ use crate::state::Frame;
 use crate::value::Value;
 
 /// Hashes have so many bits.
-const BITS: u32 = 24;
+const BITS: u32 = 32;
 /// Places of a chunk are listed up to so many.
 pub(crate) const MOST_PLACES: usize = 1 << 14;
 

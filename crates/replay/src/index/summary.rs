@@ -2,13 +2,15 @@
 //!
 //! steps, number of the next new frame, newest object id (both at its beginning), frames that exceptions have left; then five parts, each behind its
 //! length in bytes: threads (their numbers), carried frames (difference of the number from that of the one before, code object, 0 or 1 + last instruction), objects
-//! (one byte, 0: all may be there; then `difference << 2 | later << 1 | changed`), places (one byte, 0: all may have been bound; then the differences of
+//! (one byte, 0: all may be there; then a list of `id << 2 | later << 1 | changed`), places (one byte, 0: all may have been bound; then the list of
 //! their hashes), codes. Of each code object: difference of the number, then behind its length in
-//! bytes the counts of its instructions from the first on (`run length, count`), 0, and the arrivals at lines (`difference of the instruction, count`).
+//! bytes the counts of its instructions from the first on (`run length, count`), 0, and the arrivals at lines (`difference of the instruction, count`). Lists
+//! are rising: see [`list`](super::list).
 
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{FrameNumber, ObjectId};
 
+use super::list::{self, List};
 use crate::chunk::Listed;
 use crate::code::Codes;
 use crate::machine::Counts;
@@ -53,7 +55,7 @@ pub(super) struct Found {
     pub(super) codes: Vec<(u32, Counts)>,
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -90,21 +92,16 @@ impl Found {
         put_part(out, &part);
         part.clear();
         part.push(u8::from(self.objects.is_some()));
-        let mut before = 0;
-        for listed in self.objects.iter().flatten() {
-            let id = listed.object.0;
+        let objects = self.objects.iter().flatten().map(|listed| {
             let flags = u64::from(listed.later) << 1 | u64::from(listed.changed);
-            put(&mut part, (id - before) << 2 | flags);
-            before = id;
-        }
+            listed.object.0 << 2 | flags
+        });
+        list::write(objects, &mut part);
         put_part(out, &part);
         part.clear();
         part.push(u8::from(self.places.is_some()));
-        let mut before = 0;
-        for &place in self.places.iter().flatten() {
-            put(&mut part, u64::from(place - before));
-            before = place;
-        }
+        let places = self.places.iter().flatten();
+        list::write(places.map(|&place| place.into()), &mut part);
         put_part(out, &part);
         part.clear();
         let mut before = 0;
@@ -157,7 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = *self.bytes.get(self.at)?;
@@ -232,8 +229,10 @@ impl<'a> Summary<'a> {
                 counts.number()?;
             }
         }
-        let (objects, places) = (self.objects.get(1..)?, self.places.get(1..)?);
-        for part in [self.threads, self.carried, objects, places] {
+        for part in [self.objects, self.places] {
+            List::new(part.get(1..)?)?.check()?;
+        }
+        for part in [self.threads, self.carried] {
             let mut reader = Reader::new(part);
             while !reader.is_at_end() {
                 reader.number()?;
@@ -267,20 +266,13 @@ impl<'a> Summary<'a> {
         let Some((1, listed)) = self.objects.split_first() else {
             return (Mention::Changed, true);
         };
-        let mut reader = Reader::new(listed);
-        let mut id: u64 = 0;
-        while let Some(number) = reader.number() {
-            id = id.saturating_add(number >> 2);
-            if id >= object.0 {
-                let mention = match (id == object.0, number & 1) {
-                    (false, _) => Mention::No,
-                    (true, 0) => Mention::Known,
-                    (true, _) => Mention::Changed,
-                };
-                return (mention, number & 2 != 0);
-            }
+        let wanted = object.0 << 2;
+        let found = List::new(listed).and_then(|list| list.at_least(wanted));
+        match found.filter(|found| found >> 2 == object.0) {
+            None => (Mention::No, false),
+            Some(found) if found & 1 == 0 => (Mention::Known, found & 2 != 0),
+            Some(found) => (Mention::Changed, found & 2 != 0),
         }
-        (Mention::No, false)
     }
 
     /// Whether one of two hashes of places is listed.
@@ -288,19 +280,12 @@ impl<'a> Summary<'a> {
         let Some((1, listed)) = self.places.split_first() else {
             return true;
         };
-        let most = u64::from(wanted[0].max(wanted[1]));
-        let mut reader = Reader::new(listed);
-        let mut hash: u64 = 0;
-        while let Some(number) = reader.number() {
-            hash = hash.saturating_add(number);
-            if wanted.iter().any(|&wanted| u64::from(wanted) == hash) {
-                return true;
-            }
-            if hash >= most {
-                return false;
-            }
-        }
-        false
+        let Some(list) = List::new(listed) else {
+            return true;
+        };
+        wanted
+            .into_iter()
+            .any(|wanted| list.at_least(wanted.into()) == Some(wanted.into()))
     }
 
     pub(super) fn codes(&self) -> impl Iterator<Item = (u32, &'a [u8])> + 'a {

@@ -59,7 +59,7 @@ impl Watch {
 
     /// Whether this step is watched for.
     #[inline]
-    pub fn has(&self, step: &Step) -> bool {
+    pub(crate) fn has(&self, step: &Step) -> bool {
         let known = self.codes.get(&step.code);
         known.is_some_and(|known| known.binary_search(&step.at).is_ok())
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use debugop_value as data;
 
+use crate::cursor::Cursor;
 use crate::machine::Step;
-use crate::recording::{Cursor, OpenError, Recording};
+use crate::recording::{OpenError, Recording};
 
 /// How deep containers in containers are compared.
 const DEPTH: u32 = 1;

@@ -14,7 +14,7 @@ use crate::state::{State, Stepped};
 use crate::value::Value;
 
 use super::search::{self, Found};
-use super::{back, instruction};
+use super::{instruction, last_step};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -155,9 +155,8 @@ impl Arrival {
         let firsts = recording.firsts()?;
         let chunk = usize::try_from(state.chunk().number).unwrap_or(usize::MAX);
         let first = firsts.get(chunk).copied().unwrap_or(0);
-        back(recording, self.frame, first, |step| {
-            ControlFlow::Break((step.number, step.at))
-        })
+        let last = last_step(recording, self.frame, first)?;
+        Ok(last.map(|step| (step.number, step.at)))
     }
 
     fn at_end(unwound: &Unwound) -> Self {

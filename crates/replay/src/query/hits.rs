@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 
-use crate::index::Executed;
+use crate::index::{Executed, Index};
 use crate::machine::{Step, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{State, Stepped};
@@ -27,7 +27,16 @@ pub fn hits(
     let lines = of_line(recording, file, line);
     let mut hits = Vec::new();
     for chunk in search::chunks_between(recording.index()?, from, to) {
-        in_chunk(recording, chunk, &lines, from, to, |step| hits.push(*step))?;
+        let watch = watch(recording.index()?, chunk, &lines);
+        if watch.is_empty() {
+            continue;
+        }
+        search::steps_in_chunk::<()>(recording, chunk, watch, from, to, |step, state| {
+            if comes(step, state) {
+                hits.push(*step);
+            }
+            ControlFlow::Continue(())
+        })?;
     }
     Ok(hits)
 }
@@ -67,9 +76,12 @@ pub fn last_hit(
         .flat_map(|(file, line)| of_line(recording, file, *line));
     let lines: Vec<_> = lines.collect();
     for chunk in search::chunks_before(recording.index()?, before) {
-        let mut last = None;
-        in_chunk(recording, chunk, &lines, 0, before, |step| {
-            last = Some(*step);
+        let watch = watch(recording.index()?, chunk, &lines);
+        if watch.is_empty() {
+            continue;
+        }
+        let last = search::last_in_chunk(recording, chunk, watch, before, false, |step, state| {
+            comes(step, state).then_some(*step)
         })?;
         if last.is_some() {
             return Ok(last);
@@ -88,15 +100,8 @@ fn of_line(recording: &Recording, file: &str, line: i32) -> Lines {
     codes.filter(|(_, at)| !at.is_empty()).collect()
 }
 
-fn in_chunk(
-    recording: &Arc<Recording>,
-    chunk: usize,
-    lines: &Lines,
-    from: u64,
-    to: u64,
-    mut hit: impl FnMut(&Step),
-) -> Result<(), OpenError> {
-    let index = recording.index()?;
+/// Those of these instructions with which execution has come to a line in a chunk.
+fn watch(index: &Index, chunk: usize, lines: &Lines) -> Watch {
     let mut watch = Watch::default();
     for (code, wanted) in lines {
         let executed = index.executed(chunk, *code);
@@ -107,16 +112,7 @@ fn in_chunk(
             arrivals.filter(|at| wanted.binary_search(at).is_ok()),
         );
     }
-    if watch.is_empty() {
-        return Ok(());
-    }
-    search::steps_in_chunk::<()>(recording, chunk, watch, from, to, |step, state| {
-        if comes(step, state) {
-            hit(step);
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(())
+    watch
 }
 
 /// Whether execution comes to a line with a step.

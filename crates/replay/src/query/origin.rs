@@ -1,6 +1,5 @@
 //! Where a value comes from.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use debugop_bytecode::{InstrIdx, Op, Output, effect, operands};
@@ -8,12 +7,13 @@ use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
 
 use crate::code::{Code, Codes};
+use crate::cursor::Cursor;
 use crate::machine::Step;
-use crate::recording::{Cursor, OpenError, Recording};
+use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
 
-use super::{How, Place, PlaceError, Write, back, frame_of, instruction, last_write, search};
+use super::{How, Place, PlaceError, Write, frame_of, instruction, last_step, last_write, search};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
@@ -563,12 +563,10 @@ fn argument(
     };
     // The caller is in the middle of its call: its operands are where they were before.
     let number = caller.number();
-    let called = back(recording, number, first.number, |step| {
-        ControlFlow::Break(step.number)
-    })?;
-    let Some(called) = called else {
+    let Some(called) = last_step(recording, number, first.number)? else {
         return Ok(hop);
     };
+    let called = called.number;
     cursor.seek(called)?;
     let Some(caller) = cursor.state().and_then(|state| frame_of(state, number)) else {
         return Ok(hop);

@@ -7,6 +7,7 @@ use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::FrameNumber;
 
 use crate::index::{Executed, Index};
+use crate::kept::States;
 use crate::machine::{Machine, Step, Stop, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::State;
@@ -47,10 +48,13 @@ pub(super) fn in_chunk<B>(
     watch: Watch,
     from: u64,
     to: u64,
-    visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
+    mut visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
-    let machine = at(recording, chunk)?;
-    go(recording, chunk, machine, watch, from, to, visit)
+    let mut passage = Passage::new(recording, chunk, watch)?;
+    passage.skip(from);
+    let found = passage.go(from, to, &mut visit)?;
+    passage.end();
+    Ok(found)
 }
 
 /// As [`in_chunk`], where nobody looks at values: frames are what they are, their slots are not.
@@ -62,53 +66,125 @@ pub(super) fn steps_in_chunk<B>(
     to: u64,
     mut visit: impl FnMut(&Step, &State) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
-    let mut machine = at(recording, chunk)?;
-    machine.without_values();
-    go(
-        recording,
-        chunk,
-        machine,
-        watch,
-        from,
-        to,
-        |found| match found {
-            Found::Step(step, state) => visit(step, state),
-            Found::Unwound(..) => ControlFlow::Continue(()),
-        },
-    )
+    let mut passage = Passage::new(recording, chunk, watch)?;
+    passage.skip(from);
+    passage.machine.without_values();
+    let found = passage.go(from, to, &mut |found| match found {
+        Found::Step(step, state) => visit(step, state),
+        Found::Unwound(..) => ControlFlow::Continue(()),
+    })?;
+    passage.end();
+    Ok(found)
 }
 
-fn go<B>(
+/// What `find` finds at the last step in a chunk, before another, that is watched for and where it finds something; it looks at values only if there are `values`. Behind
+/// the last known state it is looked for first, then between that and the one before.
+pub(super) fn last_in_chunk<T>(
     recording: &Arc<Recording>,
     chunk: usize,
-    mut machine: Machine,
-    mut watch: Watch,
-    from: u64,
-    to: u64,
-    mut visit: impl FnMut(Found<'_>) -> ControlFlow<B>,
-) -> Result<Option<B>, OpenError> {
-    watch.until = to;
-    loop {
-        let stop = machine.next_watched(&mut watch)?;
-        let found = match &stop {
-            Stop::At(step) if step.number >= to => return Ok(None),
-            Stop::At(step) if step.number < from => continue,
-            Stop::At(step) => Found::Step(step, machine.state()),
-            Stop::Unwound if machine.position() > to => return Ok(None),
-            Stop::Unwound if machine.position() < from => continue,
-            Stop::Unwound => {
-                let before = machine.position().checked_sub(1);
-                Found::Unwound(machine.unwound(), before, machine.state())
+    watch: Watch,
+    before: u64,
+    values: bool,
+    mut find: impl FnMut(&Step, &State) -> Option<T>,
+) -> Result<Option<T>, OpenError> {
+    let mut passage = Passage::new(recording, chunk, watch)?;
+    if !values {
+        passage.machine.without_values();
+    }
+    let (mut last, mut end) = (None, before);
+    for start in passage.states.before(before).iter().rev() {
+        passage.machine.restore(start);
+        passage.go::<()>(start.number, end, &mut |found| {
+            if let Found::Step(step, state) = found
+                && let Some(found) = find(step, state)
+            {
+                last = Some(found);
             }
-            Stop::Until => return Ok(None),
-            Stop::End => {
-                recording.verify(chunk, machine.position())?;
-                return Ok(None);
-            }
-        };
-        if let ControlFlow::Break(found) = visit(found) {
-            return Ok(Some(found));
+            ControlFlow::Continue(())
+        })?;
+        if last.is_some() {
+            break;
         }
+        end = start.number;
+    }
+    passage.end();
+    Ok(last)
+}
+
+/// A machine that goes through a chunk, or parts of it, and stops at what is watched for.
+struct Passage<'a> {
+    recording: &'a Recording,
+    chunk: usize,
+    watch: Watch,
+    machine: Machine,
+    states: Arc<States>,
+}
+
+impl<'a> Passage<'a> {
+    /// At the beginning of a chunk. The machine knows what the frames have done before.
+    fn new(recording: &'a Recording, chunk: usize, watch: Watch) -> Result<Self, OpenError> {
+        let index = recording.index()?;
+        let first = index.firsts().get(chunk).copied().unwrap_or(0);
+        let decoded = recording.decoded(chunk)?;
+        let machine = recording.machine(decoded.chunk, first, index.last_steps(chunk))?;
+        if decoded.states.is_empty() {
+            decoded.states.add(machine.checkpoint());
+        }
+        Ok(Self {
+            recording,
+            chunk,
+            watch,
+            machine,
+            states: decoded.states,
+        })
+    }
+
+    /// What comes before the nearest known state to a step is not needed. What has left frames right before that step is.
+    fn skip(&mut self, from: u64) {
+        if let Some(state) = from
+            .checked_sub(1)
+            .and_then(|before| self.states.to(before))
+        {
+            self.machine.restore(&state);
+        }
+    }
+
+    /// Goes on, and shows what is watched for from one step up to and without another, until `visit` breaks.
+    fn go<B>(
+        &mut self,
+        from: u64,
+        to: u64,
+        visit: &mut impl FnMut(Found<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<B>, OpenError> {
+        let machine = &mut self.machine;
+        self.watch.until = to;
+        loop {
+            let stop = machine.next_watched(&mut self.watch)?;
+            let found = match &stop {
+                Stop::At(step) if step.number >= to => return Ok(None),
+                Stop::At(step) if step.number < from => continue,
+                Stop::At(step) => Found::Step(step, machine.state()),
+                Stop::Unwound if machine.position() > to => return Ok(None),
+                Stop::Unwound if machine.position() < from => continue,
+                Stop::Unwound => {
+                    let before = machine.position().checked_sub(1);
+                    Found::Unwound(machine.unwound(), before, machine.state())
+                }
+                Stop::Until => return Ok(None),
+                Stop::End => {
+                    self.recording.verify(self.chunk, machine.position())?;
+                    return Ok(None);
+                }
+            };
+            if let ControlFlow::Break(found) = visit(found) {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// The machine's compiled ways are for the next one.
+    fn end(self) {
+        self.recording.kept().give_back(self.machine);
     }
 }
 
@@ -130,20 +206,6 @@ pub(super) fn between<B>(
         }
     }
     Ok(None)
-}
-
-/// A machine at the beginning of a chunk, which knows what the frames have done before.
-fn at(recording: &Arc<Recording>, chunk: usize) -> Result<Machine, OpenError> {
-    let index = recording.index()?;
-    let first = index.firsts().get(chunk).copied().unwrap_or(0);
-    let decoded = recording.chunk(chunk)?;
-    let codes = Arc::clone(recording.codes());
-    Ok(Machine::with_carried(
-        codes,
-        decoded,
-        first,
-        index.last_steps(chunk),
-    )?)
 }
 
 /// The next step of a frame after one of its steps, up to and with step `last`.
@@ -195,12 +257,8 @@ pub(super) fn last_of_frame(
         }
         let mut watch = Watch::default();
         watch.add(code, wanted.iter().copied());
-        let mut last = None;
-        steps_in_chunk::<()>(recording, chunk, watch, 0, before, |step, _| {
-            if step.frame == frame {
-                last = Some(*step);
-            }
-            ControlFlow::Continue(())
+        let last = last_in_chunk(recording, chunk, watch, before, false, |step, _| {
+            (step.frame == frame).then_some(*step)
         })?;
         if last.is_some() {
             return Ok(last);

@@ -1,11 +1,10 @@
 //! What a place has held, and for how long.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::recording::{OpenError, Recording};
 
-use super::{How, Place, Write, back, writes};
+use super::{How, Place, Write, last_step, writes};
 
 /// A stretch of steps before each of which a place holds what one binding has put there.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +26,8 @@ pub fn states(recording: &Arc<Recording>, place: &Place) -> Result<Vec<Held>, Op
     let found = writes(recording, place, 0, u64::MAX)?;
     let end = match place {
         Place::Local(frame, _) => {
-            let last = |step: &crate::Step| ControlFlow::Break(step.number);
-            back(recording, *frame, u64::MAX, last)?.map_or(steps, |last| last + 1)
+            let last = last_step(recording, *frame, u64::MAX)?;
+            last.map_or(steps, |last| last.number + 1)
         }
         _ => steps,
     };

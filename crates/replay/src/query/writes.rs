@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::code::Code;
 use crate::index::Mention;
-use crate::machine::{Machine, Step, Watch};
+use crate::machine::{Step, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
@@ -78,6 +78,9 @@ pub fn last_write(
     place: &Place,
     before: u64,
 ) -> Result<Option<Write>, OpenError> {
+    if let Place::Local(frame, _) = place {
+        return last_write_of_local(recording, place, *frame, before);
+    }
     let mut search = Search::new(recording, place);
     let index = recording.index()?;
     for chunk in search::chunks_before(index, before) {
@@ -85,12 +88,51 @@ pub fn last_write(
             continue;
         }
         search.content = None;
-        search.chunk(chunk, 0, before)?;
-        if let Some(last) = search.found.pop() {
+        if let Some(last) = search.last(chunk, before)? {
             return Ok(Some(last));
         }
     }
     Ok(None)
+}
+
+/// The last binding of a local variable: its frame's instructions say where, the values there only what was bound.
+fn last_write_of_local(
+    recording: &Arc<Recording>,
+    place: &Place,
+    frame: FrameNumber,
+    before: u64,
+) -> Result<Option<Write>, OpenError> {
+    let index = recording.index()?;
+    let mut search = Search::new(recording, place);
+    let mut cursor = recording.cursor();
+    let mut end = before;
+    for chunk in search::chunks_before(index, before) {
+        if !index.has_frame(chunk, frame) {
+            continue;
+        }
+        let codes = search.codes_of_frame(chunk, frame)?;
+        while let Some(watch) = search.watch(chunk, &codes)? {
+            let of_frame = |step: &Step, _: &State| (step.frame == frame).then_some(*step);
+            let last = search::last_in_chunk(recording, chunk, watch, end, false, of_frame)?;
+            let Some(step) = last else { break };
+            cursor.seek(step.number)?;
+            let state = cursor.state();
+            let bound = state.and_then(|state| binding(recording, place, &step, state));
+            if bound.is_some() {
+                return Ok(bound);
+            }
+            end = step.number;
+        }
+    }
+    Ok(None)
+}
+
+/// What has to be looked at in a chunk.
+enum Wanted {
+    Nothing,
+    /// Contents change in it that no recorded instruction changes.
+    EveryStep,
+    These(Watch),
 }
 
 /// Looks for the bindings of a place, chunk by chunk.
@@ -118,21 +160,20 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Adds the bindings in a chunk.
-    fn chunk(&mut self, chunk: usize, from: u64, to: u64) -> Result<(), OpenError> {
+    /// What has to be looked at in a chunk.
+    fn wanted(&mut self, chunk: usize) -> Result<Wanted, OpenError> {
         let index = self.recording.index()?;
         let codes = match self.place {
-            Place::Local(frame, _) if !index.has_frame(chunk, *frame) => return Ok(()),
-            Place::Local(frame, _) => match index.code_of(chunk, *frame) {
-                Some(code) => vec![code],
-                None => index.codes(chunk),
-            },
+            Place::Local(frame, _) if !index.has_frame(chunk, *frame) => {
+                return Ok(Wanted::Nothing);
+            }
+            Place::Local(frame, _) => self.codes_of_frame(chunk, *frame)?,
             Place::Cell(id) | Place::Attribute(id, _) | Place::Item(id, _) => {
                 match index.mentions(chunk, *id) {
-                    Mention::No => return Ok(()),
+                    Mention::No => return Ok(Wanted::Nothing),
                     // Nothing of it is bound; what there is can differ from earlier chunks only.
                     Mention::Known if !self.across || !self.content_changes(chunk)? => {
-                        return Ok(());
+                        return Ok(Wanted::Nothing);
                     }
                     Mention::Known | Mention::Changed => index.codes(chunk),
                 }
@@ -140,10 +181,78 @@ impl<'a> Search<'a> {
             Place::Global(..) => index.codes(chunk),
         };
         if self.content_changes(chunk)? {
-            return self.step_by_step(from, to, index.firsts().get(chunk..chunk + 2));
+            return Ok(Wanted::EveryStep);
         }
+        let watch = self.watch(chunk, &codes)?;
+        Ok(watch.map_or(Wanted::Nothing, Wanted::These))
+    }
+
+    /// Adds the bindings in a chunk.
+    fn chunk(&mut self, chunk: usize, from: u64, to: u64) -> Result<(), OpenError> {
+        let watch = match self.wanted(chunk)? {
+            Wanted::Nothing => return Ok(()),
+            Wanted::EveryStep => return self.step_by_step(chunk, from, to),
+            Wanted::These(watch) => watch,
+        };
+        let (recording, place, found) = (self.recording, self.place, &mut self.found);
+        search::in_chunk::<()>(recording, chunk, watch, from, to, |stop| {
+            if let Found::Step(step, state) = stop {
+                found.extend(binding(recording, place, step, state));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    /// The last binding in a chunk before a step.
+    fn last(&mut self, chunk: usize, before: u64) -> Result<Option<Write>, OpenError> {
+        let watch = match self.wanted(chunk)? {
+            Wanted::Nothing => return Ok(None),
+            Wanted::EveryStep => return self.last_step_by_step(chunk, before),
+            Wanted::These(watch) => watch,
+        };
+        let (recording, place) = (self.recording, self.place);
+        search::last_in_chunk(recording, chunk, watch, before, true, |step, state| {
+            binding(recording, place, step, state)
+        })
+    }
+
+    /// The last binding in a chunk before a step, also one that only the recorded contents show: looked for part by part, from the end.
+    fn last_step_by_step(&mut self, chunk: usize, before: u64) -> Result<Option<Write>, OpenError> {
+        let firsts = self.recording.firsts()?;
+        let mut end = firsts
+            .get(chunk + 1)
+            .map_or(before, |&next| next.min(before));
+        let Some(last) = end.checked_sub(1) else {
+            return Ok(None);
+        };
+        // On the way there the states become known between which the parts are.
+        self.recording.cursor().seek(last)?;
+        let states = self.recording.decoded(chunk)?.states;
+        for start in states.before(end).iter().rev() {
+            self.content = None;
+            // The step before the part has what was there when it began.
+            let from = start.number.saturating_sub(1);
+            self.step_by_step(chunk, from, end)?;
+            if let Some(last) = self.found.pop() {
+                return Ok(Some(last));
+            }
+            end = start.number;
+        }
+        Ok(None)
+    }
+
+    /// The code objects that a frame may be of which has steps in a chunk.
+    fn codes_of_frame(&self, chunk: usize, frame: FrameNumber) -> Result<Vec<u32>, OpenError> {
+        let index = self.recording.index()?;
+        let code = index.code_of(chunk, frame);
+        Ok(code.map_or_else(|| index.codes(chunk), |code| vec![code]))
+    }
+
+    /// The instructions of these code objects that may bind the place; `None` if none of them is executed in a chunk.
+    fn watch(&mut self, chunk: usize, codes: &[u32]) -> Result<Option<Watch>, OpenError> {
         let mut watch = Watch::default();
-        for number in codes {
+        for &number in codes {
             let (known, place) = (self.recording.codes(), self.place);
             let binding = self.binding.entry(number).or_insert_with(|| {
                 let code = known.get(number);
@@ -151,21 +260,8 @@ impl<'a> Search<'a> {
             });
             watch.add(number, binding.iter().copied());
         }
-        if !search::may_have(index, chunk, &watch) {
-            return Ok(());
-        }
-        let (recording, place, found) = (self.recording, self.place, &mut self.found);
-        search::in_chunk::<()>(recording, chunk, watch, from, to, |stop| {
-            if let Found::Step(step, state) = stop
-                && let Some(frame) = state.frame()
-                && let Some((how, value)) = binds(place, step, frame, state)
-            {
-                let value = value.map(|value| state.describe(recording.codes(), value, DEPTH));
-                found.push(write(step, how, value));
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(())
+        let index = self.recording.index()?;
+        Ok(search::may_have(index, chunk, &watch).then_some(watch))
     }
 
     /// Whether the recorded contents of the object have something else in the place at some time in the chunk than at another, or than before it.
@@ -174,8 +270,7 @@ impl<'a> Search<'a> {
             return Ok(false);
         };
         let decoded = self.recording.chunk(chunk)?;
-        let codes = Arc::clone(self.recording.codes());
-        let mut state = Machine::new(codes, Arc::clone(&decoded), 0)?.into_state();
+        let mut state = State::new(Arc::clone(&decoded));
         let before = self.content;
         let mut changes = false;
         for record in decoded.told_of(*id) {
@@ -191,8 +286,9 @@ impl<'a> Search<'a> {
     }
 
     /// Adds the bindings in a chunk, with those that only the recorded contents show: what C code has changed.
-    fn step_by_step(&mut self, from: u64, to: u64, steps: Option<&[u64]>) -> Result<(), OpenError> {
-        let Some(&[first, end]) = steps else {
+    fn step_by_step(&mut self, chunk: usize, from: u64, to: u64) -> Result<(), OpenError> {
+        let firsts = self.recording.firsts()?;
+        let Some(&[first, end]) = firsts.get(chunk..chunk + 2) else {
             return Ok(());
         };
         let mut before: Option<Step> = None;
@@ -210,12 +306,7 @@ impl<'a> Search<'a> {
                 }
                 self.content = Some(now);
             }
-            if let Some(frame) = state.frame()
-                && let Some((how, value)) = binds(place, step, frame, state)
-            {
-                let value = value.map(|value| state.describe(recording.codes(), value, DEPTH));
-                self.found.push(write(step, how, value));
-            }
+            self.found.extend(binding(recording, place, step, state));
             before = Some(*step);
             ControlFlow::Continue(())
         })?;
@@ -267,6 +358,13 @@ fn write(step: &Step, how: How, value: Option<data::Value>) -> Write {
         how,
         value,
     }
+}
+
+/// The binding of a place by a step's instruction, if it is one.
+fn binding(recording: &Recording, place: &Place, step: &Step, state: &State) -> Option<Write> {
+    let (how, value) = binds(place, step, state.frame()?, state)?;
+    let value = value.map(|value| state.describe(recording.codes(), value, DEPTH));
+    Some(write(step, how, value))
 }
 
 /// Whether the step's instruction binds the place, and what to.

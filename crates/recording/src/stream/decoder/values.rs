@@ -17,71 +17,148 @@ pub(super) struct Objects {
     pub(super) big_ints: Vec<BigInt>,
     pub(super) complexes: Vec<[u64; 2]>,
     types: Vec<Arc<Type>>,
-    /// The type of each object that has been defined, as an index. Keyed by numbers from the file, so hashed safely.
-    defined: HashMap<u64, u32>,
-    /// The contents of lists, dicts and instances as they were given last, if they are small enough to be updated in part.
-    latest: HashMap<u64, Latest>,
+    defined: Defined,
+    /// Whether all definitions that were handed out stay where they were put.
+    keeps: bool,
     /// The objects whose contents are being read, outermost first: at most [`MAX_DEPTH`].
     open: Vec<u64>,
 }
 
-/// What is in a list, dict or instance.
+/// The objects that have been defined.
+#[derive(Debug, Default)]
+struct Defined {
+    /// The id of the first one that can be new in the chunk.
+    first: u64,
+    /// Those that are new have ids in a row.
+    new: Vec<Known>,
+    /// All others. Keyed by numbers from the file, so hashed safely.
+    others: HashMap<u64, Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The index of its type.
+    class: u32,
+    /// The contents of a list, dict or instance as they were given last, if they are small enough to be updated in part.
+    latest: Option<Latest>,
+}
+
+impl Defined {
+    fn new_index(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.first)?).ok()
+    }
+
+    fn get(&self, id: u64) -> Option<&Known> {
+        let new = self.new_index(id).and_then(|index| self.new.get(index));
+        new.or_else(|| self.others.get(&id))
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Known> {
+        match self.new_index(id) {
+            Some(index) if index < self.new.len() => self.new.get_mut(index),
+            _ => self.others.get_mut(&id),
+        }
+    }
+
+    /// An object is defined, for the first time or anew.
+    fn define(&mut self, id: u64, class: u32) {
+        if let Some(known) = self.get_mut(id) {
+            known.class = class;
+            return;
+        }
+        let new = Known {
+            class,
+            latest: None,
+        };
+        // Ids that were given out of order are among the others, and stay there.
+        if self.new_index(id) == Some(self.new.len()) {
+            self.new.push(new);
+        } else {
+            self.others.insert(id, new);
+        }
+    }
+}
+
+/// Contents of a list, dict or instance as they were given last.
 #[derive(Debug)]
 enum Latest {
-    Items(Vec<Value>),
-    Pairs(Vec<(Value, Value)>),
+    /// Those of the definition with this index among all that were handed out.
+    Told(usize),
+    /// A copy.
+    Copied(Contents),
 }
 
-impl Latest {
-    fn new(contents: &Contents) -> Option<Self> {
-        match contents {
-            Contents::Items(items) if items.items.len() <= MAX_PARTS => {
-                Some(Latest::Items(items.items.to_vec()))
-            }
-            Contents::Pairs(pairs) if pairs.pairs.len() <= MAX_PARTS => {
-                Some(Latest::Pairs(pairs.pairs.to_vec()))
-            }
-            _ => None,
-        }
-    }
-
-    /// The contents after a change, if there is such a place.
-    fn change(
-        &mut self,
-        change: Change,
-        length: u64,
-        key: Option<Value>,
-        value: Option<Value>,
-    ) -> Option<Contents> {
-        match self {
-            Latest::Items(items) => {
-                match change {
-                    Change::Length => {}
-                    Change::Replace(place) => *items.get_mut(place)? = value?,
-                    Change::Insert(place) => insert(items, place, value?)?,
-                }
-                let items = items.as_slice().into();
-                Some(Contents::Items(Items { length, items }))
-            }
-            Latest::Pairs(pairs) => {
-                match change {
-                    Change::Length => {}
-                    Change::Replace(place) => pairs.get_mut(place)?.1 = value?,
-                    Change::Insert(place) => insert(pairs, place, (key?, value?))?,
-                }
-                let pairs = pairs.as_slice().into();
-                Some(Contents::Pairs(Pairs { length, pairs }))
-            }
-        }
+/// Whether contents are small enough to be updated in part.
+fn has_parts(contents: &Contents) -> bool {
+    match contents {
+        Contents::Items(items) => items.items.len() <= MAX_PARTS,
+        Contents::Pairs(pairs) => pairs.pairs.len() <= MAX_PARTS,
+        _ => false,
     }
 }
 
-fn insert<T>(all: &mut Vec<T>, place: usize, one: T) -> Option<()> {
-    if place > all.len() || all.len() >= MAX_PARTS {
+/// Contents after a change, if there is such a place.
+fn changed(
+    contents: &Contents,
+    change: Change,
+    length: u64,
+    key: Option<Value>,
+    value: Option<Value>,
+) -> Option<Contents> {
+    match contents {
+        Contents::Items(known) => {
+            let items = with_change(
+                &known.items,
+                change,
+                |place| {
+                    *place = value?;
+                    Some(())
+                },
+                || value,
+            )?;
+            Some(Contents::Items(Items { length, items }))
+        }
+        Contents::Pairs(known) => {
+            let pairs = with_change(
+                &known.pairs,
+                change,
+                |place| {
+                    place.1 = value?;
+                    Some(())
+                },
+                || Some((key?, value?)),
+            )?;
+            Some(Contents::Pairs(Pairs { length, pairs }))
+        }
+        _ => None,
+    }
+}
+
+/// Parts with one of them replaced, or one more.
+fn with_change<T: Copy>(
+    known: &[T],
+    change: Change,
+    replace: impl Fn(&mut T) -> Option<()>,
+    new: impl Fn() -> Option<T>,
+) -> Option<Box<[T]>> {
+    let place = match change {
+        Change::Length => return Some(known.into()),
+        Change::Replace(place) => {
+            let mut parts: Box<[T]> = known.into();
+            replace(parts.get_mut(place)?)?;
+            return Some(parts);
+        }
+        Change::Insert(place) => place,
+    };
+    let (before, behind) = known.split_at_checked(place)?;
+    if known.len() >= MAX_PARTS {
         return None;
     }
-    all.insert(place, one);
-    Some(())
+    let mut parts = Vec::with_capacity(known.len() + 1);
+    parts.extend_from_slice(before);
+    parts.push(new()?);
+    parts.extend_from_slice(behind);
+    Some(parts.into())
 }
 
 fn unzigzag(value: u64) -> i64 {
@@ -94,16 +171,22 @@ fn next_index<T>(list: &[T]) -> Result<u32, ErrorKind> {
 }
 
 impl Objects {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(keeps: bool) -> Self {
         Objects {
+            keeps,
             recent: RecentObjects::new(ObjectId(0)),
             big_ints: Vec::new(),
             complexes: Vec::new(),
             types: Vec::new(),
-            defined: HashMap::new(),
-            latest: HashMap::new(),
+            defined: Defined::default(),
             open: Vec::new(),
         }
+    }
+
+    /// The newest object at the beginning of the chunk.
+    pub(super) fn begin(&mut self, newest: ObjectId) {
+        self.recent = RecentObjects::new(newest);
+        self.defined.first = newest.0.saturating_add(1);
     }
 
     #[inline]
@@ -172,7 +255,7 @@ impl Objects {
                 let newest = self.recent.newest().0;
                 let id = newest
                     .checked_sub(below)
-                    .filter(|id| self.defined.contains_key(id))
+                    .filter(|&id| self.defined.get(id).is_some())
                     .ok_or(ErrorKind::UnknownObject(newest.wrapping_sub(below)).at(at))?;
                 self.recent.name(ObjectId(id));
                 Value::Object(ObjectId(id))
@@ -224,7 +307,7 @@ impl Objects {
         self.recent.name(ObjectId(id));
         let (index, class) = self.class(cursor)?;
         // Before the contents: an object may contain itself.
-        self.defined.insert(id, index);
+        self.defined.define(id, index);
         let contents = match tag {
             tag::DEF | tag::DEF_AT => Some(self.contents((at, id), class.kind, cursor, found)?),
             _ => None,
@@ -298,9 +381,23 @@ impl Objects {
             Change::Length => None,
             _ => Some(self.value(cursor, found)?),
         };
-        let known = self.latest.get_mut(&id.0);
-        let changed = known.and_then(|known| known.change(change, length, key, value));
-        let contents = Some(changed.ok_or(ErrorKind::NoPart(id.0).at(at))?);
+        let missing = || ErrorKind::NoPart(id.0).at(at);
+        let known = self.defined.get_mut(id.0).ok_or_else(missing)?;
+        let before = match &known.latest {
+            Some(Latest::Told(index)) => found
+                .get(*index)
+                .filter(|told| told.id == id)
+                .and_then(|told| told.contents.as_ref()),
+            Some(Latest::Copied(contents)) => Some(contents),
+            None => None,
+        };
+        let now = before.and_then(|before| changed(before, change, length, key, value));
+        let now = now.ok_or_else(missing)?;
+        known.latest = Some(match self.keeps {
+            true => Latest::Told(found.len()),
+            false => Latest::Copied(now.clone()),
+        });
+        let contents = Some(now);
         found.push(Definition {
             id,
             class,
@@ -327,8 +424,8 @@ impl Objects {
         };
         let class = self
             .defined
-            .get(&id.0)
-            .and_then(|&index| self.types.get(index as usize))
+            .get(id.0)
+            .and_then(|known| self.types.get(known.class as usize))
             .map(Arc::clone)
             .ok_or(ErrorKind::UnknownObject(id.0).at(at))?;
         Ok((id, class))
@@ -351,11 +448,15 @@ impl Objects {
         let contents = self.contents_inside(kind, cursor, found);
         self.open.pop();
         if matches!(kind, Kind::List | Kind::Dict | Kind::Instance) {
-            let contents = contents.as_ref().ok();
-            match contents.and_then(Latest::new) {
-                Some(latest) => self.latest.insert(id, latest),
-                None => self.latest.remove(&id),
-            };
+            let parts = contents.as_ref().ok().filter(|now| has_parts(now));
+            // Whoever asks for contents puts them into the next definition.
+            let latest = parts.map(|now| match self.keeps {
+                true => Latest::Told(found.len()),
+                false => Latest::Copied(now.clone()),
+            });
+            if let Some(known) = self.defined.get_mut(id) {
+                known.latest = latest;
+            }
         }
         contents
     }
