@@ -94,7 +94,7 @@ def grown():
     for turn in range(24):
         mixed[-1], mixed[0] = mixed[0], mixed[-1]
         mixed.pop()
-        listed[3:5] = listed[:turn % 4]
+        listed[3:5] = listed[: turn % 4]
         listed.reverse()
         if listed:
             listed.pop(0)
@@ -105,11 +105,11 @@ def grown():
 
 
 class Slots:
-    __slots__ = ("one", "two", "three")
+    __slots__ = ("one", "three", "two")
 
 
 class More(Slots):
-    __slots__ = ("four", "a_fifth")
+    __slots__ = ("a_fifth", "four")
 
     def __init__(self, value):
         self.four = value
