@@ -285,6 +285,12 @@ impl Pen {
         if shadow.kind == Kind::Set {
             return self.update_set(py, to, object, entry);
         }
+        if shadow.glance.layout == Layout::Items
+            && let Some(is_done) = self.replace_item(py, to, object, entry)
+        {
+            return is_done;
+        }
+        let shadow = self.shadows.get(index);
         // SAFETY: a live object of that class; nothing runs until this is over.
         let Some(now) = (unsafe { Now::of(&self.types, self.limits.items, object, shadow) }) else {
             return false;
@@ -346,6 +352,56 @@ impl Pen {
         shadow.glance.length = length;
         (shadow.deaths, shadow.newest) = (deaths, newest);
         true
+    }
+
+    /// As [`Self::update_shortly`], for a list that is as long as it was: the most frequent case, by itself. `None` if it takes more to say, and nothing has been
+    /// written.
+    #[inline(always)]
+    fn replace_item(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        list: *mut ffi::PyObject,
+        entry: Entry,
+    ) -> Option<bool> {
+        let shadow = self.shadows.get(entry.index);
+        let glance = &shadow.glance;
+        // SAFETY: a live list; it has the class of its shadow.
+        let (first, length) = unsafe {
+            let list = list.cast::<ListObject>();
+            ((*list).ob_item, (*list).ob_base.ob_size.unsigned_abs())
+        };
+        if length as u64 != glance.length || glance.words.len() > MAX_PARTS {
+            return None;
+        }
+        // SAFETY: there is a word for each item that is recorded, and no item has come or gone; nothing runs meanwhile.
+        let Ok(differing) = differing(&glance.words, |at| unsafe { *first.add(at) }) else {
+            return Some(self.write_anew(py, to, list, entry));
+        };
+        let deaths = self.identities.deaths(py);
+        if deaths != shadow.deaths && !self.have_lived(py, glance, differing, shadow.deaths) {
+            return Some(false);
+        }
+        let Some(at) = differing else {
+            self.shadows.get_mut(entry.index).deaths = deaths;
+            return Some(true);
+        };
+        if glance.words[at] == EMPTY {
+            return None;
+        }
+        // SAFETY: as above.
+        let value = unsafe { *first.add(at) };
+        let simple = self.simply(py, value)?;
+        let (id, length) = (ObjectId(entry.id.get()), glance.length);
+        to.update_part(&mut self.recent, id, Change::Replace(at), length);
+        self.put_simple(to, simple);
+        let newest = self.newest();
+        let shadow = self.shadows.get_mut(entry.index);
+        if let Some(word) = shadow.glance.words.get_mut(at) {
+            *word = glance_word(value);
+        }
+        (shadow.deaths, shadow.newest) = (deaths, newest);
+        Some(true)
     }
 
     /// As [`Self::update_shortly`], for a set: all that is in it, if anything has changed.
