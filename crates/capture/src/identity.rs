@@ -222,7 +222,7 @@ fn look_again(py: Python<'_>) {
 pub struct Identities(());
 
 impl Identities {
-    /// Begins to follow the lives of the objects that will be [inserted](Self::insert), at most `limit` at a time, of 32 to 64 bytes each.
+    /// Begins to follow the lives of the objects that will be [inserted](Self::insert), at most `limit` at a time, of 48 to 96 bytes each.
     ///
     /// # Errors
     /// `RuntimeError`: there is one already, or the interpreter is not as it should be.
@@ -308,6 +308,10 @@ impl Identities {
         if !is_as_seen {
             look_again(py);
         }
+        // What is in the table has its bit.
+        if !filter::may_have(block) {
+            return None;
+        }
         Self::with(py, |state| state.look_up(object, block))
     }
 
@@ -333,11 +337,32 @@ impl Identities {
 
     /// Adds an object that has no entry.
     pub fn insert(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>, entry: Entry) -> Birth {
-        // SAFETY: a live object with a type that is ready.
-        let (block, kind) = unsafe { (block_of(object.as_ptr()), ffi::Py_TYPE(object.as_ptr())) };
+        // SAFETY: a live object.
+        let is_seen = self.judge(py, unsafe { ffi::Py_TYPE(object.as_ptr()) });
+        if self.insert_judged(py, object, entry) && is_seen {
+            Birth::New
+        } else {
+            Birth::Perhaps
+        }
+    }
+
+    /// Whether the ends of all objects of a type, which is that of a live object, are seen from now on.
+    pub(crate) fn judge(&self, py: Python<'_>, kind: *mut ffi::PyTypeObject) -> bool {
+        // SAFETY: a live type that is ready.
+        Self::with(py, |state| unsafe { state.deallocs.judge(kind) })
+    }
+
+    /// As [`Self::insert`], of an object whose type has been [judged](Self::judge). Whether none that has been forgotten may have been there.
+    #[inline]
+    pub(crate) fn insert_judged(
+        &self,
+        py: Python<'_>,
+        object: Borrowed<'_, '_, PyAny>,
+        entry: Entry,
+    ) -> bool {
+        // SAFETY: a live object.
+        let block = unsafe { block_of(object.as_ptr()) };
         Self::with(py, |state| {
-            // SAFETY: as above.
-            let known = unsafe { state.deallocs.judge(kind) };
             if state.table.len() >= state.limit {
                 state.evict();
             }
@@ -349,11 +374,7 @@ impl Identities {
             if !state.evicted.remove(block) {
                 filter::add(block);
             }
-            if known && !perhaps {
-                Birth::New
-            } else {
-                Birth::Perhaps
-            }
+            !perhaps
         })
     }
 
@@ -401,6 +422,12 @@ impl Identities {
         for index in dead {
             tell(index);
         }
+    }
+
+    /// As [`Self::each_dead`], one at a time.
+    #[inline]
+    pub(crate) fn next_dead(&self, py: Python<'_>) -> Option<u32> {
+        Self::with(py, |state| state.dead.pop())
     }
 
     /// Whether [`recorder::raising`](crate::recorder::raising) is told before an entry of a traceback is made. Of what has happened already, it was.

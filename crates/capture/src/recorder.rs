@@ -30,6 +30,7 @@ mod callables;
 mod codes;
 mod compare;
 mod contents;
+mod describe;
 pub mod history;
 mod identities;
 mod keyframe;

@@ -1,4 +1,4 @@
-"""What is written by the shortest way: ints of every length, changes of one part of an object, generators that go on."""
+"""What is written by the shortest way: ints of every length, changes of an object, generators that go on."""
 
 EDGES = [sign * ((1 << bits) + by) for bits in (0, 6, 13, 30, 60, 63, 64, 90) for by in (-1, 0, 1) for sign in (-1, 1)]
 
@@ -82,6 +82,101 @@ def suspended():
     return total
 
 
+def grown():
+    """Across the number of parts that are recorded, and back."""
+    listed, mixed, keyed, by_number, members = [], [None], {}, {}, set()
+    for turn in range(24):
+        listed.append(turn << 29)
+        mixed.append((turn, str(turn), None, 0.5 * turn, listed)[turn % 5])
+        keyed[str(turn)] = turn
+        by_number[turn * 1.5] = [turn]
+        members.add(turn << 60)
+    for turn in range(24):
+        mixed[-1], mixed[0] = mixed[0], mixed[-1]
+        mixed.pop()
+        listed[3:5] = listed[: turn % 4]
+        listed.reverse()
+        if listed:
+            listed.pop(0)
+        members.discard(turn << 60)
+        members.add(str(turn))
+        by_number.pop(turn * 1.5)
+    return listed, mixed, keyed, by_number, members
+
+
+class Slots:
+    __slots__ = ("one", "three", "two")
+
+
+class More(Slots):
+    __slots__ = ("a_fifth", "four")
+
+    def __init__(self, value):
+        self.four = value
+        self.one = None
+        self.three = self
+
+
+class WithDict(More):
+    def __init__(self, value):
+        super().__init__(value)
+        self.six = value
+
+
+class Many:
+    __slots__ = tuple(f"slot{number}" for number in range(20))
+
+
+def slots():
+    for edge in EDGES:
+        plain, more, with_dict, many = Slots(), More(edge), WithDict(edge), Many()
+        for one in (plain, more, with_dict):
+            one.two = edge
+            one.one = [one.two]
+            one.two = one.one
+            del one.one
+            one.three = None
+            one.two = more
+        with_dict.six = with_dict.seven = plain
+        for number in (3, 1, 17, 19, 4):
+            setattr(many, f"slot{number}", edge)
+            many.slot0 = number
+        more.a_fifth = (many, with_dict)
+
+
+def attributes():
+    """In an order of their own, and more than the others have."""
+    for turn in range(30):
+        one = Plain.__new__(Plain)
+        if turn % 3:
+            one.third = turn
+        one.other = [turn]
+        one.value = one.other
+        if turn % 5 == 4:
+            del one.other
+            one.fourth = None
+        one.other = turn
+    many = Plain(0)
+    for turn in range(20):
+        setattr(many, f"attribute{turn}", turn)
+        many.value = turn
+    return one, many
+
+
+def named():
+    """Functions with names of every kind."""
+    made = []
+    for name in ("plain", "\ud800", "\xe4", "\0", "a" * 400, type("Text", (str,), {})("text")):
+
+        def function(name=name):
+            return name
+
+        function.__qualname__ = name
+        made.append(function)
+        made[-1]()
+    return made
+
+
 def dying():
     """An attribute's new object lives where the old one lived."""
     plain, listed = Plain(None), [None, None]
@@ -100,4 +195,8 @@ for _ in range(3):
     keys()
     tuples()
     suspended()
+    grown()
+    slots()
+    attributes()
+    named()
     dying()

@@ -52,7 +52,7 @@ impl Slot {
 /// Addresses are even and not 0.
 #[derive(Default)]
 pub(super) struct Table {
-    /// A power of two of them, or none; at most three quarters are in use.
+    /// A power of two of them, or none; at most half are in use, so that who is looked for is found, or not, after few steps.
     slots: Vec<Slot>,
     len: usize,
     hand: usize,
@@ -115,7 +115,7 @@ impl Table {
 
     /// Adds an entry that is not there.
     pub(super) fn insert(&mut self, address: usize, entry: Entry) {
-        if (self.len + 1) * 4 > self.slots.len() * 3 {
+        if (self.len + 1) * 2 > self.slots.len() {
             self.grow();
         }
         self.len += 1;

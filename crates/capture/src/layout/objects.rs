@@ -64,7 +64,7 @@ pub(crate) struct CodeOfFunction {
     func_globals: *mut PyObject,
     func_builtins: *mut PyObject,
     func_name: *mut PyObject,
-    func_qualname: *mut PyObject,
+    pub func_qualname: *mut PyObject,
     pub func_code: *mut PyObject,
 }
 
@@ -140,6 +140,14 @@ struct UnicodeEntry {
     value: *mut PyObject,
 }
 
+/// `PyDictKeyEntry`.
+#[repr(C)]
+struct HashedEntry {
+    hash: isize,
+    key: *mut PyObject,
+    value: *mut PyObject,
+}
+
 /// `DICT_KEYS_GENERAL`: the entries have hashes.
 const GENERAL: u8 = 0;
 
@@ -181,12 +189,6 @@ impl Values {
         self.keys as usize
     }
 
-    /// Where the values are, any of which may be NULL.
-    #[inline]
-    pub(crate) fn first(self) -> *const *mut PyObject {
-        self.values
-    }
-
     /// Value number `index`, which may be NULL.
     ///
     /// # Safety
@@ -220,6 +222,7 @@ impl Values {
 ///
 /// # Safety
 /// `object` is a live object of the class; the GIL is held. What is returned is valid until something runs.
+#[inline]
 pub(crate) unsafe fn attributes(
     object: *mut PyObject,
     class: *mut pyo3::ffi::PyTypeObject,
@@ -261,25 +264,72 @@ struct DictObject {
 /// `DICT_KEYS_UNICODE`: all keys are strings, and the entries have no hashes.
 const UNICODE: u8 = 1;
 
-/// The keys and values of a dict, in turns, and how many pairs there are, if they stand in memory one after the other: if all keys are strings, and no
-/// pair has been deleted.
+/// The keys and values of a dict from which no pair has been deleted, in turns.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs {
+    /// The first key.
+    first: *const *mut PyObject,
+    len: usize,
+    has_hashes: bool,
+}
+
+impl Pairs {
+    /// How many pairs there are.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether all keys and values stand one behind the other, from [`first`](Self::first) on.
+    #[inline]
+    pub(crate) fn is_row(self) -> bool {
+        !self.has_hashes
+    }
+
+    /// Where the first key is.
+    #[inline]
+    pub(crate) fn first(self) -> *const *mut PyObject {
+        self.first
+    }
+
+    /// The key or value with this number, twice that of the pair and one more for the value.
+    ///
+    /// # Safety
+    /// The dict is alive, nothing has run since it was asked for its pairs, and there is such a pair.
+    #[inline]
+    pub(crate) unsafe fn get(self, at: usize) -> *mut PyObject {
+        let hashes = if self.has_hashes { at / 2 } else { 0 };
+        // SAFETY: by the contract.
+        unsafe { *self.first.add(at + hashes) }
+    }
+}
+
+/// The keys and values of a dict, unless a pair has been deleted or the values stand elsewhere.
 ///
 /// # Safety
 /// `dict` is a live dict, of that very class; the GIL is held. What is returned is valid until something runs.
 #[inline]
-pub(crate) unsafe fn pairs_of(dict: *mut PyObject) -> Option<(*const *mut PyObject, usize)> {
-    // SAFETY: by the contract; where there are no values beside the keys, the entries behind the indices have them (`DK_UNICODE_ENTRIES`), as
+pub(crate) unsafe fn pairs_of(dict: *mut PyObject) -> Option<Pairs> {
+    // SAFETY: by the contract; where there are no values beside the keys, the entries behind the indices have them (`DK_ENTRIES`, `DK_UNICODE_ENTRIES`), as
     // many as `dk_nentries`, of which those of deleted pairs are NULL. Checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
     unsafe {
         let dict = &*dict.cast::<DictObject>();
         let keys = &*dict.ma_keys;
-        if !dict.ma_values.is_null() || keys.dk_kind != UNICODE || keys.dk_nentries != dict.ma_used
-        {
+        if !dict.ma_values.is_null() || keys.dk_kind > UNICODE || keys.dk_nentries != dict.ma_used {
             return None;
         }
         let indices = (&raw const (*dict.ma_keys).dk_indices).cast::<u8>();
         let entries = indices.add(1 << keys.dk_log2_index_bytes);
-        Some((entries.cast(), keys.dk_nentries.unsigned_abs()))
+        let has_hashes = keys.dk_kind == GENERAL;
+        let key = match has_hashes {
+            true => offset_of!(HashedEntry, key),
+            false => offset_of!(UnicodeEntry, key),
+        };
+        Some(Pairs {
+            first: entries.add(key).cast(),
+            len: keys.dk_nentries.unsigned_abs(),
+            has_hashes,
+        })
     }
 }
 
@@ -404,6 +454,10 @@ pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
         ("PyMethodObject.im_func", offset_of!(MethodObject, im_func)),
         ("PyMethodObject.im_self", offset_of!(MethodObject, im_self)),
         (
+            "PyFunctionObject.func_qualname",
+            offset_of!(CodeOfFunction, func_qualname),
+        ),
+        (
             "PyFunctionObject.func_code",
             offset_of!(CodeOfFunction, func_code),
         ),
@@ -439,6 +493,8 @@ pub(crate) fn offsets() -> Vec<(&'static str, usize)> {
             "PyDictUnicodeEntry.me_value",
             offset_of!(UnicodeEntry, value),
         ),
+        ("PyDictKeyEntry.me_key", offset_of!(HashedEntry, key)),
+        ("PyDictKeyEntry.me_value", offset_of!(HashedEntry, value)),
         ("PyDictValues.values", if cfg!(Py_3_13) { 8 } else { 0 }),
     ]
 }

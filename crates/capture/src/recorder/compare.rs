@@ -1,72 +1,67 @@
 //! Whether an object that may have changed has, for those that are asked most: lists, dicts and instances in which nothing has changed, or
-//! one value. Nothing is collected first, as [`Pen::glance`] does for the rest.
+//! one value has changed or come, and sets and lists that are few simple values. Nothing is collected first, as [`Pen::glance`] does for the rest.
 
-use debugop_recording::stream::{Change, Encoder, Kind, MAX_PARTS, ObjectId, Short};
+use debugop_recording::stream::{Change, Kind, MAX_PARTS, ObjectId, Short};
 use pyo3::{Python, ffi};
 
-use super::contents::{Parts, each, glance_word};
+use super::contents::{each, glance_word, member};
 use super::identities::Entry;
-use super::pen::{CONTENTS_RESERVE, IS_TYPE, Pen, small_int};
+use super::pen::{IS_TYPE, Pen, small_int};
 use super::quick::Simple;
-use super::shadows::{EMPTY, Glance, Layout, is_address};
-use crate::layout::objects::{Attributes, ListObject, TUPLE_ITEMS, attributes, pairs_of};
+use super::shadows::{EMPTY, Glance, Layout, Shadow, is_address};
+use super::types::{Member, Types};
+use crate::layout::objects::{
+    Attributes, ListObject, Pairs, TUPLE_ITEMS, Values, attributes, pairs_of,
+};
 
-/// What a comparison has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
-    Same,
-    /// Another value in the place of this word.
-    One(usize, *mut ffi::PyObject),
-    /// It takes more to say.
-    Other,
+/// Where the values of an object stand, in the order of its shadow's words.
+#[derive(Clone, Copy)]
+enum Places<'a> {
+    /// Items, one behind the other.
+    Items(*const *mut ffi::PyObject),
+    /// Values beside keys; of these there is the first word.
+    Values(Values),
+    Pairs(Pairs),
+    /// In an object.
+    Members(*mut ffi::PyObject, &'a [Member]),
 }
 
-/// Compares word by word.
-struct Comparing<'a> {
-    words: &'a [u64],
-    at: usize,
-    found: Comparison,
+/// An object now.
+struct Now<'a> {
+    places: Places<'a>,
+    /// How many words a glance of it has.
+    words: usize,
+    /// How many items or pairs there are; of attributes, how many there were.
+    length: u64,
 }
 
-impl Comparing<'_> {
-    /// The next value, or none, in an object that had as many.
-    #[inline(always)]
-    fn see(&mut self, value: *mut ffi::PyObject) {
-        let word = glance_word(value);
-        let Some(&was) = self.words.get(self.at) else {
-            self.found = Comparison::Other;
-            return;
-        };
-        if was != word {
-            self.found = match self.found {
-                Comparison::Same if was != EMPTY && word != EMPTY => {
-                    Comparison::One(self.at, value)
-                }
-                _ => Comparison::Other,
-            };
-        }
-        self.at += 1;
-    }
+/// As many parts as a [`Short`] has room for.
+const FEW: usize = Short::VALUES;
 
-    fn finish(self) -> Comparison {
-        if self.at == self.words.len() {
-            self.found
-        } else {
-            Comparison::Other
-        }
+/// All parts of a list or set that are recorded, of which none needs to be described.
+struct FewParts {
+    values: [Simple; FEW],
+    /// Of a glance.
+    words: [u64; FEW],
+    shown: usize,
+    length: usize,
+}
+
+impl FewParts {
+    fn words(&self) -> &[u64] {
+        &self.words[..self.shown]
     }
 }
 
 /// The only word that differs from what it is of one of as many values, if there is one: `Ok(None)` if there is none, `Err` if it takes more to say.
-///
-/// # Safety
-/// There are as many values at `values` as words, alive or NULL.
 #[inline(always)]
-unsafe fn differing(words: &[u64], values: *const *mut ffi::PyObject) -> Result<Option<usize>, ()> {
+fn differing(
+    words: &[u64],
+    value: impl Fn(usize) -> *mut ffi::PyObject,
+) -> Result<Option<usize>, ()> {
     let mut found = None;
     for (at, &was) in words.iter().enumerate() {
-        // SAFETY: by the contract.
-        let value = unsafe { *values.add(at) };
+        let value = value(at);
         // An address; if another object lives there now, even one that is known by its value, somebody has died.
         if was == value as u64 {
             continue;
@@ -75,7 +70,7 @@ unsafe fn differing(words: &[u64], values: *const *mut ffi::PyObject) -> Result<
         if was == word {
             continue;
         }
-        if found.is_some() || was == EMPTY || word == EMPTY {
+        if found.is_some() || word == EMPTY {
             return Err(());
         }
         found = Some(at);
@@ -83,9 +78,190 @@ unsafe fn differing(words: &[u64], values: *const *mut ffi::PyObject) -> Result<
     Ok(found)
 }
 
+impl Places<'_> {
+    /// What is at a word.
+    ///
+    /// # Safety
+    /// The object lives, nothing has run since this was asked for, and there is such a word, which is no address of keys.
+    #[inline]
+    unsafe fn get(self, at: usize) -> *mut ffi::PyObject {
+        // SAFETY: by the contract.
+        unsafe {
+            match self {
+                Self::Items(first) => *first.add(at),
+                Self::Values(values) => values.value(at - 1),
+                Self::Pairs(pairs) => pairs.get(at),
+                Self::Members(object, members) => member(object, &members[at]),
+            }
+        }
+    }
+
+    /// As [`differing`].
+    ///
+    /// # Safety
+    /// As [`Self::get`], for all words.
+    #[inline(always)]
+    unsafe fn differing(self, words: &[u64]) -> Result<Option<usize>, ()> {
+        // SAFETY: by the contract.
+        unsafe {
+            match self {
+                Self::Items(first) => differing(words, |at| *first.add(at)),
+                Self::Values(values) => {
+                    let Some((&keys, words)) = words.split_first() else {
+                        return Err(());
+                    };
+                    if keys != values.keys_address() as u64 {
+                        return Err(());
+                    }
+                    Ok(differing(words, |at| values.value(at))?.map(|at| at + 1))
+                }
+                Self::Pairs(pairs) if pairs.is_row() => {
+                    let first = pairs.first();
+                    differing(words, |at| *first.add(at))
+                }
+                Self::Pairs(pairs) => differing(words, |at| pairs.get(at)),
+                Self::Members(object, members) => {
+                    differing(words, |at| member(object, &members[at]))
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Now<'a> {
+    /// What is in `object`, if it can be compared word by word where it stands.
+    ///
+    /// # Safety
+    /// It is alive and of the class that its shadow says. What is returned is valid until something runs.
+    #[inline(always)]
+    unsafe fn of(
+        types: &'a Types,
+        limit: usize,
+        object: *mut ffi::PyObject,
+        shadow: &Shadow,
+    ) -> Option<Self> {
+        let attributes_of = || {
+            // SAFETY: by the contract.
+            unsafe { attributes(object, shadow.class) }
+        };
+        let length = shadow.glance.length;
+        // SAFETY: by the contract; of a class there is only one kind of objects.
+        unsafe {
+            match (shadow.glance.layout, shadow.kind) {
+                (Layout::Items, Kind::List) => {
+                    let list = object.cast::<ListObject>();
+                    let length = (*list).ob_base.ob_size.unsigned_abs();
+                    Some(Self {
+                        places: Places::Items((*list).ob_item),
+                        words: length.min(limit),
+                        length: length as u64,
+                    })
+                }
+                (Layout::Values, Kind::Instance) => match attributes_of() {
+                    Attributes::Values(values) => Some(Self {
+                        places: Places::Values(values),
+                        words: values.len() + 1,
+                        length,
+                    }),
+                    _ => None,
+                },
+                (Layout::Members, Kind::Instance) => {
+                    let members = &types.get_ref(shadow.number).members[..];
+                    Some(Self {
+                        places: Places::Members(object, members),
+                        words: members.len(),
+                        length,
+                    })
+                }
+                (Layout::Pairs, Kind::Dict | Kind::Instance) => {
+                    let dict = match shadow.kind {
+                        Kind::Dict => object,
+                        _ => match attributes_of() {
+                            Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => dict,
+                            _ => return None,
+                        },
+                    };
+                    let pairs = pairs_of(dict)?;
+                    Some(Self {
+                        places: Places::Pairs(pairs),
+                        words: 2 * pairs.len().min(limit),
+                        length: pairs.len() as u64,
+                    })
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// What has changed since the shadow was cast, if this is all that differs: `None` if it takes more to say.
+    #[inline(always)]
+    fn change(&self, shadow: &Shadow, differing: Option<usize>) -> Option<Option<Change>> {
+        let (layout, words) = (shadow.glance.layout, &shadow.glance.words[..]);
+        let more = self.words.checked_sub(words.len())?;
+        let is_longer = self.length != shadow.glance.length;
+        match (layout, differing) {
+            (Layout::Items | Layout::Pairs, None) => {
+                let part = if layout == Layout::Pairs { 2 } else { 1 };
+                match more {
+                    0 => Some(is_longer.then_some(Change::Length)),
+                    _ if more == part && self.length == shadow.glance.length + 1 => {
+                        Some(Some(Change::Insert(words.len() / part)))
+                    }
+                    _ => None,
+                }
+            }
+            (_, None) if more == 0 => Some(None),
+            (_, Some(at)) if more == 0 && !is_longer => {
+                let was_empty = words[at] == EMPTY;
+                match layout {
+                    Layout::Items if !was_empty => Some(Some(Change::Replace(at))),
+                    // Not another key.
+                    Layout::Pairs if !was_empty && at % 2 == 1 => {
+                        Some(Some(Change::Replace(at / 2)))
+                    }
+                    Layout::Values | Layout::Members => {
+                        let before = shadow.glance.parts_before(at);
+                        Some(Some(match was_empty {
+                            true => Change::Insert(before),
+                            false => Change::Replace(before),
+                        }))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The key that is new and the value, each NULL if there is none, of a change at a word.
+    ///
+    /// # Safety
+    /// As [`Places::get`].
+    #[inline(always)]
+    unsafe fn changed(
+        &self,
+        change: Change,
+        at: usize,
+    ) -> (*mut ffi::PyObject, *mut ffi::PyObject) {
+        let none = std::ptr::null_mut();
+        // SAFETY: by the contract.
+        unsafe {
+            match (change, self.places) {
+                (Change::Length, _) => (none, none),
+                (Change::Insert(_), Places::Values(values)) => values.get(at - 1),
+                (Change::Insert(_), Places::Pairs(pairs)) => (pairs.get(at), pairs.get(at + 1)),
+                (Change::Insert(_), Places::Members(object, members)) => {
+                    (members[at].0, member(object, &members[at]))
+                }
+                (_, places) => (none, places.get(at)),
+            }
+        }
+    }
+}
+
 impl Pen {
-    /// As [`Pen::update`], for a list, a dict or an instance in which nothing has changed, or one value that is simple. Whether it is done; if not, nothing has been
-    /// written.
+    /// As [`Pen::update`], for an object in which nothing has changed, or only simple values ([`Simple`]), if it is of a kind for which that is seen soon and
+    /// nothing is left out of what is recorded. Whether it is done; if not, nothing has been written.
     #[inline]
     pub(super) fn update_shortly(
         &mut self,
@@ -106,105 +282,251 @@ impl Pen {
         if shadow.class != unsafe { ffi::Py_TYPE(object) } {
             return false;
         }
+        if shadow.kind == Kind::Set {
+            return self.update_set(py, to, object, entry);
+        }
+        if shadow.glance.layout == Layout::Items
+            && let Some(is_done) = self.replace_item(py, to, object, entry)
+        {
+            return is_done;
+        }
+        let shadow = self.shadows.get(index);
+        // SAFETY: a live object of that class; nothing runs until this is over.
+        let Some(now) = (unsafe { Now::of(&self.types, self.limits.items, object, shadow) }) else {
+            return false;
+        };
         let glance = &shadow.glance;
-        let is_pairs = glance.layout == Layout::Pairs;
-        // SAFETY: a live object of the kind that its class had; nothing runs meanwhile. There are as many items or pairs as the length says, and
-        // a value for each key.
-        let (skipped, values) = unsafe {
-            match (glance.layout, shadow.kind) {
-                (Layout::Items, Kind::List) => {
-                    let list = object.cast::<ListObject>();
-                    if (*list).ob_base.ob_size.unsigned_abs() as u64 != glance.length {
-                        return false;
-                    }
-                    (0, (*list).ob_item)
-                }
-                (Layout::Values, Kind::Instance) => {
-                    let Attributes::Values(values) = attributes(object, shadow.class) else {
-                        return false;
-                    };
-                    if glance.words.first() != Some(&(values.keys_address() as u64))
-                        || values.len() + 1 != glance.words.len()
-                    {
-                        return false;
-                    }
-                    (1, values.first())
-                }
-                (Layout::Pairs, Kind::Dict | Kind::Instance) => {
-                    let dict = match shadow.kind {
-                        Kind::Dict => object,
-                        _ => match attributes(object, shadow.class) {
-                            Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => dict,
-                            _ => return false,
-                        },
-                    };
-                    match pairs_of(dict) {
-                        Some((pairs, length)) if length as u64 == glance.length => (0, pairs),
-                        _ => return false,
-                    }
-                }
-                _ => return false,
-            }
+        let change = if now.words < glance.words.len() {
+            None
+        } else {
+            // SAFETY: as above; there is a value for each word.
+            let differing = unsafe { now.places.differing(&glance.words) };
+            let differing = differing.ok();
+            differing.and_then(|at| Some((at, now.change(shadow, at)?)))
         };
-        let words = glance.words.get(skipped..).unwrap_or_default();
-        // SAFETY: as above.
-        let Ok(changed) = (unsafe { differing(words, values) }) else {
-            return false;
+        let Some((differing, change)) = change else {
+            return glance.layout == Layout::Items && self.write_anew(py, to, object, entry);
         };
-        // Another key.
-        if is_pairs && changed.is_some_and(|at| at % 2 == 0) {
-            return false;
-        }
         let deaths = self.identities.deaths(py);
-        if deaths != shadow.deaths && !self.have_lived(py, words, changed, shadow.deaths) {
+        if deaths != shadow.deaths && !self.have_lived(py, glance, differing, shadow.deaths) {
             return false;
         }
-        let Some(at) = changed else {
+        let Some(change) = change else {
             self.shadows.get_mut(index).deaths = deaths;
             return true;
         };
-        if glance.words.len() > MAX_PARTS {
+        let at = differing.unwrap_or(glance.words.len());
+        // SAFETY: as above; what has changed is at this word.
+        let (key, value) = unsafe { now.changed(change, at) };
+        if glance.words.len() + 2 > MAX_PARTS {
             return false;
         }
-        // SAFETY: as above; the list or the instance keeps it alive.
-        let (value, simple) = unsafe {
-            let value = *values.add(at);
-            let simple = match small_int(value) {
-                Some(int) => Some(Simple::Int(int)),
-                None => self.simple(py, value),
-            };
-            (value, simple)
+        let (Some(key_to_put), Some(value_to_put)) = (self.simply(py, key), self.simply(py, value))
+        else {
+            return false;
         };
-        let Some(simple) = simple else { return false };
-        let place = match glance.layout {
-            Layout::Values => words[..at].iter().filter(|&&word| word != EMPTY).count(),
-            Layout::Pairs => at / 2,
-            _ => at,
+        let length = match change {
+            Change::Insert(_) => glance.length + 1,
+            Change::Length | Change::Replace(_) => now.length,
         };
-        let (id, length) = (ObjectId(entry.id.get()), glance.length);
-        to.update_part(&mut self.recent, id, Change::Replace(place), length);
-        self.put_simple(to, simple);
+        to.update_part(&mut self.recent, ObjectId(entry.id.get()), change, length);
+        if !key.is_null() {
+            self.put_simple(to, key_to_put);
+        }
+        if !value.is_null() {
+            self.put_simple(to, value_to_put);
+        }
         let newest = self.newest();
         let shadow = self.shadows.get_mut(index);
-        if let Some(word) = shadow.glance.words.get_mut(skipped + at) {
-            *word = glance_word(value);
+        let words = &mut shadow.glance.words;
+        match words.get_mut(at) {
+            Some(word) => *word = glance_word(value),
+            None if change == Change::Length => {}
+            None => {
+                if shadow.glance.layout == Layout::Pairs {
+                    words.push(glance_word(key));
+                }
+                words.push(glance_word(value));
+            }
         }
+        shadow.glance.length = length;
         (shadow.deaths, shadow.newest) = (deaths, newest);
         true
     }
 
-    /// Whether no object that is in these words but for number `except` has died after so many deaths.
+    /// As [`Self::update_shortly`], for a list that is as long as it was: the most frequent case, by itself. `None` if it takes more to say, and nothing has been
+    /// written.
+    #[inline(always)]
+    fn replace_item(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        list: *mut ffi::PyObject,
+        entry: Entry,
+    ) -> Option<bool> {
+        let shadow = self.shadows.get(entry.index);
+        let glance = &shadow.glance;
+        // SAFETY: a live list; it has the class of its shadow.
+        let (first, length) = unsafe {
+            let list = list.cast::<ListObject>();
+            ((*list).ob_item, (*list).ob_base.ob_size.unsigned_abs())
+        };
+        if length as u64 != glance.length || glance.words.len() > MAX_PARTS {
+            return None;
+        }
+        // SAFETY: there is a word for each item that is recorded, and no item has come or gone; nothing runs meanwhile.
+        let Ok(differing) = differing(&glance.words, |at| unsafe { *first.add(at) }) else {
+            return Some(self.write_anew(py, to, list, entry));
+        };
+        let deaths = self.identities.deaths(py);
+        if deaths != shadow.deaths && !self.have_lived(py, glance, differing, shadow.deaths) {
+            return Some(false);
+        }
+        let Some(at) = differing else {
+            self.shadows.get_mut(entry.index).deaths = deaths;
+            return Some(true);
+        };
+        if glance.words[at] == EMPTY {
+            return None;
+        }
+        // SAFETY: as above.
+        let value = unsafe { *first.add(at) };
+        let simple = self.simply(py, value)?;
+        let (id, length) = (ObjectId(entry.id.get()), glance.length);
+        to.update_part(&mut self.recent, id, Change::Replace(at), length);
+        self.put_simple(to, simple);
+        let newest = self.newest();
+        let shadow = self.shadows.get_mut(entry.index);
+        if let Some(word) = shadow.glance.words.get_mut(at) {
+            *word = glance_word(value);
+        }
+        (shadow.deaths, shadow.newest) = (deaths, newest);
+        Some(true)
+    }
+
+    /// As [`Self::update_shortly`], for a set: all that is in it, if anything has changed.
+    #[inline(never)]
+    fn update_set(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        set: *mut ffi::PyObject,
+        entry: Entry,
+    ) -> bool {
+        let Some(few) = self.few_parts(py, set, Kind::Set) else {
+            return false;
+        };
+        let shadow = self.shadows.get(entry.index);
+        if few.length as u64 != shadow.glance.length || *few.words() != shadow.glance.words[..] {
+            self.put_anew(py, to, &few, entry);
+            return true;
+        }
+        let deaths = self.identities.deaths(py);
+        if deaths != shadow.deaths && !self.have_lived(py, &shadow.glance, None, shadow.deaths) {
+            return false;
+        }
+        self.shadows.get_mut(entry.index).deaths = deaths;
+        true
+    }
+
+    /// Writes what is in a list that has changed in more than one place, if that is little and simple. Whether it has.
+    #[inline(never)]
+    fn write_anew(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        list: *mut ffi::PyObject,
+        entry: Entry,
+    ) -> bool {
+        let few = self.few_parts(py, list, Kind::List);
+        if let Some(few) = &few {
+            self.put_anew(py, to, few, entry);
+        }
+        few.is_some()
+    }
+
+    fn put_anew(&mut self, py: Python<'_>, to: &mut Short<'_>, few: &FewParts, entry: Entry) {
+        to.update(&mut self.recent, ObjectId(entry.id.get()));
+        to.items(few.length as u64, few.shown as u64);
+        for &value in &few.values[..few.shown] {
+            self.put_simple(to, value);
+        }
+        let (deaths, newest) = (self.identities.deaths(py), self.newest());
+        let shadow = self.shadows.get_mut(entry.index);
+        shadow.glance.words.clear();
+        shadow.glance.words.extend_from_slice(few.words());
+        shadow.glance.length = few.length as u64;
+        (shadow.deaths, shadow.newest) = (deaths, newest);
+    }
+
+    /// The parts of a list or set, if they are few and simple.
+    #[inline]
+    fn few_parts(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        kind: Kind,
+    ) -> Option<FewParts> {
+        let mut few = FewParts {
+            values: [Simple::None; FEW],
+            words: [EMPTY; FEW],
+            shown: 0,
+            length: 0,
+        };
+        if self.limits.items > FEW {
+            return None;
+        }
+        let mut are_simple = true;
+        // SAFETY: a live object of this kind; nothing runs meanwhile.
+        few.length = unsafe {
+            each(
+                &self.parts(object, kind),
+                self.limits.items,
+                |part, _| match self.simply(py, part) {
+                    Some(value) if !part.is_null() => {
+                        few.values[few.shown] = value;
+                        few.words[few.shown] = glance_word(part);
+                        few.shown += 1;
+                    }
+                    _ => are_simple = false,
+                },
+            )
+        };
+        are_simple.then_some(few)
+    }
+
+    /// What there is to write of a value, if it is simple; of NULL anything, which nobody writes.
+    #[inline(always)]
+    fn simply(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<Simple> {
+        if object.is_null() {
+            return Some(Simple::None);
+        }
+        // SAFETY: who holds the object keeps it alive.
+        unsafe {
+            match small_int(object) {
+                Some(int) => Some(Simple::Int(int)),
+                None => self.simple(py, object),
+            }
+        }
+    }
+
+    /// Whether no object that is in a glance, but for word `except`, has died after so many deaths.
     #[inline(always)]
     fn have_lived(
         &self,
         py: Python<'_>,
-        words: &[u64],
+        glance: &Glance,
         except: Option<usize>,
         deaths: u64,
     ) -> bool {
-        let parts = words.iter().enumerate();
+        // Keys are no object.
+        let keys = usize::from(glance.layout == Layout::Values);
+        let except = except.map_or(usize::MAX, |at| at - keys);
+        let parts = glance.words.get(keys..).unwrap_or_default();
         let mut addresses = parts
-            .filter(|&(at, &word)| Some(at) != except && is_address(word))
+            .iter()
+            .enumerate()
+            .filter(|&(at, &word)| is_address(word) && at != except)
             .map(|(_, &word)| word as usize);
         self.identities.have_lived(py, &mut addresses, deaths)
     }
@@ -212,24 +534,34 @@ impl Pen {
     /// Whether a tuple that is known for certain has the items that it was recorded with, if that is seen without more ado.
     #[inline(never)]
     pub(super) fn is_same_tuple(&self, py: Python<'_>, tuple: *mut ffi::PyObject) -> bool {
-        let Some(entry) = self.identities.lookup(py, tuple) else {
-            return false;
-        };
-        if entry.index >= IS_TYPE {
+        let entry = self.identities.lookup(py, tuple);
+        entry.is_some_and(|entry| self.is_tuple_of(py, tuple, entry.index))
+    }
+
+    /// The same, of a tuple whose entry has this index.
+    #[inline]
+    pub(super) fn is_tuple_of(
+        &self,
+        py: Python<'_>,
+        tuple: *mut ffi::PyObject,
+        index: u32,
+    ) -> bool {
+        if index >= IS_TYPE {
             return false;
         }
-        let shadow = self.shadows.get(entry.index);
-        let words = &shadow.glance.words;
+        let shadow = self.shadows.get(index);
+        let glance = &shadow.glance;
         // SAFETY: a live object; if it is of its class still, it is a tuple, which has as many items as its length says, and its items live.
         let is_same = unsafe {
+            let first: *const *mut ffi::PyObject = tuple.cast::<u8>().add(TUPLE_ITEMS).cast();
             shadow.class == ffi::Py_TYPE(tuple)
                 && shadow.class == &raw mut ffi::PyTuple_Type
-                && ffi::PyTuple_GET_SIZE(tuple).unsigned_abs() as u64 == shadow.glance.length
-                && differing(words, tuple.cast::<u8>().add(TUPLE_ITEMS).cast()) == Ok(None)
+                && ffi::PyTuple_GET_SIZE(tuple).unsigned_abs() as u64 == glance.length
+                && differing(&glance.words, |at| *first.add(at)) == Ok(None)
         };
         is_same
             && (self.identities.deaths(py) == shadow.deaths
-                || self.have_lived(py, words, None, shadow.deaths))
+                || self.have_lived(py, glance, None, shadow.deaths))
     }
 
     /// The index of the shadow of an object that an instruction may have changed before which ids up to `newest` had been given: if it is that object, and
@@ -239,112 +571,5 @@ impl Pen {
         let is_known =
             entry.id.get() <= newest && entry.epoch == self.chunk << 1 | 1 && entry.index < IS_TYPE;
         is_known.then_some(entry.index)
-    }
-
-    /// Compares `object`, of this kind, with what was in it.
-    fn compare(&self, object: *mut ffi::PyObject, kind: Kind, glance: &Glance) -> Comparison {
-        let mut comparing = Comparing {
-            words: &glance.words,
-            at: 0,
-            found: Comparison::Same,
-        };
-        let limit = self.limits.items;
-        // SAFETY: a live object of this kind; nothing runs meanwhile.
-        let parts = unsafe { self.parts(object, kind) };
-        // SAFETY: as above.
-        unsafe {
-            match (parts, glance.layout) {
-                (Parts::Items(first, length), Layout::Items) if length as u64 == glance.length => {
-                    for at in 0..length.min(limit) {
-                        comparing.see(*first.add(at));
-                    }
-                }
-                (Parts::Attributes(values), Layout::Values)
-                    if glance.words.first() == Some(&(values.keys_address() as u64))
-                        && values.len() + 1 == glance.words.len() =>
-                {
-                    comparing.at = 1;
-                    for at in 0..values.len() {
-                        comparing.see(values.value(at));
-                    }
-                }
-                (parts @ Parts::Dict(_), Layout::Pairs) => {
-                    let length = each(&parts, limit, |key, value| {
-                        comparing.see(key);
-                        comparing.see(value);
-                    });
-                    if length as u64 != glance.length {
-                        return Comparison::Other;
-                    }
-                }
-                _ => return Comparison::Other,
-            }
-        }
-        match comparing.finish() {
-            // Another key.
-            Comparison::One(at, _) if glance.layout == Layout::Pairs && at % 2 == 0 => {
-                Comparison::Other
-            }
-            found => found,
-        }
-    }
-
-    /// Writes what has changed in an object whose shadow has this index, if that is nothing or one value and no more has to be asked. Whether
-    /// it is done.
-    #[inline]
-    pub(super) fn update_quickly(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Encoder<'_>,
-        object: *mut ffi::PyObject,
-        id: ObjectId,
-        index: u32,
-    ) -> bool {
-        let shadow = self.shadows.get(index);
-        // SAFETY: a live object.
-        if shadow.class != unsafe { ffi::Py_TYPE(object) } || !self.redacted.is_off() {
-            return false;
-        }
-        let found = self.compare(object, shadow.kind, &shadow.glance);
-        let (word, value) = match found {
-            Comparison::Same => (usize::MAX, std::ptr::null_mut()),
-            Comparison::One(word, value) => (word, value),
-            Comparison::Other => return false,
-        };
-        let deaths = self.identities.deaths(py);
-        let is_alive = |(at, &part): (usize, &u64)| {
-            at == word
-                || !is_address(part)
-                || self
-                    .identities
-                    .last_death_at(py, part as *mut ffi::PyObject)
-                    <= shadow.deaths
-        };
-        let words = &shadow.glance.words;
-        if deaths != shadow.deaths && !words.iter().enumerate().all(is_alive) {
-            return false;
-        }
-        if found == Comparison::Same {
-            return true;
-        }
-        if words.len() > MAX_PARTS || !to.has_room(CONTENTS_RESERVE) {
-            return false;
-        }
-        let place = match shadow.glance.layout {
-            Layout::Items => word,
-            Layout::Pairs => word / 2,
-            _ => words[1..word].iter().filter(|&&part| part != EMPTY).count(),
-        };
-        let length = shadow.glance.length;
-        to.update_part(&mut self.recent, id, Change::Replace(place), length);
-        self.value(py, to, value, 1);
-        let newest = self.newest();
-        let deaths = self.identities.deaths(py);
-        let shadow = self.shadows.get_mut(index);
-        if let Some(part) = shadow.glance.words.get_mut(word) {
-            *part = glance_word(value);
-        }
-        (shadow.deaths, shadow.newest) = (deaths, newest);
-        true
     }
 }

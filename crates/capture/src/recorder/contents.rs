@@ -1,6 +1,6 @@
 //! What is in an object, read from its fields: no code of the program runs, nothing is allocated in the interpreter's heap.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use debugop_recording::digest::Digest;
 use debugop_recording::stream::{Change, Encoder, Kind, tag};
@@ -10,10 +10,11 @@ use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::{Long, Pen};
 use super::shadows::{EMPTY, Glance, Layout};
+use super::types::Member;
 use crate::layout::LongObject;
 use crate::layout::objects::{
-    Attributes, BaseException, CellObject, ListObject, MethodObject, SetObject, SliceObject,
-    TUPLE_ITEMS, Values, attributes,
+    Attributes, BaseException, CellObject, CodeOfFunction, ListObject, MethodObject, SetObject,
+    SliceObject, TUPLE_ITEMS, Values, attributes,
 };
 use crate::value::capture_name;
 
@@ -40,6 +41,16 @@ unsafe fn sequence(object: *mut ffi::PyObject, kind: Kind) -> Parts {
             Parts::Items(object.cast::<u8>().add(TUPLE_ITEMS).cast(), length)
         }
     }
+}
+
+/// The value of a member of `__slots__`; NULL if it is not set.
+///
+/// # Safety
+/// `object` is alive, and of a class that has this member.
+#[inline(always)]
+pub(super) unsafe fn member(object: *mut ffi::PyObject, member: &Member) -> *mut ffi::PyObject {
+    // SAFETY: by the contract (`Objects/structmember.c`).
+    unsafe { *object.cast::<u8>().offset(member.1).cast() }
 }
 
 /// Calls `see` with the first `limit` keys and values (items and NULL); returns how many there are altogether.
@@ -133,7 +144,7 @@ impl Pen {
                 Kind::Instance => {
                     let parts = self.parts(object, kind);
                     // An instance inside may be of the same type.
-                    let members = Arc::clone(&self.types.get(number).members);
+                    let members = Rc::clone(&self.types.get(number).members);
                     self.pairs(py, to, &parts, &members, object, inside);
                 }
                 Kind::Cell => {
@@ -171,9 +182,16 @@ impl Pen {
                     };
                     self.pairs(py, to, &attributes, &[], object, inside);
                 }
-                Kind::Function | Kind::Code => {
-                    to.code(name_of(py, object).as_bytes(), None);
+                Kind::Function => {
+                    // A string, or NULL in a function in the making.
+                    let name = (*object.cast::<CodeOfFunction>()).func_qualname;
+                    let name = Bound::<PyAny>::from_borrowed_ptr_or_opt(py, name);
+                    match name.as_ref().and_then(|name| name.cast::<PyString>().ok()) {
+                        Some(name) => to.code(crate::value::lossy(name).as_bytes(), None),
+                        None => to.code(&[], None),
+                    }
                 }
+                Kind::Code => to.code(name_of(py, object).as_bytes(), None),
                 Kind::Generator => to.generator(name_of(py, object).as_bytes(), None),
                 Kind::Builtin | Kind::Type | Kind::Module => {
                     to.bytes(name_of(py, object).as_bytes());
@@ -206,13 +224,13 @@ impl Pen {
     /// Writes what is new in the one place where `object` has changed.
     ///
     /// # Safety
-    /// It is live, of this kind, and the [glance](Self::glance) of it had the change at this word.
+    /// It is live, of this type and kind, and the [glance](Self::glance) of it had the change at this word.
     pub(super) unsafe fn part(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
         object: *mut ffi::PyObject,
-        kind: Kind,
+        (number, kind): (u32, Kind),
         change: Change,
         word: usize,
     ) {
@@ -233,7 +251,11 @@ impl Pen {
                     });
                     last
                 }
-                Parts::Set(_) | Parts::None => return,
+                Parts::None => match self.types.get_ref(number).members.get(word) {
+                    Some(place) => (place.0, member(object, place)),
+                    None => return,
+                },
+                Parts::Set(_) => return,
             };
             if insert && !key.is_null() {
                 self.value(py, to, key, 1);
@@ -242,7 +264,7 @@ impl Pen {
         }
     }
 
-    fn optional(
+    pub(super) fn optional(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
@@ -278,36 +300,30 @@ impl Pen {
         py: Python<'_>,
         to: &mut Encoder<'_>,
         parts: &Parts,
-        members: &[(*mut ffi::PyObject, isize)],
+        members: &[Member],
         object: *mut ffi::PyObject,
         inside: u32,
     ) {
-        // SAFETY: by the caller's contract, as in `items`; the members are at their offsets (`Objects/structmember.c`).
+        // SAFETY: by the caller's contract, as in `items`; the members are those of its class.
         unsafe {
             let limit = self.limits.items;
             let length = each(parts, 0, |_, _| {});
-            let member = |offset: isize| {
-                *object
-                    .cast::<u8>()
-                    .offset(offset)
-                    .cast::<*mut ffi::PyObject>()
-            };
             let set = members
                 .iter()
-                .filter(|(_, offset)| !member(*offset).is_null());
+                .filter(|place| !member(object, place).is_null());
             let all = length + set.clone().count();
             to.items(all as u64, all.min(limit) as u64);
             each(parts, limit, |name, value| {
                 self.pair(py, to, name, value, inside);
             });
-            for &(name, offset) in set.take(limit - length.min(limit)) {
-                self.pair(py, to, name, member(offset), inside);
+            for place in set.take(limit - length.min(limit)) {
+                self.pair(py, to, place.0, member(object, place), inside);
             }
         }
     }
 
     #[inline]
-    fn pair(
+    pub(super) fn pair(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
@@ -412,7 +428,8 @@ impl Pen {
                 }
                 Kind::Instance => {
                     let parts = self.parts(object, kind);
-                    let members = &self.types.get_ref(number).members;
+                    let class = self.types.get_ref(number);
+                    let members = &class.members;
                     let mut length = if let Parts::Attributes(values) = parts {
                         // With members behind them, only whether anything has changed can be told.
                         if members.is_empty() && values.len() < limit {
@@ -432,13 +449,15 @@ impl Pen {
                     } else {
                         if members.is_empty() && matches!(parts, Parts::Dict(_)) {
                             glance.layout = Layout::Pairs;
+                        } else if !class.has_dict && members.len() <= limit {
+                            glance.layout = Layout::Members;
                         }
                         each(&parts, limit, |key, value| {
                             words.extend([glance_word(key), glance_word(value)]);
                         })
                     };
-                    for &(_, offset) in members.iter() {
-                        let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
+                    for place in members.iter() {
+                        let value = member(object, place);
                         if length < limit {
                             words.push(glance_word(value));
                         }
@@ -539,8 +558,8 @@ impl Pen {
                         Kind::Instance => &self.types.get_ref(number).members[..],
                         _ => &[],
                     };
-                    for &(name, offset) in members {
-                        let value: *mut ffi::PyObject = *object.cast::<u8>().offset(offset).cast();
+                    for place in members {
+                        let (name, value) = (place.0, member(object, place));
                         if !value.is_null() {
                             if length < limit {
                                 digest = word(digest, name);
@@ -647,8 +666,8 @@ impl Pen {
                 }
                 _ => {
                     each(&self.parts(object, kind), self.limits.items, &mut both);
-                    for &(name, offset) in &*self.types.get_ref(number).members {
-                        both(name, *object.cast::<u8>().offset(offset).cast());
+                    for place in &*self.types.get_ref(number).members {
+                        both(place.0, member(object, place));
                     }
                 }
             }

@@ -79,6 +79,19 @@ impl Identities {
         self.0.have_lived(py, addresses, deaths)
     }
 
+    /// The ends of all objects of this type are to be seen from now on; it is that of a live object.
+    pub(super) fn judge(&self, py: Python<'_>, class: *mut ffi::PyTypeObject) {
+        self.0.judge(py, class);
+    }
+
+    /// As [`Self::insert`], of an object whose type has been [judged](Self::judge).
+    #[inline]
+    pub(super) fn insert_judged(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
+        // SAFETY: as above.
+        self.0
+            .insert_judged(py, unsafe { borrow(py, object) }, entry);
+    }
+
     /// Adds `object`, which is alive and has no entry.
     pub(super) fn insert(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {
         // SAFETY: as above.
@@ -106,6 +119,12 @@ impl Identities {
     #[inline]
     pub(super) fn deaths(&self, py: Python<'_>) -> u64 {
         self.0.deaths(py)
+    }
+
+    /// The index of the entry of an object that has died, if there is one that has not been told.
+    #[inline]
+    pub(super) fn next_dead(&self, py: Python<'_>) -> Option<u32> {
+        self.0.next_dead(py)
     }
 
     /// The indices of the entries of objects that have died.

@@ -313,20 +313,23 @@ impl Pen {
             index: known.map_or(NONE, |entry| entry.index),
         };
         if !bare && is_mutable(kind) && entry.index == NONE {
-            entry.index = self.shadows.add();
+            entry.index = self.new_shadow(py, inside);
         }
         if known.is_some() {
             self.identities.update(py, object, entry);
         } else {
-            self.identities.insert(py, object, entry);
+            // By `type_number`.
+            self.identities.insert_judged(py, object, entry);
         }
         to.define(&mut self.recent, ObjectId(id.get()), bare);
         self.put_type(to, number);
-        if !bare {
+        if bare {
+            return;
+        }
+        if is_mutable(kind) {
+            self.describe(py, to, object, (number, kind), inside, entry.index);
+        } else {
             self.contents(py, to, object, number, kind, inside);
-            if is_mutable(kind) {
-                self.cast_shadow(py, object, number, kind, entry.index);
-            }
         }
     }
 
@@ -349,7 +352,7 @@ impl Pen {
     }
 
     fn is_other_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
-        if self.is_same_tuple(py, object)
+        if self.is_tuple_of(py, object, entry.index)
             || self.is_unchanged(py, object, 0, Kind::Tuple, entry.index)
         {
             return false;
@@ -411,7 +414,10 @@ impl Pen {
         if !is_heap_type(class) {
             return match self.types.find(class) {
                 Some(number) => number,
-                None => self.types.add(py, class),
+                None => {
+                    self.identities.judge(py, class);
+                    self.types.add(py, class)
+                }
             };
         }
         let known = self.identities.lookup(py, class.cast());
@@ -420,6 +426,7 @@ impl Pen {
         {
             return entry.index & !IS_TYPE;
         }
+        self.identities.judge(py, class);
         let number = self.types.add(py, class);
         let index = number | IS_TYPE;
         if let Some(entry) = known {
@@ -455,7 +462,7 @@ impl Pen {
 
     /// Compares an object that may have changed with what is known of it, and writes its new contents if it has. It is the one whose memory
     /// begins at `block`, if that lives still, and had one of the ids up to `newest`.
-    #[inline]
+    #[inline(never)]
     pub(super) fn update(
         &mut self,
         py: Python<'_>,
@@ -468,9 +475,6 @@ impl Pen {
             return;
         };
         if self.to_look_at(entry, newest).is_none() {
-            return;
-        }
-        if self.update_quickly(py, to, object, ObjectId(entry.id.get()), entry.index) {
             return;
         }
         // SAFETY: it is alive.
@@ -502,14 +506,16 @@ impl Pen {
                 {
                     to.update_part(&mut self.recent, id, change, now.length);
                     // SAFETY: a live object of this kind, in which this was found.
-                    unsafe { self.part(py, to, object, kind, change, word) };
+                    unsafe { self.part(py, to, object, (number, kind), change, word) };
                 }
                 _ => {
                     to.update(&mut self.recent, id);
                     self.contents(py, to, object, number, kind, 0);
                 }
             }
-            self.set_shadow(py, object, number, kind, entry.index, &now);
+            // What it was is where the next one is looked at.
+            std::mem::swap(&mut self.shadows.get_mut(entry.index).glance, &mut now);
+            self.date_shadow(py, object, number, kind, entry.index);
         }
         self.now = now;
     }
@@ -526,40 +532,6 @@ impl Pen {
                     .last_death_at(py, word as *mut ffi::PyObject)
                     <= deaths
         })
-    }
-
-    /// Remembers what is in an object, all of which has been recorded.
-    fn cast_shadow(
-        &mut self,
-        py: Python<'_>,
-        object: *mut ffi::PyObject,
-        number: u32,
-        kind: Kind,
-        index: u32,
-    ) {
-        let mut now = std::mem::take(&mut self.now);
-        self.glance(&mut now, object, number, kind);
-        self.set_shadow(py, object, number, kind, index, &now);
-        self.now = now;
-    }
-
-    fn set_shadow(
-        &mut self,
-        py: Python<'_>,
-        object: *mut ffi::PyObject,
-        number: u32,
-        kind: Kind,
-        index: u32,
-        now: &Glance,
-    ) {
-        let (deaths, newest) = (self.identities.deaths(py), self.newest());
-        let shadow = self.shadows.get_mut(index);
-        shadow.glance.words.clone_from(&now.words);
-        (shadow.glance.length, shadow.glance.layout) = (now.length, now.layout);
-        (shadow.deaths, shadow.newest) = (deaths, newest);
-        // SAFETY: a live object.
-        shadow.class = unsafe { ffi::Py_TYPE(object) };
-        (shadow.number, shadow.kind) = (number, kind);
     }
 
     /// Whether an object is as it was when its shadow was cast.

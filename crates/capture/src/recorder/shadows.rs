@@ -25,6 +25,8 @@ pub(super) enum Layout {
     Pairs,
     /// The address of the keys, then one for each of those; [`EMPTY`] where there is no such attribute.
     Values,
+    /// One for each member of `__slots__`, [`EMPTY`] where it is not set. There are no other attributes.
+    Members,
 }
 
 /// Whether a word may be the address of an object. Of a few numbers it is not known better.
@@ -102,18 +104,25 @@ impl Glance {
             Layout::Pairs if self.length == now.length && at % 2 == 1 => {
                 one(Change::Replace(at / 2))
             }
-            Layout::Values => now.attribute(self, at),
+            Layout::Values | Layout::Members => now.attribute(self, at),
             _ => Difference::Many,
         }
     }
 
+    /// How many attributes there are before word `at`.
+    #[inline]
+    pub(super) fn parts_before(&self, at: usize) -> usize {
+        let keys = usize::from(self.layout == Layout::Values);
+        let before = self.words.get(keys..at).unwrap_or_default();
+        before.iter().filter(|&&word| word != EMPTY).count()
+    }
+
     /// Attribute `at` is all that differs from `old`, but for empty ones.
     fn attribute(&self, old: &Self, at: usize) -> Difference {
-        if at == 0 {
+        if at == 0 && self.layout == Layout::Values {
             return Difference::Many;
         }
-        let before = self.words[1..at].iter().filter(|&&word| word != EMPTY);
-        let place = before.count();
+        let place = self.parts_before(at);
         let was = old.words.get(at).copied().unwrap_or(EMPTY);
         let change = match (was == EMPTY, self.words[at] == EMPTY) {
             (false, false) if self.length == old.length => Change::Replace(place),
@@ -235,6 +244,28 @@ mod tests {
         assert_eq!(instance(old, (1, &[9, 5, EMPTY, EMPTY])), Many);
         assert_eq!(instance(old, (2, &[8, 5, EMPTY, 6])), Many, "other keys");
         assert_eq!(instance(old, (4, &[9, 5, 7, 6, 7])), Many);
+    }
+
+    #[test]
+    fn slots_change_in_one_place() {
+        use Difference::{Many, None, One};
+        let slots = |old, new| difference(Layout::Members, old, new);
+        let old: (u64, &[u64]) = (2, &[EMPTY, 5, EMPTY, 6]);
+        assert_eq!(slots(old, old), None);
+        assert_eq!(
+            slots(old, (2, &[EMPTY, 5, EMPTY, 7])),
+            One(Change::Replace(1), 3)
+        );
+        assert_eq!(
+            slots(old, (3, &[8, 5, EMPTY, 6])),
+            One(Change::Insert(0), 0)
+        );
+        assert_eq!(
+            slots(old, (3, &[EMPTY, 5, 8, 6])),
+            One(Change::Insert(1), 2)
+        );
+        assert_eq!(slots(old, (1, &[EMPTY, EMPTY, EMPTY, 6])), Many);
+        assert_eq!(slots(old, (2, &[5, EMPTY, EMPTY, 6])), Many);
     }
 
     #[test]

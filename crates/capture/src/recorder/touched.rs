@@ -18,7 +18,11 @@ impl Pen {
     pub(super) fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
         let (touched, newest) = shadow.touched();
         for &(object, block) in touched {
-            self.update(py, to, object, block, newest);
+            let is_done = self.redacted.is_off()
+                && to.shortly(|to| self.update_shortly(py, to, object, block, newest));
+            if !is_done {
+                self.update(py, to, object, block, newest);
+            }
         }
         shadow.forget_touched();
     }

@@ -1,6 +1,6 @@
 //! Types: which kind of contents their objects have, and what they are called.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use debugop_recording::stream::Kind;
 use pyo3::types::PyType;
@@ -10,6 +10,9 @@ use rustc_hash::FxHashMap;
 use crate::layout::objects::slot_names;
 use crate::value::{PyMethod_Type, describes_c, type_name};
 
+/// A member of `__slots__`: its name, which is kept alive, and its offset in the object.
+pub(super) type Member = (*mut ffi::PyObject, isize);
+
 /// A type that has been met.
 pub(super) struct Type {
     pub(super) kind: Kind,
@@ -17,8 +20,10 @@ pub(super) struct Type {
     /// The chunk that defines it last, and its number there.
     pub(super) chunk: u32,
     pub(super) in_chunk: u32,
-    /// Members of its `__slots__` and those of its bases: name, kept alive, and offset.
-    pub(super) members: Arc<[(*mut ffi::PyObject, isize)]>,
+    /// Members of its `__slots__` and those of its bases.
+    pub(super) members: Rc<[Member]>,
+    /// Whether its objects have a dict, or places for attributes, beside them.
+    pub(super) has_dict: bool,
 }
 
 /// All types of a recording.
@@ -46,7 +51,7 @@ impl Types {
         let members = if kind == Kind::Instance {
             members(class).into()
         } else {
-            Arc::default()
+            Rc::default()
         };
         self.all.push(Type {
             kind,
@@ -54,6 +59,8 @@ impl Types {
             chunk: 0,
             in_chunk: 0,
             members,
+            // SAFETY: a live type.
+            has_dict: unsafe { (*class).tp_dictoffset } != 0,
         });
         if !is_heap_type(class) {
             self.fixed.insert(class as usize, number);
@@ -133,7 +140,7 @@ fn has_attributes(class: *mut ffi::PyTypeObject) -> bool {
 }
 
 /// The names in `__slots__` of a class and its bases, with the offsets of their values.
-fn members(class: *mut ffi::PyTypeObject) -> Box<[(*mut ffi::PyObject, isize)]> {
+fn members(class: *mut ffi::PyTypeObject) -> Box<[Member]> {
     let mut found = Vec::new();
     let mut class = class;
     while !class.is_null() && is_heap_type(class) {

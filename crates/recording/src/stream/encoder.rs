@@ -1,7 +1,7 @@
 //! Writes a stream into memory that is there already. For the recorder's hot path: no allocation, no panic.
 
 use super::record::ARRIVED;
-use super::{Kind, ObjectId, Progress, Reason, RecentObjects, SiteNumber, tag};
+use super::{Kind, ObjectId, Progress, Reason, RecentObjects, Short, SiteNumber, tag};
 
 /// How many bytes at the end of the memory stay unused: every write is done in a piece of this size, then cut.
 pub const RESERVE: usize = 16;
@@ -61,6 +61,21 @@ impl<'a> Encoder<'a> {
     pub fn take_back(&mut self, at: usize) {
         self.at = at.min(self.at);
         self.overflowed = false;
+    }
+
+    /// Has a [`Short`] written here, if there is room for any; whether it has been. `write` says whether it wants that.
+    #[inline]
+    pub fn shortly(&mut self, write: impl FnOnce(&mut Short<'_>) -> bool) -> bool {
+        let place = self.bytes.get_mut(self.at..);
+        let Some(place) = place.and_then(<[u8]>::first_chunk_mut) else {
+            return false;
+        };
+        let mut short = Short::new(place);
+        let is_wanted = write(&mut short);
+        if is_wanted {
+            self.at += short.len();
+        }
+        is_wanted
     }
 
     /// The one place that writes: 16 bytes, of which `length` count.

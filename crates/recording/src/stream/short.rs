@@ -4,6 +4,8 @@
 use super::encoder::{small, tagged, varint, zigzag};
 use super::{Change, FrameNumber, ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
 
+mod contents;
+
 /// The room that a [`Short`] record is given: what fits into the first 256 bytes is kept.
 pub const SHORT: usize = (1 << u8::BITS) + RESERVE;
 
