@@ -55,6 +55,7 @@ def test_examples_are_recorded_exactly(path):
         ("objects", 40_000),
         ("flow", 1000),
         ("short", 10_000),
+        ("calls", 10_000),
         ("threads", 50_000),
         ("chunks", 200_000),
         ("deep", 20_000),
@@ -268,12 +269,17 @@ sum(count(9))
 """
 
 
-def test_the_short_way_writes_what_the_long_way_does(tmp_path):
+@pytest.mark.parametrize(
+    "program",
+    [("-c", SHORT), (HERE / "recorded" / "short.py",), (HERE / "recorded" / "calls.py",)],
+    ids=["points", "short", "calls"],
+)
+def test_the_short_way_writes_what_the_long_way_does(tmp_path, program):
     # With a pattern, though nothing has such a name, no record takes the short way.
     shown = []
     for number, options in enumerate([(), ("--redact", "no such name")]):
         path = tmp_path / f"{number}.debugop"
-        assert record("-o", path, *options, "-c", SHORT).returncode == 0
+        assert record("-o", path, *options, *program).returncode == 0
         steps = run("-m", "debugop", "show", "--format", "jsonl", path).stdout
         shown.append(re.sub('"thread":[0-9]+', "", steps))
     assert shown[0].count("\n") > 1000

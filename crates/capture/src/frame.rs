@@ -9,7 +9,9 @@ use pyo3::{Bound, PyAny, Python, ffi};
 
 use crate::gil::GilCell;
 use crate::layout::slot::{self, Content, Slot};
-use crate::layout::{CodeObject, FrameObject, InterpreterFrame, ThreadState, owner_is_python};
+use crate::layout::{
+    CodeObject, FrameObject, InterpreterFrame, OPCODES, ThreadState, owner_is_python,
+};
 
 /// `FRAME_OWNED_BY_GENERATOR` (`Include/internal/pycore_frame.h`, 3.14+ `pycore_interpframe_structs.h`), the same in 3.11-3.15.
 const OWNED_BY_GENERATOR: i8 = 1;
@@ -251,6 +253,7 @@ impl<'py> Frame<'py> {
     }
 
     /// Whether it runs a code object; the interpreter has frames of its own between others.
+    #[inline]
     pub(crate) fn is_pythons(self) -> bool {
         owner_is_python(self.get().owner)
     }
@@ -258,15 +261,36 @@ impl<'py> Frame<'py> {
     /// The frame below, if it called this one itself, and not C code that it called.
     #[inline]
     pub(crate) fn direct_caller(self) -> Option<Self> {
-        let frame = self.get();
-        if frame.is_entry() {
+        if self.get().is_entry() {
             return None;
         }
-        let below = Self {
-            raw: NonNull::new(frame.previous)?,
-            ..self
+        self.below().filter(|below| below.is_pythons())
+    }
+
+    /// The frame whose instruction has made an instance and called its `__init__`, which this frame is, and runs nothing else
+    /// (`CALL_ALLOC_AND_ENTER_INIT`, 3.13+). A frame between the two runs code of the interpreter's, which begins as no other code can.
+    #[inline]
+    pub(crate) fn maker(self) -> Option<Self> {
+        let first = OPCODES.exit_init_check?;
+        let between = self.below().filter(|below| below.is_pythons())?;
+        let code = between.get().code().cast::<CodeObject>();
+        // SAFETY: the code of such a frame is a live code object, which has a first code unit, whose first byte is the opcode.
+        let opcode = unsafe {
+            std::ptr::addr_of!((*code).co_code_adaptive)
+                .cast::<u8>()
+                .read()
         };
-        owner_is_python(below.get().owner).then_some(below)
+        if opcode != first {
+            return None;
+        }
+        between.below().filter(|below| below.is_pythons())
+    }
+
+    /// The frame below, which may be one of the interpreter's own.
+    #[inline]
+    pub(crate) fn below(self) -> Option<Self> {
+        let raw = NonNull::new(self.get().previous)?;
+        Some(Self { raw, ..self })
     }
 
     /// Slot `index` of localsplus, which goes on into the value stack.
@@ -323,17 +347,12 @@ impl<'py> Frame<'py> {
     /// The frame that called this one, skipping frames of the interpreter's own.
     #[must_use]
     pub fn previous(self) -> Option<Self> {
-        let mut raw = self.get().previous;
+        let mut frame = self;
         loop {
-            let frame = Self {
-                raw: NonNull::new(raw)?,
-                thread: self.thread,
-                scope: PhantomData,
-            };
-            if owner_is_python(frame.get().owner) {
+            frame = frame.below()?;
+            if frame.is_pythons() {
                 return Some(frame);
             }
-            raw = frame.get().previous;
         }
     }
 

@@ -97,6 +97,8 @@ pub(crate) struct Opcodes {
     pub instrumented_jump_forward: Option<u8>,
     /// What `FOR_ITER` is specialised to for generators.
     pub for_iter_gen: Option<u8>,
+    /// The first instruction of the interpreter's own code below an `__init__`; of no other code.
+    pub exit_init_check: Option<u8>,
 }
 
 /// Those that this build relies on, by CPython's own names, for comparison with the headers.
@@ -118,6 +120,7 @@ pub fn opcodes() -> Vec<(&'static str, u8)> {
             OPCODES.instrumented_jump_forward,
         ),
         ("FOR_ITER_GEN", OPCODES.for_iter_gen),
+        ("EXIT_INIT_CHECK", OPCODES.exit_init_check),
     ];
     all.extend(
         others

@@ -13,13 +13,13 @@ use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
 use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
 use pyo3::{PyResult, Python, ffi};
-use rustc_hash::FxHashMap;
 
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
+use generators::{Generators, Suspendable};
 use pen::Pen;
 use planned::IGNORED;
 use threads::{Shadow, Thread};
@@ -31,6 +31,7 @@ mod codes;
 mod compare;
 mod contents;
 mod describe;
+mod generators;
 pub mod history;
 mod identities;
 mod keyframe;
@@ -61,16 +62,6 @@ const RESERVE: usize = 64 << 10;
 
 /// The time is told after so many bytes of the stream: some thousand records.
 const TIME_EVERY: usize = 2 << 10;
-
-/// A frame of a generator or coroutine that has been recorded.
-#[derive(Clone, Copy)]
-struct Suspendable {
-    number: u64,
-    /// The probed copy that it runs.
-    copy: usize,
-    /// The last chunk in which it is known.
-    chunk: u32,
-}
 
 /// Hears what the program writes.
 struct Ear;
@@ -108,7 +99,7 @@ pub struct Recorder {
     /// The one that runs.
     current: usize,
     next_frame: u64,
-    generators: FxHashMap<usize, Suspendable>,
+    generators: Generators,
     /// Threads that a debugger has stopped.
     held: Vec<history::Held>,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
@@ -213,12 +204,20 @@ fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
 }
 
 /// A planned site is reached.
-#[inline]
+#[inline(never)]
 pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
+    fire_here(py, site);
+}
+
+/// The same as part of who calls it.
+#[inline(always)]
+pub(crate) fn fire_here(py: Python<'_>, site: &PlannedSite) {
     // SAFETY: as in `with_active`.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
         pending::set_busy(py, true);
-        recorder.fire(py, site);
+        if let Some(frame) = Frame::current(py) {
+            recorder.record_quickly(py, site, frame);
+        }
         pending::set_busy(py, false);
     }
 }
@@ -269,7 +268,7 @@ impl Recorder {
             state: std::ptr::null_mut(),
             top: std::ptr::null_mut(),
             next_frame: 0,
-            generators: FxHashMap::default(),
+            generators: Generators::default(),
             held: Vec::new(),
             without: None,
             before: None,
@@ -337,13 +336,6 @@ impl Recorder {
         }
         if let Some(finished) = Self::take(py) {
             finished.store.forget();
-        }
-    }
-
-    #[inline(never)]
-    fn fire(&mut self, py: Python<'_>, site: &PlannedSite) {
-        if let Some(frame) = Frame::current(py) {
-            self.record_quickly(py, site, frame);
         }
     }
 

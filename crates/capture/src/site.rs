@@ -167,18 +167,24 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
         return fire_and_sum(py, site);
     }
     if site.info.is_silent() && !site.planned.is_null() {
-        record(py, site);
-        return none();
+        return record_only(py, site);
     }
     report(py, site)
 }
 
+/// Executes a site that is there for the recorder only. Apart from [`fire`], which needs no registers of its own then.
+#[inline(never)]
+fn record_only(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+    record(py, site, recorder::fire_here);
+    none()
+}
+
 /// Tells the recorder, if it wants to know.
-#[inline]
-fn record(py: Python<'_>, site: &SiteObject) {
+#[inline(always)]
+fn record(py: Python<'_>, site: &SiteObject, fire: impl FnOnce(Python<'_>, &PlannedSite)) {
     // SAFETY: it belongs to the code, which the site keeps alive.
     if let Some(planned) = unsafe { site.planned.as_ref() }
-        && catch_unwind(AssertUnwindSafe(|| recorder::fire(py, planned))).is_err()
+        && catch_unwind(AssertUnwindSafe(|| fire(py, planned))).is_err()
     {
         recorder::give_up(py);
     }
@@ -241,7 +247,7 @@ fn leave(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
 /// Tells the recorder and the tracers of what a site reports: a new reference to None, or NULL with the exception that is set.
 #[inline]
 fn report(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
-    record(py, site);
+    record(py, site, recorder::fire);
     if site.info.is_silent() && !site.planned.is_null() {
         return none();
     }

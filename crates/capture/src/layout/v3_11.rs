@@ -125,6 +125,7 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_instruction: None,
     instrumented_jump_forward: None,
     for_iter_gen: None,
+    exit_init_check: None,
 };
 
 /// `PyCodeObject` up to its bytecode (`Include/cpython/code.h`).

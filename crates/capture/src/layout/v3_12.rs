@@ -108,6 +108,7 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_instruction: Some(253),
     instrumented_jump_forward: Some(245),
     for_iter_gen: Some(65),
+    exit_init_check: None,
 };
 
 /// How many events each of the first two tables of `_PyCoMonitoringData` has.

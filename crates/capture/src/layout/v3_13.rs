@@ -107,6 +107,7 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_instruction: Some(247),
     instrumented_jump_forward: Some(248),
     for_iter_gen: Some(187),
+    exit_init_check: Some(13),
 };
 
 /// How many events each of the first two tables of `_PyCoMonitoringData` has.

@@ -114,6 +114,7 @@ pub(crate) const OPCODES: Opcodes = Opcodes {
     instrumented_instruction: Some(238),
     instrumented_jump_forward: Some(239),
     for_iter_gen: Some(171),
+    exit_init_check: Some(11),
 };
 
 /// How many events each of the first two tables of `_PyCoMonitoringData` has.

@@ -158,7 +158,9 @@ impl Recorder {
                 // An instruction before the one that calls may have changed them.
                 self.pen.look_again(py, to, top);
             } else if matches!(caller, Caller::Unit(_)) {
-                top.has_called(py, site, frame);
+                top.has_called(py, site, frame, true);
+            } else if frame.maker().is_some_and(|maker| top.is(maker)) {
+                top.has_called(py, site, frame, false);
             }
         }
         let told = self.tell_caller(py, to, &caller);
@@ -181,19 +183,18 @@ impl Recorder {
             self.next_frame += 1;
             thread.frames.push(Shadow::new(frame, site.code(), number));
             if frame.is_generators() {
-                let copy = frame.code_address();
-                let known = Suspendable {
+                self.generators.insert(Suspendable {
+                    address: frame.address(),
                     number,
-                    copy,
+                    copy: frame.code_address(),
                     chunk,
-                };
-                self.generators.insert(frame.address(), known);
+                });
             }
             return last;
         }
         let known = self
             .generators
-            .get_mut(&frame.address())
+            .get_mut(frame.address())
             .filter(|known| known.copy == frame.code_address());
         let number = match known {
             Some(known) if known.chunk == chunk => {

@@ -266,7 +266,7 @@ mod proxy {
         with_active(py, |recorder| {
             let mut shadows = recorder.threads.iter().flat_map(|thread| &thread.frames);
             if shadows.any(|shadow| shadow.address == frame)
-                || recorder.generators.contains_key(&frame)
+                || recorder.generators.get(frame).is_some()
             {
                 recorder.begin_changed(py);
             }

@@ -169,7 +169,7 @@ impl Recorder {
                 if standing.progress == Progress::Executing {
                     self.threads[index].frames[at].told = standing.unit;
                 }
-                if let Some(known) = self.generators.get_mut(&frame.address())
+                if let Some(known) = self.generators.get_mut(frame.address())
                     && known.number == number
                 {
                     known.chunk = chunk;

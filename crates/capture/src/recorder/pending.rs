@@ -112,7 +112,6 @@ impl Recorder {
     }
 
     /// Tells what is pending in the frame on top of the current thread's, which is in the middle of `unit`: a record of its own. Whether it did.
-    #[cold]
     #[inline(never)]
     pub(super) fn tell(
         &mut self,

@@ -26,13 +26,34 @@ pub(crate) struct PlannedCode {
     pub(super) copy: Cell<usize>,
     /// Its number in the recording; meaningless until its sites have numbers.
     pub(super) number: Cell<u32>,
-    /// Offsets of instructions in the original, by code unit of the probed copy.
-    units: OnceCell<Box<[u32]>>,
-    /// By code unit of the probed copy, the unit of the original to which a frame that stands there has [come](ProbedCode::arrived).
-    arrivals: OnceCell<Box<[u32]>>,
+    /// By code unit of the probed copy.
+    spots: OnceCell<Box<[Spot]>>,
+    /// The same of a frame that somebody may be told of.
+    arrivals: OnceCell<Box<[Arrival]>>,
     pending: Pending,
     /// The plan, if another engine than DEBUG_OP reports the code.
     observed: OnceCell<Plan>,
+}
+
+/// What a frame executes that stands at a code unit of the probed copy.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    /// The instruction of the original: its offset in code units.
+    pub(super) unit: u32,
+    /// Whether values are pending in the middle of it, and this is it, not a probe beside it.
+    pub(super) has_pending: bool,
+}
+
+/// How far a frame has come that stands at a code unit of the probed copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It executes what its [`Spot`] says.
+    Executing,
+    /// It has [come](ProbedCode::arrived) to this unit of the original.
+    At(u32),
+    /// It has not told of itself yet: it is before its first `RESUME` or in one behind which it tells, unless it raises again
+    /// what was raised there.
+    Arriving,
 }
 
 /// The instructions in the middle of which values are pending, rising, and the slots of these.
@@ -357,7 +378,7 @@ impl PlannedCode {
             probed: std::ptr::from_ref(probed),
             copy: Cell::new(0),
             number: Cell::new(0),
-            units: OnceCell::new(),
+            spots: OnceCell::new(),
             arrivals: OnceCell::new(),
             pending: Pending::of(plan, analysis),
             observed: OnceCell::new(),
@@ -380,22 +401,35 @@ impl PlannedCode {
         unsafe { &*self.probed }
     }
 
+    /// What a frame executes that stands at byte `offset` of the copy.
+    #[inline]
+    pub(super) fn spot(&self, offset: u32) -> Option<Spot> {
+        let spots = self.spots.get_or_init(|| self.make_spots());
+        let spot = spots.get(offset as usize / 2).copied();
+        spot.filter(|spot| spot.unit != u32::MAX)
+    }
+
     /// The instruction of the original at byte `offset` of the copy: its offset in code units.
     #[inline]
     pub(super) fn unit(&self, offset: u32) -> Option<u32> {
-        let units = self.units.get_or_init(|| self.make_units());
-        units
-            .get(offset as usize / 2)
-            .copied()
-            .filter(|unit| *unit != u32::MAX)
+        self.spot(offset).map(|spot| spot.unit)
+    }
+
+    /// How far a frame has come that stands at byte `offset` of the copy.
+    #[inline]
+    pub(super) fn arrival(&self, offset: u32) -> Arrival {
+        let arrivals = self.arrivals.get_or_init(|| self.make_arrivals());
+        let arrival = arrivals.get(offset as usize / 2).copied();
+        arrival.unwrap_or(Arrival::Executing)
     }
 
     /// As [`ProbedCode::arrived`].
     #[inline]
     pub(super) fn arrived(&self, offset: u32) -> Option<u32> {
-        let arrivals = self.arrivals.get_or_init(|| self.make_arrivals());
-        let unit = arrivals.get(offset as usize / 2).copied();
-        unit.filter(|unit| *unit != u32::MAX)
+        match self.arrival(offset) {
+            Arrival::At(unit) => Some(unit),
+            _ => None,
+        }
     }
 
     /// Whether values are pending in the middle of the instruction at a unit of the original.
@@ -410,16 +444,19 @@ impl PlannedCode {
         self.pending.find(unit).map_or(&[], |found| found.1)
     }
 
-    /// Whether a frame that runs the copy is in the middle of that instruction itself, not in a probe beside it.
+    /// Whether a frame that runs the copy is in the middle of that instruction itself, not in a probe beside it, and values are pending then.
     pub(super) fn is_executing(&self, frame: Frame<'_>, unit: u32) -> bool {
+        let spot = frame.instruction_offset().and_then(|now| self.spot(now));
+        spot.is_some_and(|spot| spot.has_pending && spot.unit == unit)
+    }
+
+    /// Whether values are pending at byte `now` of the copy, which is in the middle of the instruction at `unit`, or in a probe beside it.
+    fn pends_at(&self, unit: u32, now: u32) -> bool {
         let Some((one, _)) = self.pending.find(unit) else {
             return false;
         };
         let opcode = self.probed().copied_opcode(unit * 2);
-        match (opcode, frame.instruction_offset()) {
-            (Some(opcode), Some(now)) => (opcode..opcode + one.units * 2).contains(&now),
-            _ => false,
-        }
+        opcode.is_some_and(|opcode| (opcode..opcode + one.units * 2).contains(&now))
     }
 
     /// The sites of `plan` for frames that run the original itself.
@@ -436,16 +473,30 @@ impl PlannedCode {
     }
 
     #[cold]
-    fn make_arrivals(&self) -> Box<[u32]> {
+    fn make_arrivals(&self) -> Box<[Arrival]> {
         let probed = self.probed();
+        let analysis = probed.analysis();
+        let is_before = |offset: u32| {
+            let at = analysis.at_offset(self.unit(offset)? * 2)?;
+            let first = analysis.first_resume()?;
+            let tells = |site: &PlannedSite| {
+                matches!(site.kind, SiteKind::Start | SiteKind::Resume) && site.next.0 == at.0 + 1
+            };
+            let op = analysis.get(at).opcode.info(VERSION).map(|info| info.op);
+            Some(at < first || op == Some(Op::Resume) && self.sites.iter().any(tells))
+        };
         let count = probed.shape().map_or(0, |shape| shape.units);
         (0..count as u32)
-            .map(|unit| probed.arrived(unit * 2).unwrap_or(u32::MAX))
+            .map(|unit| match probed.arrived(unit * 2) {
+                Some(unit) => Arrival::At(unit),
+                None if is_before(unit * 2) == Some(true) => Arrival::Arriving,
+                None => Arrival::Executing,
+            })
             .collect()
     }
 
     #[cold]
-    fn make_units(&self) -> Box<[u32]> {
+    fn make_spots(&self) -> Box<[Spot]> {
         let probed = self.probed();
         let count = probed.shape().map_or(0, |shape| shape.units);
         (0..count as u32)
@@ -456,7 +507,11 @@ impl PlannedCode {
                         .map(|at| probed.analysis().get(at).offset),
                     false => probed.original_offset(unit * 2),
                 };
-                original.map_or(u32::MAX, |offset| offset / 2)
+                let original = original.map_or(u32::MAX, |offset| offset / 2);
+                Spot {
+                    unit: original,
+                    has_pending: original != u32::MAX && self.pends_at(original, unit * 2),
+                }
             })
             .collect()
     }

@@ -164,12 +164,13 @@ impl Recorder {
         }
         if frame.is_generators() {
             let chunk = NO_CHUNK;
-            let known = Suspendable {
+            let address = frame.address();
+            self.generators.insert(Suspendable {
+                address,
                 number,
                 copy,
                 chunk,
-            };
-            self.generators.insert(frame.address(), known);
+            });
         }
         shadow
     }

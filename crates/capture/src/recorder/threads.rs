@@ -7,7 +7,7 @@ use debugop_bytecode::{Op, SiteKind};
 use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
-use super::planned::{self, Callee, PlannedCode, PlannedSite};
+use super::planned::{self, Arrival, Callee, PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 
@@ -127,13 +127,20 @@ impl Shadow {
         }
     }
 
-    /// It has called `frame` itself, in which `site` is the first to fire.
+    /// Nobody but it has called `frame`, in which `site` is the first to fire; `directly`, not [to make](Frame::maker) an instance.
     #[inline]
-    pub(super) fn has_called(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+    pub(super) fn has_called(
+        &mut self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        directly: bool,
+    ) {
         // What the called frame changes its own sites see, and no other code runs in the instruction.
         self.forget_touched();
         // SAFETY: the site lives as long as the frame.
         if let Some(calls) = unsafe { self.site.as_ref() }
+            && directly
             && site.kind == SiteKind::Start
             && calls.calls
         {
@@ -165,32 +172,26 @@ impl Shadow {
     }
 
     fn is_arriving(&self, frame: Frame<'_>) -> bool {
-        // SAFETY: the code lives as long as a frame that runs it.
-        let code = unsafe { &*self.code };
         let Some(offset) = frame.instruction_offset() else {
             return true;
         };
-        let Some(unit) = code.unit(offset) else {
-            return false;
-        };
-        if code.arrived(offset).is_some() {
+        // SAFETY: the code lives as long as a frame that runs it.
+        let code = unsafe { &*self.code };
+        code.arrival(offset) == Arrival::Arriving && !self.raises_again_at(offset)
+    }
+
+    /// Whether the frame raises again behind its first `RESUME` what was raised at byte `offset`, or thrown into it there: it points there then.
+    fn raises_again_at(&self, offset: u32) -> bool {
+        if self.reraises == PlannedSite::NO_UNIT {
             return false;
         }
+        // SAFETY: as in `is_arriving`.
+        let code = unsafe { &*self.code };
         let analysis = code.probed().analysis();
-        let at = analysis.at_offset(unit * 2);
-        let (Some(at), Some(first)) = (at, analysis.first_resume()) else {
-            return false;
-        };
-        let tells = |site: &PlannedSite| {
-            matches!(site.kind, SiteKind::Start | SiteKind::Resume) && site.next.0 == at.0 + 1
-        };
-        // What raises again makes the frame point to where the exception was raised first, or thrown into it.
-        let is_reraising =
-            at > first && self.reraises != PlannedSite::NO_UNIT && self.reraising().is_some();
-        at < first
-            || !is_reraising
-                && analysis.get(at).opcode.info(VERSION).map(|info| info.op) == Some(Op::Resume)
-                && code.sites.iter().any(tells)
+        let at = code
+            .unit(offset)
+            .and_then(|unit| analysis.at_offset(unit * 2));
+        at > analysis.first_resume() && self.reraising().is_some()
     }
 
     /// The unit of the `RERAISE` that the frame is executing, if it is. That makes the frame point to where the exception was raised first,

@@ -80,6 +80,19 @@ impl<'a> Short<'a> {
         self.put(varint(u64::from(unit)));
     }
 
+    /// As [`Encoder::enter_foreign`](super::Encoder::enter_foreign) above a recorded frame.
+    #[inline]
+    pub fn enter_foreign(&mut self, below: u32) {
+        self.put(tagged(tag::ENTER_FOREIGN, u64::from(below) + 1));
+    }
+
+    /// As [`Encoder::reenter_foreign`](super::Encoder::reenter_foreign) above a recorded frame.
+    #[inline]
+    pub fn reenter_foreign(&mut self, frame: FrameNumber, below: u32) {
+        self.put(tagged(tag::REENTER_FOREIGN, frame.0));
+        self.put(varint(u64::from(below) + 1));
+    }
+
     /// As [`Encoder::hit`](super::Encoder::hit).
     #[inline]
     pub fn hit(&mut self) {
@@ -211,6 +224,18 @@ mod tests {
                         let unit = (bits >> (bits % 32 + 32)) as u32;
                         (short.reenter(frame, unit), encoder.reenter(frame, unit))
                     }
+                    5 if capture == 4 => {
+                        let unit = (bits >> (bits % 32 + 32)) as u32;
+                        (short.enter_foreign(unit), encoder.enter_foreign(Some(unit)))
+                    }
+                    5 if capture == 5 => {
+                        let frame = FrameNumber(bits >> (bits % 64));
+                        let unit = (bits >> (bits % 32 + 32)) as u32;
+                        (
+                            short.reenter_foreign(frame, unit),
+                            encoder.reenter_foreign(frame, Some(unit)),
+                        )
+                    }
                     5 => {
                         let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);
                         (short.object(recent, id), encoder.object(recent_too, id))
@@ -259,7 +284,7 @@ mod tests {
         let mut bytes = [0; SHORT];
         let mut short = Short::new(&mut bytes);
         short.pop_one();
-        short.reenter(FrameNumber(u64::MAX), u32::MAX);
+        short.reenter_foreign(FrameNumber(u64::MAX), u32::MAX);
         short.site(SiteNumber(u32::MAX));
         for _ in 0..Short::VALUES {
             short.int(i64::MIN);

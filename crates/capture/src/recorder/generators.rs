@@ -1,0 +1,126 @@
+//! The frames of generators and coroutines that have been recorded, by address: they may be suspended, and go on.
+//!
+//! Open addressing with linear probing. Nothing is taken out: a frame that has ended leaves its place to the next one at its address.
+
+/// A frame of a generator or coroutine that has been recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Suspendable {
+    /// Where it is; 0: a place that is free.
+    pub(super) address: usize,
+    pub(super) number: u64,
+    /// The probed copy that it runs.
+    pub(super) copy: usize,
+    /// The last chunk in which it is known.
+    pub(super) chunk: u32,
+}
+
+/// A power of two of places, of which at most half are in use.
+pub(super) struct Generators {
+    places: Box<[Suspendable]>,
+    used: usize,
+}
+
+const FIRST: usize = 1 << 8;
+
+impl Default for Generators {
+    fn default() -> Self {
+        Self {
+            places: [Suspendable::default(); FIRST].into(),
+            used: 0,
+        }
+    }
+}
+
+impl Generators {
+    /// Where a frame is, or would be.
+    #[inline]
+    fn place(&self, address: usize) -> usize {
+        let mask = self.places.len() - 1;
+        // Fibonacci hashing; frames are at multiples of 8.
+        let mixed = ((address as u64) >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut place = (mixed >> 32) as usize & mask;
+        loop {
+            let there = self.places[place].address;
+            if there == address || there == 0 {
+                return place;
+            }
+            place = (place + 1) & mask;
+        }
+    }
+
+    /// The one at an address, which is not 0.
+    #[inline]
+    pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {
+        let known = &self.places[self.place(address)];
+        (known.address == address).then_some(known)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, address: usize) -> Option<&mut Suspendable> {
+        let place = self.place(address);
+        let known = &mut self.places[place];
+        (known.address == address).then_some(known)
+    }
+
+    /// This is the one at its address now.
+    #[inline]
+    pub(super) fn insert(&mut self, one: Suspendable) {
+        let place = self.place(one.address);
+        let known = &mut self.places[place];
+        let is_new = known.address == 0;
+        *known = one;
+        if is_new {
+            self.used += 1;
+            if self.used * 2 > self.places.len() {
+                self.grow();
+            }
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let twice = vec![Suspendable::default(); self.places.len() * 2];
+        let old = std::mem::replace(&mut self.places, twice.into());
+        for one in old.into_iter().filter(|one| one.address != 0) {
+            let place = self.place(one.address);
+            self.places[place] = one;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Any sequence of operations gives what a map of the standard library gives.
+    #[test]
+    fn is_a_map() {
+        for addresses in [3, 100, 40_000] {
+            let mut seed = 1_u64;
+            let mut random = |below: usize| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                seed as usize % below
+            };
+            let (mut table, mut model) = (Generators::default(), HashMap::new());
+            for number in 0..60_000 {
+                let address = (random(addresses) + 1) * 8;
+                if random(2) == 0 {
+                    let one = Suspendable {
+                        address,
+                        number,
+                        copy: random(3),
+                        chunk: random(5) as u32,
+                    };
+                    table.insert(one);
+                    model.insert(address, one);
+                }
+                assert_eq!(table.get(address), model.get(&address));
+                assert_eq!(table.get_mut(address), model.get_mut(&address));
+                assert_eq!(table.used, model.len());
+            }
+        }
+    }
+}
