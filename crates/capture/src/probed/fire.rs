@@ -16,6 +16,7 @@ use crate::gil::release;
 use crate::native::Native;
 use crate::ring::TopOfStack;
 use crate::tracer::{Hook, Tracer};
+use crate::whole;
 
 impl ProbedCode {
     /// Counts the steps of `site`, one that reports steps and nothing else, if there is no more to do.
@@ -97,6 +98,7 @@ impl ProbedCode {
         let Some(hooks) = Hooks::of(self, py) else {
             return Ok(());
         };
+        whole::meet(py, frame.thread_address());
         let fire = |kind, instruction, depth| {
             let event = Event {
                 kind,
