@@ -251,8 +251,10 @@ def test_no_probe_is_executed_after_stop():
     assert work.__code__ is not copy
     left, jumped = probes(copy)
     # The handler for exceptions that leave has one too, and so has the detour. That of the addition extends strings, until it sees that
-    # there are none.
-    assert (left, jumped) == (all_probes, all_probes - 3)
+    # there are none; under the JIT it is jumped over at once.
+    jit = getattr(sys, "_jit", None)
+    stays = 2 if jit and jit.is_enabled() else 3
+    assert (left, jumped) == (all_probes, all_probes - stays)
     run = types.FunctionType(copy, {"range": range})
     sys.setprofile(ignore)  # Nobody goes to the detour for ever who cannot leave there.
     try:

@@ -14,6 +14,7 @@ import weakref
 
 import debugop
 import pytest
+from debugop import _core
 from oracle.running import running_code
 
 
@@ -740,3 +741,35 @@ def test_wherever_a_callback_raises_there_is_a_line(name, again):
             assert 0 <= lasti < len(function.__code__.co_code)
         number += 1
     assert number > 5
+
+
+def test_what_is_only_counted_is_counted_beside_others_too():
+    """Loops, an addition to a string, an exception that leaves: as many steps as a callback hears of, whoever else listens meanwhile."""
+
+    def work(n):
+        text = ""
+        for i in range(n):
+            text += str(i) if i % 2 else "-"
+        raise ValueError(text)
+
+    def run(n):
+        with contextlib.suppress(ValueError):
+            work(n)
+
+    run(3)
+    heard = []
+    counted, other = _core.Tracer(None), _core.Tracer(heard.append)
+    counted.watch_callable(work)
+    run(5)
+    alone = counted.steps
+    other.watch_callable(work)
+    run(5)
+    together = counted.steps - alone
+    other.stop()
+    run(5)
+    after = counted.steps - alone - together
+    counted.stop()
+    run(5)
+    assert alone == together == after == other.steps == len(heard)
+    assert counted.steps == alone + together + after
+    assert alone > len(debugop.instructions(work))

@@ -166,6 +166,8 @@ pub struct ProbedCode {
     hooks: GilCell<Option<Rc<[Hook]>>>,
     /// The tracer of the only hook, if a step needs nothing but its native part.
     native: GilCell<Option<Arc<Tracer>>>,
+    /// Where that tracer counts steps, if it does nothing else; otherwise NULL.
+    counter: GilCell<*const GilCell<u64>>,
     /// Serial numbers of the tracers that watch it, with a hook or not.
     watchers: GilCell<Vec<u64>>,
 }

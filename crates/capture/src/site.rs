@@ -1,7 +1,8 @@
 //! DEBUG_OP: the object that stands in a code object's constants, and the slot that is the opcode's implementation.
 //!
 //! A probe is `LOAD_CONST <site>; UNARY_INVERT; POP_TOP`. `UNARY_INVERT` is never specialised and calls `nb_invert` of the
-//! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`fire`].
+//! site's type with no argument tuple (`PyNumber_Invert`, `Objects/abstract.c`), so executing a probe enters [`enter`], which goes to the
+//! function that was chosen when the site was made.
 
 use std::alloc::{Layout, alloc, dealloc as dealloc_memory};
 use std::mem::ManuallyDrop;
@@ -16,7 +17,7 @@ use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 use crate::event::Raised;
-use crate::invert_type::InvertType;
+use crate::invert_type::{InvertType, Unary};
 use crate::probed::{ProbedCode, SiteInfo};
 use crate::recorder::{self, PlannedSite};
 
@@ -30,6 +31,8 @@ struct SiteObject {
     info: SiteInfo,
     /// What a recorder does here, or NULL. Belongs to `code`.
     planned: *const PlannedSite,
+    /// What executing it does: [`fire`], or where there is less to ask, [`fire_step`].
+    run: Unary,
 }
 
 /// The memory of a code object's sites, which are made together and die one by one. Belongs to the code object, of which they have one
@@ -68,7 +71,7 @@ pub fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             size: size_of::<SiteObject>(),
             dealloc,
             repr,
-            invert: fire,
+            invert: enter,
             truth: None,
         };
         parts.make(py)
@@ -116,6 +119,8 @@ pub(crate) fn new_sites<'a, 'py>(
             (&raw mut (*site).info).write(info);
             let planned = planned(number).map_or(std::ptr::null(), std::ptr::from_ref);
             (&raw mut (*site).planned).write(planned);
+            let reports_only = planned.is_null() && !info.is_summing() && !info.is_silent();
+            (&raw mut (*site).run).write(if reports_only { fire_step } else { fire });
             let site = ffi::PyObject_Init(site.cast(), site_type);
             take(Bound::from_owned_ptr(py, site));
         }
@@ -160,6 +165,44 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 ///
 /// # Safety
 /// Called by CPython as `nb_invert` of a site. Anybody may write `~site` in Python, so nothing is assumed about the caller.
+unsafe extern "C" fn enter(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: `object` is a site, complete since before it was shown to anybody, and `run` takes what this takes.
+    unsafe { ((*object.cast::<SiteObject>()).run)(object) }
+}
+
+/// What a site does that reports a step and nothing else. A step that is only counted, the least that there is to do, is counted here, in twelve
+/// machine instructions with those of [`enter`]: no call, nothing spilled.
+///
+/// # Safety
+/// As for [`enter`]; the site has no part in an addition and none in a recording.
+unsafe extern "C" fn fire_step(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention; a site's block holds its code alive.
+    let (py, site, code) = unsafe {
+        let site = &*object.cast::<SiteObject>();
+        (Python::assume_attached(), site, &*site.code)
+    };
+    if code.count(py, &site.info) {
+        return none();
+    }
+    // SAFETY: the same object.
+    unsafe { report_step(object) }
+}
+
+/// The rest of that. It has C's convention because what cannot unwind can be jumped to, without a frame.
+///
+/// # Safety
+/// As for [`fire_step`].
+#[inline(never)]
+unsafe extern "C" fn report_step(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as there.
+    let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
+    report(py, site)
+}
+
+/// Executes DEBUG_OP wherever it may be more than a step.
+///
+/// # Safety
+/// As for [`enter`].
 unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
     let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };

@@ -462,6 +462,11 @@ impl Tracer {
         matches!(self.native, Some(Native::Record))
     }
 
+    /// Where steps are counted, if a tracer that is native only does nothing else.
+    pub(crate) fn counter(&self) -> Option<&GilCell<u64>> {
+        matches!(self.native, Some(Native::Count)).then_some(&self.steps)
+    }
+
     /// Counts `steps` steps of a tracer that is native only.
     #[inline]
     pub(crate) fn count(&self, py: Python<'_>, steps: u32) {

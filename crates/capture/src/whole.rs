@@ -48,7 +48,7 @@ mod watcher;
 use roots as births;
 pub(crate) use setter::GetSetDescriptor;
 pub(crate) use shown::Traceback;
-pub(crate) use told::expect_all as expect_trace_functions;
+pub(crate) use told::{expect_all as expect_trace_functions, meet};
 pub(crate) use trace_object::of_thread as trace_object;
 #[cfg(Py_3_12)]
 use watcher as births;

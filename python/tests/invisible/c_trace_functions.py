@@ -91,8 +91,40 @@ print(sys.gettrace().__name__)
 sys.settrace(None)
 traced(opcodes=True, function=other_in_c)
 
-# On 3.11 it is only the main thread's that is known at once (docs/visible.md).
-for opcodes in (False, sys.version_info >= (3, 12)):
+# Each of many is known.
+many = [Function(take) for _ in range(12)]
+for function in many:
+    traced(opcodes=True, function=function)
+
+for opcodes in (False, True):
     thread = threading.Thread(target=traced, args=(opcodes,))
     thread.start()
     thread.join()
+
+# One in each of two threads, at once.
+told = Told()
+told.opcodes, told.counts = True, {}
+set_trace(other_in_c, told)
+thread = threading.Thread(target=traced, args=(True, many[0]))
+thread.start()
+thread.join()
+loops(3)
+end_trace(None, None)
+print(sorted(told.counts.items()), hashlib.md5(repr(list(told)).encode()).hexdigest())
+
+# In threads that Python has not started, one behind the other.
+libc = ctypes.CDLL(None)
+Start = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+
+
+def in_thread(_):
+    for opcodes in (False, True):
+        traced(opcodes)
+        loops(2)
+
+
+start = Start(in_thread)
+for _ in range(3):
+    thread = ctypes.c_ulong()
+    assert libc.pthread_create(ctypes.byref(thread), None, start, None) == 0
+    libc.pthread_join(thread, None)

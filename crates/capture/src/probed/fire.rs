@@ -16,9 +16,22 @@ use crate::gil::release;
 use crate::native::Native;
 use crate::ring::TopOfStack;
 use crate::tracer::{Hook, Tracer};
+use crate::whole;
 
 impl ProbedCode {
-    /// Does all there is to do at `site`, if that is native; the first thing that a probe asks.
+    /// Counts the steps of `site`, one that reports steps and nothing else, if there is no more to do.
+    #[inline(always)]
+    pub(crate) fn count(&self, py: Python<'_>, site: &SiteInfo) -> bool {
+        // SAFETY: NULL, or in the tracer that `native` holds (`set_hooks`).
+        let Some(counter) = (unsafe { self.counter.get(py).as_ref() }) else {
+            return false;
+        };
+        // Only sites of additions have more in `count` than a number.
+        counter.set(py, counter.get(py) + u64::from(site.count) + 1);
+        true
+    }
+
+    /// Does all there is to do at `site`, if that is native.
     #[inline]
     pub(crate) fn fire_natively(self: &Arc<Self>, py: Python<'_>, site: &SiteInfo) -> bool {
         self.native.with(py, |tracer| {
@@ -85,6 +98,7 @@ impl ProbedCode {
         let Some(hooks) = Hooks::of(self, py) else {
             return Ok(());
         };
+        whole::meet(py, frame.thread_address());
         let fire = |kind, instruction, depth| {
             let event = Event {
                 kind,

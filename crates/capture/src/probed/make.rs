@@ -96,6 +96,7 @@ impl ProbedCode {
             copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
+            counter: GilCell::new(std::ptr::null()),
             watchers: GilCell::default(),
         });
         if let Some(plan) = &plan {
@@ -175,6 +176,7 @@ impl ProbedCode {
             copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
+            counter: GilCell::new(std::ptr::null()),
             watchers: GilCell::default(),
         }))
     }

@@ -25,6 +25,9 @@ impl ProbedCode {
         } else {
             None
         };
+        let counter = native.as_ref().and_then(|tracer| tracer.counter());
+        self.counter
+            .set(py, counter.map_or(std::ptr::null(), std::ptr::from_ref));
         let old = (
             self.native.replace(py, native),
             self.hooks

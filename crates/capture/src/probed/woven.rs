@@ -51,6 +51,7 @@ impl ProbedCode {
             copy: GilCell::new(copy.as_ptr() as usize),
             hooks: GilCell::default(),
             native: GilCell::default(),
+            counter: GilCell::new(std::ptr::null()),
             watchers: GilCell::default(),
         })
     }

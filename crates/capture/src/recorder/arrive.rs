@@ -8,6 +8,7 @@ use super::planned::PlannedSite;
 use super::threads::{self, Caller, Place, Shadow, Thread};
 use super::{Left, Recorder, Suspendable, raised};
 use crate::frame::Frame;
+use crate::whole;
 
 impl Recorder {
     /// Another thread runs.
@@ -21,6 +22,7 @@ impl Recorder {
             .iter()
             .position(|thread| thread.state == state && thread.native == native);
         self.current = known.unwrap_or_else(|| {
+            whole::meet(py, frame.thread_address());
             let name = crate::thread::thread_name(py, frame.thread_ident());
             self.threads.push(Thread {
                 state,

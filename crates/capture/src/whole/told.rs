@@ -3,8 +3,8 @@
 //! CPython calls those of `sys.settrace` by one C function, its trampoline (`trace_trampoline`, `Python/sysmodule.c`); `PyEval_SetTrace` sets others. One of ours
 //! stands in front of each such function: `opcode` events of what has been inserted into a copy are kept back, and calls and lines keep each `FOR_ITER` as it
 //! would be (`ProbedCode::keep_general`). It is put into a thread's state when the thread's trace function changes, of which [`trace_object`] tells. That is
-//! prepared for each thread that there is, and for each that Python starts. For other threads the functions behind `sys.settrace` and
-//! `sys._settraceallthreads` are replaced in the module's table.
+//! prepared for each thread that there is, for each that Python starts, and for others when a probe tells something in them ([`meet`]). Before that
+//! the functions behind `sys.settrace` and `sys._settraceallthreads`, which are replaced in the module's table, see to it.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,16 +35,8 @@ const SETTERS: [(&str, bool); 1] = [("settrace", false)];
 /// What CPython has where ours stand.
 static THEIRS: [OnceLock<Setter>; SETTERS.len()] = [const { OnceLock::new() }; SETTERS.len()];
 
-/// How many trace functions there can be: few extensions have one.
-const FUNCTIONS: usize = 8;
-
-/// Trace functions that have been seen: CPython's trampoline, and those of extensions.
-static FOUND: [OnceLock<ffi::Py_tracefunc>; FUNCTIONS] = [const { OnceLock::new() }; FUNCTIONS];
-
-/// What stands in front of each.
-const OURS: [ffi::Py_tracefunc; FUNCTIONS] = [
-    trace::<0>, trace::<1>, trace::<2>, trace::<3>, trace::<4>, trace::<5>, trace::<6>, trace::<7>,
-];
+/// The function that ours has been put in front of last: for who calls ours, of which it has read the address, with an object of its own.
+static LAST: GilCell<Option<ffi::Py_tracefunc>> = GilCell::new(None);
 
 static WATCHING: GilCell<bool> = GilCell::new(false);
 
@@ -95,15 +87,70 @@ pub(crate) fn expect_all(py: Python<'_>) {
     }
 }
 
-/// Puts ours in front of the trace function of a live thread of this interpreter, if it has one, and sees to it that it is when that changes.
-pub(super) fn expect(py: Python<'_>, state: *mut ffi::PyThreadState) {
-    if stand_before(py, state) {
-        trace_object::plant(py, state);
+/// The address of the state of the thread that a probe has told something in last; 0 if some trace function may have changed since, or a thread ended.
+static MET: GilCell<usize> = GilCell::new(0);
+
+/// A probe tells something in the thread with the state at this address, the one that runs, of which nobody has told if C code has started it.
+#[inline]
+pub(crate) fn meet(py: Python<'_>, state: usize) {
+    if MET.get(py) != state {
+        meet_another(py, state);
     }
 }
 
+#[cold]
+fn meet_another(py: Python<'_>, state: usize) {
+    if WATCHING.get(py) && is_main(py) {
+        MET.set(py, state);
+        expect(py, state as *mut ffi::PyThreadState);
+    }
+}
+
+/// Whichever thread is met next may be a new one at an old one's address, or have another trace function.
+pub(super) fn forget_met(py: Python<'_>) {
+    MET.set(py, 0);
+}
+
+/// Puts ours in front of the trace function of a live thread of this interpreter, if it has one that is not debugop's, and sees to it that it is when
+/// that changes.
+pub(super) fn expect(py: Python<'_>, state: *mut ffi::PyThreadState) {
+    // SAFETY: a live thread state, with the GIL held; the field is that of the layout, checked against the headers. What is in it is NULL
+    // or a `Py_tracefunc`.
+    let (field, found) = unsafe {
+        let field = &raw mut (*state.cast::<ThreadState>()).c_tracefunc;
+        let found = std::mem::transmute::<*mut c_void, Option<ffi::Py_tracefunc>>(*field);
+        (field, found)
+    };
+    let function = match found {
+        // SAFETY: as above; NULL or a live object.
+        Some(found) if address(found) == address(trace) => unsafe {
+            let object = (*state.cast::<ThreadState>()).c_traceobj;
+            trace_object::function(object).or_else(|| LAST.get(py))
+        },
+        Some(found) if is_own(py, found) => return,
+        found => found,
+    };
+    // The object says which function ours is in front of.
+    if trace_object::plant(py, state, function) && found.is_some() {
+        LAST.set(py, function);
+        // SAFETY: as above. Ours has the same signature, and the interpreter only calls it and compares it with NULL
+        // (`Python/legacy_tracing.c`, `Python/ceval.c` of 3.11).
+        unsafe { *field = address(trace) };
+    }
+}
+
+fn address(function: ffi::Py_tracefunc) -> *mut c_void {
+    function as *mut c_void
+}
+
+/// Whether a trace function is debugop's.
+fn is_own(py: Python<'_>, function: ffi::Py_tracefunc) -> bool {
+    let is_known = LAST.get(py).map(address) == Some(address(function));
+    !is_known && library(address(function)) == library(address(trace))
+}
+
 /// Where the library or program begins in memory that a function is in.
-fn library(function: *const c_void) -> Option<*mut c_void> {
+fn library(function: *mut c_void) -> Option<*mut c_void> {
     let mut info = DlInfo {
         file_name: std::ptr::null(),
         file_base: std::ptr::null_mut(),
@@ -153,37 +200,9 @@ unsafe extern "C" fn set<const WHICH: usize>(
     }
 }
 
-/// Puts ours in the place of a thread's trace function; true if it has been there, or if there is none. False if the function is debugop's, or one
-/// too many.
-fn stand_before(_py: Python<'_>, state: *mut ffi::PyThreadState) -> bool {
-    let address = |function: &ffi::Py_tracefunc| *function as *const () as *mut c_void;
-    // SAFETY: a live thread state, with the GIL held; the field is that of the layout, checked against the headers. What is in it is NULL
-    // or a `Py_tracefunc`. Ours has the same signature, and the interpreter only calls it and compares it with NULL
-    // (`Python/legacy_tracing.c`, `Python/ceval.c` of 3.11).
-    unsafe {
-        let function = &raw mut (*state.cast::<ThreadState>()).c_tracefunc;
-        if (*function).is_null() || OURS.iter().any(|ours| address(ours) == *function) {
-            return true;
-        }
-        let is_it =
-            |found: &OnceLock<ffi::Py_tracefunc>| found.get().map(address) == Some(*function);
-        let number = FOUND.iter().position(is_it).or_else(|| {
-            let is_own = library(*function) == library(address(&OURS[0]));
-            let theirs = std::mem::transmute::<*mut c_void, ffi::Py_tracefunc>(*function);
-            FOUND
-                .iter()
-                .position(|found| !is_own && found.set(theirs).is_ok())
-        });
-        if let Some(number) = number {
-            *function = address(&OURS[number]);
-        }
-        number.is_some()
-    }
-}
-
 /// # Safety
-/// Called by CPython as a `Py_tracefunc`, in the place of that of the same number.
-extern "C" fn trace<const NUMBER: usize>(
+/// Called by CPython as a `Py_tracefunc`, in the place of the one that `object` names.
+extern "C" fn trace(
     object: *mut ffi::PyObject,
     frame: *mut ffi::PyFrameObject,
     event: c_int,
@@ -197,8 +216,8 @@ extern "C" fn trace<const NUMBER: usize>(
             return 0;
         }
     }
-    let Some(function) = FOUND[NUMBER].get() else {
-        // Cannot be reached: `stand_before` sets it first.
+    let Some(function) = trace_object::function(object).or_else(|| LAST.get(py)) else {
+        // Cannot be reached: `expect` sets it first.
         PySystemError::new_err("debugop lost a trace function").restore(py);
         return -1;
     };

@@ -4,7 +4,8 @@
 //! A thread's state holds what its trace function is called with (`c_traceobj`, NULL for none) and lets go of it when the function is set or taken
 //! away: from 3.12 on after the new one is in place (`_PyEval_SetTrace` in `Python/legacy_tracing.c`), on 3.11 before that (`Python/ceval.c`). So an object
 //! of ours is there in its stead, which holds it, and whose death tells. It costs nothing until then. On 3.11 a pending call looks afterwards, which the main
-//! thread makes before it tells of anything: where the C function that has set the trace function returns, or at the next `RESUME`. Who calls the trace function is to unwrap it, which ours
+//! thread makes before it tells of anything: where the C function that has set the trace function returns, or at the next `RESUME`. In other threads the next
+//! probe that tells something looks ([`super::told::meet`]). Who calls the trace function is to unwrap it, which ours
 //! in front of it does ([`super::told`]), and so is `sys.gettrace`, which answers with it.
 
 use std::ffi::c_void;
@@ -30,6 +31,8 @@ struct TraceObject {
     state: *mut ffi::PyThreadState,
     /// The object; a reference, or NULL.
     object: *mut ffi::PyObject,
+    /// The trace function that ours stands in front of, if it does.
+    function: Option<ffi::Py_tracefunc>,
 }
 
 /// Its type, which lives for ever; NULL until [`watch`].
@@ -92,6 +95,15 @@ pub(super) fn unwrapped(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     object
 }
 
+/// The trace function that the interpreter means where it calls ours with `object`, a live one or NULL.
+pub(super) fn function(object: *mut ffi::PyObject) -> Option<ffi::Py_tracefunc> {
+    if is_ours(object) {
+        // SAFETY: the type says what it is.
+        return unsafe { (*object.cast::<TraceObject>()).function };
+    }
+    None
+}
+
 /// What the trace function of a live thread is called with.
 pub(crate) fn of_thread(
     py: Python<'_>,
@@ -104,16 +116,26 @@ pub(crate) fn of_thread(
     }
 }
 
-/// From now on [`super::told`] is told when the trace function of a live thread of the main interpreter changes; false if it has been already, or if there is no
-/// memory. Nobody must call the thread's trace function but by way of ours.
-pub(super) fn plant(_py: Python<'_>, state: *mut ffi::PyThreadState) -> bool {
+/// From now on [`super::told`] is told when the trace function of a live thread of the main interpreter changes, and the object says that it is
+/// `function`, if that is not `None`; false if there is no memory. Nobody must call the thread's trace function but by way of ours.
+pub(super) fn plant(
+    _py: Python<'_>,
+    state: *mut ffi::PyThreadState,
+    function: Option<ffi::Py_tracefunc>,
+) -> bool {
     let kind = TYPE.load(Ordering::Relaxed);
     // SAFETY: a live thread state, with the GIL held; the field is that of the layout, checked against the headers, and has a reference or is NULL:
-    // the new object takes it over and is itself given up to the field. Memory comes from the allocator of objects, and all fields are set.
+    // the new object takes it over and is itself given up to the field. Memory comes from the allocator of objects, and all fields are set. The type of
+    // what is there already says what it is.
     unsafe {
         let field = &raw mut (*state.cast::<ThreadState>()).c_traceobj;
-        if kind.is_null() || is_ours(*field) {
+        if kind.is_null() {
             return false;
+        }
+        if is_ours(*field) {
+            let there = (*field).cast::<TraceObject>();
+            (*there).function = function.or((*there).function);
+            return true;
         }
         let memory = ffi::PyObject_Malloc(size_of::<TraceObject>());
         if memory.is_null() {
@@ -122,6 +144,7 @@ pub(super) fn plant(_py: Python<'_>, state: *mut ffi::PyThreadState) -> bool {
         let new = ffi::PyObject_Init(memory.cast(), kind).cast::<TraceObject>();
         (*new).state = state;
         (*new).object = *field;
+        (*new).function = function;
         *field = new.cast();
     }
     true
@@ -142,11 +165,15 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         let kind = ffi::Py_TYPE(object);
         ffi::PyObject_Free(object.cast());
         ffi::Py_DECREF(kind.cast());
-        if is_main(py) {
+        let is_main = is_main(py);
+        if is_main {
             changed(py, state);
         }
         // As in `_PyEval_SetTrace`, at last: this can run code of the program's.
         ffi::Py_XDECREF(inner);
+        if is_main {
+            super::told::forget_met(py);
+        }
     }
 }
 
