@@ -31,7 +31,7 @@ struct SiteObject {
     info: SiteInfo,
     /// What a recorder does here, or NULL. Belongs to `code`.
     planned: *const PlannedSite,
-    /// What executing it does: [`fire`], or where there is less to ask, [`fire_step`].
+    /// What executing it does: [`fire`], or where there is less to ask, [`fire_step`] or [`fire_planned`].
     run: Unary,
 }
 
@@ -119,8 +119,12 @@ pub(crate) fn new_sites<'a, 'py>(
             (&raw mut (*site).info).write(info);
             let planned = planned(number).map_or(std::ptr::null(), std::ptr::from_ref);
             (&raw mut (*site).planned).write(planned);
-            let reports_only = planned.is_null() && !info.is_summing() && !info.is_silent();
-            (&raw mut (*site).run).write(if reports_only { fire_step } else { fire });
+            (&raw mut (*site).run).write(match (planned.is_null(), info.is_silent()) {
+                _ if info.is_summing() => fire,
+                (true, false) => fire_step,
+                (false, true) => fire_planned,
+                _ => fire,
+            });
             let site = ffi::PyObject_Init(site.cast(), site_type);
             take(Bound::from_owned_ptr(py, site));
         }
@@ -209,15 +213,16 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     if site.info.is_summing() {
         return fire_and_sum(py, site);
     }
-    if site.info.is_silent() && !site.planned.is_null() {
-        return record_only(py, site);
-    }
     report(py, site)
 }
 
-/// Executes a site that is there for the recorder only. Apart from [`fire`], which needs no registers of its own then.
-#[inline(never)]
-fn record_only(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
+/// What a site does that is there for the recorder only.
+///
+/// # Safety
+/// As for [`enter`]; the site has a part in a recording and reports no step.
+unsafe extern "C" fn fire_planned(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
+    let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
     record(py, site, recorder::fire_here);
     none()
 }
