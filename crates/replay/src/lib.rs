@@ -8,11 +8,13 @@
 
 mod chunk;
 mod code;
+mod compute;
 mod describe;
 mod error;
 mod index;
 mod machine;
 mod moment;
+pub mod packed;
 mod positions;
 pub mod query;
 mod recording;
