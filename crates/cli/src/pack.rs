@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use debugop_recording::file::{Ending, Error, Packed, index_path, pack, tail_path};
-use debugop_replay::{Index, Progress, Recording};
+use debugop_recording::file::{Ending, Error, Packed, Packing, index_path, pack, tail_path};
+use debugop_replay::{Index, Progress, Recording, packed};
 
 use crate::Answer;
 use crate::info::{shown, size};
@@ -54,14 +54,18 @@ impl PackOptions {
     #[must_use]
     pub fn answer(&self, progress: fn(&Path, Progress)) -> Answer {
         // Without one it is made by whoever asks first.
-        let recording = crate::progress::open(&self.file, progress).ok();
+        let opened = crate::progress::open(&self.file, progress).ok();
         let complete = |recording: &&Recording| recording.reader().ending() != Ending::Writing;
-        let recording = recording.as_ref().filter(complete);
+        let recording = opened.as_ref().filter(complete);
         let index = recording.and_then(|recording| recording.index().ok());
         let index = index.map(Index::bytes);
+        let mut packs = |chunks: &[Vec<u8>]| match recording {
+            Some(recording) => packed::pack_all(recording.codes(), chunks),
+            None => vec![None; chunks.len()],
+        };
         let result = match &self.output {
-            Some(to) => pack(&self.file, to, index),
-            None => self.in_place(index),
+            Some(to) => pack(&self.file, to, index, &mut packs),
+            None => self.in_place(index, &mut packs),
         };
         match result {
             Ok(packed) => Answer::text(format!(
@@ -74,11 +78,11 @@ impl PackOptions {
         }
     }
 
-    fn in_place(&self, index: Option<&[u8]>) -> Result<Packed, Error> {
+    fn in_place(&self, index: Option<&[u8]>, packs: &mut Packing<'_>) -> Result<Packed, Error> {
         let mut name = self.file.as_os_str().to_owned();
         name.push(".packed");
         let to = PathBuf::from(name);
-        let packed = pack(&self.file, &to, index).and_then(|packed| {
+        let packed = pack(&self.file, &to, index, packs).and_then(|packed| {
             std::fs::rename(&to, &self.file).map_err(Error::io("replace the recording"))?;
             Ok(packed)
         });

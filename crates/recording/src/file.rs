@@ -24,7 +24,7 @@ pub use error::{Damage, Error};
 pub use format::{ChunkKind, FORMAT_VERSION, MAX_CONTENTS, UNKNOWN_STEP, Uuid};
 pub use header::{Header, Interpreter, Parent, Source, Summary};
 pub use index::index_path;
-pub use pack::{Packed, pack};
+pub use pack::{Packed, Packing, pack};
 pub use reader::{ChunkInfo, Ending, Reader, StreamChunk};
 pub use recover::{Recovered, recover};
 pub use tail::Slot;

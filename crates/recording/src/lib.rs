@@ -6,5 +6,6 @@
 mod cursor;
 pub mod digest;
 pub mod file;
+pub mod packed;
 pub mod stream;
 pub mod witness;

@@ -10,6 +10,8 @@ use debugop_recording::stream::{
 use rustc_hash::FxHashSet;
 use smallvec::{SmallVec, smallvec};
 
+use crate::packed::each_value;
+
 /// A decoded chunk.
 #[derive(Debug)]
 pub struct Chunk {
@@ -80,7 +82,7 @@ pub(crate) struct Listed {
     pub(crate) later: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Entry {
     offset: u32,
     site: Option<SiteNumber>,
@@ -113,6 +115,13 @@ impl From<Chunk> for Room {
             values: empty(chunk.values),
         }
     }
+}
+
+/// A number that values refer to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Large {
+    Int(BigInt),
+    Complex([u64; 2]),
 }
 
 /// A record of a chunk: ranges of the chunk's prefixes, objects and values.
@@ -215,6 +224,125 @@ impl Chunk {
         chunk.big_ints = decoder.big_ints().to_vec();
         chunk.complexes = decoder.complexes().to_vec();
         Ok((chunk, error))
+    }
+
+    /// A chunk that is read record by record: [`Chunk::extend`].
+    pub(crate) fn begun(number: u64, mut keyframe: Keyframe) -> Self {
+        let objects = std::mem::take(&mut keyframe.objects);
+        let mut chunk = Self {
+            number,
+            objects,
+            following: None,
+            records: vec![Entry {
+                offset: 0,
+                site: None,
+                pending: None,
+                thread: keyframe.current,
+                prefixes: 0,
+                values: 0,
+            }],
+            prefixes: Vec::new(),
+            values: Vec::new(),
+            big_ints: Vec::new(),
+            complexes: Vec::new(),
+            histories: Histories {
+                first: keyframe.newest.0.saturating_add(1),
+                ..Histories::default()
+            },
+            keyframe,
+        };
+        chunk.histories.add_all(0, &chunk.objects, 0);
+        chunk
+    }
+
+    /// Adds a record, and empties it.
+    pub(crate) fn extend(&mut self, record: &mut Record) {
+        let known = self.objects.len();
+        if !record.objects.is_empty() {
+            self.objects.append(&mut record.objects);
+            let number = self.records.len() as u32;
+            self.histories.add_all(number, &self.objects, known);
+        }
+        self.prefixes.append(&mut record.prefixes);
+        self.values.append(&mut record.values);
+        self.records.push(Entry {
+            offset: record.offset as u32,
+            site: record.site,
+            pending: record.pending,
+            thread: record.thread,
+            prefixes: self.prefixes.len() as u32,
+            values: self.values.len() as u32,
+        });
+    }
+
+    /// Says what the values of the last record are.
+    pub(crate) fn resolved(&mut self, values: &[stream::Value]) {
+        if let Some(begin) = self.values.len().checked_sub(values.len()) {
+            self.values[begin..].copy_from_slice(values);
+        }
+    }
+
+    /// Numbers large ints and complex numbers by what they are, as in `known`.
+    pub(crate) fn renumber(&mut self, known: &mut HashMap<Large, u32>) {
+        let (big_ints, complexes) = (&self.big_ints, &self.complexes);
+        let mut number = |value: &mut stream::Value| {
+            let large = match *value {
+                stream::Value::BigInt(index) => {
+                    let found = big_ints.get(index as usize).cloned();
+                    found.map(Large::Int)
+                }
+                stream::Value::Complex(index) => {
+                    let found = complexes.get(index as usize).copied();
+                    found.map(Large::Complex)
+                }
+                _ => return,
+            };
+            let Some(large) = large else { return };
+            let next = known.len() as u32;
+            let index = *known.entry(large).or_insert(next);
+            if let stream::Value::BigInt(known) | stream::Value::Complex(known) = value {
+                *known = index;
+            }
+        };
+        self.values.iter_mut().for_each(&mut number);
+        for definition in &mut self.objects {
+            each_value(definition, &mut number);
+        }
+        let attached = self.prefixes.iter_mut().filter_map(|prefix| match prefix {
+            Prefix::Attach(frame) => Some(&mut **frame),
+            _ => None,
+        });
+        let threads = self.keyframe.threads.iter_mut();
+        let frames = threads.flat_map(|thread| &mut thread.frames);
+        for frame in attached.chain(frames) {
+            frame.slots.iter_mut().for_each(&mut number);
+        }
+    }
+
+    /// Whether it says the same as another chunk, wherever each has it from.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        let records = |chunk: &Self| chunk.records.len();
+        let mut pairs = self.records.iter().zip(&other.records);
+        self.keyframe == other.keyframe
+            && self.prefixes == other.prefixes
+            && self.objects == other.objects
+            && self.values == other.values
+            && records(self) == records(other)
+            && pairs.all(|(one, other)| {
+                let offset = other.offset;
+                *other
+                    == Entry {
+                        offset,
+                        ..one.clone()
+                    }
+            })
+    }
+
+    /// Gives it the large numbers that values refer to.
+    pub(crate) fn with_numbers(mut self, big_ints: &[BigInt], complexes: &[[u64; 2]]) -> Self {
+        self.big_ints = big_ints.to_vec();
+        self.complexes = complexes.to_vec();
+        self
     }
 
     /// Gives it the contents of the next chunk, whose keyframe says how far each thread has come since its last record.

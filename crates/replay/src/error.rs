@@ -22,6 +22,9 @@ pub enum ErrorKind {
     /// The bytes are not a stream.
     #[error("{0}")]
     Stream(stream::Error),
+    /// A value that was left out of a packed chunk as computed, and is not.
+    #[error("a value that is left out cannot be computed")]
+    Computed,
     /// A code object that nobody has written.
     #[error("there is no code object {0}")]
     Code(u32),

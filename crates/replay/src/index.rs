@@ -18,7 +18,7 @@ use crate::query::Place;
 
 pub use build::Progress;
 pub(crate) use build::build;
-pub(crate) use places::{Places, of_name};
+pub(crate) use places::{Places, of_name, of_text};
 pub(crate) use summary::Carried;
 pub use summary::{Executed, Mention};
 use summary::{Reader, Summary};

@@ -8,6 +8,7 @@
 
 mod chunk;
 mod code;
+mod compute;
 mod cursor;
 mod describe;
 mod error;
@@ -15,6 +16,7 @@ mod index;
 mod kept;
 mod machine;
 mod moment;
+pub mod packed;
 mod positions;
 pub mod query;
 mod recording;

@@ -2,6 +2,7 @@
 
 mod frames;
 mod places;
+mod resolve;
 mod run;
 mod site;
 mod tally;
@@ -20,6 +21,7 @@ use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
 
 pub(crate) use places::Way;
+pub(crate) use resolve::Resolver;
 pub(crate) use tally::{Counts, Tally};
 pub(crate) use watch::Stop;
 pub use watch::Watch;
@@ -133,6 +135,8 @@ pub struct Machine {
     /// The last steps of frames from before the chunk, by number.
     carried: Vec<(FrameNumber, InstrIdx)>,
     tally: Option<Box<Tally>>,
+    /// Of a packed chunk that is being read or made.
+    resolver: Option<Box<Resolver>>,
     /// Whether frames get their values: without, they are only followed ([`Machine::next_way`]).
     values: bool,
     /// In all frames of the chunk.
@@ -201,6 +205,7 @@ impl Machine {
             own_codes: None,
             carried: Vec::new(),
             tally: None,
+            resolver: None,
             values: true,
             slots: 0,
             presented: false,
@@ -268,6 +273,16 @@ impl Machine {
     /// The world now.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The chunk, as long as nobody else has it.
+    pub(crate) fn chunk_mut(&mut self) -> Option<&mut Chunk> {
+        Arc::get_mut(&mut self.state.chunk)
+    }
+
+    /// The world now, alone.
+    pub(crate) fn into_state(self) -> State {
+        self.state
     }
 
     /// The code objects.
@@ -644,7 +659,11 @@ impl Machine {
             After::Pop => self.popped(),
             After::LeaveEarly => self.left_early(),
             After::Push => {
-                if let Some(frame) = self.entering.take() {
+                if let Some(mut frame) = self.entering.take() {
+                    if let Some(mut resolver) = self.resolver.take() {
+                        self.resolve_arguments(&mut frame, &mut resolver);
+                        self.resolver = Some(resolver);
+                    }
                     self.push(frame);
                 }
             }

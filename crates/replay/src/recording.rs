@@ -228,21 +228,12 @@ impl Recording {
     }
 
     pub(crate) fn decode(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
-        let contents = self.reader.stream(index)?.contents;
-        let number = index as u64;
+        let stored = self.reader.stream(index)?;
         let room = self.kept.room();
-        let decoded = Chunk::decode_into(room, number, &contents, self.codes.captures());
-        let error = |chunk, error: stream::Error| Error {
-            chunk,
-            offset: error.offset,
-            kind: ErrorKind::Stream(error),
-        };
-        let mut chunk = decoded.map_err(|found| error(number, found))?;
+        let mut chunk = Chunk::read_into(room, &self.codes, index as u64, &stored)?;
         if index + 1 < self.reader.stream_len() {
-            let next = self.reader.stream(index + 1)?.contents;
-            chunk = chunk
-                .followed_by(&next)
-                .map_err(|found| error(number + 1, found))?;
+            let next = self.reader.stream(index + 1)?;
+            chunk = chunk.before(&self.codes, &next)?;
         } else if let Some(present) = &self.present {
             chunk.followed_by_keyframe(present.clone());
         }

@@ -224,11 +224,11 @@ impl<'a> Replay<'a> {
         if self.chunk >= self.recording.stream_len() {
             return Ok(false);
         }
-        let contents = self.recording.stream(self.chunk)?.contents;
-        let mut chunk = Chunk::decode(self.chunk as u64, &contents, self.codes.captures())?;
+        let stored = self.recording.stream(self.chunk)?;
+        let mut chunk = Chunk::read(&self.codes, self.chunk as u64, &stored)?;
         if self.chunk + 1 < self.recording.stream_len() {
-            let next = self.recording.stream(self.chunk + 1)?.contents;
-            chunk = chunk.followed_by(&next)?;
+            let next = self.recording.stream(self.chunk + 1)?;
+            chunk = chunk.before(&self.codes, &next)?;
         }
         self.chunk += 1;
         match &mut self.machine {

@@ -11,7 +11,7 @@ use common::example::examples;
 use common::function::{Function, statements};
 use debugop_bytecode::{CodeView, PLAN_VERSION, Version};
 use debugop_recording::stream;
-use debugop_replay::{Chunk, Codes, Machine, State, Value};
+use debugop_replay::{Chunk, Codes, Machine, State, Value, packed};
 use proptest::prelude::*;
 use world::{Seen, World, codes, codes_of};
 
@@ -49,6 +49,24 @@ fn check(views: &[CodeView<'_>], seed: u64, chunk: u64, steps: u64, switches: u6
     check_replay(&codes(views), seed, chunk, steps, switches);
 }
 
+/// What a machine shows of a chunk at each step.
+fn shown(codes: &Arc<Codes>, chunk: Chunk, first: u64) -> Vec<Vec<Seen>> {
+    let mut machine = Machine::new(Arc::clone(codes), Arc::new(chunk), first).expect("as before");
+    let mut shown = Vec::new();
+    while machine.next().expect("as before").is_some() {
+        shown.push(seen(machine.state()));
+    }
+    shown
+}
+
+/// A packed chunk says what it said before.
+fn check_packed(codes: &Arc<Codes>, bytes: &[u8]) {
+    let packed = packed::pack(codes, bytes).expect("it is packed");
+    let again = packed::unpack(codes, 0, &packed, bytes.len()).expect("it is unpacked");
+    let chunk = Chunk::decode(0, bytes, codes.captures()).expect("a chunk");
+    assert_eq!(shown(codes, again, 0), shown(codes, chunk, 0));
+}
+
 fn check_replay(codes: &Arc<Codes>, seed: u64, chunk: u64, steps: u64, switches: u64) {
     let mut world = World::new(Arc::clone(codes), seed, chunk, true);
     world.switches = switches;
@@ -61,6 +79,10 @@ fn check_replay(codes: &Arc<Codes>, seed: u64, chunk: u64, steps: u64, switches:
     let mut number = 0;
     let mut counted = 0;
     for (index, bytes) in world.chunks.iter().enumerate() {
+        // One in eight: it takes as long as everything else.
+        if (seed ^ index as u64).is_multiple_of(8) {
+            check_packed(codes, bytes);
+        }
         let mut chunk = Chunk::decode(index as u64, bytes, codes.captures()).expect("a chunk");
         if let Some(next) = world.chunks.get(index + 1) {
             chunk = chunk.followed_by(next).expect("a chunk");
@@ -142,6 +164,16 @@ fn what_earlier_plans_have_recorded() {
 
 /// Replays a chunk that may be anything, to its end or to what does not fit; returns the number of steps.
 fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -> u64 {
+    // As a packed chunk it is an error, or says something.
+    let _ = packed::unpack(codes, 0, bytes, bytes.len());
+    if let Some(mut packed) = packed::pack(codes, bytes) {
+        for index in [3, 20] {
+            if let Some(byte) = packed.get_mut(index) {
+                *byte ^= 0x55;
+            }
+            let _ = packed::unpack(codes, 0, &packed, bytes.len());
+        }
+    }
     let Ok((mut chunk, _)) = Chunk::decode_lossy(0, bytes, codes.captures()) else {
         return 0;
     };

@@ -12,6 +12,8 @@ pub enum Compression {
     Lz4 = 1,
     /// A Zstandard frame.
     Zstd = 2,
+    /// Of a chunk of the stream: records without what replay computes ([`packed`](crate::packed)). Its contents are handed out as they are stored.
+    Packed = 3,
 }
 
 impl Compression {
@@ -20,6 +22,7 @@ impl Compression {
             0 => Compression::None,
             1 => Compression::Lz4,
             2 => Compression::Zstd,
+            3 => Compression::Packed,
             _ => return None,
         })
     }
@@ -81,6 +84,9 @@ pub(super) fn decompress(
     stored: Vec<u8>,
     raw: usize,
 ) -> Result<Vec<u8>, Damage> {
+    if compression == Compression::Packed {
+        return Ok(stored);
+    }
     if compression == Compression::None {
         return match stored.len() == raw {
             true => Ok(stored),
@@ -89,7 +95,7 @@ pub(super) fn decompress(
     }
     let mut contents = vec![0; raw];
     let length = match compression {
-        Compression::None => Some(raw),
+        Compression::None | Compression::Packed => Some(raw),
         Compression::Lz4 => lz4_flex::block::decompress_into(&stored, &mut contents).ok(),
         Compression::Zstd => zstd::bulk::decompress_to_buffer(&stored, &mut contents).ok(),
     };

@@ -4,8 +4,10 @@ use std::fmt;
 
 use super::{Compression, Damage, Error};
 
-/// The version of the format that is written; all up to it are read.
-pub const FORMAT_VERSION: u16 = 3;
+/// The newest version of the format; all up to it are read.
+pub const FORMAT_VERSION: u16 = 4;
+/// The version of files without packed chunks, which is what a recorder writes.
+pub(super) const UNPACKED_VERSION: u16 = 3;
 /// The largest contents of a chunk, in bytes, stored or not.
 pub const MAX_CONTENTS: usize = 16 << 20;
 /// As a chunk's first step: not known.
@@ -132,10 +134,10 @@ impl Fields<'_> {
 }
 
 /// The first [`FILE_HEADER`] bytes.
-pub(super) fn write_file_header(uuid: Uuid) -> [u8; FILE_HEADER] {
+pub(super) fn write_file_header(uuid: Uuid, version: u16) -> [u8; FILE_HEADER] {
     let mut header = Vec::with_capacity(FILE_HEADER);
     header.extend(MAGIC);
-    header.extend(FORMAT_VERSION.to_le_bytes());
+    header.extend(version.to_le_bytes());
     header.extend([0; 2]);
     header.extend(uuid.0);
     header.extend([0; 8]);
@@ -234,7 +236,11 @@ impl ChunkHeader {
         if header.kind.is_none() && kind < 128 {
             return Err(Damage::Kind(kind).at(offset));
         }
-        if Compression::from_number(compression).is_none() {
+        let known = Compression::from_number(compression);
+        let fits = |compression| {
+            compression != Compression::Packed || header.kind == Some(ChunkKind::Stream)
+        };
+        if !known.is_some_and(fits) {
             return Err(Damage::Compression(compression).at(offset));
         }
         Ok(header)

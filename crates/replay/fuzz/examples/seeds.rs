@@ -1,7 +1,7 @@
 //! Inputs for the target, made of recordings: `seeds DIRECTORY RECORDING...`; of each the first chunks, as far as they are
 //! short. `cargo run --example seeds -- DIRECTORY RECORDING...`
 
-use debugop_recording::file::Reader;
+use debugop_recording::file::{Compression, Reader};
 
 #[path = "../input.rs"]
 mod input;
@@ -27,7 +27,15 @@ fn main() {
         }
         let chunks = (0..reader.stream_len().min(3)).map(|index| reader.stream(index));
         let mut chunks: Vec<Vec<u8>> = chunks
-            .map(|chunk| chunk.expect("intact").contents)
+            .map(|chunk| {
+                let chunk = chunk.expect("intact");
+                // So the target knows it for a packed one.
+                let begin: &[u8] = match chunk.info.compression {
+                    Compression::Packed => b"\xff\xff",
+                    _ => b"",
+                };
+                [begin, &chunk.contents].concat()
+            })
             .collect();
         let [_, minor, _] = reader.header().interpreter.version;
         let mut left = LONGEST - codes.len().min(LONGEST);

@@ -34,9 +34,13 @@ fn file(input: &Input<'_>) -> Vec<u8> {
     let mut file = sealed(file);
     let mut index = Vec::new();
     let mut add = |kind: u8, sequence: u64, contents: &[u8], index: Option<&mut Vec<u8>>| {
+        // A chunk of the stream that begins so is a packed one.
+        let packed = contents.strip_prefix(b"\xff\xff").filter(|_| kind == 3);
+        let contents = packed.unwrap_or(contents);
+        let compression = if packed.is_some() { 3 } else { 0 };
         let length = (contents.len() as u32).to_le_bytes();
         let mut bytes = b"\xf3chunk\r\n".to_vec();
-        bytes.extend([kind, 0, 0, 0]);
+        bytes.extend([kind, compression, 0, 0]);
         bytes.extend(length);
         bytes.extend(length);
         bytes.extend([0; 4]);

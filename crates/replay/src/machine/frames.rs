@@ -191,6 +191,10 @@ impl Machine {
             thread.below = thread.below.saturating_sub(1);
             return;
         };
+        if let Some(mut resolver) = self.resolver.take() {
+            self.resolve_returned(&frame, &mut resolver);
+            self.resolver = Some(resolver);
+        }
         self.slots = self.slots.saturating_sub(frame.slots.len() + 8);
         match frame.done {
             Some(at) if flow(&frame.object, at) == Flow::Yield => {

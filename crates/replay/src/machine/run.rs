@@ -130,6 +130,13 @@ impl Machine {
             self.state.opaque = self.next_record;
         }
         let values = self.record.values.start;
+        let resolver = self.resolver.take();
+        let is_resolved = resolver.is_some();
+        if let Some(mut resolver) = resolver {
+            self.run_resolving(&run, &mut resolver);
+            self.resolver = Some(resolver);
+        }
+        let segment = self.segments.get(run.segment);
         let Some(mut part) = Part::new(&mut self.state, values) else {
             return;
         };
@@ -144,7 +151,7 @@ impl Machine {
                 }
             }
         }
-        if self.values {
+        if self.values && !is_resolved {
             part.execute(segment.ops.get(run.done..).unwrap_or_default());
         }
         if first < steps
@@ -163,10 +170,10 @@ impl Machine {
 }
 
 /// What operations of a way read and change.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     thread: ThreadNumber,
     /// The one on top.
-    frame: &'a mut Frame,
+    pub(super) frame: &'a mut Frame,
     cells: &'a mut HashMap<ObjectId, (usize, Value)>,
     chunk: &'a Chunk,
     record: usize,
@@ -176,7 +183,7 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     #[inline]
-    fn new(state: &'a mut State, values: usize) -> Option<Self> {
+    pub(super) fn new(state: &'a mut State, values: usize) -> Option<Self> {
         let thread = state.threads.get_mut(state.current)?;
         Some(Self {
             thread: thread.number,
@@ -190,7 +197,7 @@ impl<'a> Part<'a> {
 
     /// Executes operations of a way.
     #[inline]
-    fn execute(&mut self, ops: &[Op]) {
+    pub(super) fn execute(&mut self, ops: &[Op]) {
         let (chunk, values) = (self.chunk, self.values);
         let frame = &mut *self.frame;
         for op in ops {

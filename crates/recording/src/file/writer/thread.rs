@@ -297,10 +297,10 @@ pub(in crate::file) struct Appender {
 }
 
 impl Appender {
-    /// Begins a new file.
-    pub(in crate::file) fn create(path: &Path, uuid: Uuid) -> Result<Self, Error> {
+    /// Begins a new file of this version of the format.
+    pub(in crate::file) fn create(path: &Path, uuid: Uuid, version: u16) -> Result<Self, Error> {
         let file = os::create_new(path).map_err(Error::io("create the recording"))?;
-        os::write_all_at(&file, &format::write_file_header(uuid), 0)
+        os::write_all_at(&file, &format::write_file_header(uuid, version), 0)
             .map_err(Error::io("write the recording"))?;
         Self::new(file, path, FILE_HEADER as u64, None)
     }

@@ -1,0 +1,220 @@
+//! Packed chunks: what replay can compute is left out, and computed again.
+//!
+//! Both directions follow the frames with a [`Machine`] that guesses each captured value before it is known
+//! ([`Resolver`]); the records themselves are coded by [`debugop_recording::packed`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use debugop_recording::file::{Compression, StreamChunk};
+use debugop_recording::packed::{Packer, Unpacker};
+use debugop_recording::stream::{
+    self, Arguments, Contents, Decoder, Definition, Keyframe, Numbers, Record,
+};
+
+use crate::chunk::{Chunk, Room};
+use crate::code::Codes;
+use crate::error::{Error, ErrorKind};
+use crate::machine::{Machine, Resolver};
+
+fn error(chunk: u64, error: stream::Error) -> Error {
+    Error {
+        chunk,
+        offset: error.offset,
+        kind: ErrorKind::Stream(error),
+    }
+}
+
+/// Packs the contents of a chunk of the stream. `None` if it is to be kept as it is: it does not fit the code objects, or what would be read back is
+/// not the same.
+pub fn pack(codes: &Arc<Codes>, contents: &[u8]) -> Option<Vec<u8>> {
+    let captures = codes.captures();
+    let chunk = Arc::new(Chunk::decode(0, contents, captures).ok()?);
+    let mut machine = Machine::new(Arc::clone(codes), Arc::clone(&chunk), 0).ok()?;
+    machine.set_resolver(Resolver::new(false));
+    let (mut decoder, keyframe) = Decoder::new(contents, captures).ok()?;
+    let numbers = Numbers::of(&decoder);
+    let mut packer = Packer::new(captures, contents.len(), &keyframe, numbers).ok()?;
+    let mut record = Record::default();
+    while decoder.next(&mut record).ok()? {
+        machine.resolver()?.begin(&record.values);
+        machine.skip_record().ok()?;
+        let guessed = &machine.resolver()?.guessed;
+        let numbers = Numbers::of(&decoder);
+        packer.record(&record, guessed, 0, numbers).ok()?;
+    }
+    let packed = packer.finish(0).ok()?;
+    let again = unpack(codes, 0, &packed, contents.len()).ok()?;
+    drop(machine);
+    let mut chunk = Arc::into_inner(chunk)?;
+    is_same(&mut chunk, again).then_some(packed)
+}
+
+/// As [`pack`], several chunks on all processors.
+pub fn pack_all(codes: &Arc<Codes>, chunks: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let mut packed = vec![None; chunks.len()];
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(contents) = chunks.get(index) else {
+                return done;
+            };
+            done.push((index, pack(codes, contents)));
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers.min(chunks.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        for thread in threads {
+            // What has not been packed stays as it is.
+            for (index, made) in thread.join().unwrap_or_default() {
+                packed[index] = made;
+            }
+        }
+    });
+    packed
+}
+
+/// Reads a packed chunk; `raw`: the length that its contents would have as a stream.
+///
+/// # Errors
+///
+/// If it cannot be what [`pack`] has made.
+pub fn unpack(codes: &Arc<Codes>, number: u64, packed: &[u8], raw: usize) -> Result<Chunk, Error> {
+    let said = |found| error(number, found);
+    let read = Unpacker::new(packed, raw, codes.captures());
+    let (mut unpacker, keyframe) = read.map_err(said)?;
+    let chunk = Arc::new(Chunk::begun(number, keyframe));
+    let mut machine = Machine::new(Arc::clone(codes), chunk, 0)?;
+    machine.set_resolver(Resolver::new(true));
+    let mut record = Record::default();
+    let damaged = |offset| Error {
+        chunk: number,
+        offset,
+        kind: ErrorKind::Computed,
+    };
+    while unpacker.next(0, &mut record).map_err(said)? {
+        let offset = record.offset;
+        let resolver = machine.resolver().ok_or_else(|| damaged(offset))?;
+        resolver.begin(&record.values);
+        for (index, open) in resolver.open.iter_mut().enumerate() {
+            *open = unpacker.is_computed(index);
+        }
+        let chunk = machine.chunk_mut().ok_or_else(|| damaged(offset))?;
+        chunk.extend(&mut record);
+        machine.skip_record()?;
+        let resolver = machine.resolver().ok_or_else(|| damaged(offset))?;
+        let mut guessed = resolver.guessed.iter().enumerate();
+        if guessed.any(|(index, guessed)| unpacker.is_computed(index) != *guessed) {
+            return Err(damaged(offset));
+        }
+        let values = std::mem::take(&mut resolver.values);
+        let chunk = machine.chunk_mut().ok_or_else(|| damaged(offset))?;
+        chunk.resolved(&values);
+        unpacker.resolved(&values);
+        if let Some(resolver) = machine.resolver() {
+            resolver.values = values;
+        }
+    }
+    let chunk = Arc::into_inner(machine.into_state().chunk).ok_or_else(|| damaged(0))?;
+    Ok(chunk.with_numbers(unpacker.big_ints(), unpacker.complexes()))
+}
+
+impl Chunk {
+    /// Decodes a chunk as it is in a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chunk::decode`], and if what has been left out of a packed one cannot be computed.
+    pub fn read(codes: &Arc<Codes>, number: u64, stored: &StreamChunk) -> Result<Self, Error> {
+        Self::read_into(Room::default(), codes, number, stored)
+    }
+
+    /// As [`Chunk::read`], where another chunk has been.
+    pub(crate) fn read_into(
+        room: Room,
+        codes: &Arc<Codes>,
+        number: u64,
+        stored: &StreamChunk,
+    ) -> Result<Self, Error> {
+        let contents = &stored.contents;
+        match stored.info.compression {
+            Compression::Packed => unpack(codes, number, contents, stored.info.raw as usize),
+            _ => Chunk::decode_into(room, number, contents, codes.captures())
+                .map_err(|found| error(number, found)),
+        }
+    }
+
+    /// Gives it the next chunk, whose keyframe says how far each thread has come since its last record.
+    ///
+    /// # Errors
+    ///
+    /// When that has no keyframe.
+    pub fn before(self, codes: &Codes, next: &StreamChunk) -> Result<Self, Error> {
+        let number = self.number + 1;
+        let keyframe = keyframe(codes, next).map_err(|found| error(number, found))?;
+        let mut chunk = self;
+        chunk.followed_by_keyframe(keyframe);
+        Ok(chunk)
+    }
+}
+
+fn keyframe(codes: &Codes, stored: &StreamChunk) -> Result<Keyframe, stream::Error> {
+    let (contents, captures) = (&stored.contents, codes.captures());
+    Ok(match stored.info.compression {
+        Compression::Packed => Unpacker::new(contents, stored.info.raw as usize, captures)?.1,
+        _ => Decoder::new(contents, captures)?.1,
+    })
+}
+
+/// Whether two chunks say the same. Large numbers may be in another order.
+fn is_same(one: &mut Chunk, mut other: Chunk) -> bool {
+    let mut known = HashMap::new();
+    one.renumber(&mut known);
+    other.renumber(&mut known);
+    one.says(&other)
+}
+
+/// Calls something for each value of a definition.
+pub(crate) fn each_value(definition: &mut Definition, mut see: impl FnMut(&mut stream::Value)) {
+    match &mut definition.contents {
+        Some(Contents::Items(items)) => items.items.iter_mut().for_each(see),
+        Some(Contents::Pairs(pairs)) => {
+            for (key, value) in &mut pairs.pairs {
+                see(key);
+                see(value);
+            }
+        }
+        Some(Contents::Cell(value)) => see(value),
+        Some(Contents::Method { function, receiver }) => {
+            see(function);
+            see(receiver);
+        }
+        Some(Contents::Exception {
+            arguments,
+            attributes,
+        }) => {
+            if let Arguments::Known(items) = arguments {
+                items.items.iter_mut().for_each(&mut see);
+            }
+            for (key, value) in &mut attributes.pairs {
+                see(key);
+                see(value);
+            }
+        }
+        Some(Contents::Parts(parts)) => parts.iter_mut().for_each(see),
+        Some(
+            Contents::Opaque
+            | Contents::Bytes { .. }
+            | Contents::Code { .. }
+            | Contents::Name(_)
+            | Contents::Generator { .. },
+        )
+        | None => {}
+    }
+}
