@@ -175,6 +175,7 @@ def debug(module, script, **options):
 )
 @example([("step", ("function", "count", 0, "n == 3")), ("continue", ("break", 5, False, None, 2)), ("continue", None)])
 @example([("step", ("function", "numbers", 0, None)), ("continue", None), ("continue", ("clear all",))])
+@example([("until", ("function", "handles", 0, None)), ("until", ("function", "handles", 0, None))])
 def test_what_stops_is_what_stops_with_the_standard_library(script):
     assert debug(bdb, script) == debug(standard, script)
 

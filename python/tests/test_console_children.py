@@ -144,7 +144,7 @@ def test_what_stops_besides_lines_goes_along(program, tmp_path):
     )
     session("next")
     session("next")
-    session("break shared.check, n == 2")
+    session("break shared.py:6, n == 2")
     session("logpoint shared.check checks {n}")
     offset = re.search(r"(\d+) RETURN_VALUE", session("dis shared.check"))[1]
     session(f"break shared.check*{offset}")

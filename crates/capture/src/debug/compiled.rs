@@ -210,10 +210,11 @@ pub(super) fn agree(py: Python<'_>, session: &Arc<Session>) -> PyResult<bool> {
                 let Ok(here) = placed.get_item((&file, line)) else {
                     continue;
                 };
+                let is_only = here.len()? == 1;
                 for python in here.try_iter()? {
                     let python = python?;
                     if python.getattr(intern!(py, "enabled"))?.is_truthy()? {
-                        new.push(place(session, (&file, &lines), &python, &old)?);
+                        new.push(place(session, (&file, &lines, is_only), &python, &old)?);
                     }
                 }
             }
@@ -239,10 +240,11 @@ pub(super) fn agree(py: Python<'_>, session: &Arc<Session>) -> PyResult<bool> {
     Ok(!same)
 }
 
-/// The breakpoint for one `bdb.Breakpoint`: the one that there was, if it says the same. Its file has breakpoints at `lines`.
+/// The breakpoint for one `bdb.Breakpoint`: the one that there was, if it says the same. Its file has breakpoints at `lines`; `is_only`: it is the
+/// only one on its own.
 fn place<'py>(
     session: &Arc<Session>,
-    (file, lines): (&Bound<'py, PyAny>, &[u32]),
+    (file, lines, is_only): (&Bound<'py, PyAny>, &[u32], bool),
     python: &Bound<'py, PyAny>,
     old: &[Placed],
 ) -> PyResult<Placed> {
@@ -283,6 +285,8 @@ fn place<'py>(
     });
     let by_events = !evaluated
         || match &function {
+            // Where another one stops `bdb` has not looked at this one yet, and finds it at the next line.
+            Some(_) if line_in_function.is_none() && !is_only => true,
             Some(function) if line_in_function.is_none() => match known {
                 Some(known) if !known.breakpoint.is_by_events() => known.breakpoint.is_disputed(py),
                 _ => is_running(session, file, function)?,
