@@ -74,7 +74,9 @@ def scenes():
             loop: round_of(loop, ["-m", "debugop", "debug"], debugger.script(breakpoints, scene, 1)) / plain[loop]
             for loop in debugger.LOOPS
         }
+        # The loops that go on stop within themselves: they are not of this program.
         for scene, breakpoints in debugger.SCENES.items()
+        if scene != debugger.RUNNING
     }
 
 

@@ -34,8 +34,9 @@ MARKS = {
     for number, line in enumerate(PROGRAM.read_text().splitlines(), 1)
     for mark in re.findall(r"# ((?:in front of|in|after) the loop.*)$", line)
 }
-# What is set: (line, condition, how often it is passed over, what is logged).
+# What is set: (line or function, condition, how often it is passed over, what is logged).
 NEVER = 10**9
+RUNNING = "breakpoint cleared in a loop that goes on"
 LOCAL = "watch on a local"
 # Watched from before the loops on.
 WATCHED = {
@@ -54,6 +55,11 @@ SCENES = {
     "condition in the loop, never true": [
         (MARKS["in the loop"], "i < 0", 0, None),
         (MARKS["in the loop of calls"], "i < 0", 0, None),
+    ],
+    "condition at a function that it calls": [("leaf", "i < 0", 0, None)],
+    RUNNING: [
+        (MARKS["in the loop that goes on"], None, 0, None),
+        (MARKS["in the loop of calls that goes on"], None, 0, None),
     ],
     "hit count in the loop": [
         (MARKS["in the loop"], None, NEVER, None),
@@ -74,7 +80,7 @@ NOT_OFFERED = {
     ("pdb", "log point in the loop, never true"),
     *((name, scene) for name in ("pdb", "debugpy") for scene in (LOCAL, *WATCHED)),
 }
-LIMITS = {"attached, no breakpoint": 1.01, "breakpoint after the loop": 1.02}
+LIMITS = {"attached, no breakpoint": 1.01, "breakpoint after the loop": 1.02, RUNNING: 1.02}
 TARGETS = {("debugop", scene): LIMITS.get(scene, 2 if scene == LOCAL or scene in WATCHED else 1.5) for scene in SCENES}
 
 
@@ -86,11 +92,14 @@ def result(output):
     return json.loads(found[1])
 
 
-def plain(rounds):
+def program(rounds, scene):
+    """The program of a scene, with its arguments."""
+    return [PROGRAM, str(rounds), str(TURNS), *(["running"] if scene == RUNNING else [])]
+
+
+def plain(rounds, scene):
     """Without a debugger."""
-    done = subprocess.run(
-        [sys.executable, PROGRAM, str(rounds), str(TURNS)], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, *program(rounds, scene)], check=True, capture_output=True, text=True)
     return result(done.stdout)
 
 
@@ -109,6 +118,8 @@ def script(breakpoints, scene, turns):
     if scene in WATCHED:
         turn = ["continue", f"watch {WATCHED[scene]}"]
     typed = [*commands, *turn * (1 if scene in WATCHED else 2 * turns), "continue", "quit", "quit"]
+    if scene == RUNNING:
+        typed = [*commands, "continue", "clear 1", "continue", "clear 2", "continue", "quit", "quit"]
     return "\n".join(typed) + "\n"
 
 
@@ -116,7 +127,7 @@ def by_console(command):
     """Under a debugger with pdb's commands, typed through a pipe."""
 
     def run(breakpoints, rounds, scene):
-        arguments = [sys.executable, "-m", *command, PROGRAM, str(rounds), str(TURNS)]
+        arguments = [sys.executable, "-m", *command, *program(rounds, scene)]
         typed = script(breakpoints, scene, TURNS)
         done = subprocess.run(arguments, input=typed, capture_output=True, text=True, timeout=LIMIT)
         return result(done.stdout)
@@ -127,12 +138,14 @@ def by_console(command):
 class Adapter:
     """A client of the Debug Adapter Protocol, which lets the program go on wherever it stops."""
 
-    def __init__(self, port, breakpoints):
+    def __init__(self, port, breakpoints, clears):
+        # Whether each breakpoint is for once.
+        self.clears = clears
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.stream = self.socket.makefile("rb")
         self.breakpoints = [
             {
-                "line": line,
+                ("name" if isinstance(line, str) else "line"): line,
                 **({"condition": condition} if condition else {}),
                 **({"hitCondition": str(ignore)} if ignore else {}),
                 **({"logMessage": log} if log else {}),
@@ -146,6 +159,14 @@ class Adapter:
         self.number += 1
         body = json.dumps({"seq": self.number, "type": "request", "command": command, "arguments": arguments}).encode()
         self.socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    def set_breakpoints(self):
+        """Those that there are now."""
+        functions = [one for one in self.breakpoints if "name" in one]
+        lines = [one for one in self.breakpoints if "line" in one]
+        self.send("setBreakpoints", source={"path": str(PROGRAM)}, breakpoints=lines)
+        if functions:
+            self.send("setFunctionBreakpoints", breakpoints=functions)
 
     def messages(self):
         """What comes, until the connection ends."""
@@ -161,13 +182,16 @@ class Adapter:
         with contextlib.suppress(OSError):
             for message in self.messages():
                 if message.get("event") == "initialized":
-                    self.send("setBreakpoints", source={"path": str(PROGRAM)}, breakpoints=self.breakpoints)
+                    self.set_breakpoints()
                     self.send("configurationDone")
                 elif message.get("event") == "stopped":
+                    if self.clears:
+                        del self.breakpoints[:1]
+                        self.set_breakpoints()
                     self.send("continue", threadId=message["body"]["threadId"])
 
 
-def by_debugpy(breakpoints, rounds, _scene):
+def by_debugpy(breakpoints, rounds, scene):
     """Under debugpy, with a client as an editor has one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -183,31 +207,31 @@ def by_debugpy(breakpoints, rounds, _scene):
     ]
     # A file, because debugpy's adapter keeps the standard output when the program has ended.
     with tempfile.TemporaryFile("w+") as output:
-        program = subprocess.Popen(
-            [*command, PROGRAM, str(rounds), str(TURNS)],
+        debugged = subprocess.Popen(
+            [*command, *program(rounds, scene)],
             stdout=output,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
-            adapter = connected(port, breakpoints, program)
+            adapter = connected(port, debugged, (breakpoints, scene == RUNNING))
             threading.Thread(target=adapter.run, daemon=True).start()
-            program.wait(LIMIT)
+            debugged.wait(LIMIT)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGKILL)
-            program.wait()
+                os.killpg(debugged.pid, signal.SIGKILL)
+            debugged.wait()
         output.seek(0)
         return result(output.read())
 
 
-def connected(port, breakpoints, program):
+def connected(port, debugged, wanted):
     """The client, as soon as somebody listens."""
     for _ in range(300):
         try:
-            return Adapter(port, breakpoints)
+            return Adapter(port, *wanted)
         except OSError:
-            if program.poll() is not None:
+            if debugged.poll() is not None:
                 break
             time.sleep(0.1)
     raise RuntimeError("debugpy does not listen")
@@ -233,11 +257,11 @@ def measure():
             if (name, scene) in NOT_OFFERED:
                 figures[scene][name] = "not offered"
                 continue
-            slow = bool(breakpoints) and name != "debugop"
+            slow = bool(breakpoints) and name != "debugop" and scene != RUNNING
             rounds = ROUNDS // SLOW if slow else ROUNDS
             try:
                 # Before and after, so that what the machine does meanwhile shows.
-                before, taken, after = plain(ROUNDS), run(breakpoints, rounds, scene), plain(ROUNDS)
+                before, taken, after = plain(ROUNDS, scene), run(breakpoints, rounds, scene), plain(ROUNDS, scene)
             except (RuntimeError, subprocess.SubprocessError) as error:
                 figures[scene][name] = str(error).strip().rpartition("\n")[2]
                 continue

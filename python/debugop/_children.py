@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from debugop import _core, _recordenv, bdb
+from debugop import _core, _places, _recordenv, bdb
 
 _Base: Any = Any if TYPE_CHECKING else object
 
@@ -150,6 +150,8 @@ class Children(_Base):  # type: ignore[misc]
     # The processes that this one is debugged together with, once `set follow-exec` or `set follow-fork both` has been said.
     _group: Group | None = None
     _follows: ClassVar = {"exec": "off", "fork": "parent"}
+    # The numbers of what has been said not to go along.
+    _stays: ClassVar[set[int]] = set()
     # Whether this process has been started by a debugged one.
     _is_child = False
     # Whether it goes on by itself when it begins.
@@ -168,8 +170,8 @@ class Children(_Base):  # type: ignore[misc]
 
         Which processes are debugged. "follow-exec on": Python programs that
         this one starts, or becomes, come up in the debugger at the same
-        terminal, with the breakpoints at lines; with "stop" they stop
-        before their first line, too. One process has the prompt, the
+        terminal, with all breakpoints but watchpoints; with "stop" they
+        stop before their first line, too. One process has the prompt, the
         others wait for their turn. "follow-fork" says which process of a
         fork is debugged. What is not debugged goes on without breakpoints.
         """
@@ -276,16 +278,23 @@ class Children(_Base):  # type: ignore[misc]
             group.announce(
                 {
                     "follows": self._follows,
-                    "breakpoints": [self._described(one) for one in bdb.Breakpoint.bpbynumber if _is_at_a_line(one)],
+                    "breakpoints": [self._described(one) for one in bdb.Breakpoint.bpbynumber if _goes_along(one)],
                     "aliases": self.aliases,
                 }
             )
+            self._tell_what_stays()
         _core.follow_programs(_recordenv.package_directory(), group.session if group and follows else None)
+
+    def _tell_what_stays(self) -> None:
+        for one in bdb.Breakpoint.bpbynumber:
+            if one is not None and not _goes_along(one) and one.number not in self._stays:
+                self._stays.add(one.number)
+                self.message(f"{str(one)[0].upper()}{str(one)[1:]} does not go along to other programs")
 
     def _described(self, breakpoint: Any) -> dict[str, Any]:
         told = {name: getattr(breakpoint, name, None) for name in _KEPT}
         commands = {name: getattr(self, name, {}).get(breakpoint.number) for name in _COMMANDS}
-        return {**told, **commands}
+        return {**told, **commands, "place": _places.told(breakpoint)}
 
     def _take_over(self, told: dict[str, Any]) -> None:
         """Has what goes along with the programs that a process starts."""
@@ -296,7 +305,10 @@ class Children(_Base):  # type: ignore[misc]
             # They have the same numbers in all processes.
             numbered.extend([None] * (one["number"] - len(numbered)))
             bdb.Breakpoint.next = one["number"]
-            if self.set_break(one["file"], one["line"], bool(one["temporary"]), one["cond"], one["funcname"]):
+            temporary = bool(one["temporary"])
+            if one["place"] is not None:
+                _places.made(one["place"], temporary=temporary, condition=one["cond"])
+            elif self.set_break(one["file"], one["line"], temporary, one["cond"], one["funcname"]):
                 continue  # a file that is not there any more
             made = numbered[-1]
             made.enabled, made.ignore = one["enabled"], one["ignore"]
@@ -313,6 +325,8 @@ class Children(_Base):  # type: ignore[misc]
     def user_line(self, frame: Any) -> Any:
         if self._goes_on and self._wait_for_mainpyfile and self.canonic(frame.f_code.co_filename) == self.mainpyfile:
             self._goes_on = False
+            # No stop does it.
+            self._agree()
             if not self.break_here(frame):
                 self._wait_for_mainpyfile = False
                 self.do_continue("")
@@ -410,8 +424,8 @@ class Children(_Base):  # type: ignore[misc]
 _KEPT = ("number", "file", "line", "temporary", "cond", "funcname", "enabled", "ignore", "log")
 
 
-def _is_at_a_line(breakpoint: Any) -> bool:
-    return type(breakpoint) is bdb.Breakpoint
+def _goes_along(breakpoint: Any) -> bool:
+    return type(breakpoint) is bdb.Breakpoint or _places.told(breakpoint) is not None
 
 
 def _set_handler(handler: Any) -> None:

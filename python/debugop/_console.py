@@ -111,6 +111,13 @@ class Console(Stops, Threads, Children, Terminal, _Pdb):  # type: ignore[misc]
             self._forget_threads()
             self._after_commands()
 
+    if sys.version_info[:2] == (3, 13):
+
+        def forget(self) -> None:
+            super().forget()
+            # It holds the frame (see `bdb.Bdb.set_continue`).
+            self.curframe_locals: Any = {}
+
     def default(self, line: str) -> Any:
         command = _COMMAND.fullmatch(line.strip())
         if command is not None and command[1] in _BACKWARDS and not self._is_variable(command[1]):

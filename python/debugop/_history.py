@@ -97,12 +97,20 @@ class HistoryConsole(_console.Console):
 
     def onecmd(self, line: str) -> Any:
         name = line.strip().partition(" ")[0].partition(";")[0]
-        self._changed |= bool(name) and name not in _PURE
+        if name and name not in _PURE:
+            self._may_change()
         return super().onecmd(line)
 
     def _show_display(self) -> None:
-        self._changed |= bool(self.displaying.get(self.curframe))
+        if self.displaying.get(self.curframe):
+            self._may_change()
         super()._show_display()
+
+    def _may_change(self) -> None:
+        """What follows may change what the program sees: how it was until now is written down first."""
+        if not self._changed and self._standing is not None:
+            _core.describe_recording()
+        self._changed = True
 
     def _ends_left(self) -> None:
         self.history.end()

@@ -426,7 +426,7 @@ class Catch(Place):
 
     kind = "catchpoint"
 
-    def __init__(self, types: tuple[type, ...], text: str, uncaught: bool, **options: Any) -> None:
+    def __init__(self, types: "tuple[type | Named, ...]", text: str, uncaught: bool, **options: Any) -> None:
         super().__init__(**options)
         self.types, self.text, self.uncaught = types, text, uncaught
 
@@ -437,7 +437,7 @@ class Catch(Place):
         """Whether it stops at an exception that has come to `frame`."""
         mro = _mro(type(exception))
         if self.types and not any(one in mro for one in self.types):
-            return False
+            return False  # `Named` is equal to classes
         opname = dis.opname[frame.f_code.co_code[frame.f_lasti]]
         if self.uncaught:
             return is_bottom(frame) and not _is_covered(frame)
@@ -451,6 +451,50 @@ class Catch(Place):
             return False
         # What has come from a frame above has been raised there.
         return traceback is None or traceback.tb_next is None or opname == "RAISE_VARARGS"
+
+
+class Named:
+    """Classes of one name, whichever process they are in; equal to those."""
+
+    # What is `__main__` in one process may be a module of another one.
+    _MAIN = frozenset({"__main__", "__mp_main__"})
+
+    def __init__(self, module: str, qualname: str) -> None:
+        self.name = module, qualname
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type):
+            return NotImplemented
+        (module, qualname), (theirs, their_name) = self.name, _name_of(other)
+        return qualname == their_name and (module == theirs or {module, theirs} <= self._MAIN)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _name_of(cls: type) -> tuple[str, str]:
+    descriptors = type.__dict__
+    return descriptors["__module__"].__get__(cls), descriptors["__qualname__"].__get__(cls)
+
+
+def told(place: bdb.Breakpoint) -> dict[str, Any] | None:
+    """By what `made` makes the same place in another process; None: it is of this process' objects."""
+    if isinstance(place, Instructions):
+        code = {name: getattr(place.code, name) for name in ("co_filename", "co_firstlineno", "co_qualname")}
+        bytecode = place.code.co_code.hex()
+        return {"code": code, "bytecode": bytecode, "wanted": sorted(place.wanted), "what": place.what}
+    if isinstance(place, Catch):
+        names = [one.name if isinstance(one, Named) else _name_of(one) for one in place.types]
+        return {"classes": names, "text": place.text, "uncaught": place.uncaught}
+    return None
+
+
+def made(place: dict[str, Any], **options: Any) -> Place:
+    """What `told` has been asked about."""
+    if "classes" in place:
+        return Catch(tuple(Named(*name) for name in place["classes"]), place["text"], place["uncaught"], **options)
+    # Compared with those of this process.
+    code: Any = types.SimpleNamespace(**place["code"], co_code=bytes.fromhex(place["bytecode"]))
+    return Instructions(code, place["wanted"], place["what"], **options)
 
 
 def _is_covered(frame: FrameType) -> bool:

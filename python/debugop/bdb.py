@@ -8,6 +8,7 @@ decides where to stop is told of every event, as by the standard library's.
 `user_call` is called for functions that stop or have a breakpoint in them, not for every function of a file with breakpoints.
 """
 
+import sys
 from typing import Any
 
 from debugop import _core, _standard
@@ -84,6 +85,13 @@ class Bdb(_Bdb):  # type: ignore[misc]
         result = super().clear_all_breaks()
         _core.session_changed(self, True)
         return result
+
+    if sys.version_info[:2] == (3, 13):
+
+        def set_continue(self) -> None:
+            super().set_continue()
+            # It holds the frame, which could not leave its copy then; later versions forget it themselves.
+            self.enterframe = None
 
     if hasattr(_Bdb, "start_trace"):  # 3.14+, where `backend` chooses; both are ours
 

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from debugop import _console, bdb
+from debugop import _console, _core, bdb
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -166,8 +166,51 @@ def debug(module, script, **options):
 @example([("step", ("function", "count", 0, "n == 3"))])
 @example([("continue", ("function", "count", 0, None))] + [("continue", None)] * 10)
 @example([("continue", ("function", "recursive", 1, None)), ("continue", None), ("next", None), ("continue", None)])
+@example(
+    [("step", ("break", 5, False, None, 0)), ("continue", ("function", "count", 0, None))] + [("continue", None)] * 9
+)
+@example(
+    [("step", ("break", 5, False, "n == 3", 0)), ("continue", ("function", "count", 1, None))]
+    + [("continue", None)] * 9
+)
+@example([("step", ("function", "count", 0, "n == 3")), ("continue", ("break", 5, False, None, 2)), ("continue", None)])
+@example([("step", ("function", "numbers", 0, None)), ("continue", None), ("continue", ("clear all",))])
+@example([("until", ("function", "handles", 0, None)), ("until", ("function", "handles", 0, None))])
 def test_what_stops_is_what_stops_with_the_standard_library(script):
     assert debug(bdb, script) == debug(standard, script)
+
+
+def leaf(n):
+    return n + 1
+
+
+@pytest.mark.parametrize("below", [0, 1], ids=["by its def", "by its first line"])
+def test_a_breakpoint_by_a_functions_name_is_in_its_bytecode(below):
+    """What line events tell of is counted at once, what is in the bytecode when something stops."""
+    seen = []
+
+    class Debugger(bdb.Bdb):
+        def user_line(self, frame):
+            if frame.f_code is leaf.__code__:
+                seen.append(("stopped", frame.f_lineno - leaf.__code__.co_firstlineno, frame.f_locals["n"]))
+            elif not self.breaks:
+                self.set_break(__file__, leaf.__code__.co_firstlineno + below, cond="n == 4", funcname="leaf")
+            self.set_continue()
+
+    def program():
+        total = sum(leaf(n) for n in range(10) if seen.append(bdb.Breakpoint.bpbynumber[-1].hits) is None)
+        seen.append(_core.breakpoint_reasons())
+        return total
+
+    try:
+        assert Debugger().runcall(program) == 55
+        assert bdb.Breakpoint.bpbynumber[-1].hits == 10
+    finally:
+        bdb.Breakpoint.clearBreakpoints()
+    if sys.version_info >= (3, 12):  # before, `program`, which runs already, has the whole thread traced
+        assert seen == [0, 0, 0, 0, 0, ("stopped", 1, 4), 5, 5, 5, 5, 5, []]
+    else:
+        assert ("stopped", 1, 4) in seen
 
 
 def test_the_names_are_those_of_the_standard_library():

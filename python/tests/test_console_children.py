@@ -132,6 +132,42 @@ def test_what_goes_along(program):
     assert "('of 2', 10)" in session("continue")
 
 
+def test_what_stops_besides_lines_goes_along(program, tmp_path):
+    (tmp_path / "shared.py").write_text(
+        "LIMIT = 3\nclass Failure(Exception): pass\ndef check(n):\n    if n > LIMIT:\n        raise Failure(n)\n    return n\n"
+    )
+    (tmp_path / "checking.py").write_text(
+        "import shared\nfor n in 2, 4:\n    try:\n        shared.check(n)\n    except shared.Failure:\n        pass\n{}['x']\n"
+    )
+    session = program(
+        "import shared, subprocess, sys\nlast = 1\nsubprocess.run([sys.executable, 'checking.py'])\nprint('done')\n"
+    )
+    session("next")
+    session("next")
+    session("break shared.py:6, n == 2")
+    session("logpoint shared.check checks {n}")
+    offset = re.search(r"(\d+) RETURN_VALUE", session("dis shared.check"))[1]
+    session(f"break shared.check*{offset}")
+    session("catch shared.Failure")
+    session("catch uncaught")
+    session("watch last")
+    shown = session("continue")
+    assert "Watchpoint 6 last does not go along to other programs" in shown
+    assert "check()" in shown
+    assert value(session, "n") == "2"
+    listed = session("break")
+    assert re.search(r"3 +breakpoint +keep yes +at .*shared\.py:6 check\*", listed)
+    assert re.search(r"4 +catchpoint +keep yes +raise shared\.Failure", listed)
+    assert "watchpoint" not in listed
+    assert "RETURN_VALUE" in session("continue")
+    shown = session("continue")
+    assert "checks 4" in shown
+    assert "Catchpoint 4 (raise shared.Failure)" in shown
+    shown = session("continue")
+    assert "Catchpoint 5 (uncaught)" in shown
+    assert "checking.py(7)<module>()" in shown
+
+
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 def test_multiprocessing(program, method):
     source = f"""\

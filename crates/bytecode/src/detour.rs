@@ -16,10 +16,20 @@ use crate::version::Version;
 /// A block behind the code that leads back to behind an insertion.
 #[derive(Clone, Copy, Debug)]
 pub struct Detour<'a> {
-    /// Which of the insertions, by its number in their order. Not a [`Fragment`](crate::Fragment).
+    /// Which of the insertions, by its number in their order.
     pub insertion: usize,
     /// Code that leaves the stack as it finds it; prefixes, caches and the jump back are added.
     pub sequence: &'a [(Opcode, u32)],
+}
+
+/// What a detour needs to know of its insertion.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around {
+    pub(crate) place: Place,
+    /// The unit behind it.
+    pub(crate) back: u32,
+    /// Whether it is on the line of the instruction that it is before or after.
+    pub(crate) has_line: bool,
 }
 
 /// A detour that has got its place.
@@ -30,31 +40,29 @@ pub(crate) struct Placed<'a> {
     start: u32,
     jump: u32,
     pub(crate) end: u32,
-    /// The unit that it leads back to.
-    back: u32,
-    place: Place,
+    around: Around,
 }
 
-/// Finds room for detours from unit `start` on, and the deepest stack that they need. `around` says of each one's insertion where it is, and
-/// the unit behind it; `depth`, how many values are on the stack at a place.
+/// Finds room for detours from unit `start` on, and the deepest stack that they need. `around` is of each one's insertion; `depth`, how many
+/// values are on the stack at a place.
 ///
 /// # Errors
 /// [`Error::Sequence`], [`Error::UnbalancedSequence`].
 pub(crate) fn place<'a>(
     version: Version,
     detours: &[Detour<'a>],
-    around: &[(Place, u32)],
+    around: &[Around],
     depth: impl Fn(Place) -> u32,
     mut start: u32,
 ) -> Result<(Vec<Placed<'a>>, u32), Error> {
     let mut deepest = 0;
     let mut placed = Vec::with_capacity(detours.len());
-    for (detour, &(place, back)) in detours.iter().zip(around) {
+    for (detour, &around) in detours.iter().zip(around) {
         let (height, units) = Shapes::new(version).measure(detour.sequence, 0)?;
-        deepest = deepest.max(depth(place).saturating_add(height));
+        deepest = deepest.max(depth(around.place).saturating_add(height));
         let mut jump = start + units;
         // Each prefix makes the way back one longer.
-        while needed_prefixes(jump + 1 - back) > jump - start - units {
+        while needed_prefixes(jump + 1 - around.back) > jump - start - units {
             jump += 1;
         }
         placed.push(Placed {
@@ -62,8 +70,7 @@ pub(crate) fn place<'a>(
             start,
             jump,
             end: jump + 1,
-            back,
-            place,
+            around,
         });
         start = jump + 1;
     }
@@ -82,8 +89,11 @@ impl Placed<'_> {
 
     /// Where in the source its insertion is.
     pub(crate) fn location(&self, analysis: &Analysis) -> Location {
-        let (Place::Before(index) | Place::After(index)) = self.place;
-        analysis.location(index)
+        let (Place::Before(index) | Place::After(index)) = self.around.place;
+        match self.around.has_line {
+            true => analysis.location(index),
+            false => Location::default(),
+        }
     }
 
     /// Writes it to zeroed units.
@@ -93,7 +103,14 @@ impl Placed<'_> {
         if let Some(jump) = Op::JumpBackwardNoInterrupt.opcode(version) {
             let at = self.jump as usize;
             let prefixes = (at - behind) as u32;
-            put(units, at, version, jump, self.end - self.back, prefixes);
+            put(
+                units,
+                at,
+                version,
+                jump,
+                self.end - self.around.back,
+                prefixes,
+            );
         }
     }
 
@@ -103,7 +120,7 @@ impl Placed<'_> {
         analysis: &Analysis,
         landing: impl Fn(u32) -> u32,
     ) -> Option<ExceptionEntry> {
-        let (Place::Before(index) | Place::After(index)) = self.place;
+        let (Place::Before(index) | Place::After(index)) = self.around.place;
         let entry = analysis.exception_entry(index)?;
         Some(ExceptionEntry {
             start: self.start * 2,
@@ -147,6 +164,13 @@ pub fn leaving_places(
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Whether an instruction is in a loop, and there is something on the stack before it.
+pub fn is_in_loop(analysis: &Analysis, at: InstrIdx) -> bool {
+    let mut jumps = analysis.references.iter();
+    analysis.depth(at).is_some_and(|depth| depth > 0)
+        && jumps.any(|&(from, to)| (to..=from).contains(&at.0))
 }
 
 /// Whether an instruction falls through and leaves an object, which is never NULL, on top of the stack that it has put there, or that the

@@ -14,10 +14,10 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use crate::analysis::{Analysis, CodeView, InstrIdx};
-use crate::detour::{self, Detour, Placed};
+use crate::detour::{self, Around, Detour, Placed};
 use crate::error::Error;
 use crate::exception_table::{self, ExceptionEntry};
-use crate::fragment::Branches;
+use crate::fragment::{self, Branches};
 use crate::instruction::{Instruction, needed_prefixes, put};
 use crate::layout::{Layout, depth_at};
 use crate::location_table::{Location, Writer};
@@ -97,6 +97,8 @@ pub struct Inserted {
     pub map: OffsetMap,
     /// New byte offset of the first unit of each insertion, in order.
     pub insertions: Vec<u32>,
+    /// New byte offset behind the last unit of each [`Fragment`](crate::Fragment), in order.
+    pub ends: Vec<u32>,
     /// New byte offset of the appended exception handler.
     pub unwind: Option<u32>,
     /// New byte offset of the first unit of each detour, in order.
@@ -173,7 +175,7 @@ where
     let mut code = vec![0; length as usize * 2];
     let (units, _) = code.as_chunks_mut::<2>();
     put_instructions(units, analysis, &layout);
-    let insertions_at = put_insertions(units, analysis, insertions.clone(), &layout)?;
+    let (insertions_at, ends) = put_insertions(units, analysis, insertions.clone(), &layout)?;
     if let Some(unwind) = unwind {
         let mut sequences = Sequences::new(analysis.version);
         let end = sequences.put(units, body as usize, unwind.sequence, 0);
@@ -197,6 +199,7 @@ where
         location_table,
         stack_size,
         insertions: insertions_at,
+        ends,
         unwind,
         detours: detours.iter().map(Placed::offset).collect(),
         version: analysis.version,
@@ -233,14 +236,15 @@ fn put_instructions(units: &mut [[u8; 2]], analysis: &Analysis, layout: &Layout)
     }
 }
 
-/// Writes what is inserted to zeroed units; returns the byte offsets.
+/// Writes what is inserted to zeroed units; returns the byte offsets where each begins, and where fragments end.
 fn put_insertions<'a>(
     units: &mut [[u8; 2]],
     analysis: &Analysis,
     insertions: impl Iterator<Item: Borrow<Insertion<'a>>>,
     layout: &Layout,
-) -> Result<Vec<u32>, Error> {
+) -> Result<(Vec<u32>, Vec<u32>), Error> {
     let mut starts = Vec::with_capacity(layout.insertions as usize);
+    let mut ends = Vec::new();
     let mut sequences = Sequences::new(analysis.version);
     for insertion in insertions {
         let &Insertion {
@@ -259,12 +263,15 @@ fn put_insertions<'a>(
         {
             put_skip(units, analysis.version, at, skip);
         }
-        sequences.put(units, at as usize, sequence, first);
+        let end = sequences.put(units, at as usize, sequence, first);
+        if branches.is_some() {
+            ends.push(end as u32 * 2);
+        }
     }
     for &index in layout.decoys() {
         put_decoy(units, analysis, layout, index)?;
     }
-    Ok(starts)
+    Ok((starts, ends))
 }
 
 /// Writes the jump over an insertion, which begins at `at` and has so many units.
@@ -406,15 +413,23 @@ fn place_detours<'a, 'd>(
             place,
             sequence,
             first,
-            ..
+            ref branches,
         } = insertion.borrow();
         while wanted.next_if(|one| one.insertion == number).is_some() {
             let at = match place {
                 Place::Before(index) => layout.lands(index.0),
                 Place::After(index) => layout.end(analysis, index.0),
             };
-            let (_, units) = Shapes::new(analysis.version).measure(sequence, first)?;
-            around.push((place, at + units));
+            let (_, units) = match branches {
+                None => Shapes::new(analysis.version).measure(sequence, first)?,
+                Some(branches) => fragment::measure(analysis.version, sequence, branches)?,
+            };
+            around.push(Around {
+                place,
+                back: at + units,
+                // As the fragment itself: the line begins behind it.
+                has_line: branches.is_none(),
+            });
         }
     }
     let depth = |place| depth_at(analysis, place);

@@ -39,7 +39,7 @@ pub use argument::{Argument, Resolve, argument};
 pub use calls::callable_depth;
 pub use cfg::{Block, BlockIdx};
 pub use concatenation::stores_sum;
-pub use detour::{Detour, leaving_places};
+pub use detour::{Detour, is_in_loop, leaving_places};
 pub use effect::{Class, Effect, Nature, Output, Touches, effect, nature};
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;

@@ -70,6 +70,8 @@ pub struct Wanted<'a> {
     pub function: Option<&'a str>,
     /// The line where it has turned out to be in these.
     pub line_in_function: Option<u32>,
+    /// With a function: the lines of the file that have breakpoints. There `bdb` looks at those and not at this one, but at its own line.
+    pub hidden_at: &'a [u32],
     /// An expression; `None`: always.
     pub condition: Option<&'a str>,
     /// How many times it is passed over, its condition holding.
@@ -93,6 +95,10 @@ pub struct Breakpoint {
     place: GilCell<u32>,
     /// As [`Wanted::line_in_function`].
     given: Option<u32>,
+    /// As [`Wanted::hidden_at`].
+    hidden_at: Box<[u32]>,
+    /// There are two functions that it is for, and it would be at different lines of them: which of them is called first decides.
+    disputed: GilCell<bool>,
     condition: Option<Expression>,
     log: Option<Expression>,
     by_events: bool,
@@ -120,6 +126,8 @@ impl Breakpoint {
             function: wanted.function.map(Box::from),
             place: GilCell::new(wanted.line_in_function.unwrap_or_default()),
             given: wanted.line_in_function,
+            hidden_at: wanted.hidden_at.into(),
+            disputed: GilCell::default(),
             condition: condition.transpose()?,
             log: log.transpose()?,
             by_events: wanted.by_events,
@@ -146,6 +154,8 @@ impl Breakpoint {
             function: None,
             place: GilCell::default(),
             given: None,
+            hidden_at: Box::default(),
+            disputed: GilCell::default(),
             condition: None,
             log: None,
             by_events: false,
@@ -196,6 +206,37 @@ impl Breakpoint {
     /// The line where it is, in a function that is given by its name; `None`: that has not turned out.
     pub fn line_in_function(&self, py: Python<'_>) -> Option<u32> {
         Some(self.place.get(py)).filter(|line| *line != 0)
+    }
+
+    /// As [`Wanted::hidden_at`].
+    #[must_use]
+    pub fn hidden_at(&self) -> &[u32] {
+        &self.hidden_at
+    }
+
+    /// Whether it is in a function whose first line that is executed depends on more than the function, so that line events have to tell.
+    #[must_use]
+    pub fn is_disputed(&self, py: Python<'_>) -> bool {
+        self.disputed.get(py)
+    }
+
+    /// Whether it is looked at where code whose first line is `first_line` comes to `line`, if it is by that function's name.
+    fn is_looked_at(&self, first_line: u32, line: u32) -> bool {
+        self.line == line || (self.line == first_line && !self.hidden_at.contains(&line))
+    }
+
+    /// Whether it is at `line` of `code`, an original; `None`: that has not turned out.
+    #[cfg(Py_3_12)]
+    fn is_at(&self, code: &Bound<'_, PyCode>, line: u32) -> Option<bool> {
+        let Some(function) = &self.function else {
+            return Some(self.line == line);
+        };
+        let first_line = code_object::head(code).co_firstlineno.unsigned_abs();
+        if string(&code_object::name(code)) != **function || !self.is_looked_at(first_line, line) {
+            return Some(false);
+        }
+        let place = self.line_in_function(code.py())?;
+        Some(place == line)
     }
 
     /// The condition as it was written.
@@ -475,6 +516,7 @@ fn retire(py: Python<'_>) -> Vec<Woven> {
             kept.insert(address, one);
         } else {
             one.armed.set(py, false);
+            one.entry.retire(py);
             retired.push(one);
         }
     }
@@ -595,17 +637,17 @@ pub(crate) fn reached_by_event(code: &Bound<'_, PyCode>, line: u32) -> PyResult<
     static ARMED: GilCell<bool> = GilCell::new(true);
     let py = code.py();
     let shown = registry::of_copy(code).map(|entry| entry.original(py).clone());
-    let all = wanted(shown.as_ref().unwrap_or(code));
-    let here: Vec<_> = all
-        .iter()
-        .flat_map(|all| all.iter())
-        .filter(|one| one.line == line)
-        .collect();
-    if here.is_empty()
-        || here
-            .iter()
-            .any(|one| one.by_events || one.function.is_some())
-    {
+    let original = shown.as_ref().unwrap_or(code);
+    let all = wanted(original);
+    let mut here = Vec::new();
+    for one in all.iter().flat_map(|all| all.iter()) {
+        match one.is_at(original, line) {
+            Some(true) if !one.by_events => here.push(one),
+            Some(false) => {}
+            _ => return Ok(None),
+        }
+    }
+    if here.is_empty() {
         return Ok(None);
     }
     for one in here {

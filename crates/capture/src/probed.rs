@@ -34,9 +34,10 @@ pub use error::ProbeError;
 pub(crate) use error::{MAX_NESTING, MAX_SIZE};
 #[cfg(not(Py_3_12))]
 pub(crate) use leave::mover;
-pub(crate) use leave::prepare;
+pub(crate) use leave::{prepare, sequence as detour};
 use make::Probing;
 pub(crate) use make::probe;
+pub(crate) use woven::Fragments;
 
 /// What a site reports when it is reached.
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +143,7 @@ pub struct ProbedCode {
     /// Whether code that is nested in it was left as it is.
     has_refused: bool,
     /// Whether the copy has breakpoints in place of probes.
-    is_woven: bool,
+    fragments: Option<Fragments>,
     /// What sites that speak for several instructions report after the first.
     further: Box<[InstrIdx]>,
     /// The sites in the copy.

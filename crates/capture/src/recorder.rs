@@ -55,6 +55,7 @@ pub(crate) use pending::raising;
 pub(crate) use planned::{PlannedCode, PlannedSite};
 pub use session::{Plan, Session};
 pub use store::Store;
+pub(crate) use threads::top_frame;
 pub use witness::Witness;
 
 /// A record that captures much is kept out of the last bytes of a chunk: a new one begins.

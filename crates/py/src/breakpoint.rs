@@ -74,6 +74,7 @@ impl CompiledBreakpoint {
             line,
             function: None,
             line_in_function: None,
+            hidden_at: &[],
             condition,
             ignore,
             log,

@@ -18,7 +18,7 @@ pub struct Chunk {
     /// Index among the chunks of the stream.
     pub(crate) number: u64,
     pub(crate) keyframe: Keyframe,
-    /// Where the threads are when the chunk ends.
+    /// Where the threads are when the chunk ends, and what is in their frames then: values refer to what this chunk has, and to its objects.
     pub(crate) following: Option<Box<Keyframe>>,
     records: Vec<Entry>,
     prefixes: Vec<Prefix>,
@@ -350,9 +350,52 @@ impl Chunk {
     /// # Errors
     /// When that has no keyframe.
     pub fn followed_by(mut self, next: &[u8]) -> Result<Self, stream::Error> {
-        let (_, keyframe) = Decoder::new(next, &[])?;
+        let (decoder, mut keyframe) = Decoder::new(next, &[])?;
+        self.adopt(&mut keyframe, decoder.big_ints(), decoder.complexes());
         self.following = Some(Box::new(keyframe));
         Ok(self)
+    }
+
+    /// Makes the values of the next chunk's keyframe refer to what this chunk has, which gets what they need.
+    pub(crate) fn adopt(
+        &mut self,
+        keyframe: &mut Keyframe,
+        big_ints: &[BigInt],
+        complexes: &[[u64; 2]],
+    ) {
+        if big_ints.is_empty() && complexes.is_empty() {
+            return;
+        }
+        let by = [self.big_ints.len() as u32, self.complexes.len() as u32];
+        self.big_ints.extend_from_slice(big_ints);
+        self.complexes.extend_from_slice(complexes);
+        let move_to = |value: &mut stream::Value| match value {
+            stream::Value::BigInt(index) => *index += by[0],
+            stream::Value::Complex(index) => *index += by[1],
+            _ => {}
+        };
+        let frames = keyframe.threads.iter_mut();
+        let frames = frames.flat_map(|thread| &mut thread.frames);
+        frames.flat_map(|frame| &mut frame.slots).for_each(move_to);
+        let contents = keyframe.objects.iter_mut();
+        let contents = contents.filter_map(|object| object.contents.as_mut());
+        contents.flat_map(Contents::values_mut).for_each(move_to);
+    }
+
+    /// What is in a slot when the chunk ends: of a thread and a frame of it, by their indices in the next chunk's keyframe.
+    pub(crate) fn later(&self, thread: usize, frame: usize, slot: u32) -> Option<stream::Value> {
+        let thread = self.following.as_ref()?.threads.get(thread)?;
+        let slots = &thread.frames.get(frame)?.slots;
+        slots.get(slot as usize).copied()
+    }
+
+    /// What the next chunk's keyframe tells of an object that this chunk does not speak of.
+    pub(crate) fn defined_later(&self, id: ObjectId) -> Option<&Definition> {
+        if self.histories.get(id).is_some() {
+            return None;
+        }
+        let mut objects = self.following.as_ref()?.objects.iter();
+        objects.find(|object| object.id == id)
     }
 
     /// Adds a record, whose objects begin at `known`.
@@ -446,9 +489,10 @@ impl Chunk {
 
     /// The text of a string, as far as it was captured.
     pub(crate) fn text(&self, id: ObjectId) -> Option<&[u8]> {
-        let history = self.histories.get(id)?.iter();
-        let mut contents = history.map(|told| self.objects.get(told.1 as usize)?.contents.as_ref());
-        match contents.find_map(|contents| contents)? {
+        let history = self.histories.get(id).into_iter().flatten();
+        let contents = history.map(|told| self.objects.get(told.1 as usize)?.contents.as_ref());
+        let later = std::iter::once_with(|| self.defined_later(id)?.contents.as_ref());
+        match contents.chain(later).find_map(|contents| contents)? {
             Contents::Bytes { head, .. } => Some(head),
             _ => None,
         }

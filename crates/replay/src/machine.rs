@@ -97,6 +97,9 @@ struct Run {
     done: usize,
 }
 
+/// A frame as the next chunk describes it: the index of its thread there, and its own in that.
+type Later = Option<(usize, usize)>;
+
 /// What comes next of a record.
 #[derive(Debug)]
 enum Phase {
@@ -123,6 +126,8 @@ pub struct Machine {
     record: RecordRef,
     phase: Phase,
     run: Option<Run>,
+    /// Of the frame whose run is that to where the next chunk begins.
+    later: Later,
     after: After,
     raised: Option<u32>,
     /// What [`After::Push`] pushes.
@@ -198,6 +203,7 @@ impl Machine {
             record,
             phase: Phase::End,
             run: None,
+            later: None,
             after: After::Nothing,
             raised: None,
             entering: None,
@@ -448,6 +454,7 @@ impl Machine {
         self.slots = checkpoint.slots;
         self.phase = Phase::End;
         self.run = None;
+        self.later = None;
         self.after = After::Nothing;
         self.raised = None;
         self.presented = false;
@@ -722,6 +729,7 @@ impl Machine {
     /// recorded.
     fn finish(&mut self, index: usize, thread: &stream::Thread) {
         self.phase = Phase::Finish(index + 1);
+        self.later = None;
         if !self
             .state
             .threads
@@ -733,17 +741,16 @@ impl Machine {
         self.state.switch(thread.number);
         self.record.thread = thread.number;
         let known = |frame: &Frame| {
-            thread
-                .frames
-                .iter()
-                .find(|known| known.number == frame.number)
+            let mut frames = thread.frames.iter().enumerate();
+            frames.find(|(_, known)| known.number == frame.number)
         };
         let Some(frame) = self.state.top() else {
             return;
         };
         let went = match known(frame) {
-            Some(there) => {
+            Some((number, there)) => {
                 let code = Arc::clone(&frame.object);
+                self.later = Some((index, number));
                 let at = match there.progress {
                     Progress::Arrived => self.instruction(&code, there.unit).map(To::Before),
                     Progress::Ready => self.instruction(&code, there.unit).map(To::At),

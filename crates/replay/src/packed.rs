@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use debugop_recording::file::{Compression, StreamChunk};
 use debugop_recording::packed::{Packer, Unpacker};
-use debugop_recording::stream::{
-    self, Arguments, Contents, Decoder, Definition, Keyframe, Numbers, Record,
-};
+use debugop_recording::stream::{self, Arguments, Contents, Decoder, Definition, Numbers, Record};
 
 use crate::chunk::{Chunk, Room};
 use crate::code::Codes;
@@ -157,19 +155,18 @@ impl Chunk {
     /// When that has no keyframe.
     pub fn before(self, codes: &Codes, next: &StreamChunk) -> Result<Self, Error> {
         let number = self.number + 1;
-        let keyframe = keyframe(codes, next).map_err(|found| error(number, found))?;
+        let said = |found| error(number, found);
+        let (contents, captures) = (&next.contents, codes.captures());
+        if next.info.compression != Compression::Packed {
+            return self.followed_by(contents).map_err(said);
+        }
+        let raw = next.info.raw as usize;
+        let (unpacker, mut keyframe) = Unpacker::new(contents, raw, captures).map_err(said)?;
         let mut chunk = self;
+        chunk.adopt(&mut keyframe, unpacker.big_ints(), unpacker.complexes());
         chunk.followed_by_keyframe(keyframe);
         Ok(chunk)
     }
-}
-
-fn keyframe(codes: &Codes, stored: &StreamChunk) -> Result<Keyframe, stream::Error> {
-    let (contents, captures) = (&stored.contents, codes.captures());
-    Ok(match stored.info.compression {
-        Compression::Packed => Unpacker::new(contents, stored.info.raw as usize, captures)?.1,
-        _ => Decoder::new(contents, captures)?.1,
-    })
 }
 
 /// Whether two chunks say the same. Large numbers may be in another order.

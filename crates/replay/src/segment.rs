@@ -91,6 +91,8 @@ pub enum Source {
     Capture(u32),
     /// What only a later record will tell.
     Pending,
+    /// The same, in this slot of the frame where the way ends: the next chunk may describe it.
+    Later(u32),
 }
 
 /// One change of a frame.

@@ -316,7 +316,13 @@ impl State {
 
     /// An object.
     pub fn object(&self, id: ObjectId) -> Option<Object<'_>> {
-        let (record, definition) = self.chunk.definition(id, self.record, self.updated)?;
+        let known = self.chunk.definition(id, self.record, self.updated);
+        let (record, definition) = match known {
+            Some(known) => known,
+            // It has been made on the way to where the next chunk begins, which says how it is then.
+            None => (0, self.chunk.defined_later(id)?),
+        };
+        let is_told = known.is_some();
         let Definition {
             class, contents, ..
         } = definition;
@@ -334,7 +340,8 @@ impl State {
             cell,
             // Other threads may run at any time, unrecorded code of theirs too.
             certain: is_immutable(class.kind)
-                || (record >= self.opaque
+                || (is_told
+                    && record >= self.opaque
                     && self.threads.len() <= 1
                     && !(self.ahead && record == self.record)
                     && !(self.late && record == self.record && definition.update)),

@@ -36,7 +36,8 @@ class Driver(_history.HistoryConsole):
         self.stops.append(stop)
         if standing is None:
             return
-        if len(self.stops) % 2:
+        stop["described"] = len(self.stops) % 2 == 1
+        if stop["described"]:
             _core.describe_recording()
         if self.opened is None:
             Driver.opened = _history.PastOfSession(self, standing[:2], standing[2])
@@ -52,6 +53,10 @@ class Driver(_history.HistoryConsole):
         if stop["is_there"]:
             values = moment.locals(len(moment.frames) - 1)
             stop["locals"] = {name: value.data.short(50) for name, value in values.items()}
+            # The step before is in the chunk that has ended.
+            before = past.past.at(max(past.steps - 2, 0))
+            slots = [*before.locals(len(before.frames) - 1).values(), *before.stack(len(before.frames) - 1)]
+            stop["before"] = [slot.data.short(50) for slot in slots]
             variables = {*frame.f_code.co_varnames, *frame.f_code.co_cellvars, *frame.f_code.co_freevars}
             live = {name: value for name, value in frame.f_locals.items() if name in variables}
             stop["live"] = {name: _core.short_repr(value) for name, value in live.items()}

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use debugop_bytecode::fragment::{Branches, Builder, Fragment};
 use debugop_bytecode::{
-    Analysis, CodeView, Error, Insertion, LineStart, LineStarts, Op, Place, line_starts,
+    Analysis, CodeView, Detour, Error, Insertion, InstrIdx, LineStart, LineStarts, Op, Place,
+    line_starts,
 };
 use pyo3::types::{PyCode, PyTuple};
 use pyo3::{Bound, Py, PyResult, Python};
@@ -15,7 +16,7 @@ use super::site::{self, Kind};
 use crate::code_object::{self, CodeFields, parts, with_parts_and_names};
 use crate::gil::GilCell;
 use crate::layout::VERSION;
-use crate::probed::{MAX_SIZE, ProbedCode};
+use crate::probed::{self, Fragments, MAX_SIZE, ProbedCode};
 use crate::value::string;
 
 /// A code object with breakpoints in it.
@@ -111,16 +112,38 @@ pub(super) fn weave<'py>(
             skips_fall_through: start.skips_fall_through,
         }),
     });
-    let (parts, map) = match debugop_bytecode::insert(&view, &analysis, insertions, None) {
-        Ok(inserted) => parts(inserted),
-        Err(error) => return Ok(Outcome::Refused(error.to_string())),
-    };
+    // Where frames that run on when the breakpoints are gone leave the copy.
+    let leaving = (0..).zip(fragments.iter().map(|(start, _)| start.at));
+    let leaving: Vec<(usize, InstrIdx)> = leaving
+        .filter(|(_, at)| debugop_bytecode::is_in_loop(&analysis, *at))
+        .collect();
+    let sequences: Vec<_> = (scope.constants.len()..)
+        .take(leaving.len())
+        .map(probed::detour)
+        .collect();
+    let detours: Vec<_> = leaving
+        .iter()
+        .zip(&sequences)
+        .map(|(&(insertion, _), sequence)| Detour {
+            insertion,
+            sequence,
+        })
+        .collect();
+    let inserted =
+        match debugop_bytecode::insert_with_detours(&view, &analysis, insertions, None, &detours) {
+            Ok(inserted) => inserted,
+            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+        };
+    let standing = Fragments::of(&inserted, leaving);
+    let (parts, map) = parts(inserted);
+    let entry = ProbedCode::woven(original, analysis, map, standing);
+    scope.constants.extend(entry.leaving_sites(py)?);
     let (constants, names) = (
         PyTuple::new(py, scope.constants)?,
         PyTuple::new(py, scope.names)?,
     );
     let copy = with_parts_and_names(original, &parts, &constants, Some(&names))?;
-    let entry = ProbedCode::woven(original, analysis, map, &copy);
+    entry.is_woven_into(&copy);
     Ok(Outcome::Woven(Woven {
         entry,
         copy: copy.unbind(),
@@ -149,7 +172,10 @@ fn places(
     let mut lines = analysis
         .location_entries()
         .filter_map(|entry| entry.location.line);
-    let mut by_events = wanted.iter().filter(|one| one.by_events).peekable();
+    let name = string(&code_object::name(original));
+    let is_named = |one: &Breakpoint| one.function.as_deref().is_none_or(|own| own == name);
+    let by_events = wanted.iter().filter(|one| one.by_events && is_named(one));
+    let mut by_events = by_events.peekable();
     if by_events.peek().is_some()
         && let Some(line) = std::iter::once(view.first_line)
             .chain(&mut lines)
@@ -160,6 +186,10 @@ fn places(
         ));
     }
     let found = line_starts(analysis);
+    // There `bdb` looks at other breakpoints.
+    let is_hidden = |one: &Breakpoint, target: i32| {
+        i64::from(target) != i64::from(one.line) && one.hidden_at.contains(&target.unsigned_abs())
+    };
     // Which line each is at here.
     let mut targets = Vec::with_capacity(wanted.len());
     for one in wanted {
@@ -168,20 +198,32 @@ fn places(
         };
         let target = match &one.function {
             None => Some(line),
-            Some(function) if string(&code_object::name(original)) != **function => None,
+            Some(_) if !is_named(one) => None,
             Some(_) if one.given.is_some() => {
-                let given = one.given.and_then(|given| i32::try_from(given).ok());
-                given.filter(|given| line == view.first_line || line == *given)
+                let first_line = view.first_line.unsigned_abs();
+                let given = one
+                    .given
+                    .filter(|given| one.is_looked_at(first_line, *given));
+                given.and_then(|given| i32::try_from(given).ok())
             }
             Some(_) => match line_in_function(&found, analysis, view.first_line, line) {
-                Ok(target) => target,
-                Err(()) => {
+                Ok(target) if target.is_none_or(|target| !is_hidden(one, target)) => target,
+                _ => {
                     return Err(format!(
                         "line events have to tell where in the function of line {line} it is"
                     ));
                 }
             },
         };
+        if let (Some(target), Some(_)) = (target, &one.function)
+            && let Some(place) = one.line_in_function(py)
+            && i64::from(place) != i64::from(target)
+        {
+            one.disputed.set(py, true);
+            return Err(format!(
+                "the function of line {line} that is called first decides where it is"
+            ));
+        }
         if let Some(target) = target {
             targets.push((target, one));
         }

@@ -105,6 +105,10 @@ fn is_for(breakpoint: &Bound<'_, PyAny>, frame: &Bound<'_, PyFrame>) -> PyResult
         return Ok(false);
     }
     let attribute = intern!(py, "func_first_executable_line");
+    if !breakpoint.getattr(attribute)?.is_truthy()? {
+        // Frames that have it in their bytecode may have come there.
+        super::compiled::tell_counts(py)?;
+    }
     let first = breakpoint.getattr(attribute)?;
     if first.is_truthy()? {
         return first.eq(line);

@@ -16,7 +16,6 @@ use super::session::Session;
 #[cfg(Py_3_12)]
 use super::{turns, watch};
 use crate::breakpoint::{self, Breakpoint, Listener, Wanted};
-#[cfg(not(Py_3_12))]
 use crate::engine::running::{generators, running_frames};
 #[cfg(not(Py_3_12))]
 use crate::frame::Frame;
@@ -206,14 +205,16 @@ pub(super) fn agree(py: Python<'_>, session: &Arc<Session>) -> PyResult<bool> {
             .getattr(intern!(py, "bplist"))?;
         let breaks = session.owner.bind(py).getattr(intern!(py, "breaks"))?;
         for (file, lines) in breaks.cast::<PyDict>()?.iter() {
-            for line in lines.try_iter()? {
-                let Ok(here) = placed.get_item((&file, line?)) else {
+            let lines: Vec<u32> = lines.extract()?;
+            for line in &lines {
+                let Ok(here) = placed.get_item((&file, line)) else {
                     continue;
                 };
+                let is_only = here.len()? == 1;
                 for python in here.try_iter()? {
                     let python = python?;
                     if python.getattr(intern!(py, "enabled"))?.is_truthy()? {
-                        new.push(place(session, &file, &python, &old)?);
+                        new.push(place(session, (&file, &lines, is_only), &python, &old)?);
                     }
                 }
             }
@@ -231,15 +232,19 @@ pub(super) fn agree(py: Python<'_>, session: &Arc<Session>) -> PyResult<bool> {
     release((old, PLACED.replace(py, new)));
     if !same {
         breakpoint::set(py, &all)?;
+        if all.iter().any(|one| one.is_disputed(py)) {
+            return agree(py, session);
+        }
     }
     resume(py, session);
     Ok(!same)
 }
 
-/// The breakpoint for one `bdb.Breakpoint`: the one that there was, if it says the same.
+/// The breakpoint for one `bdb.Breakpoint`: the one that there was, if it says the same. Its file has breakpoints at `lines`; `is_only`: it is the
+/// only one on its own.
 fn place<'py>(
     session: &Arc<Session>,
-    file: &Bound<'py, PyAny>,
+    (file, lines, is_only): (&Bound<'py, PyAny>, &[u32], bool),
     python: &Bound<'py, PyAny>,
     old: &[Placed],
 ) -> PyResult<Placed> {
@@ -264,8 +269,8 @@ fn place<'py>(
         Some(_) if first.is_truthy()? => Some(first.extract::<u32>()?),
         _ => None,
     };
-    // At which line `bdb.checkfuncname` finds the function depends on what is executed, and on what other breakpoints there are.
-    let by_events = matches!(text, Some(None)) || function.is_some();
+    let hidden_at = if function.is_some() { lines } else { &[] };
+    let evaluated = !matches!(text, Some(None));
     let condition = text.flatten();
     let ignore = python.getattr(intern!(py, "ignore"))?.extract::<i64>()?;
     let ignore = u64::try_from(ignore).unwrap_or(0);
@@ -273,14 +278,27 @@ fn place<'py>(
         old.python.is(python)
             && old.condition == condition
             && old.log == log
-            && old.breakpoint.is_by_events() == by_events
             && old.breakpoint.function() == function.as_deref()
+            && old.breakpoint.hidden_at() == hidden_at
             && (line_in_function.is_none()
                 || old.breakpoint.line_in_function(py) == line_in_function)
     });
+    let by_events = !evaluated
+        || match &function {
+            // Where another one stops `bdb` has not looked at this one yet, and finds it at the next line.
+            Some(_) if line_in_function.is_none() && !is_only => true,
+            Some(function) if line_in_function.is_none() => match known {
+                Some(known) if !known.breakpoint.is_by_events() => known.breakpoint.is_disputed(py),
+                _ => is_running(session, file, function)?,
+            },
+            _ => false,
+        };
+    let known = known
+        .map(|known| &known.breakpoint)
+        .filter(|known| known.is_by_events() == by_events && !known.is_disputed(py));
     let breakpoint = if let Some(known) = known {
-        known.breakpoint.set_ignore(py, ignore);
-        Arc::clone(&known.breakpoint)
+        known.set_ignore(py, ignore);
+        Arc::clone(known)
     } else {
         let wanted = |condition: Option<&str>, by_events| -> PyResult<Arc<Breakpoint>> {
             Breakpoint::new(
@@ -290,6 +308,7 @@ fn place<'py>(
                     line: python.getattr(intern!(py, "line"))?.extract()?,
                     function: function.as_deref(),
                     line_in_function,
+                    hidden_at,
                     condition,
                     ignore,
                     log: log.as_deref(),
@@ -312,6 +331,26 @@ fn place<'py>(
         log,
         breakpoint,
     })
+}
+
+/// Whether a frame runs a function of this name: the next line in it, whichever that is, is where `bdb.checkfuncname` will say that the function begins.
+fn is_running(session: &Session, file: &Bound<'_, PyAny>, function: &str) -> PyResult<bool> {
+    let py = file.py();
+    for frame in running_frames(py, &generators(py))? {
+        let code = code_of_frame(frame.cast::<PyFrame>()?);
+        if !code.getattr(intern!(py, "co_name"))?.eq(function)? {
+            continue;
+        }
+        let name = code.getattr(intern!(py, "co_filename"))?;
+        let canonic = session
+            .owner
+            .bind(py)
+            .call_method1(intern!(py, "canonic"), (name,))?;
+        if canonic.eq(file)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The session steps, or an event is being handed over to it: line events tell its thread of breakpoints, or nothing does.

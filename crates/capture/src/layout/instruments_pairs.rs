@@ -25,9 +25,11 @@ struct LineData {
 }
 
 impl MonitoringData {
-    /// Whether the code is instrumented for nothing.
+    /// Whether the code is instrumented for nothing but its beginnings: `RESUME` sees itself whether it is as it should be, also in code that has not been
+    /// run lately (`PY_MONITORING_EVENT_PY_START` and `PY_RESUME`, `Include/cpython/monitoring.h`; `RESUME`, `Python/bytecodes.c`).
     pub(crate) fn is_quiet(&self) -> bool {
-        self.active_monitors.iter().all(|tools| *tools == 0)
+        let [_start, _resume, others @ ..] = &self.active_monitors;
+        others.iter().all(|tools| *tools == 0)
     }
 
     /// Whether anybody has ever asked for line or instruction events.

@@ -3,7 +3,7 @@
 //! What the interpreter goes on with in a frame (its code, the next instruction, the stack pointer) it keeps in registers while the frame runs and while
 //! it calls C functions. It reads all that anew from the frame where a Python function returns whose call it has inlined. So behind
 //! the code of copies with loops there is a detour ([`debugop_bytecode::Detour`]) for each loop (`yield from` and `await` are loops), to which one of its
-//! probes is made to jump:
+//! probes is made to jump (of copies with breakpoints: for each breakpoint in a loop, if there may be an object on the stack):
 //!
 //! ```text
 //! LOAD_CONST <site>; UNARY_INVERT      # `ProbedCode::leave`: a function of ours if the frame can be moved now, otherwise NoneType
@@ -52,7 +52,7 @@ const MOST_REFUSALS: u32 = 100;
 const WALK: u32 = MOST_REFUSALS / 3;
 
 /// A detour's code, which loads this constant.
-pub(super) fn sequence(constant: usize) -> Vec<(Opcode, u32)> {
+pub(crate) fn sequence(constant: usize) -> Vec<(Opcode, u32)> {
     let all: &[Op] = match VERSION {
         Version::V3_11 => &[
             Op::PushNull,
@@ -201,6 +201,10 @@ impl ProbedCode {
                 && frame.is_undisturbed()
                 && is_quiet(&copy, self.original(py))
         };
+        // Of the original such a slot would have offsets in the copy.
+        if self.is_woven() && (0..depth).any(|slot| self.holds_lasti(next, slot)) {
+            return Err(1);
+        }
         let top = depth.checked_sub(1).map(|top| frame.content(shape, top));
         if !matches!(top, Some(Content::Object(_))) || !can() {
             return Err(1);

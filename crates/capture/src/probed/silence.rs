@@ -8,6 +8,9 @@
 //! `JUMP_FORWARD`. `POP_TOP` stays for frames that are within the probe. That is done, and undone, only where nobody can have been called between the two (a trace
 //! function on 3.11, a callback for a line or an instruction from 3.12 on). What cannot be undone then still reports, from the detour.
 //!
+//! Breakpoints ([`super::woven`]) are led by in the same way once they are in force no more, and for good. What may be called within them may run for long, so there it
+//! is looked at where each frame of the copy is.
+//!
 //! A jump parts an addition to a variable from its store as a probe does. So the probe before the addition, which extends strings
 //! ([`crate::concatenation`]), stays at first; when it sees that something else is added, it has itself jumped over.
 //! Not so under the JIT: on 3.15 what it makes of such a mixture crashes.
@@ -35,26 +38,35 @@ use crate::layout::MonitoringData;
 #[cfg(not(Py_3_12))]
 use crate::layout::ThreadState;
 use crate::layout::{CodeObject, OPCODES, VERSION};
-#[cfg(not(Py_3_12))]
+use crate::recorder::top_frame;
 use crate::thread;
 
 /// A code unit: opcode and argument.
 pub(super) type Unit = [u8; 2];
 
-/// One probe in the copy.
-struct Probe {
+/// One probe in the copy, or a breakpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Probe {
     /// Its first code unit.
-    at: usize,
+    pub(super) at: usize,
     /// What that is, and the second.
-    is: [Unit; 2],
+    pub(super) is: [Unit; 2],
     /// The jump over it, in place of the first.
-    jump: Unit,
+    pub(super) jump: Unit,
     /// The jump to its detour, in place of both.
-    detour: Option<[Unit; 2]>,
+    pub(super) detour: Option<[Unit; 2]>,
     /// Whether `LOAD_FAST` is before it.
-    after_load_fast: bool,
+    pub(super) after_load_fast: bool,
     /// Whether it adds to a variable. It goes on doing so: jumps between an addition and its store part them as probes do.
-    adds: bool,
+    pub(super) adds: bool,
+}
+
+/// What leads from the first two units at byte `start` to byte `to`, if that is not too far.
+pub(super) fn jump_to(start: u32, to: u32) -> Option<[Unit; 2]> {
+    let [.., high, low] = (to / 2).checked_sub(start / 2 + 2)?.to_be_bytes();
+    let reaches = u32::from_be_bytes([0, 0, high, low]) + start / 2 + 2 == to / 2;
+    let (prefix, jump) = (opcode_of(Op::ExtendedArg), opcode_of(Op::JumpForward));
+    reaches.then_some([[prefix, high], [jump, low]])
 }
 
 impl ProbedCode {
@@ -86,12 +98,42 @@ impl ProbedCode {
         jit::forget(&copy);
     }
 
+    /// Makes breakpoints that are in force no more be jumped over, those in loops lead to where frames leave the copy. For good.
+    pub(crate) fn retire(&self, py: Python<'_>) {
+        let (Some(copy), Some(fragments)) = (self.probed(py), self.fragments()) else {
+            return;
+        };
+        let live = Live::of(&copy);
+        let executed = executed(py, &copy);
+        let may_leave = !jit::is_enabled(py);
+        for probe in fragments {
+            match probe.detour {
+                Some(detour) if may_leave && !probe.is_among(&executed) => {
+                    live.lead_to(probe, detour);
+                }
+                _ => {}
+            }
+            // Unless that is what it does now.
+            live.jump_over(probe);
+        }
+        self.silenced.set(py, true);
+        self.refusals.set(py, 0);
+        jit::forget(&copy);
+    }
+
     /// Makes the probes that lead to detours be jumped over too.
     #[cold]
     pub(super) fn stay(&self, py: Python<'_>) {
         let Some(copy) = self.probed(py) else { return };
         let live = Live::of(&copy);
-        if live.is_between_instructions() {
+        if let Some(fragments) = self.fragments() {
+            let executed = executed(py, &copy);
+            for probe in fragments {
+                if !probe.is_among(&executed) && live.lead_back(probe) {
+                    live.jump_over(probe);
+                }
+            }
+        } else if live.is_between_instructions() {
             for probe in &self.probes(py) {
                 if live.lead_back(probe) {
                     live.jump_over(probe);
@@ -176,10 +218,7 @@ impl ProbedCode {
                 if (0..depth).any(|slot| self.holds_lasti(next, slot)) {
                     return None;
                 }
-                let [.., high, low] = (to / 2).checked_sub(start / 2 + 2)?.to_be_bytes();
-                let reaches = u32::from_be_bytes([0, 0, high, low]) + start / 2 + 2 == to / 2;
-                let (prefix, jump) = (opcode_of(Op::ExtendedArg), opcode_of(Op::JumpForward));
-                reaches.then_some([[prefix, high], [jump, low]])
+                jump_to(start, to)
             });
             Some(Probe {
                 at,
@@ -192,6 +231,28 @@ impl ProbedCode {
         };
         again.starts().filter_map(probe).collect()
     }
+}
+
+impl Probe {
+    /// Whether one of these units is among the two that a detour takes.
+    fn is_among(&self, units: &[usize]) -> bool {
+        units
+            .iter()
+            .any(|&unit| (self.at..=self.at + 1).contains(&unit))
+    }
+}
+
+/// The units that frames of `copy` execute now, on any thread. Nobody is suspended within a breakpoint.
+fn executed(py: Python<'_>, copy: &Bound<'_, PyCode>) -> Vec<usize> {
+    let mut units = Vec::new();
+    for state in thread::states(py) {
+        // SAFETY: a state of this interpreter's, and the GIL is held while its frames are looked at; nothing here runs Python.
+        let innermost = unsafe { top_frame(state.cast()) };
+        let frames = std::iter::successors(innermost, |frame| frame.previous());
+        let own = frames.filter(|frame| frame.code_address() == copy.as_ptr() as usize);
+        units.extend(own.filter_map(|frame| Some(frame.instruction_offset()? as usize / 2)));
+    }
+    units
 }
 
 pub(super) fn opcode_of(op: Op) -> u8 {

@@ -2,27 +2,63 @@
 
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::{Analysis, OffsetMap};
-use pyo3::Bound;
+use debugop_bytecode::{Analysis, Inserted, InstrIdx, OffsetMap, Op};
 use pyo3::types::PyCode;
+use pyo3::{Bound, PyAny, PyResult, Python};
 
-use super::ProbedCode;
 use super::error::names_of;
+use super::silence::{Probe, jump_to, opcode_of};
+use super::{ProbedCode, SiteInfo};
 use crate::engine::Engine;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
+use crate::site;
+
+/// Where breakpoints stand in a copy: what is there when they are in force, and what leads by them afterwards.
+pub(crate) struct Fragments {
+    probes: Box<[Probe]>,
+    /// Where frames leave the copy: the number of the fragment, and the instruction that they go on with.
+    leaving: Vec<(usize, InstrIdx)>,
+}
+
+impl Fragments {
+    /// Those of `inserted`, some of which have detours: `leaving`, in order, each with the instruction behind it.
+    pub(crate) fn of(inserted: &Inserted, leaving: Vec<(usize, InstrIdx)>) -> Self {
+        let (units, _) = inserted.code.as_chunks::<2>();
+        let mut detours = leaving.iter().zip(&inserted.detours).peekable();
+        let both = inserted.insertions.iter().zip(&inserted.ends);
+        let probe = |(number, (&start, &end)): (usize, (&u32, &u32))| {
+            let detour = detours.next_if(|(leaving, _)| leaving.0 == number);
+            let at = start as usize / 2;
+            let before = at.checked_sub(1).map(|before| units[before][0]);
+            Some(Probe {
+                at,
+                is: [*units.get(at)?, *units.get(at + 1)?],
+                jump: [
+                    opcode_of(Op::JumpForward),
+                    u8::try_from((end - start) / 2 - 1).ok()?,
+                ],
+                detour: detour.and_then(|(_, &to)| jump_to(start, to)),
+                after_load_fast: before == Some(opcode_of(Op::LoadFast)),
+                adds: false,
+            })
+        };
+        Self {
+            probes: both.enumerate().filter_map(probe).collect(),
+            leaving,
+        }
+    }
+}
 
 impl ProbedCode {
-    /// Describes `copy`, which has breakpoints in place of probes.
+    /// Describes a copy that has breakpoints in place of probes; [`ProbedCode::is_woven_into`] says which it is.
     pub(crate) fn woven(
         original: &Bound<'_, PyCode>,
         analysis: Analysis,
         map: OffsetMap,
-        copy: &Bound<'_, PyCode>,
+        fragments: Fragments,
     ) -> Arc<Self> {
         let (qualname, file) = names_of(original);
-        let shape = OnceLock::new();
-        shape.get_or_init(|| CodeShape::of(copy));
         Arc::new(Self {
             original: original.clone().unbind(),
             woven: None,
@@ -37,7 +73,7 @@ impl ProbedCode {
             begins: Box::default(),
             nested: Vec::new(),
             has_refused: false,
-            is_woven: true,
+            fragments: Some(fragments),
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
@@ -45,10 +81,10 @@ impl ProbedCode {
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]
             for_iters: OnceLock::new(),
-            shape,
+            shape: OnceLock::new(),
             reports_steps: false,
             planned: OnceLock::new(),
-            copy: GilCell::new(copy.as_ptr() as usize),
+            copy: GilCell::default(),
             hooks: GilCell::default(),
             native: GilCell::default(),
             counter: GilCell::new(std::ptr::null()),
@@ -56,10 +92,38 @@ impl ProbedCode {
         })
     }
 
+    /// Says which copy it describes.
+    pub(crate) fn is_woven_into(&self, copy: &Bound<'_, PyCode>) {
+        self.shape.get_or_init(|| CodeShape::of(copy));
+        self.copy.set(copy.py(), copy.as_ptr() as usize);
+    }
+
     /// Whether the copy has breakpoints in place of probes.
     #[inline]
     pub(crate) fn is_woven(&self) -> bool {
-        self.is_woven
+        self.fragments.is_some()
+    }
+
+    /// The sites of the detours of its breakpoints, in order.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn leaving_sites<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let leaving = self.fragments.iter().flat_map(|all| &all.leaving);
+        let infos: Vec<_> = leaving
+            .map(|&(number, next)| SiteInfo::leaving(number, next))
+            .collect();
+        let mut sites = Vec::with_capacity(infos.len());
+        site::new_sites(py, self, &infos, |_| None, |site| sites.push(site))?;
+        Ok(sites)
+    }
+
+    /// Its breakpoints, as probes that can be led by.
+    pub(super) fn fragments(&self) -> Option<&[Probe]> {
+        self.fragments.as_ref().map(|fragments| &*fragments.probes)
     }
 
     /// Whether some instruction is on `line`.

@@ -312,7 +312,7 @@ impl Thread {
 ///
 /// # Safety
 /// `state` is a live thread state of this interpreter; the GIL is held as long as the frame is used.
-pub(super) unsafe fn top_frame<'py>(state: *mut ThreadState) -> Option<Frame<'py>> {
+pub(crate) unsafe fn top_frame<'py>(state: *mut ThreadState) -> Option<Frame<'py>> {
     // SAFETY: by the contract: frames of threads that do not run stay as they are.
     unsafe {
         let raw: *mut InterpreterFrame = (*state).current_frame();

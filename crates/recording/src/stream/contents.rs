@@ -201,6 +201,44 @@ pub enum Contents {
     },
 }
 
+impl Contents {
+    /// Every value that it mentions.
+    pub fn values_mut(&mut self) -> Vec<&mut Value> {
+        match self {
+            Self::Items(items) => items.items.iter_mut().collect(),
+            Self::Pairs(pairs) => pairs.values_mut().collect(),
+            Self::Cell(value) => vec![value],
+            Self::Method { function, receiver } => vec![function, receiver],
+            Self::Exception {
+                arguments,
+                attributes,
+            } => {
+                let arguments = match arguments {
+                    Arguments::Known(items) => &mut items.items[..],
+                    Arguments::Unknown => &mut [],
+                };
+                arguments
+                    .iter_mut()
+                    .chain(attributes.values_mut())
+                    .collect()
+            }
+            Self::Parts(parts) => parts.iter_mut().collect(),
+            Self::Opaque
+            | Self::Bytes { .. }
+            | Self::Code { .. }
+            | Self::Name(_)
+            | Self::Generator { .. } => Vec::new(),
+        }
+    }
+}
+
+impl Pairs {
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        let pairs = self.pairs.iter_mut();
+        pairs.flat_map(|(key, value)| [key, value])
+    }
+}
+
 /// An object becomes known, or its contents do, or have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {

@@ -232,7 +232,7 @@ impl Resolver {
             met.push(value);
         }
         let mut met = met.into_iter();
-        let Some(mut part) = Part::new(state, values) else {
+        let Some(mut part) = Part::new(state, (values, None)) else {
             return;
         };
         for op in ops {
@@ -667,7 +667,9 @@ impl Machine {
             let ops = ops.unwrap_or_default();
             match &piece.what {
                 What::Moves => {
-                    if let Some(mut part) = Part::new(&mut self.state, self.record.values.start) {
+                    if let Some(mut part) =
+                        Part::new(&mut self.state, (self.record.values.start, None))
+                    {
                         part.execute(ops);
                     }
                 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use debugop_recording::stream::{Contents, ObjectId, ThreadNumber};
+use debugop_recording::stream::{self, Contents, ObjectId, ThreadNumber};
 
-use super::{Machine, Phase, Run, Step};
+use super::{Later, Machine, Phase, Run, Step};
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, Op, Source, To};
@@ -71,7 +71,8 @@ impl Machine {
         if segment.opaque {
             self.state.opaque = self.next_record;
         }
-        let Some(mut part) = Part::new(&mut self.state, self.record.values.start) else {
+        let told = (self.record.values.start, self.later);
+        let Some(mut part) = Part::new(&mut self.state, told) else {
             self.run = None;
             return None;
         };
@@ -137,7 +138,7 @@ impl Machine {
             self.resolver = Some(resolver);
         }
         let segment = self.segments.get(run.segment);
-        let Some(mut part) = Part::new(&mut self.state, values) else {
+        let Some(mut part) = Part::new(&mut self.state, (values, self.later)) else {
             return;
         };
         if let Some(tally) = &mut self.tally {
@@ -179,11 +180,13 @@ pub(super) struct Part<'a> {
     record: usize,
     /// The record's values begin here.
     values: usize,
+    /// Where those of the frame's slots as the next chunk describes them are.
+    later: Later,
 }
 
 impl<'a> Part<'a> {
     #[inline]
-    pub(super) fn new(state: &'a mut State, values: usize) -> Option<Self> {
+    pub(super) fn new(state: &'a mut State, (values, later): (usize, Later)) -> Option<Self> {
         let thread = state.threads.get_mut(state.current)?;
         Some(Self {
             thread: thread.number,
@@ -192,13 +195,14 @@ impl<'a> Part<'a> {
             chunk: &state.chunk,
             record: state.record,
             values,
+            later,
         })
     }
 
     /// Executes operations of a way.
     #[inline]
     pub(super) fn execute(&mut self, ops: &[Op]) {
-        let (chunk, values) = (self.chunk, self.values);
+        let (chunk, values) = (self.chunk, (self.values, self.later));
         let frame = &mut *self.frame;
         for op in ops {
             match *op {
@@ -232,12 +236,18 @@ impl<'a> Part<'a> {
 }
 
 #[inline]
-fn read(frame: &Frame, chunk: &Chunk, values: usize, source: Source) -> Value {
+fn read(frame: &Frame, chunk: &Chunk, told: (usize, Later), source: Source) -> Value {
+    let (values, later) = told;
     match source {
         Source::Slot(slot) => frame.get(slot),
         Source::Capture(index) => chunk
             .value(values + index as usize)
             .map_or(Value::Null, Value::from),
+        Source::Later(slot) => match later.and_then(|(thread, at)| chunk.later(thread, at, slot)) {
+            // Where it cannot be described, it is not known either.
+            Some(value) if value != stream::Value::Null => value.into(),
+            _ => Value::Pending,
+        },
         Source::Int(int) => Value::Int(int.into()),
         Source::Null => Value::Null,
         Source::Bool(bool) => Value::Bool(bool),

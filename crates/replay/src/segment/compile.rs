@@ -139,6 +139,9 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
                 Place::After(at) => InstrIdx(at.0 + 1),
             });
     }
+    if let To::At(_) | To::Before(_) | To::In(_) = to {
+        compiler.later(to);
+    }
     let stores = stores.iter().map(|store| compiler.known_store(*store));
     let stores = stores.collect();
     let Compiler { ops, known, .. } = compiler;
@@ -372,6 +375,24 @@ impl Compiler<'_> {
             && (self.version >= Version::V3_13 || self.bools.contains(&symbol))
         {
             self.known.insert(symbol, Source::Bool(jumps_if == jumped));
+        }
+    }
+
+    /// The way ends where everything may be described: what has been made and is still in a slot there.
+    fn later(&mut self, to: To) {
+        for (&slot, symbol) in &self.symbols {
+            // What the instruction that is being executed writes may have been written.
+            let is_written = || match to {
+                To::In(at) => {
+                    let instruction = self.code.analysis().get(at);
+                    let effect = effect(self.version, instruction.opcode, instruction.arg, false);
+                    effect.is_none_or(|effect| effect.writes.iter().any(|write| write.0 == slot))
+                }
+                _ => false,
+            };
+            if !self.known.contains_key(symbol) && !is_written() {
+                self.known.insert(*symbol, Source::Later(slot));
+            }
         }
     }
 
