@@ -79,7 +79,7 @@ pub(crate) fn walk_to_end<B>(
     }
 }
 
-/// The steps of a frame, backwards from `before`, which is left out, until `visit` breaks.
+/// The steps of a frame, backwards from `before`, which is left out, as far as none is missing, until `visit` breaks.
 pub(crate) fn back<B>(
     recording: &Arc<Recording>,
     frame: FrameNumber,
@@ -87,7 +87,12 @@ pub(crate) fn back<B>(
     mut visit: impl FnMut(&Step) -> ControlFlow<B>,
 ) -> Result<Option<B>, OpenError> {
     let index = recording.index()?;
+    let from = recording.known_from(before)?;
     for chunk in search::chunks_before(index, before) {
+        if index.firsts()[chunk] < from {
+            // Steps are missing between what is there and what has been shown.
+            break;
+        }
         if !index.has_frame(chunk, frame) {
             continue;
         }

@@ -15,6 +15,7 @@ use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
 use crate::index::build::Replayed;
 use crate::index::{self, Index, Progress};
+use crate::loss::Loss;
 use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
 use crate::positions::{Backwards, Positions};
@@ -228,6 +229,10 @@ impl Recording {
         };
         let mut chunk = decoded.map_err(|found| error(number, found))?;
         if index + 1 < self.reader.stream_len() {
+            if self.is_behind_gap(index + 1) {
+                // How far the threads have come before it nobody knows.
+                return Ok(Arc::new(chunk));
+            }
             let next = self.reader.stream(index + 1)?.contents;
             chunk = chunk
                 .followed_by(&next, self.codes.captures())
@@ -290,6 +295,43 @@ impl Recording {
         self.firsts().ok()?.last().copied()
     }
 
+    /// The number of steps, found out by replaying chunks of together at most so many bytes: all of them, or some from everywhere, if these are too
+    /// many; whether it is exact. Nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Recording::chunk`], and what does not fit.
+    pub fn count_or_estimate(&self, most: u64) -> Result<(u64, bool), OpenError> {
+        let chunks = self.reader.stream_len();
+        let size = |chunk: usize| self.reader.stream_info(chunk).map_or(0, |info| info.raw);
+        let all: u64 = (0..chunks).map(size).sum();
+        let every = usize::try_from(all.div_ceil(most.max(1))).unwrap_or(usize::MAX);
+        let mut machine: Option<Machine> = None;
+        let (mut steps, mut replayed) = (0, 0);
+        // From the middle of each part: the first and the last chunk are not like the others.
+        for index in (every / 2..chunks).step_by(every.max(1)) {
+            let chunk = self.decode(index)?;
+            let machine = match &mut machine {
+                Some(machine) => {
+                    machine.enter(chunk, 0)?;
+                    machine
+                }
+                None => {
+                    let codes = Arc::clone(&self.codes);
+                    let new = machine.insert(Machine::new(codes, chunk, 0)?);
+                    new.without_values();
+                    new
+                }
+            };
+            while machine.skip_record()?.is_some() {}
+            steps += machine.position();
+            replayed += size(index);
+        }
+        if every <= 1 || replayed == 0 {
+            return Ok((steps, every <= 1));
+        }
+        Ok(((steps as f64 / replayed as f64 * all as f64) as u64, false))
+    }
+
     /// What the index says of a chunk that has been replayed to its end must be true.
     pub(crate) fn verify(&self, chunk: usize, end: u64) -> Result<(), Error> {
         let firsts = self.index.get().map(Index::firsts);
@@ -342,6 +384,7 @@ impl Recording {
             place: None,
             next: 0,
             unwound: Vec::new(),
+            lost: Vec::new(),
             ahead: None,
         }
     }
@@ -375,6 +418,7 @@ pub struct Cursor {
     /// The chunk to go on with, when there is no place.
     next: usize,
     unwound: Vec<Unwound>,
+    lost: Vec<Loss>,
     /// A chunk that is being decoded, because the cursor goes through one after the other.
     ahead: Option<(usize, Decoding)>,
 }
@@ -415,6 +459,11 @@ impl Cursor {
         &self.unwound
     }
 
+    /// What is missing between the step before and the one that [`Cursor::next`] has gone to; at the recording's end, what is behind its last step.
+    pub fn lost(&self) -> &[Loss] {
+        &self.lost
+    }
+
     /// The step that the cursor is at.
     pub fn step(&self) -> Option<Step> {
         self.place.as_ref()?.at
@@ -427,18 +476,28 @@ impl Cursor {
     #[expect(clippy::should_implement_trait, reason = "it borrows and fails")]
     pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
         self.unwound.clear();
+        self.lost.clear();
         loop {
+            let mut position = 0;
             if let Some(place) = &mut self.place {
                 let step = place.next()?;
                 self.unwound.extend_from_slice(place.machine.unwound());
+                self.lost.extend_from_slice(place.machine.lost());
                 if step.is_some() {
                     return Ok(step);
                 }
                 self.next = place.index + 1;
-                self.recording
-                    .verify(place.index, place.machine.position())?;
+                position = place.machine.position();
+                self.recording.verify(place.index, position)?;
             }
-            if self.next >= self.recording.reader.stream_len() {
+            let is_over = self.next >= self.recording.reader.stream_len();
+            let what = match is_over {
+                true => self.recording.lost_at_end(),
+                false => self.recording.lost_before(self.next),
+            };
+            let step = position;
+            self.lost.extend(what.map(|what| Loss { step, what }));
+            if is_over {
                 return Ok(None);
             }
             self.enter(self.next)?;
@@ -456,6 +515,7 @@ impl Cursor {
         until: u64,
     ) -> Result<Option<Step>, OpenError> {
         self.unwound.clear();
+        self.lost.clear();
         watch.until = until;
         loop {
             if let Some(place) = &mut self.place {
@@ -513,6 +573,7 @@ impl Cursor {
     /// [`ErrorKind::NoStep`] in [`OpenError::Replay`], and what does not fit.
     pub fn seek(&mut self, step: u64) -> Result<Step, OpenError> {
         self.unwound.clear();
+        self.lost.clear();
         let firsts = self.recording.firsts()?;
         let missing = || {
             OpenError::Replay(Error {
