@@ -66,6 +66,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self._said: set[str] = set()
         self.quitting = False
         self.step = 0
+        self._has_shown = False
         super().__init__(**options)
         self.prompt = "(Pdb) "
         self._keep_sources()
@@ -76,6 +77,7 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
         self.steps: int = self.past.steps
         self.codes = {code[0]: _code(*code) for code in self.past.codes()}
         self._bound: dict[tuple[str, str], list[tuple[int, int, Any]]] = {}
+        self._missing: list[tuple[int, str]] | None = None
 
     # Sources: those of the recording, or the files as they are now.
 
@@ -140,15 +142,28 @@ class PastConsole(Motions, Looks, Stops, _Pdb):  # type: ignore[misc]
             self._keep_returned(moment.stack(self.curindex))
 
     def _show(self, step: int, told: tuple[str, ...] = (), *, prints: bool = True) -> None:
+        before = self.step if self._has_shown else -1
         self._stand(step)
+        self._has_shown = True
         if self.rcLines:
             self.cmdqueue = [line for line in self.rcLines if line.strip() and not line.strip().startswith("#")]
             self.rcLines = []
+        self._say_what_is_missing(before, self.step)
         for line in told:
             self.message(line)
         if prints:
             self.print_stack_entry(self.stack[self.curindex])
             self._display_again()
+
+    def _say_what_is_missing(self, before: int, now: int) -> None:
+        """What is not in the recording between two steps."""
+        if self._missing is None:
+            self._missing = self.past.losses()
+        first, last = sorted((before, now))
+        for step, what in self._missing:
+            # Behind the last step is shown with it.
+            if first < min(step, self.steps - 1) <= last:
+                self.message(f"*** missing at step {step}: {what}")
 
     def _keep_returned(self, stack: list[Any]) -> None:
         _, opname, _, told, _ = self._instruction(self.curframe)

@@ -202,3 +202,5 @@ class Motions:
             else:
                 ended = "how it ended is not recorded" if status is None else f"exit status {status}"
             self.message(f"CPython {'.'.join(map(str, version))}, {ended}")
+            for step, what in self.past.losses():
+                self.message(f"missing at step {step}: {what}")

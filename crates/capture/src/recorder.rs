@@ -53,6 +53,8 @@ mod witness;
 pub use pen::Limits;
 pub(crate) use pending::raising;
 pub(crate) use planned::{PlannedCode, PlannedSite};
+#[cfg(Py_3_12)]
+pub(crate) use running::passes_over;
 pub use session::{Plan, Session};
 pub use store::Store;
 pub(crate) use threads::top_frame;
@@ -516,7 +518,7 @@ impl Recorder {
     fn overflow(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         self.next_chunk(py, Some((site, frame)));
         let mut to = Encoder::new(self.store.bytes(), self.at);
-        to.lost(Reason::TOO_LARGE);
+        to.lost(Reason::DROPPED);
         self.lost += 1;
         self.at = to.at();
         self.store.commit(self.at);

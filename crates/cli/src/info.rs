@@ -1,11 +1,12 @@
 //! `debugop info`: what a recording is of, and how much of it there is.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use debugop_recording::file::{ChunkKind, Ending, Error, Reader, Recovered, recover};
-use debugop_replay::Recording;
+use debugop_replay::{Loss, Recording};
 use debugop_value::{escaped, grouped};
 use serde_json::json;
 
@@ -89,6 +90,9 @@ impl InfoOptions {
             return Ok(without);
         };
         facts.steps = recording.count(MOST_COUNTED);
+        if facts.steps.is_some() {
+            facts.losses = recording.losses().ok();
+        }
         Ok(told(&facts, recording.reader()))
     }
 
@@ -122,6 +126,13 @@ impl InfoOptions {
 
 /// The steps of a recording that has no index are counted if its stream is no longer than this, in bytes: half a second.
 const MOST_COUNTED: u64 = 32 << 20;
+
+/// So many losses are listed.
+const MOST_LOSSES: usize = 20;
+
+fn as_json(loss: &Loss) -> serde_json::Value {
+    json!({ "step": loss.step, "what": loss.what.name(), "text": loss.what.to_string() })
+}
 
 /// What helps with an error.
 fn advice(error: &Error) -> &'static str {
@@ -157,6 +168,8 @@ struct Facts {
     stream_chunks: usize,
     stream_stored: u64,
     stream_bytes: u64,
+    /// Everything that is missing, where the steps are counted.
+    losses: Option<Vec<Loss>>,
     /// Number of the first chunk of the stream, and when it begins; `None` if there is none.
     begins: Option<(u64, u64)>,
 }
@@ -187,6 +200,7 @@ impl Facts {
             stream_chunks: reader.stream_len(),
             stream_stored: stream().map(|chunk| chunk.stored).sum(),
             stream_bytes: stream().map(|chunk| chunk.raw).sum(),
+            losses: None,
             begins: stream().next().map(|chunk| (chunk.sequence, chunk.time)),
         })
     }
@@ -200,6 +214,7 @@ impl Facts {
             "header": reader.header(),
             "steps": self.steps,
             "summary": summary,
+            "losses": self.losses.as_ref().map(|losses| losses.iter().map(as_json).collect::<Vec<_>>()),
             "size": self.size,
             "codes": self.codes,
             "sources": self.sources,
@@ -247,6 +262,9 @@ impl Facts {
         if let Some(dropped) = self.dropped() {
             line("dropped", &dropped);
         }
+        for loss in self.losses.iter().flatten().take(MOST_LOSSES) {
+            line("missing", &format!("at step {}: {}", loss.step, loss.what));
+        }
         if let Some(lost @ 1..) = reader.summary().and_then(|summary| summary.lost) {
             let lost = grouped(lost);
             line(
@@ -272,7 +290,7 @@ impl Facts {
 
     fn ended(&self, reader: &Reader) -> String {
         let Some(summary) = reader.summary() else {
-            return ending(reader.ending()).into();
+            return ending(reader.ending());
         };
         let mut text = format!("after {:.3} s", summary.duration as f64 / 1e9);
         if let Some(status) = summary.exit_status {
@@ -288,12 +306,17 @@ impl Facts {
     }
 }
 
-fn ending(ending: Ending) -> &'static str {
+fn ending(ending: Ending) -> String {
     match ending {
-        Ending::Finished => "finished",
-        Ending::Writing => "is being written",
-        Ending::Killed => "killed, or recording failed",
-        Ending::Unfinished => "unfinished",
+        Ending::Finished => "finished".into(),
+        Ending::Writing => "is being written".into(),
+        Ending::Killed => "killed, or recording failed".into(),
+        Ending::Failed(0) => "recording failed".into(),
+        Ending::Failed(error) => {
+            let error = io::Error::from_raw_os_error(error.cast_signed());
+            format!("recording failed: {error}")
+        }
+        Ending::Unfinished => "unfinished".into(),
     }
 }
 

@@ -242,9 +242,24 @@ impl QueryOptions {
             },
         };
         match done {
-            Ok(()) => Answer::text(asked.text),
+            Ok(()) => {
+                asked.say_what_is_missing();
+                Answer::text(asked.text)
+            }
             Err(Refused::Recording(error)) => Answer::error(file, &error, ""),
             Err(Refused::Said(reason)) => Answer::failure(file, &reason),
+        }
+    }
+}
+
+impl Asked {
+    /// Steps that are missing may be missing in the answer.
+    fn say_what_is_missing(&mut self) {
+        // What cannot be read has been said already, if it concerns the answer.
+        let losses = self.recording.losses().unwrap_or_default();
+        let losses = losses.iter().filter(|loss| loss.what.has_steps());
+        for loss in losses.filter(|_| !self.json) {
+            let _ = writeln!(self.text, "(missing at step {}: {})", loss.step, loss.what);
         }
     }
 }

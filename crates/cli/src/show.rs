@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Error, error::ErrorKind};
 use debugop_replay::{OpenError, Progress, Recording};
-use debugop_report::replayed::{Described, PlayError, play};
+use debugop_report::replayed::{Described, PlayError, Shown, play};
 use debugop_report::{
     Counter, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
 };
@@ -141,9 +141,12 @@ impl ShowOptions {
                     .as_ref()
                     .is_none_or(|codes| codes.contains(&step.code))
             },
-            &mut |step| {
-                counter.step(step);
-                report.step(step)
+            &mut |shown| match shown {
+                Shown::Step(step) => {
+                    counter.step(step);
+                    report.step(step)
+                }
+                Shown::Lost(loss) => report.lost(loss),
             },
         );
         let summary = Summary {

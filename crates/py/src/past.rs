@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use debugop_debugger::{Breaks, Event, Motion, Search, SearchError, Stop, Writers};
 use debugop_recording::stream::{Contents, FrameNumber, ThreadNumber};
 use debugop_replay::query::{self, Place};
-use debugop_replay::{Cursor, Moment, OpenError, Present, Recording as Core, Value};
+use debugop_replay::{Cursor, Loss, Moment, OpenError, Present, Recording as Core, Value};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -231,6 +231,14 @@ impl Past {
         info.instructions().iter().map(each).collect()
     }
 
+    /// What is not in the recording: the step before which it is missing, and what it is.
+    fn losses(&self, py: Python<'_>) -> PyResult<Vec<(u64, String)>> {
+        let found = py.detach(|| self.core.losses());
+        let found = found.map_err(|error| refused(&error))?;
+        let each = |loss: Loss| (loss.step, loss.what.to_string());
+        Ok(found.into_iter().map(each).collect())
+    }
+
     /// The moment just before a step; IndexError if there is none.
     fn at(&self, py: Python<'_>, step: u64) -> PyResult<PastMoment> {
         let moment = self.moment(py, step)?;
@@ -407,7 +415,12 @@ impl Past {
     ) -> Result<Option<(Arc<Moment>, Value)>, OpenError> {
         let writers = Writers::new(&self.core, place);
         let firsts = self.core.firsts()?;
+        let from = self.core.known_from(step)?;
         for (chunk, range) in firsts.windows(2).enumerate().rev() {
+            if range[0] < from {
+                // It may have got another value in steps that are missing.
+                break;
+            }
             if range[0] >= step || !writers.may_be_in(&self.core, chunk)? {
                 continue;
             }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness, history};
 use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
@@ -42,7 +43,7 @@ pub(crate) struct Recording {
     /// Set until it begins.
     store: Mutex<Option<Store>>,
     replaced: ReplacedExec,
-    said: Mutex<Option<String>>,
+    finished: Mutex<Option<Closed>>,
     /// Where a witness of the run writes to, and then the witness.
     witnessed: Option<PathBuf>,
     witness: Mutex<Option<(Arc<Tracer>, Arc<Witness>)>>,
@@ -125,7 +126,7 @@ impl Recording {
             session: Mutex::default(),
             store: Mutex::new(Some(store)),
             replaced: ReplacedExec::default(),
-            said: Mutex::default(),
+            finished: Mutex::default(),
             witnessed,
             witness: Mutex::default(),
         })
@@ -170,8 +171,32 @@ impl Recording {
 
     /// What is to be said at the end; None before it.
     #[getter]
-    fn said(&self) -> Option<String> {
-        self.said.lock().ok().and_then(|said| said.clone())
+    fn said(&self, py: Python<'_>) -> Option<String> {
+        let finished = *self.finished.lock().ok()?;
+        let Closed {
+            records,
+            values,
+            elapsed,
+            size,
+        } = finished?;
+        // The records tell only which sites have fired.
+        let steps = py.detach(|| {
+            let recording = debugop_replay::Recording::open(&self.output).ok()?;
+            recording.count_or_estimate(MOST_COUNTED).ok()
+        });
+        let steps = match steps {
+            // A ring has dropped the others.
+            Some((steps, _)) if self.ring.is_some() => {
+                format!("about {} steps kept, ", rounded(steps))
+            }
+            Some((steps, true)) => format!("{steps} steps, "),
+            Some((steps, false)) => format!("about {} steps, ", rounded(steps)),
+            None => String::new(),
+        };
+        let (path, seconds) = (self.output.display(), elapsed.as_secs_f64());
+        Some(format!(
+            "recorded {path}: {steps}{records} records with {values} values in {seconds:.2} s, {size} bytes"
+        ))
     }
 
     /// Begins to record, and returns the copy of the main program's code that `execute` is to run. `sources` are the texts of code that
@@ -309,16 +334,34 @@ impl Recording {
             elapsed,
         } = finished;
         let (size, problem) = store.finish(records, lost, elapsed);
-        if let Ok(mut said) = self.said.lock() {
-            let path = self.output.display();
-            let seconds = elapsed.as_secs_f64();
-            let said = said.insert(String::new());
-            *said = format!(
-                "recorded {path}: {records} records with {values} values in {seconds:.2} s, {size} bytes"
-            );
+        if let Ok(mut finished) = self.finished.lock() {
+            *finished = Some(Closed {
+                records,
+                values,
+                elapsed,
+                size,
+            });
         }
         Ok(problem)
     }
+}
+
+/// So many bytes of the stream are replayed to say how many steps there are: a tenth of a second.
+const MOST_COUNTED: u64 = 4 << 20;
+
+/// What is known of a recording when it has ended.
+#[derive(Clone, Copy)]
+struct Closed {
+    records: u64,
+    values: u64,
+    elapsed: Duration,
+    size: u64,
+}
+
+/// A number of which three digits count.
+fn rounded(number: u64) -> u64 {
+    let unit = 10u64.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(2));
+    (number + unit / 2) / unit * unit
 }
 
 /// What the Pythons that a recorded process starts are to do as well.

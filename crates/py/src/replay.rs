@@ -7,7 +7,7 @@ use std::sync::Arc;
 use debugop_recording::file;
 use debugop_recording::stream::ThreadNumber;
 use debugop_replay::query::{self, Place};
-use debugop_replay::{Cursor, OpenError, Recording as Core};
+use debugop_replay::{Cursor, Loss, OpenError, Recording as Core};
 use debugop_value::Value as Data;
 use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -186,6 +186,21 @@ impl Replay {
     #[getter]
     fn python_version(&self) -> (u32, u32, u32) {
         self.core.reader().header().interpreter.version.into()
+    }
+
+    /// What is not in the recording, in order: a dict each, with `step`, before which it is missing (the number of all steps: behind the last one), `what`
+    /// (`"beginning"`, `"chunks"`, `"record"`, `"output"`, `"end"`) and `text`, which says it. Empty if nothing is missing.
+    fn losses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let found = py.detach(|| self.core.losses());
+        let each = |loss: Loss| {
+            let dict = PyDict::new(py);
+            dict.set_item("step", loss.step)?;
+            dict.set_item("what", loss.what.name())?;
+            dict.set_item("text", loss.what.to_string())?;
+            Ok(dict)
+        };
+        let found = found.map_err(|error| refused(&error))?;
+        found.into_iter().map(each).collect()
     }
 
     /// The steps at which execution came to line `line` of `file`, which may be the end of the path.

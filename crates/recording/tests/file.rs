@@ -380,6 +380,26 @@ fn a_file_that_is_cut_is_an_error_and_gives_what_is_whole() {
     assert_eq!(most, SMALL_CHUNKS, "all of them");
 }
 
+/// What a recording says of its end is kept, and so are the gaps of one that has been recovered before.
+#[test]
+fn what_is_recovered_keeps_its_summary_and_gaps() {
+    let directory = Directory::new("summary");
+    let (path, to) = (directory.file("a.debugop"), directory.file("b.debugop"));
+    let summary = Summary {
+        duration: 5,
+        records: Some(7),
+        gaps: vec![2],
+        ..Summary::default()
+    };
+    begin(&path, 4, 4000).finish(&summary).expect("finished");
+    recover(&path, &to).expect("intact");
+    let recovered = Summary {
+        recovered: true,
+        ..summary
+    };
+    assert_eq!(read_all(&to).expect("intact").summary(), Some(&recovered));
+}
+
 #[test]
 fn a_flipped_bit_is_an_error_and_costs_one_chunk() {
     let directory = Directory::new("flipped");

@@ -10,6 +10,7 @@ use debugop_recording::stream::{
 use rustc_hash::FxHashSet;
 use smallvec::{SmallVec, smallvec};
 
+use crate::loss::Lost;
 use crate::packed::each_value;
 
 /// A decoded chunk.
@@ -536,6 +537,22 @@ impl Chunk {
 
     pub(crate) fn value(&self, index: usize) -> Option<stream::Value> {
         self.values.get(index).copied()
+    }
+
+    /// How often something is said to be missing, and whether steps may be.
+    pub(crate) fn lost(&self) -> (u64, bool) {
+        let in_first = self
+            .records
+            .get(1)
+            .map_or(0, |first| first.prefixes as usize);
+        let mut found = (0, false);
+        for (at, prefix) in self.prefixes.iter().enumerate() {
+            if let &Prefix::Lost(reason) = prefix {
+                let lost = Lost::of(reason, self.keyframe.current, at < in_first);
+                found = (found.0 + 1, found.1 || lost.has_steps());
+            }
+        }
+        found
     }
 
     /// What [`Value::BigInt`](crate::Value::BigInt) is an index of.

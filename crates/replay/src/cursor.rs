@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
 use crate::kept::{Decoded, States};
+use crate::loss::Loss;
 use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
 use crate::recording::{OpenError, Recording};
@@ -26,6 +27,7 @@ pub struct Cursor {
     /// The chunk to go on with, when there is no place.
     next: usize,
     unwound: Vec<Unwound>,
+    lost: Vec<Loss>,
     /// A chunk that is being decoded, because the cursor goes through one after the other.
     ahead: Option<(usize, Decoding)>,
 }
@@ -59,6 +61,7 @@ impl Cursor {
             place: None,
             next: 0,
             unwound: Vec::new(),
+            lost: Vec::new(),
             ahead: None,
         }
     }
@@ -86,6 +89,11 @@ impl Cursor {
         &self.unwound
     }
 
+    /// What is missing between the step before and the one that [`Cursor::next`] has gone to; at the recording's end, what is behind its last step.
+    pub fn lost(&self) -> &[Loss] {
+        &self.lost
+    }
+
     /// The step that the cursor is at.
     pub fn step(&self) -> Option<Step> {
         self.place.as_ref()?.at
@@ -98,18 +106,28 @@ impl Cursor {
     #[expect(clippy::should_implement_trait, reason = "it borrows and fails")]
     pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
         self.unwound.clear();
+        self.lost.clear();
         loop {
+            let mut position = 0;
             if let Some(place) = &mut self.place {
                 let step = place.next()?;
                 self.unwound.extend_from_slice(place.machine.unwound());
+                self.lost.extend_from_slice(place.machine.lost());
                 if step.is_some() {
                     return Ok(step);
                 }
                 self.next = place.index + 1;
-                self.recording
-                    .verify(place.index, place.machine.position())?;
+                position = place.machine.position();
+                self.recording.verify(place.index, position)?;
             }
-            if self.next >= self.recording.reader().stream_len() {
+            let is_over = self.next >= self.recording.reader().stream_len();
+            let what = match is_over {
+                true => self.recording.lost_at_end(),
+                false => self.recording.lost_before(self.next),
+            };
+            let step = position;
+            self.lost.extend(what.map(|what| Loss { step, what }));
+            if is_over {
                 return Ok(None);
             }
             self.enter(self.next)?;
@@ -127,6 +145,7 @@ impl Cursor {
         until: u64,
     ) -> Result<Option<Step>, OpenError> {
         self.unwound.clear();
+        self.lost.clear();
         watch.until = until;
         loop {
             if let Some(place) = &mut self.place {
@@ -184,6 +203,7 @@ impl Cursor {
     /// [`ErrorKind::NoStep`] in [`OpenError::Replay`], and what does not fit.
     pub fn seek(&mut self, step: u64) -> Result<Step, OpenError> {
         self.unwound.clear();
+        self.lost.clear();
         let index = self.chunk_of(step)?;
         if self.place.as_ref().is_none_or(|place| place.index != index) {
             self.enter(index)?;
@@ -213,6 +233,7 @@ impl Cursor {
             return Ok(());
         }
         self.unwound.clear();
+        self.lost.clear();
         if self.place.as_ref().is_none_or(|place| place.index != chunk) {
             self.enter(chunk)?;
         }

@@ -40,6 +40,7 @@ struct Chunk {
     next_frame: FrameNumber,
     newest: ObjectId,
     unwound: u64,
+    lost: u64,
 }
 
 impl Index {
@@ -60,6 +61,7 @@ impl Index {
                 next_frame: FrameNumber(summary.next_frame),
                 newest: ObjectId(summary.newest),
                 unwound: summary.unwound,
+                lost: summary.lost,
             });
         }
         reader.is_at_end().then_some(())?;
@@ -111,6 +113,18 @@ impl Index {
     /// How many frames exceptions have left in a chunk.
     pub fn unwound(&self, chunk: usize) -> u64 {
         self.chunks.get(chunk).map_or(0, |chunk| chunk.unwound)
+    }
+
+    /// How often a chunk says that something is missing.
+    pub(crate) fn lost(&self, chunk: usize) -> u64 {
+        self.chunks.get(chunk).map_or(0, |chunk| chunk.lost >> 1)
+    }
+
+    /// Whether a chunk says that steps may be missing at its beginning.
+    pub(crate) fn has_dropped(&self, chunk: usize) -> bool {
+        self.chunks
+            .get(chunk)
+            .is_some_and(|chunk| chunk.lost & 1 != 0)
     }
 
     /// The numbers of the threads that have run in a chunk.

@@ -16,6 +16,7 @@ use debugop_recording::stream::{self, Caller, FrameNumber, Progress, SiteNumber,
 use crate::chunk::{Chunk, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
+use crate::loss::Loss;
 use crate::segment::{From, SegmentId, Segments, To, call_of};
 use crate::state::{Frame, State, Stepped, Thread};
 use crate::value::Value;
@@ -150,6 +151,8 @@ pub struct Machine {
     presented: bool,
     /// What has left frames since the step before.
     unwound: Vec<Unwound>,
+    /// What the records since then say is missing.
+    lost: Vec<Loss>,
     /// All threads are where the next chunk begins.
     finished: bool,
 }
@@ -216,6 +219,7 @@ impl Machine {
             slots: 0,
             presented: false,
             unwound: Vec::new(),
+            lost: Vec::new(),
             finished: false,
         }
     }
@@ -308,6 +312,7 @@ impl Machine {
     #[expect(clippy::should_implement_trait, reason = "it fails")]
     pub fn next(&mut self) -> Result<Option<Step>, Error> {
         self.unwound.clear();
+        self.lost.clear();
         loop {
             if let Some(step) = self.run_to_step() {
                 return Ok(Some(step));
@@ -324,6 +329,11 @@ impl Machine {
         &self.unwound
     }
 
+    /// What is missing between the step before and the step that [`Machine::next`] has gone to, as far as records of the chunk say it.
+    pub(crate) fn lost(&self) -> &[Loss] {
+        &self.lost
+    }
+
     /// Executes to the end of the record and returns the number of steps that come next; `None` at the chunk's end. After
     /// [`Machine::next`] the step that it stopped at is executed first.
     ///
@@ -331,6 +341,7 @@ impl Machine {
     /// As [`Machine::next`].
     pub fn skip_record(&mut self) -> Result<Option<u64>, Error> {
         self.unwound.clear();
+        self.lost.clear();
         let mut any = false;
         loop {
             any |= self.run.is_some();
@@ -353,6 +364,7 @@ impl Machine {
     /// As [`Machine::next`].
     pub fn advance_to(&mut self, number: u64) -> Result<Option<Step>, Error> {
         self.unwound.clear();
+        self.lost.clear();
         loop {
             if self.number + self.steps_left() > number {
                 while let Some(step) = self.run_to_step() {
@@ -373,6 +385,7 @@ impl Machine {
     /// the chunk's end.
     pub(crate) fn skip_to(&mut self, record: usize, number: u64) -> Result<bool, Error> {
         self.unwound.clear();
+        self.lost.clear();
         loop {
             if self.number + self.steps_left() > number {
                 return Ok(true);
@@ -403,6 +416,7 @@ impl Machine {
     /// As [`Machine::next`].
     pub(crate) fn next_watched(&mut self, watch: &mut Watch) -> Result<Stop, Error> {
         self.unwound.clear();
+        self.lost.clear();
         loop {
             if let Some(run) = &self.run {
                 if watch.has_way(&self.segments, run.segment) {
@@ -459,6 +473,7 @@ impl Machine {
         self.raised = None;
         self.presented = false;
         self.unwound.clear();
+        self.lost.clear();
         self.finished = false;
     }
 

@@ -79,14 +79,19 @@ pub(crate) fn walk_to_end<B>(
     }
 }
 
-/// The last step of a frame before another step.
+/// The last step of a frame before another step, as far as none is missing between them.
 pub(crate) fn last_step(
     recording: &Arc<Recording>,
     frame: FrameNumber,
     before: u64,
 ) -> Result<Option<Step>, OpenError> {
     let index = recording.index()?;
+    let from = recording.known_from(before)?;
     for chunk in search::chunks_before(index, before) {
+        if index.firsts()[chunk] < from {
+            // Steps are missing between what is there and what has been shown.
+            break;
+        }
         if !index.has_frame(chunk, frame) {
             continue;
         }

@@ -232,6 +232,10 @@ impl Recording {
         let room = self.kept.room();
         let mut chunk = Chunk::read_into(room, &self.codes, index as u64, &stored)?;
         if index + 1 < self.reader.stream_len() {
+            if self.is_behind_gap(index + 1) {
+                // How far the threads have come before it nobody knows.
+                return Ok(Arc::new(chunk));
+            }
             let next = self.reader.stream(index + 1)?;
             chunk = chunk.before(&self.codes, &next)?;
         } else if let Some(present) = &self.present {
@@ -295,6 +299,43 @@ impl Recording {
             return None;
         }
         self.firsts().ok()?.last().copied()
+    }
+
+    /// The number of steps, found out by replaying chunks of together at most so many bytes: all of them, or some from everywhere, if these are too
+    /// many; whether it is exact. Nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Recording::chunk`], and what does not fit.
+    pub fn count_or_estimate(&self, most: u64) -> Result<(u64, bool), OpenError> {
+        let chunks = self.reader.stream_len();
+        let size = |chunk: usize| self.reader.stream_info(chunk).map_or(0, |info| info.raw);
+        let all: u64 = (0..chunks).map(size).sum();
+        let every = usize::try_from(all.div_ceil(most.max(1))).unwrap_or(usize::MAX);
+        let mut machine: Option<Machine> = None;
+        let (mut steps, mut replayed) = (0, 0);
+        // From the middle of each part: the first and the last chunk are not like the others.
+        for index in (every / 2..chunks).step_by(every.max(1)) {
+            let chunk = self.decode(index)?;
+            let machine = match &mut machine {
+                Some(machine) => {
+                    machine.enter(chunk, 0)?;
+                    machine
+                }
+                None => {
+                    let codes = Arc::clone(&self.codes);
+                    let new = machine.insert(Machine::new(codes, chunk, 0)?);
+                    new.without_values();
+                    new
+                }
+            };
+            while machine.skip_record()?.is_some() {}
+            steps += machine.position();
+            replayed += size(index);
+        }
+        if every <= 1 || replayed == 0 {
+            return Ok((steps, every <= 1));
+        }
+        Ok(((steps as f64 / replayed as f64 * all as f64) as u64, false))
     }
 
     /// What the index says of a chunk that has been replayed to its end must be true.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
-use debugop_bytecode::Version;
+use debugop_bytecode::{InstrIdx, Op, Version};
 use debugop_recording::digest::{self, Digest};
 use debugop_recording::file::{Constant, Reader};
 use debugop_recording::stream::{BigInt, Kind};
@@ -90,7 +90,7 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
     let mut constants = HashMap::new();
     let mut step = witness::Step::default();
     while has_next(&mut step, trace)? {
-        let Some(rebuilt) = replay.next_of(step.thread) else {
+        let Some(rebuilt) = replay.next_as_told(&step) else {
             found.differences += 1;
             let why = replay.failure.take();
             let why = why.unwrap_or_else(|| "the recording ends".to_owned());
@@ -119,6 +119,14 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
     if let Some(failure) = replay.failure.take() {
         found.differences += 1;
         found.tell(failure);
+    }
+    for late in replay.late.values().flatten() {
+        found.differences += 1;
+        found.tell(format!(
+            "step {}: a NOT_TAKEN of {} that is not in the trace",
+            late.number,
+            replay.name(late.code)
+        ));
     }
     Ok(found)
 }
@@ -150,6 +158,8 @@ struct Replay<'a> {
     chunk: usize,
     /// Steps of each thread, by the system's number, that the trace has not come to.
     queues: HashMap<u64, VecDeque<Snapshot>>,
+    /// Steps of `NOT_TAKEN`s that the trace has not come to, while it has come to later ones, by thread.
+    late: HashMap<u64, Vec<Snapshot>>,
     failure: Option<String>,
 }
 
@@ -167,6 +177,7 @@ impl<'a> Replay<'a> {
             machine: None,
             chunk: 0,
             queues: HashMap::new(),
+            late: HashMap::new(),
             failure: None,
         })
     }
@@ -186,6 +197,40 @@ impl<'a> Replay<'a> {
                 return None;
             }
         }
+    }
+
+    /// The step of the recording that a step of the trace is to be compared with: the thread's next one.
+    ///
+    /// No probe stands before a `NOT_TAKEN` (3.14 and later): the one behind it tells of both. If a line begins there, the program's trace function is told of
+    /// that before the probe fires, and whoever looks sees the steps of the trace function first. The recording has the `NOT_TAKEN` where it is executed.
+    fn next_as_told(&mut self, step: &witness::Step) -> Option<Snapshot> {
+        let is_it = |one: &Snapshot| (one.code, one.at) == (step.code, step.at);
+        if let Some(late) = self.late.get_mut(&step.thread)
+            && late.last().is_some_and(is_it)
+        {
+            return late.pop();
+        }
+        let next = self.next_of(step.thread)?;
+        if is_it(&next) || !self.is_not_taken(&next) {
+            return Some(next);
+        }
+        // What comes then is none of that frame's.
+        let behind = self.next_of(step.thread)?;
+        let late = self.late.entry(step.thread).or_default();
+        let is_other = behind.code != next.code;
+        if is_other {
+            late.push(next);
+            return Some(behind);
+        }
+        Some(next)
+    }
+
+    fn is_not_taken(&self, step: &Snapshot) -> bool {
+        self.codes.get(step.code).is_some_and(|code| {
+            let info = code.analysis().get(InstrIdx(step.at)).opcode;
+            let info = info.info(code.analysis().version());
+            info.is_some_and(|info| info.op == Op::NotTaken)
+        })
     }
 
     fn advance(&mut self) -> bool {
@@ -352,7 +397,7 @@ impl Comparison {
             self.differences += 1;
             let mut text = format!("step {} ", rebuilt.number);
             if let Some(code) = code {
-                let instruction = code.analysis().get(debugop_bytecode::InstrIdx(step.at));
+                let instruction = code.analysis().get(InstrIdx(step.at));
                 let data = code.data();
                 let name = instruction.opcode.name(code.analysis().version());
                 let qualname = self::text(&data.qualname);

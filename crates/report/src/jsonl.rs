@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use debugop_bytecode::argument::Argument;
+use debugop_replay::Loss;
 use debugop_value::Value;
 use rustc_hash::FxHashSet;
 use serde::Serialize;
@@ -34,6 +35,7 @@ enum Line<'a> {
     Code(CodeLine<'a>),
     Event(EventLine<'a>),
     Thread(ThreadLine<'a>),
+    Lost(LostLine),
     Step(StepLine<'a>),
     Summary(SummaryLine),
 }
@@ -104,6 +106,13 @@ struct ThreadLine<'a> {
     ident: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct LostLine {
+    step: u64,
+    what: &'static str,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -221,6 +230,19 @@ impl<W: Write + Send> Report for JsonlReport<W> {
             thread,
             ident,
             name,
+        }))
+    }
+
+    fn lost(&mut self, loss: &Loss) -> io::Result<()> {
+        self.header()?;
+        if loss.what.has_steps() {
+            // What the frames have done meanwhile is not known.
+            self.story = Story::default();
+        }
+        self.write(&Line::Lost(LostLine {
+            step: loss.step,
+            what: loss.what.name(),
+            text: loss.what.to_string(),
         }))
     }
 

@@ -17,6 +17,8 @@ mod thread;
 
 use std::io;
 
+use debugop_replay::Loss;
+
 pub use check::CheckReport;
 pub use code::{CodeInfo, CodeNames, InstructionInfo};
 pub use jsonl::{FORMAT_VERSION, JsonlReport};
@@ -45,6 +47,15 @@ pub trait Report: Send {
     /// What the underlying writer returns.
     fn thread(&mut self, event: &ThreadEvent<'_>) -> io::Result<()> {
         let _ = event;
+        Ok(())
+    }
+
+    /// Shows that something is not in the recording that the steps come from: before the step that is shown next.
+    ///
+    /// # Errors
+    /// What the underlying writer returns.
+    fn lost(&mut self, loss: &Loss) -> io::Result<()> {
+        let _ = loss;
         Ok(())
     }
 

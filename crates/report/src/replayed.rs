@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use debugop_bytecode::Op;
 use debugop_recording::stream::ThreadNumber;
-use debugop_replay::{Code, Cursor, OpenError, Recording, State, Unwound, Value as Replayed};
+use debugop_replay::{Code, Cursor, Loss, OpenError, Recording, State, Unwound, Value as Replayed};
 use debugop_value::Value;
 use rustc_hash::FxHashMap;
 
@@ -61,11 +61,20 @@ fn describe(code: &Code) -> CodeInfo {
     CodeInfo::new(data.number, names, code.analysis())
 }
 
+/// What is shown of a recording.
+#[derive(Debug)]
+pub enum Shown<'a> {
+    /// A step, or an exception that leaves a frame.
+    Step(&'a Step<'a>),
+    /// Something that is missing before the next one.
+    Lost(&'a Loss),
+}
+
 /// Which steps are shown.
 pub type Wanted<'a> = &'a mut dyn FnMut(&debugop_replay::Step, &State) -> bool;
 
 /// Shows the steps from `from` on, up to and without `to`, that are `wanted`, and the exceptions that leave frames of which a step was
-/// shown. `show` gets each; steps are numbered from 0 as in the recording.
+/// shown, and what is missing between them. `show` gets each; steps are numbered from 0 as in the recording.
 ///
 /// # Errors
 /// [`PlayError`].
@@ -75,7 +84,7 @@ pub fn play(
     from: u64,
     to: u64,
     wanted: Wanted<'_>,
-    show: &mut dyn FnMut(&Step<'_>) -> io::Result<()>,
+    show: &mut dyn FnMut(Shown<'_>) -> io::Result<()>,
 ) -> Result<(), PlayError> {
     let mut cursor: Cursor = recording.cursor();
     let mut player = Player {
@@ -100,6 +109,7 @@ pub fn play(
         if number >= to {
             return Ok(());
         }
+        player.lost(cursor.lost())?;
         if wanted(&at, state) {
             player.step(&at, state)?;
         }
@@ -109,6 +119,7 @@ pub fn play(
             for unwound in cursor.unwound() {
                 player.unwound(unwound, number + 1, state)?;
             }
+            player.lost(cursor.lost())?;
         }
     }
     Ok(())
@@ -119,7 +130,7 @@ struct Player<'a, 'b> {
     described: &'a mut Described,
     /// Frames of which a step was shown.
     shown: rustc_hash::FxHashSet<u64>,
-    show: &'b mut dyn FnMut(&Step<'_>) -> io::Result<()>,
+    show: &'b mut dyn FnMut(Shown<'_>) -> io::Result<()>,
 }
 
 impl Player<'_, '_> {
@@ -127,6 +138,13 @@ impl Player<'_, '_> {
         let mut threads = state.threads();
         let found = threads.find(|(known, _)| *known == number);
         found.map_or(u64::from(number.0), |(_, thread)| thread.native())
+    }
+
+    fn lost(&mut self, lost: &[Loss]) -> Result<(), PlayError> {
+        for loss in lost {
+            (self.show)(Shown::Lost(loss)).map_err(PlayError::Output)?;
+        }
+        Ok(())
     }
 
     fn step(&mut self, step: &debugop_replay::Step, state: &State) -> Result<(), PlayError> {
@@ -150,7 +168,7 @@ impl Player<'_, '_> {
             _ => None,
         };
         self.shown.insert(step.frame.0);
-        (self.show)(&Step {
+        (self.show)(Shown::Step(&Step {
             number: step.number,
             thread: Self::thread(state, step.thread),
             frame: step.frame.0,
@@ -162,7 +180,7 @@ impl Player<'_, '_> {
             event: Event::Instruction,
             stack: &stack,
             exception,
-        })
+        }))
         .map_err(PlayError::Output)
     }
 
@@ -178,7 +196,7 @@ impl Player<'_, '_> {
             Replayed::Null => None,
             value => Some(state.describe(self.recording.codes(), value, DEPTH)),
         };
-        (self.show)(&Step {
+        (self.show)(Shown::Step(&Step {
             number,
             thread: Self::thread(state, unwound.thread),
             frame: unwound.frame.0,
@@ -188,7 +206,7 @@ impl Player<'_, '_> {
             event: Event::Unwind,
             stack: &[],
             exception: exception.as_ref(),
-        })
+        }))
         .map_err(PlayError::Output)
     }
 }

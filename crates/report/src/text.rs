@@ -22,6 +22,7 @@ mod style;
 use std::io::{self, BufWriter, Write};
 
 use debugop_bytecode::Op;
+use debugop_replay::Loss;
 use rustc_hash::FxHashMap;
 
 use crate::Report;
@@ -281,6 +282,23 @@ impl<W: Write + Send> Report for TextReport<W> {
             }
         }
         Ok(())
+    }
+
+    fn lost(&mut self, loss: &Loss) -> io::Result<()> {
+        if loss.what.has_steps() {
+            // What the frames have done meanwhile is not known.
+            self.story = Story::default();
+            self.frames.clear();
+            for thread in self.threads.values_mut() {
+                thread.frame = None;
+            }
+        }
+        let mut row = Row::new(self.options.width);
+        row.put(self.palette.quiet, "╌╌╌ ").put(
+            self.palette.exception,
+            &format!("step {}: {}", loss.step, loss.what),
+        );
+        self.write(row)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use debugop_bytecode::InstrIdx;
 use pyo3::exceptions::{PyRuntimeError, PySystemError};
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAnyMethods, PyCode};
@@ -19,6 +20,7 @@ use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::modules;
 use crate::probed::ProbedCode;
+use crate::recorder;
 use crate::tracer::Tracer;
 use crate::whole::events::as_it_is;
 
@@ -57,7 +59,7 @@ struct Interface {
 struct State {
     tool: Option<u8>,
     tracers: Vec<Arc<Tracer>>,
-    /// Some code has been told that its starts are not wanted.
+    /// Some code has been told that its starts, or steps, are not wanted.
     disabled: bool,
     /// Tracers that look for code themselves.
     discovering: bool,
@@ -334,26 +336,50 @@ unsafe extern "C" fn instruction(
     // SAFETY: the arguments are passed on as they came.
     unsafe {
         answer(args, count, |py, code, offset, _| {
-            step(py, code, offset)?;
+            let Some(entry) = observed::find(py, Engine::Monitoring, code.as_ptr() as usize) else {
+                return Ok(Answer::Go);
+            };
+            if let Some(at) = instruction_at(&entry, offset) {
+                if recorder::passes_over(py, &entry, at) {
+                    state(py, |state| state.disabled = true);
+                    return Ok(Answer::Disable);
+                }
+                report(py, code, &entry, at)?;
+            }
             Ok(Answer::Go)
         })
     }
 }
 
-/// Reports the instruction at `offset`. The unit of a prefix is no instruction's own, and so is not reported.
+/// The instruction at `offset`. The unit of a prefix is no instruction's own.
+#[inline]
+fn instruction_at(entry: &ProbedCode, offset: u32) -> Option<InstrIdx> {
+    entry.analysis().at_offset(entry.original_unit(offset)?)
+}
+
+/// Reports the instruction at `offset`, if it is watched.
 #[inline]
 fn step(py: Python<'_>, code: &Bound<'_, PyCode>, offset: u32) -> Result<bool, Raised> {
     let Some(entry) = observed::find(py, Engine::Monitoring, code.as_ptr() as usize) else {
         return Ok(false);
     };
-    let unit = entry.original_unit(offset);
-    if let (Some(frame), Some(instruction)) = (
-        running(py, code),
-        unit.and_then(|unit| entry.analysis().at_offset(unit)),
-    ) {
-        entry.fire_step(py, frame, instruction)?;
+    if let Some(at) = instruction_at(&entry, offset) {
+        report(py, code, &entry, at)?;
     }
     Ok(true)
+}
+
+#[inline]
+fn report(
+    py: Python<'_>,
+    code: &Bound<'_, PyCode>,
+    entry: &Arc<ProbedCode>,
+    at: InstrIdx,
+) -> Result<(), Raised> {
+    match running(py, code) {
+        Some(frame) => entry.fire_step(py, frame, at),
+        None => Ok(()),
+    }
 }
 
 /// PY_START(code, offset), PY_RESUME(code, offset): a RESUME.

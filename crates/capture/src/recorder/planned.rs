@@ -33,6 +33,9 @@ pub(crate) struct PlannedCode {
     pending: Pending,
     /// The plan, if another engine than DEBUG_OP reports the code.
     observed: OnceCell<Plan>,
+    /// Of that, whether the step of an instruction says anything: see [`PlannedCode::passes_over`].
+    #[cfg(Py_3_12)]
+    looked_at: OnceCell<Box<[bool]>>,
 }
 
 /// What a frame executes that stands at a code unit of the probed copy.
@@ -382,6 +385,8 @@ impl PlannedCode {
             arrivals: OnceCell::new(),
             pending: Pending::of(plan, analysis),
             observed: OnceCell::new(),
+            #[cfg(Py_3_12)]
+            looked_at: OnceCell::new(),
         });
         for site in &made.sites {
             site.code.set(&raw const *made);
@@ -470,6 +475,39 @@ impl PlannedCode {
     /// The site at a place of code that another engine reports.
     pub(super) fn at(&self, place: Place) -> Option<&PlannedSite> {
         self.site(self.observed.get()?.at(place)?)
+    }
+
+    /// Whether nothing needs to be known of the step of an instruction of code that another engine reports: it has no site, and how the frame has come to it
+    /// does not matter.
+    #[cfg(Py_3_12)]
+    pub(super) fn passes_over(&self, at: InstrIdx) -> bool {
+        let Some(plan) = self.observed.get() else {
+            return false;
+        };
+        let looked_at = self.looked_at.get_or_init(|| self.make_looked_at(plan));
+        looked_at.get(at.0 as usize) == Some(&false)
+    }
+
+    #[cfg(Py_3_12)]
+    #[cold]
+    fn make_looked_at(&self, plan: &Plan) -> Box<[bool]> {
+        let analysis = self.probed().analysis();
+        let count = analysis.instructions().len() as u32;
+        let mut found: Box<[bool]> = (0..count)
+            .map(InstrIdx)
+            .map(|at| plan.at(Place::Before(at)).is_some() || analysis.is_handler(at))
+            .collect();
+        // Who falls through has a site behind; who does not has to be seen elsewhere next. A jump may go on behind what it leads to: `END_FOR` and its pop.
+        for at in (0..count).filter(|&at| plan.at(Place::After(InstrIdx(at))).is_some()) {
+            let target = analysis.target(InstrIdx(at));
+            let targets = target.map_or(0..0, |target| target.0..target.0 + 3);
+            for next in [at, at + 1].into_iter().chain(targets) {
+                if let Some(looked_at) = found.get_mut(next as usize) {
+                    *looked_at = true;
+                }
+            }
+        }
+        found
     }
 
     #[cold]

@@ -15,6 +15,8 @@ use crate::engine::Engine;
 use crate::event::{Event, EventKind};
 use crate::frame::Frame;
 use crate::layout::ThreadState;
+#[cfg(Py_3_12)]
+use crate::probed::ProbedCode;
 use crate::registry;
 use crate::thread;
 
@@ -58,6 +60,14 @@ pub(super) fn step(py: Python<'_>, event: &Event<'_, '_>) {
             });
         }
     }
+}
+
+/// Whether the step of an instruction says nothing to a recording, and nobody else is told of the code.
+#[cfg(Py_3_12)]
+pub(crate) fn passes_over(py: Python<'_>, entry: &ProbedCode, at: InstrIdx) -> bool {
+    let passes = entry.planned().is_some_and(|code| code.passes_over(at));
+    let tracers = || entry.tracers(py);
+    passes && !tracers().is_empty() && tracers().iter().all(|tracer| tracer.records())
 }
 
 /// The sites that would have fired since the frame's last step: behind the instruction that this was before, and before the next one.

@@ -112,6 +112,14 @@ impl Error {
     pub fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Error::Io { doing, source }
     }
+
+    /// The system's number for what it refused, or 0.
+    pub(super) fn os_error(&self) -> u32 {
+        match self {
+            Error::Io { source, .. } => source.raw_os_error().map_or(0, i32::unsigned_abs),
+            _ => 0,
+        }
+    }
 }
 
 impl Damage {

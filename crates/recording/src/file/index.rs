@@ -10,7 +10,7 @@ use super::format::Fields;
 use super::{Compression, Ending, Error, Reader, os};
 
 /// The version of what is in the index and of how it is found out. Others are made anew.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 const MAGIC: [u8; 8] = *b"\x89dbgindx";
 const HEADER: usize = 64;
 /// The largest index, in bytes, stored or not.

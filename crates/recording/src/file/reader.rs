@@ -20,8 +20,10 @@ pub enum Ending {
     Finished,
     /// It is being written. [`Reader::open`] it again to see more.
     Writing,
-    /// The process was killed, or writing has failed; the tail has everything that had been committed.
+    /// The process was killed; the tail has everything that had been committed.
     Killed,
+    /// Writing has failed, and the process may have gone on for long; the system's number for why, or 0. The tail has what had been committed until then.
+    Failed(u32),
     /// It is not finished, and whether it is being written cannot be known here.
     Unfinished,
 }
@@ -116,10 +118,11 @@ impl Reader {
     ) -> Result<Self, Error> {
         let ending = match (&chunks.end, &tail) {
             (Some(_), _) => Ending::Finished,
-            (None, Some(tail)) => match tail.process.is_running() {
-                Some(true) => Ending::Writing,
-                Some(false) => Ending::Killed,
-                None => Ending::Unfinished,
+            (None, Some(tail)) => match (tail.failed, tail.process.is_running()) {
+                (Some(error), _) => Ending::Failed(error),
+                (None, Some(true)) => Ending::Writing,
+                (None, Some(false)) => Ending::Killed,
+                (None, None) => Ending::Unfinished,
             },
             (None, None) => Ending::Unfinished,
         };

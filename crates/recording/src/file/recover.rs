@@ -142,8 +142,10 @@ fn rank(kind: ChunkKind) -> u8 {
         ChunkKind::Code => 3,
         ChunkKind::Source => 4,
         ChunkKind::Stream => 5,
+        // Before the stream, whose gaps are added to it.
+        ChunkKind::Summary => 2,
         ChunkKind::Replayed => 8,
-        ChunkKind::Header | ChunkKind::Summary | ChunkKind::Index | ChunkKind::End => kind as u8,
+        ChunkKind::Header | ChunkKind::Index | ChunkKind::End => kind as u8,
     }
 }
 
@@ -218,6 +220,8 @@ fn write(
     }
     let mut summary = Summary::default();
     let mut next = [0u64; 256];
+    // Of a recording that has been recovered before.
+    let mut gaps = Vec::new();
     let (mut chunks, mut last_stream) = (0, None);
     for ((_, sequence), intact) in found {
         let kind = intact.header.kind.map_or(0, |kind| kind as u8);
@@ -226,7 +230,10 @@ fn write(
                 if let Place::File(offset) = intact.stored {
                     let header = intact.header;
                     match read_json(file, &Entry { header, offset }) {
-                        Ok(found) => summary = found,
+                        Ok(found) => {
+                            summary = found;
+                            gaps = std::mem::take(&mut summary.gaps);
+                        }
                         Err(error) => damage.push(error),
                     }
                 }
@@ -235,7 +242,8 @@ fn write(
             // What has been found out by replaying need not be true of what is left.
             Some(ChunkKind::Index | ChunkKind::End | ChunkKind::Replayed) | None => continue,
             Some(ChunkKind::Stream) => {
-                if last_stream.is_some_and(|last| last + 1 != sequence) {
+                let is_behind_gap = gaps.contains(&sequence);
+                if is_behind_gap || last_stream.is_some_and(|last| last + 1 != sequence) {
                     summary.gaps.push(next[usize::from(kind)]);
                 }
                 last_stream = Some(sequence);

@@ -2,7 +2,7 @@
 //! process, however it ends, because the pages belong to the file and not to the process.
 //!
 //! ```text
-//! 0     magic, version, number of slots, bytes a slot, uuid, pid, start of the process, checksum
+//! 0     magic, version, number of slots, bytes a slot, uuid, pid, start of the process, checksum; at 64, whether writing the file has failed
 //! 4096  slot headers, 64 bytes each: state, kind, sequence, time, committed
 //! then  the slots, from the next multiple of 4096
 //! ```
@@ -27,8 +27,10 @@ const MAGIC: [u8; 8] = *b"\x89dbgtail";
 const VERSION: u32 = 1;
 const PAGE: usize = 4096;
 const SLOT_HEADER: usize = 64;
-/// Bytes of the file's header that are used.
+/// Bytes of the file's header that are written when it is made.
 const HEADER: usize = 60;
+/// Offset of a word in the first page: 0, or why the file could not be written, the system's number for it + 1.
+const FAILED: usize = 64;
 /// A tail has no more than this.
 const MAX_SLOTS: usize = 1024;
 
@@ -142,6 +144,15 @@ impl Tail {
         // are inside the mapping (`committed` is at most the slot's size, see `Slot::commit`) and live as long as `self`.
         // Other processes do not write to the file: it is ours alone (created with O_EXCL, mode 0600).
         unsafe { std::slice::from_raw_parts(contents, slot.committed) }
+    }
+
+    /// The file cannot be written any more; `error` is the system's number for why, or 0.
+    pub(super) fn set_failed(&self, error: u32) {
+        let base = self.map.as_mut_ptr();
+        // SAFETY: the word is inside the first page, which every mapping has, is aligned as it is, lives as long as `self`, and is only ever
+        // accessed through this atomic.
+        let word = unsafe { AtomicU32::from_ptr(base.add(FAILED).cast()) };
+        word.store(error.saturating_add(1), Ordering::Release);
     }
 
     /// Gives a slot back.
@@ -310,6 +321,8 @@ pub(super) struct Found {
 pub(super) struct Contents {
     /// The slots in use, in no order.
     pub(super) slots: Vec<Found>,
+    /// Why the file could not be written any more, if it could not: the system's number for it, or 0.
+    pub(super) failed: Option<u32>,
     /// The process that writes it, if that can be known.
     pub(super) process: os::Process,
 }
@@ -340,12 +353,17 @@ pub(super) fn read(file: &File, uuid: Uuid) -> std::io::Result<Option<Contents>>
         slots,
         slot_size: slot_size as usize,
     };
+    let mut word = [0; 4];
+    let failed = os::read_at(file, &mut word, FAILED as u64)?
+        .then(|| u32::from_le_bytes(word).checked_sub(1))
+        .flatten();
     let mut found = Vec::new();
     for slot in 0..slots {
         found.extend(read_slot(file, layout, slot)?);
     }
     Ok(Some(Contents {
         slots: found,
+        failed,
         process,
     }))
 }

@@ -278,9 +278,11 @@ impl Writer {
         if let Some(appender) = self.resting.take() {
             match thread::start(appender, Arc::clone(&self.tail), Arc::clone(&self.shared)) {
                 Ok(thread) => self.thread = Some(thread),
-                Err(error) => self
-                    .shared
-                    .fail(Error::io("start the recording's thread")(error)),
+                Err(error) => {
+                    let error = Error::io("start the recording's thread")(error);
+                    self.tail.set_failed(error.os_error());
+                    self.shared.fail(error);
+                }
             }
         }
         &self.shared

@@ -98,7 +98,11 @@ impl Replayed {
 pub(crate) fn build(recording: &Recording) -> Result<Vec<u8>, OpenError> {
     let mut bytes = Vec::new();
     let mut last: FxHashMap<FrameNumber, InstrIdx> = FxHashMap::default();
-    for mut raw in replay_all(recording)? {
+    for (chunk, mut raw) in replay_all(recording)?.into_iter().enumerate() {
+        if recording.is_behind_gap(chunk) {
+            // What the frames have done there is not known.
+            last.clear();
+        }
         let carried = std::mem::take(&mut raw.carried);
         raw.found.carried = carried
             .iter()
@@ -239,6 +243,7 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
             next_frame: chunk.keyframe.next_frame.0,
             newest: chunk.keyframe.newest.0,
             unwound: tally.unwound,
+            lost: chunk.lost(),
             threads,
             carried: Vec::new(),
             objects,

@@ -1,6 +1,7 @@
 //! The index of one chunk, as bytes. All numbers are varints:
 //!
-//! steps, number of the next new frame, newest object id (both at its beginning), frames that exceptions have left; then five parts, each behind its
+//! steps, number of the next new frame, newest object id (both at its beginning), frames that exceptions have left, how often something is missing << 1 | (1 if
+//! steps may be); then five parts, each behind its
 //! length in bytes: threads (their numbers), carried frames (difference of the number from that of the one before, code object, 0 or 1 + last instruction), objects
 //! (one byte, 0: all may be there; then a list of `id << 2 | later << 1 | changed`), places (one byte, 0: all may have been bound; then the list of
 //! their hashes), codes. Of each code object: difference of the number, then behind its length in
@@ -46,6 +47,8 @@ pub(super) struct Found {
     pub(super) next_frame: u64,
     pub(super) newest: u64,
     pub(super) unwound: u64,
+    /// [`Chunk::lost`](crate::Chunk).
+    pub(super) lost: (u64, bool),
     pub(super) threads: Vec<u32>,
     pub(super) carried: Vec<Carried>,
     /// `None`: too many.
@@ -70,7 +73,8 @@ fn put_part(out: &mut Vec<u8>, part: &[u8]) {
 
 impl Found {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        for number in [self.steps, self.next_frame, self.newest, self.unwound] {
+        let lost = self.lost.0 << 1 | u64::from(self.lost.1);
+        for number in [self.steps, self.next_frame, self.newest, self.unwound, lost] {
             put(out, number);
         }
         let mut part = Vec::new();
@@ -183,6 +187,7 @@ pub(super) struct Summary<'a> {
     pub(super) next_frame: u64,
     pub(super) newest: u64,
     pub(super) unwound: u64,
+    pub(super) lost: u64,
     threads: &'a [u8],
     carried: &'a [u8],
     objects: &'a [u8],
@@ -197,6 +202,7 @@ impl<'a> Summary<'a> {
             next_frame: reader.number()?,
             newest: reader.number()?,
             unwound: reader.number()?,
+            lost: reader.number()?,
             threads: reader.part()?,
             carried: reader.part()?,
             objects: reader.part()?,

@@ -7,6 +7,7 @@ use debugop_recording::stream::{Caller, FrameNumber, Prefix};
 
 use super::{After, MOST_SPARE, Machine, Phase};
 use crate::error::{Error, ErrorKind};
+use crate::loss::{Loss, Lost};
 use crate::segment::{From, To, call_of, flow, standing};
 use crate::state::{Frame, Stepped};
 use crate::value::Value;
@@ -101,7 +102,12 @@ impl Machine {
                     }
                 }
             }
-            Prefix::Output(_) | Prefix::Lost(_) => {}
+            Prefix::Lost(reason) => {
+                let what = Lost::of(*reason, self.record.thread, self.next_record == 1);
+                let step = self.number;
+                self.lost.push(Loss { step, what });
+            }
+            Prefix::Output(_) => {}
         }
         Ok(())
     }

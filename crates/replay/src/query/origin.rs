@@ -151,11 +151,14 @@ pub fn origin(
     };
     let number = code.data().number;
     let mut before = step;
+    let known_from = recording.known_from(step)?;
     loop {
         let affecting = affecting(&code, slot);
         let last = search::last_of_frame(recording, frame, number, &affecting, before)?;
-        let Some(at) = last else {
+        let Some(at) = last.filter(|at| at.number >= known_from) else {
             let first = search::first_of_frame(recording, frame, number, before)?;
+            // Between its last steps before this one some may be missing.
+            let first = first.filter(|first| first.number >= known_from);
             let hop = first.map(|first| argument(recording, &mut cursor, &first, slot));
             return hop.transpose();
         };

@@ -36,9 +36,13 @@ pub fn states(recording: &Arc<Recording>, place: &Place) -> Result<Vec<Held>, Op
         How::Argument => write.step,
         How::Bound | How::Deleted | How::Changed => write.step + 1,
     };
+    let gaps = recording.gaps()?;
     let mut held: Vec<Held> = Vec::new();
     for (index, write) in found.iter().enumerate() {
         let until = found.get(index + 1).map_or(end, first).min(end);
+        // Where steps are missing it may have got another value.
+        let gap = gaps.get(gaps.partition_point(|&gap| gap <= write.step));
+        let until = gap.map_or(until, |&gap| until.min(gap));
         let from = first(write);
         if from < until {
             held.push(Held {

@@ -64,12 +64,16 @@ pub fn writes(
     let mut search = Search::new(recording, place);
     search.across = true;
     for chunk in search::chunks_between(recording.index()?, from, to) {
+        if recording.is_behind_loss(chunk)? {
+            // What it had before cannot be compared with what it has.
+            search.content = None;
+        }
         search.chunk(chunk, from, to)?;
     }
     Ok(search.found)
 }
 
-/// The last binding of a place before a step.
+/// The last binding of a place before a step. `None`: it is not in the recording, as when steps are missing between the last one that is and the step.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -83,7 +87,11 @@ pub fn last_write(
     }
     let mut search = Search::new(recording, place);
     let index = recording.index()?;
+    let from = recording.known_from(before)?;
     for chunk in search::chunks_before(index, before) {
+        if index.firsts()[chunk] < from {
+            break;
+        }
         if !index.may_bind(chunk, place) {
             continue;
         }

@@ -202,7 +202,10 @@ fn work(mut appender: Box<Appender>, tail: &Tail, shared: &Shared) -> Option<Box
             Job::Finish(summary) => {
                 match appender.finish(&summary) {
                     Ok(finished) => shared.queue().finished = Some(finished),
-                    Err(error) => shared.fail(error),
+                    Err(error) => {
+                        tail.set_failed(error.os_error());
+                        shared.fail(error);
+                    }
                 }
                 return None;
             }
@@ -215,6 +218,7 @@ fn work(mut appender: Box<Appender>, tail: &Tail, shared: &Shared) -> Option<Box
             Ok(slot) => shared.done(slot),
             // What could not be written stays in its slot, for the reader to find there.
             Err(error) => {
+                tail.set_failed(error.os_error());
                 shared.fail(error);
                 return None;
             }
