@@ -223,7 +223,11 @@ def test_origin_of_a_global_and_of_what_is_in_it(recorded):
     replay = debugop.open(recorded)
     end = len(replay) - 1
     (account, *_) = replay.origin("account", end)
-    assert (account["kind"], account["function"], account["line"]) == ("bound", "<module>", line_of('account = Account("x")'))
+    assert (account["kind"], account["function"], account["line"]) == (
+        "bound",
+        "<module>",
+        line_of('account = Account("x")'),
+    )
     bound, made = replay.origin("account.total", end)[:2]
     assert (bound["kind"], bound["function"], made["operands"]) == ("bound", "Account.add", [3, 4])
     assert replay.last_write("account.total", end)["step"] == bound["step"]
