@@ -89,6 +89,8 @@ pub(crate) struct Opcodes {
     pub load_const: &'static [u8],
     /// `LOAD_FAST` that executes the `LOAD_CONST` behind it too.
     pub load_fast_load_const: Option<u8>,
+    /// `EXTENDED_ARG` once it has run.
+    pub extended_arg_quick: Option<u8>,
     /// In place of any opcode, for line events.
     pub instrumented_line: Option<u8>,
     /// In place of any opcode, for instruction events.
@@ -113,6 +115,7 @@ pub fn opcodes() -> Vec<(&'static str, u8)> {
     );
     let others = [
         ("LOAD_FAST__LOAD_CONST", OPCODES.load_fast_load_const),
+        ("EXTENDED_ARG_QUICK", OPCODES.extended_arg_quick),
         ("INSTRUMENTED_LINE", OPCODES.instrumented_line),
         ("INSTRUMENTED_INSTRUCTION", OPCODES.instrumented_instruction),
         (

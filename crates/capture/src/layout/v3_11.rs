@@ -121,6 +121,7 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
 pub(crate) const OPCODES: Opcodes = Opcodes {
     load_const: &[],
     load_fast_load_const: Some(45),
+    extended_arg_quick: Some(34),
     instrumented_line: None,
     instrumented_instruction: None,
     instrumented_jump_forward: None,

@@ -104,6 +104,7 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
 pub(crate) const OPCODES: Opcodes = Opcodes {
     load_const: &[],
     load_fast_load_const: Some(86),
+    extended_arg_quick: None,
     instrumented_line: Some(254),
     instrumented_instruction: Some(253),
     instrumented_jump_forward: Some(245),

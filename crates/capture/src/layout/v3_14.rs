@@ -110,6 +110,7 @@ pub(crate) fn owner_is_python(owner: i8) -> bool {
 pub(crate) const OPCODES: Opcodes = Opcodes {
     load_const: &[190, 191],
     load_fast_load_const: None,
+    extended_arg_quick: None,
     instrumented_line: Some(254),
     instrumented_instruction: Some(238),
     instrumented_jump_forward: Some(239),

@@ -202,6 +202,28 @@ impl ProbedCode {
         jit::forget(&copy);
     }
 
+    /// Whether a detour leads back to byte `at` of `copy`. 3.11 tells of a line at each jump back (`maybe_call_line_trace` in `Python/ceval.c`), that of
+    /// its target; this one's line has been told of where its probe begins.
+    #[cfg(not(Py_3_12))]
+    pub(crate) fn is_behind_detour(&self, copy: &Bound<'_, PyCode>, at: u32) -> bool {
+        let live = Live::of(copy);
+        let rest = [Op::LoadConst, Op::UnaryInvert, Op::PopTop].map(opcode_of);
+        // Of a probe that leads to its detour two units have been overwritten: `LOAD_CONST` and `UNARY_INVERT`, or prefixes and the like.
+        (1..=3).any(|left| {
+            let Some(start) = (at as usize / 2).checked_sub(left + 2) else {
+                return false;
+            };
+            let [prefix, high] = live.get(start);
+            let [jump, low] = live.get(start + 1);
+            let to = start + 2 + usize::from(u16::from_be_bytes([high, low]));
+            (prefix == opcode_of(Op::ExtendedArg) || Some(prefix) == OPCODES.extended_arg_quick)
+                && jump == opcode_of(Op::JumpForward)
+                && (0..left).all(|unit| live.get(start + 2 + unit)[0] == rest[3 - left + unit])
+                // Only detours are jumped to of what is behind the code.
+                && self.original_offset(to as u32 * 2).is_none()
+        })
+    }
+
     /// The probes, but that for exceptions that leave.
     fn probes(&self, py: Python<'_>) -> Vec<Probe> {
         let again = self.insert_again(py);
@@ -350,9 +372,11 @@ impl<'a, 'py> Live<'a, 'py> {
 
     /// Makes a probe that leads to its detour a probe again; false if it does not. Nothing must be between its units.
     fn lead_back(&self, probe: &Probe) -> bool {
-        let leads = probe
-            .detour
-            .is_some_and(|units| units == [self.get(probe.at), self.get(probe.at + 1)]);
+        let leads = probe.detour.is_some_and(|[prefix, jump]| {
+            let [opcode, arg] = self.get(probe.at);
+            let is_prefix = opcode == prefix[0] || Some(opcode) == OPCODES.extended_arg_quick;
+            is_prefix && arg == prefix[1] && self.get(probe.at + 1) == jump
+        });
         if leads {
             self.set(probe.at, probe.is[0]);
             self.set(probe.at + 1, probe.is[1]);

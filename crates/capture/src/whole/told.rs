@@ -240,5 +240,11 @@ fn is_told(py: Python<'_>, event: c_int) -> bool {
     }
     #[cfg(Py_3_12)]
     entry.keep_general(&code);
+    #[cfg(not(Py_3_12))]
+    if event == LINE
+        && let Some(offset) = frame.instruction_offset()
+    {
+        return !entry.is_behind_detour(&code, offset);
+    }
     true
 }
