@@ -2,6 +2,9 @@
 
 use super::current::{LOCAL_EVENTS, MONITORING_PREFIX};
 
+/// `STOP_ITERATION` is the last event for which bytecode is replaced (`PY_MONITORING_IS_INSTRUMENTED_EVENT`).
+const INSTRUMENTED: usize = 10;
+
 /// `_PyCoMonitoringData` up to `per_instruction_opcodes`.
 #[repr(C)]
 pub(crate) struct MonitoringData {
@@ -26,9 +29,10 @@ struct LineData {
 
 impl MonitoringData {
     /// Whether the code is instrumented for nothing but its beginnings: `RESUME` sees itself whether it is as it should be, also in code that has not been
-    /// run lately (`PY_MONITORING_EVENT_PY_START` and `PY_RESUME`, `Include/cpython/monitoring.h`; `RESUME`, `Python/bytecodes.c`).
+    /// run lately (`PY_MONITORING_EVENT_PY_START` and `PY_RESUME`, `Include/cpython/monitoring.h`; `RESUME`, `Python/bytecodes.c`). 3.12 keeps here, behind
+    /// them, what is asked for without instrumentation: exceptions that are raised, and the like.
     pub(crate) fn is_quiet(&self) -> bool {
-        let [_start, _resume, others @ ..] = &self.active_monitors;
+        let others = &self.active_monitors[2..INSTRUMENTED];
         others.iter().all(|tools| *tools == 0)
     }
 
