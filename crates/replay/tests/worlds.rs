@@ -162,6 +162,35 @@ fn what_earlier_plans_have_recorded() {
     }
 }
 
+/// What has been packed is read by the predictions that it has been packed with: where these bytes change, files that there are can no longer be read, and
+/// the format gets a new version (docs/recording-format.md, "Packed chunks").
+#[test]
+fn what_is_packed_is_packed_alike_for_ever() {
+    let digest = |bytes: &[u8]| {
+        // FNV-1a.
+        let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
+    };
+    let examples = examples();
+    let found = Version::ALL.map(|version| {
+        let of = examples.iter().filter(|example| example.version == version);
+        let views: Vec<_> = of.map(common::example::Example::view).collect();
+        let codes = codes_of(&views, PLAN_VERSION);
+        let world = World::new(Arc::clone(&codes), 4711, 500, true).run(3000);
+        let packed = world.chunks.iter().map(|bytes| packed::pack(&codes, bytes));
+        let packed: Vec<_> = packed.map(|packed| packed.expect("it is packed")).collect();
+        digest(&packed.concat())
+    });
+    let expected = [
+        0x96fa_b644_0fde_7dcd,
+        0xa467_6ae6_4903_0cfa,
+        0x9f34_5630_833f_82bd,
+        0x3b9b_3c76_7672_8e61,
+        0xc840_7f44_4006_19e5,
+    ];
+    assert_eq!(found, expected, "found {found:#x?}");
+}
+
 /// Replays a chunk that may be anything, to its end or to what does not fit; returns the number of steps.
 fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -> u64 {
     // As a packed chunk it is an error, or says something.
