@@ -121,6 +121,8 @@ def lift(past: Any) -> Any:
 
 def whole(value: Any, what: str) -> Any:
     """An object that equals a value; `Unknown` if it is not known in full."""
+    if type(value) in (list, tuple):
+        return type(value)(whole(one, what) for one in value)
     if not isinstance(value, Recorded):
         return value
     try:
@@ -296,7 +298,7 @@ class Evaluator:
             if name == "len":
                 return len(value)
             if name in _FUNCTIONS_OF_ITEMS:
-                return getattr(builtins, name)(items(value, text))
+                return _of_items(name, items(value, text), text)
         if name in _FUNCTIONS:
             known = [whole(one, text) for one in arguments]
             if name == "pow":
@@ -317,6 +319,17 @@ class Evaluator:
         if any(len(run) > 4 for run in "".join(c if c.isdigit() else " " for c in spec).split()):
             raise Unknown(f"{spec!r} makes more text than is shown")
         return format(value, spec)
+
+
+def _of_items(name: str, found: list[Any], text: str) -> Any:
+    """A builtin function of items, which asks nothing of a `Recorded`."""
+    if name in ("all", "any"):
+        found = [truth(one, text) for one in found]
+    elif name in ("max", "min", "sorted"):
+        return getattr(builtins, name)(found, key=lambda one: whole(one, text))
+    elif name in ("set", "frozenset"):
+        found = [whole(one, text) for one in found]
+    return getattr(builtins, name)(found)
 
 
 def _operate(op: ast.operator, left: Any, right: Any) -> Any:
@@ -357,7 +370,7 @@ def _compare(op: ast.cmpop, left: Any, right: Any, texts: tuple[str, str]) -> An
 def _is_in(left: Any, right: Any, texts: tuple[str, str]) -> bool:
     known = whole(left, texts[0])
     if not isinstance(right, Recorded):
-        return bool(known in right)
+        return bool(known in whole(right, texts[1]))
     kind = right.past.data.type_name
     if kind in ("dict", "set", "frozenset"):
         # As `in` does: a set is looked for as the frozenset that is equal to it.
