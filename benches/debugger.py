@@ -273,16 +273,16 @@ def table(figures):
     """The report, as text."""
     lines = [
         f"debuggers, {ROUNDS:,} rounds, times of plain",
-        f"{'':<40}{'':<10}{'a loop':>9}{'with calls':>12}  to reach",
+        f"{'':<44}{'':<10}{'a loop':>9}{'with calls':>12}  to reach",
     ]
     for scene, rows in figures.items():
         for name, row in rows.items():
             if isinstance(row, str):
-                lines.append(f"{scene:<40}{name:<10} not measured: {row}")
+                lines.append(f"{scene:<44}{name:<10} not measured: {row}")
                 continue
             limit = TARGETS.get((name, scene))
             aim = "" if limit is None else f"<= {limit}x {'reached' if max(row.values()) <= limit else 'MISSED'}"
-            lines.append(f"{scene:<40}{name:<10}{row['loop']:>8.2f}x{row['calls']:>11.2f}x  {aim}".rstrip())
+            lines.append(f"{scene:<44}{name:<10}{row['loop']:>8.2f}x{row['calls']:>11.2f}x  {aim}".rstrip())
             scene = ""
     return "\n".join(lines)
 
