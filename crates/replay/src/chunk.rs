@@ -94,6 +94,22 @@ struct Entry {
     values: u32,
 }
 
+impl Entry {
+    /// Of a record whose prefixes and values end there in the chunk's.
+    #[inline]
+    fn new(record: &Record, [prefixes, values]: [usize; 2]) -> Self {
+        // A chunk's contents are shorter than 4 GiB, and each of these takes a byte at least.
+        Self {
+            offset: record.offset as u32,
+            site: record.site,
+            pending: record.pending,
+            thread: record.thread,
+            prefixes: prefixes as u32,
+            values: values as u32,
+        }
+    }
+}
+
 /// The vectors of a chunk that is not needed any more, empty, for the next one: memory of this size goes back to the system otherwise, which gives it anew page by page.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
@@ -266,14 +282,8 @@ impl Chunk {
         }
         self.prefixes.append(&mut record.prefixes);
         self.values.append(&mut record.values);
-        self.records.push(Entry {
-            offset: record.offset as u32,
-            site: record.site,
-            pending: record.pending,
-            thread: record.thread,
-            prefixes: self.prefixes.len() as u32,
-            values: self.values.len() as u32,
-        });
+        let ends = [self.prefixes.len(), self.values.len()];
+        self.records.push(Entry::new(record, ends));
     }
 
     /// Says what the values of the last record are.
@@ -406,15 +416,8 @@ impl Chunk {
             let number = self.records.len() as u32;
             self.histories.add_all(number, &record.objects, known);
         }
-        // A chunk's contents are shorter than 4 GiB, and each of these takes a byte at least.
-        self.records.push(Entry {
-            offset: record.offset as u32,
-            site: record.site,
-            pending: record.pending,
-            thread: record.thread,
-            prefixes: record.prefixes.len() as u32,
-            values: record.values.len() as u32,
-        });
+        let ends = [record.prefixes.len(), record.values.len()];
+        self.records.push(Entry::new(record, ends));
     }
 
     /// The last that is told of an object up to a record (0: the keyframe), with that record's changes of objects or without them.
