@@ -13,6 +13,7 @@ mod header;
 mod index;
 mod os;
 mod pack;
+mod planes;
 mod reader;
 mod recover;
 mod tail;

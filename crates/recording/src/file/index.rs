@@ -5,9 +5,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::compression::{Compressor, decompress};
+use super::compression::{self, Compressor, decompress};
 use super::format::Fields;
-use super::{Compression, Ending, Error, Reader, os};
+use super::{ChunkKind, Compression, Ending, Error, Reader, os};
 
 /// The version of what is in the index and of how it is found out. Others are made anew.
 const VERSION: u16 = 5;
@@ -97,9 +97,10 @@ impl Reader {
         if !self.is_complete() {
             return Ok(());
         }
-        let mut compressor = Compressor::new().map_err(Error::io("begin to compress"))?;
+        let mut compressor =
+            Compressor::new(compression::RECORDING).map_err(Error::io("begin to compress"))?;
         let mut stored = Vec::new();
-        compressor.compress(contents, false, &mut stored);
+        compressor.compress(ChunkKind::Replayed, contents, false, &mut stored);
         if contents.len().max(stored.len()) as u64 > MAX_INDEX {
             return Err(Error::TooLarge("an index"));
         }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::format::{ChunkHeader, FORMAT_VERSION};
+use super::compression::{self, Compressor};
+use super::format::ChunkHeader;
 use super::reader::Reader;
 use super::recover::refuse_same;
 use super::writer::thread::Appender;
@@ -24,10 +25,6 @@ pub type Packing<'a> = dyn FnMut(&[Vec<u8>]) -> Vec<Option<Vec<u8>>> + 'a;
 /// So many chunks are read and packed at once.
 const AT_ONCE: usize = 16;
 
-/// Zstandard's level: 0.4 to 0.8 of what recording leaves, at 2 MB/s and less. All chunks in one frame leave 3 % less of a mixture and more of
-/// a sort, so there is no dictionary.
-const LEVEL: i32 = 19;
-
 /// Writes the recording at `from` anew, to `to`, as small as is sensible. It is the same recording: uuid, chunks, numbers. `index` is
 /// written into it. `packs` is given the contents of chunks of the stream, several at once, and makes them the contents of packed chunks; where it does not, they are compressed.
 ///
@@ -45,16 +42,16 @@ pub fn pack(
     if reader.ending() == Ending::Writing {
         return Err(Error::BeingWritten);
     }
-    let mut appender = Appender::create(to, reader.uuid(), FORMAT_VERSION)?;
+    let mut appender = Appender::create(to, reader.uuid())?;
     let mut compressor =
-        zstd::bulk::Compressor::new(LEVEL).map_err(Error::io("compress the recording"))?;
+        Compressor::new(compression::KEEPING).map_err(Error::io("compress the recording"))?;
     let mut append = |kind, info: Option<ChunkInfo>, contents: &[u8], packed: Option<&[u8]>| {
         let (compression, stored) = match packed {
             Some(packed) => (Compression::Packed, Cow::Borrowed(packed)),
             None => {
-                let stored = compressor.compress(contents);
-                let stored = stored.map_err(Error::io("compress the recording"))?;
-                (Compression::Zstd, Cow::Owned(stored))
+                let mut stored = Vec::new();
+                let compression = compressor.compress(kind, contents, false, &mut stored);
+                (compression, Cow::Owned(stored))
             }
         };
         let raw = match info {

@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::compression::Compressor;
-use super::format::{self, ChunkHeader, FILE_HEADER, FORMAT_VERSION, MARKER, UNPACKED_VERSION};
+use super::compression::{self, Compressor};
+use super::format::{self, ChunkHeader, FILE_HEADER, MARKER};
 use super::reader::{read_json, read_stored, scan};
 use super::writer::tail_path;
 use super::writer::thread::{Appender, Entry};
-use super::{ChunkKind, Compression, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
+use super::{ChunkKind, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
 
 /// What was recovered.
 #[derive(Debug)]
@@ -170,7 +170,8 @@ fn next_marker(file: &File, from: u64, length: u64) -> Result<Option<u64>, Error
 }
 
 fn add_tail(slots: Vec<tail::Found>, found: &mut Found) -> Result<(), Error> {
-    let mut compressor = Compressor::new().map_err(Error::io("begin to compress"))?;
+    let mut compressor =
+        Compressor::new(compression::RECORDING).map_err(Error::io("begin to compress"))?;
     for slot in slots {
         let kind = [ChunkKind::Code, ChunkKind::Stream]
             .into_iter()
@@ -179,7 +180,7 @@ fn add_tail(slots: Vec<tail::Found>, found: &mut Found) -> Result<(), Error> {
             continue;
         };
         let mut stored = Vec::new();
-        let compression = compressor.compress(&slot.contents, false, &mut stored);
+        let compression = compressor.compress(kind, &slot.contents, false, &mut stored);
         let header = ChunkHeader {
             kind: Some(kind),
             compression,
@@ -209,12 +210,7 @@ fn write(
         Some(uuid) => uuid,
         None => Uuid::random()?,
     };
-    let is_packed = |intact: &Intact| intact.header.compression == Compression::Packed;
-    let version = match found.values().any(is_packed) {
-        true => FORMAT_VERSION,
-        false => UNPACKED_VERSION,
-    };
-    let mut appender = Appender::create(to, uuid, version)?;
+    let mut appender = Appender::create(to, uuid)?;
     if !found.contains_key(&(rank(ChunkKind::Header), 0)) {
         appender.append(ChunkKind::Header, 0, 0, b"{}")?;
     }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::Finished;
-use crate::file::compression::Compressor;
+use crate::file::compression::{self, Compressor};
 use crate::file::format::{self, CHUNK_HEADER, ChunkHeader, FILE_HEADER};
 use crate::file::tail::{FreeSlot, HandedOver, Tail};
 use crate::file::{ChunkKind, Error, Source, UNKNOWN_STEP, Uuid, os};
@@ -301,10 +301,10 @@ pub(in crate::file) struct Appender {
 }
 
 impl Appender {
-    /// Begins a new file of this version of the format.
-    pub(in crate::file) fn create(path: &Path, uuid: Uuid, version: u16) -> Result<Self, Error> {
+    /// Begins a new file.
+    pub(in crate::file) fn create(path: &Path, uuid: Uuid) -> Result<Self, Error> {
         let file = os::create_new(path).map_err(Error::io("create the recording"))?;
-        os::write_all_at(&file, &format::write_file_header(uuid, version), 0)
+        os::write_all_at(&file, &format::write_file_header(uuid), 0)
             .map_err(Error::io("write the recording"))?;
         Self::new(file, path, FILE_HEADER as u64, None)
     }
@@ -324,7 +324,8 @@ impl Appender {
             ring,
             stream_stored: 0,
             stream_bytes: 0,
-            compressor: Compressor::new().map_err(Error::io("begin to compress"))?,
+            compressor: Compressor::new(compression::RECORDING)
+                .map_err(Error::io("begin to compress"))?,
             compressed: Vec::new(),
             in_a_hurry: false,
         })
@@ -339,9 +340,9 @@ impl Appender {
         contents: &[u8],
     ) -> Result<(), Error> {
         let mut compressed = std::mem::take(&mut self.compressed);
-        let compression = self
-            .compressor
-            .compress(contents, self.in_a_hurry, &mut compressed);
+        let compression =
+            self.compressor
+                .compress(kind, contents, self.in_a_hurry, &mut compressed);
         let header = ChunkHeader {
             kind: Some(kind),
             compression,
