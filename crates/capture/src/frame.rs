@@ -92,6 +92,12 @@ impl<'py> Frame<'py> {
         u32::try_from(bytes).ok()
     }
 
+    /// Where that instruction, or the one before it (3.11, 3.12), is in memory: names it as long as the code is alive.
+    #[inline]
+    pub(crate) fn instruction_address(self) -> usize {
+        self.get().instruction() as usize
+    }
+
     /// Whether what the frame is executing is on a line.
     pub(crate) fn is_on_a_line(self) -> bool {
         let Some(offset) = self

@@ -18,6 +18,9 @@ use crate::names;
 use crate::probed::ProbedCode;
 use crate::value::{Limits, capture, lossy, string};
 
+#[cfg(Py_3_13)]
+mod version;
+
 /// The code object that `function` runs.
 pub(crate) fn code<'py>(function: &Bound<'py, PyFunction>) -> Bound<'py, PyCode> {
     // SAFETY: PyFunction_GetCode returns a borrowed reference to the function's code object, never NULL for a function.
@@ -141,12 +144,17 @@ pub fn code_constants(code: &Bound<'_, PyCode>, limits: &Limits) -> Vec<Value> {
         .unwrap_or_default()
 }
 
-/// Makes `function` run `code`, which has the same signature and free variables.
+/// Makes `function` run `code`, which has the same signature, flags and free variables as what it runs. Calls of it stay specialised.
 ///
 /// # Errors
 /// What an audit hook raises.
 pub(crate) fn set_code(function: &Bound<'_, PyFunction>, code: &Bound<'_, PyCode>) -> PyResult<()> {
-    function.setattr(names::code(function.py()), code)
+    #[cfg(Py_3_13)]
+    let version = version::Version::of(function);
+    function.setattr(names::code(function.py()), code)?;
+    #[cfg(Py_3_13)]
+    version.keep(code);
+    Ok(())
 }
 
 /// Makes `function`, which has never been called, run `code`, which has the same signature and free variables. Nobody is told,

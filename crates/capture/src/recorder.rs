@@ -26,11 +26,13 @@ use threads::{Shadow, Thread};
 
 mod arrive;
 mod assigned;
+mod begin;
 mod callables;
 mod codes;
 mod compare;
 mod contents;
 mod describe;
+mod frames;
 mod generators;
 pub mod history;
 mod identities;
@@ -466,7 +468,6 @@ impl Recorder {
         if !site.touches.is_empty() {
             self.pen.touch(py, site, frame, top);
         }
-        let top = std::ptr::from_mut(top);
         if to.overflowed() {
             self.overflow(py, site, frame);
             return;
@@ -477,7 +478,7 @@ impl Recorder {
         if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
-            self.top = top;
+            self.top = self.threads[self.current].frames.top();
         }
     }
 

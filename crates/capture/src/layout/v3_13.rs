@@ -143,8 +143,8 @@ pub(crate) struct FunctionObject {
     func_name: *mut PyObject,
     func_qualname: *mut PyObject,
     pub func_code: *mut PyObject,
-    func_defaults: *mut PyObject,
-    func_kwdefaults: *mut PyObject,
+    pub func_defaults: *mut PyObject,
+    pub func_kwdefaults: *mut PyObject,
     func_closure: *mut PyObject,
     func_doc: *mut PyObject,
     func_dict: *mut PyObject,
@@ -152,7 +152,7 @@ pub(crate) struct FunctionObject {
     func_module: *mut PyObject,
     func_annotations: *mut PyObject,
     func_typeparams: *mut PyObject,
-    vectorcall: *mut PyObject,
+    pub vectorcall: *mut PyObject,
     pub func_version: u32,
 }
 

@@ -4,6 +4,7 @@ use debugop_bytecode::SiteKind;
 use debugop_recording::stream::{Encoder, FrameNumber, Last, ThreadNumber};
 use pyo3::Python;
 
+use super::frames::Frames;
 use super::planned::PlannedSite;
 use super::threads::{self, Caller, Place, Shadow, Thread};
 use super::{Left, Recorder, Suspendable, raised};
@@ -30,7 +31,7 @@ impl Recorder {
                 number: self.threads.len() as u32,
                 name: name.unwrap_or_default().into(),
                 chunk: 0,
-                frames: Vec::new(),
+                frames: Frames::default(),
             });
             self.threads.len() - 1
         });

@@ -48,6 +48,13 @@ impl Generators {
         }
     }
 
+    /// The number of the frame at an address, which is not 0, if it runs `copy` and is known in `chunk`.
+    #[inline(always)]
+    pub(super) fn number(&self, address: usize, copy: usize, chunk: u32) -> Option<u64> {
+        let known = self.get(address)?;
+        (known.copy == copy && known.chunk == chunk).then_some(known.number)
+    }
+
     /// The one at an address, which is not 0.
     #[inline]
     pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {

@@ -170,6 +170,8 @@ pub(crate) struct PlannedSite {
     pub(super) calls: bool,
     /// What was called here last.
     pub(super) callee: Cell<Callee>,
+    /// From where that was, or what else has been called behind it.
+    pub(super) calling: Cell<Calling>,
     /// Captures that are left out ([`PlannedSite::bit`]).
     pub(super) redacts: Cell<u64>,
     /// Whether the first capture says where the exception was raised: that of a handler that is given it.
@@ -185,6 +187,26 @@ pub(super) enum Callee {
     Recorded(usize, u64),
     /// A callable of C code, by its [identity](super::callables::identity).
     Known(usize, Changes),
+}
+
+/// Where a frame stands that has called another one itself, in which the site has fired last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calling {
+    /// The [address](Frame::instruction_address) of its instruction in the copy that there is now; 0: not known.
+    pub(super) at: usize,
+    /// Its unit, at which nothing is pending.
+    pub(super) unit: u32,
+    /// Whether that is the instruction that may change what has been touched.
+    pub(super) is_touching: bool,
+}
+
+impl Calling {
+    /// Nothing has been called yet.
+    pub(super) const UNKNOWN: Self = Self {
+        at: 0,
+        unit: 0,
+        is_touching: false,
+    };
 }
 
 /// The code object has not been met in this recording yet.
@@ -370,6 +392,7 @@ impl PlannedCode {
                 touches: site.touches.clone(),
                 calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
                 callee: Cell::new(Callee::None),
+                calling: Cell::new(Calling::UNKNOWN),
                 redacts: Cell::new(0),
                 lasti: site.kind == SiteKind::Handler && site.captures.len() == 2,
                 copy: Cell::new(0),
@@ -564,6 +587,7 @@ impl PlannedCode {
         self.copy.set(address);
         for site in &self.sites {
             site.copy.set(address);
+            site.calling.set(Calling::UNKNOWN);
         }
     }
 

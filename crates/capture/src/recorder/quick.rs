@@ -4,35 +4,17 @@
 //!
 //! It calls nothing but to leave for good, and for what is rare, so that it needs few registers and little memory of its own.
 
-use debugop_recording::stream::{Encoder, FrameNumber, Last, ObjectId, Short, SiteNumber};
+use debugop_recording::stream::{Encoder, Last, ObjectId, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
-use super::generators::Suspendable;
 use super::pen::{Pen, small_int};
-use super::pending::Intact;
-use super::planned::{Arrival, FEW, PlannedSite, Way};
+use super::planned::{FEW, PlannedSite, Way};
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::layout::slot::Content;
 
 const _: () = assert!(FEW <= Short::VALUES);
-
-/// What has called a frame.
-struct Called {
-    /// The recorded frame on top has ended or been suspended; else that is the caller.
-    has_ended: bool,
-    /// The unit that the caller is executing.
-    unit: u32,
-    /// Whether it has called the frame itself.
-    is_direct: bool,
-    /// Whether there may be changes to be told by an instruction of the caller before that.
-    has_changed: bool,
-    /// Whether what the instruction may change is changed by nobody but what is recorded.
-    is_alone: bool,
-    /// Whether values are pending that have not been told.
-    is_untold: bool,
-}
 
 /// How far a record has been written.
 struct Far {
@@ -83,208 +65,77 @@ impl Recorder {
     }
 
     /// The frame on top goes on, or the one below, which had called it.
-    #[inline(never)]
+    #[inline(always)]
     fn go_on_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        // SAFETY: as in `record_quickly`.
+        match unsafe { self.top.as_ref() }.is_some_and(|top| top.is(frame)) {
+            true => self.step_quickly(py, site, frame),
+            false => self.return_quickly(py, site, frame),
+        }
+    }
+
+    /// The frame on top goes on, and its last instruction may have changed something, or it is not where it has been expected.
+    #[inline(never)]
+    fn step_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         // SAFETY: as in `record_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
-        let has_ended = !top.is(frame);
-        let mut to_pop = has_ended;
-        if has_ended {
-            let frames = &self.threads[self.current].frames[..];
-            if !matches!(frames, [.., below, _] if below.is(frame)) {
-                return self.fire_slowly(py, site, frame);
-            }
-        }
         if top.has_touched() && !self.look_again(py) {
             return self.start_over(py, site, frame);
         }
-        if has_ended {
-            self.pop_one();
-            // SAFETY: as in `record_quickly`.
-            if unsafe { self.top.as_ref() }.is_some_and(Shadow::has_touched) {
-                self.write_pop();
-                to_pop = false;
-                if !self.look_again(py) {
-                    return self.start_over(py, site, frame);
-                }
-            }
-        }
-        // SAFETY: as in `record_quickly`.
-        let Some(top) = (unsafe { self.top.as_mut() }) else {
-            return;
-        };
         // SAFETY: as in `record_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
-        if to_pop {
-            to.pop_one();
-        }
         let number = SiteNumber(site.number.get());
-        if !self
-            .predictor
-            .follows(Self::last(top.last, has_ended), number)
-        {
+        if !self.predictor.follows(Self::last(top.last, false), number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
     }
 
-    /// A frame starts, or goes on after a suspension.
+    /// The frame on top has ended or been suspended, and the one below goes on.
     #[inline(never)]
-    fn begin_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let is_resume = site.way.get() == Way::Resume;
-        let Some(called) = self.called_quickly(py, frame) else {
+    fn return_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        // SAFETY: as in `record_quickly`; below the place of every frame there is another one ([`Frames`](super::frames::Frames)).
+        let (ended, top) = unsafe { (&*self.top, &mut *self.top.sub(1)) };
+        if !top.is(frame) {
             return self.fire_slowly(py, site, frame);
-        };
-        let number = match is_resume {
-            false => self.next_frame,
-            true => match self.generators.get(frame.address()) {
-                Some(known)
-                    if known.copy == frame.code_address() && known.chunk == self.pen.chunk =>
-                {
-                    known.number
-                }
-                _ => return self.fire_slowly(py, site, frame),
-            },
-        };
-        let mut to_pop = called.has_ended;
-        if called.has_ended {
-            // SAFETY: as in `record_quickly`.
-            let has_touched = unsafe { self.top.as_ref() }.is_some_and(Shadow::has_touched);
-            if has_touched && !self.look_again(py) {
+        }
+        if ended.has_touched() && !self.look_again(py) {
+            return self.start_over(py, site, frame);
+        }
+        self.pop_one();
+        let mut to_pop = true;
+        if top.has_touched() {
+            self.write_pop();
+            to_pop = false;
+            if !self.look_again(py) {
                 return self.start_over(py, site, frame);
             }
-            self.pop_one();
         }
-        let mut has_told = false;
-        if called.has_changed || called.is_untold {
-            if to_pop {
-                self.write_pop();
-                to_pop = false;
-            }
-            if called.has_changed && !self.look_again(py) {
-                return self.start_over(py, site, frame);
-            }
-            if called.is_untold {
-                let mut to = Encoder::new(self.store.bytes(), self.at);
-                has_told = self.tell(py, &mut to, called.unit, Intact::All);
-                if to.overflowed() || !self.store.has_room(self.at) {
-                    return self.start_over(py, site, frame);
-                }
-            }
-        }
-        // SAFETY: as in `record_quickly`.
-        let Some(top) = (unsafe { self.top.as_mut() }) else {
-            return;
-        };
-        if called.is_alone {
-            top.has_called(py, site, frame, called.is_direct);
-        }
-        let last = Self::last(top.last, called.has_ended && !has_told);
         // SAFETY: as in `record_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         if to_pop {
             to.pop_one();
         }
-        match (is_resume, called.is_direct) {
-            (false, true) => to.enter(called.unit),
-            (false, false) => to.enter_foreign(called.unit),
-            (true, true) => to.reenter(FrameNumber(number), called.unit),
-            (true, false) => to.reenter_foreign(FrameNumber(number), called.unit),
-        }
-        if !is_resume {
-            self.next_frame += 1;
-            if frame.is_generators() {
-                self.generators.insert(Suspendable {
-                    address: frame.address(),
-                    number,
-                    copy: frame.code_address(),
-                    chunk: self.pen.chunk,
-                });
-            }
-        }
-        let frames = &mut self.threads[self.current].frames;
-        frames.push(Shadow::new(frame, site.code(), number));
-        let Some(top) = frames.last_mut() else { return };
-        self.top = top;
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(last, number) {
+        if !self.predictor.follows(Self::last(top.last, true), number) {
             to.site(number);
         }
-        // SAFETY: as in `record_quickly`; of the shadow there is no other reference any more.
-        if let Some(top) = unsafe { self.top.as_mut() } {
-            self.capture_quickly(py, site, frame, top, to);
-        }
+        self.capture_quickly(py, site, frame, top, to);
     }
 
-    /// What has called `frame`, if that is the frame on top or the one below that, and is as all are.
-    ///
-    /// As [`Thread::place`](super::threads::Thread::place): what stands between the two frames is not recorded, because what is below a recorded frame that is
-    /// executed is what has been there when it was recorded.
+    /// The frame on top, which has called nothing that is left, has ended or been suspended.
     #[inline(always)]
-    fn called_quickly(&self, py: Python<'_>, frame: Frame<'_>) -> Option<Called> {
-        /// So many frames between the two are looked at.
-        const FAR: usize = 5;
-        let (top, others) = self.threads[self.current].frames.split_last()?;
-        let mut found = frame;
-        let mut distance = 0;
-        let (shadow, has_ended) = loop {
-            found = found.below()?;
-            distance += 1;
-            if found.is_pythons() {
-                if top.is(found) {
-                    break (top, false);
-                }
-                if let Some(next) = others.last()
-                    && next.is(found)
-                {
-                    break (next, true);
-                }
-            }
-            if distance == FAR {
-                return None;
-            }
-        };
-        let is_direct = distance == 1 && frame.direct_caller().is_some();
-        if !is_direct && Self::is_the_debuggers(py, frame) {
-            return None;
-        }
-        let offset = found.instruction_offset()?;
-        // SAFETY: the code lives as long as a frame that runs it.
-        let code = unsafe { &*shadow.code };
-        let spot = code.spot(offset)?;
-        let is_usual = shadow.reraises == PlannedSite::NO_UNIT
-            && (is_direct && !has_ended || code.arrival(offset) == Arrival::Executing);
-        if !is_usual {
-            return None;
-        }
-        let is_touching = shadow.is_touching(spot.unit);
-        Some(Called {
-            has_ended,
-            unit: spot.unit,
-            is_direct,
-            has_changed: !is_touching && shadow.has_touched(),
-            is_alone: is_touching
-                && (is_direct || frame.maker().is_some_and(|maker| maker == found)),
-            is_untold: spot.has_pending && shadow.told != spot.unit && shadow.told != Shadow::GONE,
-        })
-    }
-
-    /// The frame on top has ended or been suspended.
-    #[inline(always)]
-    fn pop_one(&mut self) {
-        let frames = &mut self.threads[self.current].frames;
-        frames.pop();
-        self.top = match frames.last_mut() {
-            Some(top) => top,
-            None => std::ptr::null_mut(),
-        };
+    pub(super) fn pop_one(&mut self) {
+        self.threads[self.current].frames.pop();
+        // SAFETY: as in `return_quickly`.
+        self.top = unsafe { self.top.sub(1) };
     }
 
     /// Says so, where something comes behind it that has no short form. There is room.
     #[inline]
-    fn write_pop(&mut self) {
+    pub(super) fn write_pop(&mut self) {
         // SAFETY: as in `record_quickly`, or because `look_again` has said so.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         to.pop_one();
@@ -294,14 +145,14 @@ impl Recorder {
     /// There is not room any more for all of the record: the chunk ends.
     #[cold]
     #[inline(never)]
-    fn start_over(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+    pub(super) fn start_over(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         self.at = self.store.capacity();
         self.fire_slowly(py, site, frame);
     }
 
     /// Writes the captures, and what comes behind them.
     #[inline(always)]
-    fn capture_quickly(
+    pub(super) fn capture_quickly(
         &mut self,
         py: Python<'_>,
         site: &PlannedSite,
@@ -364,7 +215,7 @@ impl Recorder {
 
     /// Writes what the last instruction of the frame on top has changed. Whether there is still room for a short record.
     #[inline(never)]
-    fn look_again(&mut self, py: Python<'_>) -> bool {
+    pub(super) fn look_again(&mut self, py: Python<'_>) -> bool {
         // SAFETY: as in `record_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
             let (touched, newest) = top.touched();

@@ -8,6 +8,7 @@ use debugop_bytecode::{InstrIdx, Place};
 use pyo3::Python;
 use rustc_hash::FxHashMap;
 
+use super::frames::Frames;
 use super::planned::{IGNORED, PlannedCode, PlannedSite};
 use super::threads::{Shadow, Thread, top_frame};
 use super::{Left, Recorder, Suspendable, with_active};
@@ -126,7 +127,7 @@ impl Recorder {
                 continue;
             };
             let name = thread::thread_name(py, innermost.thread_ident());
-            let mut shadows = Vec::with_capacity(found.len());
+            let mut shadows = Frames::default();
             for (frame, code) in found.into_iter().rev() {
                 // SAFETY: the code of a frame that runs.
                 shadows.push(self.known_from_now(frame, unsafe { &*code }));

@@ -7,6 +7,7 @@ use debugop_bytecode::{Op, SiteKind};
 use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
+use super::frames::Frames;
 use super::planned::{self, Arrival, Callee, PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
@@ -14,8 +15,8 @@ use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 /// How many objects an instruction may change that are looked at again afterwards.
 pub(super) const TOUCHED: usize = 8;
 
-/// A recorded frame.
-#[repr(C)]
+/// A recorded frame. What comes and goes with it is in its first 64 bytes.
+#[repr(C, align(64))]
 pub(super) struct Shadow {
     /// Where it is; 0 when its code is gone, and it with it.
     pub(super) address: usize,
@@ -23,24 +24,27 @@ pub(super) struct Shadow {
     pub(super) copy: usize,
     pub(super) code: *const PlannedCode,
     pub(super) number: u64,
+    /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
+    pub(super) site: *const PlannedSite,
     /// The site that fired last in it, in this chunk; `u32::MAX` for none.
     pub(super) last: u32,
     /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`].
     pub(super) reraises: u32,
-    /// What that raises again, by its address; 0 if it is not on the stack.
-    pub(super) exception: usize,
     /// The unit in the middle of which everything is known, [`Self::NOT_TOLD`] or [`Self::GONE`].
     pub(super) told: u32,
-    /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
-    pub(super) site: *const PlannedSite,
-    /// Objects that the next instruction may change, and where their memory begins.
-    touched: [MaybeUninit<(*mut ffi::PyObject, usize)>; TOUCHED],
-    count: u8,
     /// How deep in trace functions the thread was when the frame came.
     tracing: i32,
-    /// The newest id before that.
+    /// How many of `touched` there are.
+    count: u8,
+    /// What the instruction at `reraises` raises again, by its address; 0 if it is not on the stack. Of no meaning without that.
+    pub(super) exception: usize,
+    /// The newest id before `touched`. Of no meaning without that.
     newest: u64,
+    /// Objects that the next instruction may change, and where their memory begins.
+    touched: [MaybeUninit<(*mut ffi::PyObject, usize)>; TOUCHED],
 }
+
+const _: () = assert!(std::mem::offset_of!(Shadow, count) < 64);
 
 /// How deep in trace functions the frame's thread is.
 fn tracing(frame: Frame<'_>) -> i32 {
@@ -50,22 +54,45 @@ fn tracing(frame: Frame<'_>) -> i32 {
 
 impl Shadow {
     pub(super) fn new(frame: Frame<'_>, code: &PlannedCode, number: u64) -> Self {
+        let mut made = Self::nobodys();
+        made.begin(frame, code, number);
+        // An engine that reports the frame does so in a trace function.
+        made.tracing -= i32::from(code.probed().is_observed());
+        made
+    }
+
+    /// That of no frame.
+    pub(super) fn nobodys() -> Self {
         Self {
-            address: frame.address(),
-            copy: frame.code_address(),
-            code: std::ptr::from_ref(code),
-            number,
+            address: 0,
+            copy: 0,
+            code: std::ptr::null(),
+            number: 0,
+            site: std::ptr::null(),
             last: u32::MAX,
             reraises: PlannedSite::NO_UNIT,
-            exception: 0,
             told: Self::NOT_TOLD,
-            site: std::ptr::null(),
-            touched: [const { MaybeUninit::uninit() }; TOUCHED],
+            tracing: 0,
             count: 0,
-            // An engine that reports the frame does so in a trace function.
-            tracing: tracing(frame) - i32::from(code.probed().is_observed()),
+            exception: 0,
             newest: 0,
+            touched: [const { MaybeUninit::uninit() }; TOUCHED],
         }
+    }
+
+    /// It is that of `frame` now, which runs a copy of `code`, whatever it was.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, frame: Frame<'_>, code: &PlannedCode, number: u64) {
+        self.address = frame.address();
+        self.copy = frame.code_address();
+        self.code = std::ptr::from_ref(code);
+        self.number = number;
+        self.site = std::ptr::null();
+        self.last = u32::MAX;
+        self.reraises = PlannedSite::NO_UNIT;
+        self.told = Self::NOT_TOLD;
+        self.tracing = tracing(frame);
+        self.count = 0;
     }
 
     /// Whether a trace function is being told of the frame, which is this one and on top of its thread's: it may not have begun its instruction.
@@ -215,7 +242,7 @@ pub(super) struct Thread {
     /// The chunk in which it has been introduced last.
     pub(super) chunk: u32,
     /// Bottom first. What has ended since the thread last recorded is in it still.
-    pub(super) frames: Vec<Shadow>,
+    pub(super) frames: Frames,
 }
 
 /// Where a frame stands that is not on top of the recorded ones.

@@ -147,10 +147,26 @@ pub(super) fn tagged(tag: u8, value: u64) -> (u128, usize) {
     } else if value < 0x4000 {
         let spread = value & 0x7f | 0x80 | (value & 0x3f80) << 1;
         (u128::from(tag) | u128::from(spread) << 8, 3)
+    } else if value < 1 << 28 {
+        let (spread, length) = spread_four(value);
+        (u128::from(tag) | u128::from(spread) << 8, length + 1)
     } else {
         let (spread, length) = spread(value);
         (u128::from(tag) | spread << 8, length + 1)
     }
+}
+
+/// As [`spread`], for a value of at most four groups of seven bits.
+#[inline(always)]
+fn spread_four(value: u64) -> (u64, usize) {
+    let groups = 1
+        + usize::from(value >> 7 != 0)
+        + usize::from(value >> 14 != 0)
+        + usize::from(value >> 21 != 0);
+    let spread = value & 0x3fff | (value & 0x0fff_c000) << 2;
+    let spread = spread & 0x007f_007f | (spread & 0x3f80_3f80) << 1;
+    let more = 0x0080_8080 >> (8 * (4 - groups));
+    (spread | more, groups)
 }
 
 /// A bare varint, and how many bytes that is: at most 10.
@@ -158,6 +174,9 @@ pub(super) fn tagged(tag: u8, value: u64) -> (u128, usize) {
 pub(super) fn varint(value: u64) -> (u128, usize) {
     if value < 0x80 {
         (u128::from(value), 1)
+    } else if value < 1 << 28 {
+        let (spread, length) = spread_four(value);
+        (u128::from(spread), length)
     } else {
         spread(value)
     }
