@@ -95,10 +95,7 @@ def work(begin):
 
 
 FUNCTIONS = [work, inner, fails, counted]
-NAMES = {function.__name__ for function in FUNCTIONS} | {"cell"}
-if sys.version_info >= (3, 12):
-    # On 3.11 nothing tells of functions that a frame makes which runs its original code.
-    NAMES |= {"<listcomp>", "<dictcomp>"}
+NAMES = {function.__name__ for function in FUNCTIONS} | {"cell", "<listcomp>", "<dictcomp>"}
 
 
 def told_shape(value):
@@ -166,6 +163,44 @@ def test_frames_that_run_are_recorded_as_they_are_traced(tmp_path):
     assert [step[:2] for step in recorded] == [step[:2] for step in told]
     for one, other in zip(recorded, told, strict=True):
         assert plain(one[2]) == plain(other[2]), (one, other)
+
+
+def test_functions_that_a_frame_makes_which_runs_are_recorded(tmp_path):
+    path = tmp_path / "x.debugop"
+    shift = 3
+
+    def early(number):
+        return [number + shift for _ in range(2)]
+
+    with debugop.record(path):
+
+        def late(number, *, by=shift):
+            def inside():
+                return by
+
+            triple = number * inside()
+            return triple + shift
+
+        class Made:
+            kind = "made"
+
+            @property
+            def half(self):
+                return shift // 2
+
+        found = [late(2), (lambda text: text + "!")("a"), Made().half, early(4), {n: late(n) for n in range(2)}]
+        found.append(sum(n + shift for n in found[3]))
+    assert found == [9, "a!", 1, [7, 7], {0: 3, 1: 6}, 20]
+    assert late.__code__ in test_functions_that_a_frame_makes_which_runs_are_recorded.__code__.co_consts
+    replay = debugop.open(path)
+    tops = [replay.at(at).frames[-1] for at in range(len(replay))]
+    names = {top.function.rpartition("<locals>.")[2] for top in tops}
+    expected = {"late", "inside", "<lambda>", "Made", "Made.half", "early", "<genexpr>"}
+    if sys.version_info < (3, 12):
+        expected |= {"<listcomp>", "<dictcomp>"}
+    assert names - {"test_functions_that_a_frame_makes_which_runs_are_recorded"} == expected
+    products = [top.locals["triple"].value for top in tops if "triple" in top.locals]
+    assert list(dict.fromkeys(products)) == [6, 0, 3]
 
 
 def test_the_end_of_a_block_is_recorded_to_its_last_instruction(tmp_path):

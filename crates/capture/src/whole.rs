@@ -46,6 +46,8 @@ mod watcher;
 
 #[cfg(not(Py_3_12))]
 use roots as births;
+#[cfg(not(Py_3_12))]
+pub(crate) use roots::makes;
 pub(crate) use setter::GetSetDescriptor;
 pub(crate) use shown::Traceback;
 pub(crate) use told::{expect_all as expect_trace_functions, meet};

@@ -331,7 +331,10 @@ fn take<'py>(
             if let Some(exception) = raises_again(py, &entry, frame, at) {
                 remember(py, frame, exception);
             }
-            entry.fire_step(py, frame, at)
+            entry.fire_step(py, frame, at)?;
+            #[cfg(not(Py_3_12))]
+            whole::makes(py, &entry, frame, at);
+            Ok(())
         }
         what::EXCEPTION => {
             frames(py, |frames| frames.resumes.remove(&frame.address()));

@@ -3,11 +3,13 @@
 //! What probed code makes (`MAKE_FUNCTION`, class bodies) is probed with it. That leaves code objects that are handed to the
 //! builtins `exec` and `eval`, which importing a module is as well, and to `types.FunctionType`. The C functions behind them are
 //! replaced in the tables that CPython reads at each call, so that references which were taken earlier are covered, and
-//! nothing about the objects changes.
+//! nothing about the objects changes. And frames that run already run the original of their code: what they make is given its copy
+//! by the engine that reports them, when they come to `MAKE_FUNCTION`.
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use debugop_bytecode::{InstrIdx, Op};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{
     PyAnyMethods, PyBytes, PyBytesMethods, PyCode, PyDict, PyFunction, PyString, PyStringMethods,
@@ -15,11 +17,13 @@ use pyo3::types::{
 use pyo3::{Bound, PyAny, PyErr, PyResult, Python, ffi};
 
 use crate::builtin;
-use crate::frame::Frame;
+use crate::frame::{Frame, SlotValue};
 use crate::function;
 use crate::gil::GilCell;
 use crate::interpreter::is_main;
+use crate::layout::VERSION;
 use crate::modules;
+use crate::probed::ProbedCode;
 
 /// What CPython has where ours stands.
 #[derive(Clone, Copy)]
@@ -185,6 +189,32 @@ unsafe extern "C" fn new_function(
         }
     }
     made.into_ptr()
+}
+
+/// `frame`, whose code another engine observes as `entry`, is about to execute the instruction at `at`. If that makes a function, it is of the
+/// copy that whoever watches it wherever it runs is to have.
+pub(crate) fn makes(py: Python<'_>, entry: &ProbedCode, frame: Frame<'_>, at: InstrIdx) {
+    let analysis = entry.analysis();
+    let info = analysis.get(at).opcode.info(VERSION);
+    if info.is_none_or(|info| info.op != Op::MakeFunction) {
+        return;
+    }
+    let top = analysis.depth(at).and_then(|depth| depth.checked_sub(1));
+    let (Some(top), Some(shape)) = (top, entry.shape()) else {
+        return;
+    };
+    let SlotValue::Object(code) = frame.read(py, shape, top) else {
+        return;
+    };
+    let Ok(code) = code.cast_into_exact::<PyCode>() else {
+        return;
+    };
+    match super::replacement(&code, || function::module_name(&frame.globals(py))) {
+        // `MAKE_FUNCTION` takes a code object (`Python/ceval.c`), and the constant keeps the original alive.
+        Ok(Some(copy)) => frame.write(shape, top, copy.into_any()),
+        Ok(None) => {}
+        Err(error) => error.write_unraisable(py, Some(&code)),
+    }
 }
 
 /// Arguments in the first of which code is replaced by probed code, and text by what it compiles to, and that code (`None` if nothing is
