@@ -17,7 +17,7 @@ pub(super) const TOUCHED: usize = 8;
 /// A recorded frame.
 #[repr(C)]
 pub(super) struct Shadow {
-    /// Where it is; 0 when its code is gone, and it with it.
+    /// Where it is; [`Self::NOWHERE`] when its code is gone, and it with it.
     pub(super) address: usize,
     /// The address of the probed copy that it runs.
     pub(super) copy: usize,
@@ -27,10 +27,10 @@ pub(super) struct Shadow {
     pub(super) last: u32,
     /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`].
     pub(super) reraises: u32,
-    /// What that raises again, by its address; 0 if it is not on the stack.
-    pub(super) exception: usize,
     /// The unit in the middle of which everything is known, [`Self::NOT_TOLD`] or [`Self::GONE`].
     pub(super) told: u32,
+    /// What that raises again, by its address; 0 if it is not on the stack.
+    pub(super) exception: usize,
     /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
     pub(super) site: *const PlannedSite,
     /// Objects that the next instruction may change, and where their memory begins.
@@ -49,6 +49,9 @@ fn tracing(frame: Frame<'_>) -> i32 {
 }
 
 impl Shadow {
+    /// No frame's address, nor NULL, which a thread may have in place of a frame.
+    pub(super) const NOWHERE: usize = usize::MAX;
+
     pub(super) fn new(frame: Frame<'_>, code: &PlannedCode, number: u64) -> Self {
         Self {
             address: frame.address(),
@@ -66,6 +69,14 @@ impl Shadow {
             tracing: tracing(frame) - i32::from(code.probed().is_observed()),
             newest: 0,
         }
+    }
+
+    /// A site about which nothing is special has fired in it, and nothing else is to be said of it.
+    #[inline(always)]
+    pub(super) fn has_fired(&mut self, site: &PlannedSite) {
+        self.last = site.number.get();
+        (self.reraises, self.told) = (PlannedSite::NO_UNIT, Self::NOT_TOLD);
+        self.site = std::ptr::from_ref(site);
     }
 
     /// Whether a trace function is being told of the frame, which is this one and on top of its thread's: it may not have begun its instruction.
