@@ -48,11 +48,11 @@ impl<'py> Frame<'py> {
     /// The innermost Python frame of this thread: while a type's slot runs, the frame whose instruction called it.
     #[inline]
     #[must_use]
-    pub fn current(_py: Python<'py>) -> Option<Self> {
+    pub fn current(py: Python<'py>) -> Option<Self> {
         // SAFETY: the token shows that this thread is attached, so its thread state is live and its `current_frame` valid
         // or NULL; see `ThreadState::current_frame`. Checked on 3.11.7, 3.12.1, 3.13.0, 3.14.10, 3.15.2.
         let (thread, raw) = unsafe {
-            let state = ffi::compat::PyThreadState_GetUnchecked().cast::<ThreadState>();
+            let state = crate::current::thread_state(py);
             (NonNull::new(state)?, (*state).current_frame())
         };
         NonNull::new(raw).map(|raw| Self {

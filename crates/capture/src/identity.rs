@@ -292,6 +292,23 @@ impl Identities {
         state.place.is_as_seen(py).then_some(id)
     }
 
+    /// The id that [stands for](Self::stand_for) the live object at address `object`.
+    #[inline(always)]
+    pub(crate) fn standing_for(&self, py: Python<'_>, object: usize) -> Option<u64> {
+        cache::standing_for(py, object).filter(|_| allocator::is_as_seen(py))
+    }
+
+    /// From now on the id of the live object at address `object` stands for it, if it has just been looked up, until its entry changes, or
+    /// [`forget_standing`](Self::forget_standing).
+    pub(crate) fn stand_for(&self, py: Python<'_>, object: usize) {
+        Self::with(py, |state| state.cache.stand_for(object));
+    }
+
+    /// No id stands for its object any more.
+    pub(crate) fn forget_standing(&self, py: Python<'_>) {
+        Self::with(py, |state| state.cache.forget_standing());
+    }
+
     #[inline(always)]
     fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
         let cached = Self::with(py, |state| {

@@ -20,6 +20,7 @@ mod concatenation;
 mod constants;
 #[cfg(Py_3_13)]
 mod crossinterp;
+mod current;
 pub mod debug;
 mod engine;
 mod event;
@@ -36,6 +37,8 @@ pub mod interpreter;
 mod invert_type;
 mod jit;
 pub mod layout;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod loaded;
 mod modules;
 mod names;
 mod native;
@@ -80,6 +83,7 @@ pub use tracer::{Follow, Handler, LeftOut, Options, Tracer};
 /// `ImportError`, `AttributeError`: the interpreter is not as it should be.
 pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     names::prepare(py);
+    current::prepare(py);
     value::bound_slot(py);
     probed::prepare(py)?;
     whole::prepare(py)

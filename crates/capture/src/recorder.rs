@@ -14,6 +14,7 @@ use debugop_filter::Pattern;
 use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
 use pyo3::{PyResult, Python, ffi};
 
+use crate::current::Variable;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::ThreadState;
@@ -47,6 +48,7 @@ mod running;
 mod session;
 mod shadows;
 mod store;
+mod straight;
 mod threads;
 mod touched;
 mod types;
@@ -59,6 +61,7 @@ pub(crate) use planned::{PlannedCode, PlannedSite};
 pub(crate) use running::passes_over;
 pub use session::{Plan, Session};
 pub use store::Store;
+pub(crate) use straight::{ANY, fire_straight};
 pub(crate) use threads::top_frame;
 pub use witness::Witness;
 
@@ -90,6 +93,8 @@ pub struct Recorder {
     at: usize,
     /// Behind a record that ends after this the time is told, or the chunk ends.
     limit: usize,
+    /// Where the current thread's state is.
+    running: Variable,
     /// Records written.
     records: u64,
     predictor: Predictor,
@@ -209,21 +214,13 @@ fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
 }
 
 /// A planned site is reached.
-#[inline(never)]
-pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
-    fire_here(py, site);
-}
-
-/// The same as part of who calls it.
-#[inline(always)]
-pub(crate) fn fire_here(py: Python<'_>, site: &PlannedSite) {
-    // SAFETY: as in `with_active`.
-    if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
-        pending::set_busy(py, true);
-        if let Some(frame) = Frame::current(py) {
-            recorder.record_quickly(py, site, frame);
-        }
-        pending::set_busy(py, false);
+pub(crate) fn fire(_py: Python<'_>, site: &PlannedSite) {
+    let recorder = ACTIVE.0.get();
+    if !recorder.is_null() {
+        // SAFETY: as in `with_active`.
+        let none = unsafe { straight::arrive(recorder, site) };
+        // SAFETY: our own reference.
+        unsafe { ffi::Py_DECREF(none) };
     }
 }
 
@@ -243,7 +240,7 @@ pub(crate) fn forget(code: &PlannedCode) {
         for thread in &mut recorder.threads {
             for shadow in &mut thread.frames {
                 if std::ptr::eq(shadow.code, code) {
-                    shadow.address = 0;
+                    shadow.address = Shadow::NOWHERE;
                 }
             }
         }
@@ -266,6 +263,7 @@ impl Recorder {
             predictor: Predictor::new(1 << 12),
             strides: Strides::new(1 << 12),
             limit: TIME_EVERY,
+            running: Variable::found(py),
             store,
             at: 0,
             threads: Vec::new(),

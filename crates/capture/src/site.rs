@@ -19,7 +19,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 use crate::event::Raised;
 use crate::invert_type::{InvertType, Unary};
 use crate::probed::{ProbedCode, SiteInfo};
-use crate::recorder::{self, PlannedSite};
+use crate::recorder::{self, ANY, PlannedSite};
 
 /// Instance layout of `debugop.Site`.
 #[repr(C)]
@@ -122,7 +122,12 @@ pub(crate) fn new_sites<'a, 'py>(
             (&raw mut (*site).run).write(match (planned.is_null(), info.is_silent()) {
                 _ if info.is_summing() => fire,
                 (true, false) => fire_step,
-                (false, true) => fire_planned,
+                (false, true) => match (*planned).count() {
+                    0 => fire_planned::<0>,
+                    1 => fire_planned::<1>,
+                    2 => fire_planned::<2>,
+                    _ => fire_planned::<ANY>,
+                },
                 _ => fire,
             });
             let site = ffi::PyObject_Init(site.cast(), site_type);
@@ -216,25 +221,27 @@ unsafe extern "C" fn fire(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     report(py, site)
 }
 
-/// What a site does that is there for the recorder only.
+/// What a site does that is there for the recorder only, and has so many captures, or [`ANY`] number.
 ///
 /// # Safety
 /// As for [`enter`]; the site has a part in a recording and reports no step.
-unsafe extern "C" fn fire_planned(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention.
-    let (py, site) = unsafe { (Python::assume_attached(), &*object.cast::<SiteObject>()) };
-    record(py, site, recorder::fire_here);
-    none()
+unsafe extern "C" fn fire_planned<const CAPTURES: usize>(
+    object: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention; what is planned there belongs to the code,
+    // which the site keeps alive.
+    unsafe {
+        let planned = (*object.cast::<SiteObject>()).planned;
+        recorder::fire_straight::<CAPTURES>(Python::assume_attached(), planned)
+    }
 }
 
 /// Tells the recorder, if it wants to know.
 #[inline(always)]
-fn record(py: Python<'_>, site: &SiteObject, fire: impl FnOnce(Python<'_>, &PlannedSite)) {
+fn record(py: Python<'_>, site: &SiteObject) {
     // SAFETY: it belongs to the code, which the site keeps alive.
-    if let Some(planned) = unsafe { site.planned.as_ref() }
-        && catch_unwind(AssertUnwindSafe(|| fire(py, planned))).is_err()
-    {
-        recorder::give_up(py);
+    if let Some(planned) = unsafe { site.planned.as_ref() } {
+        recorder::fire(py, planned);
     }
 }
 
@@ -295,7 +302,7 @@ fn leave(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
 /// Tells the recorder and the tracers of what a site reports: a new reference to None, or NULL with the exception that is set.
 #[inline]
 fn report(py: Python<'_>, site: &SiteObject) -> *mut ffi::PyObject {
-    record(py, site, recorder::fire);
+    record(py, site);
     if site.info.is_silent() && !site.planned.is_null() {
         return none();
     }
@@ -325,7 +332,7 @@ pub(crate) fn execute(
 
 /// A new reference to None.
 #[inline]
-fn none() -> *mut ffi::PyObject {
+pub(crate) fn none() -> *mut ffi::PyObject {
     // SAFETY: None is a live object. Since 3.12 it is immortal (PEP 683): references to it are not counted.
     unsafe {
         #[cfg(not(Py_3_12))]

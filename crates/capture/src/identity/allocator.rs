@@ -9,7 +9,7 @@
 //! us throws us out when it leaves: [`Place::is_as_seen`] notices. We leave by restoring what we found, or, with others above us, by
 //! staying where we are and passing everything on.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -17,7 +17,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, PyMemAllocatorEx};
 use pyo3::{PyResult, Python};
 
+use crate::gil::GilCell;
 use crate::layout::objects::Traceback;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+use crate::loaded::{self, Header};
 
 type Malloc = extern "C" fn(*mut c_void, usize) -> *mut c_void;
 type Free = extern "C" fn(*mut c_void, *mut c_void);
@@ -163,6 +166,23 @@ fn current_free(py: Python<'_>) -> usize {
     current(py).free.map_or(0, |free| free as usize)
 }
 
+/// A word, and what is in it as long as CPython calls what it called when the last [`Place`] was made; here to be found without following
+/// a pointer.
+static WATCHED: GilCell<(&AtomicUsize, usize)> = GilCell::new(NEVER);
+
+/// Something else is in the word: the place must be asked.
+const NEVER: (&AtomicUsize, usize) = {
+    static ZERO: AtomicUsize = AtomicUsize::new(0);
+    (&ZERO, 1)
+};
+
+/// As [`Place::is_as_seen`] of the last place, but `false` where that has to call a function.
+#[inline(always)]
+pub(super) fn is_as_seen(py: Python<'_>) -> bool {
+    let (word, seen) = WATCHED.get(py);
+    word.load(Relaxed) == seen
+}
+
 /// Where we stand.
 pub(super) struct Place {
     word: Option<&'static AtomicUsize>,
@@ -227,6 +247,13 @@ impl Place {
             hears: is_asked(py),
         };
         place.seen = place.now(py);
+        WATCHED.set(
+            py,
+            match word {
+                Some(word) => (word, place.seen),
+                None => NEVER,
+            },
+        );
         Ok(place)
     }
 
@@ -269,87 +296,36 @@ impl Place {
 /// it can be looked at without calling a function, which takes a lock in 3.13+. `None` if it is not found exactly once.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 fn find(ours: &PyMemAllocatorEx) -> Option<&'static AtomicUsize> {
-    /// `Elf64_Phdr` (`elf.h`).
-    #[repr(C)]
-    struct Header {
-        kind: u32,
-        flags: u32,
-        offset: u64,
-        address: u64,
-        physical: u64,
-        in_file: u64,
-        size: u64,
-        alignment: u64,
-    }
-    /// `struct dl_phdr_info` (`link.h`) up to `dlpi_phnum`.
-    #[repr(C)]
-    struct Info {
-        base: usize,
-        name: *const std::ffi::c_char,
-        headers: *const Header,
-        count: u16,
-    }
-    type Each = unsafe extern "C" fn(*const Info, usize, *mut c_void) -> c_int;
-    unsafe extern "C" {
-        fn dl_iterate_phdr(each: Each, data: *mut c_void) -> c_int;
-    }
-    const LOADED: u32 = 1;
-    const WRITABLE: u32 = 2;
-
-    struct Search {
-        words: [usize; 5],
-        found: Vec<&'static AtomicUsize>,
-    }
-
-    unsafe extern "C" fn each(info: *const Info, _size: usize, data: *mut c_void) -> c_int {
-        // SAFETY: `dl_iterate_phdr` passes a valid struct and our pointer.
-        let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
-        // SAFETY: the program headers are mapped as long as the object is.
-        let headers = unsafe { std::slice::from_raw_parts(info.headers, usize::from(info.count)) };
-        let span = |header: &Header| {
-            let start = info.base + usize::try_from(header.address).unwrap_or(usize::MAX / 2);
-            start..start + usize::try_from(header.size).unwrap_or(0)
+    let address = |function: Option<*const ()>| function.map_or(0, |function| function as usize);
+    let wanted = [
+        ours.ctx as usize,
+        address(ours.malloc.map(|function| function as *const ())),
+        address(ours.calloc.map(|function| function as *const ())),
+        address(ours.realloc.map(|function| function as *const ())),
+        address(ours.free.map(|function| function as *const ())),
+    ];
+    let found = loaded::interpreter(|info| {
+        let is_writable = |header: &&Header| {
+            header.kind == Header::LOADED && header.flags & Header::WRITABLE != 0
         };
-        let loaded = || headers.iter().filter(|header| header.kind == LOADED);
-        let interpreter = ffi::PyMem_SetAllocator as *const () as usize;
-        if !loaded().any(|header| span(header).contains(&interpreter)) {
-            return 0;
-        }
-        for header in loaded().filter(|header| header.flags & WRITABLE != 0) {
-            let span = span(header);
+        let mut found: Vec<&'static AtomicUsize> = Vec::new();
+        for header in info.headers().iter().filter(is_writable) {
+            let span = info.span(header);
             let first = span.start.next_multiple_of(8);
             let count = span.end.saturating_sub(first) / 8;
             // SAFETY: the segment is mapped, readable and writable, as long as the interpreter is loaded; words that other threads
             // write meanwhile are read as atomics.
             let words = unsafe { std::slice::from_raw_parts(first as *const AtomicUsize, count) };
-            for five in words.windows(5) {
-                if five
-                    .iter()
-                    .zip(&search.words)
-                    .all(|(word, wanted)| word.load(Relaxed) == *wanted)
-                {
-                    search.found.push(&five[4]);
-                }
-            }
+            let is_it = |five: &&[AtomicUsize]| {
+                let mut both = five.iter().zip(&wanted);
+                both.all(|(word, wanted)| word.load(Relaxed) == *wanted)
+            };
+            found.extend(words.windows(5).filter(is_it).map(|five| &five[4]));
         }
-        1
-    }
-
-    let address = |function: Option<*const ()>| function.map_or(0, |function| function as usize);
-    let mut search = Search {
-        words: [
-            ours.ctx as usize,
-            address(ours.malloc.map(|function| function as *const ())),
-            address(ours.calloc.map(|function| function as *const ())),
-            address(ours.realloc.map(|function| function as *const ())),
-            address(ours.free.map(|function| function as *const ())),
-        ],
-        found: Vec::new(),
-    };
-    // SAFETY: the callback has the right signature, and the data lives as long as the call.
-    unsafe { dl_iterate_phdr(each, (&raw mut search).cast()) };
-    match search.found[..] {
-        [word] => Some(word),
+        found
+    });
+    match found.as_deref() {
+        Some([word]) => Some(word),
         _ => None,
     }
 }

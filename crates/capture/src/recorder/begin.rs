@@ -42,7 +42,7 @@ impl Recorder {
     /// A frame starts.
     #[inline(never)]
     fn start_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
@@ -53,7 +53,7 @@ impl Recorder {
             top.has_called(py, site, frame, true);
         }
         let last = Self::last(top.last, false);
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         to.enter(calling.unit);
         let number = self.next_frame;
@@ -69,7 +69,7 @@ impl Recorder {
     /// A frame goes on after a suspension.
     #[inline(never)]
     fn resume_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
@@ -81,7 +81,7 @@ impl Recorder {
             top.has_called(py, site, frame, true);
         }
         let last = Self::last(top.last, false);
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         to.reenter(FrameNumber(number), calling.unit);
         let top = self.add_frame(site, frame, number);
@@ -137,7 +137,7 @@ impl Recorder {
         number: u64,
     ) -> &'a mut Shadow {
         self.top = self.threads[self.current].frames.add();
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let top = unsafe { &mut *self.top };
         top.begin(frame, site.code(), number);
         top
@@ -159,7 +159,7 @@ impl Recorder {
         };
         let mut to_pop = called.has_ended;
         if called.has_ended {
-            // SAFETY: as in `record_quickly`.
+            // SAFETY: as in `go_on_quickly`.
             let has_touched = unsafe { self.top.as_ref() }.is_some_and(Shadow::has_touched);
             if has_touched && !self.look_again(py) {
                 return self.start_over(py, site, frame);
@@ -183,7 +183,7 @@ impl Recorder {
                 }
             }
         }
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
@@ -191,7 +191,7 @@ impl Recorder {
             top.has_called(py, site, frame, called.is_direct);
         }
         let last = Self::last(top.last, called.has_ended && !has_told);
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         if to_pop {
             to.pop_one();
@@ -220,7 +220,7 @@ impl Recorder {
     fn called_quickly(&self, py: Python<'_>, frame: Frame<'_>) -> Option<Called> {
         /// So many frames between the two are looked at.
         const FAR: usize = 5;
-        // SAFETY: as in `record_quickly`; below the place of every frame there is another one.
+        // SAFETY: as in `go_on_quickly`; below the place of every frame there is another one.
         let (top, next) = unsafe { (&*self.top, &*self.top.sub(1)) };
         let mut found = frame;
         let mut distance = 0;

@@ -51,6 +51,22 @@ impl Identities {
         self.0.recent(py, object as usize, epoch)
     }
 
+    /// The id that stands for `object`, which is alive: nothing else needs to be known to write it.
+    #[inline(always)]
+    pub(super) fn standing_for(&self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<u64> {
+        self.0.standing_for(py, object as usize)
+    }
+
+    /// From now on the id of `object`, which is alive and has just been looked up, stands for it, until its entry changes or a chunk begins.
+    pub(super) fn stand_for(&self, py: Python<'_>, object: *mut ffi::PyObject) {
+        self.0.stand_for(py, object as usize);
+    }
+
+    /// A chunk begins: no id stands for its object.
+    pub(super) fn begin_chunk(&self, py: Python<'_>) {
+        self.0.forget_standing(py);
+    }
+
     /// The entry of the object at this address, whose memory begins at `block`, if there is one.
     #[inline]
     pub(super) fn lookup_at(

@@ -102,6 +102,7 @@ impl Pen {
                 shadows.free(index);
             }
         });
+        self.identities.begin_chunk(py);
         self.chunk += 1;
         self.types_in_chunk = 0;
         self.recent = RecentObjects::new(self.recent.newest());

@@ -141,6 +141,8 @@ pub(super) enum Way {
 pub(crate) struct PlannedSite {
     /// As that of its code.
     pub(super) copy: Cell<usize>,
+    /// The same if its way is [`Way::Step`], else 0.
+    pub(super) straight: Cell<usize>,
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
     pub(super) way: Cell<Way>,
@@ -301,6 +303,12 @@ impl PlannedSite {
         Intact::Below(self.depth.saturating_sub(taken))
     }
 
+    /// The places of these.
+    #[inline(always)]
+    pub(super) fn few_slots(&self) -> &[u16; FEW] {
+        &self.few
+    }
+
     /// Its captures, if its [way](Way) is not slow.
     #[inline]
     pub(super) fn few(&self) -> &[u16] {
@@ -320,12 +328,27 @@ impl PlannedSite {
             SiteKind::Resume if is_plain => Way::Resume,
             _ => Way::Slow,
         });
+        self.go_straight();
     }
 
     /// It has none.
     fn forget_number(&self, instead: u32) {
         self.number.set(instead);
         self.way.set(Way::Slow);
+        self.go_straight();
+    }
+
+    /// Its copy or its way has changed.
+    fn go_straight(&self) {
+        self.straight.set(match self.way.get() {
+            Way::Step => self.copy.get(),
+            _ => 0,
+        });
+    }
+
+    /// How many captures it has.
+    pub(crate) fn count(&self) -> usize {
+        self.captures.len()
     }
 
     /// Whose site it is.
@@ -396,6 +419,7 @@ impl PlannedCode {
                 redacts: Cell::new(0),
                 lasti: site.kind == SiteKind::Handler && site.captures.len() == 2,
                 copy: Cell::new(0),
+                straight: Cell::new(0),
                 code: Cell::new(std::ptr::null()),
             }
         });
@@ -588,6 +612,7 @@ impl PlannedCode {
         for site in &self.sites {
             site.copy.set(address);
             site.calling.set(Calling::UNKNOWN);
+            site.go_straight();
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! It calls nothing but to leave for good, and for what is rare, so that it needs few registers and little memory of its own.
 
-use debugop_recording::stream::{Encoder, Last, ObjectId, Short, SiteNumber};
+use debugop_recording::stream::{Encoder, ObjectId, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
@@ -12,9 +12,19 @@ use super::pen::{Pen, small_int};
 use super::planned::{FEW, PlannedSite, Way};
 use super::threads::Shadow;
 use crate::frame::Frame;
+use crate::layout::LongObject;
 use crate::layout::slot::Content;
 
 const _: () = assert!(FEW <= Short::VALUES);
+
+/// What has become of a capture.
+pub(super) enum Put {
+    Done,
+    /// It is this int, which [`Strides`](debugop_recording::stream::Strides) know of by now and did not expect.
+    Int(i64),
+    /// Nothing yet. NULL: it is no object.
+    Other(*mut ffi::PyObject),
+}
 
 /// How far a record has been written.
 struct Far {
@@ -25,36 +35,13 @@ struct Far {
 }
 
 impl Recorder {
-    /// Records a site, quickly if it can.
-    #[inline(always)]
-    pub(super) fn record_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: the shadow of the current thread's frame on top: whoever changes `threads` sets the pointer to NULL before, and so does
-        // everybody who gets at the recorder by another way (`with_active`).
-        let Some(top) = (unsafe { self.top.as_mut() }) else {
-            return self.fire_slowly(py, site, frame);
-        };
-        let number = SiteNumber(site.number.get());
-        if site.way.get() != Way::Step
-            || top.address != frame.address()
-            || top.copy != site.copy.get()
-            || top.copy != frame.code_address()
+    /// Records a site, quickly if it can: writes what comes before the captures, that is, what the last instruction has changed, that a frame has
+    /// started, gone on or ended, and a site that has not been expected.
+    pub(super) fn arrive_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        if self.top.is_null()
+            || frame.code_address() != site.copy.get()
             || self.state != frame.thread_state()
-            || top.has_touched()
-            || !self
-                .predictor
-                .predicts(Last::site(SiteNumber(top.last), false), number)
         {
-            return self.arrive_quickly(py, site, frame);
-        }
-        // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
-        let to = Short::new(unsafe { self.store.short(self.at) });
-        self.capture_quickly(py, site, frame, top, to);
-    }
-
-    /// Writes what comes before the captures: what the last instruction has changed, that a frame has started, gone on or ended, and a site that has
-    /// not been expected.
-    fn arrive_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        if frame.code_address() != site.copy.get() || self.state != frame.thread_state() {
             return self.fire_slowly(py, site, frame);
         }
         match site.way.get() {
@@ -67,7 +54,8 @@ impl Recorder {
     /// The frame on top goes on, or the one below, which had called it.
     #[inline(always)]
     fn go_on_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: the shadow of the current thread's frame on top: whoever changes `threads` sets the pointer to NULL before, and so does
+        // everybody who gets at the recorder by another way (`with_active`).
         match unsafe { self.top.as_ref() }.is_some_and(|top| top.is(frame)) {
             true => self.step_quickly(py, site, frame),
             false => self.return_quickly(py, site, frame),
@@ -77,14 +65,14 @@ impl Recorder {
     /// The frame on top goes on, and its last instruction may have changed something, or it is not where it has been expected.
     #[inline(never)]
     fn step_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
         if top.has_touched() && !self.look_again(py) {
             return self.start_over(py, site, frame);
         }
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         let number = SiteNumber(site.number.get());
         if !self.predictor.follows(Self::last(top.last, false), number) {
@@ -96,7 +84,7 @@ impl Recorder {
     /// The frame on top has ended or been suspended, and the one below goes on.
     #[inline(never)]
     fn return_quickly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`; below the place of every frame there is another one ([`Frames`](super::frames::Frames)).
+        // SAFETY: as in `go_on_quickly`; below the place of every frame there is another one ([`Frames`](super::frames::Frames)).
         let (ended, top) = unsafe { (&*self.top, &mut *self.top.sub(1)) };
         if !top.is(frame) {
             return self.fire_slowly(py, site, frame);
@@ -113,7 +101,7 @@ impl Recorder {
                 return self.start_over(py, site, frame);
             }
         }
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         if to_pop {
             to.pop_one();
@@ -136,7 +124,7 @@ impl Recorder {
     /// Says so, where something comes behind it that has no short form. There is room.
     #[inline]
     pub(super) fn write_pop(&mut self) {
-        // SAFETY: as in `record_quickly`, or because `look_again` has said so.
+        // SAFETY: as in `go_on_quickly`, or because `look_again` has said so.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         to.pop_one();
         self.at += to.len();
@@ -160,40 +148,46 @@ impl Recorder {
         top: &mut Shadow,
         mut to: Short<'_>,
     ) {
-        let number = SiteNumber(site.number.get());
-        top.last = number.0;
-        top.reraises = PlannedSite::NO_UNIT;
-        top.told = Shadow::NOT_TOLD;
-        top.site = std::ptr::from_ref(site);
+        top.has_fired(site);
         let captures = site.few();
         if captures.is_empty() {
             to.hit();
         }
-        for (index, &slot) in captures.iter().enumerate() {
+        self.capture_from(py, site, frame, top, to, 0);
+    }
+
+    /// Writes the captures from that with this index on, and what comes behind them.
+    #[inline(always)]
+    pub(super) fn capture_from(
+        &mut self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+        top: &mut Shadow,
+        mut to: Short<'_>,
+        first: usize,
+    ) {
+        let captures = site.few();
+        for (index, &slot) in captures.iter().enumerate().skip(first) {
             // SAFETY: as in `record`.
             let content = unsafe { frame.local(u32::from(slot)) };
-            let is_written = match content {
-                // SAFETY: the slot keeps the object alive.
-                Content::Object(object) => match unsafe { small_int(object) } {
-                    Some(value) => {
-                        to.captured_int(&mut self.strides, number, index, value);
-                        true
-                    }
-                    // SAFETY: as above.
-                    None => match unsafe { self.pen.simple(py, object) } {
-                        Some(value) => {
-                            self.pen.put_simple(&mut to, value);
-                            true
-                        }
-                        None => false,
-                    },
-                },
-                Content::Null => {
-                    to.null();
+            let number = SiteNumber(site.number.get());
+            let is_written = match self.put_quickly(py, content, number, index, &mut to) {
+                Put::Done => true,
+                Put::Int(value) => {
+                    to.int(value);
                     true
                 }
-                #[cfg(Py_3_14)]
-                _ => false,
+                Put::Other(object) => match self.put_rarely(py, object, number, index, to) {
+                    Ok(longer) => {
+                        to = longer;
+                        true
+                    }
+                    Err(as_it_was) => {
+                        to = as_it_was;
+                        false
+                    }
+                },
             };
             if !is_written {
                 let far = Far {
@@ -213,10 +207,87 @@ impl Recorder {
         }
     }
 
+    /// Captures what is in most slots.
+    #[inline(always)]
+    pub(super) fn put_quickly(
+        &mut self,
+        py: Python<'_>,
+        content: Content,
+        site: SiteNumber,
+        capture: usize,
+        to: &mut Short<'_>,
+    ) -> Put {
+        let object = match content {
+            Content::Object(object) => object,
+            Content::Null => {
+                to.null();
+                return Put::Done;
+            }
+            #[cfg(Py_3_14)]
+            _ => return Put::Other(std::ptr::null_mut()),
+        };
+        // SAFETY: the slot keeps the object alive; fields of exact types are read.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if class == &raw mut ffi::PyLong_Type {
+                let Some(value) = (*object.cast::<LongObject>()).compact() else {
+                    return Put::Other(object);
+                };
+                if !to.expected_int(&mut self.strides, site, capture, value)
+                    && !to.little_int(value)
+                {
+                    return Put::Int(value);
+                }
+            } else if class == &raw mut ffi::PyBool_Type {
+                to.bool(object == ffi::Py_True());
+            } else if class == &raw mut ffi::PyFloat_Type {
+                to.float(ffi::PyFloat_AS_DOUBLE(object).to_bits());
+            } else if object == ffi::Py_None() {
+                to.none();
+            } else {
+                let id = self.pen.identities.standing_for(py, object);
+                let is_recent =
+                    id.is_some_and(|id| to.recent_object(&self.pen.recent, ObjectId(id)));
+                if !is_recent {
+                    return Put::Other(object);
+                }
+            }
+        }
+        Put::Done
+    }
+
+    /// Captures what is written in a few bytes and not often met; `object` is NULL if there is none. `Err`: it is not, and nothing has been written.
+    #[inline(never)]
+    fn put_rarely<'a>(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        site: SiteNumber,
+        capture: usize,
+        mut to: Short<'a>,
+    ) -> Result<Short<'a>, Short<'a>> {
+        if object.is_null() {
+            return Err(to);
+        }
+        // SAFETY: the slot that it is in keeps the object alive.
+        if let Some(value) = unsafe { small_int(object) } {
+            to.captured_int(&mut self.strides, site, capture, value);
+            return Ok(to);
+        }
+        // SAFETY: as above.
+        match unsafe { self.pen.simple(py, object) } {
+            Some(value) => {
+                self.pen.put_simple(&mut to, value);
+                Ok(to)
+            }
+            None => Err(to),
+        }
+    }
+
     /// Writes what the last instruction of the frame on top has changed. Whether there is still room for a short record.
     #[inline(never)]
     pub(super) fn look_again(&mut self, py: Python<'_>) -> bool {
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
             let (touched, newest) = top.touched();
             for &(object, block) in touched {
@@ -266,7 +337,7 @@ impl Recorder {
         self.values += site.captures.len() as u64;
         self.records += 1;
         self.store.commit(self.at);
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
             self.pen.touch_quickly(py, site, frame, top);
         }
@@ -278,7 +349,7 @@ impl Recorder {
     /// What is to be done behind some records: the time is to be told, or the chunk ends.
     #[cold]
     #[inline(never)]
-    fn leave(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+    pub(super) fn leave(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
         self.top = std::ptr::null_mut();
         if site.ends_chunk {
             self.turn(py, site, frame);
@@ -288,7 +359,7 @@ impl Recorder {
     /// There was no room for all of a record.
     #[cold]
     fn finish_long(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        // SAFETY: as in `record_quickly`.
+        // SAFETY: as in `go_on_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
             self.pen.touch(py, site, frame, top);
         }
@@ -326,8 +397,14 @@ impl Pen {
                 Some(Simple::Float(ffi::PyFloat_AS_DOUBLE(object).to_bits()))
             } else if let Some(id) = self.identities.recent(py, object, self.chunk << 1 | 1) {
                 // Some tuples are used again for others.
-                (class != &raw mut ffi::PyTuple_Type || self.is_same_tuple(py, object))
-                    .then_some(Simple::Object(ObjectId(id.get())))
+                let is_tuple = class == &raw mut ffi::PyTuple_Type;
+                if is_tuple && !self.is_same_tuple(py, object) {
+                    return None;
+                }
+                if !is_tuple {
+                    self.identities.stand_for(py, object);
+                }
+                Some(Simple::Object(ObjectId(id.get())))
             } else if object == ffi::Py_None() {
                 Some(Simple::None)
             } else if class == &raw mut ffi::PyBool_Type {

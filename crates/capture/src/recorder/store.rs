@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use debugop_bytecode::PLAN_VERSION;
@@ -23,12 +24,17 @@ use crate::value::string;
 /// Larger sources are left out, in bytes.
 const MAX_SOURCE: u64 = 4 << 20;
 
+/// What is committed to a sink.
+static NOWHERE: AtomicU64 = AtomicU64::new(0);
+
 /// A recording that is being written.
 pub struct Store {
     writer: Writer,
     /// The current chunk's memory: that of a slot, or of `sink`.
     bytes: *mut u8,
     capacity: usize,
+    /// Where it stands how much of that is part of the recording: the slot's, or [`NOWHERE`].
+    committed: *const AtomicU64,
     /// Takes what cannot be written.
     sink: Option<Box<[u8]>>,
     /// The files whose texts have been added, or cannot be.
@@ -70,6 +76,7 @@ impl Store {
             writer,
             bytes: std::ptr::null_mut(),
             capacity: 0,
+            committed: &raw const NOWHERE,
             sink: None,
             sources: FxHashSet::default(),
         };
@@ -79,9 +86,11 @@ impl Store {
 
     fn take_slot(&mut self) {
         if let Some(slot) = self.writer.slot() {
+            self.committed = slot.committed_word().as_ptr();
             let bytes = slot.bytes_mut();
             (self.bytes, self.capacity) = (bytes.as_mut_ptr(), bytes.len());
         } else {
+            self.committed = &raw const NOWHERE;
             let size = self.capacity.max(256 << 10);
             let sink = self.sink.get_or_insert_with(|| vec![0; size].into());
             (self.bytes, self.capacity) = (sink.as_mut_ptr(), sink.len());
@@ -117,12 +126,13 @@ impl Store {
         unsafe { &mut *self.bytes.add(at).cast() }
     }
 
-    /// The first `at` bytes are part of the recording.
+    /// The first `at` bytes, which are not more than there are, are part of the recording.
     #[inline]
     pub(super) fn commit(&mut self, at: usize) {
-        if let Some(slot) = self.writer.slot() {
-            slot.commit(at);
-        }
+        debug_assert!(at <= self.capacity);
+        // SAFETY: the slot stays until the writer hands it over, in `next` or `finish`.
+        let committed = unsafe { &*self.committed };
+        committed.store(at as u64, Ordering::Release);
     }
 
     /// Ends the chunk and begins the next one, `time` nanoseconds after the recording began. Waits for the disk if that cannot keep up.

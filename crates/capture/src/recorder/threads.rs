@@ -18,7 +18,7 @@ pub(super) const TOUCHED: usize = 8;
 /// A recorded frame. What comes and goes with it is in its first 64 bytes.
 #[repr(C, align(64))]
 pub(super) struct Shadow {
-    /// Where it is; 0 when its code is gone, and it with it.
+    /// Where it is; [`Self::NOWHERE`] when its code is gone, and it with it.
     pub(super) address: usize,
     /// The address of the probed copy that it runs.
     pub(super) copy: usize,
@@ -53,6 +53,9 @@ fn tracing(frame: Frame<'_>) -> i32 {
 }
 
 impl Shadow {
+    /// No frame's address, nor NULL, which a thread may have in place of a frame.
+    pub(super) const NOWHERE: usize = usize::MAX;
+
     pub(super) fn new(frame: Frame<'_>, code: &PlannedCode, number: u64) -> Self {
         let mut made = Self::nobodys();
         made.begin(frame, code, number);
@@ -64,7 +67,7 @@ impl Shadow {
     /// That of no frame.
     pub(super) fn nobodys() -> Self {
         Self {
-            address: 0,
+            address: Self::NOWHERE,
             copy: 0,
             code: std::ptr::null(),
             number: 0,
@@ -93,6 +96,14 @@ impl Shadow {
         self.told = Self::NOT_TOLD;
         self.tracing = tracing(frame);
         self.count = 0;
+    }
+
+    /// A site about which nothing is special has fired in it, and nothing else is to be said of it.
+    #[inline(always)]
+    pub(super) fn has_fired(&mut self, site: &PlannedSite) {
+        self.last = site.number.get();
+        (self.reraises, self.told) = (PlannedSite::NO_UNIT, Self::NOT_TOLD);
+        self.site = std::ptr::from_ref(site);
     }
 
     /// Whether a trace function is being told of the frame, which is this one and on top of its thread's: it may not have begun its instruction.

@@ -141,7 +141,7 @@ impl Tail {
     pub(super) fn contents(&self, slot: &HandedOver) -> &[u8] {
         let (_, contents) = self.place(slot.slot);
         // SAFETY: `HandedOver` is made by consuming the `Slot`, so nobody writes to these bytes until `free` consumes it; the bytes
-        // are inside the mapping (`committed` is at most the slot's size, see `Slot::commit`) and live as long as `self`.
+        // are inside the mapping (`committed` is at most the slot's size, see `Slot::committed`) and live as long as `self`.
         // Other processes do not write to the file: it is ours alone (created with O_EXCL, mode 0600).
         unsafe { std::slice::from_raw_parts(contents, slot.committed) }
     }
@@ -196,12 +196,9 @@ pub struct Slot {
     kind: ChunkKind,
     sequence: u64,
     time: u64,
-    committed: usize,
-    /// How many bytes there are.
-    size: usize,
     /// Where its contents and its committed length are, in the mapping of `tail`.
     contents: NonNull<u8>,
-    committed_word: NonNull<u64>,
+    committed_word: NonNull<AtomicU64>,
 }
 
 // SAFETY: the pointers lead into the mapping that `tail` keeps, which belongs to no thread; who has the `Slot` has the only way to
@@ -231,14 +228,12 @@ impl Slot {
         let (_, contents) = tail.place(slot);
         Slot {
             contents: NonNull::new(contents).expect("inside the mapping"),
-            committed_word: NonNull::from(tail.u64_at(slot, field::COMMITTED)).cast(),
+            committed_word: NonNull::from(tail.u64_at(slot, field::COMMITTED)),
             tail: Arc::clone(tail),
             slot,
             kind,
             sequence,
             time,
-            committed: 0,
-            size: tail.layout.slot_size,
         }
     }
 
@@ -262,22 +257,35 @@ impl Slot {
     #[inline]
     #[must_use]
     pub fn committed(&self) -> usize {
-        self.committed
+        // Only this process writes to it, and what it says is not believed beyond the slot's size.
+        let committed = self.word().load(Ordering::Relaxed);
+        usize::try_from(committed).map_or(self.capacity(), |end| end.min(self.capacity()))
     }
 
     /// From now on the first `end` bytes are part of the recording. A store, no system call.
     #[inline]
     pub fn commit(&mut self, end: usize) {
-        self.committed = end.min(self.size);
-        // SAFETY: made from `Tail::u64_at`, for whose atomic the mapping that `self.tail` keeps is alive.
-        let word = unsafe { AtomicU64::from_ptr(self.committed_word.as_ptr()) };
-        word.store(self.committed as u64, Ordering::Release);
+        let end = end.min(self.capacity());
+        self.word().store(end as u64, Ordering::Release);
+    }
+
+    /// What [`commit`](Self::commit) stores to, for who knows that nothing beyond the slot's end has been written. It is there as long as the slot is.
+    #[inline]
+    #[must_use]
+    pub fn committed_word(&self) -> NonNull<AtomicU64> {
+        self.committed_word
+    }
+
+    #[inline]
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: made from `Tail::u64_at`, whose mapping `self.tail` keeps.
+        unsafe { self.committed_word.as_ref() }
     }
 
     pub(super) fn hand_over(self) -> HandedOver {
         HandedOver {
+            committed: self.committed(),
             slot: self.slot,
-            committed: self.committed,
             kind: self.kind,
             sequence: self.sequence,
             time: self.time,

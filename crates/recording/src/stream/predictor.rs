@@ -5,7 +5,7 @@ use super::SiteNumber;
 /// What came last in the frame that is on top after a record's `POP`s and before its `ENTER`, `REENTER` or `ATTACH`; the
 /// predictor's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Last(u32);
+pub struct Last(u64);
 
 impl Last {
     /// There is no such frame, or no site of it has fired in this chunk.
@@ -15,13 +15,7 @@ impl Last {
     #[inline]
     #[must_use]
     pub fn site(site: SiteNumber, popped: bool) -> Self {
-        // Wraps for sites that `grow` refuses; they have no entry.
-        Last(
-            site.0
-                .wrapping_mul(2)
-                .wrapping_add(2)
-                .wrapping_add(u32::from(popped)),
-        )
+        Last(2 * u64::from(site.0) + 2 + u64::from(popped))
     }
 }
 
@@ -30,16 +24,20 @@ impl Last {
 /// Both sides keep one a recording, [`clear`](Self::clear) it where a chunk begins and ask it once a record.
 #[derive(Debug)]
 pub struct Predictor {
-    /// The site, and above it the epoch in which it was written; index 2·site + 2 + popped, 0 for [`Last::NOTHING`].
-    following: Vec<u64>,
-    epoch: u32,
+    /// The site, or [`NOTHING`]; index 2·site + 2 + popped, 0 for [`Last::NOTHING`].
+    following: Vec<u32>,
+    /// The indices of those that are not `NOTHING`, with room for all: so a chunk begins in proportion to what the last one has met.
+    known: Vec<u32>,
 }
+
+/// It is not known what follows: no site has this number.
+const NOTHING: u32 = u32::MAX;
 
 impl Default for Predictor {
     fn default() -> Self {
         Predictor {
-            following: vec![0; 2],
-            epoch: 1,
+            following: vec![NOTHING; 2],
+            known: Vec::with_capacity(2),
         }
     }
 }
@@ -60,17 +58,15 @@ impl Predictor {
     pub fn grow(&mut self, sites: usize) {
         let wanted = 2 * sites.min(Self::MAX_SITES) + 2;
         if wanted > self.following.len() {
-            self.following.resize(wanted, 0);
+            self.following.resize(wanted, NOTHING);
+            self.known.reserve(wanted - self.known.len());
         }
     }
 
-    /// A new chunk begins: nothing is predicted. Takes no time.
+    /// A new chunk begins: nothing is predicted.
     pub fn clear(&mut self) {
-        if let Some(next) = self.epoch.checked_add(1) {
-            self.epoch = next;
-        } else {
-            self.following.fill(0);
-            self.epoch = 1;
+        for index in self.known.drain(..) {
+            self.following[index as usize] = NOTHING;
         }
     }
 
@@ -78,23 +74,25 @@ impl Predictor {
     #[inline]
     #[must_use]
     pub fn follows(&mut self, last: Last, site: SiteNumber) -> bool {
-        let entry = u64::from(self.epoch) << 32 | u64::from(site.0);
         match self.following.get_mut(last.0 as usize) {
-            Some(known) if *known == entry => true,
+            // What is no site's number is not predicted either.
+            Some(known) if *known == site.0 => site.0 != NOTHING,
             Some(known) => {
-                *known = entry;
+                if *known == NOTHING {
+                    self.known.push(last.0 as u32);
+                }
+                *known = site.0;
                 false
             }
             None => false,
         }
     }
 
-    /// The writer's side: whether [`follows`](Self::follows) would say that `site` is predicted. Changes nothing.
+    /// The writer's side: whether [`follows`](Self::follows) would say that `site`, below [`MAX_SITES`](Self::MAX_SITES), is predicted. Changes nothing.
     #[inline]
     #[must_use]
     pub fn predicts(&self, last: Last, site: SiteNumber) -> bool {
-        let entry = u64::from(self.epoch) << 32 | u64::from(site.0);
-        self.following.get(last.0 as usize) == Some(&entry)
+        self.following.get(last.0 as usize) == Some(&site.0)
     }
 
     /// The reader's side: what follows `last`, if that is known.
@@ -102,7 +100,7 @@ impl Predictor {
     #[must_use]
     pub fn predicted(&self, last: Last) -> Option<SiteNumber> {
         let &known = self.following.get(last.0 as usize)?;
-        (known >> 32 == u64::from(self.epoch)).then_some(SiteNumber(known as u32))
+        (known != NOTHING).then_some(SiteNumber(known))
     }
 }
 

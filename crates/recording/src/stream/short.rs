@@ -28,6 +28,13 @@ impl<'a> Short<'a> {
         Short { bytes, at: 0 }
     }
 
+    /// Goes on behind what has been written: [`len`](Self::len) of that.
+    #[inline]
+    #[must_use]
+    pub fn behind(bytes: &'a mut [u8; SHORT], written: u8) -> Self {
+        Short { bytes, at: written }
+    }
+
     /// How many bytes have been written.
     #[inline]
     #[must_use]
@@ -129,6 +136,60 @@ impl<'a> Short<'a> {
         match small(value) {
             Some(tag) => self.tag(tag),
             None => self.put(tagged(tag::INT, zigzag(value))),
+        }
+    }
+
+    /// The same, of up to three bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_int(&mut self, value: i64) -> bool {
+        if let Some(tag) = small(value) {
+            self.tag(tag);
+            return true;
+        }
+        let bits = zigzag(value);
+        if bits >= 1 << 14 {
+            return false;
+        }
+        // As `varint`: seven bits each, and whether there is another byte.
+        let (bytes, length) = match bits < 1 << 7 {
+            true => (bits, 2),
+            false => (bits & 0x7f | 0x80 | bits >> 7 << 8, 3),
+        };
+        let bytes = (bytes as u32) << 8 | u32::from(tag::INT);
+        let at = usize::from(self.at);
+        self.bytes[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
+        self.at = self.at.wrapping_add(length);
+        true
+    }
+
+    /// [Captures](Self::captured_int) an int, as far as that takes a byte: the one that is expected there. Whether it is.
+    #[inline(always)]
+    #[must_use]
+    pub fn expected_int(
+        &mut self,
+        strides: &mut Strides,
+        site: SiteNumber,
+        capture: usize,
+        value: i64,
+    ) -> bool {
+        let is_expected = strides.follows_first(site, capture, value);
+        if is_expected {
+            self.tag(tag::INT_NEXT);
+        }
+        is_expected
+    }
+
+    /// Refers to an object that has been named lately. Whether it has: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn recent_object(&mut self, recent: &RecentObjects, id: ObjectId) -> bool {
+        match recent.slot_of(id) {
+            Some(slot) => {
+                self.tag(tag::RECENT | slot);
+                true
+            }
+            None => false,
         }
     }
 
