@@ -15,6 +15,7 @@ use super::planned::{Arrival, FEW, PlannedSite, Way};
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::layout::slot::Content;
+use crate::whole;
 
 const _: () = assert!(FEW <= Short::VALUES);
 
@@ -247,7 +248,7 @@ impl Recorder {
             }
         };
         let is_direct = distance == 1 && frame.direct_caller().is_some();
-        if !is_direct && Self::is_the_debuggers(py, frame) {
+        if !is_direct && (Self::is_the_debuggers(py, frame) || whole::is_telling(py)) {
             return None;
         }
         let offset = found.instruction_offset()?;

@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 
 use super::compression::Compressor;
-use super::format::{self, ChunkHeader, FILE_HEADER, FORMAT_VERSION, MARKER, UNPACKED_VERSION};
+use super::format::{self, ChunkHeader, FILE_HEADER, FORMAT_VERSION, MARKER};
 use super::reader::{read_json, read_stored, scan};
 use super::writer::tail_path;
 use super::writer::thread::{Appender, Entry};
-use super::{ChunkKind, Compression, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
+use super::{ChunkKind, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
 
 /// What was recovered.
 #[derive(Debug)]
@@ -209,12 +209,7 @@ fn write(
         Some(uuid) => uuid,
         None => Uuid::random()?,
     };
-    let is_packed = |intact: &Intact| intact.header.compression == Compression::Packed;
-    let version = match found.values().any(is_packed) {
-        true => FORMAT_VERSION,
-        false => UNPACKED_VERSION,
-    };
-    let mut appender = Appender::create(to, uuid, version)?;
+    let mut appender = Appender::create(to, uuid, FORMAT_VERSION)?;
     if !found.contains_key(&(rank(ChunkKind::Header), 0)) {
         appender.append(ChunkKind::Header, 0, 0, b"{}")?;
     }

@@ -5,7 +5,7 @@ pub(super) mod thread;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::UNPACKED_VERSION;
+use super::format::FORMAT_VERSION;
 use super::tail::{FreeSlot, Layout, Slot, Tail};
 use super::{ChunkKind, CodeRecord, Error, Header, Source, Summary, Uuid, code};
 use thread::{Appender, Job, Shared, Worker};
@@ -105,7 +105,7 @@ impl Writer {
     /// If the file or its tail cannot be created.
     pub fn create(path: &Path, header: &Header, options: &Options) -> Result<Self, Error> {
         let uuid = Uuid::random()?;
-        let mut appender = Appender::create(path, uuid, UNPACKED_VERSION)?;
+        let mut appender = Appender::create(path, uuid, FORMAT_VERSION)?;
         appender.set_ring(options.ring);
         let json = serde_json::to_vec(header).unwrap_or_default();
         appender.append(ChunkKind::Header, 0, 0, &json)?;
