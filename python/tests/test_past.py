@@ -452,3 +452,39 @@ fails({"x": 1})
     assert shown.count("--End of the recording--") == 2
     assert shown.count("--Beginning of the recording--") == 1
     assert "Catchpoint 3: KeyError('y')" in shown
+
+
+FORGOTTEN = """
+class Thing:
+    __slots__ = ("next",)
+
+def main():
+    kept = [Thing() for _ in range(40)]
+    # Not among the items that each chunk shows.
+    first, second = kept[30], kept[31]
+    del first, second
+    keep = kept.append
+    for number in range({count}):
+        keep(Thing())
+    again = kept[30]
+    return again
+
+main()
+"""
+
+
+@pytest.mark.parametrize(("count", "is_known"), [(100, True), (1_200_000, False)])
+def test_what_is_met_again_after_it_was_forgotten_is_not_said_to_be_another(programs, count, is_known):
+    """More objects live than the recorder tells apart."""
+    past = _core.Past(record(programs, FORGOTTEN.format(count=count)))
+
+    def bound(step, name):
+        moment = past.at(step)
+        return moment.locals(len(moment.frames) - 1).get(name)
+
+    early = next(step for step in range(past.steps) if bound(step, "first") and bound(step, "second"))
+    late = next(step for step in range(past.steps - 1, 0, -1) if bound(step, "again") is not None)
+    first, second, again = bound(early, "first"), bound(early, "second"), bound(late, "again")
+    assert first.is_same(second) is False
+    assert first.is_same(again) is again.is_same(first) is (True if is_known else None)
+    assert again.is_same(bound(late - 1, "again")) is True

@@ -1,5 +1,6 @@
 """`debugop record`: the program does what it does without, and the recording, replayed, is what the run was."""
 
+import ast
 import os
 import re
 import signal
@@ -72,10 +73,44 @@ def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 
 
-@pytest.mark.parametrize("name", ["ends", "traced", "many"])
+@pytest.mark.parametrize(("name", "most_unknown"), [("ends", 400), ("traced", 0), ("told", 0), ("many", 400)])
 @pytest.mark.parametrize("chunk", [100, 3_000])
-def test_what_is_told_and_what_is_half_done(name, chunk):
-    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=400)
+def test_what_is_told_and_what_is_half_done(name, most_unknown, chunk):
+    check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=most_unknown)
+
+
+@pytest.mark.parametrize("chunk", [200, 1 << 20])
+@pytest.mark.parametrize("name", ["traced", "told"])
+def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk):
+    """The function sees in it what its recording says."""
+    path = tmp_path / "x.debugop"
+    program = (HERE / "recorded" / f"{name}.py").read_text()
+    look = "if event in ('line', 'opcode'):\n        seen.append({'': frame.f_code.co_name, **frame.f_locals})\n    "
+    program = program.replace("return trace\n", look + "return trace\n")
+    script = tmp_path / "program.py"
+    script.write_text(program.replace("told = []", "told, seen = [], []") + "print(*map(repr, seen), sep=chr(10))\n")
+    ended = record("--chunk", chunk, "-o", path, script)
+    seen = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert len(seen) > 100, ended.stderr
+    replay = debugop.open(path)
+    found = []
+    for at in range(len(replay)):
+        frames = replay.at(at).frames
+        if frames[-1].function != "note" or not frames[-1].opname.startswith("RETURN"):
+            continue
+        if frames[-1].locals["event"].value in ("line", "opcode"):
+            told = frames[-3]
+            assert all(slot is None or slot.type_name != "unknown" for slot in told.stack), (at, told.stack)
+            ints = {name: value.value for name, value in told.locals.items() if value.type_name == "int"}
+            found.append((told.function, ints))
+    expected = [ast.literal_eval(line) for line in seen]
+    known = 0
+    for (function, ints), one in zip(found, expected, strict=True):
+        # The first line is told of before the frame is in the recording.
+        if function == one.pop(""):
+            assert ints == {name: value for name, value in one.items() if type(value) is int}
+            known += 1
+    assert known > len(seen) // 2
 
 
 @pytest.mark.parametrize("name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending"])

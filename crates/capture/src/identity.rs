@@ -388,6 +388,9 @@ impl Identities {
             state.table.insert(block, entry);
             state.cache.set(object.as_ptr() as usize, entry);
             let perhaps = state.evicted.has(block);
+            if perhaps {
+                state.table.doubt(block);
+            }
             if !state.evicted.remove(block) {
                 filter::add(block);
             }
@@ -405,6 +408,15 @@ impl Identities {
                 state.cache.set(object.as_ptr() as usize, entry);
             }
             is_there
+        })
+    }
+
+    /// Whether an object that has an entry may have had another one before it was forgotten.
+    pub(crate) fn is_doubtful(&self, py: Python<'_>, object: Borrowed<'_, '_, PyAny>) -> bool {
+        Self::with(py, |state| {
+            // SAFETY: a live object.
+            let block = || unsafe { block_of(object.as_ptr()) };
+            (state.evictions > 0 || state.losses > 0) && state.table.is_doubtful(block())
         })
     }
 

@@ -736,7 +736,15 @@ impl PastValue {
             return None;
         }
         Some(match (self.value, other.value) {
-            (Value::Object(one), Value::Object(other)) => one == other,
+            (Value::Object(one), Value::Object(with)) if one != with => {
+                let is_doubtful =
+                    |moment: &Moment, id| moment.object(id).is_some_and(|object| object.doubtful);
+                if is_doubtful(&self.moment, one) || is_doubtful(&other.moment, with) {
+                    return None;
+                }
+                false
+            }
+            (Value::Object(_), Value::Object(_)) => true,
             (one, with) => one == with || self.moment.value(one) == other.moment.value(with),
         })
     }

@@ -122,6 +122,7 @@ fn bytes_written_by_hand_are_read() {
             items: items.into(),
         })),
         update,
+        doubtful: false,
     };
     let frame = Frame {
         number: FrameNumber(1),

@@ -30,6 +30,15 @@ pub struct Chunk {
     histories: Histories,
 }
 
+/// Where the slots of a frame are described that is somewhere between two sites.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Described {
+    /// In the next chunk's keyframe, by the indices of a thread there and of a frame of it.
+    Next(usize, usize),
+    /// In the prefix with this index, a [`Prefix::Stands`].
+    Prefix(usize),
+}
+
 /// What is told of an object: in which record, counted from 1 (0: the keyframe), and which definition.
 type History = SmallVec<[(u32, u32); 1]>;
 
@@ -320,7 +329,7 @@ impl Chunk {
             each_value(definition, &mut number);
         }
         let attached = self.prefixes.iter_mut().filter_map(|prefix| match prefix {
-            Prefix::Attach(frame) => Some(&mut **frame),
+            Prefix::Attach(frame) | Prefix::Stands(frame) => Some(&mut **frame),
             _ => None,
         });
         let threads = self.keyframe.threads.iter_mut();
@@ -393,11 +402,27 @@ impl Chunk {
         contents.flat_map(Contents::values_mut).for_each(move_to);
     }
 
-    /// What is in a slot when the chunk ends: of a thread and a frame of it, by their indices in the next chunk's keyframe.
-    pub(crate) fn later(&self, thread: usize, frame: usize, slot: u32) -> Option<stream::Value> {
-        let thread = self.following.as_ref()?.threads.get(thread)?;
-        let slots = &thread.frames.get(frame)?.slots;
-        slots.get(slot as usize).copied()
+    /// Whether an object may have another id in earlier chunks, or earlier in this one.
+    pub(crate) fn is_doubtful(&self, id: ObjectId) -> bool {
+        let history = self.histories.get(id).into_iter().flatten();
+        let mut told = history.filter_map(|told| self.objects.get(told.1 as usize));
+        let later = || self.defined_later(id).is_some_and(|one| one.doubtful);
+        told.any(|definition| definition.doubtful) || later()
+    }
+
+    /// What is in a slot of a frame where that is described.
+    pub(crate) fn described(&self, by: Described, slot: u32) -> Option<stream::Value> {
+        let frame = match by {
+            Described::Next(thread, frame) => {
+                let thread = self.following.as_ref()?.threads.get(thread)?;
+                thread.frames.get(frame)?
+            }
+            Described::Prefix(index) => match self.prefixes.get(index)? {
+                Prefix::Stands(frame) => frame,
+                _ => return None,
+            },
+        };
+        frame.slots.get(slot as usize).copied()
     }
 
     /// What the next chunk's keyframe tells of an object that this chunk does not speak of.

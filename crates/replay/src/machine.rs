@@ -14,7 +14,7 @@ use std::sync::Arc;
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::{self, FrameNumber, Progress, SiteNumber, ThreadNumber};
 
-use crate::chunk::{Chunk, RecordRef};
+use crate::chunk::{Chunk, Described, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
 use crate::loss::Loss;
@@ -99,8 +99,7 @@ struct Run {
     done: usize,
 }
 
-/// A frame as the next chunk describes it: the index of its thread there, and its own in that.
-type Later = Option<(usize, usize)>;
+type Later = Option<Described>;
 
 /// What comes next of a record.
 #[derive(Debug)]
@@ -128,7 +127,7 @@ pub struct Machine {
     record: RecordRef,
     phase: Phase,
     run: Option<Run>,
-    /// Of the frame whose run is that to where the next chunk begins.
+    /// Of the frame whose run is that to where it is described.
     later: Later,
     after: After,
     raised: Option<u32>,
@@ -686,11 +685,12 @@ impl Machine {
         let went = match known(frame) {
             Some((number, there)) => {
                 let code = Arc::clone(&frame.object);
-                self.later = Some((index, number));
+                self.later = Some(Described::Next(index, number));
                 let at = match there.progress {
                     Progress::Arrived => self.instruction(&code, there.unit).map(To::Before),
                     Progress::Ready => self.instruction(&code, there.unit).map(To::At),
                     Progress::Executing => self.unit(&code, there.unit).map(To::In),
+                    Progress::Told => self.unit(&code, there.unit).map(To::Told),
                 };
                 at.and_then(|to| self.go(to))
             }

@@ -42,6 +42,8 @@ pub enum To {
     In(InstrIdx),
     /// It is in the middle of this instruction, and the record tells what is pending there.
     Pending(InstrIdx),
+    /// It is in the middle of this instruction, with everything as it was before it, which is described.
+    Told(InstrIdx),
     /// It is about to execute this instruction; sites before it have fired.
     At(InstrIdx),
     /// It is about to execute this instruction; the site before it has not fired.
@@ -65,7 +67,7 @@ impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             To::Site(site) => write!(f, "site {site}"),
-            To::In(at) | To::Pending(at) => write!(f, "instruction {}", at.0),
+            To::In(at) | To::Pending(at) | To::Told(at) => write!(f, "instruction {}", at.0),
             To::At(at) | To::Before(at) => write!(f, "before instruction {}", at.0),
             To::Exit => f.write_str("an exit"),
         }

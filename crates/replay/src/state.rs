@@ -224,6 +224,8 @@ pub struct Object<'a> {
     pub cell: Option<Value>,
     /// Whether nothing can have changed them since they were looked at.
     pub certain: bool,
+    /// Whether it may have been known by another id before: the recorder had forgotten which objects it knew, because they were too many.
+    pub doubtful: bool,
 }
 
 impl State {
@@ -338,6 +340,7 @@ impl State {
             class,
             contents: contents.as_ref(),
             cell,
+            doubtful: self.chunk.is_doubtful(id),
             // Other threads may run at any time, unrecorded code of theirs too.
             certain: is_immutable(class.kind)
                 || (is_told

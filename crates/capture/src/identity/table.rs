@@ -16,7 +16,7 @@ pub struct Entry {
     pub index: u32,
 }
 
-/// A place of the table. `key` is the address; 0: empty; its lowest bit, which no address has: looked up since the clock's hand came by.
+/// A place of the table. `key` is the address; 0: empty; with marks in its lowest bits, which no address has.
 #[derive(Clone, Copy)]
 struct Slot {
     key: usize,
@@ -25,7 +25,11 @@ struct Slot {
     index: u32,
 }
 
+/// It has been looked up since the clock's hand came by.
 const SEEN: usize = 1;
+/// The object may have had another entry before.
+const DOUBTFUL: usize = 2;
+const MARKS: usize = SEEN | DOUBTFUL;
 const EMPTY: Slot = Slot {
     key: 0,
     id: 0,
@@ -36,7 +40,7 @@ const EMPTY: Slot = Slot {
 impl Slot {
     #[inline]
     fn address(self) -> usize {
-        self.key & !SEEN
+        self.key & !MARKS
     }
 
     #[inline]
@@ -49,7 +53,7 @@ impl Slot {
     }
 }
 
-/// Addresses are even and not 0.
+/// Addresses are multiples of 4 and not 0.
 #[derive(Default)]
 pub(super) struct Table {
     /// A power of two of them, or none; at most half are in use, so that who is looked for is found, or not, after few steps.
@@ -81,7 +85,7 @@ impl Table {
         let mut place = self.home(address);
         loop {
             let key = self.slots[place & mask].key;
-            if key & !SEEN == address {
+            if key & !MARKS == address {
                 return Some(place & mask);
             }
             if key == 0 {
@@ -105,12 +109,25 @@ impl Table {
             return false;
         };
         self.slots[place] = Slot {
-            key: address | SEEN,
+            key: self.slots[place].key | SEEN,
             id: entry.id.get(),
             epoch: entry.epoch,
             index: entry.index,
         };
         true
+    }
+
+    /// The object of an entry that is there may have had another one before.
+    pub(super) fn doubt(&mut self, address: usize) {
+        if let Some(place) = self.find(address) {
+            self.slots[place].key |= DOUBTFUL;
+        }
+    }
+
+    /// Whether [`Self::doubt`] has been told of it.
+    pub(super) fn is_doubtful(&self, address: usize) -> bool {
+        let place = self.find(address);
+        place.is_some_and(|place| self.slots[place].key & DOUBTFUL != 0)
     }
 
     /// Adds an entry that is not there. It counts as looked up: else the hand, where it happens to be, would take out what has just come.

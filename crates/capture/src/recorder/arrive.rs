@@ -150,7 +150,7 @@ impl Recorder {
     ) -> Last {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
-        let Place { pops, caller } = thread.place(frame);
+        let Place { pops, caller } = thread.place(py, frame);
         let below = thread.frames.len() - pops as usize;
         self.pop_to(py, to, below);
         let thread = &mut self.threads[self.current];
@@ -166,6 +166,9 @@ impl Recorder {
                 top.has_called(py, site, frame, false);
             }
         }
+        if let Caller::Told(unit, progress) = caller {
+            self.say_stands(py, to, unit, progress);
+        }
         let told = self.tell_caller(py, to, &caller);
         let thread = &mut self.threads[self.current];
         let last = thread
@@ -177,10 +180,7 @@ impl Recorder {
             match caller {
                 Caller::Unit(unit) => to.enter(unit),
                 Caller::Foreign(unit) => to.enter_foreign(unit),
-                Caller::Told(unit) => {
-                    to.told(unit);
-                    to.enter_foreign(None);
-                }
+                Caller::Told(..) => to.enter_foreign(None),
             }
             let number = self.next_frame;
             self.next_frame += 1;
@@ -205,10 +205,7 @@ impl Recorder {
                 match caller {
                     Caller::Unit(unit) => to.reenter(number, unit),
                     Caller::Foreign(unit) => to.reenter_foreign(number, unit),
-                    Caller::Told(unit) => {
-                        to.told(unit);
-                        to.reenter_foreign(number, None);
-                    }
+                    Caller::Told(..) => to.reenter_foreign(number, None),
                 }
                 known.number
             }

@@ -12,6 +12,7 @@ use super::pending::Intact;
 use super::planned::{Arrival, Calling, PlannedSite, Way};
 use super::threads::Shadow;
 use crate::frame::Frame;
+use crate::whole;
 
 /// What has called a frame.
 struct Called {
@@ -240,7 +241,7 @@ impl Recorder {
             }
         };
         let is_direct = distance == 1 && frame.direct_caller().is_some();
-        if !is_direct && Self::is_the_debuggers(py, frame) {
+        if !is_direct && (Self::is_the_debuggers(py, frame) || whole::is_telling(py)) {
             return None;
         }
         let offset = found.instruction_offset()?;

@@ -100,6 +100,12 @@ impl Identities {
         self.0.judge(py, class);
     }
 
+    /// Whether `object`, which is alive and has an entry, may have had another one before.
+    pub(super) fn is_doubtful(&self, py: Python<'_>, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: as above.
+        self.0.is_doubtful(py, unsafe { borrow(py, object) })
+    }
+
     /// As [`Self::insert`], of an object whose type has been [judged](Self::judge).
     #[inline]
     pub(super) fn insert_judged(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {

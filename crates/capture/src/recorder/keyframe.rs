@@ -1,5 +1,7 @@
 //! The beginning of a chunk: every recorded frame of every thread; and frames that are met in the middle.
 
+use std::ptr::NonNull;
+
 use debugop_bytecode::{InstrIdx, Op, SiteKind};
 use debugop_recording::stream::{Encoder, FrameNumber, Progress, Reason, SHORT, ThreadNumber};
 use pyo3::Python;
@@ -150,7 +152,7 @@ impl Recorder {
                 };
                 let (number, code, doing) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code, shadow.doing(frame))
+                    (shadow.number, shadow.code, shadow.doing(py, frame))
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };
@@ -162,7 +164,7 @@ impl Recorder {
                             Standing::before(code, at)
                         }
                         (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
-                        (_, (unit, _)) => Standing::arrived(code, unit),
+                        (_, (unit, progress)) => Standing::told(code, unit, progress),
                     },
                 };
                 self.frame(py, to, code, frame, number, standing, spare);
@@ -273,9 +275,35 @@ impl Recorder {
     pub(super) fn say_inside(to: &mut Encoder<'_>, caller: &Caller) {
         match *caller {
             Caller::Unit(unit) | Caller::Foreign(Some(unit)) => to.inside(unit),
-            Caller::Told(unit) => to.told(unit),
-            Caller::Foreign(None) => {}
+            Caller::Told(..) | Caller::Foreign(None) => {}
         }
+    }
+
+    /// How the frame on top of the current thread's stands, which a trace function is told of.
+    #[cold]
+    pub(super) fn say_stands(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        unit: u32,
+        progress: Progress,
+    ) {
+        let thread = &self.threads[self.current];
+        let Some(top) = thread.frames.last() else {
+            return;
+        };
+        let (Some(address), Some(state)) = (
+            NonNull::new(top.address as *mut _),
+            NonNull::new(thread.state),
+        ) else {
+            return;
+        };
+        let (number, code) = (top.number, top.code);
+        // SAFETY: a frame of the running thread, which has been found on its stack and has begun; it keeps its code alive.
+        let (frame, code) = unsafe { (Frame::at(address, state), &*code) };
+        to.stands();
+        let standing = Standing::told(code, unit, progress);
+        self.frame(py, to, code, frame, number, standing, SLOT_RESERVE);
     }
 
     /// The frame of `site`, in which nothing is known to have happened in this chunk.
@@ -323,14 +351,14 @@ impl Standing {
         }
     }
 
-    /// What tells of the instruction at `unit` runs.
-    fn arrived(code: &PlannedCode, unit: u32) -> Self {
+    /// What tells of the instruction at `unit`, which has not begun, runs.
+    fn told(code: &PlannedCode, unit: u32, progress: Progress) -> Self {
         let analysis = code.probed().analysis();
         let at = analysis.at_offset(unit * 2);
         let depth = at.and_then(|at| analysis.depth(at));
         Self {
             unit,
-            progress: Progress::Arrived,
+            progress,
             at,
             depth: depth.unwrap_or_default(),
             storing: None,

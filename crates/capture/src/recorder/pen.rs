@@ -322,6 +322,9 @@ impl Pen {
             // By `type_number`.
             self.identities.insert_judged(py, object, entry);
         }
+        if self.identities.is_doubtful(py, object) {
+            to.doubtful();
+        }
         to.define(&mut self.recent, ObjectId(id.get()), bare);
         self.put_type(to, number);
         if bare {

@@ -11,6 +11,7 @@ use super::frames::Frames;
 use super::planned::{self, Arrival, Callee, PlannedCode, PlannedSite};
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
+use crate::whole;
 
 /// How many objects an instruction may change that are looked at again afterwards.
 pub(super) const TOUCHED: usize = 8;
@@ -155,14 +156,19 @@ impl Shadow {
     }
 
     /// What the frame, which is this one and alive, is doing.
-    pub(super) fn doing(&self, frame: Frame<'_>) -> Option<(u32, Progress)> {
+    pub(super) fn doing(&self, py: Python<'_>, frame: Frame<'_>) -> Option<(u32, Progress)> {
         // SAFETY: as in `unit`.
         let code = unsafe { &*self.code };
         let offset = frame.instruction_offset();
-        match offset.and_then(|offset| code.arrived(offset)) {
-            Some(unit) => Some((unit, Progress::Arrived)),
-            None => Some((self.unit(frame)?, Progress::Executing)),
+        if let Some(unit) = offset.and_then(|offset| code.arrived(offset)) {
+            return Some((unit, Progress::Arrived));
         }
+        let progress = match whole::told_of(py, frame) {
+            Some(whole::Instant::Line) => Progress::Arrived,
+            Some(whole::Instant::Instruction) => Progress::Told,
+            None => Progress::Executing,
+        };
+        Some((self.unit(frame)?, progress))
     }
 
     /// Nobody but it has called `frame`, in which `site` is the first to fire; `directly`, not [to make](Frame::maker) an instance.
@@ -269,14 +275,14 @@ pub(super) enum Caller {
     Unit(u32),
     /// Something else; and the unit that the recorded frame below is at, if there is one.
     Foreign(Option<u32>),
-    /// A trace function or the like is told that the recorded frame below has come to this unit; the site before it has not fired.
-    Told(u32),
+    /// A trace function or the like is told that the recorded frame below has come to this unit, and has not begun it.
+    Told(u32, Progress),
 }
 
 impl Thread {
     /// Where `frame`, which is not among the recorded ones, stands on them.
     #[inline]
-    pub(super) fn place(&self, frame: Frame<'_>) -> Place {
+    pub(super) fn place(&self, py: Python<'_>, frame: Frame<'_>) -> Place {
         if let Some(below) = frame.direct_caller()
             && let Some(top) = self.frames.last()
             && top.is(below)
@@ -285,22 +291,22 @@ impl Thread {
             let caller = Caller::Unit(unit);
             return Place { pops: 0, caller };
         }
-        self.search(frame)
+        self.search(py, frame)
     }
 
     #[cold]
-    fn search(&self, frame: Frame<'_>) -> Place {
+    fn search(&self, py: Python<'_>, frame: Frame<'_>) -> Place {
         let direct = frame.direct_caller().map(Frame::address);
         let mut below = frame.previous();
         while let Some(found) = below {
             let is_known = |shadow: &Shadow| shadow.is_now(found);
             if let Some(at) = self.frames.iter().rposition(is_known) {
-                let caller = match self.frames[at].doing(found) {
+                let caller = match self.frames[at].doing(py, found) {
                     Some((unit, Progress::Executing)) if direct == Some(found.address()) => {
                         Caller::Unit(unit)
                     }
                     Some((unit, Progress::Executing)) => Caller::Foreign(Some(unit)),
-                    Some((unit, _)) => Caller::Told(unit),
+                    Some((unit, progress)) => Caller::Told(unit, progress),
                     None => Caller::Foreign(None),
                 };
                 let pops = (self.frames.len() - 1 - at) as u32;

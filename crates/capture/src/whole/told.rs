@@ -40,6 +40,45 @@ static LAST: GilCell<Option<ffi::Py_tracefunc>> = GilCell::new(None);
 
 static WATCHING: GilCell<bool> = GilCell::new(false);
 
+/// What a trace function is being told of.
+struct Telling {
+    /// The addresses of the thread's state and of the frame.
+    thread: usize,
+    frame: usize,
+    event: Instant,
+}
+
+/// What of a frame a trace function is told before it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instant {
+    /// A line begins: its first instruction is to come, and the probe before that.
+    Line,
+    /// An instruction is to come; the probe before it has fired.
+    Instruction,
+}
+
+/// What the program's trace functions are told of at this moment, those of each thread in their order.
+static TELLING: GilCell<Vec<Telling>> = GilCell::new(Vec::new());
+
+/// Whether a trace function of the program is being told of something.
+#[inline]
+pub(crate) fn is_telling(py: Python<'_>) -> bool {
+    TELLING.with(py, |telling| !telling.is_empty())
+}
+
+/// What of a live frame is to come, if a trace function of the program is being told of that.
+pub(crate) fn told_of(py: Python<'_>, frame: Frame<'_>) -> Option<Instant> {
+    let (thread, frame) = (frame.thread_address(), frame.address());
+    // SAFETY: the state of the thread that has the frame, which is alive as long as that is. A thread that a fork has left in its trace function
+    // has an entry for ever; another one at its address is in none, as a rule.
+    let is_traced = || unsafe { (*(thread as *const ThreadState)).tracing > 0 };
+    TELLING.with(py, |telling| {
+        let mut newest = telling.iter().rev();
+        let of_frame = newest.find(|one| one.frame == frame && one.thread == thread);
+        of_frame.filter(|_| is_traced()).map(|one| one.event)
+    })
+}
+
 /// Events of a trace function (`Include/cpython/pystate.h`).
 const CALL: c_int = 0;
 const LINE: c_int = 2;
@@ -221,8 +260,41 @@ extern "C" fn trace(
         PySystemError::new_err("debugop lost a trace function").restore(py);
         return -1;
     };
+    let thread = begin_telling(py, event);
     // SAFETY: the function gets what was meant for it.
-    unsafe { function(trace_object::unwrapped(object), frame, event, argument) }
+    let result = unsafe { function(trace_object::unwrapped(object), frame, event, argument) };
+    if let Some(thread) = thread {
+        end_telling(py, thread);
+    }
+    result
+}
+
+/// Notes down what is going to be told; in which thread, if it is something that is to come.
+fn begin_telling(py: Python<'_>, event: c_int) -> Option<usize> {
+    let event = match event {
+        LINE => Instant::Line,
+        OPCODE => Instant::Instruction,
+        _ => return None,
+    };
+    let frame = Frame::current(py).filter(|_| is_main(py))?;
+    let (thread, frame) = (frame.thread_address(), frame.address());
+    TELLING.with(py, |telling| {
+        telling.push(Telling {
+            thread,
+            frame,
+            event,
+        });
+    });
+    Some(thread)
+}
+
+fn end_telling(py: Python<'_>, thread: usize) {
+    TELLING.with(py, |telling| {
+        let last = telling.iter().rposition(|one| one.thread == thread);
+        if let Some(last) = last {
+            telling.remove(last);
+        }
+    });
 }
 
 /// Whether the program is to hear of an event of the running frame.

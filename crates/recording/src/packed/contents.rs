@@ -195,6 +195,8 @@ impl<C: Coder> Codec<'_, C> {
             flags,
         );
         let mut definition = Definition {
+            // A chunk with such an object is not packed.
+            doubtful: false,
             id,
             class: Arc::clone(&class),
             contents: None,

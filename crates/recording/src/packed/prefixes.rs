@@ -37,6 +37,7 @@ pub(super) fn number_of(prefix: &Prefix) -> u32 {
         Prefix::Time(_) => 10,
         Prefix::Output(_) => 11,
         Prefix::Lost(_) => 12,
+        Prefix::Stands(_) => 13,
     }
 }
 
@@ -189,6 +190,13 @@ impl<C: Coder> Codec<'_, C> {
                 };
                 Prefix::Lost(Reason(self.model.number(at, given)))
             }
+            13 => {
+                let given = match given {
+                    Some(Prefix::Stands(frame)) => Some(&**frame),
+                    _ => None,
+                };
+                Prefix::Stands(Box::new(self.frame(given, numbers)?))
+            }
             _ => return Err(number),
         }))
     }
@@ -255,11 +263,13 @@ impl<C: Coder> Codec<'_, C> {
             Progress::Ready => 0,
             Progress::Executing => 1,
             Progress::Arrived => 2,
+            Progress::Told => 3,
         });
         let progress = match self.model.symbol(at(8, code), 2, progress) {
             0 => Progress::Ready,
             1 => Progress::Executing,
-            _ => Progress::Arrived,
+            2 => Progress::Arrived,
+            _ => Progress::Told,
         };
         let count = given.map_or(0, |given| given.slots.len() as u64);
         let count = self.model.number(at(9, code), count);

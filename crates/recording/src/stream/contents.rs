@@ -250,4 +250,6 @@ pub struct Definition {
     pub contents: Option<Contents>,
     /// Whether it was known in this chunk and the last instruction has changed it.
     pub update: bool,
+    /// Whether it may have had another id before: the recorder had forgotten objects.
+    pub doubtful: bool,
 }

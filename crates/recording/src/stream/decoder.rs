@@ -208,7 +208,7 @@ impl<'a> Decoder<'a> {
             (0, 0) => Progress::Ready,
             (0, _) => Progress::Executing,
             (_, 0) => Progress::Arrived,
-            _ => return Err(ErrorKind::Number.at(at)),
+            _ => Progress::Told,
         };
         let count = self.cursor.count(1)?;
         let mut slots = at_most(count);
@@ -427,6 +427,14 @@ impl<'a> Decoder<'a> {
                 self.next_frame = self.next_frame.max(frame.number.0.saturating_add(1));
                 self.stack.push(Top::at(frame.number));
                 Prefix::Attach(Box::new(frame))
+            }
+            tag::STANDS => {
+                let frame = self.frame(&mut record.objects)?;
+                let top = self.stack.last().map(|top| top.frame);
+                if top != Some(frame.number) {
+                    return Err(ErrorKind::Misplaced(tag).at(at));
+                }
+                Prefix::Stands(Box::new(frame))
             }
             tag::INSIDE => Prefix::Inside(cursor.number()?),
             tag::TOLD => Prefix::Told(cursor.number()?),

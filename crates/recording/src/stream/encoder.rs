@@ -302,6 +302,11 @@ impl Encoder<'_> {
         }
     }
 
+    /// The object that is [defined](Self::define) next may have had another id before.
+    pub fn doubtful(&mut self) {
+        self.tag(tag::DOUBTFUL);
+    }
+
     /// An object that has not been defined in this chunk, or was defined bare. Its [type](Self::type_of) follows, then,
     /// unless it is `bare`, its contents.
     #[inline]
@@ -478,9 +483,15 @@ impl Encoder<'_> {
         self.tagged(tag::INSIDE, u64::from(unit));
     }
 
-    /// The frame on top is about to execute a unit of the original code, and a trace function is told of that: before the frame that is called.
+    /// The frame on top is about to execute a unit of the original code, and a trace function is told of that: before the frame that is called. Up to
+    /// version 4; now [`stands`](Self::stands) says more.
     pub fn told(&mut self, unit: u32) {
         self.tagged(tag::TOLD, u64::from(unit));
+    }
+
+    /// A trace function is told of the frame on top: before the frame that is called; [`frame`](Self::frame) and its slots follow, which say how it stands.
+    pub fn stands(&mut self) {
+        self.tag(tag::STANDS);
     }
 
     /// A frame met in the middle; [`frame`](Self::frame) and its slots follow.
@@ -488,7 +499,7 @@ impl Encoder<'_> {
         self.tag(tag::ATTACH);
     }
 
-    /// A frame of a keyframe or behind [`attach`](Self::attach); so many slots follow as values.
+    /// A frame of a keyframe or behind [`attach`](Self::attach) or [`stands`](Self::stands); so many slots follow as values.
     pub fn frame(
         &mut self,
         number: super::FrameNumber,
@@ -503,6 +514,7 @@ impl Encoder<'_> {
             Progress::Ready => 0,
             Progress::Executing => 1,
             Progress::Arrived => ARRIVED,
+            Progress::Told => ARRIVED | 1,
         };
         self.varint(u64::from(unit) << 1 | progress);
         self.varint(slots);

@@ -108,9 +108,11 @@ pub enum Progress {
     Ready,
     /// It is in the middle of it, a call as a rule.
     Executing,
+    /// It has come to it, the sites before it have fired, and a trace function is told of it: everything is as it was.
+    Told,
 }
 
-/// Added to the place of a frame that has [arrived](Progress::Arrived): `unit << 1` is below it.
+/// Added to the place of a frame that has [arrived](Progress::Arrived) or is [told](Progress::Told) of: `unit << 1` is below it.
 pub(super) const ARRIVED: u64 = 1 << 33;
 
 /// A frame in the middle of its code.
@@ -144,8 +146,11 @@ pub enum Prefix {
     /// The frame on top is in the middle of this unit of its original code, and calls the frame that is attached next.
     Inside(u32),
     /// The frame on top has come to this unit of its original code, no site there has fired yet, and what tells of that, a trace function, calls the
-    /// frame that comes next.
+    /// frame that comes next. Only up to version 4.
     Told(u32),
+    /// What tells of the frame on top, a trace function, calls the frame that comes next; this is how the frame on top stands, which has
+    /// [`Progress::Arrived`] or [`Progress::Told`].
+    Stands(Box<Frame>),
     /// This frame is met in the middle.
     Attach(Box<Frame>),
     /// The instruction of the frame on top that raised: offset in the original code, in code units.

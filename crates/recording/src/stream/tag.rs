@@ -96,8 +96,12 @@ pub const INSIDE: u8 = 0x71;
 pub const UPDATE_PART: u8 = 0x72;
 /// What tells of the instruction that the frame on top has come to calls the next one: varint, its unit. No site there has fired.
 pub const TOLD: u8 = 0x73;
+/// The object that is defined behind it may be one that had another id before.
+pub const DOUBTFUL: u8 = 0x55;
 /// A body: what the frame on top holds in the middle of an instruction: varint, its unit; varint, how many values; the values.
 pub const PENDING: u8 = 0x74;
+/// What tells of the frame on top calls the next one: a frame as in keyframes, the one on top.
+pub const STANDS: u8 = 0x75;
 
 /// An object by its slot in the recent objects, added to the slot.
 pub const RECENT: u8 = 0x80;

@@ -270,6 +270,10 @@ impl Transcript {
                 self.frame(frame, pending);
                 self.stack().push(None);
             }
+            Prefix::Stands(frame) => {
+                self.put(0, |encoder, _| encoder.stands());
+                self.frame(frame, pending);
+            }
             &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
             &Prefix::Told(unit) => self.put(0, |encoder, _| encoder.told(unit)),
             &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
@@ -337,6 +341,9 @@ impl Transcript {
             return self.put(0, |encoder, recent| encoder.object(recent, id));
         };
         let bare = definition.contents.is_none();
+        if definition.doubtful {
+            self.put(0, |encoder, _| encoder.doubtful());
+        }
         self.put(0, |encoder, recent| encoder.define(recent, id, bare));
         self.class(&definition.class);
         if !bare {

@@ -172,9 +172,10 @@ impl Maker<'_> {
             number: FrameNumber(self.number() >> 1),
             code: self.number() as u32,
             unit: self.number() as u32,
-            progress: match self.below(3) {
+            progress: match self.below(4) {
                 0 => Progress::Ready,
                 1 => Progress::Executing,
+                2 => Progress::Told,
                 _ => Progress::Arrived,
             },
             slots: (0..self.below(4)).map(|_| self.value(objects, 0)).collect(),
@@ -241,6 +242,13 @@ impl Maker<'_> {
             }
             3 => record.prefixes.push(Prefix::Raised(self.number() as u32)),
             4 => record.prefixes.push(Prefix::Told(self.number() as u32)),
+            5 => {
+                if let Some(number) = self.stack().last().copied() {
+                    let frame = self.frame(&mut record.objects);
+                    let frame = Frame { number, ..frame };
+                    record.prefixes.push(Prefix::Stands(Box::new(frame)));
+                }
+            }
             _ => {}
         }
         if !self.known.is_empty() && self.below(4) == 0 {
@@ -253,6 +261,7 @@ impl Maker<'_> {
                 class,
                 contents,
                 update: true,
+                doubtful: false,
             });
         }
         record.thread = ThreadNumber(self.current);
@@ -390,6 +399,7 @@ impl Maker<'_> {
             class,
             contents,
             update: false,
+            doubtful: self.below(8) == 0,
         });
     }
 

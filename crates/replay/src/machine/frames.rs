@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, SiteKind};
-use debugop_recording::stream::{Caller, FrameNumber, Prefix};
+use debugop_recording::stream::{Caller, FrameNumber, Prefix, Progress};
 
 use super::{After, MOST_SPARE, Machine, Phase};
+use crate::chunk::Described;
 use crate::error::{Error, ErrorKind};
 use crate::loss::{Loss, Lost};
 use crate::segment::{From, To, call_of, flow, standing};
@@ -14,6 +15,7 @@ use crate::value::Value;
 
 impl Machine {
     pub(super) fn prefix(&mut self, index: usize, popping: u32) -> Result<(), Error> {
+        self.later = None;
         if index >= self.record.prefixes.end {
             self.phase = Phase::Site;
             return Ok(());
@@ -84,6 +86,10 @@ impl Machine {
             }
             Prefix::Inside(unit) => self.call(Caller::Unit(*unit))?,
             Prefix::Told(unit) => self.told(*unit)?,
+            Prefix::Stands(frame) => {
+                let (unit, progress) = (frame.unit, frame.progress);
+                self.stands(index, unit, progress)?;
+            }
             Prefix::Raised(unit) => self.raised = Some(*unit),
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
@@ -259,6 +265,21 @@ impl Machine {
         let code = Arc::clone(&frame.object);
         let at = self.instruction(&code, unit)?;
         self.go(To::Before(at))
+    }
+
+    /// The recorded frame on top has come to an instruction, what is told of that runs, and the prefix with this index says how the frame stands.
+    fn stands(&mut self, index: usize, unit: u32, progress: Progress) -> Result<(), Error> {
+        self.state.opaque = self.next_record;
+        let Some(frame) = self.top() else {
+            return Ok(());
+        };
+        let code = Arc::clone(&frame.object);
+        self.later = Some(Described::Prefix(index));
+        let to = match progress {
+            Progress::Told => To::Told(self.unit(&code, unit)?),
+            _ => To::Before(self.instruction(&code, unit)?),
+        };
+        self.go(to)
     }
 
     pub(super) fn new_frame(

@@ -51,7 +51,7 @@ impl Machine {
     pub(super) fn known_frame(&mut self, frame: &stream::Frame) -> Result<Frame, Error> {
         let object = self.code(frame.code)?;
         let at = match frame.progress {
-            Progress::Executing => self.unit(&object, frame.unit)?,
+            Progress::Executing | Progress::Told => self.unit(&object, frame.unit)?,
             Progress::Arrived | Progress::Ready => self.instruction(&object, frame.unit)?,
         };
         let mut slots: Vec<Value> = Vec::new();
@@ -71,6 +71,7 @@ impl Machine {
                 Progress::Arrived => From::Before(at),
                 Progress::Ready => From::At(at),
                 Progress::Executing => From::In(at),
+                Progress::Told => From::Pending(at),
             },
             done: None,
             stepped: self.before(frame.number),

@@ -35,7 +35,7 @@ impl Machine {
                 frame.from = From::At(at);
                 frame.done = None;
             }
-            To::Pending(at) => {
+            To::Pending(at) | To::Told(at) => {
                 frame.from = From::Pending(at);
                 frame.done = None;
             }
@@ -243,7 +243,7 @@ fn read(frame: &Frame, chunk: &Chunk, told: (usize, Later), source: Source) -> V
         Source::Capture(index) => chunk
             .value(values + index as usize)
             .map_or(Value::Null, Value::from),
-        Source::Later(slot) => match later.and_then(|(thread, at)| chunk.later(thread, at, slot)) {
+        Source::Later(slot) => match later.and_then(|later| chunk.described(later, slot)) {
             // Where it cannot be described, it is not known either.
             Some(value) if value != stream::Value::Null => value.into(),
             _ => Value::Pending,

@@ -139,7 +139,7 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
                 Place::After(at) => InstrIdx(at.0 + 1),
             });
     }
-    if let To::At(_) | To::Before(_) | To::In(_) = to {
+    if let To::At(_) | To::Before(_) | To::In(_) | To::Told(_) = to {
         compiler.later(to);
     }
     let stores = stores.iter().map(|store| compiler.known_store(*store));

@@ -40,6 +40,10 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
         From::At(at) if to == To::At(at) => return Some(Vec::new()),
+        // A site behind the instruction before it has fired, and there is no other.
+        From::At(at) if to == To::Before(at) && code.site_before(at).is_none() => {
+            return Some(Vec::new());
+        }
         From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
         From::Before(at) => match code.site_before(at) {
             Some(site) if to == To::Site(site) => return Some(Vec::new()),
@@ -61,11 +65,11 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
                 }
             }
         },
-        From::In(at) | From::Pending(at) if to == To::In(at) || to == To::Pending(at) => {
-            return Some(Vec::new());
-        }
+        From::In(at) | From::Pending(at) if to.is_in(at) => return Some(Vec::new()),
         // It is ending, or being suspended, or a trace function is told of that.
-        From::In(at) if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) => {
+        From::In(at) | From::Pending(at)
+            if to == To::Exit && matches!(flow(code, at), Flow::Return | Flow::Yield) =>
+        {
             return Some(vec![(at, false)]);
         }
         From::In(at) | From::Pending(at) => {
@@ -86,7 +90,7 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         }
         came.insert(at.0, by);
         let leaves = matches!(flow(code, at), Flow::Return | Flow::Yield);
-        if to == To::In(at) || to == To::Pending(at) || to == To::Exit && leaves {
+        if to.is_in(at) || to == To::Exit && leaves {
             return Some(back(&came, Some((at, false))));
         }
         if leaves {
@@ -101,6 +105,13 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         }
     }
     None
+}
+
+impl To {
+    /// Whether it is the middle of this instruction.
+    fn is_in(self, at: InstrIdx) -> bool {
+        matches!(self, To::In(to) | To::Pending(to) | To::Told(to) if to == at)
+    }
 }
 
 pub(crate) fn flow(code: &Code, at: InstrIdx) -> Flow {

@@ -261,7 +261,16 @@ impl Objects {
                 Value::Object(ObjectId(id))
             }
             tag::DEF | tag::DEF_BARE | tag::DEF_AT | tag::DEF_AT_BARE => {
-                self.definition(tag, at, cursor, found)?
+                self.definition((tag, false), at, cursor, found)?
+            }
+            tag::DOUBTFUL => {
+                let at = cursor.at();
+                match cursor.byte()? {
+                    tag @ (tag::DEF | tag::DEF_BARE | tag::DEF_AT | tag::DEF_AT_BARE) => {
+                        self.definition((tag, true), at, cursor, found)?
+                    }
+                    other => return Err(ErrorKind::Misplaced(other).at(at)),
+                }
             }
             tag::UNKNOWN => Value::Unknown(Reason(cursor.varint()?)),
             tag::REDACTED => Value::Redacted,
@@ -287,7 +296,7 @@ impl Objects {
 
     fn definition(
         &mut self,
-        tag: u8,
+        (tag, doubtful): (u8, bool),
         at: usize,
         cursor: &mut Cursor<'_>,
         found: &mut Vec<Definition>,
@@ -317,6 +326,7 @@ impl Objects {
             class,
             contents,
             update: false,
+            doubtful,
         });
         Ok(Value::Object(ObjectId(id)))
     }
@@ -357,6 +367,7 @@ impl Objects {
             class,
             contents,
             update: true,
+            doubtful: false,
         });
         Ok(())
     }
@@ -403,6 +414,7 @@ impl Objects {
             class,
             contents,
             update: true,
+            doubtful: false,
         });
         Ok(())
     }
