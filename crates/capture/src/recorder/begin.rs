@@ -48,7 +48,7 @@ impl Recorder {
             return;
         };
         let Some(calling) = Self::calling(top, frame) else {
-            return self.begin_otherwise(py, site, frame);
+            return self.begin_known(py, site, frame);
         };
         if calling.is_touching {
             top.has_called(py, site, frame, true);
@@ -74,8 +74,10 @@ impl Recorder {
         let Some(top) = (unsafe { self.top.as_mut() }) else {
             return;
         };
-        let (Some(calling), Some(number)) = (Self::calling(top, frame), self.suspended(frame))
-        else {
+        let Some(calling) = Self::calling(top, frame) else {
+            return self.begin_known(py, site, frame);
+        };
+        let Some(number) = self.suspended(frame) else {
             return self.begin_otherwise(py, site, frame);
         };
         if calling.is_touching {
@@ -142,6 +144,74 @@ impl Recorder {
         let top = unsafe { &mut *self.top };
         top.begin(frame, site.code(), number);
         top
+    }
+
+    /// A frame starts, or goes on after a suspension, that C code or the making of an instance has called, or behind one that has ended or been
+    /// suspended; the caller is known from last time.
+    #[inline(never)]
+    fn begin_known(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
+        // SAFETY: as in `record_quickly`; below the place of every frame there is another one.
+        let (top, next) = unsafe { (&mut *self.top, &mut *self.top.sub(1)) };
+        let Some(near) = frame.below() else {
+            return self.begin_otherwise(py, site, frame);
+        };
+        let (found, is_near) = match near.is_pythons() && (top.is(near) || next.is(near)) {
+            true => (near, true),
+            false => match near.below() {
+                Some(far) if far.is_pythons() => (far, false),
+                _ => return self.begin_otherwise(py, site, frame),
+            },
+        };
+        let has_ended = !top.is(found);
+        if has_ended && (!next.is(found) || top.has_touched()) {
+            return self.begin_otherwise(py, site, frame);
+        }
+        let caller = match has_ended {
+            true => next,
+            false => top,
+        };
+        // SAFETY: the site lives as long as the frame.
+        let calling =
+            unsafe { caller.site.as_ref() }.map_or(Calling::UNKNOWN, |last| last.calling.get());
+        let is_resume = site.way.get() == Way::Resume;
+        let number = match is_resume {
+            true => self.suspended(frame),
+            false => Some(self.next_frame),
+        };
+        let is_direct = is_near && frame.direct_caller().is_some();
+        let (true, Some(number)) = (
+            calling.at == found.instruction_address()
+                && (calling.is_touching || !caller.has_touched())
+                && (is_direct || !Self::is_the_debuggers(py, frame)),
+            number,
+        ) else {
+            return self.begin_otherwise(py, site, frame);
+        };
+        if calling.is_touching && (is_direct || !is_near && frame.maker() == Some(found)) {
+            caller.has_called(py, site, frame, is_direct);
+        }
+        let last = Self::last(caller.last, has_ended);
+        // SAFETY: as in `record_quickly`.
+        let mut to = Short::new(unsafe { self.store.short(self.at) });
+        if has_ended {
+            to.pop_one();
+            self.pop_one();
+        }
+        match (is_resume, is_direct) {
+            (false, true) => to.enter(calling.unit),
+            (false, false) => to.enter_foreign(calling.unit),
+            (true, true) => to.reenter(FrameNumber(number), calling.unit),
+            (true, false) => to.reenter_foreign(FrameNumber(number), calling.unit),
+        }
+        if !is_resume {
+            self.count_frame(frame);
+        }
+        let top = self.add_frame(site, frame, number);
+        let number = SiteNumber(site.number.get());
+        if !self.predictor.follows(last, number) {
+            to.site(number);
+        }
+        self.capture_quickly(py, site, frame, top, to);
     }
 
     /// A frame starts, or goes on after a suspension, that may have been called in any way.
@@ -248,8 +318,9 @@ impl Recorder {
         // SAFETY: the code lives as long as a frame that runs it.
         let code = unsafe { &*shadow.code };
         let spot = code.spot(offset)?;
-        let is_usual = shadow.reraises == PlannedSite::NO_UNIT
-            && (is_direct && !has_ended || code.arrival(offset) == Arrival::Executing);
+        let is_executing = code.arrival(offset) == Arrival::Executing;
+        let is_usual =
+            shadow.reraises == PlannedSite::NO_UNIT && (is_direct && !has_ended || is_executing);
         if !is_usual {
             return None;
         }
@@ -257,8 +328,7 @@ impl Recorder {
         // SAFETY: the site lives as long as the frame.
         let last = unsafe { shadow.site.as_ref() };
         if let Some(last) = last
-            && is_direct
-            && !has_ended
+            && is_executing
             && !spot.has_pending
         {
             last.calling.set(Calling {
