@@ -87,10 +87,10 @@ def test_every_slot_is_what_it_was(tmp_path):
     source = tmp_path / "program.py"
     source.write_text(PROGRAM)
     check(source, tmp_path)
-    # Version 4: its chunks are packed ones.
-    assert (tmp_path / "run.debugop").read_bytes()[8] == 3
+    assert (tmp_path / "run.debugop").read_bytes()[8] == 5
     packed = (tmp_path / "packed.debugop").read_bytes()
-    assert packed[8] == 4
+    assert packed[8] == 5
+    # Its chunks are packed ones.
     assert b"\xf3chunk\r\n\x03\x03" in packed
 
 
