@@ -10,7 +10,7 @@ use crate::layout::ThreadState;
 
 /// The state of the calling thread.
 #[inline(always)]
-fn ask(_py: Python<'_>) -> *mut ThreadState {
+pub(crate) fn ask(_py: Python<'_>) -> *mut ThreadState {
     // SAFETY: may be called at any time.
     unsafe { ffi::compat::PyThreadState_GetUnchecked() }.cast()
 }
@@ -122,7 +122,7 @@ mod found {
             let is_it = |header: &&Header| header.kind == Header::THREADS;
             let header = info.headers().iter().find(is_it)?;
             let data = info.threads_data as usize;
-            if info.threads_module == 0 || data == 0 || data % size_of::<usize>() != 0 {
+            if info.threads_module == 0 || data == 0 || !data.is_multiple_of(size_of::<usize>()) {
                 return None;
             }
             let distance = data.wrapping_sub(pointer()).cast_signed();

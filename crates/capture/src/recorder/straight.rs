@@ -38,48 +38,80 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
         };
         (&*site, recorder, top)
     };
-    let Some(frame) = running(py, recorder, top).filter(|frame| {
-        top.copy == site.straight.get() && top.copy == frame.code_address() && !top.has_touched()
-    }) else {
+    let state = recorder.running.read(py);
+    // SAFETY: the state is that of this thread, which is attached.
+    if state != recorder.state || unsafe { (*state).current_frame() } as usize != top.address {
         // SAFETY: both are alive.
         return unsafe { arrive(recorder, site) };
-    };
-    let number = SiteNumber(site.number.get());
+    }
+    let frame = on_top(recorder, top);
+    if top.copy != site.straight.get() || top.copy != frame.code_address() {
+        // SAFETY: as above.
+        return unsafe { arrive(recorder, site) };
+    }
     let last = Last::site(SiteNumber(top.last), false);
+    let number = SiteNumber(site.number.get());
     if !recorder.predictor.predicts(last, number) {
         // SAFETY: as above.
-        return unsafe { turn_off(recorder, site) };
+        return unsafe { turn_off::<CAPTURES>(recorder, site) };
     }
-    top.has_fired(site);
-    let at = recorder.at;
+    if top.has_touched() {
+        // SAFETY: as above.
+        return unsafe { arrive(recorder, site) };
+    }
     // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
-    let mut to = Short::new(unsafe { recorder.store.short(at) });
+    let to = Short::new(unsafe { recorder.store.short(recorder.at) });
+    write::<CAPTURES>(py, recorder, site, top, frame, to)
+}
+
+/// Writes the captures of a site in the frame on top, which is running, behind what has to be said before.
+#[inline(always)]
+fn write<const CAPTURES: usize>(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    site: &PlannedSite,
+    top: &mut Shadow,
+    frame: Frame<'_>,
+    mut to: Short<'_>,
+) -> *mut ffi::PyObject {
+    top.has_fired(site);
+    let [first, second, ..] = *site.few_slots();
+    // Not a loop where it is known how often: a compiler makes one of it, with registers saved and counters kept; and calls a closure that is used twice.
+    let put = 'put: {
+        if CAPTURES == ANY {
+            for (index, &slot) in site.few().iter().enumerate() {
+                if let Err(rest) = put(py, recorder, site, frame, (index, slot), &mut to) {
+                    break 'put Err(rest);
+                }
+            }
+            break 'put Ok(());
+        }
+        if CAPTURES >= 1
+            && let Err(rest) = put(py, recorder, site, frame, (0, first), &mut to)
+        {
+            break 'put Err(rest);
+        }
+        if CAPTURES >= 2
+            && let Err(rest) = put(py, recorder, site, frame, (1, second), &mut to)
+        {
+            break 'put Err(rest);
+        }
+        Ok(())
+    };
     if CAPTURES == 0 {
         to.hit();
     }
-    let rest = 'captures: {
-        if CAPTURES >= ANY {
-            break 'captures Some((0, None));
-        }
-        for index in 0..CAPTURES {
-            // SAFETY: as in `record`.
-            let content = unsafe { frame.local(u32::from(site.few_slots()[index])) };
-            match recorder.put_quickly(py, content, number, index, &mut to) {
-                Put::Done => {}
-                Put::Int(value) => break 'captures Some((index, Some(value))),
-                Put::Other(_) => break 'captures Some((index, None)),
-            }
-        }
-        None
-    };
-    if let Some((index, int)) = rest {
+    if let Err((index, int)) = put {
         let far = to.len() | index << u8::BITS;
-        // SAFETY: as above.
+        // SAFETY: both are alive, and the frame is running.
         return unsafe { capture(recorder, site, far, int.is_some(), int.unwrap_or_default()) };
     }
-    let at = at + to.len();
+    let at = recorder.at + to.len();
     recorder.at = at;
-    recorder.values += CAPTURES as u64;
+    recorder.values += match CAPTURES {
+        ANY => site.few().len() as u64,
+        _ => CAPTURES as u64,
+    };
     recorder.records += 1;
     recorder.store.commit(at);
     if at >= recorder.limit || site.touch != PlannedSite::NO_TOUCH {
@@ -89,19 +121,34 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
     none()
 }
 
-/// The frame on top, if this thread is running it.
+/// Writes the capture with this index, of this slot. `Err`: it is left to do, but for what has been found out: its index, and if it is an int that
+/// [`Strides`](debugop_recording::stream::Strides) know of by now, that.
 #[inline(always)]
-fn running<'py>(py: Python<'py>, recorder: &Recorder, top: &Shadow) -> Option<Frame<'py>> {
-    let state = recorder.running.read(py);
-    if recorder.state != state {
-        return None;
+fn put(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    site: &PlannedSite,
+    frame: Frame<'_>,
+    (index, slot): (usize, u16),
+    to: &mut Short<'_>,
+) -> Result<(), (usize, Option<i64>)> {
+    // SAFETY: as in `record`.
+    let content = unsafe { frame.local(u32::from(slot)) };
+    match recorder.put_quickly(py, content, SiteNumber(site.number.get()), index, to) {
+        Put::Done => Ok(()),
+        Put::Int(value) => Err((index, Some(value))),
+        Put::Other(_) => Err((index, None)),
     }
-    // SAFETY: it is the state of this thread, which is attached: that of the thread that has recorded last is not NULL as long as there is a frame on top. Nor is the
-    // address of that frame, unless it is gone, which no frame is that a thread is running.
+}
+
+/// The frame on top, which this thread is running.
+#[inline(always)]
+fn on_top<'py>(recorder: &Recorder, top: &Shadow) -> Frame<'py> {
+    debug_assert!(!recorder.state.is_null() && top.address != 0);
+    // SAFETY: the state of this thread and the address of a frame that it is running: neither is NULL.
     unsafe {
-        let frame = (*state).current_frame();
-        (frame as usize == top.address)
-            .then(|| Frame::at(NonNull::new_unchecked(frame), NonNull::new_unchecked(state)))
+        let state = NonNull::new_unchecked(recorder.state);
+        Frame::at(NonNull::new_unchecked(top.address as *mut _), state)
     }
 }
 
@@ -130,35 +177,32 @@ pub(super) unsafe extern "C" fn arrive(
     new_none()
 }
 
-/// Records a site that has not been expected, but nothing else about it is special.
+/// Records a site that is not where the last one led before, if nothing else about it is special.
 ///
 /// # Safety
 /// As for [`arrive`], and the frame on top is running.
 #[inline(never)]
-unsafe extern "C" fn turn_off(
+unsafe extern "C" fn turn_off<const CAPTURES: usize>(
     recorder: *mut Recorder,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract.
-    let (py, recorder, site) = unsafe { (Python::assume_attached(), &mut *recorder, &*site) };
-    at_work(py, || {
-        // SAFETY: as in `go_on_quickly`.
-        if let Some(top) = unsafe { recorder.top.as_mut() }
-            && let Some(frame) = running(py, recorder, top)
-        {
-            let number = SiteNumber(site.number.get());
-            // SAFETY: as in `fire_straight`.
-            let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
-            if !recorder
-                .predictor
-                .follows(Recorder::last(top.last, false), number)
-            {
-                to.site(number);
-            }
-            recorder.capture_quickly(py, site, frame, top, to);
-        }
-    });
-    new_none()
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    let (py, recorder, site, top) = unsafe {
+        let Some(top) = (*recorder).top.as_mut() else {
+            return arrive(recorder, site);
+        };
+        (Python::assume_attached(), &mut *recorder, &*site, top)
+    };
+    // SAFETY: as in `fire_straight`.
+    let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
+    let last = Last::site(SiteNumber(top.last), false);
+    let number = SiteNumber(site.number.get());
+    if top.has_touched() || !to.little_site(number) || !recorder.predictor.corrects(last, number) {
+        // SAFETY: both are alive; nothing has been committed.
+        return unsafe { arrive(recorder, site) };
+    }
+    let frame = on_top(recorder, top);
+    write::<CAPTURES>(py, recorder, site, top, frame, to)
 }
 
 /// Writes the captures of a site that has fired. So much has been done: the lowest byte says how many bytes have been written, the others how many captures. `has_int`:
@@ -178,9 +222,8 @@ unsafe extern "C" fn capture(
     let (py, recorder, site) = unsafe { (Python::assume_attached(), &mut *recorder, &*site) };
     at_work(py, || {
         // SAFETY: as in `go_on_quickly`.
-        if let Some(top) = unsafe { recorder.top.as_mut() }
-            && let Some(frame) = running(py, recorder, top)
-        {
+        if let Some(top) = unsafe { recorder.top.as_mut() } {
+            let frame = on_top(recorder, top);
             // SAFETY: as in `fire_straight`.
             let bytes = unsafe { recorder.store.short(recorder.at) };
             let mut to = Short::behind(bytes, far as u8);
@@ -207,9 +250,8 @@ unsafe extern "C" fn finish(
     let (py, recorder, site) = unsafe { (Python::assume_attached(), &mut *recorder, &*site) };
     at_work(py, || {
         // SAFETY: as in `go_on_quickly`.
-        if let Some(top) = unsafe { recorder.top.as_mut() }
-            && let Some(frame) = running(py, recorder, top)
-        {
+        if let Some(top) = unsafe { recorder.top.as_mut() } {
+            let frame = on_top(recorder, top);
             recorder.pen.touch_quickly(py, site, frame, top);
             if recorder.at >= recorder.limit {
                 recorder.leave(py, site, frame);

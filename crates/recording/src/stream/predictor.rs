@@ -95,6 +95,19 @@ impl Predictor {
         self.following.get(last.0 as usize) == Some(&site.0)
     }
 
+    /// The writer's side: whether another site than this one, below [`MAX_SITES`](Self::MAX_SITES), was predicted. From now on it is this one.
+    #[inline]
+    #[must_use]
+    pub fn corrects(&mut self, last: Last, site: SiteNumber) -> bool {
+        match self.following.get_mut(last.0 as usize) {
+            Some(known) if *known != NOTHING && *known != site.0 => {
+                *known = site.0;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The reader's side: what follows `last`, if that is known.
     #[inline]
     #[must_use]
@@ -119,7 +132,11 @@ mod tests {
         assert_eq!(predictor.predicted(last), Some(SiteNumber(2)));
         assert_eq!(predictor.predicted(Last::site(SiteNumber(1), true)), None);
         assert_eq!(predictor.predicted(Last::NOTHING), None);
+        assert!(!predictor.corrects(last, SiteNumber(2)));
+        assert!(predictor.corrects(last, SiteNumber(0)));
+        assert_eq!(predictor.predicted(last), Some(SiteNumber(0)));
         predictor.clear();
+        assert!(!predictor.corrects(last, SiteNumber(2)));
         assert_eq!(predictor.predicted(last), None);
         assert!(!predictor.follows(last, SiteNumber(2)));
     }

@@ -68,6 +68,31 @@ impl<'a> Short<'a> {
         self.put(tagged(tag::SITE, u64::from(site.0)));
     }
 
+    /// The same, of up to three bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_site(&mut self, site: SiteNumber) -> bool {
+        self.little(tag::SITE, u64::from(site.0))
+    }
+
+    /// A tag, and a number of up to two bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    fn little(&mut self, tag: u8, number: u64) -> bool {
+        if number >= 1 << 14 {
+            return false;
+        }
+        // As `varint`: seven bits each, and whether there is another byte.
+        let (bytes, length) = match number < 1 << 7 {
+            true => (number, 2),
+            false => (number & 0x7f | 0x80 | number >> 7 << 8, 3),
+        };
+        let bytes = (bytes as u32) << 8 | u32::from(tag);
+        let at = usize::from(self.at);
+        self.bytes[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
+        self.at = self.at.wrapping_add(length);
+        true
+    }
+
     /// As [`Encoder::pop`](super::Encoder::pop) for one frame.
     #[inline]
     pub fn pop_one(&mut self) {
@@ -147,20 +172,7 @@ impl<'a> Short<'a> {
             self.tag(tag);
             return true;
         }
-        let bits = zigzag(value);
-        if bits >= 1 << 14 {
-            return false;
-        }
-        // As `varint`: seven bits each, and whether there is another byte.
-        let (bytes, length) = match bits < 1 << 7 {
-            true => (bits, 2),
-            false => (bits & 0x7f | 0x80 | bits >> 7 << 8, 3),
-        };
-        let bytes = (bytes as u32) << 8 | u32::from(tag::INT);
-        let at = usize::from(self.at);
-        self.bytes[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
-        self.at = self.at.wrapping_add(length);
-        true
+        self.little(tag::INT, zigzag(value))
     }
 
     /// [Captures](Self::captured_int) an int, as far as that takes a byte: the one that is expected there. Whether it is.
@@ -272,8 +284,11 @@ mod tests {
                     3 => (short.float(bits), encoder.float(bits)),
                     4 => (short.hit(), encoder.hit()),
                     5 if capture == 0 => {
-                        let site = SiteNumber((bits >> 40) as u32);
-                        (short.site(site), encoder.site(site))
+                        let site = SiteNumber((bits >> (bits % 24 + 40)) as u32);
+                        if bits & 64 == 0 || !short.little_site(site) {
+                            short.site(site);
+                        }
+                        ((), encoder.site(site))
                     }
                     5 if capture == 1 => {
                         let unit = (bits >> (bits % 32 + 32)) as u32;
@@ -299,14 +314,21 @@ mod tests {
                     }
                     5 => {
                         let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);
-                        (short.object(recent, id), encoder.object(recent_too, id))
+                        if bits & 64 == 0 || !short.recent_object(recent, id) {
+                            short.object(recent, id);
+                        }
+                        ((), encoder.object(recent_too, id))
                     }
                     _ => {
                         let (site, at) = (SiteNumber((bits % 7) as u32), capture % 3);
-                        (
-                            short.captured_int(stride, site, at, value),
-                            encoder.captured_int(stride_too, site, at, value),
-                        )
+                        if bits & 64 == 0 {
+                            short.captured_int(stride, site, at, value);
+                        } else if !short.expected_int(stride, site, at, value)
+                            && !short.little_int(value)
+                        {
+                            short.int(value);
+                        }
+                        ((), encoder.captured_int(stride_too, site, at, value))
                     }
                 };
             }
