@@ -218,6 +218,30 @@ fn look_again(py: Python<'_>) {
     });
 }
 
+/// The identities as they are until something runs that could change them.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<'a>(&'a State);
+
+impl Now<'_> {
+    /// The entry of the live object at this address, if it has been looked up lately.
+    #[inline(always)]
+    pub(crate) fn recent(self, object: usize) -> Option<Entry> {
+        self.0.cache.get(object)
+    }
+
+    /// As [`Identities::deaths`].
+    #[inline(always)]
+    pub(crate) fn deaths(self) -> u64 {
+        self.0.deaths
+    }
+
+    /// As [`Identities::last_death_at`].
+    #[inline(always)]
+    pub(crate) fn last_death_at(self, address: usize) -> u64 {
+        self.0.graves.at(address)
+    }
+}
+
 /// The right to ask who is who; there is one at a time.
 pub struct Identities(());
 
@@ -309,6 +333,15 @@ impl Identities {
         Self::with(py, |state| state.cache.forget_standing());
     }
 
+    /// What is known now, for several questions at a time; `None` if there is something to [find out](look_again) before.
+    #[inline(always)]
+    pub(crate) fn now(&self, py: Python<'_>) -> Option<Now<'_>> {
+        // SAFETY: the GIL is held, and what is asked of it changes nothing; whoever changes something takes `self` again, and nobody keeps what is returned
+        // across that.
+        let state = unsafe { (*STATE.as_ptr(py)).as_ref()? };
+        state.place.is_as_seen(py).then_some(Now(state))
+    }
+
     #[inline(always)]
     fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
         let cached = Self::with(py, |state| {
@@ -337,19 +370,6 @@ impl Identities {
     #[inline]
     pub(crate) fn last_death_at(&self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
         Self::with(py, |state| state.graves.at(object as usize))
-    }
-
-    /// Whether [`last_death_at`](Self::last_death_at) is at most `deaths` for all of these addresses.
-    #[inline(always)]
-    pub(crate) fn have_lived(
-        &self,
-        py: Python<'_>,
-        addresses: &mut impl Iterator<Item = usize>,
-        deaths: u64,
-    ) -> bool {
-        // SAFETY: the GIL is held, and what is called here changes nothing.
-        let state = unsafe { (*STATE.as_ptr(py)).as_ref() };
-        state.is_some_and(|state| addresses.all(|address| state.graves.at(address) <= deaths))
     }
 
     /// Adds an object that has no entry.

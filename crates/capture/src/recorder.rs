@@ -44,6 +44,7 @@ mod planned;
 mod quick;
 mod raised;
 mod redacted;
+mod rows;
 mod running;
 mod session;
 mod shadows;
@@ -53,6 +54,7 @@ mod threads;
 mod touched;
 mod types;
 mod witness;
+mod words;
 
 pub use pen::Limits;
 pub(crate) use pending::raising;

@@ -189,6 +189,12 @@ impl Values {
         self.keys as usize
     }
 
+    /// Where the first value is.
+    #[inline]
+    pub(crate) fn first(self) -> *const *mut PyObject {
+        self.values
+    }
+
     /// Value number `index`, which may be NULL.
     ///
     /// # Safety
@@ -247,6 +253,27 @@ pub(crate) unsafe fn attributes(
             return Attributes::Values(Values { keys, values });
         }
         dict(managed_dict(object))
+    }
+}
+
+/// The attributes of `object`, of the class `class`, if they are values beside the keys at `keys`, which are those of the class and shared.
+///
+/// # Safety
+/// As [`attributes`], which has found values beside these keys in an object of the class before.
+#[inline(always)]
+pub(crate) unsafe fn values_beside(
+    object: *mut PyObject,
+    class: *mut pyo3::ffi::PyTypeObject,
+    keys: usize,
+) -> Option<Values> {
+    // SAFETY: as in `attributes`.
+    unsafe {
+        let now = *class.cast::<u8>().add(HEAP_TYPE_KEYS).cast::<*const Keys>();
+        if now as usize != keys || (*class).tp_flags & FLAG_MANAGED_DICT == 0 {
+            return None;
+        }
+        let values = managed_values(object, class)?;
+        Some(Values { keys: now, values })
     }
 }
 
@@ -342,6 +369,7 @@ fn dict(dict: *mut PyObject) -> Attributes {
 }
 
 #[cfg(Py_3_13)]
+#[inline(always)]
 unsafe fn managed_values(
     object: *mut PyObject,
     class: *mut pyo3::ffi::PyTypeObject,
@@ -369,6 +397,7 @@ unsafe fn managed_values(
 }
 
 #[cfg(all(Py_3_12, not(Py_3_13)))]
+#[inline(always)]
 unsafe fn managed_values(
     object: *mut PyObject,
     _: *mut pyo3::ffi::PyTypeObject,
@@ -381,6 +410,7 @@ unsafe fn managed_values(
 }
 
 #[cfg(not(Py_3_12))]
+#[inline(always)]
 unsafe fn managed_values(
     object: *mut PyObject,
     _: *mut pyo3::ffi::PyTypeObject,

@@ -1,26 +1,23 @@
-//! Whether an object that may have changed has, for those that are asked most: lists, dicts and instances in which nothing has changed, or
-//! one value has changed or come, and sets and lists that are few simple values. Nothing is collected first, as [`Pen::glance`] does for the rest.
+//! Whether an object that may have changed has, for those that are asked most and whose values stand in no [row](super::rows): dicts with other keys than
+//! strings and instances with `__slots__` in which nothing has changed, or one value has changed or come, and sets that are few simple values; and lists that
+//! are that. Nothing is collected first, as [`Pen::glance`] does for the rest.
 
 use debugop_recording::stream::{Change, Kind, MAX_PARTS, ObjectId, Short};
 use pyo3::{Python, ffi};
 
-use super::contents::{each, glance_word, member};
+use super::contents::{each, member};
 use super::identities::Entry;
 use super::pen::{IS_TYPE, Pen, small_int};
 use super::quick::Simple;
-use super::shadows::{EMPTY, Glance, Layout, Shadow, is_address};
+use super::rows::have_lived;
+use super::shadows::{Glance, Layout, Shadow};
 use super::types::{Member, Types};
-use crate::layout::objects::{
-    Attributes, ListObject, Pairs, TUPLE_ITEMS, Values, attributes, pairs_of,
-};
+use super::words::{EMPTY, glance_word};
+use crate::layout::objects::{Attributes, Pairs, TUPLE_ITEMS, attributes, pairs_of};
 
 /// Where the values of an object stand, in the order of its shadow's words.
 #[derive(Clone, Copy)]
 enum Places<'a> {
-    /// Items, one behind the other.
-    Items(*const *mut ffi::PyObject),
-    /// Values beside keys; of these there is the first word.
-    Values(Values),
     Pairs(Pairs),
     /// In an object.
     Members(*mut ffi::PyObject, &'a [Member]),
@@ -31,7 +28,7 @@ struct Now<'a> {
     places: Places<'a>,
     /// How many words a glance of it has.
     words: usize,
-    /// How many items or pairs there are; of attributes, how many there were.
+    /// How many pairs there are; of attributes, how many there were.
     length: u64,
 }
 
@@ -88,8 +85,6 @@ impl Places<'_> {
         // SAFETY: by the contract.
         unsafe {
             match self {
-                Self::Items(first) => *first.add(at),
-                Self::Values(values) => values.value(at - 1),
                 Self::Pairs(pairs) => pairs.get(at),
                 Self::Members(object, members) => member(object, &members[at]),
             }
@@ -105,20 +100,6 @@ impl Places<'_> {
         // SAFETY: by the contract.
         unsafe {
             match self {
-                Self::Items(first) => differing(words, |at| *first.add(at)),
-                Self::Values(values) => {
-                    let Some((&keys, words)) = words.split_first() else {
-                        return Err(());
-                    };
-                    if keys != values.keys_address() as u64 {
-                        return Err(());
-                    }
-                    Ok(differing(words, |at| values.value(at))?.map(|at| at + 1))
-                }
-                Self::Pairs(pairs) if pairs.is_row() => {
-                    let first = pairs.first();
-                    differing(words, |at| *first.add(at))
-                }
                 Self::Pairs(pairs) => differing(words, |at| pairs.get(at)),
                 Self::Members(object, members) => {
                     differing(words, |at| member(object, &members[at]))
@@ -140,31 +121,10 @@ impl<'a> Now<'a> {
         object: *mut ffi::PyObject,
         shadow: &Shadow,
     ) -> Option<Self> {
-        let attributes_of = || {
-            // SAFETY: by the contract.
-            unsafe { attributes(object, shadow.class) }
-        };
         let length = shadow.glance.length;
         // SAFETY: by the contract; of a class there is only one kind of objects.
         unsafe {
             match (shadow.glance.layout, shadow.kind) {
-                (Layout::Items, Kind::List) => {
-                    let list = object.cast::<ListObject>();
-                    let length = (*list).ob_base.ob_size.unsigned_abs();
-                    Some(Self {
-                        places: Places::Items((*list).ob_item),
-                        words: length.min(limit),
-                        length: length as u64,
-                    })
-                }
-                (Layout::Values, Kind::Instance) => match attributes_of() {
-                    Attributes::Values(values) => Some(Self {
-                        places: Places::Values(values),
-                        words: values.len() + 1,
-                        length,
-                    }),
-                    _ => None,
-                },
                 (Layout::Members, Kind::Instance) => {
                     let members = &types.get_ref(shadow.number).members[..];
                     Some(Self {
@@ -176,7 +136,7 @@ impl<'a> Now<'a> {
                 (Layout::Pairs, Kind::Dict | Kind::Instance) => {
                     let dict = match shadow.kind {
                         Kind::Dict => object,
-                        _ => match attributes_of() {
+                        _ => match attributes(object, shadow.class) {
                             Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => dict,
                             _ => return None,
                         },
@@ -200,26 +160,22 @@ impl<'a> Now<'a> {
         let more = self.words.checked_sub(words.len())?;
         let is_longer = self.length != shadow.glance.length;
         match (layout, differing) {
-            (Layout::Items | Layout::Pairs, None) => {
-                let part = if layout == Layout::Pairs { 2 } else { 1 };
-                match more {
-                    0 => Some(is_longer.then_some(Change::Length)),
-                    _ if more == part && self.length == shadow.glance.length + 1 => {
-                        Some(Some(Change::Insert(words.len() / part)))
-                    }
-                    _ => None,
+            (Layout::Pairs, None) => match more {
+                0 => Some(is_longer.then_some(Change::Length)),
+                2 if self.length == shadow.glance.length + 1 => {
+                    Some(Some(Change::Insert(words.len() / 2)))
                 }
-            }
+                _ => None,
+            },
             (_, None) if more == 0 => Some(None),
             (_, Some(at)) if more == 0 && !is_longer => {
                 let was_empty = words[at] == EMPTY;
                 match layout {
-                    Layout::Items if !was_empty => Some(Some(Change::Replace(at))),
                     // Not another key.
                     Layout::Pairs if !was_empty && at % 2 == 1 => {
                         Some(Some(Change::Replace(at / 2)))
                     }
-                    Layout::Values | Layout::Members => {
+                    Layout::Members => {
                         let before = shadow.glance.parts_before(at);
                         Some(Some(match was_empty {
                             true => Change::Insert(before),
@@ -248,7 +204,6 @@ impl<'a> Now<'a> {
         unsafe {
             match (change, self.places) {
                 (Change::Length, _) => (none, none),
-                (Change::Insert(_), Places::Values(values)) => values.get(at - 1),
                 (Change::Insert(_), Places::Pairs(pairs)) => (pairs.get(at), pairs.get(at + 1)),
                 (Change::Insert(_), Places::Members(object, members)) => {
                     (members[at].0, member(object, &members[at]))
@@ -262,8 +217,21 @@ impl<'a> Now<'a> {
 impl Pen {
     /// As [`Pen::update`], for an object in which nothing has changed, or only simple values ([`Simple`]), if it is of a kind for which that is seen soon and
     /// nothing is left out of what is recorded. Whether it is done; if not, nothing has been written.
-    #[inline]
+    #[inline(never)]
     pub(super) fn update_shortly(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        object: *mut ffi::PyObject,
+        block: usize,
+        newest: u64,
+    ) -> bool {
+        self.update_known(py, to, object, block, newest)
+    }
+
+    /// The same for an object whose values do not stand in a row.
+    #[inline(never)]
+    pub(super) fn update_places(
         &mut self,
         py: Python<'_>,
         to: &mut Short<'_>,
@@ -285,12 +253,6 @@ impl Pen {
         if shadow.kind == Kind::Set {
             return self.update_set(py, to, object, entry);
         }
-        if shadow.glance.layout == Layout::Items
-            && let Some(is_done) = self.replace_item(py, to, object, entry)
-        {
-            return is_done;
-        }
-        let shadow = self.shadows.get(index);
         // SAFETY: a live object of that class; nothing runs until this is over.
         let Some(now) = (unsafe { Now::of(&self.types, self.limits.items, object, shadow) }) else {
             return false;
@@ -305,7 +267,7 @@ impl Pen {
             differing.and_then(|at| Some((at, now.change(shadow, at)?)))
         };
         let Some((differing, change)) = change else {
-            return glance.layout == Layout::Items && self.write_anew(py, to, object, entry);
+            return false;
         };
         let deaths = self.identities.deaths(py);
         if deaths != shadow.deaths && !self.have_lived(py, glance, differing, shadow.deaths) {
@@ -354,56 +316,6 @@ impl Pen {
         true
     }
 
-    /// As [`Self::update_shortly`], for a list that is as long as it was: the most frequent case, by itself. `None` if it takes more to say, and nothing has been
-    /// written.
-    #[inline(always)]
-    fn replace_item(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Short<'_>,
-        list: *mut ffi::PyObject,
-        entry: Entry,
-    ) -> Option<bool> {
-        let shadow = self.shadows.get(entry.index);
-        let glance = &shadow.glance;
-        // SAFETY: a live list; it has the class of its shadow.
-        let (first, length) = unsafe {
-            let list = list.cast::<ListObject>();
-            ((*list).ob_item, (*list).ob_base.ob_size.unsigned_abs())
-        };
-        if length as u64 != glance.length || glance.words.len() > MAX_PARTS {
-            return None;
-        }
-        // SAFETY: there is a word for each item that is recorded, and no item has come or gone; nothing runs meanwhile.
-        let Ok(differing) = differing(&glance.words, |at| unsafe { *first.add(at) }) else {
-            return Some(self.write_anew(py, to, list, entry));
-        };
-        let deaths = self.identities.deaths(py);
-        if deaths != shadow.deaths && !self.have_lived(py, glance, differing, shadow.deaths) {
-            return Some(false);
-        }
-        let Some(at) = differing else {
-            self.shadows.get_mut(entry.index).deaths = deaths;
-            return Some(true);
-        };
-        if glance.words[at] == EMPTY {
-            return None;
-        }
-        // SAFETY: as above.
-        let value = unsafe { *first.add(at) };
-        let simple = self.simply(py, value)?;
-        let (id, length) = (ObjectId(entry.id.get()), glance.length);
-        to.update_part(&mut self.recent, id, Change::Replace(at), length);
-        self.put_simple(to, simple);
-        let newest = self.newest();
-        let shadow = self.shadows.get_mut(entry.index);
-        if let Some(word) = shadow.glance.words.get_mut(at) {
-            *word = glance_word(value);
-        }
-        (shadow.deaths, shadow.newest) = (deaths, newest);
-        Some(true)
-    }
-
     /// As [`Self::update_shortly`], for a set: all that is in it, if anything has changed.
     #[inline(never)]
     fn update_set(
@@ -431,7 +343,7 @@ impl Pen {
 
     /// Writes what is in a list that has changed in more than one place, if that is little and simple. Whether it has.
     #[inline(never)]
-    fn write_anew(
+    pub(super) fn write_anew(
         &mut self,
         py: Python<'_>,
         to: &mut Short<'_>,
@@ -519,16 +431,9 @@ impl Pen {
         except: Option<usize>,
         deaths: u64,
     ) -> bool {
-        // Keys are no object.
-        let keys = usize::from(glance.layout == Layout::Values);
-        let except = except.map_or(usize::MAX, |at| at - keys);
-        let parts = glance.words.get(keys..).unwrap_or_default();
-        let mut addresses = parts
-            .iter()
-            .enumerate()
-            .filter(|&(at, &word)| is_address(word) && at != except)
-            .map(|(_, &word)| word as usize);
-        self.identities.have_lived(py, &mut addresses, deaths)
+        let except = except.unwrap_or(usize::MAX);
+        let now = self.identities.now(py);
+        now.is_some_and(|now| have_lived(now, &glance.words, except, deaths))
     }
 
     /// Whether a tuple that is known for certain has the items that it was recorded with, if that is seen without more ado.

@@ -9,8 +9,9 @@ use pyo3::types::{PyString, PyStringMethods};
 use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::{Long, Pen};
-use super::shadows::{EMPTY, Glance, Layout};
+use super::shadows::{Glance, Layout};
 use super::types::Member;
+use super::words::{glance_word, quick_word};
 use crate::layout::LongObject;
 use crate::layout::objects::{
     Attributes, BaseException, CellObject, CodeOfFunction, ListObject, MethodObject, SetObject,
@@ -672,67 +673,6 @@ impl Pen {
                 }
             }
         }
-    }
-}
-
-/// A value at a glance: by value where it is recorded by value, else by its address.
-#[inline(always)]
-pub(super) fn glance_word(object: *mut ffi::PyObject) -> u64 {
-    if object.is_null() {
-        return EMPTY;
-    }
-    // SAFETY: a live object; fields of exact types are read.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        if class == &raw mut ffi::PyLong_Type {
-            let int = &*object.cast::<LongObject>();
-            if let Some(value) = int.compact() {
-                // Neither `EMPTY` nor an address.
-                return value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62;
-            }
-            if let Some(value) = int.few_digits() {
-                // As a float.
-                let bits = value.cast_unsigned();
-                return bits.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ 0x5a3c_a8f1_0ef5_8b27;
-            }
-        } else if class == &raw mut ffi::PyFloat_Type {
-            // Like no int and no address, but for one in 2^64.
-            let bits = ffi::PyFloat_AS_DOUBLE(object).to_bits();
-            return bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d;
-        } else if class != &raw mut ffi::PyComplex_Type {
-            return object as u64;
-        }
-    }
-    quick_word(Digest::new(Kind::Opaque), object).value()
-}
-
-/// A value in a quick digest: by value where it is recorded by value, else by its address.
-#[inline]
-fn quick_word(digest: Digest, object: *mut ffi::PyObject) -> Digest {
-    if object.is_null() {
-        return digest.null();
-    }
-    // SAFETY: a live object; fields of exact types are read.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        if class == &raw mut ffi::PyLong_Type {
-            if let Some(value) = (*object.cast::<LongObject>()).compact() {
-                return digest.and(value.cast_unsigned());
-            }
-            let (negative, digits) = crate::layout::objects::digits(object);
-            let start = digest.and(u64::from(negative)).and(digits.len() as u64);
-            return digits
-                .iter()
-                .fold(start, |digest, &digit| digest.and(u64::from(digit)));
-        }
-        if class == &raw mut ffi::PyFloat_Type {
-            return digest.and(ffi::PyFloat_AS_DOUBLE(object).to_bits());
-        }
-        if class == &raw mut ffi::PyComplex_Type {
-            let value = (*object.cast::<ffi::PyComplexObject>()).cval;
-            return digest.and(value.real.to_bits()).and(value.imag.to_bits());
-        }
-        digest.and(object as u64)
     }
 }
 

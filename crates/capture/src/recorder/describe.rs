@@ -5,9 +5,10 @@ use std::rc::Rc;
 use debugop_recording::stream::{Encoder, Kind};
 use pyo3::{Python, ffi};
 
-use super::contents::{Parts, glance_word, member};
+use super::contents::{Parts, member};
 use super::pen::{IS_TYPE, Pen};
 use super::shadows::{Glance, Layout};
+use super::words::glance_word;
 
 impl Pen {
     /// Writes what is in an object and remembers it, the parts of most as they are come to.
@@ -60,12 +61,9 @@ impl Pen {
                     glance.length = length as u64;
                     let shown = length.min(limit);
                     to.items(length as u64, shown as u64);
-                    glance.words.reserve(shown);
-                    for at in 0..shown {
-                        let item = *first.add(at);
-                        glance.words.push(glance_word(item));
-                        self.optional(py, to, item, inside);
-                    }
+                    let items = (0..shown).map(|at| *first.add(at));
+                    glance.words.extend(items.clone().map(glance_word));
+                    items.for_each(|item| self.optional(py, to, item, inside));
                     true
                 }
                 (Kind::Instance, Parts::Attributes(values))
@@ -104,10 +102,12 @@ impl Pen {
         places: impl Iterator<Item = (*mut ffi::PyObject, *mut ffi::PyObject)> + Clone,
         inside: u32,
     ) {
-        for (_, value) in places.clone() {
-            glance.words.push(glance_word(value));
-            glance.length += u64::from(!value.is_null());
-        }
+        let mut length = 0;
+        glance.words.extend(places.clone().map(|(_, value)| {
+            length += u64::from(!value.is_null());
+            glance_word(value)
+        }));
+        glance.length = length;
         to.items(glance.length, glance.length);
         if glance.length > 0 {
             for (name, value) in places.filter(|(_, value)| !value.is_null()) {

@@ -67,6 +67,12 @@ impl Identities {
         self.0.forget_standing(py);
     }
 
+    /// What is known now, until something runs.
+    #[inline(always)]
+    pub(super) fn now(&self, py: Python<'_>) -> Option<identity::Now<'_>> {
+        self.0.now(py)
+    }
+
     /// The entry of the object at this address, whose memory begins at `block`, if there is one.
     #[inline]
     pub(super) fn lookup_at(
@@ -82,17 +88,6 @@ impl Identities {
     #[inline]
     pub(super) fn last_death_at(&self, py: Python<'_>, object: *mut ffi::PyObject) -> u64 {
         self.0.last_death_at(py, object)
-    }
-
-    /// Whether at none of these addresses an object may have died, or been forgotten, after so many deaths.
-    #[inline(always)]
-    pub(super) fn have_lived(
-        &self,
-        py: Python<'_>,
-        addresses: &mut impl Iterator<Item = usize>,
-        deaths: u64,
-    ) -> bool {
-        self.0.have_lived(py, addresses, deaths)
     }
 
     /// The ends of all objects of this type are to be seen from now on; it is that of a live object.

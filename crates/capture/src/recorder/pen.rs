@@ -9,8 +9,9 @@ use pyo3::{PyResult, Python, ffi};
 use super::callables::Callables;
 use super::identities::{Entry, Identities, NONE};
 use super::redacted::Redacted;
-use super::shadows::{Difference, Glance, Shadows, is_address};
+use super::shadows::{Difference, Glance, Shadows};
 use super::types::{Types, is_heap_type};
+use super::words::{SmallInts, is_address};
 use crate::layout::LongObject;
 use crate::layout::objects::digits;
 use crate::layout::slot::Content;
@@ -79,6 +80,7 @@ pub(super) struct Pen {
 
 impl Pen {
     pub(super) fn new(py: Python<'_>, limits: Limits, redact: Vec<Pattern>) -> PyResult<Self> {
+        SmallInts::find(py);
         Ok(Self {
             limits,
             redacted: Redacted::new(redact),

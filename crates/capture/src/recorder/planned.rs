@@ -148,7 +148,7 @@ pub(crate) struct PlannedSite {
     pub(super) way: Cell<Way>,
     /// How many of `few` there are.
     count: u8,
-    /// The only one of `touches`, if the next instruction is no call; or [`Self::NO_TOUCH`], [`Self::TOUCHES`].
+    /// The only one of `touches`, if the next instruction is no call; or [`Self::NO_TOUCH`], [`Self::TOUCHES`], [`Self::CALLS`].
     pub(super) touch: u16,
     /// `captures`, if they are few.
     few: [u16; FEW],
@@ -269,6 +269,8 @@ impl PlannedSite {
     pub(super) const NO_TOUCH: u16 = u16::MAX;
     /// `touches` says what the next instruction may change.
     pub(super) const TOUCHES: u16 = u16::MAX - 1;
+    /// The same before a call.
+    pub(super) const CALLS: u16 = u16::MAX - 2;
 
     /// Where the capture with this index stands in [`Self::redacts`]; all beyond the first 63 go together.
     #[inline]
@@ -373,6 +375,7 @@ impl PlannedCode {
                 Some(found.opcode.info(VERSION)?.op)
             };
             let is_unwind = site.kind == SiteKind::Unwind;
+            let calls = !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call);
             let mut few = [0; FEW];
             let mut count = 0;
             for (&slot, place) in site.captures.iter().zip(&mut few[..FEW - 1]) {
@@ -385,7 +388,8 @@ impl PlannedCode {
                 way: Cell::new(Way::Slow),
                 touch: match site.touches[..] {
                     [] => PlannedSite::NO_TOUCH,
-                    [one] => u16::try_from(one).unwrap_or(PlannedSite::TOUCHES),
+                    [one] if one < u32::from(PlannedSite::CALLS) => one as u16,
+                    _ if calls => PlannedSite::CALLS,
                     _ => PlannedSite::TOUCHES,
                 },
                 count,
@@ -413,7 +417,7 @@ impl PlannedCode {
                 },
                 captures: site.captures.clone(),
                 touches: site.touches.clone(),
-                calls: !is_unwind && site.touches.len() > 1 && op(next).is_some_and(is_call),
+                calls,
                 callee: Cell::new(Callee::None),
                 calling: Cell::new(Calling::UNKNOWN),
                 redacts: Cell::new(0),

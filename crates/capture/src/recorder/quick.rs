@@ -284,33 +284,6 @@ impl Recorder {
         }
     }
 
-    /// Writes what the last instruction of the frame on top has changed. Whether there is still room for a short record.
-    #[inline(never)]
-    pub(super) fn look_again(&mut self, py: Python<'_>) -> bool {
-        // SAFETY: as in `go_on_quickly`.
-        if let Some(top) = unsafe { self.top.as_mut() } {
-            let (touched, newest) = top.touched();
-            for &(object, block) in touched {
-                if self.store.has_room(self.at) {
-                    // SAFETY: there is room.
-                    let mut to = Short::new(unsafe { self.store.short(self.at) });
-                    if self.pen.update_shortly(py, &mut to, object, block, newest) {
-                        self.at += to.len();
-                        continue;
-                    }
-                }
-                let mut to = Encoder::new(self.store.bytes(), self.at);
-                self.pen.update(py, &mut to, object, block, newest);
-                self.at = match to.overflowed() {
-                    true => self.store.capacity(),
-                    false => to.at(),
-                };
-            }
-            top.forget_touched();
-        }
-        self.store.has_room(self.at)
-    }
-
     /// Writes the captures that are not quick, and what comes behind them.
     #[inline(never)]
     fn finish_slowly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, far: &Far) {

@@ -3,6 +3,8 @@
 use debugop_recording::stream::{Change, Kind};
 use pyo3::ffi;
 
+use super::words::EMPTY;
+
 /// What is in an object, at a glance.
 #[derive(Debug, Default)]
 pub(super) struct Glance {
@@ -28,15 +30,6 @@ pub(super) enum Layout {
     /// One for each member of `__slots__`, [`EMPTY`] where it is not set. There are no other attributes.
     Members,
 }
-
-/// Whether a word may be the address of an object. Of a few numbers it is not known better.
-#[inline]
-pub(super) fn is_address(word: u64) -> bool {
-    word >> 48 == 0 && word != EMPTY
-}
-
-/// Of a value that is not there.
-pub(super) const EMPTY: u64 = 1;
 
 /// Where contents differ from a shadow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

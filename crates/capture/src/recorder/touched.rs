@@ -1,8 +1,9 @@
 //! What an instruction may change: noted before it, looked at again behind it.
 
-use debugop_recording::stream::Encoder;
+use debugop_recording::stream::{Encoder, Short};
 use pyo3::{Python, ffi};
 
+use super::Recorder;
 use super::callables::{self, Changes};
 use super::pen::Pen;
 use super::planned::{self, Callee, PlannedSite};
@@ -12,6 +13,41 @@ use crate::identity::block_of;
 use crate::layout::objects::CodeOfFunction;
 use crate::layout::slot::Content;
 use crate::value::PyMethodDescr_Type;
+
+impl Recorder {
+    /// Writes what the last instruction of the frame on top has changed. Whether there is still room for a short record.
+    #[inline(never)]
+    pub(super) fn look_again(&mut self, py: Python<'_>) -> bool {
+        // SAFETY: as in `record_quickly`.
+        if let Some(top) = unsafe { self.top.as_mut() } {
+            let (touched, newest) = top.touched();
+            for &(object, block) in touched {
+                if self.store.has_room(self.at) {
+                    // SAFETY: there is room.
+                    let mut to = Short::new(unsafe { self.store.short(self.at) });
+                    if self.pen.update_known(py, &mut to, object, block, newest) {
+                        self.at += to.len();
+                        continue;
+                    }
+                }
+                self.look_long(py, object, block, newest);
+            }
+            top.forget_touched();
+        }
+        self.store.has_room(self.at)
+    }
+
+    /// The same for one object, in the way for all.
+    #[inline(never)]
+    fn look_long(&mut self, py: Python<'_>, object: *mut ffi::PyObject, block: usize, newest: u64) {
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        self.pen.update(py, &mut to, object, block, newest);
+        self.at = match to.overflowed() {
+            true => self.store.capacity(),
+            false => to.at(),
+        };
+    }
+}
 
 impl Pen {
     /// Looks again at what the last instruction of a frame may have changed.
@@ -38,7 +74,8 @@ impl Pen {
     ) {
         match site.touch {
             PlannedSite::NO_TOUCH => {}
-            PlannedSite::TOUCHES => self.touch(py, site, frame, top),
+            PlannedSite::TOUCHES => self.touch_all(site, frame, top),
+            PlannedSite::CALLS => self.touch_call(py, site, frame, top),
             slot => {
                 // SAFETY: as in `record`; the slot keeps the object alive.
                 let changeable = unsafe {
@@ -52,6 +89,46 @@ impl Pen {
                 }
             }
         }
+    }
+
+    /// As [`Self::touch`], if it is before no call.
+    #[inline(never)]
+    fn touch_all(&self, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
+        for &slot in &site.touches {
+            // SAFETY: as in `record`; the slot keeps the object alive.
+            unsafe {
+                if let Content::Object(object) = frame.local(slot)
+                    && let Some(block) = changeable(object, false)
+                {
+                    top.touch(object, block, self.newest());
+                }
+            }
+        }
+    }
+
+    /// As [`Self::touch`], before a call: most call a function whose frame tells of itself.
+    #[inline(never)]
+    fn touch_call(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
+        // SAFETY: as in `record`.
+        let content = |slot: u32| match unsafe { frame.local(slot) } {
+            Content::Object(object) => Some(object),
+            _ => None,
+        };
+        let called = match site.touches[..] {
+            [first, second, ..] => content(first).or_else(|| content(second)),
+            _ => None,
+        };
+        if let (Some(callable), Callee::Recorded(known, deaths)) = (called, site.callee.get())
+            // SAFETY: the slot keeps the callable alive; a field of an exact type is read.
+            && unsafe {
+                ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type
+                    && (*callable.cast::<CodeOfFunction>()).func_code as usize == known
+            }
+            && deaths == planned::deaths(py)
+        {
+            return;
+        }
+        self.touch(py, site, frame, top);
     }
 
     /// Notes the objects that the instruction behind `site` may change.

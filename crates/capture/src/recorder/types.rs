@@ -22,6 +22,8 @@ pub(super) struct Type {
     pub(super) in_chunk: u32,
     /// Members of its `__slots__` and those of its bases.
     pub(super) members: Rc<[Member]>,
+    /// Where the first of them is, if they stand one behind the other in an object.
+    pub(super) row: Option<isize>,
     /// Whether its objects have a dict, or places for attributes, beside them.
     pub(super) has_dict: bool,
 }
@@ -58,6 +60,7 @@ impl Types {
             name: type_name(&bound).into(),
             chunk: 0,
             in_chunk: 0,
+            row: row(&members),
             members,
             // SAFETY: a live type.
             has_dict: unsafe { (*class).tp_dictoffset } != 0,
@@ -137,6 +140,15 @@ fn has_attributes(class: *mut ffi::PyTypeObject) -> bool {
     let dict_offset = unsafe { (*class).tp_dictoffset };
     // 3.11 and later keep managed dicts where the offset says -1.
     dict_offset != 0 || !members(class).is_empty()
+}
+
+/// Where the first of these members is, if each of the others is right behind the one before.
+fn row(members: &[Member]) -> Option<isize> {
+    let first = members.first()?.1;
+    let size = size_of::<*mut ffi::PyObject>().cast_signed();
+    let mut places = members.iter().zip(0..);
+    let is_row = places.all(|(member, at)| member.1 == first + at * size);
+    is_row.then_some(first)
 }
 
 /// The names in `__slots__` of a class and its bases, with the offsets of their values.

@@ -235,7 +235,7 @@ impl<'a> Short<'a> {
     }
 
     /// As [`Encoder::update_part`](super::Encoder::update_part): at most 32 bytes. One value may follow; prefixes may not come before it.
-    #[inline]
+    #[inline(always)]
     pub fn update_part(
         &mut self,
         recent: &mut RecentObjects,
@@ -243,9 +243,35 @@ impl<'a> Short<'a> {
         change: Change,
         length: u64,
     ) {
+        let number = change.number();
+        if number | length < 0x80
+            && let Some(slot) = recent.slot_of(id)
+        {
+            let bytes = [
+                tag::UPDATE_PART,
+                tag::RECENT | slot,
+                number as u8,
+                length as u8,
+            ];
+            let at = usize::from(self.at);
+            self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+            self.at = self.at.wrapping_add(bytes.len() as u8);
+            return;
+        }
+        self.long_update_part(recent, id, number, length);
+    }
+
+    #[inline(never)]
+    fn long_update_part(
+        &mut self,
+        recent: &mut RecentObjects,
+        id: ObjectId,
+        number: u64,
+        length: u64,
+    ) {
         self.tag(tag::UPDATE_PART);
         self.object(recent, id);
-        self.put(varint(change.number()));
+        self.put(varint(number));
         self.put(varint(length));
     }
 }
@@ -343,6 +369,9 @@ mod tests {
     fn a_change_of_one_part_is_what_an_encoder_writes() {
         for (length, place, id) in [
             (0, 0, 1),
+            (127, 62, 1),
+            (127, 64, 1),
+            (128, 1, 1),
             (200, 63, 1 << 40),
             (u64::MAX, usize::MAX >> 2, 900),
         ] {
@@ -351,9 +380,14 @@ mod tests {
             let mut encoder = Encoder::new(&mut other, 0);
             let recent = || RecentObjects::new(ObjectId(u64::MAX >> 1));
             let change = Change::Replace(place);
-            short.update_part(&mut recent(), ObjectId(id), change, length);
-            encoder.update_part(&mut recent(), ObjectId(id), change, length);
-            assert!(short.len() <= 32);
+            let mut recents = [recent(), recent()];
+            // The second time the object is a recent one.
+            for _ in 0..2 {
+                let before = short.len();
+                short.update_part(&mut recents[0], ObjectId(id), change, length);
+                encoder.update_part(&mut recents[1], ObjectId(id), change, length);
+                assert!(short.len() - before <= 32);
+            }
             short.int(i64::MIN);
             encoder.int(i64::MIN);
             let end = short.len();
