@@ -87,11 +87,11 @@ def test_every_slot_is_what_it_was(tmp_path):
     source = tmp_path / "program.py"
     source.write_text(PROGRAM)
     check(source, tmp_path)
-    # Version 4: its chunks are packed ones.
+    # Version 5: its chunks are packed ones.
     assert (tmp_path / "run.debugop").read_bytes()[8] == 3
     packed = (tmp_path / "packed.debugop").read_bytes()
-    assert packed[8] == 4
-    assert b"\xf3chunk\r\n\x03\x03" in packed
+    assert packed[8] == 5
+    assert b"\xf3chunk\r\n\x03\x04" in packed
 
 
 @pytest.mark.parametrize("name", ["classes", "exceptions", "generators", "threads", "async_generators", "unpacking"])

@@ -1,6 +1,7 @@
 //! How a chunk's contents are stored.
 
 use super::Damage;
+use crate::packed::Coding;
 
 /// How a chunk's contents are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,8 +13,10 @@ pub enum Compression {
     Lz4 = 1,
     /// A Zstandard frame.
     Zstd = 2,
-    /// Of a chunk of the stream: records without what replay computes ([`packed`](crate::packed)). Its contents are handed out as they are stored.
-    Packed = 3,
+    /// Of a chunk of the stream: records without what replay computes ([`packed`](crate::packed)), as [`Coding::Four`] has them. Its contents are handed out as they are stored.
+    PackedFour = 3,
+    /// The same, as [`Coding::Five`] has them.
+    Packed = 4,
 }
 
 impl Compression {
@@ -22,9 +25,20 @@ impl Compression {
             0 => Compression::None,
             1 => Compression::Lz4,
             2 => Compression::Zstd,
-            3 => Compression::Packed,
+            3 => Compression::PackedFour,
+            4 => Compression::Packed,
             _ => return None,
         })
+    }
+
+    /// Of packed contents, how.
+    #[must_use]
+    pub fn coding(self) -> Option<Coding> {
+        match self {
+            Compression::PackedFour => Some(Coding::Four),
+            Compression::Packed => Some(Coding::Five),
+            Compression::None | Compression::Lz4 | Compression::Zstd => None,
+        }
     }
 }
 
@@ -84,7 +98,7 @@ pub(super) fn decompress(
     stored: Vec<u8>,
     raw: usize,
 ) -> Result<Vec<u8>, Damage> {
-    if compression == Compression::Packed {
+    if compression.coding().is_some() {
         return Ok(stored);
     }
     if compression == Compression::None {
@@ -95,7 +109,7 @@ pub(super) fn decompress(
     }
     let mut contents = vec![0; raw];
     let length = match compression {
-        Compression::None | Compression::Packed => Some(raw),
+        Compression::None | Compression::Packed | Compression::PackedFour => Some(raw),
         Compression::Lz4 => lz4_flex::block::decompress_into(&stored, &mut contents).ok(),
         Compression::Zstd => zstd::bulk::decompress_to_buffer(&stored, &mut contents).ok(),
     };

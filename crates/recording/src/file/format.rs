@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Compression, Damage, Error};
 
 /// The newest version of the format; all up to it are read.
-pub const FORMAT_VERSION: u16 = 4;
+pub const FORMAT_VERSION: u16 = 5;
 /// The version of files without packed chunks, which is what a recorder writes.
 pub(super) const UNPACKED_VERSION: u16 = 3;
 /// The largest contents of a chunk, in bytes, stored or not.
@@ -237,8 +237,8 @@ impl ChunkHeader {
             return Err(Damage::Kind(kind).at(offset));
         }
         let known = Compression::from_number(compression);
-        let fits = |compression| {
-            compression != Compression::Packed || header.kind == Some(ChunkKind::Stream)
+        let fits = |compression: Compression| {
+            compression.coding().is_none() || header.kind == Some(ChunkKind::Stream)
         };
         if !known.is_some_and(fits) {
             return Err(Damage::Compression(compression).at(offset));

@@ -10,7 +10,7 @@ use super::format::{self, ChunkHeader, FILE_HEADER, FORMAT_VERSION, MARKER, UNPA
 use super::reader::{read_json, read_stored, scan};
 use super::writer::tail_path;
 use super::writer::thread::{Appender, Entry};
-use super::{ChunkKind, Compression, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
+use super::{ChunkKind, Damage, Error, Header, Summary, UNKNOWN_STEP, Uuid, os, tail};
 
 /// What was recovered.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ fn write(
         Some(uuid) => uuid,
         None => Uuid::random()?,
     };
-    let is_packed = |intact: &Intact| intact.header.compression == Compression::Packed;
+    let is_packed = |intact: &Intact| intact.header.compression.coding().is_some();
     let version = match found.values().any(is_packed) {
         true => FORMAT_VERSION,
         false => UNPACKED_VERSION,
