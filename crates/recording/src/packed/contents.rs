@@ -1,6 +1,6 @@
 //! Objects, and what is in them: how it differs from what was in them before.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 use super::Coding;
@@ -45,11 +45,11 @@ const PLACES: usize = 4096;
 pub(super) struct Objects {
     pub(super) newest: ObjectId,
     types: Vec<Arc<Type>>,
-    numbers: HashMap<u64, usize>,
+    numbers: FxHashMap<u64, usize>,
     /// The type that was defined last in a place, + 1.
     last: Vec<usize>,
     /// Of each object its type and the values that it held last.
-    known: HashMap<u64, (usize, Box<[Value]>)>,
+    known: FxHashMap<u64, (usize, Box<[Value]>)>,
     /// How the last ids were told, two bits each; the last rank; the last id that was neither new nor seen, and how far it was from the one before.
     choices: u32,
     rank: u32,

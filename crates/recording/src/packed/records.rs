@@ -1,6 +1,6 @@
 //! Records, in either direction.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::Coding;
 use super::coder::{Coder, Reader, Writer};
@@ -94,14 +94,14 @@ pub(super) struct Codec<'a, C> {
     after_more: Vec<u32>,
     /// The prefixes that came last time, by several sites.
     pub(super) shapes: Vec<Shape>,
-    stacks: HashMap<u32, Vec<Top>>,
+    stacks: FxHashMap<u32, Vec<Top>>,
     pub(super) current: Option<ThreadNumber>,
     pub(super) stack: Vec<Top>,
     pub(super) next_frame: u64,
     pub(super) time: u64,
     pub(super) last_reentered: u64,
     /// By the number of a frame, the frame that it has called last.
-    pub(super) children: HashMap<u64, u64>,
+    pub(super) children: FxHashMap<u64, u64>,
     /// Places of the values of the record that has been coded last.
     places: Vec<u32>,
     hows: Vec<u8>,
@@ -128,13 +128,13 @@ impl<'a, C: Coder> Codec<'a, C> {
             after_one: vec![0; 2 * captures.len() + 2],
             after_more: vec![0; 1 << FOLLOWING],
             shapes: vec![Shape::default(); SHAPES],
-            stacks: HashMap::new(),
+            stacks: FxHashMap::default(),
             current: None,
             stack: Vec::new(),
             next_frame: 0,
             time: 0,
             last_reentered: 0,
-            children: HashMap::default(),
+            children: FxHashMap::default(),
             places: Vec::new(),
             hows: Vec::new(),
             recent: 0,
