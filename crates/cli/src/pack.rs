@@ -25,7 +25,7 @@ pub(crate) struct PackArguments {
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
 
-    /// As small as it gets, a third of that, for the archive: what replay can compute is left out. Takes 1 to 2 seconds a million
+    /// As small as it gets, a quarter of that, for the archive: what replay can compute is left out. Takes 1 to 2 seconds a million
     /// steps and processor to make, and a tenth of a second to go to a step
     #[arg(long)]
     best: bool,

@@ -10,6 +10,16 @@ mod contents;
 mod model;
 mod prefixes;
 mod records;
+mod shapes;
 mod values;
+
+/// How a packed chunk is coded: by the format version that has brought it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Only read any more.
+    Four,
+    /// What is written.
+    Five,
+}
 
 pub use records::{Packer, Unpacker};

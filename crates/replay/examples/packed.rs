@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use debugop_recording::file::ChunkKind;
+use debugop_recording::packed::Coding;
 use debugop_replay::{Recording, packed};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +37,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             };
             packed_size += made.len() as u64;
             let begun = Instant::now();
-            packed::unpack(recording.codes(), index as u64, &made, chunk.contents.len())?;
+            packed::unpack(
+                Coding::Five,
+                recording.codes(),
+                index as u64,
+                &made,
+                chunk.contents.len(),
+            )?;
             unpacking += begun.elapsed().as_secs_f64();
         }
         let each = |bytes: u64| bytes as f64 / steps;

@@ -7,7 +7,7 @@ use debugop_recording::stream::{
     self, BigInt, Contents, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber,
     ThreadNumber,
 };
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
 use crate::loss::Lost;
@@ -47,7 +47,7 @@ type History = SmallVec<[(u32, u32); 1]>;
 struct Histories {
     first: u64,
     new: Vec<History>,
-    old: HashMap<u64, History>,
+    old: FxHashMap<u64, History>,
 }
 
 impl Histories {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use debugop_recording::file::{Compression, StreamChunk};
-use debugop_recording::packed::{Packer, Unpacker};
+use debugop_recording::file::StreamChunk;
+use debugop_recording::packed::{Coding, Packer, Unpacker};
 use debugop_recording::stream::{self, Arguments, Contents, Decoder, Definition, Numbers, Record};
 
 use crate::chunk::{Chunk, Room};
@@ -27,23 +27,28 @@ fn error(chunk: u64, error: stream::Error) -> Error {
 /// Packs the contents of a chunk of the stream. `None` if it is to be kept as it is: it does not fit the code objects, or what would be read back is
 /// not the same.
 pub fn pack(codes: &Arc<Codes>, contents: &[u8]) -> Option<Vec<u8>> {
+    pack_as(Coding::Five, codes, contents)
+}
+
+/// As [`pack`], in a coding of one's choice.
+pub fn pack_as(coding: Coding, codes: &Arc<Codes>, contents: &[u8]) -> Option<Vec<u8>> {
     let captures = codes.captures();
     let chunk = Arc::new(Chunk::decode(0, contents, captures).ok()?);
     let mut machine = Machine::new(Arc::clone(codes), Arc::clone(&chunk), 0).ok()?;
     machine.set_resolver(Resolver::new(false));
     let (mut decoder, keyframe) = Decoder::new(contents, captures).ok()?;
     let numbers = Numbers::of(&decoder);
-    let mut packer = Packer::new(captures, contents.len(), &keyframe, numbers).ok()?;
+    let mut packer = Packer::new(coding, captures, contents.len(), &keyframe, numbers).ok()?;
     let mut record = Record::default();
     while decoder.next(&mut record).ok()? {
         machine.resolver()?.begin(&record.values);
         machine.skip_record().ok()?;
         let guessed = &machine.resolver()?.guessed;
         let numbers = Numbers::of(&decoder);
-        packer.record(&record, guessed, 0, numbers).ok()?;
+        packer.record(&record, guessed, numbers).ok()?;
     }
-    let packed = packer.finish(0).ok()?;
-    let again = unpack(codes, 0, &packed, contents.len()).ok()?;
+    let packed = packer.finish().ok()?;
+    let again = unpack(coding, codes, 0, &packed, contents.len()).ok()?;
     drop(machine);
     let mut chunk = Arc::into_inner(chunk)?;
     is_same(&mut chunk, again).then_some(packed)
@@ -83,9 +88,15 @@ pub fn pack_all(codes: &Arc<Codes>, chunks: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> 
 /// # Errors
 ///
 /// If it cannot be what [`pack`] has made.
-pub fn unpack(codes: &Arc<Codes>, number: u64, packed: &[u8], raw: usize) -> Result<Chunk, Error> {
+pub fn unpack(
+    coding: Coding,
+    codes: &Arc<Codes>,
+    number: u64,
+    packed: &[u8],
+    raw: usize,
+) -> Result<Chunk, Error> {
     let said = |found| error(number, found);
-    let read = Unpacker::new(packed, raw, codes.captures());
+    let read = Unpacker::new(coding, packed, raw, codes.captures());
     let (mut unpacker, keyframe) = read.map_err(said)?;
     let chunk = Arc::new(Chunk::begun(number, keyframe));
     let mut machine = Machine::new(Arc::clone(codes), chunk, 0)?;
@@ -96,7 +107,7 @@ pub fn unpack(codes: &Arc<Codes>, number: u64, packed: &[u8], raw: usize) -> Res
         offset,
         kind: ErrorKind::Computed,
     };
-    while unpacker.next(0, &mut record).map_err(said)? {
+    while unpacker.next(&mut record).map_err(said)? {
         let offset = record.offset;
         let resolver = machine.resolver().ok_or_else(|| damaged(offset))?;
         resolver.begin(&record.values);
@@ -141,8 +152,8 @@ impl Chunk {
         stored: &StreamChunk,
     ) -> Result<Self, Error> {
         let contents = &stored.contents;
-        match stored.info.compression {
-            Compression::Packed => unpack(codes, number, contents, stored.info.raw as usize),
+        match stored.info.compression.coding() {
+            Some(coding) => unpack(coding, codes, number, contents, stored.info.raw as usize),
             _ => Chunk::decode_into(room, number, contents, codes.captures())
                 .map_err(|found| error(number, found)),
         }
@@ -157,11 +168,12 @@ impl Chunk {
         let number = self.number + 1;
         let said = |found| error(number, found);
         let (contents, captures) = (&next.contents, codes.captures());
-        if next.info.compression != Compression::Packed {
+        let Some(coding) = next.info.compression.coding() else {
             return self.followed_by(contents).map_err(said);
-        }
+        };
         let raw = next.info.raw as usize;
-        let (unpacker, mut keyframe) = Unpacker::new(contents, raw, captures).map_err(said)?;
+        let (unpacker, mut keyframe) =
+            Unpacker::new(coding, contents, raw, captures).map_err(said)?;
         let mut chunk = self;
         chunk.adopt(&mut keyframe, unpacker.big_ints(), unpacker.complexes());
         chunk.followed_by_keyframe(keyframe);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use common::example::examples;
 use common::function::{Function, statements};
 use debugop_bytecode::{CodeView, PLAN_VERSION, Version};
+use debugop_recording::packed::Coding;
 use debugop_recording::stream;
 use debugop_replay::{Chunk, Codes, Machine, State, Value, packed};
 use proptest::prelude::*;
@@ -61,10 +62,13 @@ fn shown(codes: &Arc<Codes>, chunk: Chunk, first: u64) -> Vec<Vec<Seen>> {
 
 /// A packed chunk says what it said before.
 fn check_packed(codes: &Arc<Codes>, bytes: &[u8]) {
-    let packed = packed::pack(codes, bytes).expect("it is packed");
-    let again = packed::unpack(codes, 0, &packed, bytes.len()).expect("it is unpacked");
     let chunk = Chunk::decode(0, bytes, codes.captures()).expect("a chunk");
-    assert_eq!(shown(codes, again, 0), shown(codes, chunk, 0));
+    let expected = shown(codes, chunk, 0);
+    for coding in [Coding::Four, Coding::Five] {
+        let packed = packed::pack_as(coding, codes, bytes).expect("it is packed");
+        let again = packed::unpack(coding, codes, 0, &packed, bytes.len());
+        assert_eq!(shown(codes, again.expect("it is unpacked"), 0), expected);
+    }
 }
 
 fn check_replay(codes: &Arc<Codes>, seed: u64, chunk: u64, steps: u64, switches: u64) {
@@ -172,35 +176,51 @@ fn what_is_packed_is_packed_alike_for_ever() {
         bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
     };
     let examples = examples();
-    let found = Version::ALL.map(|version| {
-        let of = examples.iter().filter(|example| example.version == version);
-        let views: Vec<_> = of.map(common::example::Example::view).collect();
-        let codes = codes_of(&views, PLAN_VERSION);
-        let world = World::new(Arc::clone(&codes), 4711, 500, true).run(3000);
-        let packed = world.chunks.iter().map(|bytes| packed::pack(&codes, bytes));
-        let packed: Vec<_> = packed.map(|packed| packed.expect("it is packed")).collect();
-        digest(&packed.concat())
-    });
-    let expected = [
+    let found = |coding| {
+        Version::ALL.map(|version| {
+            let of = examples.iter().filter(|example| example.version == version);
+            let views: Vec<_> = of.map(common::example::Example::view).collect();
+            let codes = codes_of(&views, PLAN_VERSION);
+            let world = World::new(Arc::clone(&codes), 4711, 500, true).run(3000);
+            let packed = world
+                .chunks
+                .iter()
+                .map(|bytes| packed::pack_as(coding, &codes, bytes));
+            let packed: Vec<_> = packed.map(|packed| packed.expect("it is packed")).collect();
+            digest(&packed.concat())
+        })
+    };
+    let of_four = [
         0x96fa_b644_0fde_7dcd,
         0xa467_6ae6_4903_0cfa,
         0x9f34_5630_833f_82bd,
         0x3b9b_3c76_7672_8e61,
         0xc840_7f44_4006_19e5,
     ];
-    assert_eq!(found, expected, "found {found:#x?}");
+    assert_eq!(found(Coding::Four), of_four);
+    let of_five = [
+        0xd200_71e5_f641_c9df,
+        0xb9c8_69b0_c728_fca9,
+        0xfb3d_a51f_9b40_b53f,
+        0x77c4_3f2e_cd66_0413,
+        0x7527_3262_5e41_2e5a,
+    ];
+    let found = found(Coding::Five);
+    assert_eq!(found, of_five, "found {found:#x?}");
 }
 
 /// Replays a chunk that may be anything, to its end or to what does not fit; returns the number of steps.
 fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -> u64 {
     // As a packed chunk it is an error, or says something.
-    let _ = packed::unpack(codes, 0, bytes, bytes.len());
+    for coding in [Coding::Four, Coding::Five] {
+        let _ = packed::unpack(coding, codes, 0, bytes, bytes.len());
+    }
     if let Some(mut packed) = packed::pack(codes, bytes) {
         for index in [3, 20] {
             if let Some(byte) = packed.get_mut(index) {
                 *byte ^= 0x55;
             }
-            let _ = packed::unpack(codes, 0, &packed, bytes.len());
+            let _ = packed::unpack(Coding::Five, codes, 0, &packed, bytes.len());
         }
     }
     let Ok((mut chunk, _)) = Chunk::decode_lossy(0, bytes, codes.captures()) else {

@@ -42,7 +42,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn chunk(chunk: &Chunk<'_>, kind: u8) -> Vec<u8> {
     let length = chunk.contents.len() as u32;
     let mut bytes = b"\xf3chunk\r\n".to_vec();
-    bytes.extend([kind, chunk.compression % 6, 0, 0]);
+    bytes.extend([kind, chunk.compression % 7, 0, 0]);
     bytes.extend(chunk.stored.unwrap_or(length).to_le_bytes());
     bytes.extend(chunk.raw.unwrap_or(length).to_le_bytes());
     bytes.extend([0; 4]);

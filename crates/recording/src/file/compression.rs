@@ -2,6 +2,7 @@
 
 use super::planes::Planes;
 use super::{ChunkKind, Damage};
+use crate::packed::Coding;
 
 /// How a chunk's contents are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,10 +14,12 @@ pub enum Compression {
     Lz4 = 1,
     /// A Zstandard frame.
     Zstd = 2,
-    /// Of a chunk of the stream: records without what replay computes ([`packed`](crate::packed)). Its contents are handed out as they are stored.
-    Packed = 3,
+    /// Of a chunk of the stream: records without what replay computes ([`packed`](crate::packed)), as [`Coding::Four`] has them. Its contents are handed out as they are stored.
+    PackedFour = 3,
+    /// The same, as [`Coding::Five`] has them.
+    Packed = 4,
     /// Floats apart from the rest, in four parts, each a Zstandard frame or as it is.
-    Planes = 4,
+    Planes = 5,
 }
 
 impl Compression {
@@ -25,10 +28,21 @@ impl Compression {
             0 => Compression::None,
             1 => Compression::Lz4,
             2 => Compression::Zstd,
-            3 => Compression::Packed,
-            4 => Compression::Planes,
+            3 => Compression::PackedFour,
+            4 => Compression::Packed,
+            5 => Compression::Planes,
             _ => return None,
         })
+    }
+
+    /// Of packed contents, how.
+    #[must_use]
+    pub fn coding(self) -> Option<Coding> {
+        match self {
+            Compression::PackedFour => Some(Coding::Four),
+            Compression::Packed => Some(Coding::Five),
+            _ => None,
+        }
     }
 }
 
@@ -154,7 +168,7 @@ pub(super) fn decompress(
     raw: usize,
 ) -> Result<Vec<u8>, Damage> {
     let contents = match compression {
-        Compression::Packed => return Ok(stored),
+        Compression::Packed | Compression::PackedFour => return Ok(stored),
         Compression::None => Some(stored),
         Compression::Lz4 => {
             let mut contents = vec![0; raw];

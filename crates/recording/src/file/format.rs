@@ -235,8 +235,8 @@ impl ChunkHeader {
             return Err(Damage::Kind(kind).at(offset));
         }
         let known = Compression::from_number(compression);
-        let fits = |compression| {
-            compression != Compression::Packed || header.kind == Some(ChunkKind::Stream)
+        let fits = |compression: Compression| {
+            compression.coding().is_none() || header.kind == Some(ChunkKind::Stream)
         };
         if !known.is_some_and(fits) {
             return Err(Damage::Compression(compression).at(offset));

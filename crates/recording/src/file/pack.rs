@@ -45,33 +45,34 @@ pub fn pack(
     let mut appender = Appender::create(to, reader.uuid())?;
     let mut compressor =
         Compressor::new(compression::KEEPING).map_err(Error::io("compress the recording"))?;
-    let mut append = |kind, info: Option<ChunkInfo>, contents: &[u8], packed: Option<&[u8]>| {
-        let (compression, stored) = match packed {
-            Some(packed) => (Compression::Packed, Cow::Borrowed(packed)),
-            None => {
-                let mut stored = Vec::new();
-                let compression = compressor.compress(kind, contents, false, &mut stored);
-                (compression, Cow::Owned(stored))
-            }
+    let mut append =
+        |kind, info: Option<ChunkInfo>, contents: &[u8], packed: Option<(&[u8], Compression)>| {
+            let (compression, stored) = match packed {
+                Some((packed, compression)) => (compression, Cow::Borrowed(packed)),
+                None => {
+                    let mut stored = Vec::new();
+                    let compression = compressor.compress(kind, contents, false, &mut stored);
+                    (compression, Cow::Owned(stored))
+                }
+            };
+            let raw = match info {
+                Some(info) => u32::try_from(info.raw).unwrap_or(u32::MAX),
+                None => super::writer::thread::length(contents.len())?,
+            };
+            let header = ChunkHeader {
+                kind: Some(kind),
+                compression,
+                stored: super::writer::thread::length(stored.len())?,
+                raw,
+                sequence: info.map_or(0, |info| info.sequence),
+                first_step: info
+                    .and_then(|info| info.first_step)
+                    .unwrap_or(UNKNOWN_STEP),
+                time: info.map_or(0, |info| info.time),
+                checksum: crc32c::crc32c(&stored),
+            };
+            appender.append_stored(header, &stored)
         };
-        let raw = match info {
-            Some(info) => u32::try_from(info.raw).unwrap_or(u32::MAX),
-            None => super::writer::thread::length(contents.len())?,
-        };
-        let header = ChunkHeader {
-            kind: Some(kind),
-            compression,
-            stored: super::writer::thread::length(stored.len())?,
-            raw,
-            sequence: info.map_or(0, |info| info.sequence),
-            first_step: info
-                .and_then(|info| info.first_step)
-                .unwrap_or(UNKNOWN_STEP),
-            time: info.map_or(0, |info| info.time),
-            checksum: crc32c::crc32c(&stored),
-        };
-        appender.append_stored(header, &stored)
-    };
     let json = serde_json::to_vec(reader.header()).unwrap_or_default();
     append(ChunkKind::Header, None, &json, None)?;
     let mut all = reader.contents_of_all().peekable();
@@ -83,7 +84,7 @@ pub fn pack(
         }
         // What is packed already stays so.
         let is_open = |info: &&ChunkInfo| {
-            info.kind == ChunkKind::Stream && info.compression != Compression::Packed
+            info.kind == ChunkKind::Stream && info.compression.coding().is_none()
         };
         let open: Vec<Vec<u8>> = infos
             .iter()
@@ -93,12 +94,16 @@ pub fn pack(
             .collect();
         let mut packed = packs(&open).into_iter();
         for (info, contents) in infos.iter().zip(&contents) {
-            let packed = match info.compression {
-                Compression::Packed => Some(contents.clone()),
-                _ if is_open(&info) => packed.next().flatten(),
-                _ => None,
+            let new = match is_open(&info) {
+                true => packed.next().flatten(),
+                false => None,
             };
-            append(info.kind, Some(*info), contents, packed.as_deref())?;
+            let packed = match (&new, info.compression.coding()) {
+                (_, Some(_)) => Some((&contents[..], info.compression)),
+                (Some(new), None) => Some((&new[..], Compression::Packed)),
+                (None, None) => None,
+            };
+            append(info.kind, Some(*info), contents, packed)?;
         }
     }
     for (sequence, contents) in (0..).zip(index.into_iter().flat_map(super::index::chunks)) {

@@ -1,8 +1,9 @@
 //! Objects, and what is in them: how it differs from what was in them before.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
+use super::Coding;
 use super::coder::Coder;
 use super::model::{Context, mix, mix_long};
 use super::records::Codec;
@@ -22,6 +23,18 @@ mod set {
     pub(super) const BEFORE: u8 = 46;
     pub(super) const AFTER: u8 = 47;
     pub(super) const BETWEEN: u8 = 48;
+    pub(super) const RANK: u8 = 49;
+    pub(super) const OLD: u8 = 50;
+}
+
+/// How an id is told.
+mod choice {
+    /// It is the next new one.
+    pub(super) const NEW: u32 = 0;
+    /// By how many objects have been seen since.
+    pub(super) const AGAIN: u32 = 1;
+    /// By how far it is from the last such one.
+    pub(super) const OLD: u32 = 2;
 }
 
 /// Places that have the same hash share what is known of them.
@@ -32,11 +45,16 @@ const PLACES: usize = 4096;
 pub(super) struct Objects {
     pub(super) newest: ObjectId,
     types: Vec<Arc<Type>>,
-    numbers: HashMap<u64, usize>,
+    numbers: FxHashMap<u64, usize>,
     /// The type that was defined last in a place, + 1.
     last: Vec<usize>,
     /// Of each object its type and the values that it held last.
-    known: HashMap<u64, (usize, Box<[Value]>)>,
+    known: FxHashMap<u64, (usize, Box<[Value]>)>,
+    /// How the last ids were told, two bits each; the last rank; the last id that was neither new nor seen, and how far it was from the one before.
+    choices: u32,
+    rank: u32,
+    old: u64,
+    stride: i64,
 }
 
 /// Contents as values and what else there is.
@@ -174,12 +192,10 @@ impl<C: Coder> Codec<'_, C> {
         numbers: Numbers<'_>,
     ) -> Result<Definition, Error> {
         let damaged = ErrorKind::Truncated.at(self.offset);
-        let newest = self.objects.newest.0;
-        let behind = given.map_or(0, |given| newest.wrapping_add(1).wrapping_sub(given.id.0));
-        let behind = self
-            .model
-            .signed(Context::new(set::ID, place, 0, 0), behind.cast_signed());
-        let id = ObjectId(newest.wrapping_add(1).wrapping_sub(behind.cast_unsigned()));
+        let id = match self.model.coding() {
+            Coding::Four => self.id_behind(place, given.map(|given| given.id)),
+            Coding::Five => self.id(place, given.map(|given| given.id)),
+        };
         self.objects.newest = self.objects.newest.max(id);
         let before = self.objects.known.get(&id.0);
         let known_type = before.map_or(0, |before| before.0 + 1);
@@ -240,6 +256,50 @@ impl<C: Coder> Codec<'_, C> {
         let contents = contents(class.kind, values, length, text, number);
         definition.contents = Some(contents.ok_or(damaged)?);
         Ok(definition)
+    }
+
+    /// Coding 4: how far an id is behind the next new one.
+    fn id_behind(&mut self, place: u32, given: Option<ObjectId>) -> ObjectId {
+        let next = self.objects.newest.0.wrapping_add(1);
+        let behind = given.map_or(0, |given| next.wrapping_sub(given.0));
+        let context = Context::new(set::ID, place, 0, 0);
+        let behind = self.model.signed(context, behind.cast_signed());
+        ObjectId(next.wrapping_sub(behind.cast_unsigned()))
+    }
+
+    /// An id: new, one of those that were seen last, or as far as that from the last other one.
+    fn id(&mut self, place: u32, given: Option<ObjectId>) -> ObjectId {
+        let next = self.objects.newest.0.wrapping_add(1);
+        let rank = given.and_then(|given| self.memory.objects.rank(given.0));
+        let choice = match given {
+            Some(given) if given.0 == next => choice::NEW,
+            _ if rank.is_some() => choice::AGAIN,
+            _ => choice::OLD,
+        };
+        let context = Context::new(set::ID, place, self.objects.choices & 0xff, 0);
+        let choice = self.model.symbol(context, 2, choice);
+        self.objects.choices = self.objects.choices << 2 | choice;
+        let id = match choice {
+            choice::NEW => next,
+            choice::AGAIN => {
+                let rank = rank.unwrap_or_default() as u32;
+                let context = Context::new(set::RANK, place, self.objects.rank, 0);
+                let rank = self.model.symbol(context, 8, rank);
+                self.objects.rank = rank;
+                self.memory.objects.get(rank as usize)
+            }
+            _ => {
+                let last = self.objects.old;
+                let far = given.map_or(0, |given| given.0.wrapping_sub(last));
+                let context = Context::new(set::OLD, place, self.objects.stride as u32, 0);
+                let far = self.model.signed(context, far.cast_signed());
+                self.objects.stride = far;
+                self.objects.old = last.wrapping_add(far.cast_unsigned());
+                self.objects.old
+            }
+        };
+        self.memory.objects.push(id);
+        ObjectId(id)
     }
 
     /// Number of the type in the chunk.

@@ -1,5 +1,6 @@
 //! What happens before a site fires, and the keyframe.
 
+use super::Coding;
 use super::coder::Coder;
 use super::model::{Context, mix};
 use super::records::{Codec, Top};
@@ -17,6 +18,7 @@ mod set {
     pub(super) const OUTPUT: u8 = 64;
     pub(super) const KEYFRAME: u8 = 65;
     pub(super) const OBJECTS: u8 = 66;
+    pub(super) const CHILD: u8 = 67;
 }
 
 /// No prefix is left.
@@ -99,9 +101,8 @@ impl<C: Coder> Codec<'_, C> {
                     _ => None,
                 };
                 let caller = self.caller(given)?;
-                let frame = FrameNumber(self.next_frame);
-                self.next_frame = self.next_frame.checked_add(1).ok_or(number)?;
-                self.stack.push(Top::at(frame));
+                let frame = self.starts()?;
+                self.call(frame);
                 Prefix::Enter(frame, caller)
             }
             5 => {
@@ -109,15 +110,15 @@ impl<C: Coder> Codec<'_, C> {
                     Some(&Prefix::Reenter(frame, caller)) => (frame.0, Some(caller)),
                     _ => (0, None),
                 };
-                let behind = self.next_frame.wrapping_sub(frame);
-                let last = self.last_reentered;
-                let behind = self
-                    .model
-                    .signed(at, behind.wrapping_sub(last).cast_signed());
-                self.last_reentered = last.wrapping_add(behind.cast_unsigned());
-                let frame = FrameNumber(self.next_frame.wrapping_sub(self.last_reentered));
+                let child = self.child_of(self.stack.len());
+                let context = Context::new(set::CHILD, key, before, self.top_history());
+                let frame = match self.model.coding() {
+                    Coding::Five if self.model.bit(context, child == frame) => child,
+                    _ => self.reentered(at, frame),
+                };
+                let frame = FrameNumber(frame);
                 let caller = self.caller(caller)?;
-                self.stack.push(Top::at(frame));
+                self.call(frame);
                 Prefix::Reenter(frame, caller)
             }
             6 => {
@@ -199,6 +200,37 @@ impl<C: Coder> Codec<'_, C> {
             }
             _ => return Err(number),
         }))
+    }
+
+    /// The frame that the one on top of so many frames of the stack has called last.
+    pub(super) fn child_of(&self, depth: usize) -> u64 {
+        let top = depth.checked_sub(1).and_then(|top| self.stack.get(top));
+        let top = top.map_or(0, |top| top.frame().0);
+        self.children.get(&top).copied().unwrap_or(0)
+    }
+
+    /// The number of a new frame.
+    pub(super) fn starts(&mut self) -> Result<FrameNumber, Error> {
+        let frame = FrameNumber(self.next_frame);
+        let after = self.next_frame.checked_add(1);
+        self.next_frame = after.ok_or(ErrorKind::Number.at(self.offset))?;
+        Ok(frame)
+    }
+
+    /// A frame is called by the one on top.
+    pub(super) fn call(&mut self, frame: FrameNumber) {
+        let top = self.stack.last().map_or(0, |top| top.frame().0);
+        self.children.insert(top, frame.0);
+        self.stack.push(Top::at(frame));
+    }
+
+    /// The number of a suspended frame that goes on, by that of the one before.
+    fn reentered(&mut self, context: Context, given: u64) -> u64 {
+        let last = self.last_reentered;
+        let behind = self.next_frame.wrapping_sub(given).wrapping_sub(last);
+        let behind = self.model.signed(context, behind.cast_signed());
+        self.last_reentered = last.wrapping_add(behind.cast_unsigned());
+        self.next_frame.wrapping_sub(self.last_reentered)
     }
 
     /// A number of 32 bits.

@@ -1,11 +1,13 @@
 //! Records, in either direction.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
+use super::Coding;
 use super::coder::{Coder, Reader, Writer};
 use super::contents::Objects;
 use super::model::{Context, Model, mix};
 use super::prefixes::number_of;
+use super::shapes::{Come, SHAPES, Shape};
 use super::values::{At, Entry, Memory, how, value};
 use crate::stream::{
     BigInt, Error, ErrorKind, FrameNumber, Keyframe, Numbers, Prefix, Record, SiteNumber, Thread,
@@ -20,14 +22,15 @@ mod set {
     pub(super) const SITE: u8 = 5;
     pub(super) const HOW: u8 = 6;
     pub(super) const COUNT: u8 = 7;
+    pub(super) const USUAL: u8 = 8;
 }
 
-mod body {
-    pub(super) const NOTHING: u32 = 0;
-    pub(super) const SITE: u32 = 1;
-    pub(super) const PENDING: u32 = 2;
+pub(super) mod body {
+    pub(in crate::packed) const NOTHING: u32 = 0;
+    pub(in crate::packed) const SITE: u32 = 1;
+    pub(in crate::packed) const PENDING: u32 = 2;
     /// There is no such record: the chunk ends.
-    pub(super) const END: u32 = 3;
+    pub(in crate::packed) const END: u32 = 3;
 }
 
 /// Sites that follow several sites.
@@ -53,11 +56,15 @@ impl Top {
             history: 0,
         }
     }
+
+    pub(super) fn frame(self) -> FrameNumber {
+        self.frame
+    }
 }
 
 /// What a record is told by.
 #[derive(Clone, Copy)]
-struct Key {
+pub(super) struct Key {
     /// As [`Last`](crate::stream::Last).
     last: u32,
     history: u32,
@@ -85,19 +92,25 @@ pub(super) struct Codec<'a, C> {
     /// The site that came last time, + 1: by the last one, and by several.
     after_one: Vec<u32>,
     after_more: Vec<u32>,
-    stacks: HashMap<u32, Vec<Top>>,
-    current: Option<ThreadNumber>,
+    /// The prefixes that came last time, by several sites.
+    pub(super) shapes: Vec<Shape>,
+    stacks: FxHashMap<u32, Vec<Top>>,
+    pub(super) current: Option<ThreadNumber>,
     pub(super) stack: Vec<Top>,
     pub(super) next_frame: u64,
     pub(super) time: u64,
     pub(super) last_reentered: u64,
+    /// By the number of a frame, the frame that it has called last.
+    pub(super) children: FxHashMap<u64, u64>,
     /// Places of the values of the record that has been coded last.
     places: Vec<u32>,
     hows: Vec<u8>,
+    /// Whether the last records were as expected, one bit each.
+    recent: u32,
 }
 
 impl<'a, C: Coder> Codec<'a, C> {
-    fn new(coder: C, raw: usize, captures: &'a [u32]) -> Self {
+    fn new(coder: C, coding: Coding, raw: usize, captures: &'a [u32]) -> Self {
         let mut firsts = Vec::with_capacity(captures.len());
         let mut total = 0_usize;
         for &count in captures {
@@ -105,7 +118,7 @@ impl<'a, C: Coder> Codec<'a, C> {
             total += count as usize;
         }
         Codec {
-            model: Model::new(coder, raw as u64 * 128 + (1 << 17)),
+            model: Model::new(coder, coding, raw as u64 * 128 + (1 << 17)),
             memory: Memory::new(),
             objects: Objects::default(),
             offset: 0,
@@ -114,14 +127,17 @@ impl<'a, C: Coder> Codec<'a, C> {
             entries: vec![Entry::default(); total + OTHERS],
             after_one: vec![0; 2 * captures.len() + 2],
             after_more: vec![0; 1 << FOLLOWING],
-            stacks: HashMap::new(),
+            shapes: vec![Shape::default(); SHAPES],
+            stacks: FxHashMap::default(),
             current: None,
             stack: Vec::new(),
             next_frame: 0,
             time: 0,
             last_reentered: 0,
+            children: FxHashMap::default(),
             places: Vec::new(),
             hows: Vec::new(),
+            recent: 0,
         }
     }
 
@@ -176,7 +192,7 @@ impl<'a, C: Coder> Codec<'a, C> {
     }
 
     #[inline]
-    fn key_of(&self, popped: bool) -> Key {
+    pub(super) fn key_of(&self, popped: bool) -> Key {
         let top = self.stack.last();
         let last = match top.map_or(0, |top| top.last) {
             0 => 0,
@@ -189,7 +205,7 @@ impl<'a, C: Coder> Codec<'a, C> {
     }
 
     #[inline]
-    fn more(key: Key) -> usize {
+    pub(super) fn more(key: Key) -> usize {
         (mix(key.last, key.history) >> (32 - FOLLOWING)) as usize
     }
 
@@ -218,12 +234,7 @@ impl<'a, C: Coder> Codec<'a, C> {
 
     /// The next record, behind what `out` has. `false`: there is none.
     #[inline]
-    fn record(
-        &mut self,
-        given: Option<Given<'_>>,
-        hint: u32,
-        out: &mut Record,
-    ) -> Result<bool, Error> {
+    fn record(&mut self, given: Option<Given<'_>>, out: &mut Record) -> Result<bool, Error> {
         self.places.clear();
         self.hows.clear();
         self.offset += 1;
@@ -236,8 +247,14 @@ impl<'a, C: Coder> Codec<'a, C> {
             Some(given) => self.is_quiet(given, expected),
             None => false,
         };
-        let context = Context::new(set::QUIET, key.last, hint, key.history);
-        if self.model.bit(context, quiet) {
+        let recent = match self.model.coding() {
+            Coding::Four => 0,
+            Coding::Five => self.recent & 7,
+        };
+        let context = Context::new(set::QUIET, key.last, recent, key.history);
+        let quiet = self.model.bit(context, quiet);
+        self.recent = self.recent << 1 | u32::from(quiet);
+        if quiet {
             let damaged = ErrorKind::NoSite.at(self.offset);
             let site = expected.ok_or(damaged)?;
             let (first, count) = self.place(site).ok_or(damaged)?;
@@ -253,7 +270,7 @@ impl<'a, C: Coder> Codec<'a, C> {
             }
             out.site = Some(site);
             self.came(key, site);
-        } else if !self.full(given, hint, out)? {
+        } else if !self.full(given, out)? {
             return Ok(false);
         }
         self.check()?;
@@ -303,13 +320,7 @@ impl<'a, C: Coder> Codec<'a, C> {
     }
 
     #[inline(never)]
-    fn full(
-        &mut self,
-        given: Option<Given<'_>>,
-        hint: u32,
-        out: &mut Record,
-    ) -> Result<bool, Error> {
-        let numbers = given.map_or(Numbers::default(), |given| given.numbers);
+    fn full(&mut self, given: Option<Given<'_>>, out: &mut Record) -> Result<bool, Error> {
         let record = given.map(|given| given.record);
         let before = self.key_of(false);
         let sort = record.map_or(body::END, |record| match record {
@@ -319,11 +330,38 @@ impl<'a, C: Coder> Codec<'a, C> {
             } => body::PENDING,
             _ => body::NOTHING,
         });
-        let context = Context::new(set::BODY, before.last, hint, before.history);
+        let recent = match self.model.coding() {
+            Coding::Four => 0,
+            Coding::Five => self.recent & 7,
+        };
+        if self.model.coding() == Coding::Five {
+            let place = self.shape_of(before);
+            let shape = self.shapes[place];
+            let is_usual = record.is_some_and(|record| self.is_usual(record, shape));
+            let context = Context::new(set::USUAL, before.last, recent, before.history);
+            if self.model.bit(context, is_usual) {
+                let come = self.usual(shape, out)?;
+                return self.rest(given, body::SITE, come, out);
+            }
+        }
+        let context = Context::new(set::BODY, before.last, recent, before.history);
         let sort = self.model.symbol(context, 2, sort);
         if sort == body::END {
             return Ok(false);
         }
+        self.unusual(given, sort, before, out)
+    }
+
+    /// What is not as it was last time after the same sites.
+    fn unusual(
+        &mut self,
+        given: Option<Given<'_>>,
+        sort: u32,
+        before: Key,
+        out: &mut Record,
+    ) -> Result<bool, Error> {
+        let numbers = given.map_or(Numbers::default(), |given| given.numbers);
+        let record = given.map(|given| given.record);
         let introduces = |prefix: &Prefix| matches!(prefix, Prefix::Thread(_));
         let to = record.filter(|record| !record.prefixes.iter().any(introduces));
         let to = to.map(|record| record.thread);
@@ -358,7 +396,33 @@ impl<'a, C: Coder> Codec<'a, C> {
             self.check()?;
         }
         let key = last.unwrap_or_else(|| self.key_of(popped));
-        let place = mix(key.last, path);
+        if sort == body::SITE {
+            let place = self.shape_of(before);
+            self.shapes[place] = Shape::of(&out.prefixes);
+        }
+        self.rest(given, sort, Come { key, path }, out)
+    }
+
+    /// Objects, site and values of a record.
+    fn rest(
+        &mut self,
+        given: Option<Given<'_>>,
+        sort: u32,
+        come: Come,
+        out: &mut Record,
+    ) -> Result<bool, Error> {
+        let Come { key, path } = come;
+        let numbers = given.map_or(Numbers::default(), |given| given.numbers);
+        let record = given.map(|given| given.record);
+        let is_five = self.model.coding() == Coding::Five;
+        let site = match sort == body::SITE && is_five {
+            true => Some(self.site(given, key, path)?),
+            false => None,
+        };
+        let place = match site {
+            Some(site) => mix(site.0 | 1 << 31, path),
+            None => mix(key.last, path),
+        };
         let mut known = 0;
         loop {
             let given = record.and_then(|record| record.objects.get(known));
@@ -372,20 +436,21 @@ impl<'a, C: Coder> Codec<'a, C> {
             self.check()?;
         }
         match sort {
-            body::SITE => self.site(given, key, path, out)?,
+            body::SITE => {
+                let site = match site {
+                    Some(site) => site,
+                    None => self.site(given, key, path)?,
+                };
+                self.captures(given, key, path, site, out)?;
+            }
             body::PENDING => self.pending(given, key, out)?,
             _ => {}
         }
         Ok(true)
     }
 
-    fn site(
-        &mut self,
-        given: Option<Given<'_>>,
-        key: Key,
-        path: u32,
-        out: &mut Record,
-    ) -> Result<(), Error> {
+    /// Which site it is.
+    fn site(&mut self, given: Option<Given<'_>>, key: Key, path: u32) -> Result<SiteNumber, Error> {
         let wanted = given.and_then(|given| given.record.site);
         let more = self.after_more[Self::more(key)].checked_sub(1);
         let one = self.after_one.get(key.last as usize).copied().unwrap_or(0);
@@ -408,7 +473,18 @@ impl<'a, C: Coder> Codec<'a, C> {
                 found.ok_or(unknown)?
             }
         };
-        let site = SiteNumber(site);
+        Ok(SiteNumber(site))
+    }
+
+    /// The values that a site captures.
+    fn captures(
+        &mut self,
+        given: Option<Given<'_>>,
+        key: Key,
+        path: u32,
+        site: SiteNumber,
+        out: &mut Record,
+    ) -> Result<(), Error> {
         let (first, count) = self
             .place(site)
             .ok_or(ErrorKind::UnknownSite(site.0.into()).at(self.offset))?;
@@ -510,12 +586,13 @@ impl<'a> Packer<'a> {
     ///
     /// If it cannot be packed.
     pub fn new(
+        coding: Coding,
         captures: &'a [u32],
         raw: usize,
         keyframe: &Keyframe,
         numbers: Numbers<'_>,
     ) -> Result<Self, Error> {
-        let mut codec = Codec::new(Writer::new(), raw, captures);
+        let mut codec = Codec::new(Writer::new(), coding, raw, captures);
         codec.keyframe(Some(keyframe), numbers)?;
         Ok(Packer {
             codec,
@@ -523,7 +600,7 @@ impl<'a> Packer<'a> {
         })
     }
 
-    /// Writes a record. `computed`: which of its values whoever replays can compute; `hint`: what tells of the record, and is known before it.
+    /// Writes a record. `computed`: which of its values whoever replays can compute.
     ///
     /// # Errors
     ///
@@ -532,7 +609,6 @@ impl<'a> Packer<'a> {
         &mut self,
         record: &Record,
         computed: &[bool],
-        hint: u32,
         numbers: Numbers<'_>,
     ) -> Result<(), Error> {
         let given = Given {
@@ -544,7 +620,7 @@ impl<'a> Packer<'a> {
         spare.values.clear();
         spare.prefixes.clear();
         spare.objects.clear();
-        self.codec.record(Some(given), hint, spare)?;
+        self.codec.record(Some(given), spare)?;
         self.codec.resolved(&record.values);
         Ok(())
     }
@@ -554,8 +630,8 @@ impl<'a> Packer<'a> {
     /// # Errors
     ///
     /// If it cannot be packed.
-    pub fn finish(mut self, hint: u32) -> Result<Vec<u8>, Error> {
-        self.codec.record(None, hint, &mut self.spare)?;
+    pub fn finish(mut self) -> Result<Vec<u8>, Error> {
+        self.codec.record(None, &mut self.spare)?;
         Ok(self.codec.model.coder.finish())
     }
 }
@@ -572,11 +648,12 @@ impl<'a> Unpacker<'a> {
     ///
     /// If there is no keyframe.
     pub fn new(
+        coding: Coding,
         bytes: &'a [u8],
         raw: usize,
         captures: &'a [u32],
     ) -> Result<(Self, Keyframe), Error> {
-        let mut codec = Codec::new(Reader::new(bytes), raw, captures);
+        let mut codec = Codec::new(Reader::new(bytes), coding, raw, captures);
         let keyframe = codec.keyframe(None, Numbers::default())?;
         Ok((Unpacker { codec }, keyframe))
     }
@@ -586,11 +663,11 @@ impl<'a> Unpacker<'a> {
     /// # Errors
     ///
     /// If nothing more can be read.
-    pub fn next(&mut self, hint: u32, record: &mut Record) -> Result<bool, Error> {
+    pub fn next(&mut self, record: &mut Record) -> Result<bool, Error> {
         record.values.clear();
         record.prefixes.clear();
         record.objects.clear();
-        self.codec.record(None, hint, record)
+        self.codec.record(None, record)
     }
 
     /// Whether a value of the record has to be computed.

@@ -1,5 +1,8 @@
 //! Values, and what has been the value at a capture before.
 
+use std::ops::Range;
+
+use super::Coding;
 use super::coder::Coder;
 use super::model::{Context, Model, mix, mix_long};
 use crate::stream::{BigInt, Error, ErrorKind, Numbers, ObjectId, Reason, Value};
@@ -56,6 +59,8 @@ impl Entry {
 /// Places that have the same hash share what is known of them.
 const MEMORY: u32 = 15;
 const RING: usize = 256;
+/// Ints that are written anew each time.
+const SMALL: Range<i64> = -1024..1024;
 
 /// Values by what was before.
 pub(super) struct Memory {
@@ -63,13 +68,15 @@ pub(super) struct Memory {
     after_two: Vec<Value>,
     contents: Vec<Value>,
     floats: Ring<u64>,
-    objects: Ring<u64>,
+    pub(super) objects: Ring<u64>,
+    /// Those that are not small.
+    ints: Ring<i64>,
     pub(super) big_ints: Vec<BigInt>,
     pub(super) complexes: Vec<[u64; 2]>,
 }
 
 /// What came last.
-struct Ring<T> {
+pub(super) struct Ring<T> {
     items: [T; RING],
     /// Where the next one goes.
     next: usize,
@@ -84,7 +91,7 @@ impl<T: Copy + Default + PartialEq> Ring<T> {
     }
 
     #[inline]
-    fn push(&mut self, item: T) {
+    pub(super) fn push(&mut self, item: T) {
         if self.get(0) != item {
             self.items[self.next % RING] = item;
             self.next = (self.next + 1) % RING;
@@ -92,12 +99,12 @@ impl<T: Copy + Default + PartialEq> Ring<T> {
     }
 
     /// How many came after it.
-    fn rank(&self, item: T) -> Option<usize> {
+    pub(super) fn rank(&self, item: T) -> Option<usize> {
         (0..RING).find(|&rank| self.get(rank) == item)
     }
 
     #[inline]
-    fn get(&self, rank: usize) -> T {
+    pub(super) fn get(&self, rank: usize) -> T {
         self.items[(self.next + 2 * RING - 1 - rank) % RING]
     }
 }
@@ -133,6 +140,7 @@ impl Memory {
             contents: vec![Value::Null; 1 << MEMORY],
             floats: Ring::new(),
             objects: Ring::new(),
+            ints: Ring::new(),
             big_ints: Vec::new(),
             complexes: Vec::new(),
         }
@@ -193,6 +201,7 @@ impl Memory {
         match value {
             Value::Float(bits) => self.floats.push(bits),
             Value::Object(id) => self.objects.push(id.0),
+            Value::Int(int) if !SMALL.contains(&int) => self.ints.push(int),
             _ => {}
         }
     }
@@ -207,6 +216,7 @@ mod set {
     pub(super) const OBJECT: u8 = 20;
     pub(super) const KNOWN: u8 = 21;
     pub(super) const OTHER: u8 = 22;
+    pub(super) const INT_RANK: u8 = 24;
 }
 
 /// Kinds of values, as they are written.
@@ -215,8 +225,11 @@ mod kind {
     pub(super) const NONE: u32 = 1;
     pub(super) const FALSE: u32 = 2;
     pub(super) const TRUE: u32 = 3;
+    /// In coding 5 also NotImplemented.
     pub(super) const ELLIPSIS: u32 = 4;
     pub(super) const NOT_IMPLEMENTED: u32 = 5;
+    /// In coding 5.
+    pub(super) const INT_AGAIN: u32 = 5;
     pub(super) const INT: u32 = 6;
     pub(super) const BIG_INT: u32 = 7;
     pub(super) const FLOAT: u32 = 8;
@@ -254,13 +267,20 @@ pub(super) fn value<C: Coder>(
         Value::Object(id) if id <= newest => memory.objects.rank(id.0),
         _ => None,
     };
+    let is_five = model.coding() == Coding::Five;
+    let int_rank = match given {
+        Value::Int(int) if is_five && !SMALL.contains(&int) => memory.ints.rank(int),
+        _ => None,
+    };
     let given_kind = match given {
         Value::Null => kind::NULL,
         Value::None => kind::NONE,
         Value::Bool(false) => kind::FALSE,
         Value::Bool(true) => kind::TRUE,
         Value::Ellipsis => kind::ELLIPSIS,
+        Value::NotImplemented if is_five => kind::ELLIPSIS,
         Value::NotImplemented => kind::NOT_IMPLEMENTED,
+        Value::Int(_) if int_rank.is_some() => kind::INT_AGAIN,
         Value::Int(_) => kind::INT,
         Value::BigInt(_) => kind::BIG_INT,
         Value::Float(_) if float_rank.is_some() => kind::FLOAT_AGAIN,
@@ -279,7 +299,16 @@ pub(super) fn value<C: Coder>(
         kind::NONE => Value::None,
         kind::FALSE => Value::Bool(false),
         kind::TRUE => Value::Bool(true),
+        kind::ELLIPSIS if is_five => match model.bit(other, given == Value::NotImplemented) {
+            false => Value::Ellipsis,
+            true => Value::NotImplemented,
+        },
         kind::ELLIPSIS => Value::Ellipsis,
+        kind::INT_AGAIN if is_five => {
+            let rank = int_rank.unwrap_or_default() as u32;
+            let rank = model.symbol(Context::new(set::INT_RANK, place, before, 0), 8, rank);
+            Value::Int(memory.ints.get(rank as usize))
+        }
         kind::NOT_IMPLEMENTED => Value::NotImplemented,
         kind::INT => {
             let given = if let Value::Int(int) = given { int } else { 0 };

@@ -31,7 +31,8 @@ fn main() {
                 let chunk = chunk.expect("intact");
                 // So the target knows it for a packed one.
                 let begin: &[u8] = match chunk.info.compression {
-                    Compression::Packed => b"\xff\xff",
+                    Compression::PackedFour => b"\xff\xff",
+                    Compression::Packed => b"\xff\xfe",
                     _ => b"",
                 };
                 [begin, &chunk.contents].concat()

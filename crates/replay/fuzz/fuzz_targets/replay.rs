@@ -35,9 +35,11 @@ fn file(input: &Input<'_>) -> Vec<u8> {
     let mut index = Vec::new();
     let mut add = |kind: u8, sequence: u64, contents: &[u8], index: Option<&mut Vec<u8>>| {
         // A chunk of the stream that begins so is a packed one.
-        let packed = contents.strip_prefix(b"\xff\xff").filter(|_| kind == 3);
-        let contents = packed.unwrap_or(contents);
-        let compression = if packed.is_some() { 3 } else { 0 };
+        let (compression, contents) = match contents {
+            [0xff, 0xff, contents @ ..] if kind == 3 => (3, contents),
+            [0xff, 0xfe, contents @ ..] if kind == 3 => (4, contents),
+            contents => (0, contents),
+        };
         let length = (contents.len() as u32).to_le_bytes();
         let mut bytes = b"\xf3chunk\r\n".to_vec();
         bytes.extend([kind, compression, 0, 0]);
