@@ -215,14 +215,16 @@ fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
     Some(done)
 }
 
-/// A planned site is reached.
-pub(crate) fn fire(_py: Python<'_>, site: &PlannedSite) {
-    let recorder = ACTIVE.0.get();
-    if !recorder.is_null() {
-        // SAFETY: as in `with_active`.
-        let none = unsafe { straight::arrive(recorder, site) };
-        // SAFETY: our own reference.
-        unsafe { ffi::Py_DECREF(none) };
+/// A planned site is reached that may have more to do: recorded by the very functions that record where there is nothing else.
+pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
+    // SAFETY: the site has so many captures; what is returned is our own reference to None.
+    unsafe {
+        ffi::Py_DECREF(match site.count() {
+            0 => fire_straight::<0>(py, site),
+            1 => fire_straight::<1>(py, site),
+            2 => fire_straight::<2>(py, site),
+            _ => fire_straight::<ANY>(py, site),
+        });
     }
 }
 

@@ -163,7 +163,7 @@ fn new_none() -> *mut ffi::PyObject {
 /// # Safety
 /// Both are alive; the GIL is held, and whoever comes here uses the recorder no more.
 #[inline(never)]
-pub(super) unsafe extern "C" fn arrive(
+unsafe extern "C" fn arrive(
     recorder: *mut Recorder,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {
