@@ -105,6 +105,8 @@ pub struct Recorder {
     generators: Generators,
     /// Threads that a debugger has stopped.
     held: Vec<history::Held>,
+    /// Whether code is recorded by the sites that are left while numbers are calculated with; not once locals may have been assigned from outside.
+    calculates: bool,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
@@ -215,10 +217,15 @@ pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
 /// The same as part of who calls it.
 #[inline(always)]
 pub(crate) fn fire_here(py: Python<'_>, site: &PlannedSite) {
+    if site.is_left_out() {
+        return;
+    }
     // SAFETY: as in `with_active`.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
         pending::set_busy(py, true);
-        if let Some(frame) = Frame::current(py) {
+        if let Some(frame) = Frame::current(py)
+            && let Some(site) = site.firing(frame)
+        {
             recorder.record_quickly(py, site, frame);
         }
         pending::set_busy(py, false);
@@ -276,6 +283,7 @@ impl Recorder {
             without: None,
             before: None,
             begun: running::Begun::default(),
+            calculates: true,
             sites: 0,
             codes: 0,
             began: Instant::now(),
@@ -381,9 +389,22 @@ impl Recorder {
         self.pen.redacted.meet(code, &record);
         self.predictor.grow(after as usize);
         self.strides.grow(after as usize);
-        code.set_numbers(self.codes, self.sites);
+        let numeric =
+            self.calculates && code.probed().is_for_recorders() && self.pen.redacted.is_off();
+        code.set_numbers(self.codes, self.sites, numeric);
         (self.sites, self.codes) = (after, next);
         true
+    }
+
+    /// From now on everything is recorded by its whole plan.
+    fn go_whole(&mut self, py: Python<'_>) {
+        if std::mem::take(&mut self.calculates) {
+            for code in crate::registry::all(py) {
+                if let Some(planned) = code.planned() {
+                    planned.go_whole(false);
+                }
+            }
+        }
     }
 
     #[inline]
