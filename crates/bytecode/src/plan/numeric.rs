@@ -6,8 +6,8 @@
 //!
 //! [`Numeric::new`] is a forward data flow over the ways between the plan's sites: which slots hold [numbers](Number), and of what a site captures, what is
 //! computed from these. A value that nobody has looked at yet is taken for a number if the site that captures it can have a guard. A backward one then finds the guards that something
-//! rests on. Ways stay unique, because a site is left out only if nothing behind it, as far as the next one, is reached in any other way, and a frame is left
-//! behind it only if whatever leads to it leads nowhere else.
+//! rests on. Ways stay unique, because a site is left out only if whatever is reached from it is not reached
+//! from any site before it in another way, and no more than one instruction leaves the frame then.
 //!
 //! Results of `int`s are bounded: a guard lets through those below 2^[`GUARDED_BITS`], and what could be larger than 2^[`MOST_BITS`] is no number here.
 
