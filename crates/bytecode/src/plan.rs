@@ -22,6 +22,7 @@
 
 mod build;
 pub mod check;
+pub mod numeric;
 
 use smallvec::SmallVec;
 
@@ -30,11 +31,14 @@ use crate::insert::Place;
 use crate::opcode::Op;
 
 /// Two parties may use a plan together only if they agree on this.
-pub const PLAN_VERSION: u16 = 2;
+pub const PLAN_VERSION: u16 = 3;
 
 /// Up to this version values are looked at before each instruction that may raise, so none is pending in the middle of one, and objects that an
 /// instruction may have changed before the next one that may run anything.
 pub const LAST_EAGER_VERSION: u16 = 1;
+
+/// Up to this version a plan has no [numeric](mod@numeric) half.
+pub const LAST_WHOLE_VERSION: u16 = 2;
 
 /// Index of a slot of the frame: first localsplus, then the value stack from the bottom.
 pub type Slot = u32;

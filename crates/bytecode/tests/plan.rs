@@ -16,6 +16,7 @@ use common::function::{Function, statements};
 use common::oracle::probe;
 use cpu_time::ThreadTime;
 use debugop_bytecode::plan::check;
+use debugop_bytecode::plan::numeric::{self, Number, Numeric};
 use debugop_bytecode::{
     Analysis, ArgKind, CodeView, Insertion, InstrIdx, Locals, Plan, SiteKind, Unwind, Version,
     insert, sites,
@@ -51,7 +52,21 @@ struct Figures {
     everywhere: u64,
     sites: BTreeMap<&'static str, u64>,
     captures: u64,
+    /// Code objects that have a numeric half, and the sites that it does not have.
+    numeric: u64,
+    left_out: u64,
     planning: Duration,
+}
+
+/// Some constants are small, some larger, some floats and some no numbers.
+fn constants() -> Vec<Option<Number>> {
+    let number = |index: u32| match index % 4 {
+        0 => Number::int(1),
+        1 => Number::int(1 << 30),
+        2 => Number::float(0.5_f64.to_bits()),
+        _ => None,
+    };
+    (0..256).map(number).collect()
 }
 
 fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
@@ -64,6 +79,18 @@ fn check_plan(name: &str, view: &CodeView<'_>, figures: &mut Figures) {
     figures.planning += started.elapsed();
     if let Err(violation) = check::check(&analysis, &locals, &plan) {
         panic!("{name}: {violation}\n{}", listing(&analysis, &plan));
+    }
+    let constants = constants();
+    let numeric = Numeric::new(&analysis, &locals, &plan, &constants);
+    if let Err(violation) = numeric::check::check(&analysis, &locals, &plan, &constants, &numeric) {
+        panic!(
+            "{name}: {violation}\n{numeric:?}\n{}",
+            listing(&analysis, &plan)
+        );
+    }
+    if !numeric.sites.is_empty() {
+        figures.numeric += 1;
+        figures.left_out += (plan.sites.len() - numeric.sites.len()) as u64;
     }
     let sequence = probe(view.version, 300);
     let places = plan
@@ -178,6 +205,10 @@ proptest! {
             if let Ok(plan) = Plan::new(&analysis, &locals) {
                 let checked = check::check(&analysis, &locals, &plan);
                 prop_assert!(checked.is_ok(), "{:?}\n{}", checked, listing(&analysis, &plan));
+                let constants = constants();
+                let numeric = Numeric::new(&analysis, &locals, &plan, &constants);
+                let checked = numeric::check::check(&analysis, &locals, &plan, &constants, &numeric);
+                prop_assert!(checked.is_ok(), "{:?}\n{}", checked, listing(&analysis, &plan));
             }
         }
     }
@@ -199,6 +230,10 @@ fn check_version(version: Version) {
     });
     assert!(figures.codes > 0);
     let sites: u64 = figures.sites.values().sum();
+    println!(
+        "{version}: {} have a numeric half, without {} of their sites",
+        figures.numeric, figures.left_out
+    );
     println!(
         "{version}: {} code objects, {} reachable instructions, {} sites everywhere, {sites} planned ({:.1} %), {:.2} captures a site\n    \
          {:?}\n    planning: {:.1} million instructions per second of CPU time",

@@ -219,6 +219,11 @@ impl ProbedCode {
         &self.sites
     }
 
+    /// Whether it is a copy whose probes are there for a recorder only.
+    pub(crate) fn is_for_recorders(&self) -> bool {
+        !self.reports_steps && !self.is_observed()
+    }
+
     /// Whether another engine than DEBUG_OP reports it: the original itself runs, or a copy with breakpoints.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {

@@ -20,6 +20,7 @@ use crate::gil::GilCell;
 use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
+use crate::site::none;
 use generators::{Generators, Suspendable};
 use pen::Pen;
 use planned::IGNORED;
@@ -58,7 +59,7 @@ mod words;
 
 pub use pen::Limits;
 pub(crate) use pending::raising;
-pub(crate) use planned::{PlannedCode, PlannedSite};
+pub(crate) use planned::{Now, PlannedCode, PlannedSite};
 #[cfg(Py_3_12)]
 pub(crate) use running::passes_over;
 pub use session::{Plan, Session};
@@ -114,6 +115,8 @@ pub struct Recorder {
     generators: Generators,
     /// Threads that a debugger has stopped.
     held: Vec<history::Held>,
+    /// Whether code is recorded by the sites that are left while numbers are calculated with; not once locals may have been assigned from outside.
+    calculates: bool,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
@@ -217,14 +220,26 @@ fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
 
 /// A planned site is reached that may have more to do: recorded by the very functions that record where there is nothing else.
 pub(crate) fn fire(py: Python<'_>, site: &PlannedSite) {
-    // SAFETY: the site has so many captures; what is returned is our own reference to None.
+    // SAFETY: our own reference to None.
+    unsafe { ffi::Py_DECREF(fire_now(py, site)) };
+}
+
+/// The same where another may fire in the place of the planned site, which is one of the plan's. Returns a new reference to None.
+pub(crate) fn fire_now(py: Python<'_>, site: &PlannedSite) -> *mut ffi::PyObject {
+    if !is_active(py) {
+        return none();
+    }
+    let Some(site) = Frame::current(py).and_then(|frame| site.firing(py, frame)) else {
+        return none();
+    };
+    // SAFETY: the site has so many captures.
     unsafe {
-        ffi::Py_DECREF(match site.count() {
+        match site.count() {
             0 => fire_straight::<0>(py, site),
             1 => fire_straight::<1>(py, site),
             2 => fire_straight::<2>(py, site),
             _ => fire_straight::<ANY>(py, site),
-        });
+        }
     }
 }
 
@@ -280,6 +295,7 @@ impl Recorder {
             without: None,
             before: None,
             begun: running::Begun::default(),
+            calculates: true,
             sites: 0,
             codes: 0,
             began: Instant::now(),
@@ -303,7 +319,7 @@ impl Recorder {
             .chain(crate::engine::observed(py))
         {
             if let Some(planned) = code.planned() {
-                planned.reset();
+                planned.reset(py);
             }
         }
         ACTIVE.0.set(Box::into_raw(recorder));
@@ -348,8 +364,14 @@ impl Recorder {
 
     #[inline(never)]
     fn fire_slowly(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        if site.number.get() >= IGNORED && !self.meet(py, site) {
-            return;
+        if site.number.get() >= IGNORED {
+            if !self.meet(py, site) {
+                return;
+            }
+            let Some(site) = site.firing(py, frame) else {
+                return;
+            };
+            return self.fire_slowly(py, site, frame);
         }
         // `~site` outside of the code that it was made for.
         if frame.code_address() != site.copy.get() {
@@ -385,9 +407,22 @@ impl Recorder {
         self.pen.redacted.meet(code, &record);
         self.predictor.grow(after as usize);
         self.strides.grow(after as usize);
-        code.set_numbers(self.codes, self.sites);
+        let numeric =
+            self.calculates && code.probed().is_for_recorders() && self.pen.redacted.is_off();
+        code.set_numbers(py, self.codes, self.sites, numeric);
         (self.sites, self.codes) = (after, next);
         true
+    }
+
+    /// From now on everything is recorded by its whole plan.
+    fn go_whole(&mut self, py: Python<'_>) {
+        if std::mem::take(&mut self.calculates) {
+            for code in crate::registry::all(py) {
+                if let Some(planned) = code.planned() {
+                    planned.go_whole(py, false);
+                }
+            }
+        }
     }
 
     #[inline]

@@ -19,7 +19,7 @@ use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 use crate::event::Raised;
 use crate::invert_type::{InvertType, Unary};
 use crate::probed::{ProbedCode, SiteInfo};
-use crate::recorder::{self, ANY, PlannedSite};
+use crate::recorder::{self, ANY, Now, PlannedSite};
 
 /// Instance layout of `debugop.Site`.
 #[repr(C)]
@@ -29,8 +29,10 @@ struct SiteObject {
     code: *const ProbedCode,
     /// What it reports, here so that executing it touches no more memory than needed.
     info: SiteInfo,
-    /// What a recorder does here, or NULL. Belongs to `code`.
+    /// The plan's site that is here, or NULL. Belongs to `code`.
     planned: *const PlannedSite,
+    /// What [`fire_planned`] fires: that, or what fires in its place. Belongs to `code`.
+    firing: *const PlannedSite,
     /// What executing it does: [`fire`], or where there is less to ask, [`fire_step`] or [`fire_planned`].
     run: Unary,
 }
@@ -119,15 +121,11 @@ pub(crate) fn new_sites<'a, 'py>(
             (&raw mut (*site).info).write(info);
             let planned = planned(number).map_or(std::ptr::null(), std::ptr::from_ref);
             (&raw mut (*site).planned).write(planned);
-            (&raw mut (*site).run).write(match (planned.is_null(), info.is_silent()) {
+            (&raw mut (*site).firing).write(planned);
+            (&raw mut (*site).run).write(match (planned.as_ref(), info.is_silent()) {
                 _ if info.is_summing() => fire,
-                (true, false) => fire_step,
-                (false, true) => match (*planned).count() {
-                    0 => fire_planned::<0>,
-                    1 => fire_planned::<1>,
-                    2 => fire_planned::<2>,
-                    _ => fire_planned::<ANY>,
-                },
+                (None, false) => fire_step,
+                (Some(planned), true) => of_count(planned),
                 _ => fire,
             });
             let site = ffi::PyObject_Init(site.cast(), site_type);
@@ -135,6 +133,43 @@ pub(crate) fn new_sites<'a, 'py>(
         }
     }
     Ok(())
+}
+
+/// Fires what has so many captures.
+fn of_count(planned: &PlannedSite) -> Unary {
+    match planned.count() {
+        0 => fire_planned::<0>,
+        1 => fire_planned::<1>,
+        2 => fire_planned::<2>,
+        _ => fire_planned::<ANY>,
+    }
+}
+
+/// Chooses anew what is done at the sites of `code` that are there for a recorder only: something else is [done there now](PlannedSite::now).
+pub(crate) fn choose_again(py: Python<'_>, code: &ProbedCode) {
+    code.sites().with(py, |block| {
+        for number in 0..block.made {
+            // SAFETY: the memory is that of `made` sites, dead ones among them, until the last of them is gone; what is planned belongs to the code. Who
+            // executes one of them meanwhile has read what it needs.
+            let (site, info, planned) = unsafe {
+                let site = block.first.add(number).as_ptr();
+                (site, (*site).info, (*site).planned.as_ref())
+            };
+            let Some(planned) = planned.filter(|_| info.is_silent() && !info.is_summing()) else {
+                continue;
+            };
+            let (run, firing): (Unary, &PlannedSite) = match planned.now() {
+                Now::Fires(fires) => (of_count(fires), fires),
+                Now::Nothing => (pass, planned),
+                Now::Guarded => (fire_guarded, planned),
+            };
+            // SAFETY: as above.
+            unsafe {
+                (&raw mut (*site).run).write(run);
+                (&raw mut (*site).firing).write(firing);
+            }
+        }
+    });
 }
 
 /// # Safety
@@ -231,8 +266,35 @@ unsafe extern "C" fn fire_planned<const CAPTURES: usize>(
     // SAFETY: `object` is a site and the thread is attached, both by CPython's calling convention; what is planned there belongs to the code,
     // which the site keeps alive.
     unsafe {
-        let planned = (*object.cast::<SiteObject>()).planned;
+        let planned = (*object.cast::<SiteObject>()).firing;
         recorder::fire_straight::<CAPTURES>(Python::assume_attached(), planned)
+    }
+}
+
+/// What a site does where a recorder has nothing to do as long as numbers are calculated with.
+///
+/// # Safety
+/// As for [`enter`].
+unsafe extern "C" fn pass(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    none()
+}
+
+/// What a site does where it depends on what is in slots what fires.
+///
+/// # Safety
+/// As for [`fire_planned`].
+unsafe extern "C" fn fire_guarded(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as in `fire_planned`.
+    let (py, planned) = unsafe {
+        let planned = &*(*object.cast::<SiteObject>()).planned;
+        (Python::assume_attached(), planned)
+    };
+    match catch_unwind(AssertUnwindSafe(|| recorder::fire_now(py, planned))) {
+        Ok(none) => none,
+        Err(_) => {
+            recorder::give_up(py);
+            none()
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use debugop_bytecode::plan::LAST_WHOLE_VERSION;
+use debugop_bytecode::plan::numeric::{Number, Numeric, all_sites};
 use debugop_bytecode::{
     Analysis, CodeView, InstrIdx, Locals, PLAN_VERSION, Place, Plan, PlanSite, SiteKind, Version,
     sites,
 };
-use debugop_recording::file::CodeRecord;
+use debugop_recording::file::{CodeRecord, Constant};
 use debugop_recording::stream::SiteNumber;
 
 use crate::error::ErrorKind;
@@ -40,12 +42,35 @@ pub struct Code {
     locals: Locals,
     analysis: Analysis,
     plan: Plan,
+    /// The sites of the plan, and behind them those of its [numeric](Numeric) half, as they are numbered.
+    planned: Vec<PlanSite>,
+    /// Of each of these the plan's site at the same place.
+    whole: Vec<u32>,
+    /// Of each site of the plan, whether ways end at it: also as long as numbers are calculated with.
+    stops: Vec<bool>,
+    /// What replay shows for a `float` that is no number and made of numbers.
+    nan: u64,
     /// Of each instruction, the sites before and after it; [`NO_SITE`] for none.
     sites: Vec<[u32; 2]>,
     /// Of each instruction, whether it is a step.
     steps: Vec<bool>,
     /// Of each instruction its line; [`NO_LINE`] for none.
     lines: OnceLock<Box<[i64]>>,
+}
+
+/// What x86 makes of `inf - inf`.
+const NEGATIVE_NAN: u64 = 0xFFF8_0000_0000_0000;
+/// What others make of it.
+const POSITIVE_NAN: u64 = 0x7FF8_0000_0000_0000;
+
+/// Which constants of a code object are numbers.
+fn numbers(data: &CodeRecord) -> Vec<Option<Number>> {
+    let number = |constant: &Constant| match *constant {
+        Constant::Int(int) => Number::int(int),
+        Constant::Float(bits) => Number::float(bits),
+        _ => None,
+    };
+    data.constants.iter().map(number).collect()
 }
 
 pub(crate) const NO_SITE: u32 = u32::MAX;
@@ -73,7 +98,16 @@ impl Code {
         let analysis = Analysis::new(&view).map_err(|error| ErrorKind::Bytecode(number, error))?;
         let plan = Plan::of_version(&analysis, &locals, data.plan_version)
             .map_err(|error| ErrorKind::Plan(number, error))?;
-        let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
+        let numeric = match data.plan_version {
+            ..=LAST_WHOLE_VERSION => Numeric::default(),
+            _ => Numeric::new(&analysis, &locals, &plan, &numbers(&data)),
+        };
+        let (planned, whole) = all_sites(&plan, &numeric);
+        let mut stops = vec![numeric.sites.is_empty(); plan.sites.len()];
+        for site in &numeric.sites {
+            stops[site.site as usize] = true;
+        }
+        let captures = planned.iter().map(|site| site.captures.len() as u32);
         if !captures.eq(data.captures.iter().copied()) {
             return Err(ErrorKind::Captures(number));
         }
@@ -98,6 +132,10 @@ impl Code {
             locals,
             analysis,
             plan,
+            planned,
+            whole,
+            stops,
+            nan: NEGATIVE_NAN,
             sites: at,
             steps,
             lines: OnceLock::new(),
@@ -155,6 +193,31 @@ impl Code {
     /// Its sites.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// All its sites, as they are numbered: those of the plan, and behind them those that are left while numbers are calculated with.
+    pub fn sites(&self) -> &[PlanSite] {
+        &self.planned
+    }
+
+    /// Of a site the plan's one at the same place.
+    pub(crate) fn whole(&self, site: u32) -> Option<u32> {
+        self.whole.get(site as usize).copied()
+    }
+
+    /// Whether a frame cannot pass this site of the plan without a record.
+    pub(crate) fn stops_at(&self, site: u32) -> bool {
+        self.stops.get(site as usize).is_none_or(|stops| *stops)
+    }
+
+    /// Whether replay computes what numbers make.
+    pub(crate) fn computes(&self) -> bool {
+        self.planned.len() > self.plan.sites.len()
+    }
+
+    /// What replay shows for a `float` that is no number and made of numbers.
+    pub(crate) fn nan(&self) -> u64 {
+        self.nan
     }
 
     /// Whether the execution of an instruction is a step.
@@ -227,32 +290,41 @@ pub struct Codes {
     sites: Vec<(u32, u32)>,
     /// Of each site of the recording the number of values that it captures.
     captures: Vec<u32>,
+    /// Whether the machine's own NaN is positive.
+    is_positive: bool,
 }
 
 /// More code objects than any program has.
 const MOST_CODES: usize = 1 << 22;
 
 impl Codes {
+    /// None, of a program that ran on this platform (a header's).
+    pub fn of_platform(platform: &str) -> Self {
+        Self {
+            is_positive: !platform.ends_with("-x86_64"),
+            ..Self::default()
+        }
+    }
+
     /// Adds a code object. Sites have to be given out in order.
     ///
     /// # Errors
     /// [`ErrorKind::Sites`], and what [`Code::new`] says.
     pub fn add(&mut self, data: CodeRecord, version: Version) -> Result<(), ErrorKind> {
-        let code = Code::new(data, version)?;
+        let mut code = Code::new(data, version)?;
+        if self.is_positive {
+            code.nan = POSITIVE_NAN;
+        }
         let (number, base) = (code.data.number, code.data.site_base);
         let index = number as usize;
         let known = self.by_number.get(index).is_some_and(Option::is_some);
         if base as usize != self.captures.len() || index >= MOST_CODES || known {
             return Err(ErrorKind::Sites(number));
         }
-        let captures = code
-            .plan
-            .sites
-            .iter()
-            .map(|site| site.captures.len() as u32);
+        let captures = code.planned.iter().map(|site| site.captures.len() as u32);
         self.captures.extend(captures);
         self.sites
-            .extend((0..code.plan.sites.len() as u32).map(|index| (number, index)));
+            .extend((0..code.planned.len() as u32).map(|index| (number, index)));
         if self.by_number.len() <= index {
             self.by_number.resize(index + 1, None);
         }
@@ -278,7 +350,7 @@ impl Codes {
     /// The code object that a site belongs to, and the site in its plan.
     pub fn site(&self, site: SiteNumber) -> Option<(u32, u32, &PlanSite)> {
         let &(number, index) = self.sites.get(site.0 as usize)?;
-        let planned = self.get(number)?.plan.sites.get(index as usize)?;
+        let planned = self.get(number)?.planned.get(index as usize)?;
         Some((number, index, planned))
     }
 }

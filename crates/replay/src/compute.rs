@@ -7,7 +7,7 @@ use crate::value::Value;
 
 /// A binary operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Binary {
+pub enum Binary {
     Add,
     Subtract,
     Multiply,
@@ -79,6 +79,79 @@ impl Comparison {
     }
 }
 
+/// What an instruction computes of its operands, exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calculation {
+    /// Of two.
+    Binary(Binary),
+    /// `-x`.
+    Negative,
+}
+
+impl Calculation {
+    /// The result for exact `int`s and `float`s, bit by bit as CPython has it; `nan`: what its machine makes of `inf - inf`. `None` for
+    /// anything else, and where an `int` is too large.
+    pub(crate) fn of(self, (one, other): (Value, Value), nan: u64) -> Option<Value> {
+        let is_number = |value| matches!(value, Value::Int(_) | Value::Float(_));
+        if !is_number(one) {
+            return None;
+        }
+        let result = match self {
+            Calculation::Negative => negative(one)?,
+            Calculation::Binary(_) if !is_number(other) => return None,
+            Calculation::Binary(operator) => match (one, other) {
+                (Value::Int(one), Value::Int(other)) if operator == Binary::Divide => {
+                    Value::Float(quotient(one, other)?.to_bits())
+                }
+                (Value::Int(one), Value::Int(other)) => of_ints(operator, one, other)?,
+                // The nearest `float`, as `PyLong_AsDouble` has it.
+                (Value::Int(one), Value::Float(other)) => {
+                    of_floats(operator, one as f64, f64::from_bits(other))?
+                }
+                (Value::Float(one), Value::Int(other)) => {
+                    of_floats(operator, f64::from_bits(one), other as f64)?
+                }
+                (Value::Float(one), Value::Float(other)) => {
+                    of_floats(operator, f64::from_bits(one), f64::from_bits(other))?
+                }
+                _ => return None,
+            },
+        };
+        Some(match result {
+            Value::Float(bits)
+                if f64::from_bits(bits).is_nan() && self != Calculation::Negative =>
+            {
+                Value::Float(nan)
+            }
+            result => result,
+        })
+    }
+}
+
+/// The `float` nearest to a quotient of `int`s (`long_true_divide`, `Objects/longobject.c`).
+fn quotient(one: i64, other: i64) -> Option<f64> {
+    if other == 0 {
+        return None;
+    }
+    if one == 0 {
+        return Some(if other < 0 { -0.0 } else { 0.0 });
+    }
+    let (dividend, divisor) = (
+        u128::from(one.unsigned_abs()),
+        u128::from(other.unsigned_abs()),
+    );
+    let shift = dividend.leading_zeros() - 1;
+    let (whole, rest) = ((dividend << shift) / divisor, (dividend << shift) % divisor);
+    // At least 63 bits, so the last one only says on which side of the middle it is.
+    let rounded = (whole | u128::from(rest != 0)) as f64;
+    let result = rounded * (0.5_f64).powi(shift as i32);
+    Some(if (one < 0) != (other < 0) {
+        -result
+    } else {
+        result
+    })
+}
+
 /// Ints up to this are floats without a difference.
 const EXACT: i64 = 1 << 53;
 
@@ -139,7 +212,7 @@ fn of_ints(operator: Binary, one: i64, other: i64) -> Option<Value> {
             let shifted = one.checked_shl(shift()?)?;
             (shifted >> shift()? == one).then_some(shifted)?
         }
-        Binary::Right => one >> shift()?.min(63),
+        Binary::Right => one >> u32::try_from(other.min(63)).ok()?,
         Binary::Power => match u32::try_from(other) {
             Ok(exponent) => one.checked_pow(exponent)?,
             Err(_) => return None,
@@ -391,5 +464,100 @@ mod tests {
         assert_eq!(compare(Comparison::Less, Value::None, Value::None), None);
         assert_eq!(negative(of(0.0)), Some(of(-0.0)));
         assert_eq!(negative(Value::Int(i64::MIN)), None);
+    }
+
+    fn calculated(symbol: &str, one: Value, other: Value) -> Option<Value> {
+        let operator = Binary::of(symbol).expect("an operator");
+        Calculation::Binary(operator).of((one, other), 7)
+    }
+
+    /// As CPython has them.
+    #[test]
+    fn quotients_of_ints_are_the_nearest_float() {
+        for (one, other, bits) in [
+            (0, -9007199254740993, 0x8000000000000000),
+            (0, 1048575, 0x0),
+            (1, -1, 0xbff0000000000000),
+            (1, -7, 0xbfc2492492492492),
+            (1, 9007199254740993, 0x3c9fffffffffffff),
+            (1, -9007199254740993, 0xbc9fffffffffffff),
+            (1, 2305843009213693955, 0x3c20000000000000),
+            (1, 1048575, 0x3eb0000100001000),
+            (-1, -1, 0x3ff0000000000000),
+            (-1, 3, 0xbfd5555555555555),
+            (-1, -7, 0x3fc2492492492492),
+            (-1, 9007199254740993, 0xbc9fffffffffffff),
+            (-1, -4611686018427387903, 0x3c10000000000000),
+            (3, 1, 0x4008000000000000),
+            (3, 9007199254740993, 0x3cb7ffffffffffff),
+            (3, 4611686018427387903, 0x3c28000000000000),
+            (3, -4611686018427387903, 0xbc28000000000000),
+            (3, 2305843009213693955, 0x3c38000000000000),
+            (3, 999999937, 0x3e29c511f7772084),
+            (7, 1, 0x401c000000000000),
+            (7, 3, 0x4002aaaaaaaaaaab),
+            (7, 7, 0x3ff0000000000000),
+            (7, -9007199254740993, 0xbccbffffffffffff),
+            (7, 2305843009213693955, 0x3c4c000000000000),
+            (7, 1048575, 0x3edc0001c0001c00),
+            (-7, 3, 0xc002aaaaaaaaaaab),
+            (-7, -9007199254740993, 0x3ccbffffffffffff),
+            (-7, 4611686018427387903, 0xbc3c000000000000),
+        ] {
+            let found = calculated("/", Value::Int(one), Value::Int(other));
+            assert_eq!(found, Some(Value::Float(bits)), "{one} / {other}");
+        }
+        assert_eq!(calculated("/", Value::Int(1), Value::Int(0)), None);
+    }
+
+    /// As CPython has them.
+    #[test]
+    fn remainders_and_floors_of_floats_have_their_signs() {
+        for (symbol, one, other, bits) in [
+            ("%", 0.0_f64, -7.25_f64, 0x8000000000000000),
+            ("%", 0.1_f64, 1.5_f64, 0x3fb999999999999a),
+            ("%", 1e+300_f64, -1.5_f64, 0x8000000000000000),
+            ("%", -7.25_f64, -7.25_f64, 0x8000000000000000),
+            ("%", -7.25_f64, 3.0_f64, 0x3ffc000000000000),
+            ("%", 3.0_f64, 0.1_f64, 0x3fb999999999998e),
+            ("%", 3.0_f64, 3.0_f64, 0x0),
+            ("//", 0.0_f64, -1.5_f64, 0x8000000000000000),
+            ("//", 0.0_f64, 0.1_f64, 0x0),
+            ("//", 0.0_f64, 1e+300_f64, 0x0),
+            ("//", 0.0_f64, 3.0_f64, 0x0),
+            ("//", -0.0_f64, 1.5_f64, 0x8000000000000000),
+            ("//", -0.0_f64, -1.5_f64, 0x0),
+            ("//", 1.5_f64, 1.5_f64, 0x3ff0000000000000),
+            ("//", 1.5_f64, 0.1_f64, 0x402c000000000000),
+            ("//", -1.5_f64, 1.5_f64, 0xbff0000000000000),
+            ("//", -1.5_f64, 1e+300_f64, 0xbff0000000000000),
+            ("//", -1.5_f64, 3.0_f64, 0xbff0000000000000),
+            ("//", 1e+300_f64, 1e+300_f64, 0x3ff0000000000000),
+            ("//", -7.25_f64, 3.0_f64, 0xc008000000000000),
+            ("//", 3.0_f64, 1.5_f64, 0x4000000000000000),
+            ("//", 3.0_f64, 1e+300_f64, 0x0),
+        ] {
+            let found = calculated(symbol, of(one), of(other));
+            assert_eq!(found, Some(Value::Float(bits)), "{one} {symbol} {other}");
+        }
+    }
+
+    #[test]
+    fn only_numbers_are_calculated_with() {
+        let infinite = of(f64::INFINITY);
+        assert_eq!(calculated("-", infinite, infinite), Some(Value::Float(7)));
+        assert_eq!(calculated("+", Value::Bool(true), Value::Int(1)), None);
+        assert_eq!(calculated("+", Value::Int(i64::MAX), Value::Int(1)), None);
+        assert_eq!(calculated("*", Value::Null, of(1.0)), None);
+        assert_eq!(
+            calculated("+", Value::Int((1 << 53) + 1), of(0.0)),
+            Some(of(9_007_199_254_740_992.0))
+        );
+        assert_eq!(
+            calculated(">>", Value::Int(-5), Value::Int(1 << 40)),
+            Some(Value::Int(-1))
+        );
+        let negative = Calculation::Negative.of((of(0.0), Value::Null), 7);
+        assert_eq!(negative, Some(of(-0.0)));
     }
 }

@@ -117,7 +117,7 @@ impl Recording {
             .into_iter()
             .find(|version| version.to_string() == format!("{major}.{minor}"));
         let version = found.ok_or(OpenError::Version(major, minor))?;
-        let mut codes = Codes::default();
+        let mut codes = Codes::of_platform(&reader.header().platform);
         for record in reader.codes()? {
             codes.add(record, version)?;
         }

@@ -6,6 +6,7 @@ use debugop_bytecode::InstrIdx;
 use rustc_hash::FxHashMap;
 
 use crate::code::Code;
+use crate::compute::Calculation;
 
 mod compile;
 mod way;
@@ -104,6 +105,8 @@ pub enum Op {
     Set(u32, Source),
     /// Two slots are exchanged.
     Swap(u32, u32),
+    /// A slot, and the next one, hold what is calculated with, and the first gets the result; what it gets if they are no numbers.
+    Compute(u32, Calculation, Source),
     /// The cell in the slot gets a value (`STORE_DEREF`).
     SetCell(u32, Source),
     /// If there is nothing in this slot and a bound method in the next one, they get its function and its `self` (3.11's `PRECALL`).

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use debugop_bytecode::plan::numeric::{Number, Numeric};
 use debugop_bytecode::{
     Analysis, CodeParts, Insertion, InstrIdx, Instruction, Locals, OffsetMap, Op, Opcode, Place,
     Plan, PlanSite, SiteKind, SiteVisitor, Unwind, plan::PlanError,
 };
-use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
+use pyo3::types::{PyAnyMethods, PyCode, PyFloat, PyFloatMethods, PyInt, PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyResult, Python};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
@@ -100,9 +101,13 @@ impl ProbedCode {
             watchers: GilCell::default(),
         });
         if let Some(plan) = &plan {
-            probed_code
-                .planned
-                .get_or_init(|| PlannedCode::new(plan, &probed_code));
+            probed_code.planned.get_or_init(|| {
+                PlannedCode::new(
+                    plan,
+                    &numeric(original, plan, probed_code.analysis()),
+                    &probed_code,
+                )
+            });
         }
         let planned = |index: usize| {
             let planned = layout.planned.get(index).copied().flatten()?;
@@ -195,7 +200,8 @@ impl ProbedCode {
         let original = self.original(py);
         let plan = plan(original, self.analysis()).ok()?;
         let address = original.as_ptr() as usize;
-        let made = PlannedCode::of_original(plan, self, address);
+        let numeric = numeric(original, &plan, self.analysis());
+        let made = PlannedCode::of_original(plan, &numeric, self, address);
         Some(self.planned.get_or_init(|| made))
     }
 }
@@ -228,6 +234,24 @@ fn begins(
 /// The plan of a code object.
 pub(super) fn plan(original: &Bound<'_, PyCode>, analysis: &Analysis) -> Result<Plan, PlanError> {
     Plan::new(analysis, &locals(original))
+}
+
+/// What is left of the plan while numbers are calculated with.
+fn numeric(original: &Bound<'_, PyCode>, plan: &Plan, analysis: &Analysis) -> Numeric {
+    let constants = code_object::consts(original);
+    let numbers = constants.iter().map(|constant| {
+        if let Ok(float) = constant.cast_exact::<PyFloat>() {
+            return Number::float(float.value().to_bits());
+        }
+        let int = constant.cast_exact::<PyInt>().ok()?;
+        Number::int(int.extract().ok()?)
+    });
+    Numeric::new(
+        analysis,
+        &locals(original),
+        plan,
+        &numbers.collect::<Vec<_>>(),
+    )
 }
 
 /// How frames of `code` lay out their local variables.

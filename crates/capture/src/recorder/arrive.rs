@@ -217,6 +217,8 @@ impl Recorder {
                 number
             }
             None => {
+                // Nobody has looked whether it calculates with numbers.
+                site.code().go_whole(py, false);
                 let number = self.number_of_left_out(frame).unwrap_or_else(|| {
                     self.next_frame += 1;
                     self.next_frame - 1

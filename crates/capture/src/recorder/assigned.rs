@@ -268,6 +268,7 @@ mod proxy {
             if shadows.any(|shadow| shadow.address == frame)
                 || recorder.generators.get(frame).is_some()
             {
+                recorder.go_whole(py);
                 recorder.begin_changed(py);
             }
         });

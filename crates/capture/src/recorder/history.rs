@@ -86,7 +86,7 @@ fn before<'a>(frame: Frame<'_>, entry: &'a ProbedCode) -> Option<Before<'a>> {
         .step_by(2)
         .find(|&offset| entry.original_unit(offset).is_some())?;
     let at = entry.covering(entry.original_unit(next)?)?;
-    let mut sites = entry.planned()?.sites.iter().filter(|site| {
+    let mut sites = entry.planned()?.plan_sites().iter().filter(|site| {
         let fires = matches!(
             site.kind,
             SiteKind::Step | SiteKind::Start | SiteKind::Resume
@@ -116,6 +116,8 @@ impl Recorder {
         stopped: Option<&Bound<'_, PyFrame>>,
         is_before: bool,
     ) -> Option<Standing> {
+        // What is done at the prompt may assign to locals.
+        self.go_whole(py);
         let innermost = Frame::current(py)?;
         let thread = innermost.thread_state();
         let mut frames = std::iter::successors(Some(innermost), |frame| frame.previous());

@@ -3,24 +3,35 @@
 use std::cell::{Cell, OnceCell};
 
 use debugop_bytecode::operands::Fate;
+use debugop_bytecode::plan::numeric::{GUARDED_BITS, Numeric, all_sites};
 use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, SiteKind, operands};
 use debugop_recording::stream::Predictor;
-use pyo3::Python;
+use pyo3::{Python, ffi};
 use smallvec::SmallVec;
 
 use super::callables::Changes;
+use super::pen::small_int;
 use super::pending::Intact;
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
+use crate::layout::slot::Content;
 use crate::probed::ProbedCode;
+use crate::site;
 
 /// The planned sites of one probed code object.
 ///
 /// Belongs to a [`ProbedCode`], which the sites' objects keep alive.
 pub(crate) struct PlannedCode {
+    /// Those of the plan, and behind them those that are left while numbers are calculated with.
     pub(super) sites: Box<[PlannedSite]>,
+    /// Of each the index of the plan's site at the same place.
+    whole: Box<[u32]>,
+    /// How many the plan has.
+    count: usize,
+    /// Something else has been calculated with: it is recorded by the whole plan from then on.
+    is_whole: Cell<bool>,
     probed: *const ProbedCode,
     /// Address of the probed copy, 0 when it has died.
     pub(super) copy: Cell<usize>,
@@ -176,6 +187,10 @@ pub(crate) struct PlannedSite {
     pub(super) calling: Cell<Calling>,
     /// Captures that are left out ([`PlannedSite::bit`]).
     pub(super) redacts: Cell<u64>,
+    /// While numbers are calculated with: the site that fires in its place, of those behind the plan's; itself, if none does. Else NULL.
+    pub(super) instead: Cell<*const PlannedSite>,
+    /// Slots that have to hold numbers for it to fire, if it is one of those.
+    guards: SmallVec<[u32; 4]>,
     /// Whether the first capture says where the exception was raised: that of a handler that is given it.
     pub(super) lasti: bool,
     code: Cell<*const PlannedCode>,
@@ -353,6 +368,42 @@ impl PlannedSite {
         self.captures.len()
     }
 
+    /// What is done where it stands, of the plan's sites.
+    pub(crate) fn now(&self) -> Now<'_> {
+        // SAFETY: in the box of the same code's sites.
+        match unsafe { self.instead.get().as_ref() } {
+            None => Now::Fires(self),
+            Some(instead) if std::ptr::eq(instead, self) => Now::Nothing,
+            Some(instead) if instead.guards.is_empty() => Now::Fires(instead),
+            Some(_) => Now::Guarded,
+        }
+    }
+
+    /// The site that fires here, if one does: while numbers are calculated with, it may be another. Where there is no number the code is recorded by
+    /// its whole plan from then on.
+    #[inline]
+    pub(super) fn firing(&self, py: Python<'_>, frame: Frame<'_>) -> Option<&PlannedSite> {
+        let instead = self.instead.get();
+        if instead.is_null() {
+            return Some(self);
+        }
+        if std::ptr::eq(instead, self) {
+            return None;
+        }
+        if frame.code_address() != self.copy.get() {
+            return None;
+        }
+        // SAFETY: in the box of the same code's sites.
+        let instead = unsafe { &*instead };
+        // SAFETY: slots of the frame that are live at the site: the frame runs the code that the plan was made for.
+        let is_number = |slot: &u32| unsafe { is_number(frame.local(*slot)) };
+        if instead.guards.iter().all(is_number) {
+            return Some(instead);
+        }
+        self.code().go_whole(py, true);
+        Some(self)
+    }
+
     /// Whose site it is.
     #[inline]
     pub(super) fn code(&self) -> &PlannedCode {
@@ -361,11 +412,43 @@ impl PlannedSite {
     }
 }
 
+/// What is done where a planned site stands, of the plan's.
+pub(crate) enum Now<'a> {
+    /// This fires.
+    Fires(&'a PlannedSite),
+    /// Nothing, as long as numbers are calculated with.
+    Nothing,
+    /// What fires depends on what is in slots.
+    Guarded,
+}
+
+/// Whether a slot holds what a guard lets through ([`Number::GUARDED`](debugop_bytecode::plan::numeric::Number::GUARDED)).
+///
+/// # Safety
+/// The slot keeps its object alive.
+#[inline]
+unsafe fn is_number(content: Content) -> bool {
+    let Content::Object(object) = content else {
+        return false;
+    };
+    // SAFETY: by the contract; the field of an exact float is read.
+    unsafe {
+        if ffi::Py_TYPE(object) == &raw mut ffi::PyFloat_Type {
+            return ffi::PyFloat_AS_DOUBLE(object).is_finite();
+        }
+        small_int(object).is_some_and(|int| int.unsigned_abs() < 1 << GUARDED_BITS)
+    }
+}
+
 impl PlannedCode {
     /// The sites of `plan` in the copy that `probed` describes.
-    pub(crate) fn new(plan: &Plan, probed: &ProbedCode) -> Box<Self> {
+    pub(crate) fn new(plan: &Plan, numeric: &Numeric, probed: &ProbedCode) -> Box<Self> {
         let analysis = probed.analysis();
-        let sites = plan.sites.iter().map(|site| {
+        let (all, whole) = all_sites(plan, numeric);
+        let count = plan.sites.len();
+        let sites = all.iter().enumerate().map(|(index, site)| {
+            let left = index.checked_sub(count);
+            let left = left.and_then(|left| numeric.sites.get(left));
             let next = match site.place {
                 Place::Before(at) => at,
                 Place::After(at) => InstrIdx(at.0 + 1),
@@ -421,6 +504,8 @@ impl PlannedCode {
                 callee: Cell::new(Callee::None),
                 calling: Cell::new(Calling::UNKNOWN),
                 redacts: Cell::new(0),
+                instead: Cell::new(std::ptr::null()),
+                guards: left.map_or_else(SmallVec::new, |left| left.guards.clone()),
                 lasti: site.kind == SiteKind::Handler && site.captures.len() == 2,
                 copy: Cell::new(0),
                 straight: Cell::new(0),
@@ -429,6 +514,9 @@ impl PlannedCode {
         });
         let made = Box::new(Self {
             sites: sites.collect(),
+            whole: whole.into(),
+            count,
+            is_whole: Cell::new(false),
             probed: std::ptr::from_ref(probed),
             copy: Cell::new(0),
             number: Cell::new(0),
@@ -516,8 +604,13 @@ impl PlannedCode {
     }
 
     /// The sites of `plan` for frames that run the original itself.
-    pub(crate) fn of_original(plan: Plan, probed: &ProbedCode, address: usize) -> Box<Self> {
-        let made = Self::new(&plan, probed);
+    pub(crate) fn of_original(
+        plan: Plan,
+        numeric: &Numeric,
+        probed: &ProbedCode,
+        address: usize,
+    ) -> Box<Self> {
+        let made = Self::new(&plan, numeric, probed);
         made.set_copy(address);
         made.observed.get_or_init(|| plan);
         made
@@ -627,21 +720,48 @@ impl PlannedCode {
         shape.map_or(0, |shape| shape.nlocalsplus.unsigned_abs())
     }
 
-    /// Numbers its sites.
-    pub(super) fn set_numbers(&self, code: u32, base: u32) {
+    /// The sites of its plan.
+    pub(super) fn plan_sites(&self) -> &[PlannedSite] {
+        &self.sites[..self.count]
+    }
+
+    /// Numbers its sites; `numeric`: those that numbers make unnecessary may be left out.
+    pub(super) fn set_numbers(&self, py: Python<'_>, code: u32, base: u32, numeric: bool) {
         self.number.set(code);
+        if numeric && self.sites.len() > self.count && !self.is_whole.get() {
+            let (whole, left) = self.sites.split_at(self.count);
+            for site in whole {
+                site.instead.set(site);
+            }
+            for (site, &index) in left.iter().zip(&self.whole[self.count..]) {
+                whole[index as usize].instead.set(site);
+            }
+        }
         for (site, number) in self.sites.iter().zip(base..) {
             site.set_number(number);
         }
+        site::choose_again(py, self.probed());
+    }
+
+    /// From now on all sites of the plan fire; `for_good`: in other recordings, too.
+    #[cold]
+    pub(super) fn go_whole(&self, py: Python<'_>, for_good: bool) {
+        self.is_whole.set(self.is_whole.get() || for_good);
+        for site in self.plan_sites() {
+            site.instead.set(std::ptr::null());
+        }
+        site::choose_again(py, self.probed());
     }
 
     /// Forgets the numbers of another recording.
-    pub(super) fn reset(&self) {
+    pub(super) fn reset(&self, py: Python<'_>) {
         for site in &self.sites {
+            site.instead.set(std::ptr::null());
             site.forget_number(UNKNOWN);
             site.callee.set(Callee::None);
             site.redacts.set(0);
         }
+        site::choose_again(py, self.probed());
     }
 
     /// Whether it has been met in this recording.

@@ -51,7 +51,7 @@ pub(super) fn step(py: Python<'_>, event: &Event<'_, '_>) {
             let exception = event.exception(py);
             with_active(py, |recorder| {
                 recorder.begun.remove(&event.frame.address());
-                if let (Some(site), Some(exception)) = (code.sites.last(), &exception) {
+                if let (Some(site), Some(exception)) = (code.plan_sites().last(), &exception) {
                     let left = Left {
                         exception: exception.as_ptr(),
                         unit: event.instruction().offset / 2,

@@ -166,8 +166,7 @@ impl Machine {
         let unwound = match frame.from {
             From::Site(site) => frame
                 .object
-                .plan()
-                .sites
+                .sites()
                 .get(site as usize)
                 .is_some_and(|site| site.kind == SiteKind::Unwind),
             _ => false,

@@ -210,6 +210,16 @@ impl<'a> Part<'a> {
                     let value = read(frame, chunk, values, source);
                     frame.set(slot, value);
                 }
+                Op::Compute(slot, calculation, source) => {
+                    let operands = (frame.get(slot), frame.get(slot + 1));
+                    let nan = frame.object.nan();
+                    let told = read(frame, chunk, values, source);
+                    let value = match told {
+                        Value::Pending => calculation.of(operands, nan).unwrap_or(told),
+                        told => told,
+                    };
+                    frame.set(slot, value);
+                }
                 Op::Swap(one, other) => {
                     let (first, second) = (frame.get(one), frame.get(other));
                     frame.set(one, second);

@@ -25,7 +25,7 @@ impl Machine {
         };
         let index = site.0.wrapping_sub(frame.object.data().site_base);
         if raised.is_none() && frame.from != From::Fired(index) {
-            if (index as usize) >= frame.object.plan().sites.len() {
+            if (index as usize) >= frame.object.sites().len() {
                 return Err(self.error(ErrorKind::ForeignSite(site.0)));
             }
             return match self.go(To::Site(index)) {
@@ -35,8 +35,7 @@ impl Machine {
         }
         let Some(kind) = frame
             .object
-            .plan()
-            .sites
+            .sites()
             .get(index as usize)
             .map(|site| site.kind)
         else {
@@ -86,7 +85,7 @@ impl Machine {
         let frame = self.state.top()?;
         let at = frame.done?;
         let code = Arc::clone(&frame.object);
-        let planned = code.plan().sites.get(site as usize)?;
+        let planned = code.sites().get(site as usize)?;
         if planned.kind != SiteKind::Handler {
             return None;
         }
@@ -97,7 +96,7 @@ impl Machine {
 
     /// Whether an exception raised by an instruction is handled at a site.
     pub(super) fn check_handler(&self, code: &Code, at: InstrIdx, site: u32) -> Result<(), Error> {
-        let planned = code.plan().sites.get(site as usize);
+        let planned = code.sites().get(site as usize);
         let handler = code
             .analysis()
             .exception_entry(at)
@@ -137,7 +136,7 @@ impl Machine {
         self.capture(number, &mut frame);
         frame.from = From::Site(site);
         frame.done = None;
-        let planned = frame.object.plan().sites.get(site as usize);
+        let planned = frame.object.sites().get(site as usize);
         if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
             let exception = self.record.values.clone().next_back();
             let exception = exception.and_then(|index| self.state.chunk.value(index));

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::way::{delegation, find};
 use super::{From, Op, Operand, Part, Segment, SegmentStep, Source, Store, To};
 use crate::code::Code;
+use crate::compute::{Binary, Calculation};
 use crate::index::of_name;
 
 /// A value that is not known yet where it is made.
@@ -25,11 +26,15 @@ struct Compiler<'a> {
     bools: FxHashSet<Symbol>,
     /// What they turned out to be.
     known: FxHashMap<Symbol, Source>,
+    /// Those that replay can compute.
+    computed: FxHashMap<Symbol, Calculation>,
 }
 
 enum RawOp {
     Known(Op),
     Made(u32, Symbol),
+    /// The same where it has been made before.
+    Kept(u32, Symbol),
 }
 
 #[derive(Clone, Copy)]
@@ -73,6 +78,7 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
         next: 0,
         bools: FxHashSet::default(),
         known: FxHashMap::default(),
+        computed: FxHashMap::default(),
     };
     let mut steps: Vec<SegmentStep> = Vec::new();
     let mut begin = 0;
@@ -111,7 +117,10 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
             if nature.class == Class::Opaque {
                 opaque_end = steps.len() as u32;
             }
-            if nature.touches.count > 0 && touching.is_none() {
+            if nature.touches.count > 0
+                && touching.is_none()
+                && !compiler.changes_numbers(at, from, number)
+            {
                 touching = Some(steps.len() as u32);
             }
         }
@@ -127,12 +136,11 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
         compiler.captures(pending.map(before));
     }
     if let To::Site(site) = to {
-        let planned = code.plan().sites.get(site as usize);
+        let planned = code.sites().get(site as usize);
         let captures = planned.iter().flat_map(|planned| &planned.captures);
         compiler.captures(captures.copied());
         next = code
-            .plan()
-            .sites
+            .sites()
             .get(site as usize)
             .map(|site| match site.place {
                 Place::Before(at) => at,
@@ -144,12 +152,29 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
     }
     let stores = stores.iter().map(|store| compiler.known_store(*store));
     let stores = stores.collect();
-    let Compiler { ops, known, .. } = compiler;
+    let Compiler {
+        ops,
+        known,
+        computed,
+        ..
+    } = compiler;
     let ops = ops.into_iter().map(|op| match op {
         RawOp::Known(op) => op,
         RawOp::Made(slot, symbol) => {
-            Op::Set(slot, known.get(&symbol).copied().unwrap_or(Source::Pending))
+            let source = known.get(&symbol).copied().unwrap_or(Source::Pending);
+            match (computed.get(&symbol), source) {
+                (Some(&calculation), Source::Pending | Source::Later(_)) => {
+                    Op::Compute(slot, calculation, source)
+                }
+                _ => Op::Set(slot, source),
+            }
         }
+        RawOp::Kept(slot, symbol) => match known.get(&symbol) {
+            None | Some(Source::Later(_)) if computed.contains_key(&symbol) => {
+                Op::Set(slot, Source::Slot(slot))
+            }
+            source => Op::Set(slot, source.copied().unwrap_or(Source::Pending)),
+        },
     });
     Some(Segment {
         ops: ops.collect(),
@@ -184,7 +209,7 @@ impl Compiler<'_> {
     fn forget_known(&mut self) {
         let symbols = self.symbols.iter();
         self.ops = symbols
-            .map(|(&slot, &symbol)| RawOp::Made(slot, symbol))
+            .map(|(&slot, &symbol)| RawOp::Kept(slot, symbol))
             .collect();
     }
 
@@ -215,13 +240,15 @@ impl Compiler<'_> {
                     Source::Int(int) => return RawOperand::Known(Operand::Int(int)),
                     _ => return RawOperand::Known(Operand::Unknown),
                 },
-                RawOp::Made(to, symbol) if to == slot => return RawOperand::Made(symbol),
+                RawOp::Made(to, symbol) | RawOp::Kept(to, symbol) if to == slot => {
+                    return RawOperand::Made(symbol);
+                }
                 RawOp::Known(Op::Swap(one, other)) if slot == one => slot = other,
                 RawOp::Known(Op::Swap(one, other)) if slot == other => slot = one,
                 RawOp::Known(Op::Unbind(first)) if slot == first || slot == first + 1 => {
                     return RawOperand::Known(Operand::Unknown);
                 }
-                RawOp::Known(_) | RawOp::Made(..) => {}
+                RawOp::Known(_) | RawOp::Made(..) | RawOp::Kept(..) => {}
             }
         }
         RawOperand::Known(Operand::Slot(slot))
@@ -272,12 +299,45 @@ impl Compiler<'_> {
         }
     }
 
+    /// What replay can compute of an instruction.
+    fn calculation(&self, op: Name, arg: u32) -> Option<Calculation> {
+        if !self.code.computes() {
+            return None;
+        }
+        match op {
+            Name::BinaryOp => {
+                let symbol = self.version.binary_ops().get(arg as usize)?;
+                let operator = Binary::of(symbol)?;
+                (operator != Binary::Power).then_some(Calculation::Binary(operator))
+            }
+            Name::UnaryNegative => Some(Calculation::Negative),
+            _ => None,
+        }
+    }
+
+    /// Whether an instruction that may change an object is known to change none, because it calculates with numbers: those that may have a site right before them.
+    fn changes_numbers(&self, at: InstrIdx, from: From, number: usize) -> bool {
+        let instruction = self.code.analysis().get(at);
+        let info = instruction.opcode.info(self.version);
+        if !self.code.computes() || info.map(|info| info.op) != Some(Name::BinaryOp) {
+            return false;
+        }
+        match from {
+            From::Site(site) | From::Fired(site) => {
+                let planned = self.code.sites().get(site as usize);
+                number > 0 || planned.is_some_and(|planned| planned.touches.is_empty())
+            }
+            _ => number > 0,
+        }
+    }
+
     fn instruction(&mut self, at: InstrIdx, jumped: bool) -> Option<()> {
         let analysis = self.code.analysis();
         let instruction = analysis.get(at);
         let (opcode, arg) = (instruction.opcode, instruction.arg);
         let effect = effect(self.version, opcode, arg, jumped)?;
         let op = opcode.info(self.version)?.op;
+        let calculation = self.calculation(op, arg);
         let top = self.base.checked_add(analysis.depth(at)?)?;
         self.told(at, jumped, top);
         let left = top
@@ -310,7 +370,7 @@ impl Compiler<'_> {
         self.symbols
             .retain(|&slot, _| slot < self.base || slot < left);
         for (slot, output) in all {
-            let symbol = self.set(slot, output, top, &before)?;
+            let symbol = self.set(slot, output, top, &before, calculation)?;
             match symbol {
                 Some(symbol) => self.symbols.insert(slot, symbol),
                 None => self.symbols.remove(&slot),
@@ -336,6 +396,7 @@ impl Compiler<'_> {
         output: Output,
         top: u32,
         before: &FxHashMap<u32, Symbol>,
+        calculation: Option<Calculation>,
     ) -> Option<Option<Symbol>> {
         let (source, symbol) = match output {
             Output::Below(below) => {
@@ -352,6 +413,9 @@ impl Compiler<'_> {
             Output::Null => (Source::Null, None),
             Output::Bool | Output::Produced => {
                 self.next += 1;
+                if let Some(calculation) = calculation {
+                    self.computed.insert(self.next, calculation);
+                }
                 if output == Output::Bool {
                     self.bools.insert(self.next);
                 }

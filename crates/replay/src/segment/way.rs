@@ -11,6 +11,11 @@ pub(super) type Executed = (InstrIdx, bool);
 
 /// Goes the ways from `from` until `to` is met. The instructions executed, in order; with [`To::In`] the last one is that.
 pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
+    // Which way it is does not depend on what is captured at its end.
+    let to = match to {
+        To::Site(site) => To::Site(code.whole(site)?),
+        to => to,
+    };
     let analysis = code.analysis();
     let count = analysis.instructions().len() as u32;
     // Index of the way's instruction before it, and whether that jumped.
@@ -29,12 +34,16 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     // Where control has come to; whether that ends the search, with the way.
     let arrive = |at: InstrIdx, by: Option<Executed>| -> Result<Option<InstrIdx>, ()> {
         let fell = by.filter(|by| !by.1).map(|by| by.0);
-        let behind = fell.and_then(|from| code.site_after(from));
-        match behind.or_else(|| code.site_before(at)) {
-            _ if behind.is_none() && (To::At(at) == to || To::Before(at) == to) => Err(()),
+        match fell.and_then(|from| code.site_after(from)) {
+            Some(site) if To::Site(site) == to => return Err(()),
+            Some(site) if code.stops_at(site) => return Ok(None),
+            _ => {}
+        }
+        match code.site_before(at) {
+            _ if To::At(at) == to || To::Before(at) == to => Err(()),
             Some(site) if To::Site(site) == to => Err(()),
-            Some(_) => Ok(None),
-            None => Ok((at.0 < count).then_some(at)),
+            Some(site) if code.stops_at(site) => Ok(None),
+            _ => Ok((at.0 < count).then_some(at)),
         }
     };
     match from {
@@ -47,21 +56,21 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
         From::Before(at) => match code.site_before(at) {
             Some(site) if to == To::Site(site) => return Some(Vec::new()),
-            Some(_) => return None,
-            None if to == To::At(at) => return Some(Vec::new()),
-            None => pending.push((at, None)),
+            Some(site) if code.stops_at(site) => return None,
+            _ if to == To::At(at) => return Some(Vec::new()),
+            _ => pending.push((at, None)),
         },
         From::Site(site) if to == To::At(standing(code, site)?) => return Some(Vec::new()),
         From::At(at) => pending.push((at, None)),
-        From::Site(site) | From::Fired(site) => match code.plan().sites.get(site as usize)?.place {
+        From::Site(site) | From::Fired(site) => match code.sites().get(site as usize)?.place {
             Place::Before(at) => pending.push((at, None)),
             Place::After(at) => {
                 let at = InstrIdx(at.0 + 1);
                 match code.site_before(at) {
                     _ if To::Before(at) == to => return Some(Vec::new()),
                     Some(site) if To::Site(site) == to => return Some(Vec::new()),
-                    Some(_) => return None,
-                    None => pending.push((at, None)),
+                    Some(site) if code.stops_at(site) => return None,
+                    _ => pending.push((at, None)),
                 }
             }
         },
@@ -149,7 +158,7 @@ pub(super) fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, I
 
 /// The instruction that a site stands before.
 pub(crate) fn standing(code: &Code, site: u32) -> Option<InstrIdx> {
-    Some(match code.plan().sites.get(site as usize)?.place {
+    Some(match code.sites().get(site as usize)?.place {
         Place::Before(at) => at,
         Place::After(at) => InstrIdx(at.0 + 1),
     })

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::plan::{PLAN_VERSION, Plan, SiteKind, pending_before};
+use debugop_bytecode::plan::numeric::{GUARDED_BITS, Numeric, all_sites};
+use debugop_bytecode::plan::{LAST_WHOLE_VERSION, PLAN_VERSION, Plan, SiteKind, pending_before};
 use debugop_bytecode::{
     ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Place, Version, effect, nature,
 };
@@ -57,7 +58,12 @@ pub(crate) fn codes_of(views: &[CodeView<'_>], plan_version: u16) -> Arc<Codes> 
         };
         let locals = debugop_replay::locals(&data);
         let plan = Plan::of_version(&analysis, &locals, plan_version).expect("planned");
-        let captures = plan.sites.iter().map(|site| site.captures.len() as u32);
+        let numeric = match plan_version {
+            ..=LAST_WHOLE_VERSION => Numeric::default(),
+            _ => Numeric::new(&analysis, &locals, &plan, &[]),
+        };
+        let (sites, _) = all_sites(&plan, &numeric);
+        let captures = sites.iter().map(|site| site.captures.len() as u32);
         data.captures = captures.collect();
         codes.add(data, view.version).expect("planned");
     }
@@ -136,6 +142,8 @@ pub(crate) struct World {
     records: u64,
     prefixes: Vec<Prefix>,
     popped: u32,
+    /// Of each code object, what is left of its plan while numbers are calculated with.
+    numeric: Vec<Numeric>,
     pub(crate) chunks: Vec<Vec<u8>>,
     /// Of each step the thread and its frames.
     pub(crate) steps: Vec<(u32, Vec<Seen>)>,
@@ -175,7 +183,15 @@ impl World {
             &keyframe(0, 0, vec![(0, Vec::new())]),
             Numbers::default(),
         );
+        let numeric = codes.iter().map(|code| {
+            let is_whole = code.sites().len() == code.plan().sites.len();
+            match is_whole {
+                true => Numeric::default(),
+                false => Numeric::new(code.analysis(), &code.locals(), code.plan(), &[]),
+            }
+        });
         World {
+            numeric: numeric.collect(),
             thread: 0,
             introduced: Some(0),
             others: (1..3)
@@ -361,7 +377,15 @@ impl World {
             }
         }
         let nature = nature(version, instruction.opcode, instruction.arg).expect("defined");
-        if is_new && nature.class == Class::Opaque && self.chance.one_in(self.switches) {
+        let calculated = self.calculated();
+        if calculated == Some(None) {
+            return self.raise();
+        }
+        if is_new
+            && calculated.is_none()
+            && nature.class == Class::Opaque
+            && self.chance.one_in(self.switches)
+        {
             self.switch();
             return;
         }
@@ -415,7 +439,12 @@ impl World {
         if class >= Class::Raises && self.chance.one_in(self.raises) {
             return Outcome::Raise;
         }
-        if class == Class::Opaque && self.frames.len() < 12 && self.chance.one_in(self.calls) {
+        let calculates = self.calculated().is_some();
+        if class == Class::Opaque
+            && !calculates
+            && self.frames.len() < 12
+            && self.chance.one_in(self.calls)
+        {
             return Outcome::Call;
         }
         match info.flow {
@@ -435,6 +464,7 @@ impl World {
     fn finish(&mut self, jump: bool) {
         let made: Vec<Value> = (0..300).map(|_| self.value()).collect();
         let coin = self.chance.one_in(2);
+        let calculated = self.calculated().flatten();
         let frame = self.frames.last_mut().expect("one runs");
         let version = frame.object.version();
         let at = frame.at;
@@ -453,7 +483,7 @@ impl World {
                 other => other,
             },
             Output::Bool => Value::Bool(coin),
-            Output::Produced => made.next().expect("enough"),
+            Output::Produced => calculated.unwrap_or_else(|| made.next().expect("enough")),
         };
         let pushes: Vec<Value> = effect.pushes.iter().map(|&output| value(output)).collect();
         let writes: Vec<(u32, Value)> = effect
@@ -494,10 +524,73 @@ impl World {
         }
     }
 
+    /// The number of the site that fires where the plan has one, if one does. Once a guard has failed it is the plan's.
+    fn firing(&mut self, site: u32) -> Option<u32> {
+        let frame = self.frames.last().expect("one runs");
+        let numeric = &mut self.numeric[frame.object.data().number as usize];
+        if numeric.sites.is_empty() {
+            return Some(site);
+        }
+        let index = numeric.sites.iter().position(|left| left.site == site)?;
+        let slots = frame.object.locals().slots as usize;
+        let is_number = |&slot: &u32| {
+            let value = match (slot as usize).checked_sub(slots) {
+                None => frame.locals[slot as usize],
+                Some(slot) => frame.stack[slot],
+            };
+            matches!(value, Value::Int(int) if int.unsigned_abs() < 1 << GUARDED_BITS)
+        };
+        if numeric.sites[index].guards.iter().all(is_number) {
+            return Some(frame.object.plan().sites.len() as u32 + index as u32);
+        }
+        numeric.sites.clear();
+        Some(site)
+    }
+
+    /// What the top frame's instruction calculates, if that is something with numbers; `Some(None)` if it raises.
+    fn calculated(&self) -> Option<Option<Value>> {
+        let frame = self.frames.last().expect("one runs");
+        let version = frame.object.version();
+        let instruction = frame.object.analysis().get(frame.at);
+        let op = instruction.opcode.info(version).expect("defined").op;
+        let int = |below: usize| match frame.stack[frame.stack.len() - below] {
+            Value::Int(int) => Some(i128::from(int)),
+            _ => None,
+        };
+        let found = match op {
+            Op::UnaryNegative => Some(-int(1)?),
+            Op::BinaryOp => {
+                let (one, other) = (int(2)?, int(1)?);
+                let symbol = version.binary_ops()[instruction.arg as usize];
+                match symbol.trim_end_matches('=') {
+                    "+" => Some(one + other),
+                    "-" => Some(one - other),
+                    "*" => one.checked_mul(other),
+                    "//" | "%" if other == 0 => None,
+                    "//" => Some((one - (one % other + other) % other) / other),
+                    "%" => Some((one % other + other) % other),
+                    "&" => Some(one & other),
+                    "|" => Some(one | other),
+                    "^" => Some(one ^ other),
+                    ">>" => u32::try_from(other).ok().map(|by| one >> by.min(100)),
+                    "/" => None,
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        // What is larger than the world's values is not made.
+        let found = found.and_then(|found| i64::try_from(found).ok());
+        Some(found.map(Value::Int))
+    }
+
     fn fire(&mut self, site: u32, raised: Option<u32>) {
+        let Some(site) = self.firing(site) else {
+            return;
+        };
         let frame = self.frames.last().expect("one runs");
         let object = Arc::clone(&frame.object);
-        let planned = &object.plan().sites[site as usize];
+        let planned = &object.sites()[site as usize];
         let number = SiteNumber(object.data().site_base + site);
         let values = planned
             .captures
