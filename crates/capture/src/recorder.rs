@@ -64,7 +64,7 @@ pub(crate) use planned::{Now, PlannedCode, PlannedSite};
 pub(crate) use running::passes_over;
 pub use session::{Plan, Session};
 pub use store::Store;
-pub(crate) use straight::{ANY, fire_straight};
+pub(crate) use straight::{ANY, fire_guarded, fire_straight};
 pub(crate) use threads::top_frame;
 pub use witness::Witness;
 

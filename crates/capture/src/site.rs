@@ -145,6 +145,16 @@ fn of_count(planned: &PlannedSite) -> Unary {
     }
 }
 
+/// The same for what has guards.
+fn guarded_of_count(planned: &PlannedSite) -> Unary {
+    match planned.count() {
+        0 => fire_guarded::<0>,
+        1 => fire_guarded::<1>,
+        2 => fire_guarded::<2>,
+        _ => fire_guarded::<ANY>,
+    }
+}
+
 /// Chooses anew what is done at the sites of `code` that are there for a recorder only: something else is [done there now](PlannedSite::now).
 pub(crate) fn choose_again(py: Python<'_>, code: &ProbedCode) {
     code.sites().with(py, |block| {
@@ -161,7 +171,7 @@ pub(crate) fn choose_again(py: Python<'_>, code: &ProbedCode) {
             let (run, firing): (Unary, &PlannedSite) = match planned.now() {
                 Now::Fires(fires) => (of_count(fires), fires),
                 Now::Nothing => (pass, planned),
-                Now::Guarded => (fire_guarded, planned),
+                Now::Guarded(fires) => (guarded_of_count(fires), fires),
             };
             // SAFETY: as above.
             unsafe {
@@ -283,18 +293,14 @@ unsafe extern "C" fn pass(_: *mut ffi::PyObject) -> *mut ffi::PyObject {
 ///
 /// # Safety
 /// As for [`fire_planned`].
-unsafe extern "C" fn fire_guarded(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn fire_guarded<const CAPTURES: usize>(
+    object: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: as in `fire_planned`.
-    let (py, planned) = unsafe {
-        let planned = &*(*object.cast::<SiteObject>()).planned;
-        (Python::assume_attached(), planned)
-    };
-    match catch_unwind(AssertUnwindSafe(|| recorder::fire_now(py, planned))) {
-        Ok(none) => none,
-        Err(_) => {
-            recorder::give_up(py);
-            none()
-        }
+    unsafe {
+        let site = object.cast::<SiteObject>();
+        let (firing, planned) = ((*site).firing, (*site).planned);
+        recorder::fire_guarded::<CAPTURES>(Python::assume_attached(), firing, planned)
     }
 }
 

@@ -10,13 +10,12 @@ use pyo3::{Python, ffi};
 use smallvec::SmallVec;
 
 use super::callables::Changes;
-use super::pen::small_int;
 use super::pending::Intact;
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::gil::GilCell;
-use crate::layout::VERSION;
 use crate::layout::slot::Content;
+use crate::layout::{LongObject, VERSION};
 use crate::probed::ProbedCode;
 use crate::site;
 
@@ -190,7 +189,7 @@ pub(crate) struct PlannedSite {
     /// While numbers are calculated with: the site that fires in its place, of those behind the plan's; itself, if none does. Else NULL.
     pub(super) instead: Cell<*const PlannedSite>,
     /// Slots that have to hold numbers for it to fire, if it is one of those.
-    guards: SmallVec<[u32; 4]>,
+    guards: Box<[u32]>,
     /// Whether the first capture says where the exception was raised: that of a handler that is given it.
     pub(super) lasti: bool,
     code: Cell<*const PlannedCode>,
@@ -368,6 +367,12 @@ impl PlannedSite {
         self.captures.len()
     }
 
+    /// The slots that have to hold numbers for it to fire.
+    #[inline(always)]
+    pub(super) fn guards(&self) -> &[u32] {
+        &self.guards
+    }
+
     /// What is done where it stands, of the plan's sites.
     pub(crate) fn now(&self) -> Now<'_> {
         // SAFETY: in the box of the same code's sites.
@@ -375,7 +380,7 @@ impl PlannedSite {
             None => Now::Fires(self),
             Some(instead) if std::ptr::eq(instead, self) => Now::Nothing,
             Some(instead) if instead.guards.is_empty() => Now::Fires(instead),
-            Some(_) => Now::Guarded,
+            Some(instead) => Now::Guarded(instead),
         }
     }
 
@@ -418,25 +423,30 @@ pub(crate) enum Now<'a> {
     Fires(&'a PlannedSite),
     /// Nothing, as long as numbers are calculated with.
     Nothing,
-    /// What fires depends on what is in slots.
-    Guarded,
+    /// This fires, if there are numbers in the slots that it [guards](PlannedSite::guards).
+    Guarded(&'a PlannedSite),
 }
 
 /// Whether a slot holds what a guard lets through ([`Number::GUARDED`](debugop_bytecode::plan::numeric::Number::GUARDED)).
 ///
 /// # Safety
 /// The slot keeps its object alive.
-#[inline]
-unsafe fn is_number(content: Content) -> bool {
+#[inline(always)]
+pub(super) unsafe fn is_number(content: Content) -> bool {
     let Content::Object(object) = content else {
         return false;
     };
-    // SAFETY: by the contract; the field of an exact float is read.
+    // SAFETY: by the contract; the fields of exact types are read.
     unsafe {
-        if ffi::Py_TYPE(object) == &raw mut ffi::PyFloat_Type {
+        let class = ffi::Py_TYPE(object);
+        if class == &raw mut ffi::PyFloat_Type {
             return ffi::PyFloat_AS_DOUBLE(object).is_finite();
         }
-        small_int(object).is_some_and(|int| int.unsigned_abs() < 1 << GUARDED_BITS)
+        // What is let through is compact.
+        class == &raw mut ffi::PyLong_Type
+            && (*object.cast::<LongObject>())
+                .compact()
+                .is_some_and(|int| int.unsigned_abs() < 1 << GUARDED_BITS)
     }
 }
 
@@ -505,7 +515,7 @@ impl PlannedCode {
                 calling: Cell::new(Calling::UNKNOWN),
                 redacts: Cell::new(0),
                 instead: Cell::new(std::ptr::null()),
-                guards: left.map_or_else(SmallVec::new, |left| left.guards.clone()),
+                guards: left.map_or_else(Box::default, |left| left.guards.as_slice().into()),
                 lasti: site.kind == SiteKind::Handler && site.captures.len() == 2,
                 copy: Cell::new(0),
                 straight: Cell::new(0),

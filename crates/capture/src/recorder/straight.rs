@@ -9,10 +9,10 @@ use std::ptr::NonNull;
 use debugop_recording::stream::{Last, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
-use super::planned::PlannedSite;
+use super::planned::{PlannedSite, is_number};
 use super::quick::Put;
 use super::threads::Shadow;
-use super::{ACTIVE, Recorder, give_up, pending};
+use super::{ACTIVE, Recorder, fire_now, give_up, pending};
 use crate::frame::Frame;
 use crate::site::none;
 
@@ -62,6 +62,63 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
     // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
     let to = Short::new(unsafe { recorder.store.short(recorder.at) });
     write::<CAPTURES>(py, recorder, site, top, frame, to)
+}
+
+/// A planned site is reached that fires in the place of `planned`, one of the plan's, if there are numbers in the slots that it guards; it has so many captures, or [`ANY`]
+/// number. Returns a new reference to None.
+///
+/// # Safety
+/// Both are alive, of the same code; `site` has so many captures.
+#[inline(always)]
+pub(crate) unsafe fn fire_guarded<const CAPTURES: usize>(
+    py: Python<'_>,
+    site: *const PlannedSite,
+    planned: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the recorder as in `with_active`.
+    let (firing, recorder) = unsafe {
+        let Some(recorder) = ACTIVE.0.get().as_mut() else {
+            return none();
+        };
+        (&*site, recorder)
+    };
+    let state = recorder.running.read(py);
+    // SAFETY: the state is that of this thread, which is attached and executes a frame.
+    let frame = unsafe {
+        let Some(found) = NonNull::new((*state).current_frame()) else {
+            return ask(planned);
+        };
+        Frame::at(found, NonNull::new_unchecked(state))
+    };
+    if frame.code_address() != firing.copy.get() {
+        // SAFETY: by the contract.
+        return unsafe { ask(planned) };
+    }
+    for &slot in firing.guards() {
+        // SAFETY: a slot of the frame that is live at the site: the frame runs the code that the plan was made for.
+        let is_number = unsafe { is_number(frame.local(slot)) };
+        if !is_number {
+            // SAFETY: by the contract.
+            return unsafe { ask(planned) };
+        }
+    }
+    // SAFETY: by the contract.
+    unsafe { fire_straight::<CAPTURES>(py, site) }
+}
+
+/// Finds out which site fires in the place of `planned`, and records that.
+///
+/// # Safety
+/// It is alive, and one of the plan's.
+#[inline(never)]
+unsafe extern "C" fn ask(planned: *const PlannedSite) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the GIL is held.
+    let (py, planned) = unsafe { (Python::assume_attached(), &*planned) };
+    let asked = catch_unwind(AssertUnwindSafe(|| fire_now(py, planned)));
+    asked.unwrap_or_else(|_| {
+        give_up(py);
+        new_none()
+    })
 }
 
 /// Writes the captures of a site in the frame on top, which is running, behind what has to be said before.
