@@ -63,7 +63,8 @@ def test_examples_are_recorded_exactly(path):
         ("hostile", 2000),
         ("pending", 20_000),
         ("assigned", 900),
-        ("numbers", 20_000),
+        ("calculated", 20_000),
+        ("first_calls", 15_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -114,7 +115,7 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
     assert known > len(seen) // 2
 
 
-@pytest.mark.parametrize("name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "numbers"])
+@pytest.mark.parametrize("name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "calculated", "first_calls"])
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000)

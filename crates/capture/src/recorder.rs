@@ -117,6 +117,8 @@ pub struct Recorder {
     held: Vec<history::Held>,
     /// Whether code is recorded by the sites that are left while numbers are calculated with; not once locals may have been assigned from outside.
     calculates: bool,
+    /// Whether what reports steps as well has no other tracer than a [`Witness`], which changes nothing.
+    beside_witness: bool,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
@@ -296,6 +298,7 @@ impl Recorder {
             before: None,
             begun: running::Begun::default(),
             calculates: true,
+            beside_witness: false,
             sites: 0,
             codes: 0,
             began: Instant::now(),
@@ -407,8 +410,11 @@ impl Recorder {
         self.pen.redacted.meet(code, &record);
         self.predictor.grow(after as usize);
         self.strides.grow(after as usize);
-        let numeric =
-            self.calculates && code.probed().is_for_recorders() && self.pen.redacted.is_off();
+        // Tracers may change what is on the stack, and the original's frames are met in the middle.
+        let probed = code.probed();
+        let is_left_alone =
+            probed.is_for_recorders() || self.beside_witness && !probed.is_observed();
+        let numeric = self.calculates && is_left_alone && self.pen.redacted.is_off();
         code.set_numbers(py, self.codes, self.sites, numeric);
         (self.sites, self.codes) = (after, next);
         true

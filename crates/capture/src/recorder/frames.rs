@@ -175,7 +175,7 @@ mod tests {
             // SAFETY: there is such a place, and as many below it as there are frames.
             unsafe {
                 let top = frames.top();
-                assert_eq!((*top.sub(model.len())).address, 0);
+                assert_eq!((*top.sub(model.len())).address, Shadow::NOWHERE);
                 assert!(model.is_empty() || (*top).number == model[model.len() - 1]);
             }
         }

@@ -99,8 +99,9 @@ impl Session {
         attach: bool,
     ) -> PyResult<Self> {
         Self::check(py)?;
-        let recorder = Recorder::new(py, store, plan.limits, plan.redact)?;
+        let mut recorder = Recorder::new(py, store, plan.limits, plan.redact)?;
         let density = if plan.with_tracers {
+            recorder.beside_witness = true;
             Density::Both
         } else {
             Density::Planned
