@@ -115,7 +115,9 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
     assert known > len(seen) // 2
 
 
-@pytest.mark.parametrize("name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "calculated", "first_calls"])
+@pytest.mark.parametrize(
+    "name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "calculated", "first_calls"]
+)
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000)
