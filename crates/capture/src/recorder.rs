@@ -245,6 +245,16 @@ pub(crate) fn fire_now(py: Python<'_>, site: &PlannedSite) -> *mut ffi::PyObject
     }
 }
 
+/// A trace function of the program's is going to be called, which may assign to locals; nobody is told of that before 3.13
+/// (`PyFrame_LocalsToFast` in `call_trampoline`, `Python/sysmodule.c`).
+#[cfg(not(Py_3_13))]
+pub(crate) fn expect_assignments(py: Python<'_>) {
+    // SAFETY: as in `with_active`.
+    if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
+        recorder.go_whole(py);
+    }
+}
+
 /// The recorder has failed: nothing is recorded any more. What was written stays readable.
 #[cold]
 pub(crate) fn give_up(py: Python<'_>) {

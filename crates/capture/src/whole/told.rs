@@ -21,6 +21,8 @@ use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::layout::ThreadState;
 use crate::modules;
+#[cfg(not(Py_3_13))]
+use crate::recorder;
 use crate::registry;
 use crate::thread;
 
@@ -261,6 +263,10 @@ extern "C" fn trace(
         return -1;
     };
     let thread = begin_telling(py, event);
+    #[cfg(not(Py_3_13))]
+    if is_main(py) {
+        recorder::expect_assignments(py);
+    }
     // SAFETY: the function gets what was meant for it.
     let result = unsafe { function(trace_object::unwrapped(object), frame, event, argument) };
     if let Some(thread) = thread {
