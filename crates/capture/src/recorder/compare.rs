@@ -242,7 +242,7 @@ impl Pen {
         let Some(entry) = self.identities.lookup_at(py, object, block) else {
             return true;
         };
-        let Some(index) = self.to_look_at(entry, newest) else {
+        let Some(index) = self.to_look_at(object, entry, newest) else {
             return true;
         };
         let shadow = self.shadows.get(index);
@@ -469,12 +469,32 @@ impl Pen {
                 || self.have_lived(py, glance, None, shadow.deaths))
     }
 
-    /// The index of the shadow of an object that an instruction may have changed before which ids up to `newest` had been given: if it is that object, and
-    /// its contents are known.
+    /// The index of the shadow of an object that an instruction may have changed before which ids up to `newest` had been given: if it is that object, its
+    /// contents are known, and it is not [dying](is_dying).
     #[inline]
-    pub(super) fn to_look_at(&self, entry: Entry, newest: u64) -> Option<u32> {
-        let is_known =
-            entry.id.get() <= newest && entry.epoch == self.chunk << 1 | 1 && entry.index < IS_TYPE;
+    pub(super) fn to_look_at(
+        &self,
+        object: *mut ffi::PyObject,
+        entry: Entry,
+        newest: u64,
+    ) -> Option<u32> {
+        let is_known = entry.id.get() <= newest
+            && entry.epoch == self.chunk << 1 | 1
+            && entry.index < IS_TYPE
+            // SAFETY: it has an entry, so its memory has not been freed.
+            && !unsafe { is_dying(object) };
         is_known.then_some(entry.index)
     }
+}
+
+/// Whether the last reference to an object has gone, and what its `tp_dealloc` does runs code: contents are taken out of it then (`subtype_dealloc`,
+/// `Objects/typeobject.c`), which nobody has seen who saw the object. What it had before stays what is known of it, and is not certain, since what may
+/// have changed it may run anything.
+///
+/// # Safety
+/// The object's memory has not been freed.
+#[inline]
+pub(super) unsafe fn is_dying(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: by the contract.
+    unsafe { ffi::Py_REFCNT(object) == 0 }
 }

@@ -480,7 +480,7 @@ impl Pen {
         let Some(entry) = self.identities.lookup_at(py, object, block) else {
             return;
         };
-        if self.to_look_at(entry, newest).is_none() {
+        if self.to_look_at(object, entry, newest).is_none() {
             return;
         }
         // SAFETY: it is alive.

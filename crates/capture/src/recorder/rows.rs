@@ -4,6 +4,7 @@
 use debugop_recording::stream::{Change, Kind, MAX_PARTS, ObjectId, Short};
 use pyo3::{Python, ffi};
 
+use super::compare::is_dying;
 use super::identities::Entry;
 use super::pen::{IS_TYPE, Pen, small_int};
 use super::quick::Simple;
@@ -156,7 +157,12 @@ impl Pen {
             return self.update_forgotten(py, to, object, block, newest);
         };
         // As `to_look_at`.
-        if entry.id.get() > newest || entry.epoch != self.chunk << 1 | 1 || entry.index >= IS_TYPE {
+        if entry.id.get() > newest
+            || entry.epoch != self.chunk << 1 | 1
+            || entry.index >= IS_TYPE
+            // SAFETY: it has an entry, so its memory has not been freed.
+            || unsafe { is_dying(object) }
+        {
             return true;
         }
         let shadow = self.shadows.get(entry.index);
@@ -344,7 +350,12 @@ impl Pen {
         let entry = now.recent(object as usize)?;
         let epoch = self.chunk << 1 | 1;
         // As `to_look_at`.
-        if entry.id.get() > newest || entry.epoch != epoch || entry.index >= IS_TYPE {
+        if entry.id.get() > newest
+            || entry.epoch != epoch
+            || entry.index >= IS_TYPE
+            // SAFETY: it has an entry, so its memory has not been freed.
+            || unsafe { is_dying(object) }
+        {
             return Some(true);
         }
         let shadow = self.shadows.get(entry.index);
