@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use debugop_recording::file::{ChunkKind, Ending, Error, Reader, Recovered, recover};
 use debugop_replay::{Loss, Recording};
-use debugop_value::{escaped, grouped};
+use debugop_value::{counted, escaped, grouped};
 use serde_json::json;
 
 use crate::Answer;
@@ -114,9 +114,9 @@ impl InfoOptions {
         }
         let _ = writeln!(
             text,
-            "{}: {} chunks recovered, {} of them of the stream, {}",
+            "{}: {} recovered, {} of them of the stream, {}",
             shown(to),
-            grouped(recovered.chunks),
+            counted(recovered.chunks, "chunk"),
             grouped(recovered.stream_chunks),
             size(recovered.size),
         );
@@ -180,9 +180,9 @@ impl Facts {
         let (chunks @ 1.., time) = self.begins? else {
             return None;
         };
-        let (chunks, seconds) = (grouped(chunks), time as f64 / 1e9);
+        let (chunks, seconds) = (counted(chunks, "chunk"), time as f64 / 1e9);
         Some(format!(
-            "the first {seconds:.3} s, {chunks} chunks, which were beyond --ring"
+            "the first {seconds:.3} s, {chunks}, which were beyond --ring"
         ))
     }
 
@@ -266,18 +266,18 @@ impl Facts {
             line("missing", &format!("at step {}: {}", loss.step, loss.what));
         }
         if let Some(lost @ 1..) = reader.summary().and_then(|summary| summary.lost) {
-            let lost = grouped(lost);
+            let times = counted(lost, "time");
             line(
                 "lost",
-                &format!("{lost} times something was too large to be recorded"),
+                &format!("{times} something was too large to be recorded"),
             );
         }
         line("size", &size(self.size));
         line(
             "stream",
             &format!(
-                "{} chunks, {} for {}",
-                grouped(self.stream_chunks as u64),
+                "{}, {} for {}",
+                counted(self.stream_chunks as u64, "chunk"),
                 size(self.stream_stored),
                 size(self.stream_bytes)
             ),

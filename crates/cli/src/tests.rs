@@ -249,7 +249,7 @@ mod recordings {
         assert!(
             recovered
                 .text
-                .contains("1 chunks recovered, 1 of them of the stream"),
+                .contains("1 chunk recovered, 1 of them of the stream"),
             "{recovered:?}"
         );
         for path in [file, &other] {

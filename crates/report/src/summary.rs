@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use debugop_value::counted;
 use rustc_hash::FxHashSet;
 
 use crate::step::{Event, FrameEvent, Step};
@@ -27,16 +28,19 @@ pub struct Summary {
 /// One line without its end: `37 instructions, 1 frame, 1 function`.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut count = |number: u64, what: &str, before: &str| {
-            let s = if number == 1 { "" } else { "s" };
-            write!(f, "{before}{} {what}{s}", debugop_value::grouped(number))
-        };
-        count(self.steps, "instruction", "")?;
-        count(self.frames, "frame", ", ")?;
-        count(self.functions, "function", ", ")?;
-        if self.threads > 1 {
-            count(self.threads, "thread", ", ")?;
-        }
+        let counts = [
+            (self.steps, "instruction"),
+            (self.frames, "frame"),
+            (self.functions, "function"),
+            (self.threads, "thread"),
+        ];
+        // That there is one thread is not worth saying.
+        let shown = if self.threads > 1 { 4 } else { 3 };
+        let counts = counts[..shown].iter();
+        let counts: Vec<String> = counts
+            .map(|&(number, what)| counted(number, what))
+            .collect();
+        f.write_str(&counts.join(", "))?;
         if let Some(elapsed) = self.elapsed {
             write!(f, ", {:.3} s", elapsed.as_secs_f64())?;
         }

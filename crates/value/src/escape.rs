@@ -99,9 +99,22 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// So many of what `one` names, whose plural ends in `s`: `1 chunk`, `1,234 chunks`.
+pub fn counted(number: u64, one: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {one}{s}", grouped(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(counted(1, "chunk"), "1 chunk");
+        assert_eq!(counted(0, "chunk"), "0 chunks");
+        assert_eq!(counted(1234, "chunk"), "1,234 chunks");
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {

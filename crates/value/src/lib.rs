@@ -10,7 +10,7 @@ mod number;
 mod short;
 mod text;
 
-pub use escape::{escaped, grouped, head, width};
+pub use escape::{counted, escaped, grouped, head, width};
 pub use number::{BigInt, complex_repr, float_repr};
 pub use short::Short;
 pub use text::{Bytes, Text};
