@@ -273,6 +273,12 @@ impl<'py> Frame<'py> {
         self.below().filter(|below| below.is_pythons())
     }
 
+    /// Whether the frame at `address`, which runs a code object, is below and called this one itself.
+    #[inline(always)]
+    pub(crate) fn is_called_by(self, address: usize) -> bool {
+        self.get().previous as usize == address && !self.get().is_entry()
+    }
+
     /// The frame whose instruction has made an instance and called its `__init__`, which this frame is, and runs nothing else
     /// (`CALL_ALLOC_AND_ENTER_INIT`, 3.13+). A frame between the two runs code of the interpreter's, which begins as no other code can.
     #[inline]

@@ -201,6 +201,11 @@ impl State {
     }
 }
 
+/// Where this is called is not where things mostly go.
+#[cold]
+#[inline(always)]
+fn rare() {}
+
 /// What CPython calls to free objects has changed: finds out whether that calls us, and if not, begins anew.
 #[cold]
 #[inline(never)]
@@ -319,13 +324,19 @@ impl Identities {
     /// The id that [stands for](Self::stand_for) the live object at address `object`.
     #[inline(always)]
     pub(crate) fn standing_for(&self, py: Python<'_>, object: usize) -> Option<u64> {
-        cache::standing_for(py, object).filter(|_| allocator::is_as_seen(py))
+        let id = cache::standing_for(py, object)?;
+        if !allocator::is_as_seen(py) {
+            rare();
+            return None;
+        }
+        Some(id)
     }
 
     /// From now on the id of the live object at address `object` stands for it, if it has just been looked up, until its entry changes, or
     /// [`forget_standing`](Self::forget_standing).
+    #[inline(always)]
     pub(crate) fn stand_for(&self, py: Python<'_>, object: usize) {
-        Self::with(py, |state| state.cache.stand_for(object));
+        cache::stand_for(py, object);
     }
 
     /// No id stands for its object any more.

@@ -21,6 +21,7 @@ use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
 use crate::site::none;
+use frames::Frames;
 use generators::{Generators, Suspendable};
 use pen::Pen;
 use planned::IGNORED;
@@ -30,6 +31,7 @@ mod arrive;
 mod assigned;
 mod begin;
 mod callables;
+mod calls;
 mod codes;
 mod compare;
 mod contents;
@@ -92,6 +94,8 @@ pub struct Recorder {
     /// The frame on top of the current thread, if sites in it may be recorded [quickly](quick) and there is [room](Store::has_room) for one at
     /// `at`; in `threads`, which nobody changes meanwhile. Else NULL.
     top: *mut Shadow,
+    /// The frames that `top` is the last of, if that is not NULL.
+    frames: *mut Frames,
     /// Where the next byte of the chunk goes.
     at: usize,
     /// Behind a record that ends after this the time is told, or the chunk ends.
@@ -301,6 +305,7 @@ impl Recorder {
             current: usize::MAX,
             state: std::ptr::null_mut(),
             top: std::ptr::null_mut(),
+            frames: std::ptr::null_mut(),
             next_frame: 0,
             generators: Generators::default(),
             held: Vec::new(),
@@ -531,7 +536,8 @@ impl Recorder {
         if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
-            self.top = self.threads[self.current].frames.top();
+            let frames = &mut self.threads[self.current].frames;
+            (self.top, self.frames) = (frames.top(), frames);
         }
     }
 

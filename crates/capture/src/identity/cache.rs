@@ -51,6 +51,17 @@ pub(super) fn standing_for(_py: Python<'_>, object: usize) -> Option<u64> {
     (cached.stands_for == object).then_some(cached.id)
 }
 
+/// From now on the id of the live object at this address, if it is in the cache, [stands for it](standing_for), until the object is gone, its entry changes, or
+/// [`forget_standing`](Cache::forget_standing).
+#[inline(always)]
+pub(super) fn stand_for(_py: Python<'_>, object: usize) {
+    // SAFETY: the GIL is held, and nobody who has a reference into the cache calls this meanwhile.
+    let cached = unsafe { &mut (*ALL.0.get())[place(object)] };
+    if cached.object == object {
+        cached.stands_for = object;
+    }
+}
+
 /// The right to use the cache; there is one, as there is one [`State`](super::State).
 pub(super) struct Cache(());
 
@@ -107,15 +118,6 @@ impl Cache {
             epoch: entry.epoch,
             index: entry.index,
         };
-    }
-
-    /// From now on the id of an object, which is in the cache, [stands for it](standing_for), until the object is gone, its entry changes, or
-    /// [`forget_standing`](Self::forget_standing).
-    pub(super) fn stand_for(&mut self, object: usize) {
-        let cached = &mut self.all_mut()[place(object)];
-        if cached.object == object {
-            cached.stands_for = object;
-        }
     }
 
     /// No id stands for its object any more.

@@ -186,12 +186,9 @@ impl Recorder {
             self.next_frame += 1;
             thread.frames.push(Shadow::new(frame, site.code(), number));
             if frame.is_generators() {
-                self.generators.insert(Suspendable {
-                    address: frame.address(),
-                    number,
-                    copy: frame.code_address(),
-                    chunk,
-                });
+                let (address, copy) = (frame.address(), frame.code_address());
+                let one = Suspendable::new(address, number, copy, chunk);
+                self.generators.insert(one);
             }
             return last;
         }

@@ -113,20 +113,18 @@ impl Recorder {
     /// The number of a frame that has been suspended, if it is known in this chunk.
     #[inline(always)]
     fn suspended(&self, frame: Frame<'_>) -> Option<u64> {
-        self.generators
-            .number(frame.address(), frame.code_address(), self.pen.chunk)
+        let (address, copy) = (frame.address(), frame.code_address());
+        let known = self.generators.known(address, copy, self.pen.chunk)?;
+        Some(known.number)
     }
 
     /// A new frame has got the next number.
     #[inline(always)]
     fn count_frame(&mut self, frame: Frame<'_>) {
         if frame.is_generators() {
-            self.generators.insert(Suspendable {
-                address: frame.address(),
-                number: self.next_frame,
-                copy: frame.code_address(),
-                chunk: self.pen.chunk,
-            });
+            let (copy, chunk) = (frame.code_address(), self.pen.chunk);
+            let one = Suspendable::new(frame.address(), self.next_frame, copy, chunk);
+            self.generators.insert(one);
         }
         self.next_frame += 1;
     }
@@ -139,7 +137,8 @@ impl Recorder {
         frame: Frame<'_>,
         number: u64,
     ) -> &'a mut Shadow {
-        self.top = self.threads[self.current].frames.add();
+        let frames = &mut self.threads[self.current].frames;
+        (self.top, self.frames) = (frames.add(), frames);
         // SAFETY: as in `go_on_quickly`.
         let top = unsafe { &mut *self.top };
         top.begin(frame, site.code(), number);

@@ -45,6 +45,19 @@ impl Frames {
         self.top()
     }
 
+    /// Whether one more frame may come without that places are made for it.
+    #[inline(always)]
+    pub(super) fn has_place(&self) -> bool {
+        self.count + 2 < self.places.len()
+    }
+
+    /// One more frame comes, for which there is a place: the next one.
+    #[inline(always)]
+    pub(super) fn rise(&mut self) {
+        debug_assert!(self.has_place());
+        self.count += 1;
+    }
+
     #[cold]
     #[inline(never)]
     fn grow(&mut self) {
@@ -157,7 +170,15 @@ mod tests {
                     frames.retain_mut(|one| one.number % divisor != 0);
                     model.retain(|one| one % divisor != 0);
                 }
-                3..12 if !model.is_empty() => {
+                3 if frames.has_place() => {
+                    let next = frames.top().wrapping_add(1);
+                    frames.rise();
+                    assert_eq!(frames.top(), next);
+                    // SAFETY: a place of ours.
+                    unsafe { *next = shadow(number) };
+                    model.push(number);
+                }
+                4..12 if !model.is_empty() => {
                     frames.pop();
                     model.pop();
                 }

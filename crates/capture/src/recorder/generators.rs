@@ -2,6 +2,8 @@
 //!
 //! Open addressing with linear probing. Nothing is taken out: a frame that has ended leaves its place to the next one at its address.
 
+use debugop_recording::stream::{FrameNumber, Reenter};
+
 /// A frame of a generator or coroutine that has been recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Suspendable {
@@ -12,6 +14,21 @@ pub(super) struct Suspendable {
     pub(super) copy: usize,
     /// The last chunk in which it is known.
     pub(super) chunk: u32,
+    /// How a record says that it goes on.
+    pub(super) reenter: Reenter,
+}
+
+impl Suspendable {
+    /// The frame at `address` with this number, which runs `copy` and is known in `chunk`.
+    pub(super) fn new(address: usize, number: u64, copy: usize, chunk: u32) -> Self {
+        Self {
+            address,
+            number,
+            copy,
+            chunk,
+            reenter: Reenter::of(FrameNumber(number)),
+        }
+    }
 }
 
 /// A power of two of places, of which at most half are in use.
@@ -32,13 +49,19 @@ impl Default for Generators {
 }
 
 impl Generators {
+    /// Where a frame is looked for first.
+    #[inline(always)]
+    fn home(&self, address: usize) -> usize {
+        // Fibonacci hashing; frames are at multiples of 8.
+        let mixed = ((address as u64) >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as usize & (self.places.len() - 1)
+    }
+
     /// Where a frame is, or would be.
     #[inline]
     fn place(&self, address: usize) -> usize {
         let mask = self.places.len() - 1;
-        // Fibonacci hashing; frames are at multiples of 8.
-        let mixed = ((address as u64) >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut place = (mixed >> 32) as usize & mask;
+        let mut place = self.home(address);
         loop {
             let there = self.places[place].address;
             if there == address || there == 0 {
@@ -48,11 +71,21 @@ impl Generators {
         }
     }
 
-    /// The number of the frame at an address, which is not 0, if it runs `copy` and is known in `chunk`.
+    /// The one at an address, which is not 0, if it runs `copy` and is known in `chunk`.
     #[inline(always)]
-    pub(super) fn number(&self, address: usize, copy: usize, chunk: u32) -> Option<u64> {
-        let known = self.get(address)?;
-        (known.copy == copy && known.chunk == chunk).then_some(known.number)
+    pub(super) fn known(&self, address: usize, copy: usize, chunk: u32) -> Option<&Suspendable> {
+        let mask = self.places.len() - 1;
+        let mut place = self.home(address);
+        loop {
+            let known = self.places.get(place)?;
+            if known.address == address {
+                return (known.copy == copy && known.chunk == chunk).then_some(known);
+            }
+            if known.address == 0 {
+                return None;
+            }
+            place = (place + 1) & mask;
+        }
     }
 
     /// The one at an address, which is not 0.
@@ -115,17 +148,16 @@ mod tests {
             for number in 0..60_000 {
                 let address = (random(addresses) + 1) * 8;
                 if random(2) == 0 {
-                    let one = Suspendable {
-                        address,
-                        number,
-                        copy: random(3),
-                        chunk: random(5) as u32,
-                    };
+                    let one = Suspendable::new(address, number, random(3), random(5) as u32);
                     table.insert(one);
                     model.insert(address, one);
                 }
                 assert_eq!(table.get(address), model.get(&address));
                 assert_eq!(table.get_mut(address), model.get_mut(&address));
+                let (copy, chunk) = (random(3), random(5) as u32);
+                let known = model.get(&address);
+                let known = known.filter(|one| (one.copy, one.chunk) == (copy, chunk));
+                assert_eq!(table.known(address, copy, chunk), known);
                 assert_eq!(table.used, model.len());
             }
         }

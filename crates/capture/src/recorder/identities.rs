@@ -58,6 +58,7 @@ impl Identities {
     }
 
     /// From now on the id of `object`, which is alive and has just been looked up, stands for it, until its entry changes or a chunk begins.
+    #[inline]
     pub(super) fn stand_for(&self, py: Python<'_>, object: *mut ffi::PyObject) {
         self.0.stand_for(py, object as usize);
     }

@@ -253,6 +253,23 @@ impl Pen {
         object: *mut ffi::PyObject,
         inside: u32,
     ) {
+        if self.redacted.is_off()
+            && let Some(id) = self.identities.standing_for(py, object)
+        {
+            return to.object(&mut self.recent, ObjectId(id));
+        }
+        self.object_otherwise(py, to, object, inside);
+    }
+
+    /// The same, if no id stands for it.
+    #[inline(never)]
+    fn object_otherwise(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        inside: u32,
+    ) {
         let known = self.known(py, object);
         if !self.redacted.is_off() && known.is_some_and(|entry| self.has_redacted(entry.id.get())) {
             to.redacted();
@@ -260,6 +277,11 @@ impl Pen {
             && entry.epoch >> 1 == self.chunk
             && (entry.epoch & 1 == 1 || inside > self.limits.depth)
         {
+            // SAFETY: a live object, whose type is compared with a static one.
+            let is_tuple = unsafe { ffi::Py_TYPE(object) == &raw mut ffi::PyTuple_Type };
+            if entry.epoch & 1 == 1 && !is_tuple {
+                self.identities.stand_for(py, object);
+            }
             to.object(&mut self.recent, ObjectId(entry.id.get()));
         } else {
             self.define(py, to, object, known, inside);
@@ -324,6 +346,10 @@ impl Pen {
             // By `type_number`.
             self.identities.insert_judged(py, object, entry);
         }
+        // Some tuples are used again for others.
+        if !bare && kind != Kind::Tuple {
+            self.identities.stand_for(py, object);
+        }
         if self.identities.is_doubtful(py, object) {
             to.doubtful();
         }
@@ -357,6 +383,7 @@ impl Pen {
         self.identities.lookup(py, object).is_some()
     }
 
+    #[inline(never)]
     fn is_other_tuple(&mut self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) -> bool {
         if self.is_tuple_of(py, object, entry.index)
             || self.is_unchanged(py, object, 0, Kind::Tuple, entry.index)

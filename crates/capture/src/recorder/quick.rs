@@ -238,19 +238,21 @@ impl Recorder {
                 {
                     return Put::Int(value);
                 }
-            } else if class == &raw mut ffi::PyBool_Type {
-                to.bool(object == ffi::Py_True());
             } else if class == &raw mut ffi::PyFloat_Type {
                 to.float(ffi::PyFloat_AS_DOUBLE(object).to_bits());
             } else if object == ffi::Py_None() {
                 to.none();
             } else {
-                let id = self.pen.identities.standing_for(py, object);
-                let is_recent =
-                    id.is_some_and(|id| to.recent_object(&self.pen.recent, ObjectId(id)));
-                if !is_recent {
+                // No id stands for a bool.
+                if let Some(id) = self.pen.identities.standing_for(py, object)
+                    && to.recent_object(&self.pen.recent, ObjectId(id))
+                {
+                    return Put::Done;
+                }
+                if class != &raw mut ffi::PyBool_Type {
                     return Put::Other(object);
                 }
+                to.bool(object == ffi::Py_True());
             }
         }
         Put::Done

@@ -176,12 +176,8 @@ impl Recorder {
         if frame.is_generators() {
             let chunk = NO_CHUNK;
             let address = frame.address();
-            self.generators.insert(Suspendable {
-                address,
-                number,
-                copy,
-                chunk,
-            });
+            let one = Suspendable::new(address, number, copy, chunk);
+            self.generators.insert(one);
         }
         shadow
     }

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use debugop_recording::stream::{Last, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
+use super::calls::elsewhere;
 use super::planned::{PlannedSite, is_number};
 use super::quick::Put;
 use super::threads::Shadow;
@@ -39,10 +40,15 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
         (&*site, recorder, top)
     };
     let state = recorder.running.read(py);
-    // SAFETY: the state is that of this thread, which is attached.
-    if state != recorder.state || unsafe { (*state).current_frame() } as usize != top.address {
+    if state != recorder.state {
         // SAFETY: both are alive.
         return unsafe { arrive(recorder, site) };
+    }
+    // SAFETY: the state is that of this thread, which is attached.
+    let running = unsafe { (*state).current_frame() };
+    if running as usize != top.address {
+        // SAFETY: both are alive, and so is the frame, which this thread is running.
+        return unsafe { elsewhere::<CAPTURES>(recorder, site, running) };
     }
     let frame = on_top(recorder, top);
     if top.copy != site.straight.get() || top.copy != frame.code_address() {
@@ -121,7 +127,7 @@ unsafe extern "C" fn ask(planned: *const PlannedSite) -> *mut ffi::PyObject {
     })
 }
 
-/// Writes the captures of a site in the frame on top, which is running, behind what has to be said before.
+/// Writes a site in the frame on top, which is running, behind what has to be said before.
 #[inline(always)]
 fn write<const CAPTURES: usize>(
     py: Python<'_>,
@@ -129,9 +135,21 @@ fn write<const CAPTURES: usize>(
     site: &PlannedSite,
     top: &mut Shadow,
     frame: Frame<'_>,
-    mut to: Short<'_>,
+    to: Short<'_>,
 ) -> *mut ffi::PyObject {
     top.has_fired(site);
+    captures::<CAPTURES>(py, recorder, site, frame, to)
+}
+
+/// Writes the captures of a site that [has fired](Shadow::has_fired) in the frame on top, which is running.
+#[inline(always)]
+pub(super) fn captures<const CAPTURES: usize>(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    site: &PlannedSite,
+    frame: Frame<'_>,
+    mut to: Short<'_>,
+) -> *mut ffi::PyObject {
     let [first, second, ..] = *site.few_slots();
     // Not a loop where it is known how often: a compiler makes one of it, with registers saved and counters kept; and calls a closure that is used twice.
     let put = 'put: {
@@ -200,7 +218,7 @@ fn put(
 
 /// The frame on top, which this thread is running.
 #[inline(always)]
-fn on_top<'py>(recorder: &Recorder, top: &Shadow) -> Frame<'py> {
+pub(super) fn on_top<'py>(recorder: &Recorder, top: &Shadow) -> Frame<'py> {
     debug_assert!(!recorder.state.is_null() && top.address != 0);
     // SAFETY: the state of this thread and the address of a frame that it is running: neither is NULL.
     unsafe {
@@ -220,7 +238,7 @@ fn new_none() -> *mut ffi::PyObject {
 /// # Safety
 /// Both are alive; the GIL is held, and whoever comes here uses the recorder no more.
 #[inline(never)]
-unsafe extern "C" fn arrive(
+pub(super) unsafe extern "C" fn arrive(
     recorder: *mut Recorder,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {

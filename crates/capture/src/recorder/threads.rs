@@ -99,6 +99,18 @@ impl Shadow {
         self.count = 0;
     }
 
+    /// The same, and `site` is the first to fire in it, about which nothing is special, and whose copy it runs.
+    #[inline(always)]
+    pub(super) fn begin_at(&mut self, frame: Frame<'_>, site: &PlannedSite, number: u64) {
+        self.address = frame.address();
+        self.copy = site.copy.get();
+        self.code = std::ptr::from_ref(site.code());
+        self.number = number;
+        self.has_fired(site);
+        self.tracing = tracing(frame);
+        self.count = 0;
+    }
+
     /// A site about which nothing is special has fired in it, and nothing else is to be said of it.
     #[inline(always)]
     pub(super) fn has_fired(&mut self, site: &PlannedSite) {
@@ -186,10 +198,9 @@ impl Shadow {
         if let Some(calls) = unsafe { self.site.as_ref() }
             && directly
             && site.kind == SiteKind::Start
-            && calls.calls
         {
-            let callee = Callee::Recorded(frame.code_address(), planned::deaths(py));
-            calls.callee.set(callee);
+            debug_assert!(site.copy.get() == frame.code_address());
+            calls.has_called(py, site);
         }
     }
 
@@ -203,6 +214,17 @@ impl Shadow {
         }
         // SAFETY: the code lives as long as a frame that runs it.
         unsafe { (*self.code).unit(frame.instruction_offset()?) }
+    }
+}
+
+impl PlannedSite {
+    /// The instruction behind it has called a function, in whose frame `site` is the first to fire.
+    #[inline(always)]
+    pub(super) fn has_called(&self, py: Python<'_>, site: &PlannedSite) {
+        if self.calls {
+            let callee = Callee::Recorded(site.copy.get(), planned::deaths(py));
+            self.callee.set(callee);
+        }
     }
 }
 

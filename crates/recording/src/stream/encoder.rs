@@ -158,7 +158,7 @@ pub(super) fn tagged(tag: u8, value: u64) -> (u128, usize) {
 
 /// As [`spread`], for a value of at most four groups of seven bits.
 #[inline(always)]
-fn spread_four(value: u64) -> (u64, usize) {
+pub(super) fn spread_four(value: u64) -> (u64, usize) {
     let groups = 1
         + usize::from(value >> 7 != 0)
         + usize::from(value >> 14 != 0)

@@ -1,13 +1,32 @@
 //! Writes a short record into memory that is there already: what [`Encoder`](super::Encoder) would write, for the few kinds of values
 //! that most records have, without looking at each whether there is room.
 
-use super::encoder::{small, tagged, varint, zigzag};
+use super::encoder::{small, spread_four, tagged, varint, zigzag};
 use super::{Change, FrameNumber, ObjectId, RESERVE, RecentObjects, SiteNumber, Strides, tag};
 
 mod contents;
 
 /// The room that a [`Short`] record is given: what fits into the first 256 bytes is kept.
 pub const SHORT: usize = (1 << u8::BITS) + RESERVE;
+
+/// What says that a frame goes on, but for where its caller stands: made once, for [`Short::reenter_as`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reenter(u64);
+
+impl Reenter {
+    /// Where it says how many bytes it is, above these. Nothing does where they are more than six.
+    const LENGTH: u32 = 56;
+
+    /// Of the frame with this number.
+    #[must_use]
+    pub fn of(frame: FrameNumber) -> Self {
+        let (bytes, length) = tagged(tag::REENTER, frame.0);
+        match length <= 6 {
+            true => Reenter(bytes as u64 | (length as u64) << Self::LENGTH),
+            false => Reenter::default(),
+        }
+    }
+}
 
 /// A short record in the making.
 #[derive(Debug)]
@@ -105,6 +124,34 @@ impl<'a> Short<'a> {
         self.put(tagged(tag::ENTER, u64::from(unit)));
     }
 
+    /// The same, of up to three bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_enter(&mut self, unit: u32) -> bool {
+        self.little(tag::ENTER, u64::from(unit))
+    }
+
+    /// As [`reenter`](Self::reenter), of up to eight bytes. Whether that is enough: otherwise nothing of use is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn reenter_as(&mut self, frame: Reenter, unit: u32) -> bool {
+        if frame.0 == 0 || unit >= 1 << 14 {
+            return false;
+        }
+        let at = usize::from(self.at);
+        self.bytes[at..at + 8].copy_from_slice(&frame.0.to_le_bytes());
+        let behind = self.at.wrapping_add((frame.0 >> Reenter::LENGTH) as u8);
+        // As `varint`: seven bits each, and whether there is another byte.
+        let (bytes, length) = match unit < 1 << 7 {
+            true => (unit, 1),
+            false => (unit & 0x7f | 0x80 | unit >> 7 << 8, 2),
+        };
+        let at = usize::from(behind);
+        self.bytes[at..at + 2].copy_from_slice(&(bytes as u16).to_le_bytes());
+        self.at = behind.wrapping_add(length);
+        true
+    }
+
     /// As [`Encoder::reenter`](super::Encoder::reenter).
     #[inline]
     pub fn reenter(&mut self, frame: FrameNumber, unit: u32) {
@@ -164,7 +211,7 @@ impl<'a> Short<'a> {
         }
     }
 
-    /// The same, of up to three bytes. Whether that is enough: otherwise nothing is written.
+    /// The same, of up to five bytes. Whether that is enough: otherwise nothing is written.
     #[inline(always)]
     #[must_use]
     pub fn little_int(&mut self, value: i64) -> bool {
@@ -172,7 +219,19 @@ impl<'a> Short<'a> {
             self.tag(tag);
             return true;
         }
-        self.little(tag::INT, zigzag(value))
+        let number = zigzag(value);
+        if number < 1 << 14 {
+            return self.little(tag::INT, number);
+        }
+        if number >= 1 << 28 {
+            return false;
+        }
+        let (bytes, length) = spread_four(number);
+        let bytes = bytes << 8 | u64::from(tag::INT);
+        let at = usize::from(self.at);
+        self.bytes[at..at + 8].copy_from_slice(&bytes.to_le_bytes());
+        self.at = self.at.wrapping_add(length as u8 + 1);
+        true
     }
 
     /// [Captures](Self::captured_int) an int, as far as that takes a byte: the one that is expected there. Whether it is.
@@ -318,13 +377,19 @@ mod tests {
                     }
                     5 if capture == 1 => {
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        (short.enter(unit), encoder.enter(unit))
+                        if bits & 64 == 0 || !short.little_enter(unit) {
+                            short.enter(unit);
+                        }
+                        ((), encoder.enter(unit))
                     }
                     5 if capture == 2 => (short.pop_one(), encoder.pop(1)),
                     5 if capture == 3 => {
                         let frame = FrameNumber(bits >> (bits % 64));
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        (short.reenter(frame, unit), encoder.reenter(frame, unit))
+                        if !short.reenter_as(Reenter::of(frame), unit) {
+                            short.reenter(frame, unit);
+                        }
+                        ((), encoder.reenter(frame, unit))
                     }
                     5 if capture == 4 => {
                         let unit = (bits >> (bits % 32 + 32)) as u32;
