@@ -243,7 +243,7 @@ for n in range({}):
 def test_what_could_not_be_recorded_is_said(tmp_path):
     path = tmp_path / "x.debugop"
     record("-o", path, "-c", "import sys; sys.stdout.write('x' * 20_000_000)")
-    assert re.search(r"^lost +1 times", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
+    assert re.search(r"^lost +1 time ", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
     record("-o", path, "-c", "import sys; sys.stdout.write('x')")
     assert not re.search(r"^(lost|dropped)", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
 
