@@ -74,25 +74,25 @@ impl Generators {
     /// The one at an address, which is not 0, if it runs `copy` and is known in `chunk`.
     #[inline(always)]
     pub(super) fn known(&self, address: usize, copy: usize, chunk: u32) -> Option<&Suspendable> {
+        let known = self.get(address)?;
+        (known.copy == copy && known.chunk == chunk).then_some(known)
+    }
+
+    /// The one at an address, which is not 0.
+    #[inline(always)]
+    pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {
         let mask = self.places.len() - 1;
         let mut place = self.home(address);
         loop {
             let known = self.places.get(place)?;
             if known.address == address {
-                return (known.copy == copy && known.chunk == chunk).then_some(known);
+                return Some(known);
             }
             if known.address == 0 {
                 return None;
             }
             place = (place + 1) & mask;
         }
-    }
-
-    /// The one at an address, which is not 0.
-    #[inline]
-    pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {
-        let known = &self.places[self.place(address)];
-        (known.address == address).then_some(known)
     }
 
     #[inline]
