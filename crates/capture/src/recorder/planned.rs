@@ -543,6 +543,12 @@ impl PlannedCode {
         made
     }
 
+    /// Whether the site with this index in the plan has nothing to do while numbers are calculated with.
+    pub(crate) fn may_be_left_out(&self, index: u32) -> bool {
+        let stay = &self.whole[self.count..];
+        !stay.is_empty() && stay.binary_search(&index).is_err()
+    }
+
     /// The site with this index in the plan.
     pub(crate) fn site(&self, index: u32) -> Option<&PlannedSite> {
         self.sites.get(index as usize)
@@ -746,6 +752,7 @@ impl PlannedCode {
             for (site, &index) in left.iter().zip(&self.whole[self.count..]) {
                 whole[index as usize].instead.set(site);
             }
+            self.probed().jump_over_left_out(py);
         }
         for (site, number) in self.sites.iter().zip(base..) {
             site.set_number(number);
@@ -760,6 +767,7 @@ impl PlannedCode {
         for site in self.plan_sites() {
             site.instead.set(std::ptr::null());
         }
+        self.probed().put_back_left_out(py);
         site::choose_again(py, self.probed());
     }
 
@@ -771,6 +779,7 @@ impl PlannedCode {
             site.callee.set(Callee::None);
             site.redacts.set(0);
         }
+        self.probed().put_back_left_out(py);
         site::choose_again(py, self.probed());
     }
 
