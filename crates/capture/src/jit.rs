@@ -36,6 +36,12 @@ pub(crate) fn may_compile(py: Python<'_>) -> bool {
     })
 }
 
+/// There is no JIT before 3.13.
+#[cfg(not(Py_3_13))]
+pub(crate) fn may_compile(_py: Python<'_>) -> bool {
+    false
+}
+
 /// Throws away what has been compiled of `code`, as instrumentation does (`Python/instrumentation.c`).
 #[cfg(Py_3_13)]
 pub(crate) fn forget(code: &Bound<'_, PyCode>) {

@@ -8,6 +8,7 @@ mod fire;
 mod for_iter;
 mod lasti;
 mod leave;
+mod left_out;
 mod make;
 mod positions;
 mod silence;
@@ -37,8 +38,11 @@ pub(crate) use error::{MAX_NESTING, MAX_SIZE};
 #[cfg(not(Py_3_12))]
 pub(crate) use leave::mover;
 pub(crate) use leave::{prepare, sequence as detour};
+#[cfg(Py_3_12)]
+pub(crate) use left_out::keep;
 use make::Probing;
 pub(crate) use make::probe;
+use silence::Probe;
 pub(crate) use woven::Fragments;
 
 /// What a site reports when it is reached.
@@ -152,6 +156,10 @@ pub struct ProbedCode {
     sites: GilCell<Block>,
     /// Whether its probes have been made to be jumped over ([`ProbedCode::silence`]).
     silenced: GilCell<bool>,
+    /// The probes that may be [left out](left_out), if that is known.
+    left_out: OnceLock<Box<[Probe]>>,
+    /// Whether they are jumped over.
+    jumps_left_out: GilCell<bool>,
     /// How often a frame could not be moved to the original since ([`leave`]).
     refusals: GilCell<u32>,
     /// The slots, each with its instruction, that hold a `lasti`, in order.

@@ -13,7 +13,7 @@ use crate::opcode::{Flow, Op};
 use crate::sites::{forbidden, is_call_part};
 use crate::version::Version;
 
-/// What is wrong with a plan. `site` is the one from which it is seen.
+/// What is wrong with a plan, or with what is [left](mod@super::numeric::check) of it. `site` is the plan's one from which it is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -76,6 +76,20 @@ pub enum Violation {
     Changing {
         /// The slot.
         slot: Slot,
+        /// Index of the instruction.
+        at: u32,
+    },
+    /// Of what is left while numbers are calculated with: a site that is there whatever is calculated with has been left out, or captures less.
+    #[error("site {site} is needed whatever is calculated with")]
+    Needed {
+        /// Index of the site.
+        site: u32,
+    },
+    /// The same: a value can neither be computed nor has it been looked at before it is lost.
+    #[error("a value behind site {site} is not known before instruction {at}")]
+    Unknown {
+        /// Index of the site.
+        site: u32,
         /// Index of the instruction.
         at: u32,
     },

@@ -23,6 +23,7 @@ use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
 use crate::modules;
+use crate::probed;
 use crate::whole::events::as_it_is;
 
 /// The tool's name, which others see.
@@ -99,6 +100,7 @@ const EXCEPTIONS: [&str; 1] = ["RAISE"];
 
 /// A session begins to run; says whether there was a tool identifier for it.
 pub(super) fn enter(py: Python<'_>) -> PyResult<bool> {
+    probed::keep(py);
     if state(py, |state| state.tool.is_none()) {
         let Some(id) = take_tool(py)? else {
             return Ok(false);

@@ -75,7 +75,7 @@ impl ProbedCode {
         let is_possible = frame.code_address() == self.original.as_ptr() as usize
             && frame.is_undisturbed()
             && self.is_only_for(py, tool)
-            && leave::is_quiet(&copy, &copy)
+            && Live::of(&copy).is_quiet()
             && !(0..depth).any(|slot| self.holds_lasti(at, slot));
         if !is_possible {
             return None;

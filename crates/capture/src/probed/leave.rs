@@ -33,6 +33,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCode, PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+use super::silence::Live;
 use super::{ProbedCode, SiteInfo};
 use crate::code_object;
 use crate::frame::{CodeShape, Frame};
@@ -41,8 +42,6 @@ use crate::gil::GilCell;
 use crate::invert_type::{self, Unary};
 use crate::layout::VERSION;
 use crate::layout::slot::Content;
-#[cfg(Py_3_12)]
-use crate::layout::{CodeObject, MonitoringData};
 use crate::whole::Traceback;
 
 /// How often frames of one copy may ask in vain.
@@ -275,22 +274,12 @@ pub(super) fn tracebacks_of<'py>(py: Python<'py>, frame: Frame<'_>) -> Vec<Bound
     found
 }
 
-/// Whether neither the copy nor the original is instrumented for anything.
-#[cfg(Py_3_12)]
-pub(super) fn is_quiet(copy: &Bound<'_, PyCode>, original: &Bound<'_, PyCode>) -> bool {
-    // What frames run is brought up to date whenever anything changes (`instrument_all_executing_code_objects`), other code when it is
-    // called. So the copy has no events now, and the original had none when it was last called, and has none in its bytecode.
-    [copy, original].into_iter().all(|code| {
-        // SAFETY: a live code object, and what it keeps of its instrumentation.
-        let monitoring = unsafe { (*code.as_ptr().cast::<CodeObject>()).co_monitoring.as_ref() };
-        monitoring.is_none_or(MonitoringData::is_quiet)
-    })
-}
-
-/// There is no instrumentation.
-#[cfg(not(Py_3_12))]
-fn is_quiet(_: &Bound<'_, PyCode>, _: &Bound<'_, PyCode>) -> bool {
-    true
+/// Whether neither the copy, which a frame runs, nor the original is instrumented for anything: the original had no events when it was last called, and has
+/// none in its bytecode.
+fn is_quiet(copy: &Bound<'_, PyCode>, original: &Bound<'_, PyCode>) -> bool {
+    [copy, original]
+        .into_iter()
+        .all(|code| Live::of(code).is_quiet())
 }
 
 /// The function that moves the frame that calls it.

@@ -11,6 +11,7 @@ use pyo3::types::{PyAnyMethods, PyCode, PyFloat, PyFloatMethods, PyInt, PyTuple,
 use pyo3::{Borrowed, Bound, PyResult, Python};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
+use super::silence::probes;
 use super::{ProbedCode, SiteInfo, WantsNested, leave};
 use crate::code_object::{self, CodeFields, parts, with_parts};
 use crate::constants::Constants;
@@ -55,17 +56,24 @@ impl ProbedCode {
             }
         };
         let inserted = insert_probes(&fields, &analysis, constants.len(), steps, plan.as_ref());
-        let Probing { parts, layout, .. } = inserted.map_err(|source| ProbeError::Bytecode {
+        let inserted = inserted.map_err(|source| ProbeError::Bytecode {
             qualname: qualname.clone(),
             file: file.clone(),
             source,
         })?;
+        let Probing {
+            parts,
+            starts,
+            mut layout,
+            ..
+        } = inserted;
         let length = analysis.instructions().len();
         // Before what is nested needs the memory. A recorder needs it, though.
         let analysis = match plan {
             Some(_) => analysis.into(),
             None => OnceLock::new(),
         };
+        let further = std::mem::take(&mut layout.further);
         let mut consts = Constants::new(py, constants.len() + layout.sites.len())?;
         let (nested, has_refused) =
             probe_constants(constants, module, wants, nesting, &mut consts)?;
@@ -84,9 +92,11 @@ impl ProbedCode {
             nested,
             has_refused,
             fragments: None,
-            further: layout.further.into(),
+            further: further.into(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            left_out: OnceLock::new(),
+            jumps_left_out: GilCell::default(),
             refusals: GilCell::default(),
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]
@@ -101,12 +111,14 @@ impl ProbedCode {
             watchers: GilCell::default(),
         });
         if let Some(plan) = &plan {
-            probed_code.planned.get_or_init(|| {
-                PlannedCode::new(
-                    plan,
-                    &numeric(original, plan, probed_code.analysis()),
-                    &probed_code,
-                )
+            let numeric = numeric(original, plan, probed_code.analysis());
+            let planned = probed_code
+                .planned
+                .get_or_init(|| PlannedCode::new(plan, &numeric, &probed_code));
+            probed_code.left_out.get_or_init(|| {
+                let recorders = layout.recorders_only(&starts);
+                let left_out = recorders.filter(|&(_, index)| planned.may_be_left_out(index));
+                probes(&parts.code, left_out.map(|(start, _)| start))
             });
         }
         let planned = |index: usize| {
@@ -171,6 +183,8 @@ impl ProbedCode {
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            left_out: OnceLock::new(),
+            jumps_left_out: GilCell::default(),
             refusals: GilCell::default(),
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]
@@ -360,6 +374,18 @@ struct ProbeLayout {
 }
 
 impl ProbeLayout {
+    /// Of the probes that start there in the copy, those that are there for a recorder only, each with its site's index in the plan; but none that has a part
+    /// in an addition to a variable.
+    fn recorders_only(&self, starts: &[u32]) -> impl Iterator<Item = (u32, u32)> {
+        let sites = starts.iter().zip(&self.sites).zip(&self.planned);
+        sites.filter_map(|((start, site), planned)| {
+            let is_recorders = site.is_silent() && !site.is_summing();
+            planned
+                .filter(|_| is_recorders)
+                .map(|index| (*start, index))
+        })
+    }
+
     fn of(analysis: &Analysis, steps: bool, plan: Option<&Plan>) -> Self {
         let most = analysis.instructions().len();
         let (unwind, planned) = match plan.and_then(|plan| plan.sites.split_last()) {

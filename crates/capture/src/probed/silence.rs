@@ -82,6 +82,8 @@ impl ProbedCode {
             return;
         }
         let Some(copy) = self.probed(py) else { return };
+        // Loops are left by some of these, too.
+        self.put_back_left_out(py);
         let probes = self.probes(py);
         let live = Live::of(&copy);
         let is_compiled = jit::is_enabled(py);
@@ -228,13 +230,7 @@ impl ProbedCode {
     fn probes(&self, py: Python<'_>) -> Vec<Probe> {
         let again = self.insert_again(py);
         let (units, _) = again.parts.code.as_chunks::<2>();
-        let invert = opcode_of(Op::UnaryInvert);
         let probe = |(start, adds, detour): (u32, bool, Option<(u32, InstrIdx)>)| {
-            let at = start as usize / 2;
-            // LOAD_CONST, or prefixes and LOAD_CONST; UNARY_INVERT; POP_TOP.
-            let load = units[at..].iter().position(|unit| unit[0] == invert)?;
-            let jump = [opcode_of(Op::JumpForward), u8::try_from(load + 1).ok()?];
-            let before = at.checked_sub(1).map(|before| units[before][0]);
             let detour = detour.and_then(|(to, next)| {
                 let depth = self.analysis().depth(next)?;
                 if (0..depth).any(|slot| self.holds_lasti(next, slot)) {
@@ -242,20 +238,43 @@ impl ProbedCode {
                 }
                 jump_to(start, to)
             });
+            let probe = Probe::new(units, start)?;
             Some(Probe {
-                at,
-                is: [units[at], units[at + 1]],
-                jump,
                 detour,
-                after_load_fast: before == Some(opcode_of(Op::LoadFast)),
                 adds,
+                ..probe
             })
         };
         again.starts().filter_map(probe).collect()
     }
 }
 
+/// The probes that start there in this bytecode.
+pub(super) fn probes(code: &[u8], starts: impl Iterator<Item = u32>) -> Box<[Probe]> {
+    let (units, _) = code.as_chunks::<2>();
+    starts
+        .filter_map(|start| Probe::new(units, start))
+        .collect()
+}
+
 impl Probe {
+    /// That which starts at a byte of the bytecode with these `units`; without a detour, and adding to nothing.
+    fn new(units: &[Unit], start: u32) -> Option<Self> {
+        let at = start as usize / 2;
+        // LOAD_CONST, or prefixes and LOAD_CONST; UNARY_INVERT; POP_TOP.
+        let invert = opcode_of(Op::UnaryInvert);
+        let load = units[at..].iter().position(|unit| unit[0] == invert)?;
+        let before = at.checked_sub(1).map(|before| units[before][0]);
+        Some(Self {
+            at,
+            is: [units[at], units[at + 1]],
+            jump: [opcode_of(Op::JumpForward), u8::try_from(load + 1).ok()?],
+            detour: None,
+            after_load_fast: before == Some(opcode_of(Op::LoadFast)),
+            adds: false,
+        })
+    }
+
     /// Whether one of these units is among the two that a detour takes.
     fn is_among(&self, units: &[usize]) -> bool {
         units
@@ -345,6 +364,21 @@ impl<'a, 'py> Live<'a, 'py> {
         !thread::states(self.code.py()).into_iter().any(traces)
     }
 
+    /// Whether the code is instrumented for nothing but its beginnings. What frames run is brought up to date whenever anything changes
+    /// (`instrument_all_executing_code_objects`), other code when it is called.
+    #[cfg(Py_3_12)]
+    pub(super) fn is_quiet(&self) -> bool {
+        // SAFETY: a live code object, and what it keeps of its instrumentation.
+        let monitoring = unsafe { (*self.object()).co_monitoring.as_ref() };
+        monitoring.is_none_or(MonitoringData::is_quiet)
+    }
+
+    /// There is no instrumentation.
+    #[cfg(not(Py_3_12))]
+    pub(super) fn is_quiet(&self) -> bool {
+        true
+    }
+
     /// Whether unit `at` is `unit`, be it specialised.
     fn is(&self, at: usize, unit: Unit) -> bool {
         let [opcode, arg] = self.get(at);
@@ -354,7 +388,7 @@ impl<'a, 'py> Live<'a, 'py> {
     }
 
     /// Makes a probe be jumped over.
-    fn jump_over(&self, probe: &Probe) {
+    pub(super) fn jump_over(&self, probe: &Probe) {
         if self.is(probe.at, probe.is[0]) {
             self.part(probe);
             self.set(probe.at, probe.jump);
@@ -395,7 +429,7 @@ impl<'a, 'py> Live<'a, 'py> {
     }
 
     /// Makes what has been jumped over be a probe again.
-    fn put_back(&self, probe: &Probe) {
+    pub(super) fn put_back(&self, probe: &Probe) {
         let [opcode, arg] = self.get(probe.at);
         if arg != probe.jump[1] {
             return;

@@ -77,6 +77,8 @@ impl ProbedCode {
             further: Box::default(),
             sites: GilCell::default(),
             silenced: GilCell::default(),
+            left_out: OnceLock::new(),
+            jumps_left_out: GilCell::default(),
             refusals: GilCell::default(),
             lastis: OnceLock::new(),
             #[cfg(Py_3_12)]

@@ -15,7 +15,7 @@ use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::modules;
-use crate::probed::ProbedCode;
+use crate::probed::{self, ProbedCode};
 use crate::registry;
 
 /// Names and our functions.
@@ -105,6 +105,7 @@ fn wrap_registered(py: Python<'_>) -> PyResult<()> {
             if let Ok(callback) = register(py.None().into_bound(py))
                 && !callback.is_none()
             {
+                probed::keep(py);
                 register(callback)?;
             }
         }
@@ -221,6 +222,7 @@ unsafe extern "C" fn register_callback(
         let mut changed = [*args, *args.add(1), *args.add(2)];
         let mut wrapped = None;
         if changed[2] != ffi::Py_None() {
+            probed::keep(py);
             let event = Bound::from_borrowed_ptr(py, changed[1]);
             let callback = Bound::from_borrowed_ptr(py, changed[2]);
             match wrap(&event, &callback) {

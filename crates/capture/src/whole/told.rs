@@ -21,6 +21,8 @@ use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::layout::ThreadState;
 use crate::modules;
+#[cfg(Py_3_12)]
+use crate::probed;
 #[cfg(not(Py_3_13))]
 use crate::recorder;
 use crate::registry;
@@ -162,6 +164,10 @@ pub(super) fn expect(py: Python<'_>, state: *mut ffi::PyThreadState) {
         let found = std::mem::transmute::<*mut c_void, Option<ffi::Py_tracefunc>>(*field);
         (field, found)
     };
+    #[cfg(Py_3_12)]
+    if found.is_some() {
+        probed::keep(py);
+    }
     let function = match found {
         // SAFETY: as above; NULL or a live object.
         Some(found) if address(found) == address(trace) => unsafe {

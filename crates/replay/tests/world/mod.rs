@@ -1,74 +1,28 @@
 //! A world in which functions run by the meaning of their instructions, with chance in the place of objects: it keeps every step in
 //! full and writes, site by site as the plans say, the recording from which replay has to rebuild the same.
 
+mod codes;
+mod telling;
+
 use std::sync::Arc;
 
-use debugop_bytecode::plan::numeric::{GUARDED_BITS, Numeric, all_sites};
-use debugop_bytecode::plan::{LAST_WHOLE_VERSION, PLAN_VERSION, Plan, SiteKind, pending_before};
-use debugop_bytecode::{
-    ArgKind, Class, CodeView, Flow, InstrIdx, Op, Output, Place, Version, effect, nature,
-};
-use debugop_recording::file::{CodeRecord, Local, LocalKind};
+use debugop_bytecode::plan::numeric::Numeric;
+use debugop_bytecode::{Class, Flow, InstrIdx, Op, Output, Place, Version, effect, nature};
 use debugop_recording::stream::{
-    Caller, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Prefix, Progress, Record, SiteNumber,
-    Thread, ThreadNumber, Transcript, Value,
+    Caller, FrameNumber, Numbers, Prefix, Thread, ThreadNumber, Transcript, Value,
 };
 use debugop_replay::{Code, Codes};
 
+pub(crate) use codes::codes;
+#[allow(
+    unused_imports,
+    reason = "only some of the tests of this world ask for a version"
+)]
+pub(crate) use codes::codes_of;
+use telling::keyframe;
+
 /// A frame as it is seen at a step: number, code, instruction, localsplus, value stack.
 pub(crate) type Seen = (u64, u32, u32, Vec<Value>, Vec<Value>);
-
-/// All code objects of a world.
-pub(crate) fn codes(views: &[CodeView<'_>]) -> Arc<Codes> {
-    codes_of(views, PLAN_VERSION)
-}
-
-/// The same, recorded by this version of plans.
-pub(crate) fn codes_of(views: &[CodeView<'_>], plan_version: u16) -> Arc<Codes> {
-    let mut codes = Codes::default();
-    for (number, view) in (0..).zip(views) {
-        let analysis = debugop_bytecode::Analysis::new(view).expect("valid");
-        let of = |instruction: &debugop_bytecode::Instruction| {
-            let info = instruction.opcode.info(view.version).expect("defined");
-            match info.arg {
-                ArgKind::Local | ArgKind::Free => instruction.arg.saturating_add(1),
-                ArgKind::LocalPair => (instruction.arg >> 4).max(instruction.arg & 15) + 1,
-                _ => 0,
-            }
-        };
-        let slots = analysis.instructions().iter().map(of).max().unwrap_or(0);
-        let mut data = CodeRecord {
-            number,
-            site_base: codes.captures().len() as u32,
-            plan_version,
-            argument_count: slots,
-            stack_size: view.stack_size,
-            first_line: view.first_line,
-            code: view.code.to_vec(),
-            exception_table: view.exception_table.to_vec(),
-            location_table: view.location_table.to_vec(),
-            locals: vec![
-                Local {
-                    kind: LocalKind(0x20),
-                    ..Local::default()
-                };
-                slots as usize
-            ],
-            ..CodeRecord::default()
-        };
-        let locals = debugop_replay::locals(&data);
-        let plan = Plan::of_version(&analysis, &locals, plan_version).expect("planned");
-        let numeric = match plan_version {
-            ..=LAST_WHOLE_VERSION => Numeric::default(),
-            _ => Numeric::new(&analysis, &locals, &plan, &[]),
-        };
-        let (sites, _) = all_sites(&plan, &numeric);
-        let captures = sites.iter().map(|site| site.captures.len() as u32);
-        data.captures = captures.collect();
-        codes.add(data, view.version).expect("planned");
-    }
-    Arc::new(codes)
-}
 
 /// Chance, the same for the same seed.
 #[derive(Clone)]
@@ -156,24 +110,6 @@ pub(crate) struct World {
     pub(crate) calls: u64,
     /// One in so many instructions that run anything lets another thread run.
     pub(crate) switches: u64,
-}
-
-fn keyframe(next_frame: u64, current: u32, threads: Vec<(u32, Vec<Frame>)>) -> Keyframe {
-    let thread = |(number, frames)| Thread {
-        number: ThreadNumber(number),
-        native: u64::from(number) + 1,
-        name: Box::default(),
-        below: 0,
-        frames,
-    };
-    Keyframe {
-        time: 0,
-        newest: ObjectId(0),
-        next_frame: FrameNumber(next_frame),
-        threads: threads.into_iter().map(thread).collect(),
-        current: ThreadNumber(current),
-        objects: Vec::new(),
-    }
 }
 
 impl World {
@@ -524,29 +460,6 @@ impl World {
         }
     }
 
-    /// The number of the site that fires where the plan has one, if one does. Once a guard has failed it is the plan's.
-    fn firing(&mut self, site: u32) -> Option<u32> {
-        let frame = self.frames.last().expect("one runs");
-        let numeric = &mut self.numeric[frame.object.data().number as usize];
-        if numeric.sites.is_empty() {
-            return Some(site);
-        }
-        let index = numeric.sites.iter().position(|left| left.site == site)?;
-        let slots = frame.object.locals().slots as usize;
-        let is_number = |&slot: &u32| {
-            let value = match (slot as usize).checked_sub(slots) {
-                None => frame.locals[slot as usize],
-                Some(slot) => frame.stack[slot],
-            };
-            matches!(value, Value::Int(int) if int.unsigned_abs() < 1 << GUARDED_BITS)
-        };
-        if numeric.sites[index].guards.iter().all(is_number) {
-            return Some(frame.object.plan().sites.len() as u32 + index as u32);
-        }
-        numeric.sites.clear();
-        Some(site)
-    }
-
     /// What the top frame's instruction calculates, if that is something with numbers; `Some(None)` if it raises.
     fn calculated(&self) -> Option<Option<Value>> {
         let frame = self.frames.last().expect("one runs");
@@ -582,128 +495,6 @@ impl World {
         // What is larger than the world's values is not made.
         let found = found.and_then(|found| i64::try_from(found).ok());
         Some(found.map(Value::Int))
-    }
-
-    fn fire(&mut self, site: u32, raised: Option<u32>) {
-        let Some(site) = self.firing(site) else {
-            return;
-        };
-        let frame = self.frames.last().expect("one runs");
-        let object = Arc::clone(&frame.object);
-        let planned = &object.sites()[site as usize];
-        let number = SiteNumber(object.data().site_base + site);
-        let values = planned
-            .captures
-            .iter()
-            .map(|&slot| {
-                let slots = object.locals().slots;
-                match slot.checked_sub(slots) {
-                    None => frame.locals[slot as usize],
-                    Some(slot) => frame.stack[slot as usize],
-                }
-            })
-            .collect();
-        if let Some(unit) = raised {
-            self.before_push();
-            self.prefixes.push(Prefix::Raised(unit));
-        }
-        self.record(Some(number), values);
-    }
-
-    /// Tells what is pending in the middle of the top frame's instruction.
-    fn tell(&mut self) {
-        let Some((unit, values)) = self.frames.last_mut().and_then(Activation::pending) else {
-            return;
-        };
-        self.before_push();
-        self.introduce();
-        let record = Record {
-            pending: Some(unit),
-            thread: ThreadNumber(self.thread),
-            prefixes: std::mem::take(&mut self.prefixes),
-            values,
-            ..Record::default()
-        };
-        self.transcript.record(&record, Numbers::default());
-    }
-
-    /// The same of all other threads.
-    fn tell_others(&mut self) {
-        for other in &mut self.others {
-            let Some((unit, values)) = other.frames.last_mut().and_then(Activation::pending) else {
-                continue;
-            };
-            let record = Record {
-                pending: Some(unit),
-                thread: ThreadNumber(other.number),
-                prefixes: match other.popped {
-                    0 => Vec::new(),
-                    count => vec![Prefix::Pop(count)],
-                },
-                values,
-                ..Record::default()
-            };
-            self.transcript.record(&record, Numbers::default());
-        }
-    }
-
-    fn record(&mut self, site: Option<SiteNumber>, values: Vec<Value>) {
-        self.before_push();
-        self.introduce();
-        let record = Record {
-            offset: 0,
-            site,
-            pending: None,
-            thread: ThreadNumber(self.thread),
-            frame: None,
-            prefixes: std::mem::take(&mut self.prefixes),
-            objects: Vec::new(),
-            values,
-        };
-        self.transcript.record(&record, Numbers::default());
-        self.records += 1;
-        // An exception that leaves is no place for a keyframe.
-        let unwinds = record.site.is_some_and(|site| {
-            self.codes
-                .site(site)
-                .is_some_and(|site| site.2.kind == SiteKind::Unwind)
-        });
-        // Whether a site before the same instruction has fired could not be told.
-        let is_between = record.site.is_some_and(|site| {
-            let found = self.codes.site(site);
-            found.is_some_and(|(code, _, site)| match site.place {
-                Place::After(at) => {
-                    let code = self.codes.get(code).expect("it has a site");
-                    code.plan().at(Place::Before(InstrIdx(at.0 + 1))).is_some()
-                }
-                Place::Before(_) => false,
-            })
-        });
-        let ends = self.records >= self.next_chunk && !unwinds && !is_between;
-        if ends {
-            self.next_chunk = self.records + self.chunk_records;
-            self.tell_others();
-            let chunk = self.chunks.len() + 1;
-            self.introduced = Some(chunk);
-            let all = self.others.iter_mut().flat_map(|other| &mut other.frames);
-            for frame in all.chain(&mut self.frames) {
-                // Everything is in the keyframe.
-                frame.told = frame.executing;
-            }
-            let frames = |frames: &[Activation]| frames.iter().map(Activation::frame).collect();
-            let mut threads = vec![(self.thread, frames(&self.frames))];
-            for other in &mut self.others {
-                if !other.frames.is_empty() {
-                    other.introduced = Some(chunk);
-                    other.popped = 0;
-                    threads.push((other.number, frames(&other.frames)));
-                }
-            }
-            let keyframe = keyframe(self.next_frame, self.thread, threads);
-            let new = Transcript::new(self.codes.captures(), &keyframe, Numbers::default());
-            let full = std::mem::replace(&mut self.transcript, new);
-            self.chunks.push(full.into_bytes());
-        }
     }
 
     fn leave(&mut self) {
@@ -780,39 +571,8 @@ impl Activation {
         self.object.analysis().get(self.at).offset / 2
     }
 
-    /// What is pending in the middle of its instruction, if that has not been told: the unit, and the values.
-    fn pending(&mut self) -> Option<(u32, Vec<Value>)> {
-        if !self.executing || std::mem::replace(&mut self.told, true) {
-            return None;
-        }
-        let (analysis, locals) = (self.object.analysis(), self.object.locals());
-        let slots = self.object.plan().pending(self.at).iter();
-        let values: Vec<Value> = slots
-            .map(|&slot| pending_before(analysis, &locals, self.at, slot))
-            .map(|slot| match slot.checked_sub(locals.slots) {
-                None => self.locals[slot as usize],
-                Some(slot) => self.stack[slot as usize],
-            })
-            .collect();
-        (!values.is_empty()).then(|| (self.unit(), values))
-    }
-
     fn seen(&self) -> Seen {
         let (locals, stack) = (self.locals.clone(), self.stack.clone());
         (self.number, self.code, self.at.0, locals, stack)
-    }
-
-    fn frame(&self) -> Frame {
-        let slots = self.locals.iter().chain(&self.stack).copied().collect();
-        Frame {
-            number: FrameNumber(self.number),
-            code: self.code,
-            unit: self.unit(),
-            progress: match self.executing {
-                true => Progress::Executing,
-                false => Progress::Ready,
-            },
-            slots,
-        }
     }
 }

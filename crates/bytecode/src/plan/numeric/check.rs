@@ -11,55 +11,10 @@ use crate::analysis::{Analysis, InstrIdx};
 use crate::effect::nature;
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
+pub use crate::plan::check::Violation;
 use crate::plan::{Locals, Plan, SiteKind, Slot};
 use crate::sites::is_call_part;
 use crate::version::Version;
-
-/// What is wrong. `site` is the plan's one from which it is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Violation {
-    /// A site that is there whatever is calculated with has been left out, or captures less.
-    #[error("site {site} is needed whatever is calculated with")]
-    Missing {
-        /// Index of the site.
-        site: u32,
-    },
-    /// Two ways lead to the same instruction or site, or round in a circle.
-    #[error("instruction {at} is reached from site {site} in two ways")]
-    Ambiguous {
-        /// Index of the site.
-        site: u32,
-        /// Index of the instruction.
-        at: u32,
-    },
-    /// The frame can be left or suspended by two instructions.
-    #[error("site {site} leads to two instructions that leave the frame, the second is {at}")]
-    TwoExits {
-        /// Index of the site.
-        site: u32,
-        /// Index of the instruction.
-        at: u32,
-    },
-    /// A value can neither be computed nor has it been looked at before it is lost.
-    #[error("a value behind site {site} is not known before instruction {at}")]
-    Unknown {
-        /// Index of the site.
-        site: u32,
-        /// Index of the instruction.
-        at: u32,
-    },
-    /// What an instruction may change need not be a number.
-    #[error(
-        "instruction {at} may change an object, and no site that says so is before it (from site {site})"
-    )]
-    Untouched {
-        /// Index of the site.
-        site: u32,
-        /// Index of the instruction.
-        at: u32,
-    },
-}
 
 struct Checker<'a> {
     flowing: Flowing<'a>,
@@ -121,7 +76,7 @@ impl Checker<'_> {
             }
             let left = self.left[site as usize].map(|left| &self.numeric.sites[left]);
             if left.is_none_or(|left| left.captures != planned.captures) {
-                return Err(Violation::Missing { site });
+                return Err(Violation::Needed { site });
             }
         }
         Ok(())
