@@ -80,6 +80,7 @@ __all__ = [
     "pause_breakpoints",
     "python_functions",
     "record_command",
+    "recorded_stores",
     "recording_is_debugged",
     "release_recording",
     "replay_recording",
@@ -680,6 +681,9 @@ def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, i
 
 def replay_recording(recording: str, /, *, values: bool = True) -> int:
     """Replay a recording, every slot of every step, or where each is only; returns the number of steps. OSError if it cannot be replayed to its end."""
+
+def recorded_stores(recording: str, /) -> list[list[tuple[int, int | None, str, int]]]:
+    """What a reader of packed chunks knows of stores into objects: of each chunk the record, the object, the kind of the value and its number."""
 
 @final
 class Frame:

@@ -88,10 +88,15 @@ class Model:
             self.shift()
         return int(bit)
 
+    def slots(self, where):
+        return [(found * 0x9E3779B1 & MASK) >> 14 for found in where.hashes]
+
     def bit(self, where):
-        slots = [(found * 0x9E3779B1 & MASK) >> 14 for found in where.hashes]
+        return self.at_slots(self.slots(where), where.group)
+
+    def at_slots(self, slots, group):
         told = self.told[slots[2]]
-        weights = self.weights[(0 if not told else 1 if told <= 2 else 2 if told <= 15 else 3) << 8 | where.group]
+        weights = self.weights[(0 if not told else 1 if told <= 2 else 2 if told <= 15 else 3) << 8 | group]
         inputs = [STRETCH[self.chances[slot] >> 10] for slot in slots]
         total = sum(weight * found for weight, found in zip(weights, inputs, strict=True)) >> 16
         chance = SQUASH[min(max(total, -2047), 2047) + 2048]
@@ -108,8 +113,11 @@ class Model:
 
     def symbol(self, where, bits):
         node = 1
-        for _ in range(bits):
-            node = node << 1 | self.bit(where.at(node))
+        while node < 1 << bits:
+            slots, near = self.slots(where.at(node)), 1
+            for _ in range(min(4, bits + 1 - node.bit_length())):
+                near = near << 1 | self.at_slots([slot ^ near for slot in slots], where.group)
+            node = (node << near.bit_length() - 1) + near - (1 << near.bit_length() - 1)
         return node - (1 << bits)
 
     def number(self, where):
@@ -175,9 +183,10 @@ COMPUTED, AFTER_TWO, AFTER_ONE, NEXT, WRITTEN = range(5)
 
 
 class Packed:
-    """A packed chunk. `computed(record, index)` says what replay computes; the rest is in the chunk."""
+    """A packed chunk. `computed(record, index)` says what replay computes, `stores[record]` what it knows to have been stored; the rest is in the chunk."""
 
-    def __init__(self, data, counts, computed):
+    def __init__(self, data, counts, computed, stores):
+        self.stores, self.stored, self.next_stored = stores, [], 0
         self.model, self.counts = Model(data), counts
         self.firsts = [sum(counts[:site]) for site in range(len(counts))]
         self.others = sum(counts)
@@ -268,14 +277,25 @@ class Packed:
         entry = mix(place, before) >> 17
         known = self.content_of.get(entry, NULL)
         found = known if self.model.bit(context(21, place, before, hashed(known))) else self.value(place, before)
-        self.content_of[entry] = NULL if is_large(found) else found
-        self.see(found)
+        self.is_in(place, before, found)
         return found
+
+    def is_in(self, place, before, value):
+        self.content_of[mix(place, before) >> 17] = NULL if is_large(value) else value
+        self.see(value)
 
     # Objects
 
     def an_id(self, place):
         model = self.model
+        rest = self.stored[self.next_stored :]
+        owners = [owner for owner, _ in rest if owner is not None]
+        if owners and model.bit(context(51, place, self.next_stored, 0)):
+            self.next_stored += next(
+                (index for index, (owner, _) in enumerate(rest) if owner not in (None, owners[0])), len(rest)
+            )
+            self.seen.push(owners[0])
+            return owners[0]
         choice = model.symbol(context(40, place, self.choices & 0xFF, 0), 2)
         self.choices = (self.choices << 2 | choice) & MASK
         if choice == 0:
@@ -342,8 +362,15 @@ class Packed:
         between = model.number(context(48, place, len(before), first))
         found = before[:first]
         key = found[-1] if found else NULL
+        stored = [value for owner, value in self.stored if owner == number]
         for _ in range(between):
-            key = self.content(mix(sort, min(len(found), 64) | 1 << 20), mix(hashed(key), place))
+            index = min(len(found), 64)
+            at = mix(sort, index | 1 << 20), mix(hashed(key), place)
+            if stored and model.bit(context(52, place, index, 0)):
+                key = stored.pop(0)
+                self.is_in(*at, key)
+            else:
+                key = self.content(*at)
             found.append(key)
         return found + before[len(before) - last :]
 
@@ -537,6 +564,7 @@ class Packed:
         site = self.site(key, path) if sort == 1 else None
         place = mix(key[0], path) if site is None else mix(site | 1 << 31, path)
         objects = []
+        self.stored, self.next_stored = self.stores.get(len(self.records), []), 0
         while model.bit(context(4, place, len(objects), key[1])):
             objects.append(self.definition(mix(place, len(objects))))
         values, places = [], []
@@ -554,15 +582,16 @@ class Packed:
 
     def site(self, key, path):
         where = context(5, key[0], path, key[1])
-        choice = self.model.symbol(where, 2)
-        if choice == 0:
+        if self.model.bit(where):
             return self.following_more[mix(*key) >> 16]
-        if choice == 1:
+        if not self.model.bit(where.plus(2)):
             return self.following[key[0]]
         return key[0] // 2 + self.model.signed(where.plus(1))
 
     def capture(self, place, path, values, places):
-        how = self.model.symbol(context(6, place, self.hows.get(place, 0) & 0xFFF, path), 3)
+        where, how = context(6, place, self.hows.get(place, 0) & 0xFFF, path), self.hows.get(place, 0) & 7
+        if not self.model.bit(where):
+            how = self.model.symbol(where, 3)
         if how == COMPUTED:
             values.append(None)
         elif how < WRITTEN:

@@ -9,6 +9,7 @@ import sys
 import format_packed
 import format_reader
 import pytest
+from debugop import _core
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 needs_zstandard = pytest.mark.skipif(
@@ -31,7 +32,7 @@ def contents(path):
     codes, stream = [], []
     for kind, compression, raw, stored in format_reader.chunks(path):
         if kind in (2, 3):
-            assert compression in (0, 2, 4, 5), compression
+            assert compression in (0, 2, 5, 6), compression
             if compression == 2:
                 stored = zstd.decompress(stored)
                 assert len(stored) == raw
@@ -46,6 +47,14 @@ def ordered(objects):
     return sorted(objects, key=lambda found: found[0])
 
 
+VALUES = {
+    "none": format_reader.NONE,
+    "ellipsis": format_reader.ELLIPSIS,
+    "not implemented": format_reader.NOT_IMPLEMENTED,
+}
+NUMBERS = {"bool": bool}
+
+
 @needs_zstandard
 @pytest.mark.parametrize("name", ["classes", "exceptions", "generators", "threads", "unpacking"])
 def test_packed_chunks_are_read_to_the_same_records(name, tmp_path):
@@ -54,11 +63,17 @@ def test_packed_chunks_are_read_to_the_same_records(name, tmp_path):
     codes, stream = contents(tmp_path / "run.debugop")
     counts = format_reader.captures(codes)
     _, packed = contents(tmp_path / "packed.debugop")
-    assert [compression for compression, _ in packed] == [4] * len(stream)
+    assert [compression for compression, _ in packed] == [6] * len(stream)
+    stored = _core.recorded_stores(str(tmp_path / "run.debugop"))
     written = 0
-    for (_, before), (_, after) in zip(stream, packed, strict=True):
+    for (_, before), (_, after), known in zip(stream, packed, stored, strict=True):
         one = format_reader.Stream(before, counts)
-        other = format_packed.Packed(after, counts, lambda record, index, one=one: one.records[record][4][index])
+        stores = {record: [] for record, *_ in known}
+        for record, owner, *value in known:
+            stores[record].append((owner, VALUES.get(value[0]) or (value[0], NUMBERS.get(value[0], int)(value[1]))))
+        other = format_packed.Packed(
+            after, counts, lambda record, index, one=one: one.records[record][4][index], stores
+        )
         assert one.keyframe[:5] == other.keyframe[:5]
         assert ordered(one.keyframe[5]) == ordered(other.keyframe[5])
         for index, (expected, found) in enumerate(zip(one.records, other.records, strict=True)):

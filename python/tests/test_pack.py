@@ -87,7 +87,7 @@ def test_every_slot_is_what_it_was(tmp_path):
     source = tmp_path / "program.py"
     source.write_text(PROGRAM)
     check(source, tmp_path)
-    packed_stream = b"\xf3chunk\r\n\x03\x04"
+    packed_stream = b"\xf3chunk\r\n\x03\x06"
     assert packed_stream not in (tmp_path / "run.debugop").read_bytes()
     assert packed_stream in (tmp_path / "packed.debugop").read_bytes()
 

@@ -9,6 +9,7 @@ use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness,
 use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
 use debugop_cli::RecordOptions;
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
+use debugop_recording::stream::Value;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyFrame, PyTuple};
@@ -493,6 +494,50 @@ pub(crate) fn replay_recording(py: Python<'_>, recording: PathBuf, values: bool)
             debugop_recording::file::Reader::open(&recording).map_err(|error| failed(&error))?;
         debugop_replay::witness::replay(&reader).map_err(|error| failed(&error))
     })
+}
+
+/// What a reader of packed chunks knows of stores into objects: of each chunk of the stream, in order, the record, the object (None: not known), the kind of the value and its number.
+///
+/// Raises OSError if the recording cannot be read or replayed.
+#[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over what it extracts"
+)]
+#[pyo3(signature = (recording, /))]
+pub(crate) fn recorded_stores(recording: PathBuf) -> PyResult<Vec<Vec<RecordedStore>>> {
+    let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
+    let recording = debugop_replay::Recording::open(&recording).map_err(|error| failed(&error))?;
+    let (reader, codes) = (recording.reader(), recording.codes());
+    let of_chunk = |index| {
+        let stored = reader.stream(index).map_err(|error| failed(&error))?;
+        let stores = debugop_replay::packed::stores(codes, &stored.contents);
+        let stores = stores.ok_or_else(|| failed(&"a chunk cannot be replayed"))?;
+        let shown = stores.into_iter().map(|(record, stored)| {
+            let (kind, number) = plain(stored.value);
+            (record, stored.object.map(|object| object.0), kind, number)
+        });
+        Ok(shown.collect())
+    };
+    (0..reader.stream_len()).map(of_chunk).collect()
+}
+
+/// Record, object, kind of the value, number.
+type RecordedStore = (usize, Option<u64>, &'static str, i128);
+
+fn plain(value: Value) -> (&'static str, i128) {
+    match value {
+        Value::None => ("none", 0),
+        Value::Bool(bool) => ("bool", bool.into()),
+        Value::Ellipsis => ("ellipsis", 0),
+        Value::NotImplemented => ("not implemented", 0),
+        Value::Int(int) => ("int", int.into()),
+        Value::Tagged(int) => ("tagged", int.into()),
+        Value::Float(bits) => ("float", bits.into()),
+        Value::Object(id) => ("object", id.0.into()),
+        // None of the others is ever known.
+        _ => ("null", 0),
+    }
 }
 
 /// Goes through all steps without the values there.

@@ -7,6 +7,7 @@
 
 mod coder;
 mod contents;
+mod directions;
 mod model;
 mod prefixes;
 mod records;
@@ -18,8 +19,24 @@ mod values;
 pub enum Coding {
     /// Only read any more.
     Four,
-    /// What is written.
+    /// Only read any more.
     Five,
+    /// What is written: contents are told by what has been stored into objects.
+    Six,
 }
 
-pub use records::{Packer, Unpacker};
+/// On its way to a record a frame has stored something into an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stored {
+    /// The object, if it is known.
+    pub object: Option<ObjectId>,
+    /// What has been stored.
+    pub value: Value,
+}
+
+/// Finds what has been stored on the way to a record, in order, as far as that is known from what came before it. Of the record thread, prefixes and body are known.
+pub type Follow<'a> = dyn FnMut(&Record, &mut Vec<Stored>) + 'a;
+
+use crate::stream::{ObjectId, Record, Value};
+
+pub use directions::{Packer, Unpacker};

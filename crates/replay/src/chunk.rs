@@ -48,6 +48,8 @@ struct Histories {
     first: u64,
     new: Vec<History>,
     old: FxHashMap<u64, History>,
+    /// Whether any of them may have had another id.
+    doubtful: bool,
 }
 
 impl Histories {
@@ -65,6 +67,7 @@ impl Histories {
     }
 
     fn add(&mut self, record: u32, number: u32, definition: &Definition) {
+        self.doubtful |= definition.doubtful;
         let id = definition.id.0;
         let history = match id.checked_sub(self.first).map(usize::try_from) {
             Some(Ok(index)) if index < self.new.len() => &mut self.new[index],
@@ -404,6 +407,9 @@ impl Chunk {
 
     /// Whether an object may have another id in earlier chunks, or earlier in this one.
     pub(crate) fn is_doubtful(&self, id: ObjectId) -> bool {
+        if !self.histories.doubtful && self.following.is_none() {
+            return false;
+        }
         let history = self.histories.get(id).into_iter().flatten();
         let mut told = history.filter_map(|told| self.objects.get(told.1 as usize));
         let later = || self.defined_later(id).is_some_and(|one| one.doubtful);

@@ -1,5 +1,6 @@
 //! Executes records: from one step to the next, or from one record to the next.
 
+mod ahead;
 mod frames;
 mod keyframe;
 mod places;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use debugop_recording::file::StreamChunk;
-use debugop_recording::packed::{Coding, Packer, Unpacker};
-use debugop_recording::stream::{self, Arguments, Contents, Decoder, Definition, Numbers, Record};
+use debugop_recording::packed::{Coding, Packer, Stored, Unpacker};
+use debugop_recording::stream::{
+    self, Arguments, Contents, Decoder, Definition, Keyframe, Numbers, Record,
+};
 
 use crate::chunk::{Chunk, Room};
 use crate::code::Codes;
@@ -27,31 +29,84 @@ fn error(chunk: u64, error: stream::Error) -> Error {
 /// Packs the contents of a chunk of the stream. `None` if it is to be kept as it is: it does not fit the code objects, or what would be read back is
 /// not the same.
 pub fn pack(codes: &Arc<Codes>, contents: &[u8]) -> Option<Vec<u8>> {
-    pack_as(Coding::Five, codes, contents)
+    pack_as(Coding::Six, codes, contents)
 }
 
 /// As [`pack`], in a coding of one's choice.
 pub fn pack_as(coding: Coding, codes: &Arc<Codes>, contents: &[u8]) -> Option<Vec<u8>> {
-    let captures = codes.captures();
-    let chunk = Arc::new(Chunk::decode(0, contents, captures).ok()?);
-    let mut machine = Machine::new(Arc::clone(codes), Arc::clone(&chunk), 0).ok()?;
-    machine.set_resolver(Resolver::new(false));
-    let (mut decoder, keyframe) = Decoder::new(contents, captures).ok()?;
-    let numbers = Numbers::of(&decoder);
+    let (mut followed, keyframe) = Followed::new(codes, contents)?;
+    let (captures, numbers) = (codes.captures(), Numbers::of(&followed.decoder));
     let mut packer = Packer::new(coding, captures, contents.len(), &keyframe, numbers).ok()?;
-    let mut record = Record::default();
-    while decoder.next(&mut record).ok()? {
-        machine.resolver()?.begin(&record.values);
-        machine.skip_record().ok()?;
-        let guessed = &machine.resolver()?.guessed;
-        let numbers = Numbers::of(&decoder);
-        packer.record(&record, guessed, numbers).ok()?;
+    while followed.next()? {
+        let numbers = Numbers::of(&followed.decoder);
+        let guessed = &followed.machine.resolver()?.guessed;
+        let (record, stored) = (&followed.record, &followed.stored);
+        packer.record(record, guessed, stored, numbers).ok()?;
     }
     let packed = packer.finish().ok()?;
     let again = unpack(coding, codes, 0, &packed, contents.len()).ok()?;
-    drop(machine);
-    let mut chunk = Arc::into_inner(chunk)?;
+    let mut chunk = followed.into_chunk()?;
     is_same(&mut chunk, again).then_some(packed)
+}
+
+/// What is known, when the objects of a chunk's records are told, of what has been stored into objects: by the record, counted from 0. `None` if the chunk does
+/// not fit the code objects.
+pub fn stores(codes: &Arc<Codes>, contents: &[u8]) -> Option<Vec<(usize, Stored)>> {
+    let (mut followed, _) = Followed::new(codes, contents)?;
+    let mut stores = Vec::new();
+    for record in 0.. {
+        if !followed.next()? {
+            break;
+        }
+        stores.extend(followed.stored.iter().map(|&stored| (record, stored)));
+    }
+    Some(stores)
+}
+
+/// A chunk of the stream, record by record, with what its reader will know of each before it is told.
+struct Followed<'a> {
+    machine: Machine,
+    chunk: Arc<Chunk>,
+    decoder: Decoder<'a>,
+    record: Record,
+    stored: Vec<Stored>,
+}
+
+impl<'a> Followed<'a> {
+    fn new(codes: &'a Arc<Codes>, contents: &'a [u8]) -> Option<(Self, Keyframe)> {
+        let captures = codes.captures();
+        let chunk = Arc::new(Chunk::decode(0, contents, captures).ok()?);
+        let mut machine = Machine::new(Arc::clone(codes), Arc::clone(&chunk), 0).ok()?;
+        machine.set_resolver(Resolver::new(false));
+        let (decoder, keyframe) = Decoder::new(contents, captures).ok()?;
+        let followed = Followed {
+            machine,
+            chunk,
+            decoder,
+            record: Record::default(),
+            stored: Vec::new(),
+        };
+        Some((followed, keyframe))
+    }
+
+    /// Goes to the next record; `false` at the end.
+    fn next(&mut self) -> Option<bool> {
+        if !self.decoder.next(&mut self.record).ok()? {
+            return Some(false);
+        }
+        self.stored.clear();
+        if !self.record.objects.is_empty() {
+            self.machine.store_ahead(&self.record, &mut self.stored);
+        }
+        self.machine.resolver()?.begin(&self.record.values);
+        self.machine.skip_record().ok()?;
+        Some(true)
+    }
+
+    fn into_chunk(self) -> Option<Chunk> {
+        drop(self.machine);
+        Arc::into_inner(self.chunk)
+    }
 }
 
 /// As [`pack`], several chunks on all processors.
@@ -107,7 +162,12 @@ pub fn unpack(
         offset,
         kind: ErrorKind::Computed,
     };
-    while unpacker.next(&mut record).map_err(said)? {
+    loop {
+        let mut follow =
+            |record: &Record, found: &mut Vec<Stored>| machine.store_ahead(record, found);
+        if !unpacker.next(&mut record, &mut follow).map_err(said)? {
+            break;
+        }
         let offset = record.offset;
         let resolver = machine.resolver().ok_or_else(|| damaged(offset))?;
         resolver.begin(&record.values);

@@ -145,6 +145,19 @@ pub struct Segment {
     pub code: u32,
     /// The attributes, items and cells that it binds or deletes.
     pub stores: Box<[Store]>,
+    /// Where it stores values into objects.
+    pub storing: Box<[Storing]>,
+}
+
+/// An instruction stores a value into an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storing {
+    /// So many operations come before it.
+    pub after: u32,
+    /// The slots of both, then.
+    pub object: u32,
+    /// The value.
+    pub value: u32,
 }
 
 /// What an instruction of a way takes.

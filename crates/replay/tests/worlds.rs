@@ -64,7 +64,7 @@ fn shown(codes: &Arc<Codes>, chunk: Chunk, first: u64) -> Vec<Vec<Seen>> {
 fn check_packed(codes: &Arc<Codes>, bytes: &[u8]) {
     let chunk = Chunk::decode(0, bytes, codes.captures()).expect("a chunk");
     let expected = shown(codes, chunk, 0);
-    for coding in [Coding::Four, Coding::Five] {
+    for coding in [Coding::Four, Coding::Five, Coding::Six] {
         let packed = packed::pack_as(coding, codes, bytes).expect("it is packed");
         let again = packed::unpack(coding, codes, 0, &packed, bytes.len());
         assert_eq!(shown(codes, again.expect("it is unpacked"), 0), expected);
@@ -205,14 +205,22 @@ fn what_is_packed_is_packed_alike_for_ever() {
         0x77c4_3f2e_cd66_0413,
         0x7527_3262_5e41_2e5a,
     ];
-    let found = found(Coding::Five);
-    assert_eq!(found, of_five, "found {found:#x?}");
+    assert_eq!(found(Coding::Five), of_five);
+    let of_six = [
+        0x6d7d_fce8_b962_e6cc,
+        0x8c19_6447_5cca_642a,
+        0x1500_ef9c_d492_0618,
+        0x244c_3939_b4bf_db2c,
+        0x97ad_979e_a8fb_db07,
+    ];
+    let found = found(Coding::Six);
+    assert_eq!(found, of_six, "found {found:#x?}");
 }
 
 /// Replays a chunk that may be anything, to its end or to what does not fit; returns the number of steps.
 fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -> u64 {
     // As a packed chunk it is an error, or says something.
-    for coding in [Coding::Four, Coding::Five] {
+    for coding in [Coding::Four, Coding::Five, Coding::Six] {
         let _ = packed::unpack(coding, codes, 0, bytes, bytes.len());
     }
     if let Some(mut packed) = packed::pack(codes, bytes) {
@@ -220,7 +228,7 @@ fn replay_anything(codes: &Arc<Codes>, bytes: &[u8], following: Option<&[u8]>) -
             if let Some(byte) = packed.get_mut(index) {
                 *byte ^= 0x55;
             }
-            let _ = packed::unpack(Coding::Five, codes, 0, &packed, bytes.len());
+            let _ = packed::unpack(Coding::Six, codes, 0, &packed, bytes.len());
         }
     }
     let Ok((mut chunk, _)) = Chunk::decode_lossy(0, bytes, codes.captures()) else {

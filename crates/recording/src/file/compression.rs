@@ -17,9 +17,11 @@ pub enum Compression {
     /// Of a chunk of the stream: records without what replay computes ([`packed`](crate::packed)), as [`Coding::Four`] has them. Its contents are handed out as they are stored.
     PackedFour = 3,
     /// The same, as [`Coding::Five`] has them.
-    Packed = 4,
+    PackedFive = 4,
     /// Floats apart from the rest, in four parts, each a Zstandard frame or as it is.
     Planes = 5,
+    /// As [`Compression::PackedFour`], as [`Coding::Six`] has them: what is written.
+    Packed = 6,
 }
 
 impl Compression {
@@ -29,8 +31,9 @@ impl Compression {
             1 => Compression::Lz4,
             2 => Compression::Zstd,
             3 => Compression::PackedFour,
-            4 => Compression::Packed,
+            4 => Compression::PackedFive,
             5 => Compression::Planes,
+            6 => Compression::Packed,
             _ => return None,
         })
     }
@@ -40,7 +43,8 @@ impl Compression {
     pub fn coding(self) -> Option<Coding> {
         match self {
             Compression::PackedFour => Some(Coding::Four),
-            Compression::Packed => Some(Coding::Five),
+            Compression::PackedFive => Some(Coding::Five),
+            Compression::Packed => Some(Coding::Six),
             _ => None,
         }
     }
@@ -168,7 +172,9 @@ pub(super) fn decompress(
     raw: usize,
 ) -> Result<Vec<u8>, Damage> {
     let contents = match compression {
-        Compression::Packed | Compression::PackedFour => return Ok(stored),
+        Compression::Packed | Compression::PackedFive | Compression::PackedFour => {
+            return Ok(stored);
+        }
         Compression::None => Some(stored),
         Compression::Lz4 => {
             let mut contents = vec![0; raw];

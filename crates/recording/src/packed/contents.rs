@@ -3,11 +3,11 @@
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-use super::Coding;
 use super::coder::Coder;
 use super::model::{Context, mix, mix_long};
 use super::records::Codec;
 use super::values::{At, after, content};
+use super::{Coding, Stored};
 use crate::stream::{
     Arguments, Contents, Definition, Error, ErrorKind, FrameNumber, Items, Kind, Numbers, ObjectId,
     Pairs, Type, Value,
@@ -25,6 +25,8 @@ mod set {
     pub(super) const BETWEEN: u8 = 48;
     pub(super) const RANK: u8 = 49;
     pub(super) const OLD: u8 = 50;
+    pub(super) const OWNER: u8 = 51;
+    pub(super) const STORED: u8 = 52;
 }
 
 /// How an id is told.
@@ -55,6 +57,17 @@ pub(super) struct Objects {
     rank: u32,
     old: u64,
     stride: i64,
+    /// What has been stored on the way to the record, and up to where that is told.
+    pub(super) stored: Vec<Stored>,
+    next_stored: usize,
+}
+
+impl Objects {
+    /// Another record comes.
+    pub(super) fn forget_stored(&mut self) {
+        self.stored.clear();
+        self.next_stored = 0;
+    }
 }
 
 /// Contents as values and what else there is.
@@ -195,6 +208,7 @@ impl<C: Coder> Codec<'_, C> {
         let id = match self.model.coding() {
             Coding::Four => self.id_behind(place, given.map(|given| given.id)),
             Coding::Five => self.id(place, given.map(|given| given.id)),
+            Coding::Six => self.owner(place, given.map(|given| given.id)),
         };
         self.objects.newest = self.objects.newest.max(id);
         let before = self.objects.known.get(&id.0);
@@ -300,6 +314,25 @@ impl<C: Coder> Codec<'_, C> {
         };
         self.memory.objects.push(id);
         ObjectId(id)
+    }
+
+    /// An id: likely that of the object into which something has been stored next.
+    fn owner(&mut self, place: u32, given: Option<ObjectId>) -> ObjectId {
+        let next = self.objects.next_stored;
+        let mut rest = self.objects.stored.iter().skip(next);
+        let Some(owner) = rest.find_map(|stored| stored.object) else {
+            return self.id(place, given);
+        };
+        let context = Context::new(set::OWNER, place, next as u32, 0);
+        if !self.model.bit(context, given == Some(owner)) {
+            return self.id(place, given);
+        }
+        let stored = &self.objects.stored;
+        let is_other = |stored: &Stored| stored.object.is_some_and(|object| object != owner);
+        let other = stored[next..].iter().position(is_other);
+        self.objects.next_stored = other.map_or(stored.len(), |other| next + other);
+        self.memory.objects.push(owner.0);
+        owner
     }
 
     /// Number of the type in the chunk.
@@ -409,6 +442,7 @@ impl<C: Coder> Codec<'_, C> {
             return Err(damaged);
         }
         let mut found = before[..first].to_vec();
+        let mut stored = 0;
         // Which attribute it is, or which item of how many, and what was there before.
         let mut key = found.last().copied().unwrap_or(Value::Null);
         for _ in 0..between {
@@ -418,14 +452,25 @@ impl<C: Coder> Codec<'_, C> {
                 place: mix(sort, number | 1 << 20),
                 before: mix(after(key), place),
             };
-            key = content(
-                &mut self.model,
-                &mut self.memory,
-                self.objects.newest,
-                at,
-                given,
-                numbers,
-            )?;
+            let of_object = |stored: &Stored| stored.object == Some(id);
+            let mut rest = self.objects.stored.iter().enumerate().skip(stored);
+            let likely = rest.find(|(_, stored)| of_object(stored));
+            let context = Context::new(set::STORED, place, number, 0);
+            key = match likely {
+                Some((index, likely)) if self.model.bit(context, likely.value == given) => {
+                    stored = index + 1;
+                    self.memory.is_in(at, likely.value);
+                    likely.value
+                }
+                _ => content(
+                    &mut self.model,
+                    &mut self.memory,
+                    self.objects.newest,
+                    at,
+                    given,
+                    numbers,
+                )?,
+            };
             if self.model.is_over() {
                 return Err(damaged);
             }

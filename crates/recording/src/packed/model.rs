@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::Coding;
 use super::coder::Coder;
 
-/// In the table of chances there are 2^20; coding 5 uses the first 2^18, which stay in a processor's cache.
+/// In the table of chances there are 2^20; codings 5 and 6 use the first 2^18, which stay in a processor's cache.
 const TABLE: u32 = 20;
 const SMALL_TABLE: u32 = 18;
 /// Sets of weights: a context names one of 256, of which there are four, by how often the most precise chance has been told.
@@ -64,7 +64,7 @@ impl Context {
     #[inline]
     pub(super) fn with(self, number: u32) -> Self {
         Context {
-            hashes: self.hashes.map(|hash| mix(hash, number)),
+            hashes: each(self.hashes, |hash| mix(hash, number)),
             set: self.set.wrapping_add((number as u8).wrapping_mul(29)),
         }
     }
@@ -136,7 +136,7 @@ impl<C: Coder> Model<C> {
     /// For at most so many bits.
     pub(super) fn new(coder: C, coding: Coding, most: u64) -> Self {
         let mut weights = Box::new([[28_000; 3]; 4 * SETS]);
-        if coding == Coding::Five {
+        if coding != Coding::Four {
             for (sets, first) in weights.chunks_exact_mut(SETS).zip(FIRST_WEIGHTS) {
                 sets.fill(first);
             }
@@ -152,7 +152,7 @@ impl<C: Coder> Model<C> {
             coding,
             shift: match coding {
                 Coding::Four => 32 - TABLE,
-                Coding::Five => 32 - SMALL_TABLE,
+                Coding::Five | Coding::Six => 32 - SMALL_TABLE,
             },
             logistic: &LOGISTIC,
             left: most,
@@ -177,43 +177,50 @@ impl<C: Coder> Model<C> {
 
     #[inline]
     pub(super) fn bit(&mut self, context: Context, bit: bool) -> bool {
+        let slots = self.slots(context);
+        self.coded(slots, context.set, bit)
+    }
+
+    /// Where a context's chances are.
+    #[inline]
+    fn slots(&self, context: Context) -> [usize; 3] {
+        each(context.hashes, |hash| {
+            (hash.wrapping_mul(0x9e37_79b1) >> self.shift) as usize
+        })
+    }
+
+    #[inline]
+    fn coded(&mut self, slots: [usize; 3], set: u8, bit: bool) -> bool {
         self.left = self.left.saturating_sub(1);
-        let slots = context.hashes.map(|hash| {
-            (hash.wrapping_mul(0x9e37_79b1) >> self.shift) as usize & ((1 << TABLE) - 1)
-        });
-        let set = match self.coding {
+        let slots = each(slots, |slot| slot & ((1 << TABLE) - 1));
+        let known = each(slots, |slot| self.chances[slot] ^ HALF);
+        let told = known[2] & ((1 << COUNT) - 1);
+        let sure = match self.coding {
             Coding::Four => 0,
-            Coding::Five => match (self.chances[slots[2]] ^ HALF) & ((1 << COUNT) - 1) {
-                0 => 0,
-                1 | 2 => 1,
-                3..=15 => 2,
-                _ => 3,
-            },
+            Coding::Five | Coding::Six => {
+                usize::from(told > 0) + usize::from(told > 2) + usize::from(told > 15)
+            }
         };
-        let weights = &mut self.weights[set * SETS + usize::from(context.set)];
-        let mut inputs = [0_i32; 3];
+        let weights = &mut self.weights[sure * SETS + usize::from(set)];
+        let logistic = self.logistic;
+        let inputs = each(known, |known| {
+            i32::from(logistic.stretch[(known >> 20) as usize])
+        });
         let mut sum = 0_i64;
         for index in 0..3 {
-            let chance = (self.chances[slots[index]] ^ HALF) >> 20;
-            inputs[index] = i32::from(self.logistic.stretch[chance as usize & 4095]);
             sum += i64::from(weights[index]) * i64::from(inputs[index]);
         }
         let sum = (sum >> 16).clamp(-2047, 2047);
-        let chance = i32::from(self.logistic.squash[(sum + 2048) as usize & 4095]);
+        let chance = i32::from(logistic.squash[(sum + 2048) as usize & 4095]);
         let bit = self.coder.code((chance as u32) << 4, bit);
         let error = ((i32::from(bit) << 12) - chance) * 10;
-        for (weight, input) in weights.iter_mut().zip(inputs) {
-            let change = (input * error + 0x8000) >> 16;
-            *weight = (*weight + change * 4).clamp(-(1 << 20), 1 << 20);
+        for index in 0..3 {
+            let change = (inputs[index] * error + 0x8000) >> 16;
+            weights[index] = (weights[index] + change * 4).clamp(-(1 << 20), 1 << 20);
         }
+        // One place may be that of several: it learns several times.
         for slot in slots {
-            let known = self.chances[slot] ^ HALF;
-            let told = (known & ((1 << COUNT) - 1)) as usize;
-            let chance = i64::from(known >> COUNT);
-            let target = if bit { (1 << 22) - 1 } else { 0 };
-            let moved = chance + (((target - chance) * i64::from(SHARES[told])) >> 16);
-            let told = (told + 1).min(LIMIT) as u32;
-            self.chances[slot] = ((moved as u32) << COUNT | told) ^ HALF;
+            self.chances[slot] = learned(self.chances[slot] ^ HALF, bit) ^ HALF;
         }
         bit
     }
@@ -228,10 +235,32 @@ impl<C: Coder> Model<C> {
     /// A number of so many bits.
     #[inline]
     pub(super) fn symbol(&mut self, context: Context, bits: u32, given: u32) -> u32 {
+        if self.coding == Coding::Six {
+            return self.symbol_of_parts(context, bits, given);
+        }
         let mut node = 1;
         for place in (0..bits).rev() {
             let bit = self.bit(tree(context, node), given >> place & 1 == 1);
             node = node << 1 | u32::from(bit);
+        }
+        node ^ 1 << bits
+    }
+
+    /// The same; the chances of four bits each are beside each other, where one look finds them in the table.
+    fn symbol_of_parts(&mut self, context: Context, bits: u32, given: u32) -> u32 {
+        let mut node = 1;
+        let mut left = bits;
+        while left > 0 {
+            let part = left.min(4);
+            left -= part;
+            let slots = self.slots(tree(context, node));
+            let mut near = 1;
+            for place in (left..left + part).rev() {
+                let bit = given >> place & 1 == 1;
+                let bit = self.coded(each(slots, |slot| slot ^ near), context.set, bit);
+                near = near << 1 | usize::from(bit);
+            }
+            node = node << part | near as u32 ^ 1 << part;
         }
         node ^ 1 << bits
     }
@@ -307,13 +336,28 @@ impl<C: Coder> Model<C> {
     }
 }
 
+/// A chance and its count, once more with this bit.
+#[inline]
+fn learned(known: u32, bit: bool) -> u32 {
+    let told = known & ((1 << COUNT) - 1);
+    let chance = i64::from(known >> COUNT);
+    let target = if bit { (1 << 22) - 1 } else { 0 };
+    let moved = chance + (((target - chance) * i64::from(SHARES[told as usize])) >> 16);
+    (moved as u32) << COUNT | (told + 1).min(LIMIT as u32)
+}
+
+/// As `map`, which is not inlined everywhere.
+#[inline(always)]
+fn each<T: Copy, U>(of: [T; 3], to: impl Fn(T) -> U) -> [U; 3] {
+    [to(of[0]), to(of[1]), to(of[2])]
+}
+
 /// A place in a tree of bits.
 #[inline]
 fn tree(context: Context, node: u32) -> Context {
+    let by = node.wrapping_mul(0xc2b2_ae35);
     Context {
-        hashes: context
-            .hashes
-            .map(|hash| hash.wrapping_add(node.wrapping_mul(0xc2b2_ae35))),
+        hashes: each(context.hashes, |hash| hash.wrapping_add(by)),
         set: context.set,
     }
 }
@@ -329,7 +373,7 @@ mod tests {
         fn numbers_are_read_as_written(numbers in prop::collection::vec((any::<u64>(), 0_u32..64), 0..200)) {
             let numbers: Vec<u64> = numbers.into_iter().map(|(number, shift)| number >> shift).collect();
             let context = Context::new(1, 2, 3, 4);
-            for coding in [Coding::Four, Coding::Five] {
+            for coding in [Coding::Four, Coding::Five, Coding::Six] {
             let mut model = Model::new(Writer::new(), coding, u64::MAX);
             for &number in &numbers {
                 model.number(context, number);

@@ -113,7 +113,7 @@ impl<C: Coder> Codec<'_, C> {
                 let child = self.child_of(self.stack.len());
                 let context = Context::new(set::CHILD, key, before, self.top_history());
                 let frame = match self.model.coding() {
-                    Coding::Five if self.model.bit(context, child == frame) => child,
+                    Coding::Five | Coding::Six if self.model.bit(context, child == frame) => child,
                     _ => self.reentered(at, frame),
                 };
                 let frame = FrameNumber(frame);

@@ -2,16 +2,15 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Coding;
-use super::coder::{Coder, Reader, Writer};
+use super::coder::Coder;
 use super::contents::Objects;
 use super::model::{Context, Model, mix};
 use super::prefixes::number_of;
 use super::shapes::{Come, SHAPES, Shape};
 use super::values::{At, Entry, Memory, how, value};
+use super::{Coding, Follow};
 use crate::stream::{
-    BigInt, Error, ErrorKind, FrameNumber, Keyframe, Numbers, Prefix, Record, SiteNumber, Thread,
-    ThreadNumber, Value,
+    Error, ErrorKind, FrameNumber, Numbers, Prefix, Record, SiteNumber, Thread, ThreadNumber, Value,
 };
 
 mod set {
@@ -72,10 +71,10 @@ pub(super) struct Key {
 
 /// A record to be written.
 #[derive(Clone, Copy)]
-struct Given<'a> {
-    record: &'a Record,
-    computed: &'a [bool],
-    numbers: Numbers<'a>,
+pub(super) struct Given<'a> {
+    pub(super) record: &'a Record,
+    pub(super) computed: &'a [bool],
+    pub(super) numbers: Numbers<'a>,
 }
 
 /// Both directions.
@@ -104,13 +103,13 @@ pub(super) struct Codec<'a, C> {
     pub(super) children: FxHashMap<u64, u64>,
     /// Places of the values of the record that has been coded last.
     places: Vec<u32>,
-    hows: Vec<u8>,
+    pub(super) hows: Vec<u8>,
     /// Whether the last records were as expected, one bit each.
     recent: u32,
 }
 
 impl<'a, C: Coder> Codec<'a, C> {
-    fn new(coder: C, coding: Coding, raw: usize, captures: &'a [u32]) -> Self {
+    pub(super) fn new(coder: C, coding: Coding, raw: usize, captures: &'a [u32]) -> Self {
         let mut firsts = Vec::with_capacity(captures.len());
         let mut total = 0_usize;
         for &count in captures {
@@ -234,7 +233,12 @@ impl<'a, C: Coder> Codec<'a, C> {
 
     /// The next record, behind what `out` has. `false`: there is none.
     #[inline]
-    fn record(&mut self, given: Option<Given<'_>>, out: &mut Record) -> Result<bool, Error> {
+    pub(super) fn record(
+        &mut self,
+        given: Option<Given<'_>>,
+        follow: &mut Follow<'_>,
+        out: &mut Record,
+    ) -> Result<bool, Error> {
         self.places.clear();
         self.hows.clear();
         self.offset += 1;
@@ -249,7 +253,7 @@ impl<'a, C: Coder> Codec<'a, C> {
         };
         let recent = match self.model.coding() {
             Coding::Four => 0,
-            Coding::Five => self.recent & 7,
+            Coding::Five | Coding::Six => self.recent & 7,
         };
         let context = Context::new(set::QUIET, key.last, recent, key.history);
         let quiet = self.model.bit(context, quiet);
@@ -270,7 +274,7 @@ impl<'a, C: Coder> Codec<'a, C> {
             }
             out.site = Some(site);
             self.came(key, site);
-        } else if !self.full(given, out)? {
+        } else if !self.full(given, follow, out)? {
             return Ok(false);
         }
         self.check()?;
@@ -320,7 +324,12 @@ impl<'a, C: Coder> Codec<'a, C> {
     }
 
     #[inline(never)]
-    fn full(&mut self, given: Option<Given<'_>>, out: &mut Record) -> Result<bool, Error> {
+    fn full(
+        &mut self,
+        given: Option<Given<'_>>,
+        follow: &mut Follow<'_>,
+        out: &mut Record,
+    ) -> Result<bool, Error> {
         let record = given.map(|given| given.record);
         let before = self.key_of(false);
         let sort = record.map_or(body::END, |record| match record {
@@ -332,16 +341,16 @@ impl<'a, C: Coder> Codec<'a, C> {
         });
         let recent = match self.model.coding() {
             Coding::Four => 0,
-            Coding::Five => self.recent & 7,
+            Coding::Five | Coding::Six => self.recent & 7,
         };
-        if self.model.coding() == Coding::Five {
+        if self.model.coding() != Coding::Four {
             let place = self.shape_of(before);
             let shape = self.shapes[place];
             let is_usual = record.is_some_and(|record| self.is_usual(record, shape));
             let context = Context::new(set::USUAL, before.last, recent, before.history);
             if self.model.bit(context, is_usual) {
                 let come = self.usual(shape, out)?;
-                return self.rest(given, body::SITE, come, out);
+                return self.rest(given, follow, body::SITE, come, out);
             }
         }
         let context = Context::new(set::BODY, before.last, recent, before.history);
@@ -349,13 +358,14 @@ impl<'a, C: Coder> Codec<'a, C> {
         if sort == body::END {
             return Ok(false);
         }
-        self.unusual(given, sort, before, out)
+        self.unusual(given, follow, sort, before, out)
     }
 
     /// What is not as it was last time after the same sites.
     fn unusual(
         &mut self,
         given: Option<Given<'_>>,
+        follow: &mut Follow<'_>,
         sort: u32,
         before: Key,
         out: &mut Record,
@@ -400,13 +410,14 @@ impl<'a, C: Coder> Codec<'a, C> {
             let place = self.shape_of(before);
             self.shapes[place] = Shape::of(&out.prefixes);
         }
-        self.rest(given, sort, Come { key, path }, out)
+        self.rest(given, follow, sort, Come { key, path }, out)
     }
 
     /// Objects, site and values of a record.
     fn rest(
         &mut self,
         given: Option<Given<'_>>,
+        follow: &mut Follow<'_>,
         sort: u32,
         come: Come,
         out: &mut Record,
@@ -414,7 +425,7 @@ impl<'a, C: Coder> Codec<'a, C> {
         let Come { key, path } = come;
         let numbers = given.map_or(Numbers::default(), |given| given.numbers);
         let record = given.map(|given| given.record);
-        let is_five = self.model.coding() == Coding::Five;
+        let is_five = self.model.coding() != Coding::Four;
         let site = match sort == body::SITE && is_five {
             true => Some(self.site(given, key, path)?),
             false => None,
@@ -429,6 +440,16 @@ impl<'a, C: Coder> Codec<'a, C> {
             let context = Context::new(set::OBJECTS, place, known as u32, key.history);
             if !self.model.bit(context, given.is_some()) {
                 break;
+            }
+            if known == 0 {
+                self.objects.forget_stored();
+                if self.model.coding() == Coding::Six
+                    && let Some(thread) = self.current
+                {
+                    out.thread = thread;
+                    out.site = site;
+                    follow(out, &mut self.objects.stored);
+                }
             }
             let definition = self.definition(mix(place, known as u32), given, numbers)?;
             known += 1;
@@ -462,7 +483,12 @@ impl<'a, C: Coder> Codec<'a, C> {
             _ => 2,
         };
         let unknown = ErrorKind::NoSite.at(self.offset);
-        let site = match self.model.symbol(context, 2, choice) {
+        let choice = match self.model.coding() {
+            Coding::Six if self.model.bit(context, choice == 0) => 0,
+            Coding::Six => 1 + u32::from(self.model.bit(context.with(2), choice == 2)),
+            Coding::Four | Coding::Five => self.model.symbol(context, 2, choice),
+        };
+        let site = match choice {
             0 => more.ok_or(unknown)?,
             1 => one.ok_or(unknown)?,
             _ => {
@@ -535,7 +561,10 @@ impl<'a, C: Coder> Codec<'a, C> {
             None => 0,
         };
         let context = Context::new(set::HOW, place, entry.hows & 0xfff, path);
-        let how = self.model.symbol(context, 3, how.into()) as u8;
+        let how = match self.model.coding() {
+            Coding::Six if self.model.bit(context, how == entry.likely()) => entry.likely(),
+            _ => self.model.symbol(context, 3, how.into()) as u8,
+        };
         let found = match how {
             how::COMPUTED => Value::Null,
             how::AFTER_TWO..=how::NEXT => self.memory.candidate(place, &entry, how),
@@ -564,133 +593,11 @@ impl<'a, C: Coder> Codec<'a, C> {
 
     /// These are the values of the record, the computed ones too.
     #[inline]
-    fn resolved(&mut self, values: &[Value]) {
+    pub(super) fn resolved(&mut self, values: &[Value]) {
         for ((&place, &how), &value) in self.places.iter().zip(&self.hows).zip(values) {
             let entry = &mut self.entries[place as usize];
             entry.told(how);
             self.memory.captured(place, entry, value);
         }
-    }
-}
-
-/// Writes a chunk.
-pub struct Packer<'a> {
-    codec: Codec<'a, Writer>,
-    spare: Record,
-}
-
-impl<'a> Packer<'a> {
-    /// A chunk of a recording whose sites capture so many values each; `raw`: the length of its contents as a stream.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be packed.
-    pub fn new(
-        coding: Coding,
-        captures: &'a [u32],
-        raw: usize,
-        keyframe: &Keyframe,
-        numbers: Numbers<'_>,
-    ) -> Result<Self, Error> {
-        let mut codec = Codec::new(Writer::new(), coding, raw, captures);
-        codec.keyframe(Some(keyframe), numbers)?;
-        Ok(Packer {
-            codec,
-            spare: Record::default(),
-        })
-    }
-
-    /// Writes a record. `computed`: which of its values whoever replays can compute.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be packed.
-    pub fn record(
-        &mut self,
-        record: &Record,
-        computed: &[bool],
-        numbers: Numbers<'_>,
-    ) -> Result<(), Error> {
-        let given = Given {
-            record,
-            computed,
-            numbers,
-        };
-        let spare = &mut self.spare;
-        spare.values.clear();
-        spare.prefixes.clear();
-        spare.objects.clear();
-        self.codec.record(Some(given), spare)?;
-        self.codec.resolved(&record.values);
-        Ok(())
-    }
-
-    /// Ends the chunk.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be packed.
-    pub fn finish(mut self) -> Result<Vec<u8>, Error> {
-        self.codec.record(None, &mut self.spare)?;
-        Ok(self.codec.model.coder.finish())
-    }
-}
-
-/// Reads a packed chunk, whatever its bytes are.
-pub struct Unpacker<'a> {
-    codec: Codec<'a, Reader<'a>>,
-}
-
-impl<'a> Unpacker<'a> {
-    /// `bytes`: the chunk's contents; `raw`: the length that they would have as a stream; `captures`: of each site the number of values that it captures.
-    ///
-    /// # Errors
-    ///
-    /// If there is no keyframe.
-    pub fn new(
-        coding: Coding,
-        bytes: &'a [u8],
-        raw: usize,
-        captures: &'a [u32],
-    ) -> Result<(Self, Keyframe), Error> {
-        let mut codec = Codec::new(Reader::new(bytes), coding, raw, captures);
-        let keyframe = codec.keyframe(None, Numbers::default())?;
-        Ok((Unpacker { codec }, keyframe))
-    }
-
-    /// Reads a record; `false` at the end. [`Unpacker::resolved`] comes before the next one.
-    ///
-    /// # Errors
-    ///
-    /// If nothing more can be read.
-    pub fn next(&mut self, record: &mut Record) -> Result<bool, Error> {
-        record.values.clear();
-        record.prefixes.clear();
-        record.objects.clear();
-        self.codec.record(None, record)
-    }
-
-    /// Whether a value of the record has to be computed.
-    #[inline]
-    #[must_use]
-    pub fn is_computed(&self, index: usize) -> bool {
-        self.codec.hows.get(index) == Some(&how::COMPUTED)
-    }
-
-    /// Says what the values of the record are.
-    pub fn resolved(&mut self, values: &[Value]) {
-        self.codec.resolved(values);
-    }
-
-    /// What [`Value::BigInt`] indexes.
-    #[must_use]
-    pub fn big_ints(&self) -> &[BigInt] {
-        &self.codec.memory.big_ints
-    }
-
-    /// What [`Value::Complex`] indexes.
-    #[must_use]
-    pub fn complexes(&self) -> &[[u64; 2]] {
-        &self.codec.memory.complexes
     }
 }

@@ -78,7 +78,7 @@ pub(super) struct Memory {
 /// What came last.
 pub(super) struct Ring<T> {
     items: [T; RING],
-    /// Where the next one goes.
+    /// Where the next one goes, less than [`RING`].
     next: usize,
 }
 
@@ -93,14 +93,16 @@ impl<T: Copy + Default + PartialEq> Ring<T> {
     #[inline]
     pub(super) fn push(&mut self, item: T) {
         if self.get(0) != item {
-            self.items[self.next % RING] = item;
+            self.items[self.next] = item;
             self.next = (self.next + 1) % RING;
         }
     }
 
     /// How many came after it.
     pub(super) fn rank(&self, item: T) -> Option<usize> {
-        (0..RING).find(|&rank| self.get(rank) == item)
+        let (newer, older) = self.items.split_at(self.next);
+        let mut items = newer.iter().rev().chain(older.iter().rev());
+        items.position(|&known| known == item)
     }
 
     #[inline]
@@ -197,6 +199,18 @@ impl Memory {
     }
 
     #[inline]
+    fn content_place(at: At) -> usize {
+        (mix(at.place, at.before) >> (32 - MEMORY)) as usize
+    }
+
+    /// This value is in an object's contents.
+    #[inline]
+    pub(super) fn is_in(&mut self, at: At, value: Value) {
+        self.contents[Self::content_place(at)] = if is_plain(value) { value } else { Value::Null };
+        self.seen(value);
+    }
+
+    #[inline]
     pub(super) fn seen(&mut self, value: Value) {
         match value {
             Value::Float(bits) => self.floats.push(bits),
@@ -225,10 +239,10 @@ mod kind {
     pub(super) const NONE: u32 = 1;
     pub(super) const FALSE: u32 = 2;
     pub(super) const TRUE: u32 = 3;
-    /// In coding 5 also NotImplemented.
+    /// From coding 5 on also NotImplemented.
     pub(super) const ELLIPSIS: u32 = 4;
     pub(super) const NOT_IMPLEMENTED: u32 = 5;
-    /// In coding 5.
+    /// From coding 5 on.
     pub(super) const INT_AGAIN: u32 = 5;
     pub(super) const INT: u32 = 6;
     pub(super) const BIG_INT: u32 = 7;
@@ -267,7 +281,7 @@ pub(super) fn value<C: Coder>(
         Value::Object(id) if id <= newest => memory.objects.rank(id.0),
         _ => None,
     };
-    let is_five = model.coding() == Coding::Five;
+    let is_five = model.coding() != Coding::Four;
     let int_rank = match given {
         Value::Int(int) if is_five && !SMALL.contains(&int) => memory.ints.rank(int),
         _ => None,
@@ -441,8 +455,7 @@ pub(super) fn content<C: Coder>(
     given: Value,
     numbers: Numbers<'_>,
 ) -> Result<Value, Error> {
-    let place = (mix(at.place, at.before) >> (32 - MEMORY)) as usize;
-    let known = memory.contents[place];
+    let known = memory.contents[Memory::content_place(at)];
     let is_known = is_plain(known) && known == given;
     let found = if model.bit(
         Context::new(set::KNOWN, at.place, at.before, hash(known)),
@@ -452,8 +465,7 @@ pub(super) fn content<C: Coder>(
     } else {
         value(model, memory, newest, at, given, numbers)?
     };
-    memory.contents[place] = if is_plain(found) { found } else { Value::Null };
-    memory.seen(found);
+    memory.is_in(at, found);
     Ok(found)
 }
 

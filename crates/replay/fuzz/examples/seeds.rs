@@ -32,7 +32,8 @@ fn main() {
                 // So the target knows it for a packed one.
                 let begin: &[u8] = match chunk.info.compression {
                     Compression::PackedFour => b"\xff\xff",
-                    Compression::Packed => b"\xff\xfe",
+                    Compression::PackedFive => b"\xff\xfe",
+                    Compression::Packed => b"\xff\xfd",
                     _ => b"",
                 };
                 [begin, &chunk.contents].concat()

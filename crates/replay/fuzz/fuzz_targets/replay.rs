@@ -38,6 +38,7 @@ fn file(input: &Input<'_>) -> Vec<u8> {
         let (compression, contents) = match contents {
             [0xff, 0xff, contents @ ..] if kind == 3 => (3, contents),
             [0xff, 0xfe, contents @ ..] if kind == 3 => (4, contents),
+            [0xff, 0xfd, contents @ ..] if kind == 3 => (6, contents),
             contents => (0, contents),
         };
         let length = (contents.len() as u32).to_le_bytes();
@@ -179,14 +180,12 @@ fn ask(recording: &Arc<Recording>) {
     }
 }
 
-
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else {
         return;
     };
     let bytes = file(&input);
-    let memory =
-        rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("memory");
+    let memory = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("memory");
     let memory = std::fs::File::from(memory);
     std::os::unix::fs::FileExt::write_all_at(&memory, &bytes, 0).expect("memory");
     let name = format!("/proc/self/fd/{}", memory.as_raw_fd());

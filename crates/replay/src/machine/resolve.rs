@@ -293,10 +293,7 @@ impl Resolver {
         if !is_open {
             return value.into();
         }
-        let known = match guess {
-            Value::Constant(code, index) => self.constants.get(&(code, index)).copied(),
-            guess => plain(guess),
-        };
+        let known = self.as_captured(guess);
         if self.fills {
             if let Some(known) = known {
                 self.values[index] = known;
@@ -306,6 +303,14 @@ impl Resolver {
             self.guessed[index] = known == Some(value);
         }
         self.values[index].into()
+    }
+
+    /// What a value is in a record, as far as that is known.
+    pub(super) fn as_captured(&self, value: Value) -> Option<stream::Value> {
+        match value {
+            Value::Constant(code, index) => self.constants.get(&(code, index)).copied(),
+            value => plain(value),
+        }
     }
 
     /// A constant turns out to be this object.

@@ -5,7 +5,7 @@ use debugop_bytecode::{Class, InstrIdx, Op as Name, Output, Place, Version, effe
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::way::{delegation, find};
-use super::{From, Op, Operand, Part, Segment, SegmentStep, Source, Store, To};
+use super::{From, Op, Operand, Part, Segment, SegmentStep, Source, Store, Storing, To};
 use crate::code::Code;
 use crate::compute::{Binary, Calculation};
 use crate::index::of_name;
@@ -86,12 +86,14 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
     let mut opaque_end = 0;
     let mut touching = None;
     let mut stores: Vec<(RawOperand, RawPart)> = Vec::new();
+    let mut storing: Vec<Storing> = Vec::new();
     for (number, &(at, jumped)) in way.iter().enumerate() {
         if number + 1 == skip && done.is_some() {
             compiler.forget_known();
         }
         if number >= skip {
             stores.extend(compiler.store(at));
+            storing.extend(compiler.storing(at));
         }
         let is_last = number + 1 == way.len();
         if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
@@ -187,6 +189,7 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
         opaque_end,
         code: code.data().number,
         stores,
+        storing: storing.into(),
     })
 }
 
@@ -227,6 +230,24 @@ impl Compiler<'_> {
             }
             Name::StoreSubscr | Name::DeleteSubscr => (below(2)?, RawPart::Item(below(1)?)),
             _ => return None,
+        })
+    }
+
+    /// Where what an instruction stores is, and into what.
+    fn storing(&self, at: InstrIdx) -> Option<Storing> {
+        let analysis = self.code.analysis();
+        let instruction = analysis.get(at);
+        let top = self.base.checked_add(analysis.depth(at)?)?;
+        let (object, value) = match instruction.opcode.info(self.version)?.op {
+            Name::StoreDeref => (instruction.arg, top.checked_sub(1)?),
+            Name::StoreAttr => (top.checked_sub(1)?, top.checked_sub(2)?),
+            Name::StoreSubscr => (top.checked_sub(2)?, top.checked_sub(3)?),
+            _ => return None,
+        };
+        Some(Storing {
+            after: self.ops.len() as u32,
+            object,
+            value,
         })
     }
 
