@@ -9,6 +9,8 @@ const TAG_BITS: usize = 3;
 const TAG_OWNED: usize = 0;
 const TAG_BORROWED: usize = 1;
 const TAG_INT: usize = 3;
+/// Set where the slot holds neither an object nor nothing.
+const TAG_OTHER: usize = 2;
 
 /// One slot of `localsplus`.
 #[derive(Clone, Copy)]
@@ -31,13 +33,23 @@ pub(crate) enum Content {
 
 #[inline]
 pub(crate) fn content(slot: Slot) -> Content {
-    match slot.0 & TAG_BITS {
-        _ if slot.0 == NULL.0 || slot.0 == 0 => Content::Null,
-        TAG_OWNED | TAG_BORROWED => Content::Object((slot.0 & !TAG_BITS) as *mut PyObject),
-        // An arithmetic shift keeps the sign (PyStackRef_UntagInt).
-        TAG_INT => Content::Tagged(slot.0.cast_signed() >> 2),
-        _ => Content::Opaque,
+    if slot.0 & TAG_OTHER != 0 {
+        return match slot.0 & TAG_BITS {
+            // An arithmetic shift keeps the sign (PyStackRef_UntagInt).
+            TAG_INT => Content::Tagged(slot.0.cast_signed() >> 2),
+            _ => Content::Opaque,
+        };
     }
+    match object(slot) {
+        object if object.is_null() => Content::Null,
+        object => Content::Object(object),
+    }
+}
+
+/// The object in a slot that holds one or nothing; NULL if it holds nothing.
+#[inline(always)]
+pub(crate) fn object(slot: Slot) -> *mut PyObject {
+    (slot.0 & !TAG_BORROWED) as *mut PyObject
 }
 
 unsafe extern "C" {

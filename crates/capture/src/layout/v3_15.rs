@@ -106,10 +106,8 @@ impl InterpreterFrame {
     /// The code object that the frame runs; NULL or None for an interpreter-made entry frame.
     #[inline]
     pub(crate) fn code(&self) -> *mut PyObject {
-        match super::slot::content(self.f_executable) {
-            super::slot::Content::Object(code) => code,
-            _ => std::ptr::null_mut(),
-        }
+        // "Deferred or strong reference (code object or None)", or PyStackRef_NULL.
+        super::slot::object(self.f_executable)
     }
 }
 
