@@ -61,8 +61,8 @@ def in_generators():
     found = [next(one), next(other)]
     for index in range(11):
         found.append(one.send(index * 2))
-        found.append(other.send("ab" * 2 if index == -1 else index))
-    return found
+        found.append(other.send(index))
+    return found, list(one), list(other)
 
 
 def in_another_thread():

@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, OnceCell};
 
+#[cfg(Py_3_12)]
+use debugop_bytecode::InstrIdx;
 use debugop_bytecode::plan::numeric::{Numeric, all_sites};
-use debugop_bytecode::{InstrIdx, Place, Plan};
+use debugop_bytecode::{Place, Plan};
 use pyo3::Python;
 
 pub(super) use super::planned_site::{
