@@ -65,6 +65,7 @@ def test_examples_are_recorded_exactly(path):
         ("assigned", 900),
         ("calculated", 20_000),
         ("first_calls", 15_000),
+        ("common_constants", 10_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
