@@ -66,6 +66,7 @@ def test_examples_are_recorded_exactly(path):
         ("calculated", 20_000),
         ("first_calls", 15_000),
         ("dying", 800),
+        ("common_constants", 10_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):

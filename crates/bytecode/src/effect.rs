@@ -38,6 +38,8 @@ pub enum Output {
     Constant(u32),
     /// A small integer.
     SmallInt(u32),
+    /// A constant of the interpreter's, known by its value.
+    Common(Common),
     /// `NULL`: an empty slot.
     Null,
     /// The tagged index so many below the top, plus one; `NULL` if there is `NULL` (3.15).
@@ -46,6 +48,30 @@ pub enum Output {
     Bool,
     /// Something that only the interpreter knows.
     Produced,
+}
+
+/// What `LOAD_COMMON_CONSTANT` loads of what is known by its value (`CONSTANT_NONE` and its like, `Include/internal/pycore_opcode_utils.h`, 3.15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Common {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// `-1`.
+    MinusOne,
+}
+
+impl Common {
+    /// That with this oparg.
+    fn of(version: Version, oparg: u32) -> Option<Self> {
+        match *version.common_constants().get(oparg as usize)? {
+            "None" => Some(Self::None),
+            "True" => Some(Self::Bool(true)),
+            "False" => Some(Self::Bool(false)),
+            "-1" => Some(Self::MinusOne),
+            _ => None,
+        }
+    }
 }
 
 /// What may happen while an instruction executes, besides its [`Effect`].
@@ -89,6 +115,17 @@ impl Effect {
         }
     }
 
+    /// The same, if it is not known which constant of the interpreter's is loaded.
+    #[must_use]
+    pub fn without_common(mut self) -> Self {
+        for output in &mut self.pushes {
+            if matches!(output, Output::Common(_)) {
+                *output = Output::Produced;
+            }
+        }
+        self
+    }
+
     fn write(mut self, local: u32, output: Output) -> Self {
         self.writes.push((local, output));
         self
@@ -104,6 +141,10 @@ pub fn effect(version: Version, opcode: Opcode, oparg: u32, jump: bool) -> Optio
     Some(match op {
         Op::LoadConst => Effect::new(0, &[Constant(oparg)]),
         Op::LoadSmallInt => Effect::new(0, &[SmallInt(oparg)]),
+        Op::LoadCommonConstant => {
+            let common = Common::of(version, oparg).map_or(Produced, Output::Common);
+            Effect::new(0, &[common])
+        }
         Op::LoadFast | Op::LoadFastBorrow | Op::LoadFastCheck | Op::LoadClosure => {
             Effect::new(0, &[Local(oparg)])
         }

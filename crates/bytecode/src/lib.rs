@@ -40,7 +40,7 @@ pub use calls::callable_depth;
 pub use cfg::{Block, BlockIdx};
 pub use concatenation::stores_sum;
 pub use detour::{Detour, is_in_loop, leaving_places};
-pub use effect::{Class, Effect, Nature, Output, Touches, effect, nature};
+pub use effect::{Class, Common, Effect, Nature, Output, Touches, effect, nature};
 pub use error::{Error, Table};
 pub use exception_table::ExceptionEntry;
 pub use fragment::{Branches, Fragment, Protected};

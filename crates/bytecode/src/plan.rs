@@ -27,11 +27,13 @@ pub mod numeric;
 use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, InstrIdx};
+use crate::effect::{Effect, effect};
 use crate::insert::Place;
-use crate::opcode::Op;
+use crate::opcode::{Op, Opcode};
+use crate::version::Version;
 
 /// Two parties may use a plan together only if they agree on this.
-pub const PLAN_VERSION: u16 = 3;
+pub const PLAN_VERSION: u16 = 4;
 
 /// Up to this version values are looked at before each instruction that may raise, so none is pending in the middle of one, and objects that an
 /// instruction may have changed before the next one that may run anything.
@@ -39,6 +41,9 @@ pub const LAST_EAGER_VERSION: u16 = 1;
 
 /// Up to this version a plan has no [numeric](mod@numeric) half.
 pub const LAST_WHOLE_VERSION: u16 = 2;
+
+/// Up to this version constants of the interpreter's ([`Common`](crate::Common)) are looked at.
+pub const LAST_LOOKING_AT_COMMON_VERSION: u16 = 3;
 
 /// Index of a slot of the frame: first localsplus, then the value stack from the bottom.
 pub type Slot = u32;
@@ -92,6 +97,8 @@ pub struct Plan {
     /// Of the instructions in the middle of which values are pending, by index: where their slots begin in `slots`.
     instructions: Vec<(InstrIdx, u32)>,
     slots: Vec<Slot>,
+    /// Whether constants of the interpreter's are looked at.
+    looks_at_common: bool,
 }
 
 /// Why there is no plan. Only code that no compiler writes has none.
@@ -146,7 +153,22 @@ impl Plan {
         locals: &Locals,
         version: u16,
     ) -> Result<Self, PlanError> {
-        build::build(analysis, locals, version <= LAST_EAGER_VERSION)
+        build::build(analysis, locals, version)
+    }
+
+    /// What an instruction does to the slots, as far as it is known without looking: [`effect`](fn@crate::effect). `None` for an undefined opcode.
+    pub fn effect(
+        &self,
+        version: Version,
+        opcode: Opcode,
+        oparg: u32,
+        jump: bool,
+    ) -> Option<Effect> {
+        let found = effect(version, opcode, oparg, jump)?;
+        Some(match self.looks_at_common {
+            true => found.without_common(),
+            false => found,
+        })
     }
 
     /// The slots that hold, until the instruction is over, raises, or has somebody else's code run, the values that no site has looked at since

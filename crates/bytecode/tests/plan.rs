@@ -15,11 +15,11 @@ use common::example::examples;
 use common::function::{Function, statements};
 use common::oracle::probe;
 use cpu_time::ThreadTime;
-use debugop_bytecode::plan::check;
 use debugop_bytecode::plan::numeric::{self, Number, Numeric};
+use debugop_bytecode::plan::{LAST_LOOKING_AT_COMMON_VERSION, check};
 use debugop_bytecode::{
-    Analysis, ArgKind, CodeView, Insertion, InstrIdx, Locals, Plan, SiteKind, Unwind, Version,
-    insert, sites,
+    Analysis, ArgKind, CodeView, Insertion, InstrIdx, Locals, Op, PLAN_VERSION, Place, Plan,
+    SiteKind, Unwind, Version, insert, sites,
 };
 use proptest::prelude::*;
 use reader::Corpus;
@@ -140,9 +140,9 @@ fn listing(analysis: &Analysis, plan: &Plan) -> String {
                 text += &format!("      {number}: {:?}\n", plan.sites[number as usize]);
             }
         };
-        site(debugop_bytecode::Place::Before(index));
+        site(Place::Before(index));
         let name = instruction.opcode.name(analysis.version());
-        let after = debugop_bytecode::Place::After(index);
+        let after = Place::After(index);
         let (depth, target) = (analysis.depth(index), analysis.target(index));
         text += &format!(
             "{:4} {name} {} depth {depth:?} to {target:?}\n",
@@ -156,6 +156,44 @@ fn listing(analysis: &Analysis, plan: &Plan) -> String {
         site(after);
     }
     text
+}
+
+/// Before version 4 of plans what `LOAD_COMMON_CONSTANT` loads is looked at, whatever it is.
+#[test]
+fn common_constants_known_by_value_are_not_looked_at() {
+    let mut returned = 0;
+    for example in examples() {
+        let view = example.view();
+        let analysis = Analysis::new(&view).expect("the compiler wrote it");
+        let locals = locals(&analysis);
+        let [older, newer] = [LAST_LOOKING_AT_COMMON_VERSION, PLAN_VERSION].map(|version| {
+            let plan = Plan::of_version(&analysis, &locals, version).expect("planned");
+            check::check(&analysis, &locals, &plan).expect("every value is looked at or known");
+            plan
+        });
+        let code = analysis.instructions();
+        for (at, pair) in (0..).zip(code.windows(2)) {
+            let ops =
+                [&pair[0], &pair[1]].map(|one| one.opcode.info(view.version).map(|info| info.op));
+            if ops != [Some(Op::LoadCommonConstant), Some(Op::ReturnValue)] {
+                continue;
+            }
+            let end = InstrIdx(at + 1);
+            let slot = locals.slots + analysis.depth(end).expect("it is reached") - 1;
+            let looks = |plan: &Plan| {
+                let sites =
+                    [Place::Before(end), Place::After(InstrIdx(at))].map(|place| plan.at(place));
+                let mut sites = sites.into_iter().flatten();
+                sites.any(|site| plan.sites[site as usize].captures.contains(&slot))
+            };
+            let is_known = ["None", "True", "False", "-1"]
+                .contains(&view.version.common_constants()[pair[0].arg as usize]);
+            assert!(looks(&older), "{} {at}", example.name);
+            assert_eq!(looks(&newer), !is_known, "{} {at}", example.name);
+            returned += u32::from(is_known);
+        }
+    }
+    assert!(returned > 0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use debugop_bytecode::InstrIdx;
+use debugop_bytecode::{Common, InstrIdx};
 use rustc_hash::FxHashMap;
 
 use crate::code::Code;
@@ -86,6 +86,8 @@ pub enum Source {
     Constant(u32),
     /// An `int`.
     Int(u32),
+    /// A constant of the interpreter's.
+    Common(Common),
     /// Nothing.
     Null,
     /// A bool.
@@ -169,6 +171,8 @@ pub enum Operand {
     Constant(u32),
     /// An `int`.
     Int(u32),
+    /// A constant of the interpreter's.
+    Common(Common),
     /// A value of the record with which the way ends.
     Capture(u32),
     /// That cannot be told from the way.

@@ -1,5 +1,6 @@
 //! A value in a slot.
 
+use debugop_bytecode::Common;
 use debugop_recording::stream::{self, ObjectId, Reason};
 
 /// What is in a slot. Two slots with the same `Object` hold the same object.
@@ -56,6 +57,16 @@ impl From<stream::Value> for Value {
             stream::Value::Object(id) => Value::Object(id),
             stream::Value::Unknown(reason) => Value::Unknown(reason),
             stream::Value::Redacted => Value::Redacted,
+        }
+    }
+}
+
+impl From<Common> for Value {
+    fn from(constant: Common) -> Self {
+        match constant {
+            Common::None => Value::None,
+            Common::Bool(bool) => Value::Bool(bool),
+            Common::MinusOne => Value::Int(-1),
         }
     }
 }

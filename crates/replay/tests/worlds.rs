@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use common::example::examples;
 use common::function::{Function, statements};
+use debugop_bytecode::plan::LAST_LOOKING_AT_COMMON_VERSION;
 use debugop_bytecode::{CodeView, PLAN_VERSION, Version};
 use debugop_recording::packed::Coding;
 use debugop_recording::stream;
@@ -180,7 +181,7 @@ fn what_is_packed_is_packed_alike_for_ever() {
         Version::ALL.map(|version| {
             let of = examples.iter().filter(|example| example.version == version);
             let views: Vec<_> = of.map(common::example::Example::view).collect();
-            let codes = codes_of(&views, PLAN_VERSION);
+            let codes = codes_of(&views, LAST_LOOKING_AT_COMMON_VERSION);
             let world = World::new(Arc::clone(&codes), 4711, 500, true).run(3000);
             let packed = world
                 .chunks

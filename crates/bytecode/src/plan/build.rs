@@ -12,9 +12,12 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
-use super::{Locals, Plan, PlanError, PlanSite, SiteKind, Slot, place_between};
+use super::{
+    LAST_EAGER_VERSION, LAST_LOOKING_AT_COMMON_VERSION, Locals, Plan, PlanError, PlanSite,
+    SiteKind, Slot, place_between,
+};
 use crate::analysis::{Analysis, InstrIdx, flag};
-use crate::effect::{Effect, Nature, Output, effect, nature};
+use crate::effect::{Effect, Nature, Output, nature};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
 use crate::sites::forbidden;
@@ -94,10 +97,11 @@ struct Builder<'a> {
     plan: Plan,
 }
 
-pub(super) fn build(analysis: &Analysis, locals: &Locals, eager: bool) -> Result<Plan, PlanError> {
+pub(super) fn build(analysis: &Analysis, locals: &Locals, version: u16) -> Result<Plan, PlanError> {
     let Some(entry) = analysis.entry else {
         return Ok(Plan::default());
     };
+    let eager = version <= LAST_EAGER_VERSION;
     let mut builder = Builder {
         analysis,
         locals: *locals,
@@ -113,7 +117,10 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals, eager: bool) -> Result
         next_label: 0,
         next_symbol: 0,
         eager,
-        plan: Plan::default(),
+        plan: Plan {
+            looks_at_common: version <= LAST_LOOKING_AT_COMMON_VERSION,
+            ..Plan::default()
+        },
     };
     builder.check_locals()?;
     let with_lasti = analysis.entries.iter().filter(|entry| entry.lasti);
@@ -259,7 +266,7 @@ impl Builder<'_> {
 
     fn effect(&self, index: u32, jump: bool) -> Effect {
         let instruction = &self.analysis.instructions[index as usize];
-        let found = effect(
+        let found = self.plan.effect(
             self.analysis.version,
             instruction.opcode,
             instruction.arg,
@@ -543,7 +550,11 @@ impl Builder<'_> {
                 }
             }),
             // What is there next is another value.
-            Output::Next(_) | Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
+            Output::Next(_)
+            | Output::Constant(_)
+            | Output::SmallInt(_)
+            | Output::Common(_)
+            | Output::Null => None,
         };
         let pushes: SmallVec<[Option<Symbol>; 4]> = effect
             .pushes

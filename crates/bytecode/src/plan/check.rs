@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Locals, Plan, PlanSite, SiteKind, Slot, pending_before};
 use crate::analysis::{Analysis, InstrIdx};
-use crate::effect::{Class, Output, effect, nature};
+use crate::effect::{Class, Output, nature};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
 use crate::sites::{forbidden, is_call_part};
@@ -190,7 +190,8 @@ impl Checker<'_> {
             let instruction = self.analysis.get(at);
             let (Some(depth), Some(effect), Some(nature)) = (
                 self.analysis.depth(at),
-                effect(version, instruction.opcode, instruction.arg, false),
+                self.plan
+                    .effect(version, instruction.opcode, instruction.arg, false),
                 nature(version, instruction.opcode, instruction.arg),
             ) else {
                 continue;
@@ -319,7 +320,8 @@ impl Checker<'_> {
     ) -> Result<Symbols, Violation> {
         let (version, at) = (self.analysis.version(), way.at);
         let instruction = self.analysis.get(at);
-        let Some(effect) = effect(version, instruction.opcode, instruction.arg, jump) else {
+        let (opcode, arg) = (instruction.opcode, instruction.arg);
+        let Some(effect) = self.plan.effect(version, opcode, arg, jump) else {
             return Ok(Symbols::default());
         };
         let depth = self.analysis.depth(at).unwrap_or(0);
@@ -335,7 +337,11 @@ impl Checker<'_> {
                 made += 2;
                 Some(made | if output == Output::Bool { BOOL } else { 0 })
             }
-            Output::Next(_) | Output::Constant(_) | Output::SmallInt(_) | Output::Null => None,
+            Output::Next(_)
+            | Output::Constant(_)
+            | Output::SmallInt(_)
+            | Output::Common(_)
+            | Output::Null => None,
         };
         let pushes: Vec<_> = effect.pushes.iter().map(|&output| value(output)).collect();
         let writes: Vec<_> = effect

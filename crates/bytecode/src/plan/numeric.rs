@@ -24,7 +24,7 @@ pub use number::{GUARDED_BITS, MOST_BITS, Number};
 
 use super::{Locals, Plan, PlanSite, SiteKind, Slot};
 use crate::analysis::{Analysis, InstrIdx};
-use crate::effect::{Output, effect};
+use crate::effect::{Common, Output};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
 use crate::version::Version;
@@ -527,9 +527,10 @@ impl Flowing<'_> {
         let instruction = &self.analysis.instructions[at.usize()];
         let (opcode, arg) = (instruction.opcode, instruction.arg);
         let version = self.analysis.version;
-        let (Some(effect), Some(depth)) =
-            (effect(version, opcode, arg, jump), self.analysis.depth(at))
-        else {
+        let (Some(effect), Some(depth)) = (
+            self.plan.effect(version, opcode, arg, jump),
+            self.analysis.depth(at),
+        ) else {
             return;
         };
         let top = self.locals.slots + depth;
@@ -546,7 +547,12 @@ impl Flowing<'_> {
                 Output::SmallInt(int) => {
                     new(way, Origin::Known, Number::int(int.into()), SmallVec::new())
                 }
-                Output::Null | Output::Next(_) => new(way, Origin::Known, None, SmallVec::new()),
+                Output::Common(Common::MinusOne) => {
+                    new(way, Origin::Known, Number::int(-1), SmallVec::new())
+                }
+                Output::Null | Output::Next(_) | Output::Common(_) => {
+                    new(way, Origin::Known, None, SmallVec::new())
+                }
                 Output::Bool | Output::Produced => match &computed {
                     Some((number, rests_on)) => {
                         new(way, Origin::Known, Some(*number), rests_on.clone())

@@ -181,6 +181,7 @@ impl Operand {
             Self::Slot(slot) => frame.get(slot),
             Self::Constant(index) => frame.constant(index),
             Self::Int(int) => Value::Int(int.into()),
+            Self::Common(common) => common.into(),
             Self::Capture(index) => {
                 let value: Option<stream::Value> = chunk.value(values + index as usize);
                 value.map_or(Value::Null, Value::from)

@@ -259,6 +259,7 @@ fn read(frame: &Frame, chunk: &Chunk, told: (usize, Later), source: Source) -> V
             _ => Value::Pending,
         },
         Source::Int(int) => Value::Int(int.into()),
+        Source::Common(common) => common.into(),
         Source::Null => Value::Null,
         Source::Bool(bool) => Value::Bool(bool),
         Source::Pending => Value::Pending,

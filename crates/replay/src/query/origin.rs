@@ -295,7 +295,9 @@ fn source(code: &Code, at: InstrIdx, slot: u32, jumped: bool) -> Option<From> {
     let output = |output: Output| match output {
         Output::Below(below) => (base + depth).checked_sub(below).map(From::Slot),
         Output::Local(local) => Some(From::Slot(local)),
-        Output::Constant(_) | Output::SmallInt(_) | Output::Null => Some(From::Made(Kind::Literal)),
+        Output::Constant(_) | Output::SmallInt(_) | Output::Common(_) | Output::Null => {
+            Some(From::Made(Kind::Literal))
+        }
         Output::Next(_) | Output::Bool | Output::Produced => Some(From::Made(Kind::Produced)),
     };
     if slot < base {

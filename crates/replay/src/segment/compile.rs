@@ -259,6 +259,7 @@ impl Compiler<'_> {
                     Source::Slot(from) => slot = from,
                     Source::Constant(index) => return RawOperand::Known(Operand::Constant(index)),
                     Source::Int(int) => return RawOperand::Known(Operand::Int(int)),
+                    Source::Common(common) => return RawOperand::Known(Operand::Common(common)),
                     _ => return RawOperand::Known(Operand::Unknown),
                 },
                 RawOp::Made(to, symbol) | RawOp::Kept(to, symbol) if to == slot => {
@@ -356,7 +357,7 @@ impl Compiler<'_> {
         let analysis = self.code.analysis();
         let instruction = analysis.get(at);
         let (opcode, arg) = (instruction.opcode, instruction.arg);
-        let effect = effect(self.version, opcode, arg, jumped)?;
+        let effect = self.code.plan().effect(self.version, opcode, arg, jumped)?;
         let op = opcode.info(self.version)?.op;
         let calculation = self.calculation(op, arg);
         let top = self.base.checked_add(analysis.depth(at)?)?;
@@ -431,6 +432,7 @@ impl Compiler<'_> {
             Output::Local(local) => (Source::Slot(local), before.get(&local).copied()),
             Output::Constant(index) => (Source::Constant(index), None),
             Output::SmallInt(int) => (Source::Int(int), None),
+            Output::Common(common) => (Source::Common(common), None),
             Output::Null => (Source::Null, None),
             Output::Bool | Output::Produced => {
                 self.next += 1;

@@ -7,7 +7,9 @@ mod telling;
 use std::sync::Arc;
 
 use debugop_bytecode::plan::numeric::Numeric;
-use debugop_bytecode::{Class, Flow, InstrIdx, Op, Output, Place, Version, effect, nature};
+use debugop_bytecode::{
+    Class, Common, Flow, InstrIdx, Op, Output, Place, Version, nature,
+};
 use debugop_recording::stream::{
     Caller, FrameNumber, Numbers, Prefix, Thread, ThreadNumber, Transcript, Value,
 };
@@ -405,7 +407,13 @@ impl World {
         let version = frame.object.version();
         let at = frame.at;
         let instruction = *frame.object.analysis().get(at);
-        let effect = effect(version, instruction.opcode, instruction.arg, jump).expect("defined");
+        let (opcode, arg) = (instruction.opcode, instruction.arg);
+        // Whatever the plan does not know may be anything.
+        let effect = frame
+            .object
+            .plan()
+            .effect(version, opcode, arg, jump)
+            .expect("defined");
         let below = |below: u32| frame.stack[frame.stack.len() - below as usize];
         let mut made = made.into_iter();
         let mut value = |output: Output| match output {
@@ -413,6 +421,9 @@ impl World {
             Output::Local(local) => frame.locals[local as usize],
             Output::Constant(index) => Value::Float(index.into()),
             Output::SmallInt(int) => Value::Int(int.into()),
+            Output::Common(Common::None) => Value::None,
+            Output::Common(Common::Bool(bool)) => Value::Bool(bool),
+            Output::Common(Common::MinusOne) => Value::Int(-1),
             Output::Null => Value::Null,
             Output::Next(at) => match below(at) {
                 Value::Tagged(index) => Value::Tagged(index + 1),
