@@ -237,13 +237,25 @@ impl ProbedCode {
         py: Python<'py>,
         frame: Frame<'_>,
     ) -> Option<Vec<(Bound<'py, PyAny>, u32)>> {
-        let found = tracebacks_of(py, frame);
-        if frame.is_held() {
-            // SAFETY: the frame has a reference to it.
-            let holders = unsafe { ffi::Py_REFCNT(frame.object_address()) } - 1;
-            if usize::try_from(holders) != Ok(found.len()) {
-                return None;
+        if !frame.is_held() {
+            return Some(Vec::new());
+        }
+        let object = frame.object_address();
+        let mut found = Vec::new();
+        heap::visit(py, &mut |one| {
+            // SAFETY: a live object; its type says what it is.
+            unsafe {
+                if ffi::Py_TYPE(one) == &raw mut ffi::PyTraceBack_Type
+                    && (*one.cast::<Traceback>()).tb_frame == object
+                {
+                    found.push(Bound::from_borrowed_ptr(py, one));
+                }
             }
+        });
+        // SAFETY: the frame has a reference to it.
+        let holders = unsafe { ffi::Py_REFCNT(object) } - 1;
+        if usize::try_from(holders) != Ok(found.len()) {
+            return None;
         }
         let offset = |traceback: Bound<'py, PyAny>| {
             // SAFETY: it is one.
@@ -255,29 +267,9 @@ impl ProbedCode {
     }
 }
 
-/// The tracebacks that refer to `frame`.
-pub(super) fn tracebacks_of<'py>(py: Python<'py>, frame: Frame<'_>) -> Vec<Bound<'py, PyAny>> {
-    let mut found = Vec::new();
-    if !frame.is_held() {
-        return found;
-    }
-    let object = frame.object_address();
-    heap::visit(py, &mut |one| {
-        // SAFETY: a live object; its type says what it is.
-        unsafe {
-            if ffi::Py_TYPE(one) == &raw mut ffi::PyTraceBack_Type
-                && (*one.cast::<Traceback>()).tb_frame == object
-            {
-                found.push(Bound::from_borrowed_ptr(py, one));
-            }
-        }
-    });
-    found
-}
-
 /// Whether neither the copy nor the original is instrumented for anything.
 #[cfg(Py_3_12)]
-pub(super) fn is_quiet(copy: &Bound<'_, PyCode>, original: &Bound<'_, PyCode>) -> bool {
+fn is_quiet(copy: &Bound<'_, PyCode>, original: &Bound<'_, PyCode>) -> bool {
     // What frames run is brought up to date whenever anything changes (`instrument_all_executing_code_objects`), other code when it is
     // called. So the copy has no events now, and the original had none when it was last called, and has none in its bytecode.
     [copy, original].into_iter().all(|code| {
