@@ -1,7 +1,5 @@
 //! A code object with DEBUG_OP before its instructions, and who watches it.
 
-#[cfg(Py_3_12)]
-mod enter;
 mod error;
 mod fire;
 #[cfg(Py_3_12)]

@@ -15,13 +15,11 @@ use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, St
 use pyo3::{PyResult, Python, ffi};
 
 use crate::current::Variable;
-use crate::engine::Engine;
 use crate::frame::Frame;
 use crate::gil::GilCell;
 use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
-use crate::registry;
 use crate::site::none;
 use frames::Frames;
 use generators::{Generators, Suspendable};
@@ -67,7 +65,7 @@ pub use pen::Limits;
 pub(crate) use pending::raising;
 pub(crate) use planned::{Now, PlannedCode, PlannedSite};
 #[cfg(Py_3_12)]
-pub(crate) use running::{may_move, move_on, passes_over};
+pub(crate) use running::passes_over;
 pub use session::{Plan, Session};
 pub use store::Store;
 pub(crate) use straight::{ANY, fire_guarded, fire_straight};
@@ -336,7 +334,7 @@ impl Recorder {
         if is_active(py) {
             return Err(recorder);
         }
-        for code in registry::all(py)
+        for code in crate::registry::all(py)
             .into_iter()
             .chain(crate::engine::observed(py))
         {
@@ -412,9 +410,6 @@ impl Recorder {
             return false;
         }
         let code = site.code();
-        if self.meet_again(py, code) {
-            return true;
-        }
         let count = code.sites.len() as u32;
         let (Some(after), Some(next)) = (
             self.sites
@@ -432,44 +427,20 @@ impl Recorder {
         self.pen.redacted.meet(code, &record);
         self.predictor.grow(after as usize);
         self.strides.grow(after as usize);
-        let numeric = self.may_calculate(code);
-        code.set_numbers(py, self.codes, self.sites, numeric);
-        (self.sites, self.codes) = (after, next);
-        true
-    }
-
-    /// Whether code may be recorded by the sites that are left while numbers are calculated with. Tracers may change what is on the stack, and the
-    /// original's frames are met in the middle.
-    fn may_calculate(&self, code: &PlannedCode) -> bool {
+        // Tracers may change what is on the stack, and the original's frames are met in the middle.
         let probed = code.probed();
         let is_left_alone =
             probed.is_for_recorders() || self.beside_witness && !probed.is_observed();
-        self.calculates && is_left_alone && self.pen.redacted.is_off()
-    }
-
-    /// Gives the sites of a code object the numbers that it has already, if frames run both the original and the copy, and the other of these has been met: frames
-    /// are moved from one to the other.
-    fn meet_again(&mut self, py: Python<'_>, code: &PlannedCode) -> bool {
-        let original = code.probed().original(py);
-        let other = match code.probed().is_observed() {
-            true => registry::find(original).map(|(entry, _)| entry),
-            false => Engine::FALLBACK.find(py, original.as_ptr() as usize),
-        };
-        let other = other.as_ref().and_then(|entry| entry.planned());
-        let Some(other) = other.filter(|other| other.is_recorded() && !std::ptr::eq(*other, code))
-        else {
-            return false;
-        };
-        let numeric = self.may_calculate(code);
-        self.pen.redacted.meet_again(code, other);
-        code.set_numbers(py, other.number.get(), other.sites[0].number.get(), numeric);
+        let numeric = self.calculates && is_left_alone && self.pen.redacted.is_off();
+        code.set_numbers(py, self.codes, self.sites, numeric);
+        (self.sites, self.codes) = (after, next);
         true
     }
 
     /// From now on everything is recorded by its whole plan.
     fn go_whole(&mut self, py: Python<'_>) {
         if std::mem::take(&mut self.calculates) {
-            for code in registry::all(py) {
+            for code in crate::registry::all(py) {
                 if let Some(planned) = code.planned() {
                     planned.go_whole(py, false);
                 }

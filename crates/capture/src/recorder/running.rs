@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::event::{Event, EventKind};
 use crate::frame::Frame;
 use crate::layout::ThreadState;
+#[cfg(Py_3_12)]
 use crate::probed::ProbedCode;
 use crate::registry;
 use crate::thread;
@@ -70,66 +71,6 @@ pub(crate) fn passes_over(py: Python<'_>, entry: &ProbedCode, at: InstrIdx) -> b
     passes && !tracers().is_empty() && tracers().iter().all(|tracer| tracer.records())
 }
 
-/// Whether frames that run code, which another engine reports, are to be moved into its copy.
-#[cfg(Py_3_12)]
-pub(crate) fn may_move(py: Python<'_>, entry: &ProbedCode) -> bool {
-    let is_alone = |copy: &ProbedCode| {
-        let tracers = copy.tracers(py);
-        !tracers.is_empty() && tracers.iter().all(|tracer| tracer.records())
-    };
-    let to = entry.movable(py).map(|(to, _)| to);
-    to.is_some_and(|to| to.planned().is_some()) && is_alone(entry)
-}
-
-/// Moves a frame that another engine reports, and that begins a line, into the copy of its code, if that can be; says whether it has. The sites before the line's first
-/// instruction, or behind the one before it, have not fired: they fire in the copy.
-///
-/// The tool with this number, which is the engine's, is told of the line now.
-#[cfg(Py_3_12)]
-pub(crate) fn move_on(py: Python<'_>, entry: &ProbedCode, frame: Frame<'_>, tool: u8) -> bool {
-    let Some(from) = entry.planned().filter(|_| may_move(py, entry)) else {
-        return false;
-    };
-    let at = frame
-        .instruction_offset()
-        .and_then(|offset| entry.observed_from(offset));
-    let Some(at) = at else { return false };
-    let begun = with_active(py, |recorder| recorder.begun.get(&frame.address()).copied());
-    let fallen = fallen_through(entry, from, begun.flatten(), (frame.code_address(), at));
-    let Some(entrance) = entry.entrance(py, frame, at, fallen.is_some(), tool) else {
-        return false;
-    };
-    let copy = std::sync::Arc::clone(&entrance.entry);
-    let Some(to) = copy.planned() else {
-        return false;
-    };
-    if with_active(py, |recorder| recorder.can_follow(py, frame, from, to)) != Some(true) {
-        return false;
-    }
-    let before = frame.code_address();
-    // SAFETY: `entry` is told of the line that the frame begins with `at`, by a callback, which calls this.
-    if !unsafe { entrance.enter(py, frame) } {
-        return false;
-    }
-    with_active(py, |recorder| {
-        recorder.has_moved(py, frame, before, from, to);
-    });
-    true
-}
-
-/// The site behind the instruction that a frame has executed before the one at which it is `now`, if it has fallen through.
-fn fallen_through<'a>(
-    entry: &ProbedCode,
-    code: &'a PlannedCode,
-    begun: Option<(usize, InstrIdx)>,
-    now: (usize, InstrIdx),
-) -> Option<&'a PlannedSite> {
-    let (copy, before) = begun?;
-    let at = now.1;
-    let fell = copy == now.0 && before.0 + 1 == at.0 && !entry.analysis().is_handler(at);
-    code.at(Place::After(before)).filter(|_| fell)
-}
-
 /// The sites that would have fired since the frame's last step: behind the instruction that this was before, and before the next one.
 fn sites<'a>(
     py: Python<'_>,
@@ -142,7 +83,14 @@ fn sites<'a>(
         recorder.begun.insert(event.frame.address(), now)
     })
     .flatten();
-    let fallen = fallen_through(event.code, code, begun, now);
+    let fallen = match begun {
+        Some((copy, before))
+            if copy == now.0 && before.0 + 1 == at.0 && !event.code.analysis().is_handler(at) =>
+        {
+            code.at(Place::After(before))
+        }
+        _ => None,
+    };
     [fallen, code.at(Place::Before(at))]
 }
 
@@ -232,60 +180,6 @@ impl Recorder {
             self.generators.insert(one);
         }
         shadow
-    }
-
-    /// Whether a frame that runs the original, with sites `from`, can go on with those of the copy, `to`.
-    #[cfg(Py_3_12)]
-    fn can_follow(
-        &mut self,
-        py: Python<'_>,
-        frame: Frame<'_>,
-        from: &PlannedCode,
-        to: &PlannedCode,
-    ) -> bool {
-        let (Some(first), Some(site)) = (from.sites.first(), to.sites.first()) else {
-            return false;
-        };
-        let is_met = first.number.get() < IGNORED;
-        let is_known = is_met && (site.number.get() < IGNORED || self.meet(py, site));
-        is_known
-            && site.number.get() == first.number.get()
-            && self.shadow_of(frame, frame.code_address()).is_some()
-    }
-
-    /// What is known of a frame that runs, or has just run, the code at address `code`.
-    #[cfg(Py_3_12)]
-    fn shadow_of(&mut self, frame: Frame<'_>, code: usize) -> Option<&mut Shadow> {
-        let state = frame.thread_address();
-        let mut frames = self
-            .threads
-            .iter_mut()
-            .filter(|thread| thread.state as usize == state)
-            .flat_map(|thread| thread.frames.iter_mut().rev());
-        frames.find(|shadow| shadow.address == frame.address() && shadow.copy == code)
-    }
-
-    /// A frame that ran the original, at the address `before`, with sites `from`, runs the copy now, whose sites `to` have the same numbers.
-    #[cfg(Py_3_12)]
-    fn has_moved(
-        &mut self,
-        py: Python<'_>,
-        frame: Frame<'_>,
-        before: usize,
-        from: &PlannedCode,
-        to: &PlannedCode,
-    ) {
-        // Nobody has looked whether it calculates with numbers.
-        to.go_whole(py, false);
-        self.begun.remove(&frame.address());
-        if let Some(shadow) = self.shadow_of(frame, before) {
-            shadow.has_moved(frame, from, to);
-        }
-        if let Some(known) = self.generators.get_mut(frame.address())
-            && known.copy == before
-        {
-            known.copy = frame.code_address();
-        }
     }
 
     /// An exception leaves a frame that another engine reports.

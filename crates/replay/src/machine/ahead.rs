@@ -182,6 +182,7 @@ impl Slots<'_> {
             Source::Int(int) => Value::Int(int.into()),
             Source::Null => Value::Null,
             Source::Bool(bool) => Value::Bool(bool),
+            Source::Common(common) => common.into(),
             Source::Next(slot) => match self.get(slot) {
                 Value::Tagged(index) => Value::Tagged(index.wrapping_add(1)),
                 other => other,
