@@ -7,9 +7,7 @@ mod telling;
 use std::sync::Arc;
 
 use debugop_bytecode::plan::numeric::Numeric;
-use debugop_bytecode::{
-    Class, Common, Flow, InstrIdx, Op, Output, Place, Version, nature,
-};
+use debugop_bytecode::{Class, Common, Flow, InstrIdx, Op, Output, Place, Version, nature};
 use debugop_recording::stream::{
     Caller, FrameNumber, Numbers, Prefix, Thread, ThreadNumber, Transcript, Value,
 };
