@@ -432,3 +432,11 @@ def test_processes_of_others_record_themselves(tmp_path):
     assert start("-m", "debugop", "record", "--uninstall")[0] == 0
     assert start("program.py", "-x", DEBUGOP_RECORD="three-{pid}.debugop")[2] == ""
     assert not list(tmp_path.glob("three*"))
+
+
+def test_nothing_of_debugops_own_is_recorded_where_a_recording_begins(tmp_path):
+    """Not even what it looks for the running frames with: `gc`, which the program has not imported."""
+    path = tmp_path / "x.debugop"
+    begun = run("-c", f"import debugop; r = debugop.record({str(path)!r}, all=True); r.start(); len('x'); r.stop()")
+    assert begun.returncode == 0, begun.stderr
+    assert {step.function for step in debugop.open(path)} == {"<module>"}

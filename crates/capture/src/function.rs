@@ -273,15 +273,31 @@ pub(crate) mod heap {
 
 #[cfg(not(Py_3_12))]
 pub(crate) mod heap {
+    use pyo3::sync::PyOnceLock;
     use pyo3::types::{PyAnyMethods, PyList, PyListMethods};
 
     use crate::modules;
-    use pyo3::{Python, ffi};
+    use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python, ffi};
+
+    /// `gc.get_objects`.
+    static GET_OBJECTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+    /// Finds the function. To be called when nothing is watched yet: to import a module runs code.
+    ///
+    /// # Errors
+    /// The interpreter is not as it should be.
+    pub(crate) fn prepare(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+        let found = GET_OBJECTS.get_or_try_init(py, || {
+            let function = modules::builtin(py, "gc")?.getattr("get_objects")?;
+            Ok::<_, PyErr>(function.unbind())
+        });
+        found.map(|function| function.bind(py))
+    }
 
     /// Calls `visitor` for every object that `gc.get_objects` returns. That leaves out what `gc.freeze` has set aside,
     /// for which 3.11 has no interface.
     pub(crate) fn visit(py: Python<'_>, visitor: &mut dyn FnMut(*mut ffi::PyObject)) {
-        let objects = modules::builtin(py, "gc").and_then(|gc| gc.call_method0("get_objects"));
+        let objects = prepare(py).and_then(PyAnyMethods::call0);
         if let Some(objects) = objects
             .ok()
             .and_then(|objects| objects.cast_into::<PyList>().ok())

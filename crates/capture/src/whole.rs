@@ -109,6 +109,8 @@ fn weight(code: &ProbedCode) -> usize {
 /// # Errors
 /// The interpreter is not as it should be.
 pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    #[cfg(not(Py_3_12))]
+    function::heap::prepare(py)?;
     referrers::prepare(py)
 }
 
