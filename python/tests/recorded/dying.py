@@ -39,7 +39,7 @@ def bound_anew(make):
     holder = make()
     holder.whatever = Noisy(holder)
     holder = None
-    return holder
+    assert holder is None
 
 
 def resurrected():
@@ -47,28 +47,28 @@ def resurrected():
     holder.whatever = Noisy(holder)
     holder = None
     Resurrected.kept.whatever = 2
-    return holder
+    assert holder is None
 
 
 def in_a_list():
     items = []
     items += [Noisy(deleted), 2]
     items = None
-    return items
+    assert items is None
 
 
 def in_a_dict():
     items = {}
     items["key"] = Noisy(deleted)
     items = None
-    return items
+    assert items is None
 
 
 def in_a_set():
     items = {1}
     items |= {Noisy(deleted)}
     items = None
-    return items
+    assert items is None
 
 
 for _ in range(3):
