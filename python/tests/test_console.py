@@ -221,7 +221,7 @@ def tidy(text):
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     standard = re.escape(str(Path(os.__file__).resolve().parent))
     text = re.sub(rf"(?:{standard}|{re.escape(str(Path(os.__file__).parent))})/(\w+\.py)\(\d+\)", r"LIBRARY/\1()", text)
-    text = re.sub(r"0x[0-9a-f]+", "0x...", text)
+    text = re.sub(r"(?<![\w-])0x[0-9a-f]+", "0x...", text)  # an address, not a part of a temporary file's name
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
