@@ -339,6 +339,23 @@ def test_questions_that_have_no_answer_say_why(recorded):
     assert "write FROM..TO" in said
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (["hits", "FILE", "program.py:9999"], "(no step comes to program.py:9999 in this recording)"),
+        (["hits", "FILE", "program.py:9999", "--count"], "0"),
+        (["steps", "FILE", "--opcode", "NO_SUCH_OPCODE"], "(no such step in this recording)"),
+        (["writes", "FILE", "3", "no_such_name"], "(nothing binds no_such_name in this recording)"),
+        (["writes", "FILE", "3", "no_such_name", "--last"], "(nothing binds no_such_name before step 3 in this recording)"),
+        (["hits", "FILE", "program.py:9999", "--json"], ""),
+    ],
+)
+def test_an_answer_of_nothing_says_so(recorded, question, said):
+    asked = [recorded if word == "FILE" else word for word in question]
+    text, _ = command("query", *asked, cwd=recorded.parent)
+    assert text.strip() == said
+
+
 METHODS = """\
 def f(append, join, fromkeys, add, bound):
     values = []

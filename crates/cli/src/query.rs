@@ -157,6 +157,30 @@ pub struct QueryOptions {
     json: bool,
 }
 
+impl Question {
+    /// What an answer without a line says.
+    fn found_nothing(&self) -> String {
+        let what = match self {
+            Self::State { step, .. } => format!("no frame is known at step {}", grouped(*step)),
+            Self::Origin { place, .. } => format!("nothing tells where {place} comes from"),
+            Self::Writes {
+                place,
+                step,
+                last: true,
+                ..
+            } => format!("nothing binds {place} before step {}", grouped(*step)),
+            Self::Writes { place, .. } => format!("nothing binds {place}"),
+            Self::States { place, .. } => format!("{place} has held nothing"),
+            Self::Calls { function, .. } => format!("no call of {function}"),
+            Self::Hits { line, .. } => format!("no step comes to {line}"),
+            Self::Steps { .. } => "no such step".to_owned(),
+            Self::Exceptions { .. } => "no exceptions".to_owned(),
+            Self::Diff { .. } => "no difference".to_owned(),
+        };
+        escaped(&format!("({what} in this recording)")).into_owned()
+    }
+}
+
 impl QueryArguments {
     pub(crate) fn into_options(self) -> QueryOptions {
         QueryOptions {
@@ -243,6 +267,9 @@ impl QueryOptions {
         };
         match done {
             Ok(()) => {
+                if asked.text.is_empty() && !self.json {
+                    asked.line(&self.question.found_nothing());
+                }
                 asked.say_what_is_missing();
                 Answer::text(asked.text)
             }

@@ -39,6 +39,31 @@ pub(super) unsafe fn elsewhere<const CAPTURES: usize>(
     }
 }
 
+/// What each way works with: the recorder, the site, the frame on top, and the one that runs.
+///
+/// # Safety
+/// As for [`elsewhere`]; nobody else has a reference to the recorder or to what it knows of the frame on top.
+#[inline(always)]
+unsafe fn parts<'a>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    running: NonNull<InterpreterFrame>,
+) -> (
+    Python<'a>,
+    &'a mut Recorder,
+    &'a PlannedSite,
+    &'a mut Shadow,
+    Frame<'a>,
+) {
+    // SAFETY: by the contract: the thread is attached, and has a state as long as one of its frames is on top.
+    unsafe {
+        let (py, recorder) = (Python::assume_attached(), &mut *recorder);
+        let top = &mut *recorder.top;
+        let frame = Frame::at(running, NonNull::new_unchecked(recorder.state));
+        (py, recorder, &*site, top, frame)
+    }
+}
+
 /// The frame on top has ended or been suspended, and the one below goes on.
 ///
 /// # Safety
@@ -50,12 +75,11 @@ unsafe extern "C" fn go_back<const CAPTURES: usize>(
     running: NonNull<InterpreterFrame>,
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract; below the place of every frame there is another one ([`Frames`](super::frames::Frames)), and nobody else has a reference
-    // to one of them.
-    let (py, recorder, site, ended, top, frame) = unsafe {
-        let (py, recorder) = (Python::assume_attached(), &mut *recorder);
-        let (ended, top) = (&*recorder.top, &mut *recorder.top.sub(1));
-        let frame = Frame::at(running, NonNull::new_unchecked(recorder.state));
-        (py, recorder, &*site, ended, top, frame)
+    // to that.
+    let (py, recorder, site, ended, frame, top) = unsafe {
+        let (py, recorder, site, ended, frame) = parts(recorder, site, running);
+        let top = &mut *recorder.top.sub(1);
+        (py, recorder, site, ended, frame, top)
     };
     if !top.is(frame) || top.copy != site.straight.get() || ended.has_touched() || top.has_touched()
     {
@@ -87,13 +111,8 @@ unsafe extern "C" fn start<const CAPTURES: usize>(
     site: *const PlannedSite,
     running: NonNull<InterpreterFrame>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; as in `go_back`.
-    let (py, recorder, site, top, frame) = unsafe {
-        let (py, recorder) = (Python::assume_attached(), &mut *recorder);
-        let top = &mut *recorder.top;
-        let frame = Frame::at(running, NonNull::new_unchecked(recorder.state));
-        (py, recorder, &*site, top, frame)
-    };
+    // SAFETY: by the contract.
+    let (py, recorder, site, top, frame) = unsafe { parts(recorder, site, running) };
     let Some(calls) = called_by(recorder, top, site, frame).filter(|_| !frame.is_generators())
     else {
         // SAFETY: both are alive.
@@ -129,13 +148,8 @@ unsafe extern "C" fn resume<const CAPTURES: usize>(
     site: *const PlannedSite,
     running: NonNull<InterpreterFrame>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; as in `go_back`.
-    let (py, recorder, site, top, frame) = unsafe {
-        let (py, recorder) = (Python::assume_attached(), &mut *recorder);
-        let top = &mut *recorder.top;
-        let frame = Frame::at(running, NonNull::new_unchecked(recorder.state));
-        (py, recorder, &*site, top, frame)
-    };
+    // SAFETY: by the contract.
+    let (py, recorder, site, top, frame) = unsafe { parts(recorder, site, running) };
     let Some(calls) = called_by(recorder, top, site, frame) else {
         // SAFETY: both are alive.
         return unsafe { arrive(recorder, site) };

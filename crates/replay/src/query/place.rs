@@ -40,8 +40,8 @@ pub enum PlaceError {
     /// Its value has no attributes or items that are recorded.
     #[error("{0} is {1}, in which nothing is recorded")]
     NoObject(String, String),
-    /// It has no such attribute or item, as far as it is recorded.
-    #[error("what {0} is at this step is not recorded")]
+    /// There is no such variable, attribute or item, as far as it is recorded.
+    #[error("nothing is known of {0} at this step: it is not there, or not recorded")]
     NotRecorded(String),
     /// What should be the place in the value stack is no number.
     #[error("{0:?}: write stack[0] for the top of the value stack")]
