@@ -152,9 +152,9 @@ def ordinary(count):
 
 def best(function, count, times=3):
     def once():
-        begin = time.perf_counter()
+        begin = time.thread_time()
         function(count)
-        return time.perf_counter() - begin
+        return time.thread_time() - begin
 
     return min(once() for _ in range(times))
 
@@ -180,9 +180,9 @@ def test_a_frame_that_runs_on_after_stop_extends_too():
         return s, number
 
     debugop.start(lambda _: None)
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert build_on(100_000) == ("x" * LONG + "0123456789" * 100_000, 100_000)
-    assert time.perf_counter() - begin < 3
+    assert time.thread_time() - begin < 3
 
 
 PROGRAM = """
@@ -203,7 +203,7 @@ def test_whole_programs(command, tmp_path):
     command = [part.format(tmp_path) for part in command]
     begin = time.perf_counter()
     subprocess.run([COMMAND, *command, program], check=True, capture_output=True)
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 15
 
 
 def test_no_memory():
