@@ -8,6 +8,7 @@ mod lasti;
 mod leave;
 mod left_out;
 mod make;
+mod plan;
 mod positions;
 mod silence;
 mod watchers;
@@ -168,7 +169,9 @@ pub struct ProbedCode {
     shape: OnceLock<CodeShape>,
     /// Whether its sites report every step, or a recorder's only.
     reports_steps: bool,
-    /// What a recorder needs, if it has planned sites.
+    /// Whether there are sites in the copy that a plan wants.
+    has_plan: bool,
+    /// What a recorder needs of these, once one of them has fired.
     planned: OnceLock<Box<PlannedCode>>,
     /// Address of the probed copy; 0 before it is made and after it has died ([`ProbedCode::lose_copy`]).
     copy: GilCell<usize>,
@@ -211,12 +214,12 @@ impl ProbedCode {
     pub(crate) fn suits(&self, py: Python<'_>) -> bool {
         match recorder::density(py) {
             Density::Steps => self.reports_steps,
-            Density::Planned => self.planned().is_some(),
-            Density::Both => self.reports_steps && self.planned().is_some(),
+            Density::Planned => self.has_plan,
+            Density::Both => self.reports_steps && self.has_plan,
         }
     }
 
-    /// What a recorder needs, if it has planned sites.
+    /// What a recorder needs, if it has planned sites and one has been met: [`ProbedCode::plan_now`].
     pub(crate) fn planned(&self) -> Option<&PlannedCode> {
         self.planned.get().map(|planned| &**planned)
     }
@@ -305,9 +308,8 @@ impl ProbedCode {
         let fields = CodeFields::read(original).expect("it was read before");
         let constants = code_object::consts(original).len();
         let analysis = self.analysis();
-        let plan = self
-            .planned()
-            .and_then(|_| make::plan(original, analysis).ok());
+        let plan = self.has_plan.then(|| plan::plan(original, analysis).ok());
+        let plan = plan.flatten();
         let plan = plan.as_ref();
         let probing = make::insert_probes(&fields, analysis, constants, self.reports_steps, plan);
         probing.expect("they were inserted before")

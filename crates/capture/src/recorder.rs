@@ -20,6 +20,7 @@ use crate::gil::GilCell;
 use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
+use crate::probed::ProbedCode;
 use crate::site::none;
 use frames::Frames;
 use generators::{Generators, Suspendable};
@@ -224,6 +225,15 @@ fn with_pen<R>(py: Python<'_>, f: impl FnOnce(&mut Pen) -> R) -> Option<R> {
     let done = f(&mut recorder.pen);
     pending::set_busy(py, false);
     Some(done)
+}
+
+/// The first planned site of a code object is reached: what there is to know of it is made, if a recording is.
+pub(crate) fn plan(py: Python<'_>, code: &ProbedCode) {
+    if is_active(py) {
+        straight::at_work(py, || {
+            code.plan_now(py);
+        });
+    }
 }
 
 /// A planned site is reached that may have more to do: recorded by the very functions that record where there is nothing else.

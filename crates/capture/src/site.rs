@@ -81,15 +81,15 @@ pub fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     made.map(|site_type| site_type.bind(py))
 }
 
-/// Makes the sites of `code`, which has none yet, and hands each to `take`, in order.
+/// Makes the sites of `code`, which has none yet, and hands each to `take`, in order. Those of a plan are told what that says when one of them is met.
 ///
 /// # Errors
 /// `MemoryError`.
-pub(crate) fn new_sites<'a, 'py>(
+pub(crate) fn new_sites<'py>(
     py: Python<'py>,
     code: &Arc<ProbedCode>,
     infos: &[SiteInfo],
-    planned: impl Fn(usize) -> Option<&'a PlannedSite>,
+    is_planned: impl Fn(usize) -> bool,
     mut take: impl FnMut(Bound<'py, PyAny>),
 ) -> PyResult<()> {
     let site_type = site_type(py)?.as_ptr().cast::<ffi::PyTypeObject>();
@@ -119,20 +119,44 @@ pub(crate) fn new_sites<'a, 'py>(
             let site = first.add(number).as_ptr();
             (&raw mut (*site).code).write(share);
             (&raw mut (*site).info).write(info);
-            let planned = planned(number).map_or(std::ptr::null(), std::ptr::from_ref);
-            (&raw mut (*site).planned).write(planned);
-            (&raw mut (*site).firing).write(planned);
-            (&raw mut (*site).run).write(match (planned.as_ref(), info.is_silent()) {
-                _ if info.is_summing() => fire,
-                (None, false) => fire_step,
-                (Some(planned), true) => of_count(planned),
-                _ => fire,
+            (&raw mut (*site).planned).write(std::ptr::null());
+            (&raw mut (*site).firing).write(std::ptr::null());
+            (&raw mut (*site).run).write(match is_planned(number) {
+                true => fire_first,
+                false if info.is_silent() || info.is_summing() => fire,
+                false => fire_step,
             });
             let site = ffi::PyObject_Init(site.cast(), site_type);
             take(Bound::from_owned_ptr(py, site));
         }
     }
     Ok(())
+}
+
+/// Tells the sites of `code` what has been planned of them.
+pub(crate) fn set_planned<'a>(
+    py: Python<'_>,
+    code: &ProbedCode,
+    planned: impl Fn(usize) -> Option<&'a PlannedSite>,
+) {
+    code.sites().with(py, |block| {
+        for number in 0..block.made {
+            let Some(planned) = planned(number) else {
+                continue;
+            };
+            // SAFETY: as in `choose_again`.
+            unsafe {
+                let site = block.first.add(number).as_ptr();
+                let info = (*site).info;
+                (&raw mut (*site).planned).write(planned);
+                (&raw mut (*site).firing).write(planned);
+                (&raw mut (*site).run).write(match info.is_silent() && !info.is_summing() {
+                    true => of_count(planned),
+                    false => fire,
+                });
+            }
+        }
+    });
 }
 
 /// Fires what has so many captures.
@@ -278,6 +302,28 @@ unsafe extern "C" fn fire_planned<const CAPTURES: usize>(
     unsafe {
         let planned = (*object.cast::<SiteObject>()).firing;
         recorder::fire_straight::<CAPTURES>(Python::assume_attached(), planned)
+    }
+}
+
+/// What a site of a plan does that is the first of its code to be met.
+///
+/// # Safety
+/// As for [`enter`].
+unsafe extern "C" fn fire_first(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as in `fire`.
+    let (py, info, code) = unsafe {
+        let site = object.cast::<SiteObject>();
+        (Python::assume_attached(), (*site).info, &*(*site).code)
+    };
+    recorder::plan(py, code);
+    // SAFETY: as above; what has been planned belongs to the code.
+    unsafe {
+        match (*object.cast::<SiteObject>()).planned.is_null() {
+            // Nobody records.
+            true if info.is_summing() => fire(object),
+            true => none(),
+            false => enter(object),
+        }
     }
 }
 

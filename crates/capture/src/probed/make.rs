@@ -2,16 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::plan::numeric::{Number, Numeric};
 use debugop_bytecode::{
-    Analysis, CodeParts, Insertion, InstrIdx, Instruction, Locals, OffsetMap, Op, Opcode, Place,
-    Plan, PlanSite, SiteKind, SiteVisitor, Unwind, plan::PlanError,
+    Analysis, CodeParts, Insertion, InstrIdx, Instruction, OffsetMap, Op, Opcode, Place, Plan,
+    PlanSite, SiteKind, SiteVisitor, Unwind,
 };
-use pyo3::types::{PyAnyMethods, PyCode, PyFloat, PyFloatMethods, PyInt, PyTuple, PyTupleMethods};
-use pyo3::{Borrowed, Bound, PyResult, Python};
+use pyo3::types::{PyCode, PyTuple, PyTupleMethods};
+use pyo3::{Borrowed, Bound, PyResult};
 
 use super::error::{MAX_NESTING, ProbeError, analyse};
-use super::silence::probes;
+use super::plan::plan;
 use super::{ProbedCode, SiteInfo, WantsNested, leave};
 use crate::code_object::{self, CodeFields, parts, with_parts};
 use crate::constants::Constants;
@@ -19,7 +18,7 @@ use crate::engine::Engine;
 use crate::frame::CodeShape;
 use crate::gil::GilCell;
 use crate::layout::VERSION;
-use crate::recorder::{self, Density, PlannedCode};
+use crate::recorder::{self, Density};
 use crate::registry;
 use crate::site;
 
@@ -62,17 +61,11 @@ impl ProbedCode {
             source,
         })?;
         let Probing {
-            parts,
-            starts,
-            mut layout,
-            ..
+            parts, mut layout, ..
         } = inserted;
         let length = analysis.instructions().len();
-        // Before what is nested needs the memory. A recorder needs it, though.
-        let analysis = match plan {
-            Some(_) => analysis.into(),
-            None => OnceLock::new(),
-        };
+        // Before what is nested needs the memory.
+        drop(analysis);
         let further = std::mem::take(&mut layout.further);
         let mut consts = Constants::new(py, constants.len() + layout.sites.len())?;
         let (nested, has_refused) =
@@ -83,7 +76,7 @@ impl ProbedCode {
             module: module.into(),
             qualname: qualname.into(),
             file: file.into(),
-            analysis,
+            analysis: OnceLock::new(),
             length,
             engine: Engine::Inject,
             map: OnceLock::new(),
@@ -103,6 +96,7 @@ impl ProbedCode {
             for_iters: OnceLock::new(),
             shape: OnceLock::new(),
             reports_steps: steps,
+            has_plan: plan.is_some(),
             planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -110,29 +104,16 @@ impl ProbedCode {
             counter: GilCell::new(std::ptr::null()),
             watchers: GilCell::default(),
         });
-        if let Some(plan) = &plan {
-            let numeric = numeric(original, plan, probed_code.analysis());
-            let planned = probed_code
-                .planned
-                .get_or_init(|| PlannedCode::new(plan, &numeric, &probed_code));
-            probed_code.left_out.get_or_init(|| {
-                let recorders = layout.recorders_only(&starts);
-                let left_out = recorders.filter(|&(_, index)| planned.may_be_left_out(index));
-                probes(&parts.code, left_out.map(|(start, _)| start))
-            });
-        }
-        let planned = |index: usize| {
-            let planned = layout.planned.get(index).copied().flatten()?;
-            probed_code.planned()?.site(planned)
-        };
-        site::new_sites(py, &probed_code, &layout.sites, planned, |site| {
+        let is_planned = |index: usize| layout.planned.get(index).is_some_and(Option::is_some);
+        site::new_sites(py, &probed_code, &layout.sites, is_planned, |site| {
             consts.push(site);
         })?;
         let copy = with_parts(original, &parts, &consts.finish())?;
         probed_code.shape.get_or_init(|| CodeShape::of(&copy));
         probed_code.copy.set(py, copy.as_ptr() as usize);
-        if let Some(planned) = probed_code.planned() {
-            planned.set_copy(copy.as_ptr() as usize);
+        if steps {
+            // Sites that report steps as well do not look whether the recorder has met them.
+            probed_code.plan_now(py);
         }
         Ok((probed_code, copy))
     }
@@ -191,6 +172,7 @@ impl ProbedCode {
             for_iters: OnceLock::new(),
             shape,
             reports_steps: true,
+            has_plan: false,
             planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -198,25 +180,6 @@ impl ProbedCode {
             counter: GilCell::new(std::ptr::null()),
             watchers: GilCell::default(),
         }))
-    }
-}
-
-impl ProbedCode {
-    /// What a recorder needs of code that another engine reports; made when it is first asked for. `None` if that is a copy with breakpoints, or has no
-    /// plan.
-    pub(crate) fn plan_observed(&self, py: Python<'_>) -> Option<&PlannedCode> {
-        if let Some(planned) = self.planned() {
-            return Some(planned);
-        }
-        if !self.is_observed() || self.woven.is_some() {
-            return None;
-        }
-        let original = self.original(py);
-        let plan = plan(original, self.analysis()).ok()?;
-        let address = original.as_ptr() as usize;
-        let numeric = numeric(original, &plan, self.analysis());
-        let made = PlannedCode::of_original(plan, &numeric, self, address);
-        Some(self.planned.get_or_init(|| made))
     }
 }
 
@@ -244,46 +207,6 @@ fn begins(
         .filter_map(begin)
         .collect())
 }
-
-/// The plan of a code object.
-pub(super) fn plan(original: &Bound<'_, PyCode>, analysis: &Analysis) -> Result<Plan, PlanError> {
-    Plan::new(analysis, &locals(original))
-}
-
-/// What is left of the plan while numbers are calculated with.
-fn numeric(original: &Bound<'_, PyCode>, plan: &Plan, analysis: &Analysis) -> Numeric {
-    let constants = code_object::consts(original);
-    let numbers = constants.iter().map(|constant| {
-        if let Ok(float) = constant.cast_exact::<PyFloat>() {
-            return Number::float(float.value().to_bits());
-        }
-        let int = constant.cast_exact::<PyInt>().ok()?;
-        Number::int(int.extract().ok()?)
-    });
-    Numeric::new(
-        analysis,
-        &locals(original),
-        plan,
-        &numbers.collect::<Vec<_>>(),
-    )
-}
-
-/// How frames of `code` lay out their local variables.
-fn locals(code: &Bound<'_, PyCode>) -> Locals {
-    let head = code_object::head(code);
-    let stars = [CO_VARARGS, CO_VARKEYWORDS].into_iter();
-    let stars = stars.filter(|flag| head.co_flags & flag != 0).count();
-    let number = |value: i32| value.unsigned_abs();
-    Locals {
-        locals: number(head.co_nlocals),
-        slots: number(head.co_nlocalsplus),
-        arguments: number(head.co_argcount) + number(head.co_kwonlyargcount) + stars as u32,
-    }
-}
-
-/// Flags of code objects that take further arguments (`Include/cpython/code.h`).
-const CO_VARARGS: i32 = 4;
-const CO_VARKEYWORDS: i32 = 8;
 
 /// `fields` with a probe at every place that reports something, if `steps` are reported, and at every place of the plan; where the
 /// instructions are then; and the sites. The code object has so many `constants`, behind which those of the sites stand.
@@ -342,10 +265,10 @@ pub(super) struct Probing {
     pub(super) parts: CodeParts,
     pub(super) map: OffsetMap,
     /// The byte offset of the first code unit of each probe but that for exceptions that leave, in order.
-    starts: Vec<u32>,
+    pub(super) starts: Vec<u32>,
     /// Detours: the number of the probe, and the byte offset.
     detours: Vec<(usize, u32)>,
-    layout: ProbeLayout,
+    pub(super) layout: ProbeLayout,
 }
 
 impl Probing {
@@ -364,19 +287,19 @@ impl Probing {
 }
 
 /// Where probes stand, and one for exceptions that leave.
-struct ProbeLayout {
+pub(super) struct ProbeLayout {
     /// Of all of the sites but that for exceptions that leave, and those of detours behind it.
     places: Vec<Place>,
     sites: Vec<SiteInfo>,
     further: Vec<InstrIdx>,
     /// Which of the plan's sites each of them is, too. Empty without a plan.
-    planned: Vec<Option<u32>>,
+    pub(super) planned: Vec<Option<u32>>,
 }
 
 impl ProbeLayout {
     /// Of the probes that start there in the copy, those that are there for a recorder only, each with its site's index in the plan; but none that has a part
     /// in an addition to a variable.
-    fn recorders_only(&self, starts: &[u32]) -> impl Iterator<Item = (u32, u32)> {
+    pub(super) fn recorders_only(&self, starts: &[u32]) -> impl Iterator<Item = (u32, u32)> {
         let sites = starts.iter().zip(&self.sites).zip(&self.planned);
         sites.filter_map(|((start, site), planned)| {
             let is_recorders = site.is_silent() && !site.is_summing();
@@ -386,7 +309,7 @@ impl ProbeLayout {
         })
     }
 
-    fn of(analysis: &Analysis, steps: bool, plan: Option<&Plan>) -> Self {
+    pub(super) fn of(analysis: &Analysis, steps: bool, plan: Option<&Plan>) -> Self {
         let most = analysis.instructions().len();
         let (unwind, planned) = match plan.and_then(|plan| plan.sites.split_last()) {
             Some((last, rest)) if last.kind == SiteKind::Unwind => (Some(rest.len() as u32), rest),

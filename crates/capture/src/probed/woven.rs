@@ -85,6 +85,7 @@ impl ProbedCode {
             for_iters: OnceLock::new(),
             shape: OnceLock::new(),
             reports_steps: false,
+            has_plan: false,
             planned: OnceLock::new(),
             copy: GilCell::default(),
             hooks: GilCell::default(),
@@ -119,7 +120,7 @@ impl ProbedCode {
             .map(|&(number, next)| SiteInfo::leaving(number, next))
             .collect();
         let mut sites = Vec::with_capacity(infos.len());
-        site::new_sites(py, self, &infos, |_| None, |site| sites.push(site))?;
+        site::new_sites(py, self, &infos, |_| false, |site| sites.push(site))?;
         Ok(sites)
     }
 

@@ -94,6 +94,11 @@ impl PlannedCode {
         made
     }
 
+    /// Whether any site may have nothing to do while numbers are calculated with.
+    pub(crate) fn may_leave_out(&self) -> bool {
+        self.sites.len() > self.count
+    }
+
     /// Whether the site with this index in the plan has nothing to do while numbers are calculated with.
     pub(crate) fn may_be_left_out(&self, index: u32) -> bool {
         let stay = &self.whole[self.count..];

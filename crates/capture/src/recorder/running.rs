@@ -107,7 +107,8 @@ fn recorded(py: Python<'_>, frame: Frame<'_>) -> Option<*const PlannedCode> {
     let entry = registry::of_copy(&frame.code(py))?;
     // It lives as long as a frame that runs it.
     let watched = !entry.is_woven() && entry.has_watchers(py);
-    entry.planned().filter(|_| watched).map(std::ptr::from_ref)
+    let planned = watched.then(|| entry.plan_now(py)).flatten();
+    planned.map(std::ptr::from_ref)
 }
 
 impl Recorder {

@@ -338,7 +338,7 @@ unsafe extern "C" fn finish(
 
 /// Does work of the recorder's that may ask for memory, or panic: then the recording ends.
 #[inline(always)]
-fn at_work(py: Python<'_>, work: impl FnOnce()) {
+pub(super) fn at_work(py: Python<'_>, work: impl FnOnce()) {
     pending::set_busy(py, true);
     let done = catch_unwind(AssertUnwindSafe(work));
     pending::set_busy(py, false);
