@@ -93,6 +93,8 @@ struct Builder<'a> {
     next_symbol: u32,
     /// Whether values are looked at before each instruction that may raise, and changed objects before each one that may run anything.
     eager: bool,
+    /// Of each instruction what it does where it does not jump, and its nature: asked for several times each.
+    known: Vec<(Effect, Nature)>,
     /// What is pending in the middle of instructions, in their order.
     plan: Plan,
 }
@@ -117,11 +119,16 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals, version: u16) -> Resul
         next_label: 0,
         next_symbol: 0,
         eager,
+        known: Vec::new(),
         plan: Plan {
             looks_at_common: version <= LAST_LOOKING_AT_COMMON_VERSION,
             ..Plan::default()
         },
     };
+    let instructions = 0..analysis.instructions.len() as u32;
+    let known =
+        instructions.map(|index| (builder.effect_of(index, false), builder.nature_of(index)));
+    builder.known = known.collect();
     builder.check_locals()?;
     let with_lasti = analysis.entries.iter().filter(|entry| entry.lasti);
     builder.lasti = with_lasti
@@ -156,11 +163,12 @@ impl Builder<'_> {
     /// Refuses locals and stack slots that are not there, and collects those that are unbound.
     fn check_locals(&mut self) -> Result<(), PlanError> {
         let slots = self.locals.slots;
+        let mut unbinds = 0;
         for (index, instruction) in self.analysis.instructions.iter().enumerate() {
             let Some(depth) = self.analysis.depth(InstrIdx(index as u32)) else {
                 continue;
             };
-            let effect = self.effect(index as u32, false);
+            let effect = self.effect(index as u32);
             let below = effect.pushes.iter().map(|output| match output {
                 Output::Below(below) | Output::Next(below) => *below,
                 _ => 0,
@@ -188,12 +196,13 @@ impl Builder<'_> {
                     slots,
                 });
             }
-            for (local, output) in effect.writes {
+            for &(local, output) in &effect.writes {
                 if output == Output::Null {
-                    self.unbinds |= bit(local);
+                    unbinds |= bit(local);
                 }
             }
         }
+        self.unbinds = unbinds;
         Ok(())
     }
 
@@ -264,7 +273,16 @@ impl Builder<'_> {
             .map_or(Flow::Next, |info| info.flow)
     }
 
-    fn effect(&self, index: u32, jump: bool) -> Effect {
+    /// What an instruction does where it does not jump.
+    fn effect(&self, index: u32) -> &Effect {
+        &self.known[index as usize].0
+    }
+
+    fn nature(&self, index: u32) -> Nature {
+        self.known[index as usize].1
+    }
+
+    fn effect_of(&self, index: u32, jump: bool) -> Effect {
         let instruction = &self.analysis.instructions[index as usize];
         let found = self.plan.effect(
             self.analysis.version,
@@ -275,7 +293,7 @@ impl Builder<'_> {
         found.unwrap_or_else(|| unreachable!("decoding has made sure that the opcode is defined"))
     }
 
-    fn nature(&self, index: u32) -> Nature {
+    fn nature_of(&self, index: u32) -> Nature {
         let instruction = &self.analysis.instructions[index as usize];
         let found = nature(self.analysis.version, instruction.opcode, instruction.arg);
         found.unwrap_or_else(|| unreachable!("decoding has made sure that the opcode is defined"))
@@ -488,7 +506,7 @@ impl Builder<'_> {
             return;
         }
         let told = self.told(index, state);
-        let effect = self.effect(index, false);
+        let effect = self.effect(index);
         let depth = self.analysis.depth(InstrIdx(index)).unwrap_or(0);
         let left = (self.locals.slots + depth).saturating_sub(effect.pops);
         let stays = |slot: Slot| {
@@ -534,7 +552,8 @@ impl Builder<'_> {
 
     /// Moves the pending values as the instruction does; with `fresh`, what it makes is pending too.
     fn apply(&self, index: u32, jump: bool, state: &mut State, mut fresh: Option<&mut u32>) {
-        let effect = self.effect(index, jump);
+        let jumps = jump.then(|| self.effect_of(index, true));
+        let effect = jumps.as_ref().unwrap_or_else(|| self.effect(index));
         let depth = self.analysis.depth(InstrIdx(index)).unwrap_or(0);
         let top = self.locals.slots + depth;
         let at = |below: u32| top.saturating_sub(below);
@@ -595,7 +614,7 @@ impl Builder<'_> {
         if let Some(told) = self.told(index, &state) {
             state.pending.retain(|pending| pending.1 != told);
         }
-        for (local, output) in self.effect(index, false).writes {
+        for &(local, output) in &self.effect(index).writes {
             match output {
                 Output::Null => state.unbound |= bit(local),
                 _ => state.unbound &= !bit(local),

@@ -77,7 +77,7 @@ struct Before<'a> {
     site: Option<&'a PlannedSite>,
 }
 
-fn before<'a>(frame: Frame<'_>, entry: &'a ProbedCode) -> Option<Before<'a>> {
+fn before<'a>(py: Python<'_>, frame: Frame<'_>, entry: &'a ProbedCode) -> Option<Before<'a>> {
     /// A probe has three instructions, of one unit each.
     const PROBE: u32 = 6;
     let offset = frame.instruction_offset()?;
@@ -86,7 +86,7 @@ fn before<'a>(frame: Frame<'_>, entry: &'a ProbedCode) -> Option<Before<'a>> {
         .step_by(2)
         .find(|&offset| entry.original_unit(offset).is_some())?;
     let at = entry.covering(entry.original_unit(next)?)?;
-    let mut sites = entry.planned()?.plan_sites().iter().filter(|site| {
+    let mut sites = entry.plan_now(py)?.plan_sites().iter().filter(|site| {
         let fires = matches!(
             site.kind,
             SiteKind::Step | SiteKind::Start | SiteKind::Resume
@@ -137,7 +137,7 @@ impl Recorder {
         if is_before
             && let Some(frame) = stopped
             && let Some(entry) = registry::of_copy(&frame.code(py))
-            && let Some(before) = before(frame, &entry)
+            && let Some(before) = before(py, frame, &entry)
         {
             next = Some(entry.analysis().get(before.at).offset / 2);
             if let Some(site) = before.site
@@ -212,7 +212,7 @@ impl Recorder {
         let entry = stopped.and_then(|frame| registry::of_copy(&frame.code(py)));
         let stands = stopped
             .zip(entry.as_deref())
-            .and_then(|(frame, entry)| Some((frame, before(frame, entry)?)));
+            .and_then(|(frame, entry)| Some((frame, before(py, frame, entry)?)));
         let Some((frame, before)) = stands else {
             // What an exception has left is over.
             self.without = self.unwound(innermost);
