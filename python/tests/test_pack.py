@@ -75,11 +75,11 @@ def every_slot(path):
 
 def check(source, directory):
     command("record", "-o", "run.debugop", source, cwd=directory)
-    command("pack", "--best", "run.debugop", "-o", "packed.debugop", cwd=directory)
+    command("pack", "run.debugop", "-o", "packed.debugop", cwd=directory)
     before, after = every_slot(directory / "run.debugop"), every_slot(directory / "packed.debugop")
     for step, (one, other) in enumerate(zip(before, after, strict=True)):
         assert one == other, step
-    command("pack", "--best", "packed.debugop", "-o", "again.debugop", cwd=directory)
+    command("pack", "packed.debugop", "-o", "again.debugop", cwd=directory)
     assert (directory / "again.debugop").read_bytes() == (directory / "packed.debugop").read_bytes()
 
 
@@ -101,7 +101,7 @@ def test_what_is_intact_of_a_packed_recording_is_recovered(tmp_path):
     source = tmp_path / "program.py"
     source.write_text(PROGRAM)
     command("record", "-o", "run.debugop", source, cwd=tmp_path)
-    command("pack", "--best", "run.debugop", cwd=tmp_path)
+    command("pack", "run.debugop", cwd=tmp_path)
     (tmp_path / "cut.debugop").write_bytes((tmp_path / "run.debugop").read_bytes()[:-70])
     command("info", "cut.debugop", "--recover", "saved.debugop", cwd=tmp_path)
     assert list(every_slot(tmp_path / "saved.debugop")) == list(every_slot(tmp_path / "run.debugop"))

@@ -21,6 +21,9 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
 
     packed = tmp_path / "packed.debugop"
     programs.debugop("pack", str(recording), "-o", str(packed))
+    quick = tmp_path / "quick.debugop"
+    programs.debugop("pack", "--quick", str(recording), "-o", str(quick))
+    assert packed.stat().st_size < quick.stat().st_size < recording.stat().st_size
     again = json.loads(programs.debugop("info", "--json", str(packed)).stdout)
     assert again["uuid"] == facts["uuid"]
     assert again["stream"]["bytes"] == facts["stream"]["bytes"]
