@@ -64,13 +64,17 @@ def command(*arguments, cwd):
     return done.stdout
 
 
+def slots(replay, step):
+    return [
+        (frame.number, frame.function, frame.offset, repr(frame.locals), repr(frame.stack))
+        for frame in replay.at(step).frames
+    ]
+
+
 def every_slot(path):
     replay = debugop.open(path)
     for step in range(len(replay)):
-        yield [
-            (frame.number, frame.function, frame.offset, repr(frame.locals), repr(frame.stack))
-            for frame in replay.at(step).frames
-        ]
+        yield slots(replay, step)
 
 
 def check(source, directory):
@@ -90,6 +94,17 @@ def test_every_slot_is_what_it_was(tmp_path):
     packed_stream = b"\xf3chunk\r\n\x03\x06"
     assert packed_stream not in (tmp_path / "run.debugop").read_bytes()
     assert packed_stream in (tmp_path / "packed.debugop").read_bytes()
+
+
+def test_a_step_of_a_recording_that_has_not_been_looked_at(tmp_path):
+    """It is unpacked up to there only."""
+    source = tmp_path / "program.py"
+    source.write_text(PROGRAM)
+    command("record", "-o", "run.debugop", source, cwd=tmp_path)
+    command("pack", "run.debugop", "-o", "packed.debugop", cwd=tmp_path)
+    for step, expected in enumerate(every_slot(tmp_path / "run.debugop")):
+        if step % 41 == 0:
+            assert slots(debugop.open(tmp_path / "packed.debugop"), step) == expected, step
 
 
 @pytest.mark.parametrize("name", ["classes", "exceptions", "generators", "threads", "async_generators", "unpacking"])
