@@ -147,7 +147,7 @@ class Recorded(Plain):
         replay = debugop.open(self.path)
         facts = {**captured(self.core.said), "steps": len(replay), "bytes": size, "parts": parts}
         del replay
-        facts["packed"] = pack(self.path, "--best")
+        facts["packed"] = pack(self.path)
         index.unlink(missing_ok=True)
         return facts
 

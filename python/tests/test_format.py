@@ -59,7 +59,7 @@ NUMBERS = {"bool": bool}
 @pytest.mark.parametrize("name", ["classes", "exceptions", "generators", "threads", "unpacking"])
 def test_packed_chunks_are_read_to_the_same_records(name, tmp_path):
     command("record", "-o", "run.debugop", EXAMPLES / f"{name}.py", cwd=tmp_path)
-    command("pack", "--best", "run.debugop", "-o", "packed.debugop", cwd=tmp_path)
+    command("pack", "run.debugop", "-o", "packed.debugop", cwd=tmp_path)
     codes, stream = contents(tmp_path / "run.debugop")
     counts = format_reader.captures(codes)
     _, packed = contents(tmp_path / "packed.debugop")

@@ -21,6 +21,11 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
 
     packed = tmp_path / "packed.debugop"
     programs.debugop("pack", str(recording), "-o", str(packed))
+    quick = tmp_path / "quick.debugop"
+    programs.debugop("pack", "--quick", str(recording), "-o", str(quick))
+    packed_stream = b"\xf3chunk\r\n\x03\x06"
+    assert packed_stream in packed.read_bytes()
+    assert packed_stream not in quick.read_bytes()
     again = json.loads(programs.debugop("info", "--json", str(packed)).stdout)
     assert again["uuid"] == facts["uuid"]
     assert again["stream"]["bytes"] == facts["stream"]["bytes"]
@@ -28,6 +33,7 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
     hits = programs.debugop("query", "hits", str(packed), "<string>:1").stdout
     assert hits
     assert not beside.exists(), "the index is inside"
+    assert programs.debugop("query", "hits", str(quick), "<string>:1").stdout == hits
     # Packed again it keeps it; the one beside the recording is not needed any more.
     programs.debugop("pack", str(recording))
     assert not (tmp_path / "run.debugop.index").exists()

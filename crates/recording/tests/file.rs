@@ -1,10 +1,11 @@
 //! Files are written, read, damaged, cut, recovered, packed.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use debugop_recording::file::{
     CodeRecord, Constant, Damage, Ending, Error, Header, Local, LocalKind, MAX_CONTENTS, Next,
-    Options, Reader, Source, Summary, Writer, pack, recover, tail_path,
+    Options, Packing, Reader, Source, Summary, Writer, pack, recover, tail_path,
 };
 
 /// A directory of its own for a test, removed when it ends.
@@ -572,7 +573,15 @@ fn packing_makes_it_smaller_and_leaves_it_the_same() {
             ..Summary::default()
         })
         .expect("finished");
-    let packed = pack(&path, &to, None, &mut |chunks| vec![None; chunks.len()]).expect("packed");
+    let done = AtomicUsize::new(0);
+    let packing = Packing {
+        packs: &|_| None,
+        done: &|| {
+            done.fetch_add(1, Ordering::Relaxed);
+        },
+    };
+    let packed = pack(&path, &to, None, &packing).expect("packed");
+    assert_eq!(done.into_inner(), 20);
     assert!(packed.after < packed.before, "{packed:?}");
     let (before, after) = (
         read_all(&path).expect("intact"),

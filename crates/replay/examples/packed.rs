@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use debugop_recording::file::ChunkKind;
+use debugop_recording::file::{self, ChunkKind, Packing};
 use debugop_recording::packed::Coding;
 use debugop_replay::{Recording, packed};
 
@@ -72,6 +72,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Processor time of this thread, in seconds, where the system tells it.
 fn spent() -> f64 {
+    // It is brought up to date when the thread is taken off the processor.
+    std::thread::yield_now();
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let told = told.split(' ').next().and_then(|told| told.parse().ok());
     told.unwrap_or(0.0) / 1e9
@@ -83,8 +85,11 @@ fn seeks(path: &str, directory: &std::path::Path) -> Result<[f64; 2], Box<dyn st
     let _ = std::fs::remove_file(&to);
     let recording = Recording::open(path.as_ref())?;
     let index = recording.index()?.bytes();
-    let mut packs = |chunks: &[Vec<u8>]| packed::pack_all(recording.codes(), chunks);
-    debugop_recording::file::pack(path.as_ref(), &to, Some(index), &mut packs)?;
+    let packing = Packing {
+        packs: &|contents| packed::pack(recording.codes(), contents),
+        done: &|| {},
+    };
+    file::pack(path.as_ref(), &to, Some(index), &packing)?;
     let recording = Arc::new(Recording::open(&to)?);
     let steps = recording.len()?;
     let mut took = Vec::new();

@@ -13,6 +13,9 @@ use smallvec::{SmallVec, smallvec};
 use crate::loss::Lost;
 use crate::packed::each_value;
 
+/// There is room for what a chunk of so many bytes has before it is read.
+const MOST_RESERVED: usize = 1 << 18;
+
 /// A decoded chunk.
 #[derive(Debug)]
 pub struct Chunk {
@@ -28,6 +31,8 @@ pub struct Chunk {
     big_ints: Vec<BigInt>,
     complexes: Vec<[u64; 2]>,
     histories: Histories,
+    /// It has been unpacked up to where so many steps are executed, and no further.
+    part: Option<u64>,
 }
 
 /// Where the slots of a frame are described that is somewhere between two sites.
@@ -225,6 +230,7 @@ impl Chunk {
             big_ints: Vec::new(),
             complexes: Vec::new(),
             histories: Histories::default(),
+            part: None,
         };
         // A record takes two bytes or three as a rule, and so does a value.
         chunk.records.reserve(bytes.len() / 3);
@@ -255,23 +261,30 @@ impl Chunk {
         Ok((chunk, error))
     }
 
-    /// A chunk that is read record by record: [`Chunk::extend`].
-    pub(crate) fn begun(number: u64, mut keyframe: Keyframe) -> Self {
-        let objects = std::mem::take(&mut keyframe.objects);
+    /// A chunk that is read record by record: [`Chunk::extend`]; `raw`: the length of its contents as a stream.
+    pub(crate) fn begun(room: Room, number: u64, mut keyframe: Keyframe, raw: usize) -> Self {
+        let (mut records, mut objects) = (room.records, room.objects);
+        let (prefixes, mut values) = (room.prefixes, room.values);
+        // As of a chunk of the stream, but what its length is said to be need not be true.
+        let raw = raw.min(MOST_RESERVED);
+        records.reserve(raw / 3);
+        values.reserve(raw / 2);
+        objects.append(&mut keyframe.objects);
+        records.push(Entry {
+            offset: 0,
+            site: None,
+            pending: None,
+            thread: keyframe.current,
+            prefixes: 0,
+            values: 0,
+        });
         let mut chunk = Self {
             number,
             objects,
             following: None,
-            records: vec![Entry {
-                offset: 0,
-                site: None,
-                pending: None,
-                thread: keyframe.current,
-                prefixes: 0,
-                values: 0,
-            }],
-            prefixes: Vec::new(),
-            values: Vec::new(),
+            records,
+            prefixes,
+            values,
             big_ints: Vec::new(),
             complexes: Vec::new(),
             histories: Histories {
@@ -279,6 +292,7 @@ impl Chunk {
                 ..Histories::default()
             },
             keyframe,
+            part: None,
         };
         chunk.histories.add_all(0, &chunk.objects, 0);
         chunk
@@ -359,6 +373,22 @@ impl Chunk {
                         ..one.clone()
                     }
             })
+    }
+
+    /// Says that it goes no further than so many steps.
+    pub(crate) fn ending_after(mut self, steps: u64) -> Self {
+        self.part = Some(steps);
+        self
+    }
+
+    /// Whether all its records are there, not the first ones only.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.part.is_none()
+    }
+
+    /// Whether the records that execute the step with this number, from 0, are there.
+    pub(crate) fn covers(&self, step: u64) -> bool {
+        self.part.is_none_or(|steps| step < steps)
     }
 
     /// Gives it the large numbers that values refer to.

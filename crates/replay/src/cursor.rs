@@ -116,6 +116,9 @@ impl Cursor {
                 if step.is_some() {
                     return Ok(step);
                 }
+                if place.complete(&self.recording)? {
+                    continue;
+                }
                 self.next = place.index + 1;
                 position = place.machine.position();
                 self.recording.verify(place.index, position)?;
@@ -161,6 +164,7 @@ impl Cursor {
                         return Ok(None);
                     }
                     Stop::Unwound => continue,
+                    Stop::End if place.complete(&self.recording)? => continue,
                     Stop::End => {}
                 }
                 place.at = None;
@@ -205,8 +209,13 @@ impl Cursor {
         self.unwound.clear();
         self.lost.clear();
         let index = self.chunk_of(step)?;
-        if self.place.as_ref().is_none_or(|place| place.index != index) {
-            self.enter(index)?;
+        let in_chunk = step - self.recording.firsts()?[index];
+        if self
+            .place
+            .as_ref()
+            .is_none_or(|place| place.index != index || !place.covers(in_chunk))
+        {
+            self.enter_to(index, Some(in_chunk))?;
         }
         let found = match &mut self.place {
             Some(place) => place.seek(step)?,
@@ -253,14 +262,17 @@ impl Cursor {
         }
     }
 
-    /// A chunk; if the cursor goes from one to the `next`, the one behind it is decoded meanwhile.
-    fn chunk(&mut self, index: usize, next: bool) -> Result<Decoded, OpenError> {
+    /// A chunk, or what is needed of it for a step; if the cursor goes from one to the `next`, the one behind it is decoded meanwhile.
+    fn chunk(&mut self, index: usize, next: bool, step: Option<u64>) -> Result<Decoded, OpenError> {
         let chunk = match self.ahead.take() {
             Some((ahead, thread)) if ahead == index => match thread.join() {
                 Ok(chunk) => chunk?,
                 Err(panic) => std::panic::resume_unwind(panic),
             },
-            _ => self.recording.decoded(index)?,
+            _ => match step {
+                Some(step) => self.recording.decoded_to(index, step)?,
+                None => self.recording.decoded(index)?,
+            },
         };
         let behind = index + 1;
         if next && behind < self.recording.reader().stream_len() {
@@ -273,6 +285,11 @@ impl Cursor {
     }
 
     fn enter(&mut self, index: usize) -> Result<(), OpenError> {
+        self.enter_to(index, None)
+    }
+
+    /// Enters a chunk, of which nothing behind this step of it may be there.
+    fn enter_to(&mut self, index: usize, step: Option<u64>) -> Result<(), OpenError> {
         let mut before = self.place.take();
         let recording = Arc::clone(&self.recording);
         let is_next = before
@@ -289,7 +306,7 @@ impl Cursor {
             (None, _) if index == 0 => 0,
             (None, _) => recording.firsts()?[index],
         };
-        let Decoded { chunk, states, .. } = self.chunk(index, is_next)?;
+        let Decoded { chunk, states, .. } = self.chunk(index, is_next, step)?;
         let spacing = (chunk.record_count() / STATES).max(1);
         let carried = known.map(|known| known.last_steps(index));
         let carried = carried.unwrap_or_default();
@@ -328,6 +345,25 @@ fn no_step(step: u64) -> OpenError {
 }
 
 impl InChunk {
+    /// Whether the step with this number in the chunk can be gone to.
+    fn covers(&self, step: u64) -> bool {
+        self.machine.state().chunk().covers(step)
+    }
+
+    /// At the end of a part of the chunk, gets the rest of it; `false` if there is none.
+    fn complete(&mut self, recording: &Recording) -> Result<bool, OpenError> {
+        if self.machine.state().chunk().is_whole() {
+            return Ok(false);
+        }
+        let Decoded { chunk, states, .. } = recording.decoded(self.index)?;
+        states.take_over(&self.states, &chunk);
+        self.spacing = (chunk.record_count() / STATES).max(1);
+        self.fine.clear();
+        self.states = states;
+        self.machine.go_on_in(chunk);
+        Ok(true)
+    }
+
     fn next(&mut self) -> Result<Option<Step>, Error> {
         let step = self.machine.next()?;
         if step.is_some() {

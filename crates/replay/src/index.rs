@@ -16,7 +16,6 @@ use debugop_recording::stream::{FrameNumber, ObjectId};
 use crate::code::Codes;
 use crate::query::Place;
 
-pub use build::Progress;
 pub(crate) use build::build;
 pub(crate) use places::{Places, of_name, of_text};
 pub(crate) use summary::Carried;

@@ -40,9 +40,11 @@ impl Kept {
         Some(known)
     }
 
-    /// Keeps a chunk, unless another thread has decoded it meanwhile; what is kept.
+    /// Keeps a chunk, unless another thread has decoded it meanwhile; what is kept. A whole one takes the place of a part of it.
     pub(crate) fn keep(&self, index: usize, chunk: Arc<Chunk>) -> Decoded {
-        if let Some(known) = self.chunk(index) {
+        if let Some(known) = self.chunk(index)
+            && (known.chunk.is_whole() || !chunk.is_whole())
+        {
             return known;
         }
         let new = Decoded {
@@ -51,9 +53,11 @@ impl Kept {
             states: Arc::default(),
         };
         let mut chunks = held(&self.chunks);
-        let oldest = match chunks.len() >= MOST_CHUNKS {
-            true => chunks.pop_front(),
-            false => None,
+        let part = chunks.iter().position(|known| known.index == index);
+        let oldest = match part {
+            Some(part) => chunks.remove(part),
+            None if chunks.len() >= MOST_CHUNKS => chunks.pop_front(),
+            None => None,
         };
         chunks.push_back(new.clone());
         drop(chunks);
@@ -141,6 +145,16 @@ impl States {
     /// The record before which the last one is.
     pub(crate) fn last_record(&self) -> usize {
         held(&self.0).last().map_or(0, |last| last.record)
+    }
+
+    /// Takes over what is known of a part of the chunk, if nothing is known yet.
+    pub(crate) fn take_over(&self, of_part: &Self, whole: &Arc<Chunk>) {
+        let known = held(&of_part.0).clone();
+        let mut states = held(&self.0);
+        if states.is_empty() {
+            let moved = |state: Arc<Checkpoint>| Arc::new(state.in_whole(whole));
+            states.extend(known.into_iter().map(moved));
+        }
     }
 
     /// Adds a state, if it lies behind all others.

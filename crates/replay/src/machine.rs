@@ -60,6 +60,15 @@ pub(crate) struct Checkpoint {
     slots: usize,
 }
 
+impl Checkpoint {
+    /// The same in the whole chunk, of which it has known a part.
+    pub(crate) fn in_whole(&self, whole: &Arc<Chunk>) -> Self {
+        let mut new = self.clone();
+        new.state.chunk = Arc::clone(whole);
+        new
+    }
+}
+
 /// An exception has left a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unwound {
@@ -289,6 +298,11 @@ impl Machine {
     /// The chunk, as long as nobody else has it.
     pub(crate) fn chunk_mut(&mut self) -> Option<&mut Chunk> {
         Arc::get_mut(&mut self.state.chunk)
+    }
+
+    /// Goes on in the whole chunk, of which it has executed a part.
+    pub(crate) fn go_on_in(&mut self, whole: Arc<Chunk>) {
+        self.state.chunk = whole;
     }
 
     /// The world now, alone.

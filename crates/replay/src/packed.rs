@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use debugop_recording::file::StreamChunk;
 use debugop_recording::packed::{Coding, Packer, Stored, Unpacker};
@@ -109,35 +108,6 @@ impl<'a> Followed<'a> {
     }
 }
 
-/// As [`pack`], several chunks on all processors.
-pub fn pack_all(codes: &Arc<Codes>, chunks: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let mut packed = vec![None; chunks.len()];
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(contents) = chunks.get(index) else {
-                return done;
-            };
-            done.push((index, pack(codes, contents)));
-        }
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers.min(chunks.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        for thread in threads {
-            // What has not been packed stays as it is.
-            for (index, made) in thread.join().unwrap_or_default() {
-                packed[index] = made;
-            }
-        }
-    });
-    packed
-}
-
 /// Reads a packed chunk; `raw`: the length that its contents would have as a stream.
 ///
 /// # Errors
@@ -150,10 +120,24 @@ pub fn unpack(
     packed: &[u8],
     raw: usize,
 ) -> Result<Chunk, Error> {
+    let room = Room::default();
+    unpack_to(room, coding, codes, number, packed, raw, u64::MAX)
+}
+
+/// As [`unpack`], where another chunk has been, and only as far as is needed for the step with this number, counted from the beginning of the chunk.
+fn unpack_to(
+    room: Room,
+    coding: Coding,
+    codes: &Arc<Codes>,
+    number: u64,
+    packed: &[u8],
+    raw: usize,
+    step: u64,
+) -> Result<Chunk, Error> {
     let said = |found| error(number, found);
     let read = Unpacker::new(coding, packed, raw, codes.captures());
     let (mut unpacker, keyframe) = read.map_err(said)?;
-    let chunk = Arc::new(Chunk::begun(number, keyframe));
+    let chunk = Arc::new(Chunk::begun(room, number, keyframe, raw));
     let mut machine = Machine::new(Arc::clone(codes), chunk, 0)?;
     machine.set_resolver(Resolver::new(true));
     let mut record = Record::default();
@@ -162,7 +146,12 @@ pub fn unpack(
         offset,
         kind: ErrorKind::Computed,
     };
+    let mut part = None;
     loop {
+        if machine.position() > step {
+            part = Some(machine.position());
+            break;
+        }
         let mut follow =
             |record: &Record, found: &mut Vec<Stored>| machine.store_ahead(record, found);
         if !unpacker.next(&mut record, &mut follow).map_err(said)? {
@@ -191,7 +180,11 @@ pub fn unpack(
         }
     }
     let chunk = Arc::into_inner(machine.into_state().chunk).ok_or_else(|| damaged(0))?;
-    Ok(chunk.with_numbers(unpacker.big_ints(), unpacker.complexes()))
+    let chunk = chunk.with_numbers(unpacker.big_ints(), unpacker.complexes());
+    Ok(match part {
+        Some(steps) => chunk.ending_after(steps),
+        None => chunk,
+    })
 }
 
 impl Chunk {
@@ -211,9 +204,21 @@ impl Chunk {
         number: u64,
         stored: &StreamChunk,
     ) -> Result<Self, Error> {
+        Self::read_to(room, codes, number, stored, u64::MAX)
+    }
+
+    /// As [`Chunk::read_into`]; a packed one only as far as is needed for the step with this number, counted from its beginning.
+    pub(crate) fn read_to(
+        room: Room,
+        codes: &Arc<Codes>,
+        number: u64,
+        stored: &StreamChunk,
+        step: u64,
+    ) -> Result<Self, Error> {
         let contents = &stored.contents;
+        let raw = stored.info.raw as usize;
         match stored.info.compression.coding() {
-            Some(coding) => unpack(coding, codes, number, contents, stored.info.raw as usize),
+            Some(coding) => unpack_to(room, coding, codes, number, contents, raw, step),
             _ => Chunk::decode_into(room, number, contents, codes.captures())
                 .map_err(|found| error(number, found)),
         }

@@ -13,10 +13,11 @@ use crate::code::{Code, Codes};
 use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind};
 use crate::index::build::Replayed;
-use crate::index::{self, Index, Progress};
+use crate::index::{self, Index};
 use crate::kept::{Decoded, Kept};
 use crate::machine::Machine;
 use crate::positions::{Backwards, Positions};
+use crate::progress::{Progress, Tell};
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub struct Recording {
     reader: Reader,
     codes: Arc<Codes>,
     index: OnceLock<Index>,
-    progress: Option<Tell>,
+    progress: Option<Box<Tell<'static>>>,
     kept: Kept,
     /// Where a thread stands that has been stopped while it is recorded.
     present: Option<Keyframe>,
@@ -85,9 +86,6 @@ impl Present {
         }
     }
 }
-
-/// Is told how far the making of an index has come.
-type Tell = Box<dyn Fn(Progress) + Send + Sync>;
 
 impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,7 +166,7 @@ impl Recording {
         self
     }
 
-    pub(crate) fn progress(&self) -> Option<&(dyn Fn(Progress) + Send + Sync)> {
+    pub(crate) fn progress(&self) -> Option<&Tell<'static>> {
         self.progress.as_deref()
     }
 
@@ -207,8 +205,18 @@ impl Recording {
     /// As [`Recording::chunk`], with the states that are known of it.
     pub(crate) fn decoded(&self, index: usize) -> Result<Decoded, OpenError> {
         match self.kept.chunk(index) {
-            Some(known) => Ok(known),
-            None => Ok(self.kept.keep(index, self.decode(index)?)),
+            Some(known) if known.chunk.is_whole() => Ok(known),
+            _ => Ok(self.kept.keep(index, self.decode(index)?)),
+        }
+    }
+
+    /// As [`Recording::decoded`], but of a packed chunk that nobody has asked for yet only what is needed for a step of it, counted from its beginning.
+    pub(crate) fn decoded_to(&self, index: usize, step: u64) -> Result<Decoded, OpenError> {
+        match self.kept.chunk(index) {
+            Some(known) if known.chunk.covers(step) => Ok(known),
+            // Who comes back asks for more of it, and goes through it anew each time.
+            Some(_) => self.decoded(index),
+            None => Ok(self.kept.keep(index, self.decode_to(index, step)?)),
         }
     }
 
@@ -228,9 +236,16 @@ impl Recording {
     }
 
     pub(crate) fn decode(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
+        self.decode_to(index, u64::MAX)
+    }
+
+    fn decode_to(&self, index: usize, step: u64) -> Result<Arc<Chunk>, OpenError> {
         let stored = self.reader.stream(index)?;
         let room = self.kept.room();
-        let mut chunk = Chunk::read_into(room, &self.codes, index as u64, &stored)?;
+        let mut chunk = Chunk::read_to(room, &self.codes, index as u64, &stored, step)?;
+        if !chunk.is_whole() {
+            return Ok(Arc::new(chunk));
+        }
         if index + 1 < self.reader.stream_len() {
             if self.is_behind_gap(index + 1) {
                 // How far the threads have come before it nobody knows.

@@ -1,6 +1,5 @@
 //! The recorded world at a step: threads, frames, objects.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
@@ -8,6 +7,7 @@ use debugop_recording::file::Constant;
 use debugop_recording::stream::{
     Caller, Contents, Definition, FrameNumber, ObjectId, ThreadNumber, Type,
 };
+use rustc_hash::FxHashMap;
 
 use crate::chunk::Chunk;
 use crate::code::Code;
@@ -195,9 +195,9 @@ pub struct State {
     /// The current one is at `current`, if there is any.
     pub(crate) threads: Vec<Thread>,
     pub(crate) current: usize,
-    pub(crate) suspended: HashMap<FrameNumber, Frame>,
+    pub(crate) suspended: FxHashMap<FrameNumber, Frame>,
     /// What cells hold that have been stored to.
-    pub(crate) cells: HashMap<ObjectId, (usize, Value)>,
+    pub(crate) cells: FxHashMap<ObjectId, (usize, Value)>,
     /// The record that is being executed, counted from 1; 0: the keyframe.
     pub(crate) record: usize,
     /// Whether its changes of objects have been made.
@@ -234,8 +234,8 @@ impl State {
         Self {
             threads: Vec::new(),
             current: 0,
-            suspended: HashMap::new(),
-            cells: HashMap::new(),
+            suspended: FxHashMap::default(),
+            cells: FxHashMap::default(),
             record: 0,
             updated: true,
             opaque: 0,

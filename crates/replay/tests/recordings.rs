@@ -8,9 +8,11 @@ mod files;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use debugop_bytecode::Version;
-use debugop_replay::{Recording, Step};
+use debugop_recording::file::{Packing, pack};
+use debugop_replay::{Recording, Step, packed};
 use example::Example;
 use files::write;
 use world::World;
@@ -71,5 +73,77 @@ fn forwards_backwards_and_anywhere() {
             }
         }
         assert!(other.seek(world.count).is_err());
+    }
+}
+
+/// A chunk is unpacked only up to the step that somebody goes to, and the rest of it when it is needed.
+#[test]
+fn anywhere_in_a_packed_one() {
+    let examples = example::examples();
+    for version in Version::ALL {
+        let of = examples.iter().filter(|example| example.version == version);
+        let views: Vec<_> = of.map(Example::view).collect();
+        let codes = world::codes(&views);
+        let mut world = World::new(Arc::clone(&codes), 815, 700, false);
+        world.raises = 100;
+        world.switches = u64::MAX;
+        let world = world.run(3_000);
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("run.debugop");
+        write(&path, version, &codes, &world.chunks);
+        let recording = Arc::new(Recording::open(&path).expect("a recording"));
+        let index = recording.index().expect("it fits").bytes();
+        let mut cursor = recording.cursor();
+        let mut all = Vec::new();
+        while let Some(step) = cursor.next().expect("it fits") {
+            all.push(shown(step, &cursor));
+        }
+        let packed_path = directory.path().join("packed.debugop");
+        let done = AtomicUsize::new(0);
+        let packing = Packing {
+            packs: &|contents| {
+                let packed = packed::pack(recording.codes(), contents);
+                assert!(packed.is_some(), "a chunk that is not packed");
+                packed
+            },
+            done: &|| {
+                done.fetch_add(1, Ordering::Relaxed);
+            },
+        };
+        pack(&path, &packed_path, Some(index), &packing).expect("it can be packed");
+        assert_eq!(done.into_inner(), world.chunks.len());
+
+        for turn in 0..40 {
+            // With nothing kept of it.
+            let packed = Arc::new(Recording::open(&packed_path).expect("a recording"));
+            let mut cursor = packed.cursor();
+            let number = turn * 7919 % all.len();
+            let step = cursor.seek(number as u64).expect("there is such a step");
+            assert_eq!(shown(step, &cursor), all[number], "going there");
+            for near in 1..(turn % 4).min(number) {
+                let step = cursor.previous().expect("it fits").expect("there is one");
+                assert_eq!(
+                    shown(step, &cursor),
+                    all[number - near],
+                    "and back a little"
+                );
+            }
+            let far = (number + turn * turn / 2).min(all.len() - 1);
+            if turn % 3 == 0 {
+                let step = cursor.seek(far as u64).expect("there is such a step");
+                assert_eq!(shown(step, &cursor), all[far], "and elsewhere");
+            }
+            let mut at = cursor.step().expect("it is at one").number as usize;
+            while at < far {
+                let step = cursor.next().expect("it fits").expect("there is one");
+                at += 1;
+                assert_eq!(shown(step, &cursor), all[at], "and on");
+            }
+            while at > number.saturating_sub(turn) {
+                let step = cursor.previous().expect("it fits").expect("there is one");
+                at -= 1;
+                assert_eq!(shown(step, &cursor), all[at], "and back");
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Makes a recording smaller, for keeping.
 
-use std::borrow::Cow;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::compression::{self, Compressor};
 use super::format::ChunkHeader;
@@ -19,14 +20,28 @@ pub struct Packed {
     pub after: u64,
 }
 
-/// Makes contents of chunks of the stream those of packed chunks, as far as that can be done.
-pub type Packing<'a> = dyn FnMut(&[Vec<u8>]) -> Vec<Option<Vec<u8>>> + 'a;
+/// How a recording is packed, by several threads at once.
+pub struct Packing<'a> {
+    /// Makes contents of a chunk of the stream those of a packed chunk; of what it does not, the contents are compressed.
+    pub packs: &'a (dyn Fn(&[u8]) -> Option<Vec<u8>> + Sync),
+    /// Is told of each chunk that is done.
+    pub done: &'a (dyn Fn() + Sync),
+}
 
-/// So many chunks are read and packed at once.
-const AT_ONCE: usize = 16;
+impl std::fmt::Debug for Packing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Packing")
+    }
+}
+
+/// So many chunks are read at once: what is packed of them waits until all are done.
+const AT_ONCE: usize = 64;
+
+/// Contents as they are stored.
+type Stored = (Compression, Vec<u8>);
 
 /// Writes the recording at `from` anew, to `to`, as small as is sensible. It is the same recording: uuid, chunks, numbers. `index` is
-/// written into it. `packs` is given the contents of chunks of the stream, several at once, and makes them the contents of packed chunks; where it does not, they are compressed.
+/// written into it.
 ///
 /// # Errors
 ///
@@ -35,7 +50,7 @@ pub fn pack(
     from: &Path,
     to: &Path,
     index: Option<&[u8]>,
-    packs: &mut Packing<'_>,
+    packing: &Packing<'_>,
 ) -> Result<Packed, Error> {
     refuse_same(from, to)?;
     let reader = Reader::open(from)?;
@@ -43,67 +58,38 @@ pub fn pack(
         return Err(Error::BeingWritten);
     }
     let mut appender = Appender::create(to, reader.uuid())?;
-    let mut compressor =
-        Compressor::new(compression::KEEPING).map_err(Error::io("compress the recording"))?;
-    let mut append =
-        |kind, info: Option<ChunkInfo>, contents: &[u8], packed: Option<(&[u8], Compression)>| {
-            let (compression, stored) = match packed {
-                Some((packed, compression)) => (compression, Cow::Borrowed(packed)),
-                None => {
-                    let mut stored = Vec::new();
-                    let compression = compressor.compress(kind, contents, false, &mut stored);
-                    (compression, Cow::Owned(stored))
-                }
-            };
-            let raw = match info {
-                Some(info) => u32::try_from(info.raw).unwrap_or(u32::MAX),
-                None => super::writer::thread::length(contents.len())?,
-            };
-            let header = ChunkHeader {
-                kind: Some(kind),
-                compression,
-                stored: super::writer::thread::length(stored.len())?,
-                raw,
-                sequence: info.map_or(0, |info| info.sequence),
-                first_step: info
-                    .and_then(|info| info.first_step)
-                    .unwrap_or(UNKNOWN_STEP),
-                time: info.map_or(0, |info| info.time),
-                checksum: crc32c::crc32c(&stored),
-            };
-            appender.append_stored(header, &stored)
+    let mut compressor = compressor()?;
+    let mut append = |kind, info: Option<ChunkInfo>, contents: &[u8], stored: Option<Stored>| {
+        let (compression, stored) =
+            stored.unwrap_or_else(|| compressed(&mut compressor, kind, contents));
+        let raw = match info {
+            Some(info) => u32::try_from(info.raw).unwrap_or(u32::MAX),
+            None => super::writer::thread::length(contents.len())?,
         };
+        let header = ChunkHeader {
+            kind: Some(kind),
+            compression,
+            stored: super::writer::thread::length(stored.len())?,
+            raw,
+            sequence: info.map_or(0, |info| info.sequence),
+            first_step: info
+                .and_then(|info| info.first_step)
+                .unwrap_or(UNKNOWN_STEP),
+            time: info.map_or(0, |info| info.time),
+            checksum: crc32c::crc32c(&stored),
+        };
+        appender.append_stored(header, &stored)
+    };
     let json = serde_json::to_vec(reader.header()).unwrap_or_default();
     append(ChunkKind::Header, None, &json, None)?;
     let mut all = reader.contents_of_all().peekable();
     while all.peek().is_some() {
-        let (mut infos, mut contents) = (Vec::new(), Vec::new());
-        for (info, read) in all.by_ref().take(AT_ONCE) {
-            infos.push(info);
-            contents.push(read?);
+        let mut read = Vec::new();
+        for (info, contents) in all.by_ref().take(AT_ONCE) {
+            read.push((info, contents?));
         }
-        // What is packed already stays so.
-        let is_open = |info: &&ChunkInfo| {
-            info.kind == ChunkKind::Stream && info.compression.coding().is_none()
-        };
-        let open: Vec<Vec<u8>> = infos
-            .iter()
-            .zip(&contents)
-            .filter(|(info, _)| is_open(info))
-            .map(|(_, contents)| contents.clone())
-            .collect();
-        let mut packed = packs(&open).into_iter();
-        for (info, contents) in infos.iter().zip(&contents) {
-            let new = match is_open(&info) {
-                true => packed.next().flatten(),
-                false => None,
-            };
-            let packed = match (&new, info.compression.coding()) {
-                (_, Some(_)) => Some((&contents[..], info.compression)),
-                (Some(new), None) => Some((&new[..], Compression::Packed)),
-                (None, None) => None,
-            };
-            append(info.kind, Some(*info), contents, packed)?;
+        for ((info, contents), stored) in read.iter().zip(pack_all(&read, packing)?) {
+            append(info.kind, Some(*info), contents, stored)?;
         }
     }
     for (sequence, contents) in (0..).zip(index.into_iter().flat_map(super::index::chunks)) {
@@ -126,4 +112,57 @@ pub fn pack(
         before: reader.size()?,
         after: finished.size,
     })
+}
+
+fn compressor() -> Result<Compressor, Error> {
+    Compressor::new(compression::KEEPING).map_err(Error::io("compress the recording"))
+}
+
+fn compressed(compressor: &mut Compressor, kind: ChunkKind, contents: &[u8]) -> Stored {
+    let mut stored = Vec::new();
+    let compression = compressor.compress(kind, contents, false, &mut stored);
+    (compression, stored)
+}
+
+/// Chunks as they are to be stored, made on all processors.
+fn pack_all(
+    chunks: &[(ChunkInfo, Vec<u8>)],
+    packing: &Packing<'_>,
+) -> Result<Vec<Option<Stored>>, Error> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let made = Mutex::new(vec![None; chunks.len()]);
+    let work = || -> Result<(), Error> {
+        let mut compressor = compressor()?;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some((info, contents)) = chunks.get(index) else {
+                return Ok(());
+            };
+            let is_stream = info.kind == ChunkKind::Stream;
+            let stored = match info.compression.coding() {
+                // What is packed already stays so.
+                Some(_) => (info.compression, contents.clone()),
+                None => match is_stream.then(|| (packing.packs)(contents)).flatten() {
+                    Some(packed) => (Compression::Packed, packed),
+                    None => compressed(&mut compressor, info.kind, contents),
+                },
+            };
+            made.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(stored);
+            if is_stream {
+                (packing.done)();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers.min(chunks.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.try_for_each(|done| done)
+    })?;
+    Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::FrameNumber;
@@ -11,52 +10,9 @@ use rustc_hash::FxHashMap;
 use super::summary::{Carried, Found, MOST_OBJECTS};
 use crate::chunk::Chunk;
 use crate::machine::{Machine, Tally};
+use crate::progress::{Doing, Teller};
 use crate::recording::{OpenError, Recording};
 use crate::state::Stepped;
-
-/// How far the making of an index has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// So many chunks have been replayed.
-    pub done: usize,
-    /// Of so many.
-    pub chunks: usize,
-    /// Since it began.
-    pub elapsed: Duration,
-}
-
-/// After so long it is told how far it has come,
-const SILENT: Duration = Duration::from_secs(2);
-/// and then each time that so much has passed.
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// Tells how far the making of an index has come, if it takes long: several threads make it.
-struct Teller<'a> {
-    tell: Option<&'a (dyn Fn(Progress) + Send + Sync)>,
-    chunks: usize,
-    began: Instant,
-    /// How many chunks have been replayed, and when it is to be told again.
-    state: Mutex<(usize, Duration)>,
-}
-
-impl Teller<'_> {
-    /// Another chunk has been replayed.
-    fn done(&self) {
-        let Some(tell) = self.tell else { return };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 += 1;
-        let (done, elapsed) = (state.0, self.began.elapsed());
-        let told = state.1 > SILENT;
-        if elapsed >= state.1 || (told && done == self.chunks) {
-            state.1 = elapsed + PAUSE;
-            tell(Progress {
-                done,
-                chunks: self.chunks,
-                elapsed,
-            });
-        }
-    }
-}
 
 /// What one chunk tells, before it is known what its frames have done before.
 #[derive(Clone, Debug)]
@@ -158,12 +114,7 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
     if let Some(known) = known {
         known.forget_before(sequence(0));
     }
-    let teller = Teller {
-        tell: recording.progress(),
-        chunks,
-        began: Instant::now(),
-        state: Mutex::new((0, SILENT)),
-    };
+    let teller = Teller::new(recording.progress(), Doing::Index, chunks);
     let work = || -> Result<Vec<(usize, Raw)>, OpenError> {
         let mut done = Vec::new();
         let mut machine: Option<Machine> = None;

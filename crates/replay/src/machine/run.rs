@@ -1,10 +1,10 @@
 //! The frame on top goes its way: the operations of a segment.
 
-use std::collections::HashMap;
-
 use debugop_recording::stream::{self, Contents, ObjectId, ThreadNumber};
 
 use super::{Later, Machine, Phase, Run, Step};
+use rustc_hash::FxHashMap;
+
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, Op, Source, To};
@@ -175,7 +175,7 @@ pub(super) struct Part<'a> {
     thread: ThreadNumber,
     /// The one on top.
     pub(super) frame: &'a mut Frame,
-    cells: &'a mut HashMap<ObjectId, (usize, Value)>,
+    cells: &'a mut FxHashMap<ObjectId, (usize, Value)>,
     chunk: &'a Chunk,
     record: usize,
     /// The record's values begin here.
