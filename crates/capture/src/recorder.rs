@@ -49,6 +49,7 @@ mod planned_site;
 mod quick;
 mod raised;
 mod redacted;
+mod refused;
 mod rows;
 mod running;
 mod session;
@@ -65,6 +66,7 @@ mod words;
 pub use pen::Limits;
 pub(crate) use pending::raising;
 pub(crate) use planned::{Now, PlannedCode, PlannedSite};
+pub(crate) use refused::refused;
 #[cfg(Py_3_12)]
 pub(crate) use running::passes_over;
 pub use session::{Plan, Session};
@@ -130,6 +132,8 @@ pub struct Recorder {
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
     before: Option<(usize, InstrIdx)>,
+    /// Frames in which exceptions are on their way that what tells of instructions has raised.
+    refused: Vec<refused::Refused>,
     /// Frames that another engine reports.
     begun: running::Begun,
     /// Numbers given to sites and code objects.
@@ -323,6 +327,7 @@ impl Recorder {
             held: Vec::new(),
             without: None,
             before: None,
+            refused: Vec::new(),
             begun: running::Begun::default(),
             calculates: true,
             beside_witness: false,

@@ -36,6 +36,7 @@ pub use record::{
     BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
     Record, SiteNumber, Thread, ThreadNumber, Value,
 };
+pub(crate) use record::{raised_at, raised_number};
 pub use short::{Reenter, SHORT, Short};
 pub use strides::Strides;
 pub use transcript::{Numbers, Transcript};

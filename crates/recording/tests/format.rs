@@ -266,7 +266,7 @@ fn bytes_written_by_hand_are_read() {
         Prefix::Output(Box::new(output)),
         Prefix::Lost(Reason::TOO_LARGE),
         Prefix::ThreadEnd(ThreadNumber(1)),
-        Prefix::Raised(5),
+        Prefix::Raised(5, Progress::Executing),
     ];
     assert_eq!(
         raised,
@@ -313,6 +313,33 @@ fn bytes_written_by_hand_are_read() {
     }
     let (_, again) = Decoder::new(transcript.bytes(), &CAPTURES).expect("just written");
     assert_eq!(again, keyframe);
+}
+
+#[test]
+fn what_tells_of_an_instruction_may_have_raised() {
+    let places: [(&[u8], _); 4] = [
+        (&[5], Some(Progress::Executing)),
+        (&[0x8a, 0x80, 0x80, 0x80, 0x20], Some(Progress::Arrived)),
+        (&[0x8b, 0x80, 0x80, 0x80, 0x20], Some(Progress::Told)),
+        (&[0x8a, 0x80, 0x80, 0x80, 0x10], None),
+    ];
+    for (place, expected) in places {
+        let mut bytes = vec![0, 0, 0, 0, 0, 0x63, 0, 7, 0, 0, 0x68, 0, 0x6b];
+        bytes.extend_from_slice(place);
+        bytes.extend_from_slice(&[0x61, 0, 0x60]);
+        let (mut decoder, keyframe) = Decoder::new(&bytes, &CAPTURES).expect("a keyframe");
+        let mut record = Record::default();
+        let read = decoder.next(&mut record);
+        let Some(progress) = expected else {
+            assert_eq!(read.map_err(|error| error.kind), Err(ErrorKind::Number));
+            continue;
+        };
+        assert_eq!(read, Ok(true));
+        assert_eq!(record.prefixes.last(), Some(&Prefix::Raised(5, progress)));
+        let mut transcript = Transcript::new(&CAPTURES, &keyframe, Numbers::of(&decoder));
+        transcript.record(&record, Numbers::of(&decoder));
+        assert_eq!(transcript.bytes(), bytes);
+    }
 }
 
 /// What stands in the table of first bytes in the documentation.

@@ -140,7 +140,8 @@ pub struct Machine {
     /// Of the frame whose run is that to where it is described.
     later: Later,
     after: After,
-    raised: Option<u32>,
+    /// The unit of the frame that raised, and how far the frame was with it.
+    raised: Option<(u32, Progress)>,
     /// What [`After::Push`] pushes.
     entering: Option<Frame>,
     /// Vectors of frames that have ended, for new ones.

@@ -6,6 +6,7 @@ use pyo3::Python;
 
 use super::frames::Frames;
 use super::planned::PlannedSite;
+use super::raised::Raise;
 use super::threads::{self, Caller, Place, Shadow, Thread};
 use super::{Left, Recorder, Suspendable, raised};
 use crate::frame::Frame;
@@ -80,27 +81,34 @@ impl Recorder {
         if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
             return self.enter(py, to, site, frame, None);
         }
-        let known = self.threads[self.current]
+        let mut known = self.threads[self.current]
             .frames
             .iter()
             .rposition(|shadow| shadow.is(frame));
-        let raised = match (site.kind, known) {
-            (SiteKind::Handler | SiteKind::Unwind, _) => {
-                let shadow = known.map(|at| &self.threads[self.current].frames[at]);
-                match left {
-                    Some(left) => Some(raised::left(site, frame, shadow, left)),
-                    None => raised::unit(py, site, frame, shadow),
-                }
+        let raised = match site.kind {
+            SiteKind::Handler | SiteKind::Unwind => {
+                self.take_refused(site, frame, left).or_else(|| {
+                    let shadow = known.map(|at| &self.threads[self.current].frames[at]);
+                    match left {
+                        Some(left) => Some(raised::left(site, frame, shadow, left)),
+                        None => raised::unit(py, site, frame, shadow),
+                    }
+                })
             }
             _ => None,
         };
+        if raised.is_some_and(|raised| raised.starts) {
+            // What is known there is a frame that has ended.
+            known = None;
+        }
+        let inside = raised.and_then(Raise::inside);
         // A suspended frame goes on where an exception was thrown into it.
-        let resumed = raised.is_some_and(|unit| raised::is_suspension(site, unit));
+        let resumed = inside.is_some_and(|unit| raised::is_suspension(site, unit));
         let last = match known {
             Some(at) if !resumed => {
                 let pops = self.pop_to(py, to, at + 1);
                 let frames = &self.threads[self.current].frames;
-                let told = match raised {
+                let told = match inside {
                     // Nobody has said that it raises.
                     Some(unit) if frames[at].is_untold(unit) => {
                         self.tell(py, to, unit, site.intact())
@@ -132,10 +140,10 @@ impl Recorder {
         pops as u32
     }
 
-    fn say_raised(to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<u32>) {
+    fn say_raised(to: &mut Encoder<'_>, site: &PlannedSite, raised: Option<Raise>) {
         // A handler's code may be reached without an exception, too.
-        if let (SiteKind::Handler | SiteKind::Unwind, Some(unit)) = (site.kind, raised) {
-            to.raised(unit);
+        if let (SiteKind::Handler | SiteKind::Unwind, Some(raised)) = (site.kind, raised) {
+            to.raised(raised.unit, raised.progress);
         }
     }
 
@@ -146,7 +154,7 @@ impl Recorder {
         to: &mut Encoder<'_>,
         site: &PlannedSite,
         frame: Frame<'_>,
-        raised: Option<u32>,
+        raised: Option<Raise>,
     ) -> Last {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
@@ -195,7 +203,8 @@ impl Recorder {
         let known = self
             .generators
             .get_mut(frame.address())
-            .filter(|known| known.copy == frame.code_address());
+            .filter(|known| known.copy == frame.code_address())
+            .filter(|_| !raised.is_some_and(|raised| raised.starts));
         let number = match known {
             Some(known) if known.chunk == chunk => {
                 let number = FrameNumber(known.number);
@@ -210,7 +219,14 @@ impl Recorder {
                 known.chunk = chunk;
                 let number = known.number;
                 Self::say_inside(to, &caller);
-                self.attach(py, to, site, frame, number, raised);
+                self.attach(
+                    py,
+                    to,
+                    site,
+                    frame,
+                    number,
+                    raised.map(|raised| raised.unit),
+                );
                 number
             }
             None => {
@@ -221,7 +237,14 @@ impl Recorder {
                     self.next_frame - 1
                 });
                 Self::say_inside(to, &caller);
-                self.attach(py, to, site, frame, number, raised);
+                self.attach(
+                    py,
+                    to,
+                    site,
+                    frame,
+                    number,
+                    raised.map(|raised| raised.unit),
+                );
                 number
             }
         };

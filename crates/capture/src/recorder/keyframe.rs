@@ -109,6 +109,8 @@ impl Recorder {
             .iter()
             .map(|&index| {
                 let mut live = self.threads[index].live(py, running.map(|(_, frame)| frame));
+                // A trace function may be told that an exception has left one: it has nothing on its stack, and nothing to do.
+                live.retain(|&(at, _)| !self.threads[index].frames[at].has_been_left());
                 if let Some((site, running)) = running
                     && !site.ends_chunk
                 {

@@ -74,6 +74,11 @@ impl Shadow {
     /// The frame is on its way out: what it had on its stack is gone.
     pub(super) const GONE: u32 = u32::MAX - 1;
 
+    /// Whether an exception has left it.
+    pub(super) fn has_been_left(&self) -> bool {
+        self.told == Self::GONE
+    }
+
     /// The unit that the frame is in the middle of, if values are pending there that have not been told.
     fn untold(&self, frame: Frame<'_>) -> Option<u32> {
         if self.is_traced(frame) {

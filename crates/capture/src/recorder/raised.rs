@@ -1,23 +1,70 @@
 //! Which instruction of a frame raised the exception that has arrived at a handler.
 
 use debugop_bytecode::{InstrIdx, Op, SiteKind};
+use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
 use super::Left;
-use super::planned::PlannedSite;
+use super::planned::{Arrival, PlannedSite};
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::layout::objects::{BaseException, Traceback};
 use crate::layout::slot::Content;
 use crate::layout::{FrameObject, VERSION};
 
-/// The unit of the original that raised. `None` if no exception has arrived, or if it cannot be known.
+/// Where a frame was when something was raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Raise {
+    /// The unit of the original.
+    pub(super) unit: u32,
+    /// [`Progress::Executing`]: it raised. Otherwise what told of it has, and it has not begun.
+    pub(super) progress: Progress,
+    /// Whether the frame has not told of itself yet: it is in the `RESUME` with which it starts, or right behind that.
+    pub(super) starts: bool,
+}
+
+impl Raise {
+    /// A unit raised.
+    fn by(unit: u32) -> Self {
+        Self {
+            unit,
+            progress: Progress::Executing,
+            starts: false,
+        }
+    }
+
+    /// What is at byte `offset` of the copy raised.
+    pub(super) fn at(site: &PlannedSite, offset: u32) -> Option<Self> {
+        let code = site.code();
+        let unit = code.unit(offset)?;
+        let analysis = code.probed().analysis();
+        let first = analysis.first_resume();
+        let is_at = |at: InstrIdx| analysis.get(at).offset == unit * 2;
+        // There the frame has come to the site that tells of its start.
+        let is_behind = |first: InstrIdx| {
+            is_at(InstrIdx(first.0 + 1)) && code.arrival(offset) == Arrival::At(unit)
+        };
+        let starts = first.is_some_and(|first| is_at(first) || is_behind(first));
+        let unit = thrown(site, unit).unwrap_or(unit);
+        Some(Self {
+            starts,
+            ..Self::by(unit)
+        })
+    }
+
+    /// The unit in the middle of which the frame was.
+    pub(super) fn inside(self) -> Option<u32> {
+        (self.progress == Progress::Executing).then_some(self.unit)
+    }
+}
+
+/// What of the original raised. `None` if no exception has arrived, or if it cannot be known.
 pub(super) fn unit(
     _py: Python<'_>,
     site: &PlannedSite,
     frame: Frame<'_>,
     shadow: Option<&Shadow>,
-) -> Option<u32> {
+) -> Option<Raise> {
     unit_of(site, frame, shadow, exception(site, frame)?)
 }
 
@@ -28,8 +75,8 @@ pub(super) fn left(
     frame: Frame<'_>,
     shadow: Option<&Shadow>,
     left: Left,
-) -> u32 {
-    unit_of(site, frame, shadow, left.exception).unwrap_or(left.unit)
+) -> Raise {
+    unit_of(site, frame, shadow, left.exception).unwrap_or(Raise::by(left.unit))
 }
 
 fn unit_of(
@@ -37,13 +84,13 @@ fn unit_of(
     frame: Frame<'_>,
     shadow: Option<&Shadow>,
     exception: *mut ffi::PyObject,
-) -> Option<u32> {
+) -> Option<Raise> {
     // What raises again adds nothing to the traceback; a site stands right before it.
     if let Some(shadow) = shadow
         && shadow.reraises != PlannedSite::NO_UNIT
         && [0, exception as usize].contains(&shadow.exception)
     {
-        return Some(shadow.reraises);
+        return Some(Raise::by(shadow.reraises));
     }
     // SAFETY: a live object, whose class says that it is an exception; tracebacks are made by the interpreter only, and entries of this
     // frame name its frame object.
@@ -62,8 +109,7 @@ fn unit_of(
         if object.is_null() || (*object).f_frame as usize != frame.address() {
             return None;
         }
-        let unit = site.code().unit(u32::try_from((*entry).tb_lasti).ok()?)?;
-        Some(thrown(site, unit).unwrap_or(unit))
+        Raise::at(site, u32::try_from((*entry).tb_lasti).ok()?)
     }
 }
 
@@ -90,7 +136,7 @@ fn thrown(site: &PlannedSite, unit: u32) -> Option<u32> {
 }
 
 /// What has arrived at a handler's site, if that is an object.
-fn exception(site: &PlannedSite, frame: Frame<'_>) -> Option<*mut ffi::PyObject> {
+pub(super) fn exception(site: &PlannedSite, frame: Frame<'_>) -> Option<*mut ffi::PyObject> {
     let locals = site.code().locals();
     let slot = match site.kind {
         // `[lasti, exception]`.

@@ -233,7 +233,7 @@ impl Shadow {
     ///
     /// A frame that is in a `RESUME` (another thread runs meanwhile, or a finaliser or signal handler), or has not come to its first one, has
     /// not told of itself yet: then what is known is a frame that was there before, or the same one before it was suspended.
-    fn is_now(&self, frame: Frame<'_>) -> bool {
+    pub(super) fn is_now(&self, frame: Frame<'_>) -> bool {
         self.is(frame) && !self.is_arriving(frame)
     }
 

@@ -6,10 +6,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use std::ptr::NonNull;
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::{PyAnyMethods, PyCode, PyTuple, PyTupleMethods};
 use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python, ffi};
 
+use super::told::{self, Instant};
 use crate::builtin;
 use crate::frame::Frame;
 use crate::gil::GilCell;
@@ -305,6 +308,8 @@ enum Kind {
     Jump,
     /// The offset of the instruction that an exception leaves the frame from.
     Unwind,
+    /// The offset of an instruction that raises, or into which an exception is thrown, and the exception.
+    Raise,
     /// An offset, and perhaps objects.
     Other,
 }
@@ -327,6 +332,9 @@ impl Kind {
         if is("PY_UNWIND")? {
             return Ok(Kind::Unwind);
         }
+        if is("RAISE")? || is("PY_THROW")? {
+            return Ok(Kind::Raise);
+        }
         for name in ["JUMP", "BRANCH", "BRANCH_LEFT", "BRANCH_RIGHT"] {
             if is(name)? {
                 return Ok(Kind::Jump);
@@ -341,7 +349,17 @@ impl Kind {
             1 => Kind::Instruction,
             2 => Kind::Jump,
             3 => Kind::Unwind,
+            4 => Kind::Raise,
             _ => Kind::Other,
+        }
+    }
+
+    /// What is to come of which it tells.
+    const fn instant(self) -> Option<Instant> {
+        match self {
+            Kind::Line => Some(Instant::Line),
+            Kind::Instruction => Some(Instant::Instruction),
+            Kind::Jump | Kind::Unwind | Kind::Raise | Kind::Other => None,
         }
     }
 
@@ -372,7 +390,7 @@ impl Kind {
                     None,
                 ]
             }
-            Kind::Other => [Some(entry.shown_offset(first?)?), None],
+            Kind::Raise | Kind::Other => [Some(entry.shown_offset(first?)?), None],
         })
     }
 }
@@ -400,11 +418,20 @@ unsafe extern "C" fn called(
         if !is_main(py) {
             return forward(args);
         }
+        let kind = ffi::PyTuple_GET_ITEM(state, 1);
+        let kind = Bound::from_borrowed_ptr(py, kind)
+            .extract()
+            .map(Kind::from_number);
+        let kind = kind.unwrap_or(Kind::Other);
+        let forward = |args| {
+            told::telling(py, kind.instant(), kind == Kind::Raise, || {
+                NonNull::new(forward(args))
+            })
+            .map_or(std::ptr::null_mut(), NonNull::as_ptr)
+        };
         let shown = catch_unwind(AssertUnwindSafe(|| -> Option<_> {
             let code = Bound::from_borrowed_ptr(py, *args);
             let entry = registry::of_copy(code.cast_exact::<PyCode>().ok()?)?;
-            let kind = ffi::PyTuple_GET_ITEM(state, 1);
-            let kind: u8 = Bound::from_borrowed_ptr(py, kind).extract().ok()?;
             let number = |place: usize| -> Option<u32> {
                 if place >= count {
                     return None;
@@ -414,7 +441,6 @@ unsafe extern "C" fn called(
                     .ok()
             };
             let seen = [number(1), number(2)];
-            let kind = Kind::from_number(kind);
             if kind == Kind::Line {
                 entry.keep_general(code.cast_exact::<PyCode>().ok()?);
             }

@@ -23,7 +23,6 @@ use crate::layout::ThreadState;
 use crate::modules;
 #[cfg(Py_3_12)]
 use crate::probed;
-#[cfg(not(Py_3_13))]
 use crate::recorder;
 use crate::registry;
 use crate::thread;
@@ -85,6 +84,7 @@ pub(crate) fn told_of(py: Python<'_>, frame: Frame<'_>) -> Option<Instant> {
 
 /// Events of a trace function (`Include/cpython/pystate.h`).
 const CALL: c_int = 0;
+const EXCEPTION: c_int = 1;
 const LINE: c_int = 2;
 const OPCODE: c_int = 7;
 
@@ -268,13 +268,42 @@ extern "C" fn trace(
         PySystemError::new_err("debugop lost a trace function").restore(py);
         return -1;
     };
-    let thread = begin_telling(py, event);
+    let thread = begin_telling(
+        py,
+        match event {
+            LINE => Some(Instant::Line),
+            OPCODE => Some(Instant::Instruction),
+            _ => None,
+        },
+    );
     #[cfg(not(Py_3_13))]
     if is_main(py) {
         recorder::expect_assignments(py);
     }
     // SAFETY: the function gets what was meant for it.
     let result = unsafe { function(trace_object::unwrapped(object), frame, event, argument) };
+    if result < 0 && is_main(py) {
+        recorder::refused(py, event == EXCEPTION);
+    }
+    if let Some(thread) = thread {
+        end_telling(py, thread);
+    }
+    result
+}
+
+/// Calls a callback of the program's, which tells of the running frame what is to come, if that is given, or of an exception. `None`: it has raised.
+#[cfg(Py_3_12)]
+pub(super) fn telling<T>(
+    py: Python<'_>,
+    event: Option<Instant>,
+    is_exception: bool,
+    callback: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    let thread = begin_telling(py, event);
+    let result = callback();
+    if result.is_none() {
+        recorder::refused(py, is_exception);
+    }
     if let Some(thread) = thread {
         end_telling(py, thread);
     }
@@ -282,12 +311,8 @@ extern "C" fn trace(
 }
 
 /// Notes down what is going to be told; in which thread, if it is something that is to come.
-fn begin_telling(py: Python<'_>, event: c_int) -> Option<usize> {
-    let event = match event {
-        LINE => Instant::Line,
-        OPCODE => Instant::Instruction,
-        _ => return None,
-    };
+fn begin_telling(py: Python<'_>, event: Option<Instant>) -> Option<usize> {
+    let event = event?;
     let frame = Frame::current(py).filter(|_| is_main(py))?;
     let (thread, frame) = (frame.thread_address(), frame.address());
     TELLING.with(py, |telling| {

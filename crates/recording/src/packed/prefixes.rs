@@ -7,7 +7,7 @@ use super::records::{Codec, Top};
 use super::values::{At, content};
 use crate::stream::{
     Caller, Error, ErrorKind, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Output, Prefix,
-    Progress, Reason, Thread, ThreadNumber, Value,
+    Progress, Reason, Thread, ThreadNumber, Value, raised_at, raised_number,
 };
 
 mod set {
@@ -35,7 +35,7 @@ pub(super) fn number_of(prefix: &Prefix) -> u32 {
         Prefix::Inside(_) => 6,
         Prefix::Told(_) => 7,
         Prefix::Attach(_) => 8,
-        Prefix::Raised(_) => 9,
+        Prefix::Raised(..) => 9,
         Prefix::Time(_) => 10,
         Prefix::Output(_) => 11,
         Prefix::Lost(_) => 12,
@@ -148,12 +148,12 @@ impl<C: Coder> Codec<'_, C> {
                 Prefix::Attach(Box::new(frame))
             }
             9 => {
-                let given = if let Some(&Prefix::Raised(unit)) = given {
-                    unit
-                } else {
-                    0
+                let given = match given {
+                    Some(&Prefix::Raised(unit, progress)) => raised_number(unit, progress),
+                    _ => 0,
                 };
-                Prefix::Raised(self.small(at, given)?)
+                let (unit, progress) = raised_at(self.model.number(at, given)).ok_or(number)?;
+                Prefix::Raised(unit, progress)
             }
             10 => {
                 let given = if let Some(&Prefix::Time(time)) = given {

@@ -4,7 +4,7 @@ mod values;
 
 use std::collections::HashMap;
 
-use super::record::ARRIVED;
+use super::record::{ARRIVED, raised_at};
 use super::{
     BigInt, Caller, Definition, Error, ErrorKind, Frame, FrameNumber, Keyframe, Last, ObjectId,
     Output, Predictor, Prefix, Progress, Reason, Record, SiteNumber, Strides, Thread, ThreadNumber,
@@ -438,7 +438,12 @@ impl<'a> Decoder<'a> {
             }
             tag::INSIDE => Prefix::Inside(cursor.number()?),
             tag::TOLD => Prefix::Told(cursor.number()?),
-            tag::RAISED => Prefix::Raised(cursor.number()?),
+            tag::RAISED => {
+                let from = cursor.at();
+                let found = raised_at(cursor.varint()?);
+                let (unit, progress) = found.ok_or(ErrorKind::Number.at(from))?;
+                Prefix::Raised(unit, progress)
+            }
             tag::UPDATE => return self.objects.update(cursor, &mut record.objects),
             tag::UPDATE_PART => return self.objects.update_part(cursor, &mut record.objects),
             tag::TIME => {

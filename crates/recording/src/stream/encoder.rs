@@ -1,6 +1,6 @@
 //! Writes a stream into memory that is there already. For the recorder's hot path: no allocation, no panic.
 
-use super::record::ARRIVED;
+use super::record::{ARRIVED, raised_number};
 use super::{Kind, ObjectId, Progress, Reason, RecentObjects, Short, SiteNumber, tag};
 
 /// How many bytes at the end of the memory stay unused: every write is done in a piece of this size, then cut.
@@ -471,10 +471,10 @@ impl Encoder<'_> {
         self.varint(below.map_or(0, |unit| u64::from(unit) + 1));
     }
 
-    /// The unit of this frame that raised.
+    /// The unit of this frame that raised, or was told of by what raised.
     #[inline]
-    pub fn raised(&mut self, unit: u32) {
-        self.tagged(tag::RAISED, u64::from(unit));
+    pub fn raised(&mut self, unit: u32, progress: Progress) {
+        self.tagged(tag::RAISED, raised_number(unit, progress));
     }
 
     /// The frame on top is in the middle of a unit of the original code: before [`attach`](Self::attach), as the caller in

@@ -115,6 +115,27 @@ pub enum Progress {
 /// Added to the place of a frame that has [arrived](Progress::Arrived) or is [told](Progress::Told) of: `unit << 1` is below it.
 pub(super) const ARRIVED: u64 = 1 << 33;
 
+/// What RAISED says of an instruction: its unit, or the place of a frame that has come to it and not begun it.
+pub(crate) fn raised_number(unit: u32, progress: Progress) -> u64 {
+    match progress {
+        Progress::Arrived => ARRIVED | u64::from(unit) << 1,
+        Progress::Told => ARRIVED | u64::from(unit) << 1 | 1,
+        Progress::Executing | Progress::Ready => unit.into(),
+    }
+}
+
+/// What [`raised_number`] has been made of.
+pub(crate) fn raised_at(number: u64) -> Option<(u32, Progress)> {
+    let Some(place) = number.checked_sub(ARRIVED) else {
+        return Some((u32::try_from(number).ok()?, Progress::Executing));
+    };
+    let progress = match place & 1 {
+        0 => Progress::Arrived,
+        _ => Progress::Told,
+    };
+    Some((u32::try_from(place >> 1).ok()?, progress))
+}
+
 /// A frame in the middle of its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -153,8 +174,9 @@ pub enum Prefix {
     Stands(Box<Frame>),
     /// This frame is met in the middle.
     Attach(Box<Frame>),
-    /// The instruction of the frame on top that raised: offset in the original code, in code units.
-    Raised(u32),
+    /// The instruction of the frame on top that raised: offset in the original code, in code units. [`Progress::Executing`], or what told of it has
+    /// raised: [`Progress::Arrived`] or [`Progress::Told`].
+    Raised(u32, Progress),
     /// Nanoseconds since the recording began.
     Time(u64),
     /// The program wrote something.

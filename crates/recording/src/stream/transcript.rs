@@ -276,7 +276,9 @@ impl Transcript {
             }
             &Prefix::Inside(unit) => self.put(0, |encoder, _| encoder.inside(unit)),
             &Prefix::Told(unit) => self.put(0, |encoder, _| encoder.told(unit)),
-            &Prefix::Raised(unit) => self.put(0, |encoder, _| encoder.raised(unit)),
+            &Prefix::Raised(unit, progress) => {
+                self.put(0, |encoder, _| encoder.raised(unit, progress));
+            }
             &Prefix::Time(time) => {
                 let since = time.saturating_sub(self.time);
                 self.put(0, |encoder, _| encoder.time(since));

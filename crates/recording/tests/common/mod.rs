@@ -240,7 +240,15 @@ impl Maker<'_> {
                 self.stack().push(frame.number);
                 record.prefixes.push(Prefix::Attach(Box::new(frame)));
             }
-            3 => record.prefixes.push(Prefix::Raised(self.number() as u32)),
+            3 => {
+                let progress = match self.below(4) {
+                    0 => Progress::Arrived,
+                    1 => Progress::Told,
+                    _ => Progress::Executing,
+                };
+                let unit = self.number() as u32;
+                record.prefixes.push(Prefix::Raised(unit, progress));
+            }
             4 => record.prefixes.push(Prefix::Told(self.number() as u32)),
             5 => {
                 if let Some(number) = self.stack().last().copied() {

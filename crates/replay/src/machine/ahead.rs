@@ -74,8 +74,8 @@ impl Machine {
     }
 }
 
-/// As [`Machine::run_out`]: its way is over.
-fn is_unwound(frame: &Frame) -> bool {
+/// An exception has left the frame: its way is over.
+pub(super) fn is_unwound(frame: &Frame) -> bool {
     let From::Site(site) = frame.from else {
         return false;
     };

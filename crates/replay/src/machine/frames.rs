@@ -5,6 +5,7 @@ use std::sync::Arc;
 use debugop_bytecode::{Flow, InstrIdx, SiteKind};
 use debugop_recording::stream::{Caller, FrameNumber, Prefix, Progress};
 
+use super::ahead::is_unwound;
 use super::{After, MOST_SPARE, Machine, Phase};
 use crate::chunk::Described;
 use crate::error::{Error, ErrorKind};
@@ -90,7 +91,7 @@ impl Machine {
                 let (unit, progress) = (frame.unit, frame.progress);
                 self.stands(index, unit, progress)?;
             }
-            Prefix::Raised(unit) => self.raised = Some(*unit),
+            Prefix::Raised(unit, progress) => self.raised = Some((*unit, *progress)),
             Prefix::Time(time) => self.state.time = *time,
             Prefix::Thread(thread) => {
                 self.thread(thread)?;
@@ -163,15 +164,7 @@ impl Machine {
         let Some(frame) = self.top() else {
             return Ok(());
         };
-        let unwound = match frame.from {
-            From::Site(site) => frame
-                .object
-                .sites()
-                .get(site as usize)
-                .is_some_and(|site| site.kind == SiteKind::Unwind),
-            _ => false,
-        };
-        if unwound {
+        if is_unwound(frame) {
             return Ok(());
         }
         self.go(To::Exit)
@@ -245,6 +238,10 @@ impl Machine {
         let Some(frame) = self.top() else {
             return Ok(());
         };
+        if is_unwound(frame) {
+            // A trace function is told that it has.
+            return Ok(());
+        }
         let at = frame.object.at_unit(unit);
         match at.map(|at| call_of(&frame.object, at)) {
             Some(at) => self.go(To::In(at)),

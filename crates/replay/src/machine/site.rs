@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind, Version};
+use debugop_recording::stream::Progress;
 
 use super::{After, Machine, Unwound};
 use crate::code::Code;
@@ -46,12 +47,20 @@ impl Machine {
                 frame.from = From::Site(index);
                 Ok(())
             }
-            Some(unit) if matches!(kind, SiteKind::Handler | SiteKind::Unwind) => {
+            Some((unit, progress)) if matches!(kind, SiteKind::Handler | SiteKind::Unwind) => {
                 let object = Arc::clone(&frame.object);
-                let at = self.unit(&object, unit)?;
+                let at = match progress {
+                    Progress::Arrived => self.instruction(&object, unit)?,
+                    _ => self.unit(&object, unit)?,
+                };
                 self.check_handler(&object, at, index)?;
-                self.raise(at)?;
-                if self.values && flow(&object, at) == Flow::Yield {
+                match progress {
+                    Progress::Arrived => self.go(To::Before(at))?,
+                    Progress::Told => self.go(To::Told(at))?,
+                    Progress::Executing | Progress::Ready => self.raise(at)?,
+                }
+                let is_executing = progress == Progress::Executing;
+                if self.values && is_executing && flow(&object, at) == Flow::Yield {
                     // What is thrown into a suspended frame comes with a None on the stack (`gen_send_ex`, `Objects/genobject.c`).
                     let depth = object.analysis().depth(at).unwrap_or_default();
                     let slot = object.locals().slots + depth.saturating_sub(1);

@@ -75,7 +75,8 @@ impl World {
             .collect();
         if let Some(unit) = raised {
             self.before_push();
-            self.prefixes.push(Prefix::Raised(unit));
+            self.prefixes
+                .push(Prefix::Raised(unit, Progress::Executing));
         }
         self.record(Some(number), values);
     }
