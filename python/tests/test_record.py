@@ -67,6 +67,7 @@ def test_examples_are_recorded_exactly(path):
         ("first_calls", 15_000),
         ("dying", 800),
         ("common_constants", 10_000),
+        ("new", 50_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -131,7 +132,7 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
 
 
 @pytest.mark.parametrize(
-    "name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "calculated", "first_calls"]
+    "name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "calculated", "first_calls", "new"]
 )
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):

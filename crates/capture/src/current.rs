@@ -24,6 +24,14 @@ mod found {
     pub(crate) use super::ask as thread_state;
     use super::{Python, ThreadState};
 
+    /// The state of the calling thread, NULL if it is not attached.
+    #[cfg(Py_3_12)]
+    #[inline(always)]
+    pub(crate) fn any_state() -> *mut ThreadState {
+        // SAFETY: may be called at any time.
+        unsafe { super::ffi::compat::PyThreadState_GetUnchecked() }.cast()
+    }
+
     /// Where the variable is.
     #[derive(Clone, Copy)]
     pub(crate) struct Variable;
@@ -66,6 +74,17 @@ mod found {
         match DISTANCE.load(Relaxed) {
             0 => super::ask(py),
             distance => Variable(distance).read(py),
+        }
+    }
+
+    /// The same, of a thread that need not be attached: NULL if it is not.
+    #[inline(always)]
+    pub(crate) fn any_state() -> *mut ThreadState {
+        match DISTANCE.load(Relaxed) {
+            // SAFETY: may be called at any time.
+            0 => unsafe { super::ffi::compat::PyThreadState_GetUnchecked() }.cast(),
+            // SAFETY: as in `Variable::read`.
+            distance => unsafe { read(distance) as *mut ThreadState },
         }
     }
 
@@ -169,4 +188,6 @@ mod found {
     }
 }
 
+#[cfg(Py_3_12)]
+pub(crate) use found::any_state;
 pub(crate) use found::{Variable, prepare, thread_state};

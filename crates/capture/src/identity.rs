@@ -118,13 +118,11 @@ unsafe fn type_flags(kind: *mut ffi::PyTypeObject) -> u64 {
 
 /// Whether this thread holds the GIL that guards [`STATE`]. Called where memory is freed: by any interpreter.
 #[cfg(Py_3_12)]
+#[inline]
 fn holds_our_gil() -> bool {
-    // SAFETY: both may be called at any time; an attached thread's state has an interpreter.
-    unsafe {
-        let state = ffi::compat::PyThreadState_GetUnchecked();
-        !state.is_null()
-            && ffi::PyThreadState_GetInterpreter(state) == ffi::PyInterpreterState_Main()
-    }
+    let state = crate::current::any_state();
+    // SAFETY: a thread's own state is alive and has an interpreter (layout checked against the headers, 3.12-3.15); what is called may be at any time.
+    unsafe { !state.is_null() && (*state).interp == ffi::PyInterpreterState_Main() }
 }
 
 /// There is only one.
@@ -427,6 +425,39 @@ impl Identities {
             }
             !perhaps
         })
+    }
+
+    /// Whether the object whose memory begins at `block` has surely no entry and has never had one, and can be [inserted](Self::insert_new).
+    #[inline(always)]
+    pub(crate) fn is_new(&self, py: Python<'_>, block: usize) -> bool {
+        // What is in the table, or has been forgotten, has its bit.
+        allocator::is_as_seen(py)
+            && !filter::may_have(block)
+            && Self::with(py, |state| {
+                state.table.len() < state.limit && state.evictions == 0 && state.losses == 0
+            })
+    }
+
+    /// As [`Self::insert_judged`], of the object at address `object` that [is new](Self::is_new); whether its id is to
+    /// [stand for it](Self::stand_for) at once.
+    #[inline(always)]
+    pub(crate) fn insert_new(
+        &self,
+        py: Python<'_>,
+        object: usize,
+        block: usize,
+        entry: Entry,
+        stands: bool,
+    ) {
+        Self::with(py, |state| {
+            state.dead.reserve(state.table.len() + 1);
+            state.table.insert(block, entry);
+            state.cache.set(object, entry);
+            filter::add_new(block);
+        });
+        if stands {
+            cache::stand_for(py, object);
+        }
     }
 
     /// Changes the entry of an object; whether it has one.

@@ -132,7 +132,8 @@ impl Cache {
         for object in [block, block + 16, block + 32] {
             let cached = &mut self.all_mut()[place(object)];
             if cached.object == object {
-                *cached = EMPTY;
+                // Of no meaning without that.
+                (cached.object, cached.stands_for) = (0, 0);
             }
         }
     }

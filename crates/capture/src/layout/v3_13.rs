@@ -4,7 +4,7 @@ use std::ffi::{c_ulong, c_void};
 use std::mem::offset_of;
 
 use debugop_bytecode::Version;
-use pyo3::ffi::PyObject;
+use pyo3::ffi::{PyInterpreterState, PyObject};
 
 use super::slot::Slot;
 use super::{CodeExtra, CodeHead, MonitoringData, Opcodes};
@@ -159,7 +159,10 @@ pub(crate) struct FunctionObject {
 /// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
-    prefix: [u8; 44],
+    neighbours: [usize; 2],
+    /// The interpreter that the thread is in.
+    pub interp: *mut PyInterpreterState,
+    prefix: [u8; 20],
     /// How many more calls may be nested, and how many in all.
     pub py_recursion_remaining: i32,
     pub py_recursion_limit: i32,
@@ -240,6 +243,7 @@ pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
             "_PyInterpreterFrame.instr_ptr",
             offset_of!(InterpreterFrame, instr_ptr),
         ),
+        ("PyThreadState.interp", offset_of!(ThreadState, interp)),
         (
             "PyThreadState.py_recursion_remaining",
             offset_of!(ThreadState, py_recursion_remaining),

@@ -12,6 +12,7 @@ use super::Recorder;
 use super::planned::{PlannedSite, Way};
 use super::straight::{arrive, captures, on_top};
 use super::threads::Shadow;
+use super::through;
 use crate::frame::Frame;
 use crate::layout::InterpreterFrame;
 
@@ -115,8 +116,8 @@ unsafe extern "C" fn start<const CAPTURES: usize>(
     let (py, recorder, site, top, frame) = unsafe { parts(recorder, site, running) };
     let Some(calls) = called_by(recorder, top, site, frame).filter(|_| !frame.is_generators())
     else {
-        // SAFETY: both are alive.
-        return unsafe { arrive(recorder, site) };
+        // SAFETY: by the contract.
+        return unsafe { through::begin::<CAPTURES, false>(recorder, site, running) };
     };
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
@@ -151,8 +152,8 @@ unsafe extern "C" fn resume<const CAPTURES: usize>(
     // SAFETY: by the contract.
     let (py, recorder, site, top, frame) = unsafe { parts(recorder, site, running) };
     let Some(calls) = called_by(recorder, top, site, frame) else {
-        // SAFETY: both are alive.
-        return unsafe { arrive(recorder, site) };
+        // SAFETY: by the contract.
+        return unsafe { through::begin::<CAPTURES, true>(recorder, site, running) };
     };
     let chunk = recorder.pen.chunk;
     let known = &recorder.generators;
@@ -209,7 +210,12 @@ fn called_by<'a>(
 /// Says which site it is that comes behind `last`, if that is not the one that came there before. Whether it is known which one came there: otherwise nothing has been
 /// changed.
 #[inline(always)]
-fn leads_to(recorder: &mut Recorder, last: Last, site: &PlannedSite, to: &mut Short<'_>) -> bool {
+pub(super) fn leads_to(
+    recorder: &mut Recorder,
+    last: Last,
+    site: &PlannedSite,
+    to: &mut Short<'_>,
+) -> bool {
     let number = SiteNumber(site.number.get());
     recorder.predictor.predicts(last, number)
         || to.little_site(number) && recorder.predictor.corrects(last, number)
@@ -220,7 +226,7 @@ fn leads_to(recorder: &mut Recorder, last: Last, site: &PlannedSite, to: &mut Sh
 /// # Safety
 /// There is one.
 #[inline(always)]
-unsafe fn add<'a>(recorder: &mut Recorder) -> &'a mut Shadow {
+pub(super) unsafe fn add<'a>(recorder: &mut Recorder) -> &'a mut Shadow {
     // SAFETY: those of the current thread, as long as there is a frame on top; by the contract.
     unsafe {
         (*recorder.frames).rise();

@@ -31,6 +31,7 @@ pub(super) enum Parts {
 
 /// # Safety
 /// `object` is a live list or tuple.
+#[inline]
 unsafe fn sequence(object: *mut ffi::PyObject, kind: Kind) -> Parts {
     // SAFETY: by the contract; layouts checked against the headers.
     unsafe {
@@ -203,6 +204,7 @@ impl Pen {
 
     /// # Safety
     /// `object` is a live object of a type of this kind, a container or instance.
+    #[inline]
     pub(super) unsafe fn parts(&self, object: *mut ffi::PyObject, kind: Kind) -> Parts {
         // SAFETY: by the contract.
         unsafe {
@@ -265,6 +267,7 @@ impl Pen {
         }
     }
 
+    #[inline]
     pub(super) fn optional(
         &mut self,
         py: Python<'_>,

@@ -1,119 +1,233 @@
-//! An object that can change is met: what is in it is written, and kept to compare with.
+//! An object is met: its type is written, and what is in it; of one that can change that is kept to compare with.
 
 use std::rc::Rc;
 
-use debugop_recording::stream::{Encoder, Kind};
+use debugop_recording::stream::{Encoder, Kind, ObjectId, Short};
 use pyo3::{Python, ffi};
 
 use super::contents::{Parts, member};
-use super::pen::{IS_TYPE, Pen};
+use super::identities::Entry;
+use super::pen::{IS_TYPE, Pen, is_mutable};
 use super::shadows::{Glance, Layout};
-use super::words::glance_word;
+use super::words::{EMPTY, glance_word};
+use crate::layout::LongObject;
+
+/// Behind so many bytes no further pair is written at once: as many are left as a name and a value take.
+const FULL: usize = (1 << u8::BITS) - 2 * 11;
 
 impl Pen {
-    /// Writes what is in an object and remembers it, the parts of most as they are come to.
+    /// Writes the definition of an object that has this entry, with its contents, and remembers those, of most as they are come to.
+    #[inline]
     pub(super) fn describe(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
         object: *mut ffi::PyObject,
         (number, kind): (u32, Kind),
+        entry: Entry,
         inside: u32,
-        index: u32,
     ) {
-        if kind == Kind::Tuple {
-            // What is in it may refer to it, and whether a tuple is that one depends on what is in it.
-            self.cast_shadow(py, object, number, kind, index);
-            self.contents(py, to, object, number, kind, inside);
-        } else {
-            let mut glance = std::mem::take(&mut self.shadows.get_mut(index).glance);
-            // SAFETY: a live object of this type and kind.
-            if !unsafe { self.describe_row(py, to, &mut glance, object, (number, kind), inside) } {
-                self.contents(py, to, object, number, kind, inside);
-                self.glance(&mut glance, object, number, kind);
-            }
-            self.shadows.get_mut(index).glance = glance;
-        }
-        self.date_shadow(py, object, number, kind, index);
-    }
-
-    /// As [`Self::contents`] and [`Self::glance`] behind it, for lists, and for instances that have either values beside the keys of their class or nothing but
-    /// members. Whether it is one; if not, nothing has been written.
-    ///
-    /// # Safety
-    /// `object` is live, of this type and kind.
-    unsafe fn describe_row(
-        &mut self,
-        py: Python<'_>,
-        to: &mut Encoder<'_>,
-        glance: &mut Glance,
-        object: *mut ffi::PyObject,
-        (number, kind): (u32, Kind),
-        inside: u32,
-    ) -> bool {
-        glance.clear();
+        let class = self.types.get_ref(number);
         let limit = self.limits.items;
-        // SAFETY: by the contract; writing values runs nothing.
+        // SAFETY: a live object of this type and kind; writing values runs nothing.
         unsafe {
-            match (kind, self.parts(object, kind)) {
-                (Kind::List, Parts::Items(first, length)) => {
-                    glance.layout = Layout::Items;
-                    glance.length = length as u64;
-                    let shown = length.min(limit);
-                    to.items(length as u64, shown as u64);
-                    let items = (0..shown).map(|at| *first.add(at));
-                    glance.words.extend(items.clone().map(glance_word));
-                    items.for_each(|item| self.optional(py, to, item, inside));
-                    true
-                }
-                (Kind::Instance, Parts::Attributes(values))
-                    if self.types.get_ref(number).members.is_empty() && values.len() < limit =>
-                {
-                    glance.layout = Layout::Values;
-                    glance.words.push(values.keys_address() as u64);
-                    let places = (0..values.len()).map(|at| values.get(at));
-                    self.describe_attributes(py, to, glance, places, inside);
-                    true
-                }
-                (Kind::Instance, Parts::None) => {
-                    let class = self.types.get_ref(number);
-                    if class.has_dict || class.members.len() > limit {
-                        return false;
+            match kind {
+                Kind::List | Kind::Tuple => {
+                    if let Parts::Items(first, length) = self.parts(object, kind) {
+                        let shown = length.min(limit);
+                        self.head(to, entry, number, Some((length as u64, shown as u64)));
+                        let mut glance = self.take_glance(entry.index);
+                        glance.length = length as u64;
+                        if kind == Kind::List {
+                            glance.layout = Layout::Items;
+                        }
+                        let item = |at: usize| *first.add(at);
+                        let written = self.put_items(py, to, &mut glance, shown, item);
+                        // What is in it may refer to it, and whether a tuple is that one depends on what is in it.
+                        self.shadows.get_mut(entry.index).glance = glance;
+                        self.date_shadow(py, object, number, kind, entry.index);
+                        if written < shown {
+                            for at in written..shown {
+                                self.optional(py, to, item(at), inside);
+                            }
+                            self.date_shadow(py, object, number, kind, entry.index);
+                        }
+                        return;
                     }
-                    glance.layout = Layout::Members;
-                    // An instance inside may be of the same type.
-                    let members = Rc::clone(&class.members);
-                    let places = members.iter().map(|place| (place.0, member(object, place)));
-                    self.describe_attributes(py, to, glance, places, inside);
-                    true
                 }
-                _ => false,
+                Kind::Instance => match self.parts(object, kind) {
+                    Parts::Attributes(values)
+                        if class.members.is_empty() && values.len() < limit =>
+                    {
+                        let mut glance = self.take_glance(entry.index);
+                        glance.layout = Layout::Values;
+                        glance.words.push(values.keys_address() as u64);
+                        let (count, place) = (values.len(), |at| values.get(at));
+                        self.describe_pairs(py, to, glance, entry, number, (count, place), inside);
+                        return self.date_shadow(py, object, number, kind, entry.index);
+                    }
+                    Parts::None if !class.has_dict && class.members.len() <= limit => {
+                        // An instance inside may be of the same type.
+                        let members = Rc::clone(&class.members);
+                        let mut glance = self.take_glance(entry.index);
+                        glance.layout = Layout::Members;
+                        let place = |at: usize| (members[at].0, member(object, &members[at]));
+                        let pairs = (members.len(), place);
+                        self.describe_pairs(py, to, glance, entry, number, pairs, inside);
+                        return self.date_shadow(py, object, number, kind, entry.index);
+                    }
+                    _ => {}
+                },
+                _ => {}
             }
+        }
+        self.head(to, entry, number, None);
+        if kind != Kind::Opaque {
+            self.contents(py, to, object, number, kind, inside);
+        }
+        if is_mutable(kind) {
+            self.cast_shadow(py, object, number, kind, entry.index);
         }
     }
 
-    /// Names and values, NULL where there is none; they are no more than are recorded.
+    /// The memory of an empty glance, until it is [given back](Self::describe).
     #[inline(always)]
-    fn describe_attributes(
+    fn take_glance(&mut self, index: u32) -> Glance {
+        let mut glance = std::mem::take(&mut self.shadows.get_mut(index).glance);
+        glance.clear();
+        glance
+    }
+
+    /// Writes that an object is defined, its type, and how many parts it has and how many follow, if it has any.
+    #[inline(always)]
+    fn head(&mut self, to: &mut Encoder<'_>, entry: Entry, number: u32, items: Option<(u64, u64)>) {
+        let id = ObjectId(entry.id.get());
+        let class = self.types.get_ref(number);
+        let (in_chunk, is_known) = (class.in_chunk, class.chunk == self.chunk);
+        let recent = &mut self.recent;
+        if is_known && to.shortly(|to| to.little_define(recent, id, in_chunk, items)) {
+            return;
+        }
+        to.define(&mut self.recent, id, false);
+        self.put_type(to, number);
+        if let Some((length, shown)) = items {
+            to.items(length, shown);
+        }
+    }
+
+    /// Writes the first of `count` items and remembers all; returns how many have been written, up to one that has to be described itself.
+    #[inline(always)]
+    fn put_items(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
         glance: &mut Glance,
-        places: impl Iterator<Item = (*mut ffi::PyObject, *mut ffi::PyObject)> + Clone,
+        count: usize,
+        item: impl Fn(usize) -> *mut ffi::PyObject,
+    ) -> usize {
+        let words = &mut glance.words;
+        words.reserve(count);
+        let mut written = 0;
+        if self.redacted.is_off() && count <= Short::VALUES {
+            to.shortly(|to| {
+                while written < count && self.put_part(py, to, item(written)) {
+                    words.push(glance_word(item(written)));
+                    written += 1;
+                }
+                true
+            });
+        }
+        words.extend((written..count).map(|at| glance_word(item(at))));
+        written
+    }
+
+    /// As [`describe`](Self::describe), of an instance that has so many places for attributes: names and values, NULL where there is none; they are no more than are
+    /// recorded.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "what is written, and where")]
+    fn describe_pairs(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        mut glance: Glance,
+        entry: Entry,
+        number: u32,
+        (count, place): (
+            usize,
+            impl Fn(usize) -> (*mut ffi::PyObject, *mut ffi::PyObject),
+        ),
         inside: u32,
     ) {
-        let mut length = 0;
-        glance.words.extend(places.clone().map(|(_, value)| {
-            length += u64::from(!value.is_null());
-            glance_word(value)
-        }));
+        let length = (0..count).filter(|&at| !place(at).1.is_null()).count() as u64;
         glance.length = length;
-        to.items(glance.length, glance.length);
-        if glance.length > 0 {
-            for (name, value) in places.filter(|(_, value)| !value.is_null()) {
-                self.pair(py, to, name, value, inside);
+        self.head(to, entry, number, Some((length, length)));
+        let words = &mut glance.words;
+        words.reserve(count);
+        // So many places have been seen to, and whether the name of the next one has been written.
+        let (mut written, mut has_name) = (0, false);
+        if length == 0 {
+            words.extend((0..count).map(|_| EMPTY));
+            written = count;
+        } else if self.redacted.is_off() {
+            to.shortly(|to| {
+                while written < count && to.len() < FULL {
+                    let (name, value) = place(written);
+                    if !value.is_null() {
+                        has_name = self.put_part(py, to, name);
+                        if !has_name || !self.put_part(py, to, value) {
+                            break;
+                        }
+                        has_name = false;
+                    }
+                    words.push(glance_word(value));
+                    written += 1;
+                }
+                true
+            });
+        }
+        words.extend((written..count).map(|at| glance_word(place(at).1)));
+        self.shadows.get_mut(entry.index).glance = glance;
+        for at in written..count {
+            let (name, value) = place(at);
+            if value.is_null() {
+                continue;
+            }
+            match has_name {
+                true => self.value(py, to, value, inside + 1),
+                false => self.pair(py, to, name, value, inside),
+            }
+            has_name = false;
+        }
+    }
+
+    /// Writes a part, if nothing has to be described for it: otherwise nothing is written.
+    #[inline(always)]
+    fn put_part(&mut self, py: Python<'_>, to: &mut Short<'_>, part: *mut ffi::PyObject) -> bool {
+        if part.is_null() {
+            to.null();
+            return true;
+        }
+        // SAFETY: a live object; fields of exact types are read.
+        unsafe {
+            let class = ffi::Py_TYPE(part);
+            if class == &raw mut ffi::PyLong_Type {
+                match (*part.cast::<LongObject>()).compact() {
+                    Some(value) => to.int(value),
+                    None => return false,
+                }
+            } else if class == &raw mut ffi::PyFloat_Type {
+                to.float(ffi::PyFloat_AS_DOUBLE(part).to_bits());
+            } else if part == ffi::Py_None() {
+                to.none();
+            } else if let Some(id) = self.identities.standing_for(py, part) {
+                to.object(&mut self.recent, ObjectId(id));
+            } else if class == &raw mut ffi::PyBool_Type {
+                to.bool(part == ffi::Py_True());
+            } else {
+                return false;
             }
         }
+        true
     }
 
     /// Remembers what is in an object, all of which has been recorded.
@@ -132,6 +246,7 @@ impl Pen {
     }
 
     /// Remembers that it was now.
+    #[inline]
     pub(super) fn date_shadow(
         &mut self,
         py: Python<'_>,
@@ -149,6 +264,7 @@ impl Pen {
     }
 
     /// The index of a new shadow; `inside` so many containers.
+    #[inline]
     pub(super) fn new_shadow(&mut self, py: Python<'_>, inside: u32) -> u32 {
         // Those of the dead are used again, which are in the processor's cache still. Inside a container that may have been forgotten for the sake of what is
         // in it, the container's index is in use until it is done.

@@ -20,6 +20,7 @@ pub(super) struct Suspendable {
 
 impl Suspendable {
     /// The frame at `address` with this number, which runs `copy` and is known in `chunk`.
+    #[inline]
     pub(super) fn new(address: usize, number: u64, copy: usize, chunk: u32) -> Self {
         Self {
             address,
@@ -117,6 +118,29 @@ impl Generators {
         }
     }
 
+    /// Whether [`insert_in_room`](Self::insert_in_room) may be called.
+    #[inline(always)]
+    pub(super) fn has_room(&self) -> bool {
+        (self.used + 1) * 2 <= self.places.len()
+    }
+
+    /// As [`insert`](Self::insert), where there is room for one more.
+    #[inline(always)]
+    pub(super) fn insert_in_room(&mut self, one: Suspendable) {
+        debug_assert!(self.has_room());
+        let mask = self.places.len() - 1;
+        let mut place = self.home(one.address);
+        while let Some(known) = self.places.get_mut(place) {
+            let was = known.address;
+            if was == one.address || was == 0 {
+                *known = one;
+                self.used += usize::from(was == 0);
+                return;
+            }
+            place = (place + 1) & mask;
+        }
+    }
+
     #[cold]
     fn grow(&mut self) {
         let twice = vec![Suspendable::default(); self.places.len() * 2];
@@ -149,7 +173,10 @@ mod tests {
                 let address = (random(addresses) + 1) * 8;
                 if random(2) == 0 {
                     let one = Suspendable::new(address, number, random(3), random(5) as u32);
-                    table.insert(one);
+                    match table.has_room() {
+                        true => table.insert_in_room(one),
+                        false => table.insert(one),
+                    }
                     model.insert(address, one);
                 }
                 assert_eq!(table.get(address), model.get(&address));

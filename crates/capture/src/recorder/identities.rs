@@ -102,6 +102,36 @@ impl Identities {
         self.0.is_doubtful(py, unsafe { borrow(py, object) })
     }
 
+    /// Whether the live object whose memory begins at `block` has surely never had an entry.
+    #[inline(always)]
+    pub(super) fn is_new(&self, py: Python<'_>, block: usize) -> bool {
+        self.0.is_new(py, block)
+    }
+
+    /// Adds `object`, which [is new](Self::is_new), and whose type has been [judged](Self::judge); whether its id is to stand for it.
+    #[inline(always)]
+    pub(super) fn insert_new(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        block: usize,
+        entry: Entry,
+        stands: bool,
+    ) {
+        self.0.insert_new(py, object as usize, block, entry, stands);
+    }
+
+    /// The index in the entry of `class`, which is alive, if that has one and has been looked up lately.
+    #[inline(always)]
+    pub(super) fn recent_index(
+        &self,
+        py: Python<'_>,
+        class: *mut ffi::PyTypeObject,
+    ) -> Option<u32> {
+        let entry = self.0.now(py)?.recent(class as usize)?;
+        (entry.index != NONE).then_some(entry.index)
+    }
+
     /// As [`Self::insert`], of an object whose type has been [judged](Self::judge).
     #[inline]
     pub(super) fn insert_judged(&self, py: Python<'_>, object: *mut ffi::PyObject, entry: Entry) {

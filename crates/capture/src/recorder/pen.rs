@@ -270,6 +270,11 @@ impl Pen {
         object: *mut ffi::PyObject,
         inside: u32,
     ) {
+        if inside <= self.limits.depth
+            && let Some(met) = self.is_usual(py, to, object)
+        {
+            return self.meet(py, to, object, met, inside);
+        }
         let known = self.known(py, object);
         if !self.redacted.is_off() && known.is_some_and(|entry| self.has_redacted(entry.id.get())) {
             to.redacted();
@@ -353,15 +358,11 @@ impl Pen {
         if self.identities.is_doubtful(py, object) {
             to.doubtful();
         }
-        to.define(&mut self.recent, ObjectId(id.get()), bare);
-        self.put_type(to, number);
         if bare {
-            return;
-        }
-        if is_mutable(kind) {
-            self.describe(py, to, object, (number, kind), inside, entry.index);
+            to.define(&mut self.recent, ObjectId(id.get()), bare);
+            self.put_type(to, number);
         } else {
-            self.contents(py, to, object, number, kind, inside);
+            self.describe(py, to, object, (number, kind), entry, inside);
         }
     }
 
@@ -401,7 +402,7 @@ impl Pen {
     }
 
     /// The id of an object that has none yet.
-    fn next_id(&self) -> NonZeroU64 {
+    pub(super) fn next_id(&self) -> NonZeroU64 {
         NonZeroU64::MIN.saturating_add(self.newest())
     }
 
@@ -476,7 +477,8 @@ impl Pen {
         number
     }
 
-    fn put_type(&mut self, to: &mut Encoder<'_>, number: u32) {
+    #[inline]
+    pub(super) fn put_type(&mut self, to: &mut Encoder<'_>, number: u32) {
         let chunk = self.chunk;
         let known = self.types.get(number);
         if known.chunk == chunk {

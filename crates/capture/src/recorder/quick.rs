@@ -172,29 +172,13 @@ impl Recorder {
             // SAFETY: as in `record`.
             let content = unsafe { frame.local(u32::from(slot)) };
             let number = SiteNumber(site.number.get());
-            let is_written = match self.put_quickly(py, content, number, index, &mut to) {
-                Put::Done => true,
-                Put::Int(value) => {
-                    to.int(value);
-                    true
-                }
-                Put::Other(object) => match self.put_rarely(py, object, number, index, to) {
-                    Ok(longer) => {
-                        to = longer;
-                        true
-                    }
-                    Err(as_it_was) => {
-                        to = as_it_was;
-                        false
-                    }
+            match self.put_quickly(py, content, number, index, &mut to) {
+                Put::Done => {}
+                Put::Int(value) => to.int(value),
+                Put::Other(object) => match self.put_rarely(py, site, object, index, to) {
+                    Ok(longer) => to = longer,
+                    Err(far) => return self.finish_slowly(py, site, frame, &far),
                 },
-            };
-            if !is_written {
-                let far = Far {
-                    at: self.at + to.len(),
-                    captures: index,
-                };
-                return self.finish_slowly(py, site, frame, &far);
             }
         }
         self.at += to.len();
@@ -258,31 +242,50 @@ impl Recorder {
         Put::Done
     }
 
-    /// Captures what is written in a few bytes and not often met; `object` is NULL if there is none. `Err`: it is not, and nothing has been written.
+    /// Captures what is not often met, and written in a few bytes or a new object; `object` is NULL if there is none. `Err`: how far the record has
+    /// been written.
     #[inline(never)]
     fn put_rarely<'a>(
         &mut self,
         py: Python<'_>,
+        site: &PlannedSite,
         object: *mut ffi::PyObject,
-        site: SiteNumber,
         capture: usize,
         mut to: Short<'a>,
-    ) -> Result<Short<'a>, Short<'a>> {
+    ) -> Result<Short<'a>, Far> {
+        let as_it_was = Far {
+            at: self.at + to.len(),
+            captures: capture,
+        };
         if object.is_null() {
-            return Err(to);
+            return Err(as_it_was);
         }
         // SAFETY: the slot that it is in keeps the object alive.
         if let Some(value) = unsafe { small_int(object) } {
-            to.captured_int(&mut self.strides, site, capture, value);
+            let number = SiteNumber(site.number.get());
+            to.captured_int(&mut self.strides, number, capture, value);
             return Ok(to);
         }
         // SAFETY: as above.
-        match unsafe { self.pen.simple(py, object) } {
-            Some(value) => {
-                self.pen.put_simple(&mut to, value);
-                Ok(to)
-            }
-            None => Err(to),
+        if let Some(value) = unsafe { self.pen.simple(py, object) } {
+            self.pen.put_simple(&mut to, value);
+            return Ok(to);
+        }
+        let mut to = Encoder::new(self.store.bytes(), as_it_was.at);
+        let Some(met) = self.pen.is_usual(py, &to, object) else {
+            return Err(as_it_was);
+        };
+        self.pen.meet(py, &mut to, object, met, 0);
+        if to.overflowed() {
+            // Nothing is left for what has not been written.
+            let at = self.store.capacity();
+            return Err(Far { at, ..as_it_was });
+        }
+        let (at, next) = (to.at(), capture + 1);
+        match Short::room_behind(at - self.at, site.captures.len() - next) {
+            // SAFETY: there is room for a short record as long as there is for a little of one, and for that `limit` says so.
+            Some(written) => Ok(Short::behind(unsafe { self.store.short(self.at) }, written)),
+            None => Err(Far { at, captures: next }),
         }
     }
 

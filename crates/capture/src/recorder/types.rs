@@ -29,18 +29,46 @@ pub(super) struct Type {
 }
 
 /// All types of a recording.
-#[derive(Default)]
 pub(super) struct Types {
     /// Numbers of static types, which never die. Those of others are in their entries as objects.
     fixed: FxHashMap<usize, u32>,
+    /// Some of these: address and number, each in the one place for its address.
+    near: [(usize, u32); NEAR],
     all: Vec<Type>,
 }
 
+const NEAR: usize = 64;
+
+#[inline(always)]
+fn near(class: usize) -> usize {
+    // Static types are some 400 bytes each.
+    (class >> 4 ^ class >> 9) % NEAR
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self {
+            fixed: FxHashMap::default(),
+            near: [(0, 0); NEAR],
+            all: Vec::new(),
+        }
+    }
+}
+
 impl Types {
+    /// The number of a static type, if it has been met, and no other one has its place since.
+    #[inline(always)]
+    pub(super) fn find_near(&self, class: *mut ffi::PyTypeObject) -> Option<u32> {
+        let (known, number) = self.near[near(class as usize)];
+        (known == class as usize).then_some(number)
+    }
+
     /// The number of a static type, if it has been met.
     #[inline]
-    pub(super) fn find(&self, class: *mut ffi::PyTypeObject) -> Option<u32> {
-        self.fixed.get(&(class as usize)).copied()
+    pub(super) fn find(&mut self, class: *mut ffi::PyTypeObject) -> Option<u32> {
+        let number = self.fixed.get(&(class as usize)).copied()?;
+        self.near[near(class as usize)] = (class as usize, number);
+        Some(number)
     }
 
     /// Meets `class`.

@@ -78,7 +78,7 @@ impl<'a> Encoder<'a> {
         is_wanted
     }
 
-    /// The one place that writes: 16 bytes, of which `length` count.
+    /// 16 bytes are written, of which `length` count.
     #[inline]
     fn put(&mut self, bytes: u128, length: usize) {
         match self
@@ -95,9 +95,18 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// As [`Self::put`] for one byte.
     #[inline]
     fn tag(&mut self, tag: u8) {
-        self.put(u128::from(tag), 1);
+        let place = self.bytes.get_mut(self.at..);
+        let place: Option<&mut [u8; RESERVE]> = place.and_then(<[u8]>::first_chunk_mut);
+        match place {
+            Some(place) => {
+                place[0] = tag;
+                self.at += 1;
+            }
+            None => self.overflowed = true,
+        }
     }
 
     /// A tag and a varint behind it: at most 11 bytes.
@@ -359,8 +368,12 @@ impl Encoder<'_> {
     /// Sequences, sets, mappings, instances: the true number, and how many follow (for mappings and instances pairs).
     #[inline]
     pub fn items(&mut self, length: u64, shown: u64) {
-        self.varint(length);
-        self.varint(shown);
+        if length | shown < 0x80 {
+            self.put(u128::from(length | shown << 8), 2);
+        } else {
+            self.varint(length);
+            self.varint(shown);
+        }
     }
 
     /// Functions, code objects: the qualified name in WTF-8, and the code's number if it is recorded.

@@ -18,6 +18,7 @@ impl Reenter {
     const LENGTH: u32 = 56;
 
     /// Of the frame with this number.
+    #[inline]
     #[must_use]
     pub fn of(frame: FrameNumber) -> Self {
         let (bytes, length) = tagged(tag::REENTER, frame.0);
@@ -52,6 +53,17 @@ impl<'a> Short<'a> {
     #[must_use]
     pub fn behind(bytes: &'a mut [u8; SHORT], written: u8) -> Self {
         Short { bytes, at: written }
+    }
+
+    /// The same if so many `values` may follow: `None` if they may not.
+    #[inline]
+    #[must_use]
+    pub fn room_behind(written: usize, values: usize) -> Option<u8> {
+        /// What a value takes at most.
+        const VALUE: usize = 11;
+        u8::try_from(written.saturating_add(values * VALUE))
+            .is_ok()
+            .then_some(written as u8)
     }
 
     /// How many bytes have been written.
@@ -129,6 +141,24 @@ impl<'a> Short<'a> {
     #[must_use]
     pub fn little_enter(&mut self, unit: u32) -> bool {
         self.little(tag::ENTER, u64::from(unit))
+    }
+
+    /// As [`enter_foreign`](Self::enter_foreign), of up to three bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_enter_foreign(&mut self, below: u32) -> bool {
+        self.little(tag::ENTER_FOREIGN, u64::from(below) + 1)
+    }
+
+    /// As [`reenter_foreign`](Self::reenter_foreign), of up to eight bytes. Whether that is enough: otherwise nothing of use is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn reenter_foreign_as(&mut self, frame: Reenter, below: u32) -> bool {
+        const OTHER: u64 = (tag::REENTER ^ tag::REENTER_FOREIGN) as u64;
+        match frame.0 {
+            0 => false,
+            bytes => self.reenter_as(Reenter(bytes ^ OTHER), below.saturating_add(1)),
+        }
     }
 
     /// As [`reenter`](Self::reenter), of up to eight bytes. Whether that is enough: otherwise nothing of use is written.
@@ -393,15 +423,18 @@ mod tests {
                     }
                     5 if capture == 4 => {
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        (short.enter_foreign(unit), encoder.enter_foreign(Some(unit)))
+                        if bits & 64 == 0 || !short.little_enter_foreign(unit) {
+                            short.enter_foreign(unit);
+                        }
+                        ((), encoder.enter_foreign(Some(unit)))
                     }
                     5 if capture == 5 => {
                         let frame = FrameNumber(bits >> (bits % 64));
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        (
-                            short.reenter_foreign(frame, unit),
-                            encoder.reenter_foreign(frame, Some(unit)),
-                        )
+                        if !short.reenter_foreign_as(Reenter::of(frame), unit) {
+                            short.reenter_foreign(frame, unit);
+                        }
+                        ((), encoder.reenter_foreign(frame, Some(unit)))
                     }
                     5 => {
                         let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);

@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 
-use crate::layout::ThreadState;
+use crate::current;
 
 unsafe extern "C" {
     fn _PyTrash_thread_deposit_object(state: *mut ffi::PyThreadState, object: *mut ffi::PyObject);
@@ -21,11 +21,11 @@ const HEADROOM: i32 = 50;
 pub(in crate::identity) unsafe fn dealloc(object: *mut ffi::PyObject, original: ffi::destructor) {
     // SAFETY: by the contract; what waits must be untracked. The thread is attached.
     unsafe {
-        let state = ffi::compat::PyThreadState_GetUnchecked();
-        if (*state.cast::<ThreadState>()).c_recursion_remaining <= HEADROOM {
+        let state = current::any_state();
+        if (*state).c_recursion_remaining <= HEADROOM {
             // `tp_dealloc`, we, will be called again.
             ffi::PyObject_GC_UnTrack(object.cast());
-            _PyTrash_thread_deposit_object(state, object);
+            _PyTrash_thread_deposit_object(state.cast(), object);
         } else {
             original(object);
         }

@@ -13,6 +13,30 @@ impl Short<'_> {
         self.object(recent, id);
     }
 
+    /// As [`Encoder::define`](crate::stream::Encoder::define) of the newest object, with contents, [`type_of`](crate::stream::Encoder::type_of) and, where there are any,
+    /// [`items`](crate::stream::Encoder::items), in up to four bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_define(
+        &mut self,
+        recent: &mut RecentObjects,
+        id: ObjectId,
+        in_chunk: u32,
+        items: Option<(u64, u64)>,
+    ) -> bool {
+        let (length, shown) = items.unwrap_or_default();
+        if id.0 != recent.newest().0.wrapping_add(1) || u64::from(in_chunk) | length | shown >= 0x80
+        {
+            return false;
+        }
+        let bytes = [tag::DEF, in_chunk as u8, length as u8, shown as u8];
+        let at = usize::from(self.at);
+        self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+        self.at = self.at.wrapping_add(if items.is_some() { 4 } else { 2 });
+        recent.name(id);
+        true
+    }
+
     /// As [`Encoder::items`](crate::stream::Encoder::items).
     #[inline]
     pub fn items(&mut self, length: u64, shown: u64) {
@@ -26,6 +50,44 @@ mod tests {
     use super::super::SHORT;
     use super::*;
     use crate::stream::Encoder;
+
+    #[test]
+    fn a_definition_is_what_an_encoder_writes() {
+        for items in [
+            None,
+            Some((3, 3)),
+            Some((127, 16)),
+            Some((128, 16)),
+            Some((1 << 40, 1)),
+        ] {
+            for (id, in_chunk) in [(8, 0), (8, 127), (8, 128), (7, 1), (9, 1)] {
+                let (mut one, mut other) = ([0; SHORT], [0; SHORT]);
+                let mut short = Short::new(&mut one);
+                let mut encoder = Encoder::new(&mut other, 0);
+                let recents = [
+                    RecentObjects::new(ObjectId(7)),
+                    RecentObjects::new(ObjectId(7)),
+                ];
+                let [mut recent, mut recent_too] = recents;
+                let id = ObjectId(id);
+                let is_little = short.little_define(&mut recent, id, in_chunk, items);
+                let has_few = items.is_none_or(|(length, _)| length < 128);
+                assert_eq!(is_little, id.0 == 8 && in_chunk < 128 && has_few);
+                assert_eq!(short.is_empty(), !is_little);
+                if is_little {
+                    encoder.define(&mut recent_too, id, false);
+                    encoder.type_of(in_chunk);
+                    if let Some((length, shown)) = items {
+                        encoder.items(length, shown);
+                    }
+                    let end = short.len();
+                    assert_eq!(end, encoder.at());
+                    assert_eq!(one[..end], other[..end]);
+                }
+                assert_eq!(recent.newest(), recent_too.newest());
+            }
+        }
+    }
 
     #[test]
     fn is_what_an_encoder_writes() {
