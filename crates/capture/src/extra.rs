@@ -64,7 +64,8 @@ unsafe extern "C" fn free(extra: *mut c_void) {
     }
 }
 
-fn index(py: Python<'_>) -> PyResult<ffi::Py_ssize_t> {
+/// Our slot of `co_extra`. To be asked for once when the module is imported: the first time gives up the GIL.
+pub(crate) fn index(py: Python<'_>) -> PyResult<ffi::Py_ssize_t> {
     let index = INDEX.get_or_try_init(py, || {
         // SAFETY: the GIL is held; `free` has the right signature and lives as long as the process.
         match unsafe { ffi::PyUnstable_Eval_RequestCodeExtraIndex(free) } {

@@ -85,6 +85,9 @@ pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     names::prepare(py);
     current::prepare(py);
     value::bound_slot(py);
+    extra::index(py)?;
+    #[cfg(Py_3_12)]
+    engine::monitoring::prepare(py)?;
     probed::prepare(py)?;
     whole::prepare(py)
 }

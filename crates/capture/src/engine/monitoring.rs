@@ -71,6 +71,15 @@ fn state<R>(py: Python<'_>, f: impl FnOnce(&mut State) -> R) -> R {
     STATE.with(py, |state| f(state.get_or_insert_with(State::default)))
 }
 
+/// Makes what is constant when the module is imported: the first time gives up the GIL, and other threads would go on between a recording's
+/// beginning and its description of their frames.
+///
+/// # Errors
+/// `AttributeError`: the interpreter is not as it should be.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    interface(py).map(drop)
+}
+
 fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
     static INTERFACE: PyOnceLock<Interface> = PyOnceLock::new();
     INTERFACE.get_or_try_init(py, || {
