@@ -1,5 +1,7 @@
 """What is written by the shortest way: ints of every length, changes of an object, generators that go on."""
 
+import sys
+
 EDGES = [sign * ((1 << bits) + by) for bits in (0, 6, 13, 30, 60, 63, 64, 90) for by in (-1, 0, 1) for sign in (-1, 1)]
 
 
@@ -189,7 +191,8 @@ def dying():
     return plain, listed
 
 
-for _ in range(3):
+# How often is given, or three times: so much does not fit into one chunk.
+for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
     ints()
     parts()
     keys()
