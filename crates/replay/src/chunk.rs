@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use debugop_recording::stream::{
-    self, BigInt, Contents, Decoder, Definition, Keyframe, ObjectId, Prefix, Record, SiteNumber,
-    ThreadNumber,
+    self, BigInt, Contents, Decoder, Definition, Keyframe, ObjectId, Prefix, Progress, Record,
+    SiteNumber, ThreadNumber,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
@@ -561,6 +561,17 @@ impl Chunk {
             Contents::Bytes { head, .. } => Some(head),
             _ => None,
         }
+    }
+
+    /// How often something is told of an instruction that raises, so that it is not executed.
+    pub(crate) fn refusals(&self) -> usize {
+        let refused = |prefix: &&Prefix| {
+            matches!(
+                prefix,
+                Prefix::Raised(_, Progress::Arrived | Progress::Told)
+            )
+        };
+        self.prefixes.iter().filter(refused).count()
     }
 
     /// A record of this thread that is a site without prefixes: offset, site, where its values begin and end.
