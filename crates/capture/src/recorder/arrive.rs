@@ -215,36 +215,24 @@ impl Recorder {
                 }
                 known.number
             }
-            Some(known) => {
-                known.chunk = chunk;
-                let number = known.number;
+            known => {
+                let number = match known {
+                    Some(known) => {
+                        known.chunk = chunk;
+                        known.number
+                    }
+                    None => {
+                        // Nobody has looked whether it calculates with numbers.
+                        site.code().go_whole(py, false);
+                        self.number_of_left_out(frame).unwrap_or_else(|| {
+                            self.next_frame += 1;
+                            self.next_frame - 1
+                        })
+                    }
+                };
                 Self::say_inside(to, &caller);
-                self.attach(
-                    py,
-                    to,
-                    site,
-                    frame,
-                    number,
-                    raised.map(|raised| raised.unit),
-                );
-                number
-            }
-            None => {
-                // Nobody has looked whether it calculates with numbers.
-                site.code().go_whole(py, false);
-                let number = self.number_of_left_out(frame).unwrap_or_else(|| {
-                    self.next_frame += 1;
-                    self.next_frame - 1
-                });
-                Self::say_inside(to, &caller);
-                self.attach(
-                    py,
-                    to,
-                    site,
-                    frame,
-                    number,
-                    raised.map(|raised| raised.unit),
-                );
+                let unit = raised.map(|raised| raised.unit);
+                self.attach(py, to, site, frame, number, unit);
                 number
             }
         };
