@@ -42,9 +42,10 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
 
     cut = tmp_path / "cut.debugop"
     cut.write_bytes(recording.read_bytes()[:-70])
-    refused = programs.debugop("info", str(cut))
-    assert refused.status == 1
-    assert "--recover OUT" in refused.stderr
+    for command in ("info", "pack"):
+        refused = programs.debugop(command, str(cut))
+        assert refused.status == 1
+        assert "--recover OUT" in refused.stderr
     saved = tmp_path / "saved.debugop"
     programs.debugop("info", str(cut), "--recover", str(saved))
     found = json.loads(programs.debugop("info", "--json", str(saved)).stdout)

@@ -9,6 +9,7 @@ use debugop_replay::{Doing, Index, Progress, Recording, Teller, packed};
 
 use crate::Answer;
 use crate::info::{shown, size};
+use crate::show::advice_on_file;
 
 /// Write a recording anew, as small as it gets, for keeping or sending: what replay can compute is left out.
 ///
@@ -87,7 +88,7 @@ impl PackOptions {
                 size(packed.after),
                 size(packed.before),
             )),
-            Err(error) => Answer::error(&self.file, &error, ""),
+            Err(error) => Answer::error(&self.file, &error, advice_on_file(&error)),
         }
     }
 

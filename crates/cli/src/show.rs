@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Error, error::ErrorKind};
+use debugop_recording::file;
 use debugop_replay::{OpenError, Progress, Recording};
 use debugop_report::replayed::{Described, PlayError, Shown, play};
 use debugop_report::{
@@ -229,7 +230,15 @@ pub(crate) fn sources(recording: &Recording) -> Sources {
 /// What helps when a recording cannot be opened.
 pub(crate) fn advice(error: &OpenError) -> &'static str {
     match error {
-        OpenError::File(debugop_recording::file::Error::Damaged { .. }) => {
+        OpenError::File(error) => advice_on_file(error),
+        _ => "",
+    }
+}
+
+/// The same of its file.
+pub(crate) fn advice_on_file(error: &file::Error) -> &'static str {
+    match error {
+        file::Error::Damaged { .. } => {
             "\n  debugop info FILE --recover OUT takes what is intact into a new file"
         }
         _ => "",
