@@ -68,6 +68,8 @@ def test_examples_are_recorded_exactly(path):
         ("dying", 800),
         ("common_constants", 10_000),
         ("new", 50_000),
+        ("rows", 20_000),
+        ("row_ends", 20_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -132,7 +134,21 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
 
 
 @pytest.mark.parametrize(
-    "name", ["objects", "flow", "short", "threads", "deep", "hostile", "pending", "calculated", "first_calls", "new"]
+    "name",
+    [
+        "objects",
+        "flow",
+        "short",
+        "threads",
+        "deep",
+        "hostile",
+        "pending",
+        "calculated",
+        "first_calls",
+        "new",
+        "rows",
+        "row_ends",
+    ],
 )
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
 def test_a_chunk_may_end_anywhere(name, chunk):
@@ -332,8 +348,14 @@ sum(count(9))
 
 @pytest.mark.parametrize(
     "program",
-    [("-c", SHORT), (HERE / "recorded" / "short.py", "1"), (HERE / "recorded" / "calls.py",)],
-    ids=["points", "short", "calls"],
+    [
+        ("-c", SHORT),
+        (HERE / "recorded" / "short.py", "1"),
+        (HERE / "recorded" / "calls.py",),
+        (HERE / "recorded" / "row_ends.py",),
+        *((HERE / "recorded" / "rows.py", part) for part in range(7)),
+    ],
+    ids=["points", "short", "calls", "row_ends", *(f"rows{part}" for part in range(7))],
 )
 def test_the_short_way_writes_what_the_long_way_does(tmp_path, program):
     # With a pattern, though nothing has such a name, no record takes the short way.

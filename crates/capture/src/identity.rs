@@ -351,6 +351,16 @@ impl Identities {
         state.place.is_as_seen(py).then_some(Now(state))
     }
 
+    /// As [`now`](Self::now); `None` also where that takes a call.
+    #[inline(always)]
+    pub(crate) fn now_at_once(&self, py: Python<'_>) -> Option<Now<'_>> {
+        if !allocator::is_as_seen(py) {
+            return None;
+        }
+        // SAFETY: as in `now`.
+        unsafe { (*STATE.as_ptr(py)).as_ref().map(Now) }
+    }
+
     #[inline(always)]
     fn find(&self, py: Python<'_>, object: usize, block: impl FnOnce() -> usize) -> Option<Entry> {
         let cached = Self::with(py, |state| {

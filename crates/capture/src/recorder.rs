@@ -41,6 +41,7 @@ mod frames;
 mod generators;
 pub mod history;
 mod identities;
+mod in_place;
 mod keyframe;
 mod meet;
 mod pen;

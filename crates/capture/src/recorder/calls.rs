@@ -10,7 +10,7 @@ use pyo3::{Python, ffi};
 
 use super::Recorder;
 use super::planned::{PlannedSite, Way};
-use super::straight::{arrive, captures, on_top};
+use super::straight::{arrive, captures, look_in_place, on_top};
 use super::threads::Shadow;
 use super::through;
 use crate::frame::Frame;
@@ -82,10 +82,13 @@ unsafe extern "C" fn go_back<const CAPTURES: usize>(
         let top = &mut *recorder.top.sub(1);
         (py, recorder, site, ended, frame, top)
     };
-    if !top.is(frame) || top.copy != site.straight.get() || ended.has_touched() || top.has_touched()
-    {
+    if !top.is(frame) || top.copy != site.straight.get() || top.has_touched() {
         // SAFETY: both are alive.
         return unsafe { arrive(recorder, site) };
+    }
+    if ended.has_touched() {
+        // SAFETY: as by the contract.
+        return unsafe { look_and_go_back::<CAPTURES>(recorder, site, running) };
     }
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
@@ -100,6 +103,25 @@ unsafe extern "C" fn go_back<const CAPTURES: usize>(
     unsafe { (*recorder.frames).pop() };
     top.has_fired(site);
     captures::<CAPTURES>(py, recorder, site, frame, to)
+}
+
+/// The same, and the last instruction of the frame that has ended may have changed something.
+///
+/// # Safety
+/// As for [`elsewhere`].
+#[inline(never)]
+unsafe extern "C" fn look_and_go_back<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    running: NonNull<InterpreterFrame>,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract.
+    unsafe {
+        match look_in_place(recorder, (*recorder).top) {
+            true => go_back::<CAPTURES>(recorder, site, running),
+            false => arrive(recorder, site),
+        }
+    }
 }
 
 /// A frame starts.

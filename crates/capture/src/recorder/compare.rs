@@ -7,13 +7,13 @@ use pyo3::{Python, ffi};
 
 use super::contents::{each, member};
 use super::identities::Entry;
+use super::in_place::{dict_of, have_lived};
 use super::pen::{IS_TYPE, Pen, small_int};
 use super::quick::Simple;
-use super::rows::have_lived;
 use super::shadows::{Glance, Layout, Shadow};
 use super::types::{Member, Types};
 use super::words::{EMPTY, glance_word};
-use crate::layout::objects::{Attributes, Pairs, TUPLE_ITEMS, attributes, pairs_of};
+use crate::layout::objects::{Pairs, TUPLE_ITEMS, pairs_of};
 
 /// Where the values of an object stand, in the order of its shadow's words.
 #[derive(Clone, Copy)]
@@ -136,10 +136,7 @@ impl<'a> Now<'a> {
                 (Layout::Pairs, Kind::Dict | Kind::Instance) => {
                     let dict = match shadow.kind {
                         Kind::Dict => object,
-                        _ => match attributes(object, shadow.class) {
-                            Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => dict,
-                            _ => return None,
-                        },
+                        _ => dict_of(object, shadow.class)?,
                     };
                     let pairs = pairs_of(dict)?;
                     Some(Self {

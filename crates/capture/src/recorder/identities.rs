@@ -74,6 +74,12 @@ impl Identities {
         self.0.now(py)
     }
 
+    /// The same; `None` also where that takes a call.
+    #[inline(always)]
+    pub(super) fn now_at_once(&self, py: Python<'_>) -> Option<identity::Now<'_>> {
+        self.0.now_at_once(py)
+    }
+
     /// The entry of the object at this address, whose memory begins at `block`, if there is one.
     #[inline]
     pub(super) fn lookup_at(

@@ -228,10 +228,11 @@ impl Recorder {
                 to.none();
             } else {
                 // No id stands for a bool.
-                if let Some(id) = self.pen.identities.standing_for(py, object)
-                    && to.recent_object(&self.pen.recent, ObjectId(id))
-                {
-                    return Put::Done;
+                if let Some(id) = self.pen.identities.standing_for(py, object).map(ObjectId) {
+                    let recent = &mut self.pen.recent;
+                    if to.recent_object(recent, id) || to.little_object(recent, id) {
+                        return Put::Done;
+                    }
                 }
                 if class != &raw mut ffi::PyBool_Type {
                     return Put::Other(object);

@@ -74,6 +74,33 @@ impl Glance {
         (self.length, self.layout) = (0, Layout::Other);
     }
 
+    /// Whether a word can come without more memory.
+    #[inline(always)]
+    pub(super) fn has_place(&self) -> bool {
+        self.words.len() < self.words.capacity()
+    }
+
+    /// Changes a word, or adds one at the end if [there is a place](Self::has_place).
+    #[inline(always)]
+    pub(super) fn set(&mut self, at: usize, word: u64) {
+        if let Some(kept) = self.words.get_mut(at) {
+            *kept = word;
+        } else if at == self.words.len() && self.has_place() {
+            self.words.push(word);
+        }
+    }
+
+    /// Changes all words, if these need no more memory; whether it does.
+    #[inline(always)]
+    pub(super) fn set_all(&mut self, words: &[u64]) -> bool {
+        let has_places = words.len() <= self.words.capacity();
+        if has_places {
+            self.words.clear();
+            self.words.extend_from_slice(words);
+        }
+        has_places
+    }
+
     /// Where `now` differs from this.
     pub(super) fn difference(&self, now: &Self) -> Difference {
         let (old, new) = (&self.words[..], &now.words[..]);
@@ -177,6 +204,18 @@ impl Shadows {
     #[inline]
     pub(super) fn get(&self, index: u32) -> &Shadow {
         &self.all[index as usize]
+    }
+
+    /// As [`Self::get`], where nobody catches panics.
+    #[inline(always)]
+    pub(super) fn find(&self, index: u32) -> Option<&Shadow> {
+        self.all.get(index as usize)
+    }
+
+    /// As [`Self::find`].
+    #[inline(always)]
+    pub(super) fn find_mut(&mut self, index: u32) -> Option<&mut Shadow> {
+        self.all.get_mut(index as usize)
     }
 
     #[inline]

@@ -13,6 +13,7 @@ use super::calls::elsewhere;
 use super::planned::{PlannedSite, is_number};
 use super::quick::Put;
 use super::threads::Shadow;
+use super::touched::tells_of_itself;
 use super::{ACTIVE, Recorder, fire_now, give_up, pending};
 use crate::frame::Frame;
 use crate::site::none;
@@ -55,15 +56,15 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
         // SAFETY: as above.
         return unsafe { arrive(recorder, site) };
     }
+    if top.has_touched() {
+        // SAFETY: as above.
+        return unsafe { look::<CAPTURES>(recorder, site) };
+    }
     let last = Last::site(SiteNumber(top.last), false);
     let number = SiteNumber(site.number.get());
     if !recorder.predictor.predicts(last, number) {
         // SAFETY: as above.
         return unsafe { turn_off::<CAPTURES>(recorder, site) };
-    }
-    if top.has_touched() {
-        // SAFETY: as above.
-        return unsafe { arrive(recorder, site) };
     }
     // SAFETY: there is room as long as `top` is not NULL: `limit` is that far from the end of the memory.
     let to = Short::new(unsafe { recorder.store.short(recorder.at) });
@@ -189,11 +190,19 @@ pub(super) fn captures<const CAPTURES: usize>(
     };
     recorder.records += 1;
     recorder.store.commit(at);
-    if at >= recorder.limit || site.touch != PlannedSite::NO_TOUCH {
+    if at >= recorder.limit {
         // SAFETY: as above.
         return unsafe { finish(recorder, site) };
     }
-    none()
+    match site.touch {
+        PlannedSite::NO_TOUCH => none(),
+        // SAFETY: as above.
+        PlannedSite::CALLS => unsafe { before_call(recorder, site) },
+        // SAFETY: as above.
+        PlannedSite::TOUCHES => unsafe { finish(recorder, site) },
+        // SAFETY: as above.
+        _ => unsafe { touch_one(recorder, site) },
+    }
 }
 
 /// Writes the capture with this index, of this slot. `Err`: it is left to do, but for what has been found out: its index, and if it is an int that
@@ -272,12 +281,175 @@ unsafe extern "C" fn turn_off<const CAPTURES: usize>(
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
     let last = Last::site(SiteNumber(top.last), false);
     let number = SiteNumber(site.number.get());
-    if top.has_touched() || !to.little_site(number) || !recorder.predictor.corrects(last, number) {
+    if !to.little_site(number) || !recorder.predictor.corrects(last, number) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
     let frame = on_top(recorder, top);
     write::<CAPTURES>(py, recorder, site, top, frame, to)
+}
+
+/// Records a site behind an instruction that may have changed something, if what it has changed is seen at once.
+///
+/// # Safety
+/// As for [`turn_off`].
+#[inline(never)]
+unsafe extern "C" fn look<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    unsafe {
+        match look_in_place(recorder, (*recorder).top) {
+            true => go_on::<CAPTURES>(recorder, site),
+            false => look_further(recorder, site),
+        }
+    }
+}
+
+/// The same behind that.
+///
+/// # Safety
+/// As for [`turn_off`].
+#[inline(never)]
+unsafe extern "C" fn go_on<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    let (py, recorder, site, top) = unsafe {
+        let Some(top) = (*recorder).top.as_mut() else {
+            return arrive(recorder, site);
+        };
+        (Python::assume_attached(), &mut *recorder, &*site, top)
+    };
+    let last = Last::site(SiteNumber(top.last), false);
+    let number = SiteNumber(site.number.get());
+    if !recorder.predictor.predicts(last, number) {
+        // SAFETY: both are alive.
+        return unsafe { turn_off::<CAPTURES>(recorder, site) };
+    }
+    let frame = on_top(recorder, top);
+    // SAFETY: as in `fire_straight`; before the limit, which is farther from the end, there has been room for what has changed, too.
+    let to = Short::new(unsafe { recorder.store.short(recorder.at) });
+    write::<CAPTURES>(py, recorder, site, top, frame, to)
+}
+
+/// Writes what the last instruction of a frame may have changed, as far as that is seen at once. Whether it is, all of it; otherwise what has been written is not seen to have changed again.
+///
+/// # Safety
+/// As for [`turn_off`]; the shadow is that of the frame on top, or NULL.
+#[inline(never)]
+pub(super) unsafe fn look_in_place(recorder: *mut Recorder, shadow: *mut Shadow) -> bool {
+    // SAFETY: by the contract.
+    let (py, recorder, shadow) = unsafe {
+        let Some(shadow) = shadow.as_mut() else {
+            return false;
+        };
+        (Python::assume_attached(), &mut *recorder, shadow)
+    };
+    let (touched, newest) = shadow.touched();
+    let is_done = match *touched {
+        [(object, _)] => look_at(py, recorder, object, newest),
+        _ => look_at_all(py, recorder, touched, newest),
+    };
+    if is_done {
+        shadow.forget_touched();
+    }
+    is_done
+}
+
+/// The same of one object.
+#[inline(always)]
+fn look_at(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    object: *mut ffi::PyObject,
+    newest: u64,
+) -> bool {
+    if recorder.at >= recorder.limit {
+        return false;
+    }
+    // SAFETY: there is room: the limit is that far from the end of the memory, and farther.
+    let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
+    let is_done = recorder.pen.update_in_place(py, &mut to, object, newest);
+    if is_done {
+        recorder.at += to.len();
+    }
+    is_done
+}
+
+/// The same of any number.
+#[inline(never)]
+fn look_at_all(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    touched: &[(*mut ffi::PyObject, usize)],
+    newest: u64,
+) -> bool {
+    let mut touched = touched.iter();
+    touched.all(|&(object, _)| look_at(py, recorder, object, newest))
+}
+
+/// The same of whatever the instruction may have changed, of which [`Pen::update_in_place`](super::pen::Pen::update_in_place) would say no more.
+///
+/// # Safety
+/// As for [`turn_off`].
+#[inline(never)]
+unsafe extern "C" fn look_further(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract.
+    let (py, recorder, site) = unsafe { (Python::assume_attached(), &mut *recorder, &*site) };
+    at_work(py, || {
+        if let Some(frame) = Frame::current(py) {
+            match recorder.look_further(py) {
+                true => recorder.arrive_quickly(py, site, frame),
+                false => recorder.start_over(py, site, frame),
+            }
+        }
+    });
+    new_none()
+}
+
+/// Notes the only object that the instruction behind a site may change, if it is none that is called.
+///
+/// # Safety
+/// As for [`turn_off`], and there is such a slot.
+#[inline(never)]
+unsafe extern "C" fn touch_one(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    unsafe {
+        if let Some(top) = (*recorder).top.as_mut() {
+            let frame = on_top(&*recorder, top);
+            (*recorder).pen.touch_one((*site).touch, frame, top);
+        }
+    }
+    new_none()
+}
+
+/// Notes what the call behind a site may change, if it calls anything else than a function that tells of itself.
+///
+/// # Safety
+/// As for [`turn_off`].
+#[inline(never)]
+unsafe extern "C" fn before_call(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    unsafe {
+        if let Some(top) = (*recorder).top.as_ref()
+            && tells_of_itself(Python::assume_attached(), &*site, on_top(&*recorder, top))
+        {
+            return new_none();
+        }
+        finish(recorder, site)
+    }
 }
 
 /// Writes the captures of a site that has fired. So much has been done: the lowest byte says how many bytes have been written, the others how many captures. `has_int`:

@@ -18,6 +18,22 @@ impl Recorder {
     /// Writes what the last instruction of the frame on top has changed. Whether there is still room for a short record.
     #[inline(never)]
     pub(super) fn look_again(&mut self, py: Python<'_>) -> bool {
+        self.look(py, Pen::update_known)
+    }
+
+    /// The same, of what [`Pen::update_in_place`] has said of that it does not know.
+    #[inline(never)]
+    pub(super) fn look_further(&mut self, py: Python<'_>) -> bool {
+        self.look(py, Pen::update_further)
+    }
+
+    /// The same, where `update` writes changes that have a short form.
+    #[inline(always)]
+    fn look(
+        &mut self,
+        py: Python<'_>,
+        update: impl Fn(&mut Pen, Python<'_>, &mut Short<'_>, *mut ffi::PyObject, usize, u64) -> bool,
+    ) -> bool {
         // SAFETY: as in `record_quickly`.
         if let Some(top) = unsafe { self.top.as_mut() } {
             let (touched, newest) = top.touched();
@@ -25,7 +41,7 @@ impl Recorder {
                 if self.store.has_room(self.at) {
                     // SAFETY: there is room.
                     let mut to = Short::new(unsafe { self.store.short(self.at) });
-                    if self.pen.update_known(py, &mut to, object, block, newest) {
+                    if update(&mut self.pen, py, &mut to, object, block, newest) {
                         self.at += to.len();
                         continue;
                     }
@@ -76,18 +92,22 @@ impl Pen {
             PlannedSite::NO_TOUCH => {}
             PlannedSite::TOUCHES => self.touch_all(site, frame, top),
             PlannedSite::CALLS => self.touch_call(py, site, frame, top),
-            slot => {
-                // SAFETY: as in `record`; the slot keeps the object alive.
-                let changeable = unsafe {
-                    match frame.local(u32::from(slot)) {
-                        Content::Object(object) => Some(object).zip(changeable(object, false)),
-                        _ => None,
-                    }
-                };
-                if let Some((object, block)) = changeable {
-                    top.touch(object, block, self.newest());
-                }
+            slot => self.touch_one(slot, frame, top),
+        }
+    }
+
+    /// As [`Self::touch`], of the object in this slot.
+    #[inline(always)]
+    pub(super) fn touch_one(&self, slot: u16, frame: Frame<'_>, top: &mut Shadow) {
+        // SAFETY: as in `record`; the slot keeps the object alive.
+        let changeable = unsafe {
+            match frame.local(u32::from(slot)) {
+                Content::Object(object) => Some(object).zip(changeable(object, false)),
+                _ => None,
             }
+        };
+        if let Some((object, block)) = changeable {
+            top.touch(object, block, self.newest());
         }
     }
 
@@ -109,26 +129,9 @@ impl Pen {
     /// As [`Self::touch`], before a call: most call a function whose frame tells of itself.
     #[inline(never)]
     fn touch_call(&self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>, top: &mut Shadow) {
-        // SAFETY: as in `record`.
-        let content = |slot: u32| match unsafe { frame.local(slot) } {
-            Content::Object(object) => Some(object),
-            _ => None,
-        };
-        let called = match site.touches[..] {
-            [first, second, ..] => content(first).or_else(|| content(second)),
-            _ => None,
-        };
-        if let (Some(callable), Callee::Recorded(known, deaths)) = (called, site.callee.get())
-            // SAFETY: the slot keeps the callable alive; a field of an exact type is read.
-            && unsafe {
-                ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type
-                    && (*callable.cast::<CodeOfFunction>()).func_code as usize == known
-            }
-            && deaths == planned::deaths(py)
-        {
-            return;
+        if !tells_of_itself(py, site, frame) {
+            self.touch(py, site, frame, top);
         }
-        self.touch(py, site, frame, top);
     }
 
     /// Notes the objects that the instruction behind `site` may change.
@@ -213,6 +216,29 @@ impl Pen {
             Some((changes, (!bound.is_null()).then_some(bound)))
         }
     }
+}
+
+/// Whether the call behind a site calls the function that it has called last, whose frame tells of itself.
+#[inline(always)]
+pub(super) fn tells_of_itself(py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) -> bool {
+    // SAFETY: as in `record`.
+    let content = |slot: u32| match unsafe { frame.local(slot) } {
+        Content::Object(object) => Some(object),
+        _ => None,
+    };
+    let called = match site.touches[..] {
+        [first, second, ..] => content(first).or_else(|| content(second)),
+        _ => None,
+    };
+    matches!(
+        (called, site.callee.get()),
+        (Some(callable), Callee::Recorded(known, deaths))
+            // SAFETY: the slot keeps the callable alive; a field of an exact type is read.
+            if unsafe {
+                ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type
+                    && (*callable.cast::<CodeOfFunction>()).func_code as usize == known
+            } && deaths == planned::deaths(py)
+    )
 }
 
 /// The callable among the slots of a call, and the slots behind it.

@@ -104,6 +104,18 @@ impl Types {
         &self.all[number as usize]
     }
 
+    /// As [`Self::get_ref`], where nobody catches panics.
+    #[inline(always)]
+    pub(super) fn find_ref(&self, number: u32) -> Option<&Type> {
+        self.all.get(number as usize)
+    }
+
+    /// The member of `__slots__` with this index.
+    #[inline]
+    pub(super) fn member(&self, number: u32, index: usize) -> Option<&Member> {
+        self.find_ref(number)?.members.get(index)
+    }
+
     #[inline]
     pub(super) fn get(&mut self, number: u32) -> &mut Type {
         &mut self.all[number as usize]

@@ -66,36 +66,46 @@ impl SmallInts {
 /// A value at a glance: by value where it is recorded by value, else by its address.
 #[inline(always)]
 pub(super) fn glance_word(object: *mut ffi::PyObject) -> u64 {
+    word_at_once(object).unwrap_or_else(|| rare_word(object))
+}
+
+/// The same; `None` where that takes a call.
+#[inline(always)]
+pub(super) fn word_at_once(object: *mut ffi::PyObject) -> Option<u64> {
     if object.is_null() {
-        return EMPTY;
+        return Some(EMPTY);
     }
     // SAFETY: a live object; fields of exact types are read.
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == &raw mut ffi::PyLong_Type {
-            let Some(value) = (*object.cast::<LongObject>()).compact() else {
-                return long_word(object);
-            };
-            return match SmallInts::address(value) {
+            let value = (*object.cast::<LongObject>()).compact()?;
+            return Some(match SmallInts::address(value) {
                 Some(address) => address,
                 // Neither `EMPTY` nor an address.
                 None => value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62,
-            };
+            });
         }
         if class == &raw mut ffi::PyFloat_Type {
             // Like no int and no address, but for one in 2^64.
             let bits = ffi::PyFloat_AS_DOUBLE(object).to_bits();
-            return bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d;
+            return Some(bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d);
         }
-        match class == &raw mut ffi::PyComplex_Type {
-            true => digest_word(object),
-            false => object as u64,
-        }
+        (class != &raw mut ffi::PyComplex_Type).then_some(object as u64)
+    }
+}
+
+/// Of an int of more than one digit, or a complex number.
+#[inline(never)]
+fn rare_word(object: *mut ffi::PyObject) -> u64 {
+    // SAFETY: as in `word_at_once`.
+    match unsafe { ffi::Py_TYPE(object) } == &raw mut ffi::PyLong_Type {
+        true => long_word(object),
+        false => digest_word(object),
     }
 }
 
 /// Of an int of more than one digit.
-#[inline(never)]
 fn long_word(object: *mut ffi::PyObject) -> u64 {
     // SAFETY: as in `glance_word`.
     match unsafe { (*object.cast::<LongObject>()).few_digits() } {

@@ -80,6 +80,12 @@ impl<'a> Short<'a> {
         self.at == 0
     }
 
+    /// Only the first `written` bytes have been.
+    #[inline]
+    pub fn shorten(&mut self, written: usize) {
+        self.at = self.at.min(written as u8);
+    }
+
     #[inline(always)]
     fn put(&mut self, (bytes, length): (u128, usize)) {
         let at = usize::from(self.at);
@@ -294,6 +300,17 @@ impl<'a> Short<'a> {
         }
     }
 
+    /// As [`Self::object`], of an object that has not been named lately, in up to three bytes. Whether that is enough: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_object(&mut self, recent: &mut RecentObjects, id: ObjectId) -> bool {
+        let is_enough = self.little(tag::REF, recent.newest().0.wrapping_sub(id.0));
+        if is_enough {
+            recent.name(id);
+        }
+        is_enough
+    }
+
     /// As [`Encoder::captured_int`](super::Encoder::captured_int), for the first [`VALUES`](Self::VALUES) captures of sites below
     /// [`Predictor::MAX_SITES`](super::Predictor::MAX_SITES).
     #[inline(always)]
@@ -332,22 +349,45 @@ impl<'a> Short<'a> {
         change: Change,
         length: u64,
     ) {
-        let number = change.number();
-        if number | length < 0x80
-            && let Some(slot) = recent.slot_of(id)
-        {
-            let bytes = [
-                tag::UPDATE_PART,
-                tag::RECENT | slot,
-                number as u8,
-                length as u8,
-            ];
-            let at = usize::from(self.at);
-            self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
-            self.at = self.at.wrapping_add(bytes.len() as u8);
-            return;
+        if !self.little_update_part(recent, id, change, length) {
+            self.long_update_part(recent, id, change.number(), length);
         }
-        self.long_update_part(recent, id, number, length);
+    }
+
+    /// The same, of an object that has been named lately and few parts. Whether that is so: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_update_part(
+        &mut self,
+        recent: &RecentObjects,
+        id: ObjectId,
+        change: Change,
+        length: u64,
+    ) -> bool {
+        self.of_recent(tag::UPDATE_PART, recent, id, change.number(), length)
+    }
+
+    /// A tag, an object that has been named lately and two numbers of a byte. Whether they are that: otherwise nothing is written.
+    #[inline(always)]
+    fn of_recent(
+        &mut self,
+        tag: u8,
+        recent: &RecentObjects,
+        id: ObjectId,
+        first: u64,
+        second: u64,
+    ) -> bool {
+        if first | second >= 0x80 {
+            return false;
+        }
+        let Some(slot) = recent.slot_of(id) else {
+            return false;
+        };
+        let bytes = [tag, tag::RECENT | slot, first as u8, second as u8];
+        let at = usize::from(self.at);
+        self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+        self.at = self.at.wrapping_add(bytes.len() as u8);
+        true
     }
 
     #[inline(never)]
@@ -438,7 +478,9 @@ mod tests {
                     }
                     5 => {
                         let id = ObjectId((1 << 20) - bits % 300 * (bits >> 40) % 20_000);
-                        if bits & 64 == 0 || !short.recent_object(recent, id) {
+                        if bits & 64 == 0
+                            || !short.recent_object(recent, id) && !short.little_object(recent, id)
+                        {
                             short.object(recent, id);
                         }
                         ((), encoder.object(recent_too, id))

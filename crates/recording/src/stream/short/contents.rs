@@ -43,6 +43,19 @@ impl Short<'_> {
         self.put(varint(length));
         self.put(varint(shown));
     }
+
+    /// [`update`](Self::update) and [`items`](Self::items), of an object that has been named lately and has few items. Whether that is so: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_update(
+        &mut self,
+        recent: &RecentObjects,
+        id: ObjectId,
+        length: usize,
+        shown: usize,
+    ) -> bool {
+        self.of_recent(tag::UPDATE, recent, id, length as u64, shown as u64)
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +99,34 @@ mod tests {
                 }
                 assert_eq!(recent.newest(), recent_too.newest());
             }
+        }
+    }
+
+    #[test]
+    fn is_what_an_encoder_writes_where_it_is_little() {
+        for (length, is_little) in [(0, true), (127, true), (128, false), (1 << 40, false)] {
+            let (mut one, mut other) = ([0; SHORT], [0; SHORT]);
+            let mut short = Short::new(&mut one);
+            let mut encoder = Encoder::new(&mut other, 0);
+            let mut recents = [0; 2].map(|_| RecentObjects::new(ObjectId(u64::MAX >> 1)));
+            let id = ObjectId(900);
+            assert!(
+                !short.little_update(&recents[0], id, length, 3),
+                "not named yet"
+            );
+            short.update(&mut recents[0], id);
+            encoder.update(&mut recents[1], id);
+            let before = short.len();
+            assert_eq!(short.little_update(&recents[0], id, length, 3), is_little);
+            if is_little {
+                encoder.update(&mut recents[1], id);
+                encoder.items(length as u64, 3);
+            } else {
+                assert_eq!(short.len(), before);
+            }
+            let end = short.len();
+            assert_eq!(end, encoder.at());
+            assert_eq!(one[..end], other[..end]);
         }
     }
 
