@@ -70,6 +70,7 @@ def test_examples_are_recorded_exactly(path):
         ("new", 50_000),
         ("rows", 20_000),
         ("row_ends", 20_000),
+        ("handlers_told", 100_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -148,6 +149,7 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
         "new",
         "rows",
         "row_ends",
+        "handlers_told",
     ],
 )
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])

@@ -37,6 +37,7 @@ mod codes;
 mod compare;
 mod contents;
 mod describe;
+mod early;
 mod frames;
 mod generators;
 pub mod history;
@@ -66,6 +67,7 @@ mod types;
 mod witness;
 mod words;
 
+pub(crate) use early::telling;
 pub use pen::Limits;
 pub(crate) use pending::raising;
 pub(crate) use planned::{Now, PlannedCode, PlannedSite};
@@ -135,6 +137,8 @@ pub struct Recorder {
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
     before: Option<(usize, InstrIdx)>,
+    /// Sites of handlers that have fired before their frames have come to them.
+    early: Vec<early::Early>,
     /// Frames in which exceptions are on their way that what tells of instructions has raised.
     refused: Vec<refused::Refused>,
     /// Frames that another engine reports.
@@ -330,6 +334,7 @@ impl Recorder {
             held: Vec::new(),
             without: None,
             before: None,
+            early: Vec::new(),
             refused: Vec::new(),
             begun: running::Begun::default(),
             calculates: true,
@@ -413,6 +418,9 @@ impl Recorder {
         }
         // `~site` outside of the code that it was made for.
         if frame.code_address() != site.copy.get() {
+            return;
+        }
+        if site.kind == SiteKind::Handler && self.has_fired_early(site, frame) {
             return;
         }
         self.record(py, site, frame);

@@ -80,6 +80,8 @@ impl Recorder {
         let shadow = shadows.rfind(|shadow| shadow.is_now(frame));
         let doing = shadow.and_then(|shadow| shadow.doing(py, frame));
         let at = match (doing, frame.instruction_offset()) {
+            // At a handler whose site has fired early.
+            (Some((unit, Progress::Ready)), _) => At::Unit(unit, Progress::Arrived),
             (Some((unit, progress)), _) => At::Unit(unit, progress),
             (None, Some(offset)) => At::Byte(offset),
             (None, None) => return,
@@ -90,6 +92,7 @@ impl Recorder {
             return;
         }
         let place = (frame.address(), frame.code_address());
+        self.early.retain(|one| !one.is_of(place));
         self.refused.retain(|one| one.frame.0 != place.0);
         self.refused.push(Refused {
             frame: place,

@@ -173,7 +173,14 @@ impl Shadow {
         let code = unsafe { &*self.code };
         let offset = frame.instruction_offset();
         if let Some(unit) = offset.and_then(|offset| code.arrived(offset)) {
-            return Some((unit, Progress::Arrived));
+            return Some((
+                unit,
+                match self.is_at_handler(unit) {
+                    // Its site has fired early.
+                    true => Progress::Ready,
+                    false => Progress::Arrived,
+                },
+            ));
         }
         let progress = match whole::told_of(py, frame) {
             Some(whole::Instant::Line) => Progress::Arrived,
@@ -181,6 +188,13 @@ impl Shadow {
             None => Progress::Executing,
         };
         Some((self.unit(frame)?, progress))
+    }
+
+    /// Whether the site that fired last is that of the handler which begins at `unit`.
+    fn is_at_handler(&self, unit: u32) -> bool {
+        // SAFETY: the site lives as long as the frame.
+        let site = unsafe { self.site.as_ref() };
+        site.is_some_and(|site| site.kind == SiteKind::Handler && site.is_before(unit))
     }
 
     /// Nobody but it has called `frame`, in which `site` is the first to fire; `directly`, not [to make](Frame::maker) an instance.

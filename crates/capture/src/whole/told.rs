@@ -314,6 +314,7 @@ pub(super) fn telling<T>(
 fn begin_telling(py: Python<'_>, event: Option<Instant>) -> Option<usize> {
     let event = event?;
     let frame = Frame::current(py).filter(|_| is_main(py))?;
+    recorder::telling(py);
     let (thread, frame) = (frame.thread_address(), frame.address());
     TELLING.with(py, |telling| {
         telling.push(Telling {

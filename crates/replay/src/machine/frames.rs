@@ -273,6 +273,7 @@ impl Machine {
         self.later = Some(Described::Prefix(index));
         let to = match progress {
             Progress::Told => To::Told(self.unit(&code, unit)?),
+            Progress::Ready => To::At(self.instruction(&code, unit)?),
             _ => To::Before(self.instruction(&code, unit)?),
         };
         self.go(to)

@@ -1,6 +1,6 @@
 //! Which instructions a frame executes on its way from one known place to the next.
 
-use debugop_bytecode::{Flow, InstrIdx, Op as Name, Place, Version};
+use debugop_bytecode::{Flow, InstrIdx, Op as Name, Place, SiteKind, Version};
 use rustc_hash::FxHashMap;
 
 use super::{From, To};
@@ -49,8 +49,13 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
     match from {
         From::Start => pending.push((analysis.first_resume()?, None)),
         From::At(at) if to == To::At(at) => return Some(Vec::new()),
-        // A site behind the instruction before it has fired, and there is no other.
-        From::At(at) if to == To::Before(at) && code.site_before(at).is_none() => {
+        // A site behind the instruction before it has fired, and there is no other but a handler's, which may fire early.
+        From::At(at)
+            if to == To::Before(at)
+                && code
+                    .site_before(at)
+                    .is_none_or(|site| is_handlers(code, site)) =>
+        {
             return Some(Vec::new());
         }
         From::Before(at) if to == To::Before(at) => return Some(Vec::new()),
@@ -114,6 +119,11 @@ pub(super) fn find(code: &Code, from: From, to: To) -> Option<Vec<Executed>> {
         }
     }
     None
+}
+
+fn is_handlers(code: &Code, site: u32) -> bool {
+    let site = code.sites().get(site as usize);
+    site.is_some_and(|site| site.kind == SiteKind::Handler)
 }
 
 impl To {
