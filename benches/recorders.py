@@ -331,15 +331,15 @@ def peers(turns, quick):
 
 
 def programs(results):
-    """Of the programs' last recorded runs, by name: bytes an executed instruction, in all and of the steps alone, ns a captured value. What was imported in
-    the run is recorded too.
+    """Of the programs' last recorded first runs, by name: bytes an executed instruction, in all and of the steps alone, and of the later runs ns a
+    captured value. What was imported in the run is recorded too.
     """
     figures = {}
     for name, result in results.items():
-        row = result["variants"]["recorded"]
-        if "facts" not in row:
+        row, first = (result["variants"][variant] for variant in ("recorded", "recorded, first run"))
+        if "facts" not in first:
             continue
-        facts = row["facts"]
+        facts = first["facts"]
         figures[name] = {
             "steps": facts["steps"],
             "bytes": facts["bytes"] / facts["steps"],

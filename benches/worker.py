@@ -39,6 +39,7 @@ def measure(variant, code, run):
     before = variant.steps()
     variant.arm(code)
     try:
+        variant.settle(run)
         # CPU time of the thread: the wall clock would count what else runs on the machine.
         began = time.thread_time()
         # A function of C: `counted.py` counts in it only.
