@@ -164,7 +164,7 @@ RECORDERS = (
 def captured(said):
     """Records and values, as a recording tells at its end."""
     words = said.replace(",", "").split()
-    return {"records": int(words[words.index("records") - 1]), "values": int(words[words.index("values") - 1])}
+    return {"records": int(words[words.index("with") - 2]), "values": int(words[words.index("in") - 2])}
 
 
 KINDS = {1: "header", 2: "code", 3: "stream", 5: "summary", 6: "index", 7: "end", 128: "source", 129: "replayed"}

@@ -257,6 +257,11 @@ print(g(100_000))
     assert re.search(r"^dropped +the first \d", run("-m", "debugop", "info", path).stdout, re.MULTILINE)
 
 
+def number(text):
+    """That of `1,234`."""
+    return int(text.replace(",", ""))
+
+
 def test_how_many_steps_there_are_is_said(tmp_path):
     path = tmp_path / "x.debugop"
     code = """
@@ -266,10 +271,10 @@ for n in range({}):
     f(n)
 """
     said = record("-o", path, "-c", code.format(1000)).stderr
-    assert int(re.search(r": (\d+) steps, \d+ records", said)[1]) == len(debugop.open(path)) > 10_000
+    assert number(re.search(r": ([\d,]+) steps, [\d,]+ records", said)[1]) == len(debugop.open(path)) > 10_000
     # Too many to replay them all: from some chunks.
     said = record("-o", path, "-c", code.format(400_000)).stderr
-    about = int(re.search(r": about (\d+)000 steps, \d+ records", said)[1])
+    about = number(re.search(r": about ([\d,]+),000 steps, [\d,]+ records", said)[1])
     assert about * 1000 == pytest.approx(len(debugop.open(path)), rel=0.05)
 
 

@@ -345,10 +345,13 @@ def test_questions_that_have_no_answer_say_why(recorded):
         (["hits", "FILE", "program.py:9999"], "(no step comes to program.py:9999 in this recording)"),
         (["hits", "FILE", "program.py:9999", "--count"], "0"),
         (["steps", "FILE", "--opcode", "NO_SUCH_OPCODE"], "(no such step in this recording)"),
-        (["writes", "FILE", "3", "no_such_name"], "(nothing binds no_such_name in this recording)"),
+        (
+            ["writes", "FILE", "3", "no_such_name"],
+            "(nothing binds no_such_name in this recording, as seen from <module>, which runs at step 3)",
+        ),
         (
             ["writes", "FILE", "3", "no_such_name", "--last"],
-            "(nothing binds no_such_name before step 3 in this recording)",
+            "(nothing binds no_such_name before step 3 in this recording, as seen from <module>, which runs at step 3)",
         ),
         (["hits", "FILE", "program.py:9999", "--json"], ""),
     ],

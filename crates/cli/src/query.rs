@@ -1,25 +1,20 @@
 //! `debugop query`: questions to a recording.
 
-use std::fmt::Write as _;
-use std::ops::ControlFlow;
+mod asked;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use debugop_bytecode::InstrIdx;
-use debugop_recording::stream::{FrameNumber, ThreadNumber};
-use debugop_replay::query::{self, Filter, Kind, Outcome, Part, Place, Target};
-use debugop_replay::{Moment, OpenError, Progress, Recording, Step};
-use debugop_report::replayed::Described;
-use debugop_report::{CodeInfo, Sources};
-use debugop_value::{Value, escaped, grouped};
-use serde_json::json;
+use debugop_recording::stream::ThreadNumber;
+use debugop_replay::Progress;
+use debugop_replay::query::Filter;
+use debugop_value::{escaped, grouped};
 
-use crate::show::{advice, no_function, sources};
+use self::asked::{Asked, Refused};
+use crate::show::{advice, no_function};
 use crate::{Answer, progress};
 
-/// Columns of a value.
-const WIDTH: usize = 60;
 /// Hops of an origin that are followed unless told otherwise.
 const HOPS: usize = 20;
 
@@ -158,8 +153,18 @@ pub struct QueryOptions {
 }
 
 impl Question {
-    /// What an answer without a line says.
-    fn found_nothing(&self) -> String {
+    /// The step and the place that are asked for.
+    fn place(&self) -> Option<(u64, &str)> {
+        match self {
+            Self::Origin { step, place, .. }
+            | Self::Writes { step, place, .. }
+            | Self::States { step, place, .. } => Some((*step, place)),
+            _ => None,
+        }
+    }
+
+    /// What an answer without a line says: `seen` is from where the place was looked up.
+    fn found_nothing(&self, seen: &str) -> String {
         let what = match self {
             Self::State { step, .. } => format!("no frame is known at step {}", grouped(*step)),
             Self::Origin { place, .. } => format!("nothing tells where {place} comes from"),
@@ -177,7 +182,7 @@ impl Question {
             Self::Exceptions { .. } => "no exceptions".to_owned(),
             Self::Diff { .. } => "no difference".to_owned(),
         };
-        escaped(&format!("({what} in this recording)")).into_owned()
+        escaped(&format!("({what} in this recording{seen})")).into_owned()
     }
 }
 
@@ -268,7 +273,10 @@ impl QueryOptions {
         match done {
             Ok(()) => {
                 if asked.text.is_empty() && !self.json {
-                    asked.line(&self.question.found_nothing());
+                    let place = self.question.place();
+                    let seen = place.and_then(|(step, place)| asked.seen_from(step, place));
+                    let nothing = self.question.found_nothing(&seen.unwrap_or_default());
+                    asked.line(&nothing);
                 }
                 asked.say_what_is_missing();
                 Answer::text(asked.text)
@@ -277,479 +285,4 @@ impl QueryOptions {
             Err(Refused::Said(reason)) => Answer::failure(file, &reason),
         }
     }
-}
-
-impl Asked {
-    /// Steps that are missing may be missing in the answer.
-    fn say_what_is_missing(&mut self) {
-        // What cannot be read has been said already, if it concerns the answer.
-        let losses = self.recording.losses().unwrap_or_default();
-        let losses = losses.iter().filter(|loss| loss.what.has_steps());
-        for loss in losses.filter(|_| !self.json) {
-            let _ = writeln!(self.text, "(missing at step {}: {})", loss.step, loss.what);
-        }
-    }
-}
-
-/// Why there is no answer.
-enum Refused {
-    Recording(OpenError),
-    Said(String),
-}
-
-impl From<OpenError> for Refused {
-    fn from(error: OpenError) -> Self {
-        Self::Recording(error)
-    }
-}
-
-/// A question being answered.
-struct Asked {
-    recording: Arc<Recording>,
-    described: Described,
-    sources: Sources,
-    json: bool,
-    text: String,
-}
-
-impl Asked {
-    fn new(recording: Arc<Recording>, json: bool) -> Self {
-        Self {
-            sources: sources(&recording),
-            recording,
-            described: Described::default(),
-            json,
-            text: String::new(),
-        }
-    }
-
-    fn line(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.text.push('\n');
-    }
-
-    fn object(&mut self, object: &serde_json::Value) {
-        let _ = writeln!(self.text, "{object}");
-    }
-
-    fn info(&mut self, code: u32) -> Option<Arc<CodeInfo>> {
-        let code = self.recording.codes().get(code)?;
-        Some(self.described.of(code))
-    }
-
-    fn moment(&self, step: u64) -> Result<Moment, Refused> {
-        let length = self.recording.len()?;
-        if step >= length {
-            return Err(Refused::Said(format!(
-                "there is no step {}: the recording has {} steps, numbered from 0",
-                grouped(step),
-                grouped(length)
-            )));
-        }
-        let mut cursor = self.recording.cursor();
-        cursor.seek(step)?;
-        let gone = || Refused::Said(format!("nothing is known at step {step}"));
-        cursor.moment().ok_or_else(gone)
-    }
-
-    /// `function  file:line`, and the source line.
-    fn place(&mut self, code: u32, at: InstrIdx) -> (String, String) {
-        let Some(info) = self.info(code) else {
-            return Default::default();
-        };
-        let line = info
-            .instruction(at)
-            .and_then(debugop_report::InstructionInfo::line);
-        let file = &info.names.filename;
-        let shown = match line {
-            Some(line) => format!("{}  {}:{line}", info.names.qualname, base(file)),
-            None => format!("{}  {}", info.names.qualname, base(file)),
-        };
-        let source = line.and_then(|line| self.sources.line(file, line));
-        let source = source.unwrap_or_default().trim().to_owned();
-        (escaped(&shown).into_owned(), escaped(&source).into_owned())
-    }
-
-    /// `offset OPNAME arg`.
-    fn instruction(&mut self, code: u32, at: InstrIdx) -> String {
-        let Some(info) = self.info(code) else {
-            return String::new();
-        };
-        let Some(found) = info.instruction(at) else {
-            return String::new();
-        };
-        let name = found.opcode.name(info.version);
-        format!("{} {name} {}", found.offset, found.argrepr)
-            .trim_end()
-            .to_owned()
-    }
-
-    fn where_json(&mut self, code: u32, at: InstrIdx) -> serde_json::Value {
-        let Some(info) = self.info(code) else {
-            return serde_json::Value::Null;
-        };
-        let found = info.instruction(at);
-        json!({
-            "function": info.names.qualname,
-            "file": info.names.filename,
-            "line": found.and_then(debugop_report::InstructionInfo::line),
-            "offset": found.map(|found| found.offset),
-            "opname": found.map(|found| found.opcode.name(info.version)),
-        })
-    }
-
-    fn state(&mut self, step: u64) -> Result<(), Refused> {
-        let moment = self.moment(step)?;
-        let frames = moment.frames();
-        for (index, frame) in frames.iter().enumerate().rev() {
-            let code = frame.code().data().number;
-            let names = frame.code().data().locals.iter();
-            let locals: Vec<(String, Value)> = names
-                .zip(frame.locals())
-                .map(|(local, value)| {
-                    let name = String::from_utf8_lossy(&local.name).into_owned();
-                    (name, moment.value(value))
-                })
-                .filter(|(_, value)| *value != Value::Null)
-                .collect();
-            let stack: Vec<Value> = frame.stack().map(|value| moment.value(value)).collect();
-            if self.json {
-                let object = json!({
-                    "step": step,
-                    "frame": frame.number().0,
-                    "depth": index,
-                    "at": self.where_json(code, frame.at()),
-                    "locals": locals.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
-                    "stack": stack,
-                });
-                self.object(&object);
-                continue;
-            }
-            let (place, source) = self.place(code, frame.at());
-            let instruction = self.instruction(code, frame.at());
-            let mark = if index + 1 == frames.len() { '>' } else { ' ' };
-            self.line(&format!("{mark} #{index} {place}  {source}"));
-            self.line(&format!("    {instruction}"));
-            for (name, value) in locals {
-                self.line(&format!("    {} = {}", escaped(&name), value.short(WIDTH)));
-            }
-            let stack: Vec<String> = stack
-                .iter()
-                .map(|value| value.short(WIDTH).to_string())
-                .collect();
-            if !stack.is_empty() {
-                self.line(&format!("    stack: {}", stack.join(" | ")));
-            }
-        }
-        Ok(())
-    }
-
-    fn origin(&mut self, step: u64, place: &str, hops: usize) -> Result<(), Refused> {
-        let moment = self.moment(step)?;
-        let Some(frame) = moment.frames().last() else {
-            return Err(Refused::Said(format!("no frame is known at step {step}")));
-        };
-        let target = Target::find(&self.recording, place, frame, moment.state(), step)
-            .map_err(|error| Refused::Said(error.to_string()))?;
-        let found = query::origins_of(&self.recording, step, &target, hops)?;
-        for hop in &found {
-            let what = match hop.kind {
-                Kind::Literal => "a constant of",
-                Kind::Produced => "made by",
-                Kind::Returned => "returned to",
-                Kind::Argument => "an argument of",
-                Kind::Loaded => "loaded by",
-                Kind::Bound => "bound by",
-                Kind::Changed => "changed by what is called by",
-                Kind::Unknown => "known since",
-            };
-            if self.json {
-                let object = json!({
-                    "step": hop.step,
-                    "frame": hop.frame.0,
-                    "at": self.where_json(hop.code, hop.at),
-                    "kind": format!("{:?}", hop.kind).to_lowercase(),
-                    "value": hop.value,
-                    "operands": hop.operands.iter().map(|operand| &operand.value).collect::<Vec<_>>(),
-                });
-                self.object(&object);
-                continue;
-            }
-            let (place, source) = self.place(hop.code, hop.at);
-            let instruction = self.instruction(hop.code, hop.at);
-            let value = hop.value.short(WIDTH);
-            self.line(&format!("{:>8}  {value}", hop.step));
-            self.line(&format!("          {what} {instruction}"));
-            self.line(&format!("          in {place}  {source}"));
-            let operands: Vec<String> = hop
-                .operands
-                .iter()
-                .map(|operand| operand.value.short(WIDTH).to_string())
-                .collect();
-            if !operands.is_empty() {
-                self.line(&format!("          from {}", operands.join(" | ")));
-            }
-        }
-        Ok(())
-    }
-
-    fn place_at(&self, step: u64, place: &str) -> Result<Place, Refused> {
-        let moment = self.moment(step)?;
-        let Some(frame) = moment.frames().last() else {
-            return Err(Refused::Said(format!("no frame is known at step {step}")));
-        };
-        Place::find(&self.recording, place, frame, moment.state(), step)
-            .map_err(|error| Refused::Said(error.to_string()))
-    }
-
-    fn states(&mut self, step: u64, place: &str) -> Result<(), Refused> {
-        let place = self.place_at(step, place)?;
-        for held in query::states(&self.recording, &place)? {
-            let write = held.write;
-            if self.json {
-                let object = json!({
-                    "first": held.first,
-                    "last": held.last,
-                    "value": write.value,
-                    "step": write.step,
-                    "how": format!("{:?}", write.how).to_lowercase(),
-                    "at": self.where_json(write.code, write.at),
-                });
-                self.object(&object);
-                continue;
-            }
-            let value = match &write.value {
-                Some(value) => value.short(WIDTH).to_string(),
-                None => "(nothing)".to_owned(),
-            };
-            let (place, _) = self.place(write.code, write.at);
-            let steps = format!("{}..{}", held.first, held.last);
-            self.line(&format!("{steps:>20}  {value}  since {place}"));
-        }
-        Ok(())
-    }
-
-    fn writes(&mut self, step: u64, place: &str, last: bool) -> Result<(), Refused> {
-        let place = self.place_at(step, place)?;
-        let found = match last {
-            true => Vec::from_iter(query::last_write(&self.recording, &place, step)?),
-            false => query::writes(&self.recording, &place, 0, u64::MAX)?,
-        };
-        for write in &found {
-            if self.json {
-                let object = json!({
-                    "step": write.step,
-                    "frame": write.frame.0,
-                    "at": self.where_json(write.code, write.at),
-                    "how": format!("{:?}", write.how).to_lowercase(),
-                    "value": write.value,
-                });
-                self.object(&object);
-                continue;
-            }
-            let (place, source) = self.place(write.code, write.at);
-            let instruction = self.instruction(write.code, write.at);
-            let value = match &write.value {
-                Some(value) => value.short(WIDTH).to_string(),
-                None => "(nothing)".to_owned(),
-            };
-            let how = match write.how {
-                query::How::Bound => "",
-                query::How::Deleted => " deleted",
-                query::How::Argument => " as an argument",
-                query::How::Changed => " by what was called",
-            };
-            self.line(&format!("{:>8}  {value}{how}", write.step));
-            self.line(&format!("          {instruction}  in {place}  {source}"));
-        }
-        Ok(())
-    }
-
-    fn calls(&mut self, function: &str) -> Result<(), Refused> {
-        for call in query::calls(&self.recording, function)? {
-            let name = self.info(call.code).map(|info| info.names.qualname.clone());
-            let name = name.unwrap_or_default();
-            if self.json {
-                let (outcome, end, value) = match &call.outcome {
-                    Outcome::Running => ("running", None, None),
-                    Outcome::Returned(step, value) => ("returned", Some(*step), Some(value)),
-                    Outcome::Raised(step, value) => ("raised", Some(*step), Some(value)),
-                };
-                let object = json!({
-                    "step": call.step,
-                    "frame": call.frame.0,
-                    "function": name,
-                    "caller": call.caller,
-                    "arguments": call.arguments.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
-                    "outcome": outcome,
-                    "end": end,
-                    "value": value,
-                });
-                self.object(&object);
-                continue;
-            }
-            let arguments: Vec<String> = call
-                .arguments
-                .iter()
-                .map(|(name, value)| format!("{}={}", escaped(name), value.short(WIDTH)))
-                .collect();
-            let end = match &call.outcome {
-                Outcome::Running => "has not ended".to_owned(),
-                Outcome::Returned(_, value) => format!("returned {}", value.short(WIDTH)),
-                Outcome::Raised(_, value) => format!("raised {}", value.short(WIDTH)),
-            };
-            self.line(&format!(
-                "{:>8}  {}({})  {end}",
-                call.step,
-                escaped(&name),
-                arguments.join(", ")
-            ));
-        }
-        Ok(())
-    }
-
-    /// What `FILE:LINE` says, if something of the file was recorded.
-    fn source_line(&self, place: &str) -> Result<(String, i32), Refused> {
-        let parsed = place
-            .rsplit_once(':')
-            .and_then(|(file, line)| Some((file, line.parse::<i32>().ok()?)));
-        let Some((file, line)) = parsed else {
-            return Err(Refused::Said(format!(
-                "{place:?} is no source line; write FILE:LINE, as in script.py:12"
-            )));
-        };
-        if self.recording.code_of_file(file).next().is_none() {
-            return Err(Refused::Said(format!("nothing of {file:?} was recorded")));
-        }
-        Ok((file.to_owned(), line))
-    }
-
-    fn hits(&mut self, place: &str, count: bool) -> Result<(), Refused> {
-        let (file, line) = self.source_line(place)?;
-        if count {
-            let hits = query::hit_count(&self.recording, &file, line)?;
-            match self.json {
-                true => self.object(&json!({ "hits": hits })),
-                false => self.line(&grouped(hits)),
-            }
-            return Ok(());
-        }
-        for step in query::hits(&self.recording, &file, line, 0, u64::MAX)? {
-            self.step(&step);
-        }
-        Ok(())
-    }
-
-    fn steps(&mut self, filter: &Filter, limit: usize) -> Result<(), Refused> {
-        let recording = Arc::clone(&self.recording);
-        let mut found = 0;
-        query::steps(&recording, filter, 0, u64::MAX, |step| {
-            if found == limit {
-                return ControlFlow::Break(());
-            }
-            found += 1;
-            self.step(step);
-            ControlFlow::Continue(())
-        })?;
-        Ok(())
-    }
-
-    fn step(&mut self, step: &Step) {
-        if self.json {
-            let object = json!({
-                "step": step.number,
-                "frame": step.frame.0,
-                "thread": step.thread.0,
-                "at": self.where_json(step.code, step.at),
-            });
-            self.object(&object);
-            return;
-        }
-        let (place, source) = self.place(step.code, step.at);
-        let FrameNumber(frame) = step.frame;
-        self.line(&format!(
-            "{:>8}  frame {frame}  {place}  {source}",
-            step.number
-        ));
-    }
-
-    fn exceptions(&mut self) -> Result<(), Refused> {
-        for found in query::exceptions(&self.recording, 0, u64::MAX)? {
-            if self.json {
-                let object = json!({
-                    "step": found.step,
-                    "frame": found.frame.0,
-                    "at": self.where_json(found.code, found.at),
-                    "exception": found.exception,
-                    "handlers": found.handlers,
-                    "unwound": found.unwound,
-                });
-                self.object(&object);
-                continue;
-            }
-            let (place, source) = self.place(found.code, found.at);
-            let step = found.step.map_or("?".to_owned(), |step| step.to_string());
-            let handled = match found.handlers.first() {
-                Some(handler) => format!("handled at step {handler}"),
-                None => format!("left {} frames", found.unwound),
-            };
-            self.line(&format!(
-                "{step:>8}  {}  {handled}",
-                found.exception.short(WIDTH)
-            ));
-            self.line(&format!("          in {place}  {source}"));
-        }
-        Ok(())
-    }
-
-    fn diff(&mut self, other: &Arc<Recording>) -> Result<(), Refused> {
-        let Some(found) = query::diff(&self.recording, other)? else {
-            let length = self.recording.len()?;
-            if self.json {
-                self.object(&json!({"same": length}));
-            } else {
-                self.line(&format!("no difference in {} steps", grouped(length)));
-            }
-            return Ok(());
-        };
-        if self.json {
-            let part = match &found.part {
-                Part::Ended(left, right) => json!({"ended": [left, right]}),
-                Part::Instruction => json!("instruction"),
-                Part::Stack(index, left, right) => json!({"stack": index, "values": [left, right]}),
-                Part::Local(name, left, right) => json!({"local": name, "values": [left, right]}),
-            };
-            let place = found.left.map(|step| self.where_json(step.code, step.at));
-            self.object(&json!({"step": found.step, "at": place, "part": part}));
-            return Ok(());
-        }
-        let what = match &found.part {
-            Part::Ended(true, _) => "the first recording is over".to_owned(),
-            Part::Ended(..) => "the second recording is over".to_owned(),
-            Part::Instruction => "they execute different instructions".to_owned(),
-            Part::Stack(index, left, right) => format!(
-                "slot {index} of the value stack is {} in the first and {} in the second",
-                left.short(WIDTH),
-                right.short(WIDTH)
-            ),
-            Part::Local(name, left, right) => format!(
-                "{} is {} in the first and {} in the second",
-                escaped(name),
-                left.short(WIDTH),
-                right.short(WIDTH)
-            ),
-        };
-        self.line(&format!("step {}: {what}", found.step));
-        if let Some(step) = found.left {
-            let (place, source) = self.place(step.code, step.at);
-            let instruction = self.instruction(step.code, step.at);
-            self.line(&format!("          {instruction}  in {place}  {source}"));
-        }
-        Ok(())
-    }
-}
-
-/// The last part of a path.
-fn base(file: &str) -> &str {
-    file.rsplit(['/', '\\']).next().unwrap_or(file)
 }

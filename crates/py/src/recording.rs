@@ -10,6 +10,7 @@ use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
 use debugop_cli::RecordOptions;
 use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
 use debugop_recording::stream::Value;
+use debugop_value::counted;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyFrame, PyTuple};
@@ -188,15 +189,18 @@ impl Recording {
         let steps = match steps {
             // A ring has dropped the others.
             Some((steps, _)) if self.ring.is_some() => {
-                format!("about {} steps kept, ", rounded(steps))
+                format!("about {} kept, ", counted(rounded(steps), "step"))
             }
-            Some((steps, true)) => format!("{steps} steps, "),
-            Some((steps, false)) => format!("about {} steps, ", rounded(steps)),
+            Some((steps, true)) => format!("{}, ", counted(steps, "step")),
+            Some((steps, false)) => format!("about {}, ", counted(rounded(steps), "step")),
             None => String::new(),
         };
         let (path, seconds) = (self.output.display(), elapsed.as_secs_f64());
         Some(format!(
-            "recorded {path}: {steps}{records} records with {values} values in {seconds:.2} s, {size} bytes"
+            "recorded {path}: {steps}{} with {} in {seconds:.2} s, {}",
+            counted(records, "record"),
+            counted(values, "value"),
+            counted(size, "byte"),
         ))
     }
 
