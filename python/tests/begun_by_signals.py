@@ -1,6 +1,8 @@
 """A program whose recordings a signal handler begins and ends, wherever its threads are: `begun_by_signals.py DIRECTORY COUNT SEED` makes so many recordings.
 
-Wherever its code is, `doubled` is twice `number` and `text` says `number`, or one of them has no value yet."""
+Wherever its code is, `doubled` is twice `number` and `text` says `number`, or one of them has no value yet.
+
+The signal is SIGVTALRM: `regrtest` has `faulthandler` write tracebacks at SIGALRM, and that of 3.13.0 crashes where a frame is being cleared."""
 
 import itertools
 import random
@@ -218,6 +220,8 @@ class Recordings:
         return self.begun == len(self.paths)
 
     def end(self):
+        # First, because the handler arms the timer again, and a signal that comes when the interpreter has put the default back ends the process.
+        signal.signal(signal.SIGVTALRM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         if self.current is not None:
             self.current.stop()

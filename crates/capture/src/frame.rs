@@ -147,6 +147,13 @@ impl<'py> Frame<'py> {
         thread.c_tracefunc.is_null() && thread.c_profilefunc.is_null() && thread.has_calls_left()
     }
 
+    /// Whether its thread is in a trace function or in a callback of `sys.monitoring`.
+    #[cfg(Py_3_12)]
+    pub(crate) fn is_in_callback(self) -> bool {
+        // SAFETY: the frame executes on this thread (see the type), so the thread's state is alive.
+        unsafe { self.thread.as_ref() }.tracing > 0
+    }
+
     /// Whether somebody else than the frame itself may hold its frame object.
     pub(crate) fn is_held(self) -> bool {
         let object = self.get().frame_obj;
@@ -250,6 +257,55 @@ impl<'py> Frame<'py> {
             let unit = first.cast::<u16>().add(offset as usize / 2);
             slot::release(self.raw.as_mut().go_on_in(code.into_ptr(), unit));
         }
+    }
+
+    /// Makes the frame, which a LINE event is told of, go on with `copy` at byte `offset`. False: its stack has no room, and it stays as it is.
+    ///
+    /// # Safety
+    /// It is the innermost frame, and the innermost call is that of a callback for a LINE event of it. `copy` has the variables of the code that the
+    /// frame runs, and what is at `offset` finds there the stack that the frame has now.
+    #[cfg(Py_3_12)]
+    pub(crate) unsafe fn enter(mut self, copy: Bound<'py, PyCode>, offset: u32) -> bool {
+        if !self.has_room_for(&copy) {
+            return false;
+        }
+        // SAFETY: the frame outlives 'py (see the type), and nobody else has a reference to its head or to the thread's state now. The interpreter has saved the stack
+        // pointer, and reads it and the next instruction from the frame when the callback has returned, as a debugger may have jumped; code, constants and names it
+        // reads from the frame where they are used (`INSTRUMENTED_LINE` in `Python/ceval.c`, `Python/bytecodes.c`). What calls the callback has the code object of
+        // before in a variable: whoever made the copy keeps that alive. That more of the data stack is in use says the frame's end; it is given back up
+        // to the frame's beginning (`_PyThreadState_PopFrame`, `Python/pystate.c`). Checked on 3.12.1, 3.13.0, 3.14.10, 3.15.2.
+        unsafe {
+            if !self.is_generators() {
+                let thread = self.thread.as_mut();
+                thread.datastack_top = self.end(copy.as_ptr());
+            }
+            let first = std::ptr::addr_of!((*copy.as_ptr().cast::<CodeObject>()).co_code_adaptive);
+            let unit = first.cast::<u16>().add(offset as usize / 2);
+            slot::release(self.raw.as_mut().jump_to(copy.into_ptr(), unit));
+        }
+        true
+    }
+
+    /// Whether the stack of `code` fits where the frame, the innermost one, is.
+    #[cfg(Py_3_12)]
+    fn has_room_for(self, code: &Bound<'_, PyCode>) -> bool {
+        let (now, then) = (self.end(self.get().code()), self.end(code.as_ptr()));
+        if self.is_generators() {
+            return then <= now;
+        }
+        // SAFETY: the frame executes on this thread (see the type), so the thread's state is alive.
+        let thread = unsafe { self.thread.as_ref() };
+        // Otherwise it is none of the data stack's frames (`FRAME_OWNED_BY_FRAME_OBJECT`), or not the newest.
+        now == thread.datastack_top && now <= then && then < thread.datastack_limit
+    }
+
+    /// Where the frame ends if it runs `code`, which is a code object.
+    #[cfg(Py_3_12)]
+    fn end(self, code: *mut ffi::PyObject) -> *mut Slot {
+        // SAFETY: a live code object.
+        let size = unsafe { (*code.cast::<CodeObject>()).head.co_framesize };
+        let first = self.raw.as_ptr().cast::<Slot>();
+        first.wrapping_add(size.unsigned_abs() as usize)
     }
 
     /// Whether a generator or coroutine owns the frame, so that it can be suspended and go on.

@@ -1,5 +1,7 @@
 //! A code object with DEBUG_OP before its instructions, and who watches it.
 
+#[cfg(Py_3_12)]
+mod enter;
 mod error;
 mod fire;
 #[cfg(Py_3_12)]

@@ -21,6 +21,7 @@ use crate::layout::ThreadState;
 use crate::layout::slot::Content;
 use crate::output::{Listener, Stream};
 use crate::probed::ProbedCode;
+use crate::registry;
 use crate::site::none;
 use frames::Frames;
 use generators::{Generators, Suspendable};
@@ -73,7 +74,7 @@ pub(crate) use pending::raising;
 pub(crate) use planned::{Now, PlannedCode, PlannedSite};
 pub(crate) use refused::refused;
 #[cfg(Py_3_12)]
-pub(crate) use running::passes_over;
+pub(crate) use running::{may_move, move_on, passes_over};
 pub use session::{Plan, Session};
 pub use store::Store;
 pub(crate) use straight::{ANY, fire_guarded, fire_straight};
@@ -357,7 +358,7 @@ impl Recorder {
         if is_active(py) {
             return Err(recorder);
         }
-        for code in crate::registry::all(py)
+        for code in registry::all(py)
             .into_iter()
             .chain(crate::engine::observed(py))
         {
@@ -426,47 +427,10 @@ impl Recorder {
         self.record(py, site, frame);
     }
 
-    /// Gives the sites of a code object their numbers, if it is to be recorded.
-    #[cold]
-    fn meet(&mut self, py: Python<'_>, site: &PlannedSite) -> bool {
-        if site.number.get() == IGNORED {
-            return false;
-        }
-        if Frame::current(py).is_some_and(|frame| self.is_at_a_prompt(py, frame)) {
-            return false;
-        }
-        let code = site.code();
-        let count = code.sites.len() as u32;
-        let (Some(after), Some(next)) = (
-            self.sites
-                .checked_add(count)
-                .filter(|sites| *sites < IGNORED),
-            self.codes.checked_add(1),
-        ) else {
-            code.ignore();
-            return false;
-        };
-        let Some(record) = self.store.add_code(py, code, self.codes, self.sites) else {
-            code.ignore();
-            return false;
-        };
-        self.pen.redacted.meet(code, &record);
-        self.predictor.grow(after as usize);
-        self.strides.grow(after as usize);
-        // Tracers may change what is on the stack, and the original's frames are met in the middle.
-        let probed = code.probed();
-        let is_left_alone =
-            probed.is_for_recorders() || self.beside_witness && !probed.is_observed();
-        let numeric = self.calculates && is_left_alone && self.pen.redacted.is_off();
-        code.set_numbers(py, self.codes, self.sites, numeric);
-        (self.sites, self.codes) = (after, next);
-        true
-    }
-
     /// From now on everything is recorded by its whole plan.
     fn go_whole(&mut self, py: Python<'_>) {
         if std::mem::take(&mut self.calculates) {
-            for code in crate::registry::all(py) {
+            for code in registry::all(py) {
                 if let Some(planned) = code.planned() {
                     planned.go_whole(py, false);
                 }

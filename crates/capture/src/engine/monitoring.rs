@@ -44,6 +44,7 @@ struct Events {
     throw: u32,
     unwind: u32,
     end: u32,
+    line: u32,
 }
 
 /// What is constant as long as the process lives.
@@ -51,7 +52,7 @@ struct Interface {
     monitoring: Py<PyAny>,
     disable: Py<PyAny>,
     events: Events,
-    callbacks: [(u32, Py<PyAny>); 6],
+    callbacks: [(u32, Py<PyAny>); 7],
 }
 
 /// The tool, as long as somebody uses it.
@@ -93,6 +94,7 @@ fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
             throw: number("PY_THROW")?,
             unwind: number("PY_UNWIND")?,
             end: number("PY_RETURN")?,
+            line: number("LINE")?,
         };
         let callbacks = [
             (events.instruction, builtin(py, instruction)?),
@@ -101,6 +103,7 @@ fn interface(py: Python<'_>) -> PyResult<&'static Interface> {
             (events.throw, builtin(py, throw)?),
             (events.unwind, builtin(py, unwind)?),
             (events.end, builtin(py, end)?),
+            (events.line, builtin(py, line)?),
         ];
         Ok(Interface {
             disable: monitoring.getattr("DISABLE")?.unbind(),
@@ -241,6 +244,12 @@ pub(super) fn enable(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
         wanted |= events.end;
     }
     let own = state(py, |state| state.tool);
+    if let Some(own) = own
+        && recorder::may_move(py, code)
+        && code.is_only_for(py, own)
+    {
+        wanted |= events.line;
+    }
     shared::set(py, code, own, || set_local(py, code, wanted))?;
     // Its starts may have been refused when nobody wanted them.
     if state(py, |state| std::mem::take(&mut state.disabled)) {
@@ -388,6 +397,29 @@ fn report(
     match running(py, code) {
         Some(frame) => entry.fire_step(py, frame, at),
         None => Ok(()),
+    }
+}
+
+/// LINE(code, line): a frame that may be moved into its copy begins a line.
+unsafe extern "C" fn line(
+    _: *mut ffi::PyObject,
+    args: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(args, count, |py, code, _, _| {
+            let entry = observed::find(py, Engine::Monitoring, code.as_ptr() as usize);
+            let tool = state(py, |state| state.tool);
+            let (Some(entry), Some(frame), Some(tool)) = (entry, running(py, code), tool) else {
+                return Ok(Answer::Go);
+            };
+            // Anybody can call the builtin who finds it.
+            if entry.is_told_of_line(py, frame) && recorder::move_on(py, &entry, frame, tool) {
+                ended(py, &entry).map_err(|error| Raised::set(py, error))?;
+            }
+            Ok(Answer::Go)
+        })
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) struct CodeHead {
     pub co_stacksize: i32,
     pub co_firstlineno: i32,
     pub co_nlocalsplus: i32,
-    co_framesize: i32,
+    /// Words of a frame, its head included.
+    pub co_framesize: i32,
     pub co_nlocals: i32,
     co_ncellvars: i32,
     co_nfreevars: i32,

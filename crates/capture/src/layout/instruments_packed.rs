@@ -33,6 +33,12 @@ impl MonitoringData {
         others.iter().all(|tools| *tools == 0)
     }
 
+    /// Whether the code is instrumented for nobody but the tool with this number.
+    pub(crate) fn is_only_for(&self, tool: u8) -> bool {
+        let all = &self.active_monitors;
+        all.iter().all(|tools| *tools & !(1 << tool) == 0)
+    }
+
     /// Whether anybody has ever asked for line or instruction events.
     pub(crate) fn has_tables(&self) -> bool {
         !self.lines.is_null() || !self.per_instruction_opcodes.is_null()

@@ -69,6 +69,16 @@ impl InterpreterFrame {
         std::mem::replace(&mut self.f_code, code)
     }
 
+    /// Makes `code` what the frame runs and `unit` the unit of it that is executed next, after a LINE event (`INSTRUMENTED_LINE`,
+    /// `Python/bytecodes.c`). Returns what held its code before.
+    ///
+    /// # Safety
+    /// `code` is a reference to a live code object that the frame gets, `unit` is in its bytecode, and the frame is the one for which the event is told.
+    pub(crate) unsafe fn jump_to(&mut self, code: *mut PyObject, unit: *const u16) -> Slot {
+        self.prev_instr = unit;
+        std::mem::replace(&mut self.f_code, code)
+    }
+
     /// The top of the value stack that the frame has saved, if there is any.
     ///
     /// # Safety
@@ -163,7 +173,7 @@ struct CFrame {
     current_frame: *mut InterpreterFrame,
 }
 
-/// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `datastack_limit` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     neighbours: [usize; 2],
@@ -191,6 +201,12 @@ pub(crate) struct ThreadState {
     pub thread_id: c_ulong,
     /// What `threading.get_native_id` returns in this thread.
     pub native_thread_id: c_ulong,
+    last: [u8; 80],
+    datastack_chunk: *mut c_void,
+    /// Behind the newest frame of the chunk of the data stack that is in use.
+    pub datastack_top: *mut Slot,
+    /// Behind the last slot of that chunk.
+    pub datastack_limit: *mut Slot,
 }
 
 impl ThreadState {
@@ -238,6 +254,14 @@ impl ThreadState {
 /// Offsets of the fields that only this version has.
 pub(crate) fn version_offsets() -> Vec<(&'static str, usize)> {
     vec![
+        (
+            "PyThreadState.datastack_top",
+            offset_of!(ThreadState, datastack_top),
+        ),
+        (
+            "PyThreadState.datastack_limit",
+            offset_of!(ThreadState, datastack_limit),
+        ),
         (
             "PyCodeObject._co_monitoring",
             offset_of!(CodeObject, co_monitoring),

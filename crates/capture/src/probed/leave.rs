@@ -236,25 +236,13 @@ impl ProbedCode {
         py: Python<'py>,
         frame: Frame<'_>,
     ) -> Option<Vec<(Bound<'py, PyAny>, u32)>> {
-        if !frame.is_held() {
-            return Some(Vec::new());
-        }
-        let object = frame.object_address();
-        let mut found = Vec::new();
-        heap::visit(py, &mut |one| {
-            // SAFETY: a live object; its type says what it is.
-            unsafe {
-                if ffi::Py_TYPE(one) == &raw mut ffi::PyTraceBack_Type
-                    && (*one.cast::<Traceback>()).tb_frame == object
-                {
-                    found.push(Bound::from_borrowed_ptr(py, one));
-                }
+        let found = tracebacks_of(py, frame);
+        if frame.is_held() {
+            // SAFETY: the frame has a reference to it.
+            let holders = unsafe { ffi::Py_REFCNT(frame.object_address()) } - 1;
+            if usize::try_from(holders) != Ok(found.len()) {
+                return None;
             }
-        });
-        // SAFETY: the frame has a reference to it.
-        let holders = unsafe { ffi::Py_REFCNT(object) } - 1;
-        if usize::try_from(holders) != Ok(found.len()) {
-            return None;
         }
         let offset = |traceback: Bound<'py, PyAny>| {
             // SAFETY: it is one.
@@ -264,6 +252,26 @@ impl ProbedCode {
         };
         found.into_iter().map(offset).collect()
     }
+}
+
+/// The tracebacks that refer to `frame`.
+pub(super) fn tracebacks_of<'py>(py: Python<'py>, frame: Frame<'_>) -> Vec<Bound<'py, PyAny>> {
+    let mut found = Vec::new();
+    if !frame.is_held() {
+        return found;
+    }
+    let object = frame.object_address();
+    heap::visit(py, &mut |one| {
+        // SAFETY: a live object; its type says what it is.
+        unsafe {
+            if ffi::Py_TYPE(one) == &raw mut ffi::PyTraceBack_Type
+                && (*one.cast::<Traceback>()).tb_frame == object
+            {
+                found.push(Bound::from_borrowed_ptr(py, one));
+            }
+        }
+    });
+    found
 }
 
 /// Whether neither the copy, which a frame runs, nor the original is instrumented for anything: the original had no events when it was last called, and has

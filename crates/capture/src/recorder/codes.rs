@@ -1,4 +1,4 @@
-//! Code objects as a recording keeps them.
+//! Code objects as a recording keeps them, and when they get into it.
 
 use std::ffi::CString;
 
@@ -10,14 +10,84 @@ use pyo3::types::{
 };
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
-use super::planned::PlannedCode;
+use super::Recorder;
+use super::planned::{IGNORED, PlannedCode, PlannedSite};
 use crate::code_object::CodeFields;
 use crate::collector::Pause;
+use crate::engine::Engine;
+use crate::frame::Frame;
 use crate::layout::objects::digits;
+use crate::registry;
 use crate::value::{capture_name, push_data, type_name};
 
 /// Constants nested deeper are named by their types only, as the file has it.
 const MAX_DEPTH: u32 = 64;
+
+impl Recorder {
+    /// Gives the sites of a code object their numbers, if it is to be recorded.
+    #[cold]
+    pub(super) fn meet(&mut self, py: Python<'_>, site: &PlannedSite) -> bool {
+        if site.number.get() == IGNORED {
+            return false;
+        }
+        if Frame::current(py).is_some_and(|frame| self.is_at_a_prompt(py, frame)) {
+            return false;
+        }
+        let code = site.code();
+        if cfg!(Py_3_12) && self.meet_again(py, code) {
+            return true;
+        }
+        let count = code.sites.len() as u32;
+        let (Some(after), Some(next)) = (
+            self.sites
+                .checked_add(count)
+                .filter(|sites| *sites < IGNORED),
+            self.codes.checked_add(1),
+        ) else {
+            code.ignore();
+            return false;
+        };
+        let Some(record) = self.store.add_code(py, code, self.codes, self.sites) else {
+            code.ignore();
+            return false;
+        };
+        self.pen.redacted.meet(code, &record);
+        self.predictor.grow(after as usize);
+        self.strides.grow(after as usize);
+        let numeric = self.may_calculate(code);
+        code.set_numbers(py, self.codes, self.sites, numeric);
+        (self.sites, self.codes) = (after, next);
+        true
+    }
+
+    /// Whether code may be recorded by the sites that are left while numbers are calculated with. Tracers may change what is on the stack, and the
+    /// original's frames are met in the middle.
+    fn may_calculate(&self, code: &PlannedCode) -> bool {
+        let probed = code.probed();
+        let is_left_alone =
+            probed.is_for_recorders() || self.beside_witness && !probed.is_observed();
+        self.calculates && is_left_alone && self.pen.redacted.is_off()
+    }
+
+    /// Gives the sites of a code object the numbers that it has already, if frames run both the original and the copy, and the other of these has been met: frames
+    /// are moved from one to the other.
+    fn meet_again(&mut self, py: Python<'_>, code: &PlannedCode) -> bool {
+        let original = code.probed().original(py);
+        let other = match code.probed().is_observed() {
+            true => registry::find(original).map(|(entry, _)| entry),
+            false => Engine::FALLBACK.find(py, original.as_ptr() as usize),
+        };
+        let other = other.as_ref().and_then(|entry| entry.planned());
+        let Some(other) = other.filter(|other| other.is_recorded() && !std::ptr::eq(*other, code))
+        else {
+            return false;
+        };
+        let numeric = self.may_calculate(code);
+        self.pen.redacted.meet_again(code, other);
+        code.set_numbers(py, other.number.get(), other.sites[0].number.get(), numeric);
+        true
+    }
+}
 
 /// The code object of `code`, with its number and that of its first site.
 ///

@@ -129,6 +129,13 @@ impl Redacted {
         self.slots.insert(record.number, slots);
     }
 
+    /// The same of code whose sites are those of `other`, which has been met.
+    pub(super) fn meet_again(&self, code: &PlannedCode, other: &PlannedCode) {
+        for (site, same) in code.sites.iter().zip(&other.sites) {
+            site.redacts.set(same.redacts.get());
+        }
+    }
+
     /// Whether a slot of a frame, `next` being executed next, is left out.
     pub(super) fn holds(&self, code: u32, next: Option<InstrIdx>, slot: u32) -> bool {
         let slots = self.slots.get(&code);

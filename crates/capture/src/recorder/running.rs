@@ -1,6 +1,6 @@
 //! Frames that run when a recording begins.
 //!
-//! They run the original of their code, into which no probe gets, so another engine reports their steps until they end
+//! They run the original of their code, into which no probe gets, so another engine reports their steps, from 3.12 on until they can be moved into the copy
 //! ([`Tracer::attach_running`](crate::Tracer::attach_running)). At a step is recorded what the plan wants to be looked at before it, and what behind the instruction that the frame
 //! has executed before it, as if the probes there had fired. The recording's first chunk with a frame describes all of them.
 
@@ -10,13 +10,14 @@ use rustc_hash::FxHashMap;
 
 use super::frames::Frames;
 use super::planned::{IGNORED, PlannedCode, PlannedSite};
+#[cfg(Py_3_12)]
+use super::straight::at_work;
 use super::threads::{Shadow, Thread, top_frame};
 use super::{Left, Recorder, Suspendable, with_active};
 use crate::engine::Engine;
 use crate::event::{Event, EventKind};
 use crate::frame::Frame;
 use crate::layout::ThreadState;
-#[cfg(Py_3_12)]
 use crate::probed::ProbedCode;
 use crate::registry;
 use crate::thread;
@@ -71,6 +72,71 @@ pub(crate) fn passes_over(py: Python<'_>, entry: &ProbedCode, at: InstrIdx) -> b
     passes && !tracers().is_empty() && tracers().iter().all(|tracer| tracer.records())
 }
 
+/// Whether frames that run code, which another engine reports, are to be moved into its copy.
+#[cfg(Py_3_12)]
+pub(crate) fn may_move(py: Python<'_>, entry: &ProbedCode) -> bool {
+    let is_alone = |copy: &ProbedCode| {
+        let tracers = copy.tracers(py);
+        !tracers.is_empty() && tracers.iter().all(|tracer| tracer.records())
+    };
+    let Some((to, _)) = entry.movable(py).filter(|_| is_alone(entry)) else {
+        return false;
+    };
+    at_work(py, || {
+        to.plan_now(py);
+    });
+    to.planned().is_some()
+}
+
+/// Moves a frame that another engine reports, and that begins a line, into the copy of its code, if that can be; says whether it has. The sites before the line's first
+/// instruction, or behind the one before it, have not fired: they fire in the copy.
+///
+/// The tool with this number, which is the engine's, is told of the line now.
+#[cfg(Py_3_12)]
+pub(crate) fn move_on(py: Python<'_>, entry: &ProbedCode, frame: Frame<'_>, tool: u8) -> bool {
+    let Some(from) = entry.planned().filter(|_| may_move(py, entry)) else {
+        return false;
+    };
+    let at = frame
+        .instruction_offset()
+        .and_then(|offset| entry.observed_from(offset));
+    let Some(at) = at else { return false };
+    let begun = with_active(py, |recorder| recorder.begun.get(&frame.address()).copied());
+    let fallen = fallen_through(entry, from, begun.flatten(), (frame.code_address(), at));
+    let Some(entrance) = entry.entrance(py, frame, at, fallen.is_some(), tool) else {
+        return false;
+    };
+    let copy = std::sync::Arc::clone(&entrance.entry);
+    let Some(to) = copy.planned() else {
+        return false;
+    };
+    if with_active(py, |recorder| recorder.can_follow(py, frame, from, to)) != Some(true) {
+        return false;
+    }
+    let before = frame.code_address();
+    // SAFETY: `entry` is told of the line that the frame begins with `at`, by a callback, which calls this.
+    if !unsafe { entrance.enter(py, frame) } {
+        return false;
+    }
+    with_active(py, |recorder| {
+        recorder.has_moved(py, frame, before, from, to);
+    });
+    true
+}
+
+/// The site behind the instruction that a frame has executed before the one at which it is `now`, if it has fallen through.
+fn fallen_through<'a>(
+    entry: &ProbedCode,
+    code: &'a PlannedCode,
+    begun: Option<(usize, InstrIdx)>,
+    now: (usize, InstrIdx),
+) -> Option<&'a PlannedSite> {
+    let (copy, before) = begun?;
+    let at = now.1;
+    let fell = copy == now.0 && before.0 + 1 == at.0 && !entry.analysis().is_handler(at);
+    code.at(Place::After(before)).filter(|_| fell)
+}
+
 /// The sites that would have fired since the frame's last step: behind the instruction that this was before, and before the next one.
 fn sites<'a>(
     py: Python<'_>,
@@ -83,14 +149,7 @@ fn sites<'a>(
         recorder.begun.insert(event.frame.address(), now)
     })
     .flatten();
-    let fallen = match begun {
-        Some((copy, before))
-            if copy == now.0 && before.0 + 1 == at.0 && !event.code.analysis().is_handler(at) =>
-        {
-            code.at(Place::After(before))
-        }
-        _ => None,
-    };
+    let fallen = fallen_through(event.code, code, begun, now);
     [fallen, code.at(Place::Before(at))]
 }
 
@@ -131,7 +190,10 @@ impl Recorder {
             let mut shadows = Frames::default();
             for (frame, code) in found.into_iter().rev() {
                 // SAFETY: the code of a frame that runs.
-                shadows.push(self.known_from_now(frame, unsafe { &*code }));
+                let code = unsafe { &*code };
+                // Nobody has looked whether it calculates with numbers.
+                code.go_whole(py, false);
+                shadows.push(self.known_from_now(frame, code));
             }
             self.threads.push(Thread {
                 state: state.cast(),
@@ -158,7 +220,10 @@ impl Recorder {
         frame: Frame<'_>,
     ) -> Option<*const PlannedCode> {
         let code = recorded(py, frame)?;
+        // One that is about to leave its copy stands in none of the original's instructions: it is met where its next site fires.
         // SAFETY: the code of a frame that runs.
+        unsafe { (*code).unit(frame.instruction_offset()?) }?;
+        // SAFETY: as above.
         let site = unsafe { (*code).sites.first() }?;
         (site.number.get() < IGNORED || self.meet(py, site)).then_some(code)
     }
@@ -181,6 +246,60 @@ impl Recorder {
             self.generators.insert(one);
         }
         shadow
+    }
+
+    /// Whether a frame that runs the original, with sites `from`, can go on with those of the copy, `to`.
+    #[cfg(Py_3_12)]
+    fn can_follow(
+        &mut self,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        from: &PlannedCode,
+        to: &PlannedCode,
+    ) -> bool {
+        let (Some(first), Some(site)) = (from.sites.first(), to.sites.first()) else {
+            return false;
+        };
+        let is_met = first.number.get() < IGNORED;
+        let is_known = is_met && (site.number.get() < IGNORED || self.meet(py, site));
+        is_known
+            && site.number.get() == first.number.get()
+            && self.shadow_of(frame, frame.code_address()).is_some()
+    }
+
+    /// What is known of a frame that runs, or has just run, the code at address `code`.
+    #[cfg(Py_3_12)]
+    fn shadow_of(&mut self, frame: Frame<'_>, code: usize) -> Option<&mut Shadow> {
+        let state = frame.thread_address();
+        let mut frames = self
+            .threads
+            .iter_mut()
+            .filter(|thread| thread.state as usize == state)
+            .flat_map(|thread| thread.frames.iter_mut().rev());
+        frames.find(|shadow| shadow.address == frame.address() && shadow.copy == code)
+    }
+
+    /// A frame that ran the original, at the address `before`, with sites `from`, runs the copy now, whose sites `to` have the same numbers.
+    #[cfg(Py_3_12)]
+    fn has_moved(
+        &mut self,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        before: usize,
+        from: &PlannedCode,
+        to: &PlannedCode,
+    ) {
+        // Nobody has looked whether it calculates with numbers.
+        to.go_whole(py, false);
+        self.begun.remove(&frame.address());
+        if let Some(shadow) = self.shadow_of(frame, before) {
+            shadow.has_moved(frame, from, to);
+        }
+        if let Some(known) = self.generators.get_mut(frame.address())
+            && known.copy == before
+        {
+            known.copy = frame.code_address();
+        }
     }
 
     /// An exception leaves a frame that another engine reports.

@@ -111,6 +111,19 @@ impl Shadow {
         self.count = 0;
     }
 
+    /// It runs the copy with the sites `to` now, which have the numbers of those that it had. A callback of the engine that has reported it has done that.
+    #[cfg(Py_3_12)]
+    pub(super) fn has_moved(&mut self, frame: Frame<'_>, from: &PlannedCode, to: &PlannedCode) {
+        self.copy = frame.code_address();
+        self.code = std::ptr::from_ref(to);
+        self.tracing = tracing(frame) - 1;
+        // SAFETY: the site lives as long as `from`.
+        let fired = unsafe { self.site.as_ref() }.zip(from.sites.first());
+        let index = fired.map(|(site, first)| site.number.get() - first.number.get());
+        let same = index.and_then(|index| to.sites.get(index as usize));
+        self.site = same.map_or(std::ptr::null(), std::ptr::from_ref);
+    }
+
     /// A site about which nothing is special has fired in it, and nothing else is to be said of it.
     #[inline(always)]
     pub(super) fn has_fired(&mut self, site: &PlannedSite) {

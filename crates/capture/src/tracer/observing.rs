@@ -59,13 +59,10 @@ impl Tracer {
         py: Python<'py>,
         generators: &[Bound<'py, PyAny>],
     ) -> PyResult<()> {
-        for frame in engine::running_frames(py, generators)? {
+        let all = self.options.everywhere.is_some();
+        let all = all.then(|| engine::generators(py));
+        for frame in engine::running_frames(py, all.as_deref().unwrap_or(generators))? {
             self.attach_frame(py, &frame)?;
-        }
-        if self.options.everywhere.is_some() {
-            for frame in engine::running_frames(py, &engine::generators(py))? {
-                self.attach_frame(py, &frame)?;
-            }
         }
         Ok(())
     }
@@ -94,6 +91,10 @@ impl Tracer {
             };
             let fallback = Engine::FALLBACK;
             self.enter_engine(py, fallback)?;
+            if cfg!(Py_3_12) && self.records() {
+                // What the frame is moved to; nobody else may run it.
+                self.watch_or_leave(py, &code, &module)?;
+            }
             let outcome = self.observe_with(py, fallback, &code, &module);
             if !self.watched(&code, outcome)? {
                 return Ok(());
