@@ -1,6 +1,6 @@
 //! The frame on top goes its way: the operations of a segment.
 
-use debugop_recording::stream::{self, Contents, ObjectId, ThreadNumber};
+use debugop_recording::stream::{Contents, ObjectId, ThreadNumber};
 
 use super::{Later, Machine, Phase, Run, Step};
 use rustc_hash::FxHashMap;
