@@ -5,6 +5,7 @@ import collections
 import contextlib
 import functools
 import json
+import subprocess
 import sys
 
 import debugop
@@ -318,3 +319,36 @@ def test_recursion():
     limit = sys.getrecursionlimit()
     with debugop.trace(fibonacci), pytest.raises(RecursionError):
         fibonacci(limit + 10)
+
+
+LATE = """
+import sys
+
+for name in ("functools", "_functools"):
+    sys.modules.pop(name, None)
+
+from debugop import _core
+
+
+class Called:
+    def __call__(self):
+        pass
+
+
+def inner():
+    pass
+
+
+assert _core.python_functions(Called()) == [Called.__call__]
+
+import functools
+
+assert _core.python_functions(functools.partial(inner)) == [inner]
+assert _core.python_functions(functools.lru_cache(inner)) == [inner]
+assert _core.python_functions(Called().__call__) == [Called.__call__]
+assert _core.python_functions(staticmethod(inner)) == [inner]
+"""
+
+
+def test_wrappers_of_functools_are_known_whenever_it_is_imported():
+    subprocess.run([sys.executable, "-c", LATE], check=True, timeout=60)

@@ -63,6 +63,7 @@ def test_examples_are_recorded_exactly(path):
         ("hostile", 2000),
         ("pending", 20_000),
         ("assigned", 900),
+        ("stored", 100_000),
         ("calculated", 20_000),
         ("first_calls", 15_000),
         ("dying", 800),

@@ -38,6 +38,14 @@ use condition::Expression;
 pub use inside::failed;
 use weave::{Outcome, Woven};
 
+/// Makes what gives up the GIL once.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    site::prepare(py)
+}
+
 /// Who is told when a breakpoint is reached.
 pub trait Listener: Send + Sync {
     /// Execution has come to the breakpoint, its condition holds (or has raised: `raised`), and its ignore count is used up.

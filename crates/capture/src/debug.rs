@@ -21,6 +21,8 @@ mod watch;
 
 pub use breakpoint::Effective;
 #[cfg(not(Py_3_12))]
+pub(crate) use change_over::prepare;
+#[cfg(not(Py_3_12))]
 pub(crate) use compiled::fall_back;
 pub use follow::{follow_fork, forked, is_left, leave};
 pub use frame_stack::{frame_is_over, frame_stack, set_slot};

@@ -1,9 +1,12 @@
 //! Auto-follow: from the callable on the value stack to the Python functions that the call will run.
 
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyAnyMethods, PyCFunction, PyFunction, PyType, PyTypeMethods};
+use pyo3::types::{
+    PyAnyMethods, PyCFunction, PyDict, PyDictMethods, PyFunction, PyModule, PyModuleMethods,
+    PyType, PyTypeMethods,
+};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
+use crate::gil::GilCell;
 use crate::modules;
 use crate::names;
 use crate::value::PyMethod_Type;
@@ -108,32 +111,63 @@ fn unwrap<'py>(
     py: Python<'py>,
     callable: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let wrapper_type = callable.get_type();
-    for (known, attribute) in wrappers(py)? {
-        if wrapper_type.is(known) {
-            return callable.getattr_opt(*attribute);
-        }
+    let class = callable.get_type();
+    let is_method = [
+        &raw mut PyMethod_Type,
+        &raw mut ffi::PyStaticMethod_Type,
+        &raw mut ffi::PyClassMethod_Type,
+    ]
+    .contains(&class.as_type_ptr());
+    if is_method {
+        return callable.getattr_opt("__func__");
     }
-    Ok(None)
+    match functools_attribute(py, &class)? {
+        Some(attribute) => callable.getattr_opt(attribute),
+        None => Ok(None),
+    }
 }
 
-/// The wrapper types, each with the attribute that holds what it wraps.
-fn wrappers(py: Python<'_>) -> PyResult<&'static [(Py<PyType>, &'static str)]> {
-    static WRAPPERS: PyOnceLock<Vec<(Py<PyType>, &'static str)>> = PyOnceLock::new();
-    let wrappers = WRAPPERS.get_or_try_init(py, || -> PyResult<_> {
-        let named = |module: &str, name: &str| -> PyResult<Py<PyType>> {
-            let named = modules::builtin(py, module)?.getattr(name)?;
-            Ok(named.cast_into::<PyType>()?.unbind())
-        };
-        // SAFETY: a type that lives as long as the interpreter.
-        let method = unsafe { PyType::from_borrowed_type_ptr(py, &raw mut PyMethod_Type) };
-        Ok(vec![
-            (method.unbind(), "__func__"),
-            (named("_functools", "partial")?, "func"),
-            (named("builtins", "staticmethod")?, "__func__"),
-            (named("builtins", "classmethod")?, "__func__"),
-            (named("_functools", "_lru_cache_wrapper")?, "__wrapped__"),
-        ])
-    })?;
-    Ok(wrappers)
+/// The types of `_functools` that wrap, each with the attribute that holds what it wraps.
+const WRAPPERS: [(&str, &str); 2] = [("partial", "func"), ("_lru_cache_wrapper", "__wrapped__")];
+
+/// Those that have been found. Not a `PyOnceLock`, which gives up the GIL when it is filled.
+static FOUND: GilCell<[Option<Py<PyType>>; WRAPPERS.len()]> =
+    GilCell::new([const { None }; WRAPPERS.len()]);
+
+/// The attribute in which an object of `class` holds what it wraps, if that is a type of `_functools`. Nothing is imported: as long as that has not been, no object is of its
+/// types.
+fn functools_attribute(
+    py: Python<'_>,
+    class: &Bound<'_, PyType>,
+) -> PyResult<Option<&'static str>> {
+    // SAFETY: a field of a live type.
+    let flags = unsafe { (*class.as_type_ptr()).tp_flags };
+    // Classes of the program's never are.
+    if flags & ffi::Py_TPFLAGS_IMMUTABLETYPE == 0 {
+        return Ok(None);
+    }
+    let find = |found: &[Option<Py<PyType>>; WRAPPERS.len()]| {
+        let is_it = |one: &Option<Py<PyType>>| one.as_ref().is_some_and(|one| class.is(one));
+        found.iter().position(is_it)
+    };
+    let (known, is_full) = FOUND.with(py, |found| (find(found), found[0].is_some()));
+    if known.is_some() || is_full {
+        return Ok(known.map(|index| WRAPPERS[index].1));
+    }
+    let modules = modules::sys(py, c"modules")?;
+    let Ok(modules) = modules.cast_exact::<PyDict>() else {
+        return Ok(None);
+    };
+    let module = modules.get_item("_functools")?;
+    let Some(module) = module.and_then(|module| module.cast_into_exact::<PyModule>().ok()) else {
+        return Ok(None);
+    };
+    let mut found = [const { None }; WRAPPERS.len()];
+    for (place, (name, _)) in found.iter_mut().zip(WRAPPERS) {
+        let object = module.dict().get_item(name)?;
+        *place = object.and_then(|object| Some(object.cast_into::<PyType>().ok()?.unbind()));
+    }
+    let known = find(&found);
+    FOUND.set(py, found);
+    Ok(known.map(|index| WRAPPERS[index].1))
 }

@@ -89,5 +89,8 @@ pub fn prepare(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
     #[cfg(Py_3_12)]
     engine::monitoring::prepare(py)?;
     probed::prepare(py)?;
+    breakpoint::prepare(py)?;
+    #[cfg(not(Py_3_12))]
+    debug::prepare(py)?;
     whole::prepare(py)
 }

@@ -68,6 +68,8 @@ mod types;
 mod witness;
 mod words;
 
+#[cfg(not(Py_3_13))]
+pub(crate) use assigned::Locals;
 pub(crate) use early::telling;
 pub use pen::Limits;
 pub(crate) use pending::raising;
@@ -270,16 +272,6 @@ pub(crate) fn fire_now(py: Python<'_>, site: &PlannedSite) -> *mut ffi::PyObject
             2 => fire_straight::<2>(py, site),
             _ => fire_straight::<ANY>(py, site),
         }
-    }
-}
-
-/// A trace function of the program's is going to be called, which may assign to locals; nobody is told of that before 3.13
-/// (`PyFrame_LocalsToFast` in `call_trampoline`, `Python/sysmodule.c`).
-#[cfg(not(Py_3_13))]
-pub(crate) fn expect_assignments(py: Python<'_>) {
-    // SAFETY: as in `with_active`.
-    if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
-        recorder.go_whole(py);
     }
 }
 

@@ -446,7 +446,7 @@ impl Chunk {
         told.any(|definition| definition.doubtful) || later()
     }
 
-    /// What is in a slot of a frame where that is described.
+    /// What is in a slot of a frame where that is described. An instruction that is being executed may have taken what was in it.
     pub(crate) fn described(&self, by: Described, slot: u32) -> Option<stream::Value> {
         let frame = match by {
             Described::Next(thread, frame) => {
@@ -458,7 +458,9 @@ impl Chunk {
                 _ => return None,
             },
         };
-        frame.slots.get(slot as usize).copied()
+        let value = frame.slots.get(slot as usize).copied();
+        let may_be_taken = frame.progress == Progress::Executing;
+        value.filter(|&value| !may_be_taken || value != stream::Value::Null)
     }
 
     /// What the next chunk's keyframe tells of an object that this chunk does not speak of.

@@ -91,6 +91,14 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
     let mut constants = HashMap::new();
     let mut step = witness::Step::default();
     while has_next(&mut step, trace)? {
+        while let Some((step, rebuilt)) = replay.next_of_early(step.thread) {
+            found.steps += 1;
+            found.compare(&step, &rebuilt, &replay.codes, &mut constants);
+        }
+        if replay.is_early(&step) {
+            replay.early.push(step.clone());
+            continue;
+        }
         let Some(rebuilt) = replay.next_as_told(&step) else {
             found.differences += 1;
             let why = replay.failure.take();
@@ -123,9 +131,15 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
     }
     let late = std::mem::take(&mut replay.late);
     replay.untold.extend(late.into_values().flatten());
-    // Each may be one of which nobody was told because what was told of the line behind it has raised.
-    if replay.untold.len() > replay.refusals {
-        found.differences += replay.untold.len() as u64;
+    // Each may be one of which nobody was told, or which was not executed, because what was told of the line behind it, or of itself, has raised.
+    if replay.untold.len() + replay.early.len() > replay.refusals {
+        found.differences += (replay.untold.len() + replay.early.len()) as u64;
+        for step in &replay.early {
+            found.tell(format!(
+                "a SEND of {} that is in the trace only",
+                replay.name(step.code)
+            ));
+        }
         for step in &replay.untold {
             found.tell(format!(
                 "step {}: a NOT_TAKEN of {} that is not in the trace",
@@ -168,6 +182,10 @@ struct Replay<'a> {
     late: HashMap<u64, Vec<Snapshot>>,
     /// Those of which it never has told: the frame has gone on.
     untold: Vec<Snapshot>,
+    /// `SEND`s of the trace that the recording has not come to, while it has come to others.
+    early: Vec<witness::Step>,
+    /// The trace's last step of each thread: its code and instruction.
+    previous: HashMap<u64, (u32, u32)>,
     /// How often the recording says that what is told of an instruction has raised.
     refusals: usize,
     failure: Option<String>,
@@ -189,6 +207,8 @@ impl<'a> Replay<'a> {
             queues: HashMap::new(),
             late: HashMap::new(),
             untold: Vec::new(),
+            early: Vec::new(),
+            previous: HashMap::new(),
             refusals: 0,
             failure: None,
         })
@@ -242,12 +262,52 @@ impl<'a> Replay<'a> {
         Some(next)
     }
 
+    /// Whether the trace tells of a step before the recording does.
+    ///
+    /// Up to 3.12 no probe may stand before a `SEND` that a loop goes back to: the one before the jump tells of both. What is told of the `SEND` runs between the two,
+    /// and whoever looks sees its steps behind those of both. The recording has the `SEND` where it is executed.
+    fn is_early(&mut self, step: &witness::Step) -> bool {
+        let previous = self
+            .previous
+            .insert(step.thread, (step.code, step.at))
+            .filter(|previous| previous.0 == step.code);
+        let comes_from_jump = previous.is_some_and(|(code, at)| {
+            self.op(code, at) == Some(Op::JumpBackwardNoInterrupt)
+                && self.op(code, step.at) == Some(Op::Send)
+        });
+        comes_from_jump
+            && self
+                .peek(step.thread)
+                .is_some_and(|next| next.code != step.code)
+    }
+
+    /// The next step of a thread, if the trace has told of it early.
+    fn next_of_early(&mut self, thread: u64) -> Option<(witness::Step, Snapshot)> {
+        if self.early.is_empty() {
+            return None;
+        }
+        let next = self.peek(thread)?;
+        let place = (thread, next.code, next.at);
+        let is_it = |one: &witness::Step| (one.thread, one.code, one.at) == place;
+        let found = self.early.iter().rposition(is_it)?;
+        Some((self.early.remove(found), self.next_of(thread)?))
+    }
+
+    fn peek(&mut self, thread: u64) -> Option<&Snapshot> {
+        let next = self.next_of(thread)?;
+        let queue = self.queues.entry(thread).or_default();
+        queue.push_front(next);
+        queue.front()
+    }
+
+    fn op(&self, code: u32, at: u32) -> Option<Op> {
+        let analysis = self.codes.get(code)?.analysis();
+        let instruction = analysis.instructions().get(at as usize)?;
+        Some(instruction.opcode.info(analysis.version())?.op)
+    }
+
     fn is_not_taken(&self, step: &Snapshot) -> bool {
-        self.codes.get(step.code).is_some_and(|code| {
-            let info = code.analysis().get(InstrIdx(step.at)).opcode;
-            let info = info.info(code.analysis().version());
-            info.is_some_and(|info| info.op == Op::NotTaken)
-        })
+        self.op(step.code, step.at) == Some(Op::NotTaken)
     }
 
     fn advance(&mut self) -> bool {

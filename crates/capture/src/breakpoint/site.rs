@@ -49,6 +49,14 @@ struct SiteObject {
 
 static SITE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
+/// Makes the type of sites.
+///
+/// # Errors
+/// `MemoryError`.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    site_type(py).map(drop)
+}
+
 fn site_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     let made = SITE_TYPE.get_or_try_init(py, || {
         let parts = InvertType {

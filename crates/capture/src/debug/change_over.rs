@@ -205,7 +205,7 @@ pub(super) fn start(py: Python<'_>, session: &Arc<Session>) -> PyResult<()> {
         session.behind.set(py, 0);
         return Ok(());
     }
-    let (function, pad) = prepare(py)?;
+    let (function, pad) = parts(py)?;
     compiled::run(py, session)?;
     // An audit hook may have done anything.
     let ready = ready(py).filter(|ready| ready.frame.is_undisturbed() && session.is_running(py));
@@ -233,8 +233,16 @@ pub(super) fn start(py: Python<'_>, session: &Arc<Session>) -> PyResult<()> {
     Ok(())
 }
 
+/// Makes what gives up the GIL once.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    parts(py).map(drop)
+}
+
 /// The function that moves the frame that calls it, and code whose first instruction calls it.
-fn prepare(py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyCode>)> {
+fn parts(py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyCode>)> {
     static MADE: PyOnceLock<(Py<PyAny>, Py<PyCode>)> = PyOnceLock::new();
     let (function, pad) = MADE.get_or_try_init(py, || {
         let doc = c"Executing ~change in a function that debugop calls makes the caller go on in other code.";

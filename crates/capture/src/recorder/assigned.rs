@@ -1,7 +1,8 @@
-//! What is assigned past the instructions of the frame that it concerns: locals through `frame.f_locals` (3.13 and later), `__class__` of an object.
+//! What is assigned past the instructions of the frame that it concerns: locals through `frame.f_locals`, `__class__` of an object.
 //!
 //! Replay would not see it. So a new chunk begins right behind the assignment, which describes everything as it is then. The functions that assign stand in
-//! tables of the interpreter's own types (`Objects/frameobject.c`, `Objects/typeobject.c`) and are replaced while a recording is being made.
+//! tables of the interpreter's own types (`Objects/frameobject.c`, `Objects/typeobject.c`) and are replaced while a recording is being made. Before 3.13
+//! locals are assigned by whoever has called a trace function, when that has returned ([`Locals`]).
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -9,6 +10,9 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyErr, PyResult, Python, ffi};
+
+#[cfg(not(Py_3_13))]
+pub(crate) use dictionary::Locals;
 
 use super::{Recorder, with_active};
 use crate::frame::Frame;
@@ -113,7 +117,84 @@ impl Recorder {
     }
 }
 
-/// `frame.f_locals` of a running function.
+/// `frame.f_locals` of a running function, a dictionary: a trace function is given one with the frame's locals, and what is in it when it has returned
+/// is stored into the frame, of which nobody is told (`PyFrame_LocalsToFast` in `call_trampoline`, `Python/sysmodule.c`, 3.11 and 3.12).
+#[cfg(not(Py_3_13))]
+mod dictionary {
+    use pyo3::{Python, ffi};
+    use smallvec::SmallVec;
+
+    use super::with_active;
+    use crate::frame::{CodeShape, Frame};
+    use crate::layout::objects::CellObject;
+    use crate::layout::slot::Content;
+
+    /// By address what each local of the running frame is, and what is in those that are cells, before a trace function of the program's is called.
+    pub(crate) struct Locals {
+        frame: usize,
+        values: SmallVec<[(usize, usize); 16]>,
+    }
+
+    impl Locals {
+        /// Those of the running frame, if it is recorded: the function may assign to them.
+        pub(crate) fn before(py: Python<'_>) -> Option<Self> {
+            let frame = Frame::current(py)?;
+            with_active(py, |recorder| {
+                recorder.go_whole(py);
+                let mut shadows = recorder.threads.iter().flat_map(|thread| &thread.frames);
+                shadows.any(|shadow| shadow.address == frame.address())
+            })?
+            .then(|| Self::of(py, frame))
+        }
+
+        fn of(py: Python<'_>, frame: Frame<'_>) -> Self {
+            let count = CodeShape::of(&frame.code(py)).nlocalsplus;
+            let value = |index: u32| {
+                // SAFETY: a slot of the frame's locals, which keeps the object alive; a field of an exact type is read.
+                unsafe {
+                    match frame.local(index) {
+                        Content::Object(object)
+                            if ffi::Py_TYPE(object) == &raw mut ffi::PyCell_Type =>
+                        {
+                            let inside = (*object.cast::<CellObject>()).ob_ref;
+                            (object as usize, inside as usize)
+                        }
+                        Content::Object(object) => (object as usize, 0),
+                        _ => (0, 0),
+                    }
+                }
+            };
+            Self {
+                frame: frame.address(),
+                values: (0..count.cast_unsigned()).map(value).collect(),
+            }
+        }
+
+        /// The function has returned.
+        #[allow(
+            deprecated,
+            reason = "3.11 has no PyErr_GetRaisedException, which 3.12 would rather have used"
+        )]
+        pub(crate) fn after(&self, py: Python<'_>) {
+            let Some(frame) = Frame::current(py).filter(|frame| frame.address() == self.frame)
+            else {
+                return;
+            };
+            // A value that was there is kept alive until its place has another: that is at another address.
+            if Self::of(py, frame).values == self.values {
+                return;
+            }
+            let (mut kind, mut value, mut traceback) = Default::default();
+            // SAFETY: the thread is attached; what the function has raised is put back as it was.
+            unsafe { ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut traceback) };
+            with_active(py, |recorder| recorder.begin_changed(py));
+            // SAFETY: as above.
+            unsafe { ffi::PyErr_Restore(kind, value, traceback) };
+        }
+    }
+}
+
+/// `frame.f_locals` of a running function, which passes on what is assigned to it.
 #[cfg(Py_3_13)]
 mod proxy {
     use std::ffi::CStr;

@@ -235,6 +235,7 @@ impl Recorder {
             at,
             depth,
             storing,
+            ending,
         } = standing;
         if at.is_some() {
             crate::concatenation::put_back(py, frame);
@@ -258,7 +259,9 @@ impl Recorder {
                     // SAFETY: as above: a slot of the stack that the instruction has taken; it is compared only.
                     slot == local && content != unsafe { frame.local(locals + from) }
                 });
-                if is_half_stored {
+                let is_ending = ending
+                    .is_some_and(|(first, end)| (locals + first..locals + end).contains(&slot));
+                if is_half_stored || is_ending {
                     to.unknown(Reason::UNSPECIFIED);
                 } else if self.pen.redacted.holds(code.number.get(), at, slot) {
                     self.pen.redact_slot(py, to, content);
@@ -339,6 +342,9 @@ struct Standing {
     /// The local variable that the instruction stores to as its last, and from which slot of the stack; while what the first one held is coming to its end,
     /// that has not been done.
     storing: Option<(u32, u32)>,
+    /// The slots of the stack, from the first and before the second, that held what has been delegated to, which may be coming to its end (`END_SEND`). What
+    /// that has returned is behind them.
+    ending: Option<(u32, u32)>,
 }
 
 impl Standing {
@@ -350,6 +356,7 @@ impl Standing {
             at: Some(site.next),
             depth: site.depth,
             storing: None,
+            ending: None,
         }
     }
 
@@ -364,6 +371,7 @@ impl Standing {
             at,
             depth: depth.unwrap_or_default(),
             storing: None,
+            ending: None,
         }
     }
 
@@ -376,6 +384,7 @@ impl Standing {
             at: Some(at),
             depth: analysis.depth(at).unwrap_or_default(),
             storing: None,
+            ending: None,
         }
     }
 
@@ -387,17 +396,26 @@ impl Standing {
             let depth = analysis.depth(at).unwrap_or_default();
             depth.saturating_sub(taken(analysis, at))
         });
-        let storing = at.and_then(|at| {
-            let instruction = analysis.get(at);
-            let op = instruction.opcode.info(VERSION)?.op;
-            (op == Op::StoreFastStoreFast).then_some((instruction.arg & 15, depth))
+        let is = |wanted: Op, at: InstrIdx| {
+            let info = analysis.get(at).opcode.info(VERSION);
+            info.is_some_and(|info| info.op == wanted)
+        };
+        let storing = at
+            .filter(|&at| is(Op::StoreFastStoreFast, at))
+            .map(|at| (analysis.get(at).arg & 15, depth));
+        // It moves the value down, and what it tells of (`INSTRUMENTED_END_SEND`) and what it lets go of may run code (3.12 and later).
+        let ending = at.filter(|&at| is(Op::EndSend, at)).map(|at| {
+            let full = analysis.depth(at).unwrap_or_default();
+            (depth, full.saturating_sub(1))
         });
+        let depth = ending.map_or(depth, |(_, value)| value + 1);
         Self {
             unit,
             progress: Progress::Executing,
             at,
             depth,
             storing,
+            ending,
         }
     }
 
@@ -409,6 +427,7 @@ impl Standing {
             at: None,
             depth: 0,
             storing: None,
+            ending: None,
         }
     }
 }

@@ -277,11 +277,15 @@ extern "C" fn trace(
         },
     );
     #[cfg(not(Py_3_13))]
-    if is_main(py) {
-        recorder::expect_assignments(py);
-    }
+    let locals = Some(py)
+        .filter(|&py| is_main(py))
+        .and_then(recorder::Locals::before);
     // SAFETY: the function gets what was meant for it.
     let result = unsafe { function(trace_object::unwrapped(object), frame, event, argument) };
+    #[cfg(not(Py_3_13))]
+    if let Some(locals) = locals {
+        locals.after(py);
+    }
     if result < 0 && is_main(py) {
         recorder::refused(py, event == EXCEPTION);
     }

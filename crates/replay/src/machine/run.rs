@@ -1,6 +1,6 @@
 //! The frame on top goes its way: the operations of a segment.
 
-use debugop_recording::stream::{self, Contents, ObjectId, ThreadNumber};
+use debugop_recording::stream::{Contents, ObjectId, ThreadNumber};
 
 use super::{Later, Machine, Phase, Run, Step};
 use rustc_hash::FxHashMap;
@@ -255,8 +255,8 @@ fn read(frame: &Frame, chunk: &Chunk, told: (usize, Later), source: Source) -> V
             .map_or(Value::Null, Value::from),
         Source::Later(slot) => match later.and_then(|later| chunk.described(later, slot)) {
             // Where it cannot be described, it is not known either.
-            Some(value) if value != stream::Value::Null => value.into(),
-            _ => Value::Pending,
+            Some(value) => value.into(),
+            None => Value::Pending,
         },
         Source::Int(int) => Value::Int(int.into()),
         Source::Common(common) => common.into(),
