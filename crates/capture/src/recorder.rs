@@ -67,6 +67,7 @@ mod types;
 mod witness;
 mod words;
 
+pub(crate) use calls::fire_beginning;
 pub(crate) use early::telling;
 pub use pen::Limits;
 pub(crate) use pending::raising;
