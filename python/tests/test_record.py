@@ -72,6 +72,7 @@ def test_examples_are_recorded_exactly(path):
         ("rows", 20_000),
         ("row_ends", 20_000),
         ("handlers_told", 100_000),
+        ("resumed", 30_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -151,6 +152,7 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
         "rows",
         "row_ends",
         "handlers_told",
+        "resumed",
     ],
 )
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])
@@ -361,9 +363,10 @@ sum(count(9))
         (HERE / "recorded" / "short.py", "1"),
         (HERE / "recorded" / "calls.py",),
         (HERE / "recorded" / "row_ends.py",),
+        (HERE / "recorded" / "resumed.py",),
         *((HERE / "recorded" / "rows.py", part) for part in range(7)),
     ],
-    ids=["points", "short", "calls", "row_ends", *(f"rows{part}" for part in range(7))],
+    ids=["points", "short", "calls", "row_ends", "resumed", *(f"rows{part}" for part in range(7))],
 )
 def test_the_short_way_writes_what_the_long_way_does(tmp_path, program):
     # With a pattern, though nothing has such a name, no record takes the short way.

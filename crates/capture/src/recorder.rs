@@ -70,6 +70,7 @@ mod words;
 
 #[cfg(not(Py_3_13))]
 pub(crate) use assigned::Locals;
+pub(crate) use calls::fire_beginning;
 pub(crate) use early::telling;
 pub use pen::Limits;
 pub(crate) use pending::raising;

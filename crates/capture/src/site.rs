@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use debugop_bytecode::SiteKind;
 use pyo3::exceptions::{PyMemoryError, PySystemError};
 use pyo3::ffi;
 use pyo3::sync::PyOnceLock;
@@ -159,13 +160,21 @@ pub(crate) fn set_planned<'a>(
     });
 }
 
-/// Fires what has so many captures.
+/// Fires what has so many captures and stands there.
 fn of_count(planned: &PlannedSite) -> Unary {
-    match planned.count() {
-        0 => fire_planned::<0>,
-        1 => fire_planned::<1>,
-        2 => fire_planned::<2>,
-        _ => fire_planned::<ANY>,
+    match (planned.kind(), planned.count()) {
+        (SiteKind::Start, 0) => fire_beginning::<0, false>,
+        (SiteKind::Start, 1) => fire_beginning::<1, false>,
+        (SiteKind::Start, 2) => fire_beginning::<2, false>,
+        (SiteKind::Start, _) => fire_beginning::<ANY, false>,
+        (SiteKind::Resume, 0) => fire_beginning::<0, true>,
+        (SiteKind::Resume, 1) => fire_beginning::<1, true>,
+        (SiteKind::Resume, 2) => fire_beginning::<2, true>,
+        (SiteKind::Resume, _) => fire_beginning::<ANY, true>,
+        (_, 0) => fire_planned::<0>,
+        (_, 1) => fire_planned::<1>,
+        (_, 2) => fire_planned::<2>,
+        (_, _) => fire_planned::<ANY>,
     }
 }
 
@@ -302,6 +311,20 @@ unsafe extern "C" fn fire_planned<const CAPTURES: usize>(
     unsafe {
         let planned = (*object.cast::<SiteObject>()).firing;
         recorder::fire_straight::<CAPTURES>(Python::assume_attached(), planned)
+    }
+}
+
+/// The same where a frame starts, or, if it `RESUMES`, goes on after a suspension.
+///
+/// # Safety
+/// As for [`fire_planned`].
+unsafe extern "C" fn fire_beginning<const CAPTURES: usize, const RESUMES: bool>(
+    object: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `fire_planned`.
+    unsafe {
+        let planned = (*object.cast::<SiteObject>()).firing;
+        recorder::fire_beginning::<CAPTURES, RESUMES>(Python::assume_attached(), planned)
     }
 }
 

@@ -30,14 +30,14 @@ pub use contents::{Arguments, Change, Contents, Definition, Items, Kind, MAX_PAR
 pub use decoder::Decoder;
 pub use encoder::{Encoder, RESERVE};
 pub use error::{Error, ErrorKind};
-pub use predictor::{Last, Predictor};
+pub use predictor::{Following, Last, Predictor};
 pub use recent::RecentObjects;
 pub use record::{
     BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
     Record, SiteNumber, Thread, ThreadNumber, Value,
 };
 pub(crate) use record::{raised_at, raised_number};
-pub use short::{Reenter, SHORT, Short};
+pub use short::{Little, Reenter, SHORT, Short};
 pub use strides::Strides;
 pub use transcript::{Numbers, Transcript};
 

@@ -71,9 +71,9 @@ impl Table {
 
     #[inline]
     fn home(&self, address: usize) -> usize {
-        // Fibonacci hashing; blocks are multiples of 16.
+        // Fibonacci hashing, of which the highest bits are the ones that part neighbours; blocks are multiples of 16.
         let mixed = ((address as u64) >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 32) as usize & (self.slots.len() - 1)
+        ((u128::from(mixed) * self.slots.len() as u128) >> u64::BITS) as usize
     }
 
     #[inline]
@@ -131,6 +131,7 @@ impl Table {
     }
 
     /// Adds an entry that is not there. It counts as looked up: else the hand, where it happens to be, would take out what has just come.
+    #[inline]
     pub(super) fn insert(&mut self, address: usize, entry: Entry) {
         if (self.len + 1) * 2 > self.slots.len() {
             self.grow();
@@ -144,6 +145,8 @@ impl Table {
         });
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(FIRST);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; size]);
@@ -153,21 +156,27 @@ impl Table {
         }
     }
 
+    #[inline]
     fn place(&mut self, slot: Slot) {
         let mask = self.slots.len() - 1;
-        let mut place = self.home(slot.address()) & mask;
-        while self.slots[place].key != 0 {
-            place = (place + 1) & mask;
+        let mut place = self.home(slot.address());
+        while let Some(there) = self.slots.get_mut(place & mask) {
+            if there.key == 0 {
+                *there = slot;
+                return;
+            }
+            place += 1;
         }
-        self.slots[place] = slot;
     }
 
     /// Takes an entry out. Does not allocate.
+    #[inline]
     pub(super) fn remove(&mut self, address: usize) -> Option<Entry> {
         let place = self.find(address)?;
         Some(self.take(place).1)
     }
 
+    #[inline]
     fn take(&mut self, mut hole: usize) -> (usize, Entry) {
         let mask = self.slots.len() - 1;
         let taken = self.slots[hole];

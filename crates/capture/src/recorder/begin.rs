@@ -3,7 +3,7 @@
 //! Mostly it has been called by an instruction of the frame on top, behind the site that fired last there, by which that has called before: what there is to know of
 //! the caller then is kept at that site ([`Calling`]).
 
-use debugop_recording::stream::{Encoder, FrameNumber, Short, SiteNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, Little, Short, SiteNumber};
 use pyo3::Python;
 
 use super::Recorder;
@@ -333,6 +333,7 @@ impl Recorder {
             last.calling.set(Calling {
                 at: found.instruction_address(),
                 unit: spot.unit,
+                enter: Little::enter(spot.unit),
                 is_touching,
             });
         }

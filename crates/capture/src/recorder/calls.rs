@@ -10,11 +10,13 @@ use pyo3::{Python, ffi};
 
 use super::Recorder;
 use super::planned::{PlannedSite, Way};
-use super::straight::{arrive, captures, look_in_place, on_top};
+use super::straight::{arrive, captures, finish, look_in_place, on_top};
 use super::threads::Shadow;
-use super::through;
+use super::{ACTIVE, through};
 use crate::frame::Frame;
 use crate::layout::InterpreterFrame;
+use crate::layout::slot::Content;
+use crate::site::none;
 
 /// A planned site is reached that has so many captures, or [`ANY`](super::ANY) number, in the frame at `running`, which is not the one on top.
 ///
@@ -26,16 +28,68 @@ pub(super) unsafe fn elsewhere<const CAPTURES: usize>(
     site: *const PlannedSite,
     running: *mut InterpreterFrame,
 ) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; below the place of every frame there is another one ([`Frames`](super::frames::Frames)), which has no frame's address, nor
+    // NULL, if it is nobody's.
+    unsafe {
+        let below = (*recorder).top.sub(1);
+        match NonNull::new(running) {
+            Some(running) if (*below).address == running.as_ptr() as usize => {
+                go_back::<CAPTURES>(recorder, site, running)
+            }
+            _ => otherwise::<CAPTURES>(recorder, site),
+        }
+    }
+}
+
+/// The same where the frame below does not go on.
+///
+/// # Safety
+/// As for [`elsewhere`].
+#[inline(never)]
+unsafe extern "C" fn otherwise<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
     // SAFETY: by the contract.
     unsafe {
-        let Some(running) = NonNull::new(running) else {
+        let py = Python::assume_attached();
+        match (*site).way.get() {
+            Way::Start => fire_beginning::<CAPTURES, false>(py, site),
+            Way::Resume => fire_beginning::<CAPTURES, true>(py, site),
+            Way::Step | Way::Slow => arrive(recorder, site),
+        }
+    }
+}
+
+/// A planned site is reached that has so many captures, or [`ANY`](super::ANY) number, where a frame starts, or, if it `RESUMES`, goes on after a suspension. Returns a new
+/// reference to None.
+///
+/// # Safety
+/// `site` is alive, and such a site.
+#[inline(always)]
+pub(crate) unsafe fn fire_beginning<const CAPTURES: usize, const RESUMES: bool>(
+    py: Python<'_>,
+    site: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the recorder as in `with_active`.
+    unsafe {
+        let Some(recorder) = ACTIVE.0.get().as_mut() else {
+            return none();
+        };
+        if recorder.top.is_null() {
+            return arrive(recorder, site);
+        }
+        let state = recorder.running.read(py);
+        if state != recorder.state {
+            return arrive(recorder, site);
+        }
+        // The state is that of this thread, which is attached.
+        let Some(running) = NonNull::new((*state).current_frame()) else {
             return arrive(recorder, site);
         };
-        match (*site).way.get() {
-            Way::Step => go_back::<CAPTURES>(recorder, site, running),
-            Way::Start => start::<CAPTURES>(recorder, site, running),
-            Way::Resume => resume::<CAPTURES>(recorder, site, running),
-            Way::Slow => arrive(recorder, site),
+        match RESUMES {
+            true => resume::<CAPTURES>(recorder, site, running),
+            false => start::<CAPTURES>(recorder, site, running),
         }
     }
 }
@@ -65,7 +119,7 @@ unsafe fn parts<'a>(
     }
 }
 
-/// The frame on top has ended or been suspended, and the one below goes on.
+/// The frame on top has ended or been suspended, and the one below goes on, at whose address that is which runs.
 ///
 /// # Safety
 /// As for [`elsewhere`].
@@ -82,11 +136,11 @@ unsafe extern "C" fn go_back<const CAPTURES: usize>(
         let top = &mut *recorder.top.sub(1);
         (py, recorder, site, ended, frame, top)
     };
-    if !top.is(frame) || top.copy != site.straight.get() || top.has_touched() {
+    if top.copy != frame.code_address() || top.copy != site.straight.get() {
         // SAFETY: both are alive.
-        return unsafe { arrive(recorder, site) };
+        return unsafe { otherwise::<CAPTURES>(recorder, site) };
     }
-    if ended.has_touched() {
+    if top.have_touched(ended) {
         // SAFETY: as by the contract.
         return unsafe { look_and_go_back::<CAPTURES>(recorder, site, running) };
     }
@@ -105,7 +159,7 @@ unsafe extern "C" fn go_back<const CAPTURES: usize>(
     captures::<CAPTURES>(py, recorder, site, frame, to)
 }
 
-/// The same, and the last instruction of the frame that has ended may have changed something.
+/// The same, and the last instruction of one of the two may have changed something.
 ///
 /// # Safety
 /// As for [`elsewhere`].
@@ -117,7 +171,8 @@ unsafe extern "C" fn look_and_go_back<const CAPTURES: usize>(
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract.
     unsafe {
-        match look_in_place(recorder, (*recorder).top) {
+        let has_changed = (*(*recorder).top.sub(1)).has_touched();
+        match !has_changed && look_in_place(recorder, (*recorder).top) {
             true => go_back::<CAPTURES>(recorder, site, running),
             false => arrive(recorder, site),
         }
@@ -128,15 +183,18 @@ unsafe extern "C" fn look_and_go_back<const CAPTURES: usize>(
 ///
 /// # Safety
 /// As for [`elsewhere`].
-#[inline(never)]
-unsafe extern "C" fn start<const CAPTURES: usize>(
+#[inline(always)]
+unsafe fn start<const CAPTURES: usize>(
     recorder: *mut Recorder,
     site: *const PlannedSite,
     running: NonNull<InterpreterFrame>,
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract.
     let (py, recorder, site, top, frame) = unsafe { parts(recorder, site, running) };
-    let Some(calls) = called_by(recorder, top, site, frame).filter(|_| !frame.is_generators())
+    // SAFETY: above the place of every frame there is another one, and nobody has a reference to that.
+    let has_place = unsafe { (*recorder.top.add(1)).has_been_used() };
+    let Some(calls) =
+        called_by(recorder, top, site, frame).filter(|_| has_place && !frame.is_generators())
     else {
         // SAFETY: by the contract.
         return unsafe { through::begin::<CAPTURES, false>(recorder, site, running) };
@@ -145,7 +203,7 @@ unsafe extern "C" fn start<const CAPTURES: usize>(
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
     let last = Last::site(SiteNumber(top.last), false);
     let calling = calls.calling.get();
-    if !to.little_enter(calling.unit) || !leads_to(recorder, last, site, &mut to) {
+    if !to.made(calling.enter) || !leads_to(recorder, last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
@@ -155,7 +213,7 @@ unsafe extern "C" fn start<const CAPTURES: usize>(
     }
     let number = recorder.next_frame;
     recorder.next_frame += 1;
-    // SAFETY: there is a place, by `called_by`.
+    // SAFETY: there is a place.
     let top = unsafe { add(recorder) };
     top.begin_at(frame, site, number);
     captures::<CAPTURES>(py, recorder, site, frame, to)
@@ -165,29 +223,37 @@ unsafe extern "C" fn start<const CAPTURES: usize>(
 ///
 /// # Safety
 /// As for [`elsewhere`].
-#[inline(never)]
-unsafe extern "C" fn resume<const CAPTURES: usize>(
+#[inline(always)]
+unsafe fn resume<const CAPTURES: usize>(
     recorder: *mut Recorder,
     site: *const PlannedSite,
     running: NonNull<InterpreterFrame>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract.
-    let (py, recorder, site, top, frame) = unsafe { parts(recorder, site, running) };
+    // SAFETY: by the contract; above the place of every frame there is another one, and nobody else has a reference to that.
+    let (py, recorder, site, top, frame, place) = unsafe {
+        let (py, recorder, site, top, frame) = parts(recorder, site, running);
+        let place = &mut *recorder.top.add(1);
+        (py, recorder, site, top, frame, place)
+    };
+    let known = match place.address == frame.address() && place.copy == site.begins.get() {
+        true => recorder.generators.at(place.suspended),
+        false => None,
+    };
+    // As long as nobody else has been found at its address, it is the frame that has been suspended there.
+    let known =
+        known.filter(|known| known.number == place.number && known.chunk == recorder.pen.chunk);
+    let Some(known) = known else {
+        // SAFETY: by the contract.
+        return unsafe { resume_anew::<CAPTURES>(recorder, site, running) };
+    };
     let Some(calls) = called_by(recorder, top, site, frame) else {
         // SAFETY: by the contract.
         return unsafe { through::begin::<CAPTURES, true>(recorder, site, running) };
     };
-    let chunk = recorder.pen.chunk;
-    let known = &recorder.generators;
-    let Some(known) = known.known(frame.address(), site.copy.get(), chunk) else {
-        // SAFETY: both are alive.
-        return unsafe { arrive(recorder, site) };
-    };
-    let number = known.number;
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
     let last = Last::site(SiteNumber(top.last), false);
-    if !to.reenter_as(known.reenter, calls.calling.get().unit)
+    if !to.reenter_as(known.reenter, calls.calling.get().enter)
         || !leads_to(recorder, last, site, &mut to)
     {
         // SAFETY: both are alive; nothing has been committed.
@@ -195,14 +261,83 @@ unsafe extern "C" fn resume<const CAPTURES: usize>(
     }
     // What has been touched is what the instruction that calls may change, by `called_by`, and no other code runs in it.
     top.forget_touched();
-    // SAFETY: there is a place, by `called_by`.
-    let top = unsafe { add(recorder) };
-    top.begin_at(frame, site, number);
+    // SAFETY: a frame has stood there, so there is a place.
+    unsafe { add(recorder) };
+    place.goes_on_at(frame, site);
+    if CAPTURES == 1 {
+        let [first, ..] = *site.few_slots();
+        // SAFETY: as in `record`.
+        let content = unsafe { frame.local(u32::from(first)) };
+        // SAFETY: None is alive.
+        if matches!(content, Content::Object(object) if object == unsafe { ffi::Py_None() }) {
+            to.none();
+            return captured_one(recorder, site, to.len());
+        }
+    }
     captures::<CAPTURES>(py, recorder, site, frame, to)
 }
 
+/// The same where another frame has stood in its place since.
+///
+/// # Safety
+/// As for [`elsewhere`].
+#[inline(never)]
+unsafe extern "C" fn resume_anew<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    running: NonNull<InterpreterFrame>,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `start`.
+    let (py, recorder, site, top, frame, has_place) = unsafe {
+        let (py, recorder, site, top, frame) = parts(recorder, site, running);
+        let has_place = (*recorder.top.add(1)).has_been_used();
+        (py, recorder, site, top, frame, has_place)
+    };
+    let Some(calls) = called_by(recorder, top, site, frame).filter(|_| has_place) else {
+        // SAFETY: by the contract.
+        return unsafe { through::begin::<CAPTURES, true>(recorder, site, running) };
+    };
+    let (copy, chunk) = (site.copy.get(), recorder.pen.chunk);
+    let Some((place, known)) = recorder.generators.find(frame.address(), copy, chunk) else {
+        // SAFETY: both are alive.
+        return unsafe { arrive(recorder, site) };
+    };
+    let number = known.number;
+    // SAFETY: as in `fire_straight`.
+    let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
+    let last = Last::site(SiteNumber(top.last), false);
+    if !to.reenter_as(known.reenter, calls.calling.get().enter)
+        || !leads_to(recorder, last, site, &mut to)
+    {
+        // SAFETY: both are alive; nothing has been committed.
+        return unsafe { arrive(recorder, site) };
+    }
+    // As in `resume`.
+    top.forget_touched();
+    // SAFETY: there is a place.
+    let top = unsafe { add(recorder) };
+    top.begin_at(frame, site, number);
+    top.suspended = place as u32;
+    captures::<CAPTURES>(py, recorder, site, frame, to)
+}
+
+/// What comes behind the only capture of a site, whose record is of so many bytes.
+#[inline(always)]
+fn captured_one(recorder: &mut Recorder, site: &PlannedSite, bytes: usize) -> *mut ffi::PyObject {
+    let at = recorder.at + bytes;
+    recorder.at = at;
+    recorder.values += 1;
+    recorder.records += 1;
+    recorder.store.commit(at);
+    if at >= recorder.limit || site.touch != PlannedSite::NO_TOUCH {
+        // SAFETY: both are alive, and the frame on top is running.
+        return unsafe { finish(recorder, site) };
+    }
+    none()
+}
+
 /// The site that fired last in the frame on top, if that has called `frame` itself, and in the same way as before ([`Calling`](super::planned::Calling)), so that
-/// nothing is to be told of it; there is a place for `frame`, which runs the copy of `site`.
+/// nothing is to be told of it; `frame` runs the copy of `site`, whose way is that of one that begins.
 #[inline(always)]
 fn called_by<'a>(
     recorder: &Recorder,
@@ -210,9 +345,7 @@ fn called_by<'a>(
     site: &PlannedSite,
     frame: Frame<'_>,
 ) -> Option<&'a PlannedSite> {
-    // SAFETY: those of the current thread, as long as there is a frame on top.
-    let has_place = unsafe { (*recorder.frames).has_place() };
-    if frame.code_address() != site.copy.get() || !has_place || !frame.is_called_by(top.address) {
+    if frame.code_address() != site.begins.get() || !frame.is_called_by(top.address) {
         return None;
     }
     let caller = on_top(recorder, top);
@@ -239,8 +372,17 @@ pub(super) fn leads_to(
     to: &mut Short<'_>,
 ) -> bool {
     let number = SiteNumber(site.number.get());
-    recorder.predictor.predicts(last, number)
-        || to.little_site(number) && recorder.predictor.corrects(last, number)
+    let Some(known) = recorder.predictor.behind(last) else {
+        return false;
+    };
+    if known.is(number) {
+        return true;
+    }
+    let is_written = known.is_known() && to.made(site.said.get());
+    if is_written {
+        known.correct(number);
+    }
+    is_written
 }
 
 /// The place of a frame that the one on top has called, which is on top now.

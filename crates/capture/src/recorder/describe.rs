@@ -100,7 +100,13 @@ impl Pen {
 
     /// Writes that an object is defined, its type, and how many parts it has and how many follow, if it has any.
     #[inline(always)]
-    fn head(&mut self, to: &mut Encoder<'_>, entry: Entry, number: u32, items: Option<(u64, u64)>) {
+    pub(super) fn head(
+        &mut self,
+        to: &mut Encoder<'_>,
+        entry: Entry,
+        number: u32,
+        items: Option<(u64, u64)>,
+    ) {
         let id = ObjectId(entry.id.get());
         let class = self.types.get_ref(number);
         let (in_chunk, is_known) = (class.in_chunk, class.chunk == self.chunk);
@@ -137,7 +143,9 @@ impl Pen {
                 true
             });
         }
-        words.extend((written..count).map(|at| glance_word(item(at))));
+        if written < count {
+            words.extend((written..count).map(|at| glance_word(item(at))));
+        }
         written
     }
 
@@ -185,7 +193,9 @@ impl Pen {
                 true
             });
         }
-        words.extend((written..count).map(|at| glance_word(place(at).1)));
+        if written < count {
+            words.extend((written..count).map(|at| glance_word(place(at).1)));
+        }
         self.shadows.get_mut(entry.index).glance = glance;
         for at in written..count {
             let (name, value) = place(at);

@@ -53,9 +53,9 @@ impl Generators {
     /// Where a frame is looked for first.
     #[inline(always)]
     fn home(&self, address: usize) -> usize {
-        // Fibonacci hashing; frames are at multiples of 8.
+        // Fibonacci hashing, of which the highest bits are the ones that part neighbours; frames are at multiples of 8.
         let mixed = ((address as u64) >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 32) as usize & (self.places.len() - 1)
+        ((u128::from(mixed) * self.places.len() as u128) >> u64::BITS) as usize
     }
 
     /// Where a frame is, or would be.
@@ -75,19 +75,41 @@ impl Generators {
     /// The one at an address, which is not 0, if it runs `copy` and is known in `chunk`.
     #[inline(always)]
     pub(super) fn known(&self, address: usize, copy: usize, chunk: u32) -> Option<&Suspendable> {
-        let known = self.get(address)?;
-        (known.copy == copy && known.chunk == chunk).then_some(known)
+        self.find(address, copy, chunk).map(|(_, known)| known)
+    }
+
+    /// The same, and its place.
+    #[inline(always)]
+    pub(super) fn find(
+        &self,
+        address: usize,
+        copy: usize,
+        chunk: u32,
+    ) -> Option<(usize, &Suspendable)> {
+        let (place, known) = self.search(address)?;
+        (known.copy == copy && known.chunk == chunk).then_some((place, known))
+    }
+
+    /// The one in this place, or none.
+    #[inline(always)]
+    pub(super) fn at(&self, place: u32) -> Option<&Suspendable> {
+        self.places.get(place as usize)
     }
 
     /// The one at an address, which is not 0.
     #[inline(always)]
     pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {
+        self.search(address).map(|(_, known)| known)
+    }
+
+    #[inline(always)]
+    fn search(&self, address: usize) -> Option<(usize, &Suspendable)> {
         let mask = self.places.len() - 1;
         let mut place = self.home(address);
         loop {
             let known = self.places.get(place)?;
             if known.address == address {
-                return Some(known);
+                return Some((place, known));
             }
             if known.address == 0 {
                 return None;
@@ -185,6 +207,8 @@ mod tests {
                 let known = model.get(&address);
                 let known = known.filter(|one| (one.copy, one.chunk) == (copy, chunk));
                 assert_eq!(table.known(address, copy, chunk), known);
+                let found = table.find(address, copy, chunk);
+                assert_eq!(found.and_then(|(place, _)| table.at(place as u32)), known);
                 assert_eq!(table.used, model.len());
             }
         }

@@ -64,6 +64,10 @@ impl Pen {
         // Some tuples are used again for others.
         let stands = kind != Kind::Tuple;
         self.identities.insert_new(py, object, block, entry, stands);
-        self.describe(py, to, object, (number, kind), entry, inside);
+        match kind {
+            // Nothing is known of what is in it.
+            Kind::Opaque => self.head(to, entry, number, None),
+            _ => self.describe(py, to, object, (number, kind), entry, inside),
+        }
     }
 }

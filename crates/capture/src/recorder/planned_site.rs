@@ -5,7 +5,7 @@ use std::cell::Cell;
 use debugop_bytecode::operands::Fate;
 use debugop_bytecode::plan::numeric::GUARDED_BITS;
 use debugop_bytecode::{Analysis, InstrIdx, Op, Place, Plan, PlanSite, SiteKind, operands};
-use debugop_recording::stream::Predictor;
+use debugop_recording::stream::{Little, Predictor, SiteNumber};
 use pyo3::{Python, ffi};
 use smallvec::SmallVec;
 
@@ -40,6 +40,8 @@ pub(crate) struct PlannedSite {
     pub(super) copy: Cell<usize>,
     /// The same if its way is [`Way::Step`], else 0.
     pub(super) straight: Cell<usize>,
+    /// The same if its way is [`Way::Start`] or [`Way::Resume`], else 0.
+    pub(super) begins: Cell<usize>,
     /// In the recording: the base of the code object and its index; or [`UNKNOWN`], [`IGNORED`].
     pub(super) number: Cell<u32>,
     pub(super) way: Cell<Way>,
@@ -49,6 +51,15 @@ pub(crate) struct PlannedSite {
     pub(super) touch: u16,
     /// `captures`, if they are few.
     few: [u16; FEW],
+    /// How a record says that it fires.
+    pub(super) said: Cell<Little>,
+    /// Whether the next instruction is a call; then the callable is in the first of the slots of `touches`, or in the second if that is empty.
+    pub(super) calls: bool,
+    /// From where what has been called here last was, or what else has been called behind it.
+    pub(super) calling: Cell<Calling>,
+    pub(super) code: Cell<*const PlannedCode>,
+    /// What was called here last.
+    pub(super) callee: Cell<Callee>,
     pub(super) kind: SiteKind,
     /// The unit of the next instruction, if that raises again what has been raised before; else [`Self::NO_UNIT`].
     pub(super) reraises: u32,
@@ -65,12 +76,6 @@ pub(crate) struct PlannedSite {
     /// Indices into localsplus, the value stack behind it included.
     pub(super) captures: SmallVec<[u32; 4]>,
     pub(super) touches: SmallVec<[u32; 4]>,
-    /// Whether the next instruction is a call; then the callable is in the first of the slots of `touches`, or in the second if that is empty.
-    pub(super) calls: bool,
-    /// What was called here last.
-    pub(super) callee: Cell<Callee>,
-    /// From where that was, or what else has been called behind it.
-    pub(super) calling: Cell<Calling>,
     /// Captures that are left out ([`PlannedSite::bit`]).
     pub(super) redacts: Cell<u64>,
     /// While numbers are calculated with: the site that fires in its place, of those behind the plan's; itself, if none does. Else NULL.
@@ -79,7 +84,6 @@ pub(crate) struct PlannedSite {
     guards: Box<[u32]>,
     /// Whether the first capture says where the exception was raised: that of a handler that is given it.
     pub(super) lasti: bool,
-    pub(super) code: Cell<*const PlannedCode>,
 }
 
 /// What a call has called.
@@ -99,6 +103,8 @@ pub(super) struct Calling {
     pub(super) at: usize,
     /// Its unit, at which nothing is pending.
     pub(super) unit: u32,
+    /// How a record says that a frame starts that is called there.
+    pub(super) enter: Little,
     /// Whether that is the instruction that may change what has been touched.
     pub(super) is_touching: bool,
 }
@@ -108,6 +114,7 @@ impl Calling {
     pub(super) const UNKNOWN: Self = Self {
         at: 0,
         unit: 0,
+        enter: Little::NONE,
         is_touching: false,
     };
 }
@@ -157,12 +164,13 @@ fn is_call(op: Op) -> bool {
 impl PlannedSite {
     /// No instruction of such a kind follows.
     pub(super) const NO_UNIT: u32 = u32::MAX;
+    // What is most frequent comes first: a compiler asks in the order of the numbers.
     /// The next instruction changes nothing.
-    pub(super) const NO_TOUCH: u16 = u16::MAX;
-    /// `touches` says what the next instruction may change.
-    pub(super) const TOUCHES: u16 = u16::MAX - 1;
-    /// The same before a call.
-    pub(super) const CALLS: u16 = u16::MAX - 2;
+    pub(super) const NO_TOUCH: u16 = u16::MAX - 2;
+    /// `touches` says what the next instruction, a call, may change.
+    pub(super) const CALLS: u16 = u16::MAX - 1;
+    /// The same before another instruction.
+    pub(super) const TOUCHES: u16 = u16::MAX;
 
     /// A site of `plan`, or of its numeric half, where these slots have to hold numbers.
     pub(super) fn new(site: &PlanSite, guards: &[u32], plan: &Plan, analysis: &Analysis) -> Self {
@@ -188,7 +196,7 @@ impl PlannedSite {
             way: Cell::new(Way::Slow),
             touch: match site.touches[..] {
                 [] => Self::NO_TOUCH,
-                [one] if one < u32::from(Self::CALLS) => one as u16,
+                [one] if one < u32::from(Self::NO_TOUCH) => one as u16,
                 _ if calls => Self::CALLS,
                 _ => Self::TOUCHES,
             },
@@ -225,6 +233,8 @@ impl PlannedSite {
             lasti: site.kind == SiteKind::Handler && site.captures.len() == 2,
             copy: Cell::new(0),
             straight: Cell::new(0),
+            begins: Cell::new(0),
+            said: Cell::new(Little::NONE),
             code: Cell::new(std::ptr::null()),
         }
     }
@@ -277,6 +287,7 @@ impl PlannedSite {
     /// It has this number now, and what is left out is known.
     pub(super) fn set_number(&self, number: u32) {
         self.number.set(number);
+        self.said.set(Little::site(SiteNumber(number)));
         let is_plain = number < Predictor::MAX_SITES as u32
             && self.reraises == Self::NO_UNIT
             && self.is_simple()
@@ -299,10 +310,19 @@ impl PlannedSite {
 
     /// Its copy or its way has changed.
     pub(super) fn go_straight(&self) {
-        self.straight.set(match self.way.get() {
-            Way::Step => self.copy.get(),
-            _ => 0,
-        });
+        let copy = self.copy.get();
+        let (straight, begins) = match self.way.get() {
+            Way::Step => (copy, 0),
+            Way::Start | Way::Resume => (0, copy),
+            Way::Slow => (0, 0),
+        };
+        self.straight.set(straight);
+        self.begins.set(begins);
+    }
+
+    /// Where it stands.
+    pub(crate) fn kind(&self) -> SiteKind {
+        self.kind
     }
 
     /// How many captures it has.

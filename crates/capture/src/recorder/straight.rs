@@ -489,7 +489,7 @@ unsafe extern "C" fn capture(
 /// # Safety
 /// As for [`turn_off`].
 #[inline(never)]
-unsafe extern "C" fn finish(
+pub(super) unsafe extern "C" fn finish(
     recorder: *mut Recorder,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {

@@ -37,6 +37,8 @@ pub(super) struct Shadow {
     tracing: i32,
     /// How many of `touched` there are.
     count: u8,
+    /// Where its [`Suspendable`](super::generators::Suspendable) was when it last went on: no more than that, until it has been looked at.
+    pub(super) suspended: u32,
     /// What the instruction at `reraises` raises again, by its address; 0 if it is not on the stack. Of no meaning without that.
     pub(super) exception: usize,
     /// The newest id before `touched`. Of no meaning without that.
@@ -45,7 +47,7 @@ pub(super) struct Shadow {
     touched: [MaybeUninit<(*mut ffi::PyObject, usize)>; TOUCHED],
 }
 
-const _: () = assert!(std::mem::offset_of!(Shadow, count) < 64);
+const _: () = assert!(std::mem::offset_of!(Shadow, suspended) + 4 <= 64);
 
 /// How deep in trace functions the frame's thread is.
 fn tracing(frame: Frame<'_>) -> i32 {
@@ -71,13 +73,14 @@ impl Shadow {
             address: Self::NOWHERE,
             copy: 0,
             code: std::ptr::null(),
-            number: 0,
+            number: u64::MAX,
             site: std::ptr::null(),
             last: u32::MAX,
             reraises: PlannedSite::NO_UNIT,
             told: Self::NOT_TOLD,
             tracing: 0,
             count: 0,
+            suspended: 0,
             exception: 0,
             newest: 0,
             touched: [const { MaybeUninit::uninit() }; TOUCHED],
@@ -122,6 +125,21 @@ impl Shadow {
         let index = fired.map(|(site, first)| site.number.get() - first.number.get());
         let same = index.and_then(|index| to.sites.get(index as usize));
         self.site = same.map_or(std::ptr::null(), std::ptr::from_ref);
+    }
+
+    /// The same of the frame that it was before that was suspended: `site` fires where it goes on.
+    #[inline(always)]
+    pub(super) fn goes_on_at(&mut self, frame: Frame<'_>, site: &PlannedSite) {
+        debug_assert!(self.is(frame) && self.copy == site.copy.get());
+        self.has_fired(site);
+        self.tracing = tracing(frame);
+        self.count = 0;
+    }
+
+    /// Whether a frame has stood in this place: then there is [one more](super::frames::Frames) above it.
+    #[inline(always)]
+    pub(super) fn has_been_used(&self) -> bool {
+        self.address != Self::NOWHERE
     }
 
     /// A site about which nothing is special has fired in it, and nothing else is to be said of it.
@@ -178,6 +196,12 @@ impl Shadow {
     #[inline]
     pub(super) fn has_touched(&self) -> bool {
         self.count > 0
+    }
+
+    /// Whether one of two has.
+    #[inline(always)]
+    pub(super) fn have_touched(&self, other: &Self) -> bool {
+        self.count | other.count != 0
     }
 
     /// What the frame, which is this one and alive, is doing.

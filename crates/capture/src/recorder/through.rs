@@ -99,12 +99,12 @@ pub(super) unsafe extern "C" fn begin<const CAPTURES: usize, const RESUMES: bool
     };
     let is_new_generator = !RESUMES && frame.is_generators();
     let known = match RESUMES {
-        true => recorder.generators.known(address, copy, chunk),
+        true => recorder.generators.find(address, copy, chunk),
         false => None,
     };
-    let (number, reenter) = match known {
-        Some(known) => (known.number, known.reenter),
-        None => (recorder.next_frame, Reenter::default()),
+    let (number, reenter, place) = match known {
+        Some((place, known)) => (known.number, known.reenter, place),
+        None => (recorder.next_frame, Reenter::default(), 0),
     };
     if RESUMES && known.is_none() || is_new_generator && !recorder.generators.has_room() {
         // SAFETY: both are alive.
@@ -115,11 +115,11 @@ pub(super) unsafe extern "C" fn begin<const CAPTURES: usize, const RESUMES: bool
     if caller.has_ended {
         to.pop_one();
     }
-    let unit = caller.calling.unit;
+    let (unit, enter) = (caller.calling.unit, caller.calling.enter);
     let is_written = match (RESUMES, caller.is_direct) {
-        (false, true) => to.little_enter(unit),
+        (false, true) => to.made(enter),
         (false, false) => to.little_enter_foreign(unit),
-        (true, true) => to.reenter_as(reenter, unit),
+        (true, true) => to.reenter_as(reenter, enter),
         (true, false) => to.reenter_foreign_as(reenter, unit),
     };
     let last = Last::site(SiteNumber(caller.shadow.last), caller.has_ended);
@@ -145,5 +145,8 @@ pub(super) unsafe extern "C" fn begin<const CAPTURES: usize, const RESUMES: bool
         false => unsafe { add(recorder) },
     };
     top.begin_at(frame, site, number);
+    if RESUMES {
+        top.suspended = place as u32;
+    }
     captures::<CAPTURES>(py, recorder, site, frame, to)
 }

@@ -33,6 +33,33 @@ pub struct Predictor {
 /// It is not known what follows: no site has this number.
 const NOTHING: u32 = u32::MAX;
 
+/// What is kept of what follows a site: [`Predictor::predicts`] and [`Predictor::corrects`], found once.
+#[derive(Debug)]
+pub struct Following<'a>(&'a mut u32);
+
+impl Following<'_> {
+    /// As [`Predictor::predicts`].
+    #[inline(always)]
+    #[must_use]
+    pub fn is(&self, site: SiteNumber) -> bool {
+        *self.0 == site.0
+    }
+
+    /// Whether some site was predicted.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        *self.0 != NOTHING
+    }
+
+    /// From now on it is this one; some site was predicted.
+    #[inline(always)]
+    pub fn correct(self, site: SiteNumber) {
+        debug_assert!(self.is_known());
+        *self.0 = site.0;
+    }
+}
+
 impl Default for Predictor {
     fn default() -> Self {
         Predictor {
@@ -108,6 +135,13 @@ impl Predictor {
         }
     }
 
+    /// The writer's side: what is kept of what follows `last`, if there is room for it.
+    #[inline(always)]
+    #[must_use]
+    pub fn behind(&mut self, last: Last) -> Option<Following<'_>> {
+        self.following.get_mut(last.0 as usize).map(Following)
+    }
+
     /// The reader's side: what follows `last`, if that is known.
     #[inline]
     #[must_use]
@@ -135,7 +169,13 @@ mod tests {
         assert!(!predictor.corrects(last, SiteNumber(2)));
         assert!(predictor.corrects(last, SiteNumber(0)));
         assert_eq!(predictor.predicted(last), Some(SiteNumber(0)));
+        let known = predictor.behind(last).expect("there is room");
+        assert!(known.is(SiteNumber(0)) && !known.is(SiteNumber(1)) && known.is_known());
+        known.correct(SiteNumber(1));
+        assert_eq!(predictor.predicted(last), Some(SiteNumber(1)));
         predictor.clear();
+        assert!(!predictor.behind(last).expect("there is room").is_known());
+        assert!(predictor.behind(Last::site(SiteNumber(9), false)).is_none());
         assert!(!predictor.corrects(last, SiteNumber(2)));
         assert_eq!(predictor.predicted(last), None);
         assert!(!predictor.follows(last, SiteNumber(2)));

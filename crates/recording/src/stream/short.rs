@@ -29,6 +29,37 @@ impl Reenter {
     }
 }
 
+/// A tag and a number that take up to three bytes: made once, to be written often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Little(u32);
+
+impl Little {
+    /// Where it says how many bytes it is, above these. Nothing does where they would be more than three.
+    const LENGTH: u32 = 24;
+    /// Nothing is written.
+    pub const NONE: Self = Little(0);
+
+    /// As [`Encoder::enter`](super::Encoder::enter).
+    #[must_use]
+    pub fn enter(unit: u32) -> Self {
+        Self::of(tag::ENTER, unit)
+    }
+
+    /// As [`Encoder::site`](super::Encoder::site).
+    #[must_use]
+    pub fn site(site: SiteNumber) -> Self {
+        Self::of(tag::SITE, site.0)
+    }
+
+    fn of(tag: u8, number: u32) -> Self {
+        let (bytes, length) = tagged(tag, u64::from(number));
+        match length <= 3 {
+            true => Little(bytes as u32 | (length as u32) << Self::LENGTH),
+            false => Self::NONE,
+        }
+    }
+}
+
 /// A short record in the making.
 #[derive(Debug)]
 pub struct Short<'a> {
@@ -136,17 +167,24 @@ impl<'a> Short<'a> {
         self.tag(tag::POP_1);
     }
 
+    /// Writes what has been made. Whether something has: otherwise nothing is written.
+    #[inline(always)]
+    #[must_use]
+    pub fn made(&mut self, little: Little) -> bool {
+        if little.0 == 0 {
+            return false;
+        }
+        // What is behind it is written later.
+        let at = usize::from(self.at);
+        self.bytes[at..at + 4].copy_from_slice(&little.0.to_le_bytes());
+        self.at = self.at.wrapping_add((little.0 >> Little::LENGTH) as u8);
+        true
+    }
+
     /// As [`Encoder::enter`](super::Encoder::enter).
     #[inline]
     pub fn enter(&mut self, unit: u32) {
         self.put(tagged(tag::ENTER, u64::from(unit)));
-    }
-
-    /// The same, of up to three bytes. Whether that is enough: otherwise nothing is written.
-    #[inline(always)]
-    #[must_use]
-    pub fn little_enter(&mut self, unit: u32) -> bool {
-        self.little(tag::ENTER, u64::from(unit))
     }
 
     /// As [`enter_foreign`](Self::enter_foreign), of up to three bytes. Whether that is enough: otherwise nothing is written.
@@ -163,14 +201,32 @@ impl<'a> Short<'a> {
         const OTHER: u64 = (tag::REENTER ^ tag::REENTER_FOREIGN) as u64;
         match frame.0 {
             0 => false,
-            bytes => self.reenter_as(Reenter(bytes ^ OTHER), below.saturating_add(1)),
+            bytes => self.reenter_at(Reenter(bytes ^ OTHER), below.saturating_add(1)),
         }
     }
 
-    /// As [`reenter`](Self::reenter), of up to eight bytes. Whether that is enough: otherwise nothing of use is written.
+    /// As [`reenter`](Self::reenter), of up to eight bytes, where `enter` is made of the unit. Whether that is enough: otherwise nothing of use is written.
     #[inline(always)]
     #[must_use]
-    pub fn reenter_as(&mut self, frame: Reenter, unit: u32) -> bool {
+    pub fn reenter_as(&mut self, frame: Reenter, enter: Little) -> bool {
+        if frame.0 == 0 || enter.0 == 0 {
+            return false;
+        }
+        let at = usize::from(self.at);
+        self.bytes[at..at + 8].copy_from_slice(&frame.0.to_le_bytes());
+        let behind = self.at.wrapping_add((frame.0 >> Reenter::LENGTH) as u8);
+        // All but its tag.
+        let at = usize::from(behind);
+        let unit = enter.0 >> u8::BITS;
+        self.bytes[at..at + 4].copy_from_slice(&unit.to_le_bytes());
+        let length = (enter.0 >> Little::LENGTH) as u8;
+        self.at = behind.wrapping_add(length.wrapping_sub(1));
+        true
+    }
+
+    /// The same of any unit of up to two bytes.
+    #[inline(always)]
+    fn reenter_at(&mut self, frame: Reenter, unit: u32) -> bool {
         if frame.0 == 0 || unit >= 1 << 14 {
             return false;
         }
@@ -440,14 +496,19 @@ mod tests {
                     4 => (short.hit(), encoder.hit()),
                     5 if capture == 0 => {
                         let site = SiteNumber((bits >> (bits % 24 + 40)) as u32);
-                        if bits & 64 == 0 || !short.little_site(site) {
+                        let is_written = match bits & 192 {
+                            0 => false,
+                            64 => short.little_site(site),
+                            _ => short.made(Little::site(site)),
+                        };
+                        if !is_written {
                             short.site(site);
                         }
                         ((), encoder.site(site))
                     }
                     5 if capture == 1 => {
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        if bits & 64 == 0 || !short.little_enter(unit) {
+                        if bits & 64 == 0 || !short.made(Little::enter(unit)) {
                             short.enter(unit);
                         }
                         ((), encoder.enter(unit))
@@ -456,7 +517,7 @@ mod tests {
                     5 if capture == 3 => {
                         let frame = FrameNumber(bits >> (bits % 64));
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        if !short.reenter_as(Reenter::of(frame), unit) {
+                        if !short.reenter_as(Reenter::of(frame), Little::enter(unit)) {
                             short.reenter(frame, unit);
                         }
                         ((), encoder.reenter(frame, unit))
