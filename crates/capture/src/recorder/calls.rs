@@ -243,8 +243,14 @@ unsafe fn resume<const CAPTURES: usize>(
     let known =
         known.filter(|known| known.number == place.number && known.chunk == recorder.pen.chunk);
     let Some(known) = known else {
+        let is_on_top = frame.address() == top.address;
         // SAFETY: by the contract.
-        return unsafe { resume_anew::<CAPTURES>(recorder, site, running) };
+        return unsafe {
+            match is_on_top {
+                true => through::go_on::<CAPTURES>(recorder, site, running),
+                false => resume_anew::<CAPTURES>(recorder, site, running),
+            }
+        };
     };
     let Some(calls) = called_by(recorder, top, site, frame) else {
         // SAFETY: by the contract.
@@ -264,6 +270,18 @@ unsafe fn resume<const CAPTURES: usize>(
     // SAFETY: a frame has stood there, so there is a place.
     unsafe { add(recorder) };
     place.goes_on_at(frame, site);
+    captures_of_resumption::<CAPTURES>(py, recorder, site, frame, to)
+}
+
+/// As [`captures`], where the frame goes on: mostly nothing has been sent to it.
+#[inline(always)]
+pub(super) fn captures_of_resumption<const CAPTURES: usize>(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    site: &PlannedSite,
+    frame: Frame<'_>,
+    mut to: Short<'_>,
+) -> *mut ffi::PyObject {
     if CAPTURES == 1 {
         let [first, ..] = *site.few_slots();
         // SAFETY: as in `record`.

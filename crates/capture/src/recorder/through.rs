@@ -7,7 +7,7 @@ use debugop_recording::stream::{Last, Reenter, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
-use super::calls::{add, leads_to};
+use super::calls::{add, captures_of_resumption, leads_to};
 use super::generators::Suspendable;
 use super::planned::{Calling, PlannedSite};
 use super::straight::{arrive, captures};
@@ -57,9 +57,10 @@ impl<'a> Caller<'a> {
         let is_usual = calling.at == found.instruction_address()
             && (calling.is_touching || !shadow.has_touched())
             && (is_direct || !Recorder::is_the_debuggers(py, frame));
-        let is_alone = || is_direct || !is_near && frame.maker() == Some(found);
-        is_usual.then(|| Self {
-            is_alone: calling.is_touching && is_alone(),
+        // The frame of a generator is none of an `__init__`.
+        let is_made = !is_near && !frame.is_generators() && frame.maker() == Some(found);
+        is_usual.then_some(Self {
+            is_alone: calling.is_touching && (is_direct || is_made),
             shadow,
             calling,
             has_ended,
@@ -149,4 +150,72 @@ pub(super) unsafe extern "C" fn begin<const CAPTURES: usize, const RESUMES: bool
         top.suspended = place as u32;
     }
     captures::<CAPTURES>(py, recorder, site, frame, to)
+}
+
+/// The generator that is the frame on top, suspended last, goes on: the one below, or C code that it has called, drives it, and nothing else has been recorded in between.
+///
+/// # Safety
+/// As for [`elsewhere`](super::calls::elsewhere).
+#[inline(never)]
+pub(super) unsafe extern "C" fn go_on<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    running: NonNull<InterpreterFrame>,
+) -> *mut ffi::PyObject {
+    // SAFETY: as in `begin`.
+    let (py, recorder, site, top, next, frame) = unsafe {
+        let (py, recorder) = (Python::assume_attached(), &mut *recorder);
+        let (top, next) = (&mut *recorder.top, &*recorder.top.sub(1));
+        let frame = Frame::at(running, NonNull::new_unchecked(recorder.state));
+        (py, recorder, &*site, top, next, frame)
+    };
+    let is_same = top.copy == frame.code_address() && top.copy == site.begins.get();
+    let known = recorder
+        .generators
+        .at(top.suspended)
+        .filter(|known| is_same && known.number == top.number && known.chunk == recorder.pen.chunk);
+    let (Some(known), Some((calling, is_direct))) = (known, driver(py, top, next, frame)) else {
+        // SAFETY: by the contract.
+        return unsafe { begin::<CAPTURES, true>(recorder, site, running) };
+    };
+    // SAFETY: as in `fire_straight`.
+    let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
+    to.pop_one();
+    let is_written = match is_direct {
+        true => to.reenter_as(known.reenter, calling.enter),
+        false => to.reenter_foreign_as(known.reenter, calling.unit),
+    };
+    let last = Last::site(SiteNumber(next.last), true);
+    if !is_written || !leads_to(recorder, last, site, &mut to) {
+        // SAFETY: both are alive; nothing has been committed.
+        return unsafe { arrive(recorder, site) };
+    }
+    top.goes_on_at(frame, site);
+    captures_of_resumption::<CAPTURES>(py, recorder, site, frame, to)
+}
+
+/// Where the frame of `next` stands, and whether it drives `frame`, that on top, itself; if it is the one that does, in the same way as before, and nothing else is to be told.
+#[inline(always)]
+fn driver(
+    py: Python<'_>,
+    top: &Shadow,
+    next: &Shadow,
+    frame: Frame<'_>,
+) -> Option<(Calling, bool)> {
+    let near = frame.below()?;
+    let (found, is_near) = match near.is_pythons() {
+        true => (near, true),
+        false => (near.below().filter(|far| far.is_pythons())?, false),
+    };
+    // If it does so itself, nobody else runs in its instruction, and what that changes need not be looked at: that is seen to elsewhere.
+    let is_direct = is_near && frame.direct_caller().is_some();
+    if !next.is(found) || top.has_touched() || next.has_touched() && is_direct {
+        return None;
+    }
+    // SAFETY: the site lives as long as the frame.
+    let calling = unsafe { next.site.as_ref() }?.calling.get();
+    let is_usual = calling.at == found.instruction_address()
+        && (calling.is_touching || !next.has_touched())
+        && (is_direct || !Recorder::is_the_debuggers(py, frame));
+    is_usual.then_some((calling, is_direct))
 }
