@@ -97,6 +97,7 @@ impl Generators {
     }
 
     /// The one at an address, which is not 0.
+    #[cfg(any(Py_3_13, test))]
     #[inline(always)]
     pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {
         self.search(address).map(|(_, known)| known)
