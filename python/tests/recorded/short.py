@@ -191,6 +191,59 @@ def dying():
     return plain, listed
 
 
+class Listed(list):
+    pass
+
+
+class Keyed(dict):
+    __slots__ = ("known",)
+
+
+def subclasses():
+    """Without attributes, until they get some."""
+    listed, other, keyed = Listed(), Listed([1]), Keyed()
+    for turn in range(20):
+        listed.append(turn)
+        keyed[turn] = listed
+        other.remove(other[0])
+        other.append(listed)
+        if turn == 9:
+            listed.first = keyed.known = other
+        if turn == 14:
+            del listed.first
+            listed.second = turn
+            vars(other)
+    return listed, other, keyed
+
+
+def again():
+    """Tuples and objects that have been captured before, behind others and before new ones."""
+    pair, longer, nested = (1, 0.5), tuple(range(1 << 40, (1 << 40) + 20)), ((), (None, [1 << 62]))
+    found = {}
+    for turn in range(12):
+        for one in (pair, longer, nested, nested[1], (turn, pair), found, turn << 57):
+            first, second = one, pair
+            found[turn % 3] = first
+            found["last"] = (second, one, longer, turn << 58, nested)
+            one = second, first
+    return found
+
+
+def churned():
+    """Objects stay as they are, or change in one place, while others die near those that they refer to."""
+    kept = [Plain([number]) for number in range(12)]
+    holders = [Plain(one) for one in kept]
+    for turn in range(60):
+        gone = [Plain(number) for number in range(turn % 9)]
+        holder = holders[turn % 12]
+        holder.other = turn
+        holders[-1].value = kept[turn % 5]
+        kept[turn % 12].value.append(len(gone))
+        if turn % 15 == 14:
+            kept[turn % 12] = Plain([gone.pop() if gone else None])
+    return holders, kept
+
+
 # How often is given, or three times: so much does not fit into one chunk.
 for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
     ints()
@@ -203,3 +256,6 @@ for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
     attributes()
     named()
     dying()
+    subclasses()
+    again()
+    churned()

@@ -19,6 +19,13 @@ impl LongObject {
         (size.unsigned_abs() <= 1).then(|| size * i64::from(self.ob_digit[0]))
     }
 
+    /// Whether it has at most one digit, which is less than this.
+    #[inline]
+    pub(crate) fn is_below(&self, limit: u32) -> bool {
+        let compact = self.compact();
+        compact.is_some_and(|int| int.unsigned_abs() < u64::from(limit))
+    }
+
     /// The value of an int of two or three digits, if it fits.
     #[inline]
     pub(crate) fn few_digits(&self) -> Option<i64> {

@@ -22,6 +22,12 @@ impl LongObject {
         (self.lv_tag < COMPACT_END).then(|| sign * i64::from(self.ob_digit[0]))
     }
 
+    /// Whether it has at most one digit, which is less than this. (That of zero is 0: `_PyLong_New`, `Objects/longobject.c`, 3.12-3.15.)
+    #[inline]
+    pub(crate) fn is_below(&self, limit: u32) -> bool {
+        self.lv_tag < COMPACT_END && self.ob_digit[0] < limit
+    }
+
     /// The value of an int of two or three digits, if it fits.
     #[inline]
     pub(crate) fn few_digits(&self) -> Option<i64> {

@@ -10,9 +10,10 @@ use super::identities::Entry;
 use super::in_place::{dict_of, have_lived};
 use super::pen::{IS_TYPE, Pen, small_int};
 use super::quick::Simple;
-use super::shadows::{Glance, Layout, Shadow};
+use super::shadows::{Layout, Shadow};
 use super::types::{Member, Types};
 use super::words::{EMPTY, glance_word};
+use crate::identity;
 use crate::layout::objects::{Pairs, TUPLE_ITEMS, pairs_of};
 
 /// Where the values of an object stand, in the order of its shadow's words.
@@ -267,7 +268,7 @@ impl Pen {
             return false;
         };
         let deaths = self.identities.deaths(py);
-        if deaths != shadow.deaths && !self.have_lived(py, glance, differing, shadow.deaths) {
+        if deaths != shadow.deaths && !self.have_lived(py, differing, shadow) {
             return false;
         }
         let Some(change) = change else {
@@ -331,7 +332,7 @@ impl Pen {
             return true;
         }
         let deaths = self.identities.deaths(py);
-        if deaths != shadow.deaths && !self.have_lived(py, &shadow.glance, None, shadow.deaths) {
+        if deaths != shadow.deaths && !self.have_lived(py, None, shadow) {
             return false;
         }
         self.shadows.get_mut(entry.index).deaths = deaths;
@@ -419,18 +420,12 @@ impl Pen {
         }
     }
 
-    /// Whether no object that is in a glance, but for word `except`, has died after so many deaths.
+    /// Whether surely no object that is in a shadow, but for word `except`, has died since.
     #[inline(always)]
-    fn have_lived(
-        &self,
-        py: Python<'_>,
-        glance: &Glance,
-        except: Option<usize>,
-        deaths: u64,
-    ) -> bool {
+    fn have_lived(&self, py: Python<'_>, except: Option<usize>, shadow: &Shadow) -> bool {
         let except = except.unwrap_or(usize::MAX);
         let now = self.identities.now(py);
-        now.is_some_and(|now| have_lived(now, &glance.words, except, deaths))
+        now.is_some_and(|now| have_lived(now, &shadow.glance.words, except, shadow))
     }
 
     /// Whether a tuple that is known for certain has the items that it was recorded with, if that is seen without more ado.
@@ -451,19 +446,9 @@ impl Pen {
         if index >= IS_TYPE {
             return false;
         }
-        let shadow = self.shadows.get(index);
-        let glance = &shadow.glance;
-        // SAFETY: a live object; if it is of its class still, it is a tuple, which has as many items as its length says, and its items live.
-        let is_same = unsafe {
-            let first: *const *mut ffi::PyObject = tuple.cast::<u8>().add(TUPLE_ITEMS).cast();
-            shadow.class == ffi::Py_TYPE(tuple)
-                && shadow.class == &raw mut ffi::PyTuple_Type
-                && ffi::PyTuple_GET_SIZE(tuple).unsigned_abs() as u64 == glance.length
-                && differing(&glance.words, |at| *first.add(at)) == Ok(None)
-        };
-        is_same
-            && (self.identities.deaths(py) == shadow.deaths
-                || self.have_lived(py, glance, None, shadow.deaths))
+        let (now, shadow) = (self.identities.now(py), self.shadows.get(index));
+        // SAFETY: a live object.
+        now.is_some_and(|now| unsafe { is_tuple_of(now, tuple, shadow) })
     }
 
     /// The index of the shadow of an object that an instruction may have changed before which ids up to `newest` had been given: if it is that object, its
@@ -482,6 +467,28 @@ impl Pen {
             && !unsafe { is_dying(object) };
         is_known.then_some(entry.index)
     }
+}
+
+/// Whether an object is a tuple that has the items of this shadow.
+///
+/// # Safety
+/// The object is alive.
+#[inline(always)]
+pub(super) unsafe fn is_tuple_of(
+    now: identity::Now<'_>,
+    tuple: *mut ffi::PyObject,
+    shadow: &Shadow,
+) -> bool {
+    let glance = &shadow.glance;
+    // SAFETY: a live object; if it is of its class still, it is a tuple, which has as many items as its length says, and its items live.
+    let is_same = unsafe {
+        let first: *const *mut ffi::PyObject = tuple.cast::<u8>().add(TUPLE_ITEMS).cast();
+        shadow.class == ffi::Py_TYPE(tuple)
+            && shadow.class == &raw mut ffi::PyTuple_Type
+            && ffi::PyTuple_GET_SIZE(tuple).unsigned_abs() as u64 == glance.length
+            && differing(&glance.words, |at| *first.add(at)) == Ok(None)
+    };
+    is_same && (now.deaths() == shadow.deaths || have_lived(now, &glance.words, usize::MAX, shadow))
 }
 
 /// Whether the last reference to an object has gone, and what its `tp_dealloc` does runs code: contents are taken out of it then (`subtype_dealloc`,

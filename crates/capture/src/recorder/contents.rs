@@ -455,6 +455,8 @@ impl Pen {
                             glance.layout = Layout::Pairs;
                         } else if !class.has_dict && members.len() <= limit {
                             glance.layout = Layout::Members;
+                        } else if members.is_empty() {
+                            glance.layout = Layout::Nothing;
                         }
                         each(&parts, limit, |key, value| {
                             words.extend([glance_word(key), glance_word(value)]);

@@ -14,7 +14,7 @@ use super::pen::{Pen, small_int};
 use super::quick::Simple;
 use super::shadows::{Layout, Shadow};
 use super::types::Types;
-use super::words::{EMPTY, glance_word, is_address, word_at_once};
+use super::words::{EMPTY, glance_word, int_word, is_address, word_at_once};
 use crate::identity::Now;
 use crate::layout::LongObject;
 use crate::layout::objects::{Attributes, ListObject, Values, attributes, pairs_of, values_beside};
@@ -121,30 +121,40 @@ pub(super) unsafe fn dict_of(
     }
 }
 
-/// Whether no object that is in `words`, but for this one, has died after so many deaths.
+/// Whether surely no object that is in `words`, those of this shadow, but for this one, has died since it was cast.
 #[inline]
-pub(super) fn have_lived(now: Now<'_>, words: &[u64], except: usize, deaths: u64) -> bool {
+pub(super) fn have_lived(now: Now<'_>, words: &[u64], except: usize, shadow: &Shadow) -> bool {
     // What is no address shares a place with some that are: rarely one where somebody has died since.
-    let is_near = |&word: &u64| now.last_death_at(word as usize) > deaths;
+    let is_near = |&word: &u64| now.last_death_at(word as usize) > shadow.deaths;
     words
         .iter()
         .position(is_near)
-        .is_none_or(|first| have_lived_from(now, words, first, except, deaths))
+        .is_none_or(|first| have_lived_from(now, words, first, except, shadow))
 }
 
 /// The same of the words from here on.
 #[inline(never)]
-fn have_lived_from(now: Now<'_>, words: &[u64], first: usize, except: usize, deaths: u64) -> bool {
+fn have_lived_from(
+    now: Now<'_>,
+    words: &[u64],
+    first: usize,
+    except: usize,
+    shadow: &Shadow,
+) -> bool {
     let is_gone = |(at, &word): (usize, &u64)| {
-        at != except && now.last_death_at(word as usize) > deaths && is_address(word)
+        at != except
+            && now.last_death_at(word as usize) > shadow.deaths
+            && is_address(word)
+            // Who has come to the address since has a newer id, or none ([`Pen::is_still`]).
+            && now.recent(word as usize).is_none_or(|entry| entry.id.get() > shadow.newest)
     };
     !words.iter().enumerate().skip(first).any(is_gone)
 }
 
 /// The contrary, by itself.
 #[inline(never)]
-fn have_died(now: Now<'_>, words: &[u64], except: usize, deaths: u64) -> bool {
-    !have_lived(now, words, except, deaths)
+fn have_died(now: Now<'_>, words: &[u64], except: usize, shadow: &Shadow) -> bool {
+    !have_lived(now, words, except, shadow)
 }
 
 /// How many attributes there are before the one with index `at`, if there are so many of all.
@@ -224,6 +234,11 @@ impl<'a> Row<'a> {
                     let offset = types.find_ref(shadow.number)?.row?;
                     row.first = object.cast::<u8>().offset(offset).cast_const().cast();
                 }
+                Layout::Nothing => {
+                    if !matches!(attributes(object, shadow.class), Attributes::None) {
+                        return None;
+                    }
+                }
                 Layout::Other => return None,
             }
         }
@@ -282,7 +297,7 @@ impl Pen {
         let is_as_long = layout != Layout::Items || row.length == length;
         let deaths = now.deaths();
         if at == NOWHERE && is_as_long {
-            if deaths != shadow.deaths && have_died(now, words, at, shadow.deaths) {
+            if deaths != shadow.deaths && have_died(now, words, at, shadow) {
                 return false;
             }
             if let Some(shadow) = self.shadows.find_mut(index) {
@@ -295,7 +310,7 @@ impl Pen {
         if was == EMPTY || word == EMPTY || !is_as_long || layout == Layout::Pairs && at % 2 == 0 {
             return self.change_in_place(py, to, object, entry, (at, word));
         }
-        if deaths != shadow.deaths && have_died(now, words, at, shadow.deaths) {
+        if deaths != shadow.deaths && have_died(now, words, at, shadow) {
             return false;
         }
         let place = match layout {
@@ -406,8 +421,9 @@ impl Pen {
         }
         let deaths = now.deaths();
         if kept + 2 > MAX_PARTS
-            || deaths != shadow.deaths && have_died(now, words, at, shadow.deaths)
-            || !self.put_changed(py, to, ObjectId(id), &changed)
+            || deaths != shadow.deaths && have_died(now, words, at, shadow)
+            || !self.put_at_once(py, to, ObjectId(id), &changed)
+                && !self.put_changed(py, to, ObjectId(id), &changed)
         {
             return false;
         }
@@ -418,6 +434,33 @@ impl Pen {
             (shadow.deaths, shadow.newest) = (deaths, newest);
         }
         true
+    }
+
+    /// Writes a change of an object, and with a key, that have been named lately. Whether it is that, and the value simple; otherwise nothing has been written or noted.
+    #[inline(always)]
+    fn put_at_once(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        id: ObjectId,
+        changed: &Changed,
+    ) -> bool {
+        let Some(now) = self.identities.now_at_once(py) else {
+            return false;
+        };
+        let (before, epoch) = (to.len(), self.chunk << 1 | 1);
+        let (change, recent) = (changed.change, &mut self.recent);
+        // SAFETY: the object that both are in keeps them alive.
+        let is_put = to.little_update_part(recent, id, change, changed.length)
+            && unsafe {
+                (changed.key.is_null() || put::<false>(now, epoch, recent, to, changed.key))
+                    && (changed.value.is_null()
+                        || put::<true>(now, epoch, recent, to, changed.value))
+            };
+        if !is_put {
+            to.shorten(before);
+        }
+        is_put
     }
 
     /// Writes a change. Whether there is a short form; otherwise nothing has been written or noted.
@@ -474,12 +517,24 @@ impl Pen {
             return false;
         }
         for (at, place) in words.iter_mut().enumerate().take(shown) {
-            // SAFETY: there are so many items, which the list keeps alive.
+            // SAFETY: there are so many items, which the list keeps alive; of an exact int the fields are read.
             let word = unsafe {
                 let item = *first.add(at);
-                let is_put =
-                    !item.is_null() && put::<false>(now, epoch, &mut self.recent, to, item);
-                word_at_once(item).filter(|_| is_put)
+                match item.is_null() {
+                    true => None,
+                    // Asked for its value once.
+                    false if ffi::Py_TYPE(item) == &raw mut ffi::PyLong_Type => {
+                        let value = (*item.cast::<LongObject>()).compact();
+                        match value.filter(|&value| to.little_int(value)) {
+                            Some(value) => Some(int_word(value)),
+                            None => word_at_once(item).filter(|_| put_long(to, item)),
+                        }
+                    }
+                    false => {
+                        let is_put = put::<false>(now, epoch, &mut self.recent, to, item);
+                        word_at_once(item).filter(|_| is_put)
+                    }
+                }
             };
             let Some(word) = word else {
                 to.shorten(before);
@@ -563,6 +618,20 @@ impl Pen {
     }
 }
 
+/// Writes an int that takes more bytes than most. Whether it is one of a few digits; otherwise nothing has been written.
+///
+/// # Safety
+/// A live object.
+#[inline(never)]
+unsafe fn put_long(to: &mut Short<'_>, object: *mut ffi::PyObject) -> bool {
+    // SAFETY: by the contract.
+    let value = unsafe { small_int(object) };
+    if let Some(value) = value {
+        to.int(value);
+    }
+    value.is_some()
+}
+
 /// Writes a value that takes few bytes: of an object whose entry has this epoch its id, if that has been named lately, or otherwise where it may be noted (`NOTES`).
 /// Whether it has; otherwise nothing has been written or noted.
 ///
@@ -581,7 +650,7 @@ unsafe fn put<const NOTES: bool>(
         let class = ffi::Py_TYPE(object);
         if class == &raw mut ffi::PyLong_Type {
             let value = (*object.cast::<LongObject>()).compact();
-            return value.is_some_and(|value| to.little_int(value));
+            return value.is_some_and(|value| to.little_int(value)) || put_long(to, object);
         }
         if class == &raw mut ffi::PyFloat_Type {
             to.float(ffi::PyFloat_AS_DOUBLE(object).to_bits());

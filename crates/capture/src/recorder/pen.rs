@@ -5,11 +5,12 @@ use std::num::NonZeroU64;
 use debugop_filter::Pattern;
 use debugop_recording::stream::{Encoder, Kind, MAX_PARTS, ObjectId, Reason, RecentObjects};
 use pyo3::{PyResult, Python, ffi};
+use smallvec::SmallVec;
 
 use super::callables::Callables;
 use super::identities::{Entry, Identities, NONE};
 use super::redacted::Redacted;
-use super::shadows::{Difference, Glance, Shadows};
+use super::shadows::{Difference, Glance, Shadow, Shadows};
 use super::types::{Types, is_heap_type};
 use super::words::{SmallInts, is_address};
 use crate::layout::LongObject;
@@ -263,7 +264,7 @@ impl Pen {
 
     /// The same, if no id stands for it.
     #[inline(never)]
-    fn object_otherwise(
+    pub(super) fn object_otherwise(
         &mut self,
         py: Python<'_>,
         to: &mut Encoder<'_>,
@@ -537,7 +538,15 @@ impl Pen {
                 Difference::One(change, word)
                     if self.redacted.is_off()
                         && now.words.len() <= MAX_PARTS
-                        && self.is_alive_since(py, &now, entry.index, word) =>
+                        && (self.is_alive_since(py, &now, entry.index, word)
+                            || self.is_still_but(
+                                py,
+                                object,
+                                (number, kind),
+                                &now,
+                                entry.index,
+                                word,
+                            )) =>
                 {
                     to.update_part(&mut self.recent, id, change, now.length);
                     // SAFETY: a live object of this kind, in which this was found.
@@ -612,6 +621,40 @@ impl Pen {
             self.shadows.get_mut(index).deaths = self.identities.deaths(py);
         }
         same
+    }
+
+    /// The same of all words of `now` but `except`, the only one that differs.
+    #[inline(never)]
+    fn is_still_but(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        (number, kind): (u32, Kind),
+        now: &Glance,
+        index: u32,
+        except: usize,
+    ) -> bool {
+        let Shadow { deaths, newest, .. } = *self.shadows.get(index);
+        let words = now.words.iter().enumerate();
+        let mut near: SmallVec<[u64; 16]> = words
+            .filter(|&(at, &word)| at != except && is_address(word))
+            .map(|(_, &word)| word)
+            .filter(|&word| {
+                self.identities
+                    .last_death_at(py, word as *mut ffi::PyObject)
+                    > deaths
+            })
+            .collect();
+        // Only what is found in the object is an address for certain, of an object that lives.
+        self.each_part(object, number, kind, |part| {
+            if near.contains(&(part as u64))
+                && let Some(entry) = self.identities.lookup(py, part)
+                && entry.id.get() <= newest
+            {
+                near.retain(|&mut word| word != part as u64);
+            }
+        });
+        near.is_empty()
     }
 }
 

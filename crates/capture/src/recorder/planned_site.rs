@@ -407,8 +407,6 @@ pub(super) unsafe fn is_number(content: Content) -> bool {
         }
         // What is let through is compact.
         class == &raw mut ffi::PyLong_Type
-            && (*object.cast::<LongObject>())
-                .compact()
-                .is_some_and(|int| int.unsigned_abs() < 1 << GUARDED_BITS)
+            && (*object.cast::<LongObject>()).is_below(1 << GUARDED_BITS)
     }
 }

@@ -8,6 +8,7 @@ use debugop_recording::stream::{Encoder, ObjectId, Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
+use super::compare::is_tuple_of;
 use super::pen::{Pen, small_int};
 use super::planned::{FEW, PlannedSite, Way};
 use super::threads::Shadow;
@@ -243,6 +244,37 @@ impl Recorder {
         Put::Done
     }
 
+    /// Captures what no id stands for, but is known all the same: an int of a few digits, an object that has been recorded in this chunk, a tuple that is still what it was then. Whether
+    /// it is; otherwise nothing is written. NULL is not. Nothing here panics.
+    #[inline(always)]
+    pub(super) fn put_known(
+        &mut self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        site: SiteNumber,
+        capture: usize,
+        to: &mut Short<'_>,
+    ) -> bool {
+        if object.is_null() {
+            return false;
+        }
+        // SAFETY: the slot that it is in keeps the object alive; a field of an exact int is read.
+        unsafe {
+            if ffi::Py_TYPE(object) == &raw mut ffi::PyLong_Type {
+                let Some(value) = (*object.cast::<LongObject>()).few_digits() else {
+                    return false;
+                };
+                to.captured_int(&mut self.strides, site, capture, value);
+                return true;
+            }
+        }
+        let id = self.pen.known_at_once(py, object);
+        if let Some(id) = id {
+            to.object(&mut self.pen.recent, id);
+        }
+        id.is_some()
+    }
+
     /// Captures what is not often met, and written in a few bytes or a new object; `object` is NULL if there is none. `Err`: how far the record has
     /// been written.
     #[inline(never)]
@@ -262,21 +294,17 @@ impl Recorder {
             return Err(as_it_was);
         }
         // SAFETY: the slot that it is in keeps the object alive.
-        if let Some(value) = unsafe { small_int(object) } {
+        if unsafe { ffi::Py_TYPE(object) } == &raw mut ffi::PyLong_Type {
+            // SAFETY: as above.
+            let Some(value) = (unsafe { small_int(object) }) else {
+                return Err(as_it_was);
+            };
             let number = SiteNumber(site.number.get());
             to.captured_int(&mut self.strides, number, capture, value);
             return Ok(to);
         }
-        // SAFETY: as above.
-        if let Some(value) = unsafe { self.pen.simple(py, object) } {
-            self.pen.put_simple(&mut to, value);
-            return Ok(to);
-        }
         let mut to = Encoder::new(self.store.bytes(), as_it_was.at);
-        let Some(met) = self.pen.is_usual(py, &to, object) else {
-            return Err(as_it_was);
-        };
-        self.pen.meet(py, &mut to, object, met, 0);
+        self.pen.object_otherwise(py, &mut to, object, 0);
         if to.overflowed() {
             // Nothing is left for what has not been written.
             let at = self.store.capacity();
@@ -359,6 +387,40 @@ pub(super) enum Simple {
 }
 
 impl Pen {
+    /// The id of an object that has been recorded in this chunk, and looked up lately; of a tuple, if it is what it was then.
+    #[inline(always)]
+    fn known_at_once(&mut self, py: Python<'_>, object: *mut ffi::PyObject) -> Option<ObjectId> {
+        let now = self.identities.now_at_once(py)?;
+        let entry = now.recent(object as usize)?;
+        if entry.epoch != self.chunk << 1 | 1 {
+            return None;
+        }
+        // SAFETY: a live object.
+        let is_tuple = unsafe { ffi::Py_TYPE(object) } == &raw mut ffi::PyTuple_Type;
+        if !is_tuple {
+            self.identities.stand_for(py, object);
+        } else if !self.is_tuple_still(py, object, entry.index) {
+            return None;
+        }
+        Some(ObjectId(entry.id.get()))
+    }
+
+    /// Whether a tuple, whose entry has this index, is what it was when it was recorded, if that is seen at once.
+    #[inline(never)]
+    fn is_tuple_still(&mut self, py: Python<'_>, tuple: *mut ffi::PyObject, index: u32) -> bool {
+        let (now, shadow) = (self.identities.now_at_once(py), self.shadows.find(index));
+        let (Some(now), Some(shadow)) = (now, shadow) else {
+            return false;
+        };
+        // SAFETY: a live object, as for `known_at_once`.
+        let is_still = unsafe { is_tuple_of(now, tuple, shadow) };
+        let deaths = now.deaths();
+        if is_still && let Some(shadow) = self.shadows.find_mut(index) {
+            shadow.deaths = deaths;
+        }
+        is_still
+    }
+
     /// What there is to write of a value that is no `int`, if that is simple.
     ///
     /// # Safety

@@ -134,7 +134,7 @@ impl Pen {
             }
         };
         let deaths = now.deaths();
-        if deaths != shadow.deaths && !have_lived(now, words, at, shadow.deaths) {
+        if deaths != shadow.deaths && !have_lived(now, words, at, shadow) {
             return Some(false);
         }
         let Some(change) = change else {

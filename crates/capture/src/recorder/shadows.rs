@@ -29,6 +29,8 @@ pub(super) enum Layout {
     Values,
     /// One for each member of `__slots__`, [`EMPTY`] where it is not set. There are no other attributes.
     Members,
+    /// There are none: an instance that has had no attribute yet, with no place for one but a dict to come (of a subclass of `list`).
+    Nothing,
 }
 
 /// Where contents differ from a shadow.

@@ -16,6 +16,7 @@ use super::threads::Shadow;
 use super::touched::tells_of_itself;
 use super::{ACTIVE, Recorder, fire_now, give_up, pending};
 use crate::frame::Frame;
+use crate::layout::slot::Content;
 use crate::site::none;
 
 /// More captures than are written here.
@@ -56,8 +57,20 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
         // SAFETY: as above.
         return unsafe { arrive(recorder, site) };
     }
+    fire_on_top::<CAPTURES>(py, recorder, site, top, frame)
+}
+
+/// The same in the frame on top, which is running and of the site's code.
+#[inline(always)]
+fn fire_on_top<const CAPTURES: usize>(
+    py: Python<'_>,
+    recorder: &mut Recorder,
+    site: &PlannedSite,
+    top: &mut Shadow,
+    frame: Frame<'_>,
+) -> *mut ffi::PyObject {
     if top.has_touched() {
-        // SAFETY: as above.
+        // SAFETY: both are alive, and so is the frame.
         return unsafe { look::<CAPTURES>(recorder, site) };
     }
     let last = Last::site(SiteNumber(top.last), false);
@@ -82,35 +95,77 @@ pub(crate) unsafe fn fire_guarded<const CAPTURES: usize>(
     site: *const PlannedSite,
     planned: *const PlannedSite,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; the recorder as in `with_active`.
-    let (firing, recorder) = unsafe {
+    // SAFETY: by the contract; the recorder as in `with_active`; the shadow as in `go_on_quickly`.
+    let (firing, recorder, top) = unsafe {
         let Some(recorder) = ACTIVE.0.get().as_mut() else {
             return none();
         };
-        (&*site, recorder)
+        let Some(top) = recorder.top.as_mut() else {
+            return guarded_elsewhere::<CAPTURES>(recorder, site, planned);
+        };
+        (&*site, recorder, top)
     };
     let state = recorder.running.read(py);
-    // SAFETY: the state is that of this thread, which is attached and executes a frame.
-    let frame = unsafe {
-        let Some(found) = NonNull::new((*state).current_frame()) else {
-            return ask(planned);
-        };
-        Frame::at(found, NonNull::new_unchecked(state))
-    };
-    if frame.code_address() != firing.copy.get() {
+    // SAFETY: the state is that of this thread, which is attached.
+    if state != recorder.state || unsafe { (*state).current_frame() } as usize != top.address {
+        // SAFETY: by the contract.
+        return unsafe { guarded_elsewhere::<CAPTURES>(recorder, site, planned) };
+    }
+    let frame = on_top(recorder, top);
+    if top.copy != firing.straight.get() || top.copy != frame.code_address() {
+        // SAFETY: as above.
+        return unsafe { guarded_elsewhere::<CAPTURES>(recorder, site, planned) };
+    }
+    // SAFETY: the frame runs the code that the plan was made for: that of the copy.
+    if !unsafe { lets_through(firing, frame) } {
         // SAFETY: by the contract.
         return unsafe { ask(planned) };
     }
-    for &slot in firing.guards() {
-        // SAFETY: a slot of the frame that is live at the site: the frame runs the code that the plan was made for.
-        let is_number = unsafe { is_number(frame.local(slot)) };
-        if !is_number {
-            // SAFETY: by the contract.
-            return unsafe { ask(planned) };
+    fire_on_top::<CAPTURES>(py, recorder, firing, top, frame)
+}
+
+/// The same where that is not the frame on top.
+///
+/// # Safety
+/// As for [`fire_guarded`], and for [`arrive`].
+#[inline(never)]
+unsafe extern "C" fn guarded_elsewhere<const CAPTURES: usize>(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    planned: *const PlannedSite,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the state is that of this thread, which is attached and executes a frame.
+    let (py, firing, frame) = unsafe {
+        let py = Python::assume_attached();
+        let state = (*recorder).running.read(py);
+        let Some(found) = NonNull::new((*state).current_frame()) else {
+            return ask(planned);
+        };
+        (py, &*site, Frame::at(found, NonNull::new_unchecked(state)))
+    };
+    // SAFETY: by the contract; the frame runs the code that the plan was made for, if it runs its copy.
+    unsafe {
+        match frame.code_address() == firing.copy.get() && lets_through(firing, frame) {
+            true => fire_straight::<CAPTURES>(py, site),
+            false => ask(planned),
         }
     }
-    // SAFETY: by the contract.
-    unsafe { fire_straight::<CAPTURES>(py, site) }
+}
+
+/// Whether there are numbers in the slots that a site guards.
+///
+/// # Safety
+/// They are slots of the frame that are live.
+#[inline(always)]
+unsafe fn lets_through(site: &PlannedSite, frame: Frame<'_>) -> bool {
+    // Not `all`, which would be called.
+    for &slot in site.guards() {
+        // SAFETY: by the contract.
+        if !unsafe { is_number(frame.local(slot)) } {
+            return false;
+        }
+    }
+    true
 }
 
 /// Finds out which site fires in the place of `planned`, and records that.
@@ -180,13 +235,26 @@ pub(super) fn captures<const CAPTURES: usize>(
     if let Err((index, int)) = put {
         let far = to.len() | index << u8::BITS;
         // SAFETY: both are alive, and the frame is running.
-        return unsafe { capture(recorder, site, far, int.is_some(), int.unwrap_or_default()) };
+        return unsafe {
+            capture_known(recorder, site, far, int.is_some(), int.unwrap_or_default())
+        };
     }
-    let at = recorder.at + to.len();
+    captured(recorder, site, CAPTURES, to.len())
+}
+
+/// What comes behind the captures of a site, of which there are so many, or [`ANY`] number: the record is of so many bytes.
+#[inline(always)]
+fn captured(
+    recorder: &mut Recorder,
+    site: &PlannedSite,
+    captures: usize,
+    bytes: usize,
+) -> *mut ffi::PyObject {
+    let at = recorder.at + bytes;
     recorder.at = at;
-    recorder.values += match CAPTURES {
+    recorder.values += match captures {
         ANY => site.few().len() as u64,
-        _ => CAPTURES as u64,
+        _ => captures as u64,
     };
     recorder.records += 1;
     recorder.store.commit(at);
@@ -452,8 +520,87 @@ unsafe extern "C" fn before_call(
     }
 }
 
-/// Writes the captures of a site that has fired. So much has been done: the lowest byte says how many bytes have been written, the others how many captures. `has_int`:
-/// the next one is this int, which [`Strides`](debugop_recording::stream::Strides) know of.
+/// Goes on with the captures of a site that has fired where one has not been written at once, if it is known: an int of any length, an object or a tuple that has been recorded in this
+/// chunk, even if no id stands for it. So much has been done: the lowest byte says how many bytes have been written, the others how many captures. `has_int`: the next one is this int, which
+/// [`Strides`](debugop_recording::stream::Strides) know of.
+///
+/// # Safety
+/// As for [`turn_off`].
+#[inline(never)]
+unsafe extern "C" fn capture_known(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    far: usize,
+    has_int: bool,
+    int: i64,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    let (py, recorder, site, top) = unsafe {
+        let Some(top) = (*recorder).top.as_mut() else {
+            return new_none();
+        };
+        (Python::assume_attached(), &mut *recorder, &*site, top)
+    };
+    let index = far >> u8::BITS;
+    // SAFETY: as in `fire_straight`.
+    let mut to = Short::behind(unsafe { recorder.store.short(recorder.at) }, far as u8);
+    if has_int {
+        to.int(int);
+    } else {
+        let slot = site.few().get(index).copied().unwrap_or_default();
+        // SAFETY: as in `record`.
+        let content = unsafe { on_top(recorder, top).local(u32::from(slot)) };
+        let Content::Object(object) = content else {
+            // SAFETY: both are alive, and the frame is running.
+            return unsafe { capture(recorder, site, far) };
+        };
+        let number = SiteNumber(site.number.get());
+        if !recorder.put_known(py, object, number, index, &mut to) {
+            // SAFETY: as above.
+            return unsafe { capture(recorder, site, far) };
+        }
+    }
+    if index + 1 < site.few().len() {
+        // SAFETY: as above.
+        return unsafe { capture_rest(recorder, site, to.len() | (index + 1) << u8::BITS) };
+    }
+    captured(recorder, site, ANY, to.len())
+}
+
+/// Goes on behind that. So much has been done: as for [`capture_known`].
+///
+/// # Safety
+/// As for [`turn_off`].
+#[inline(never)]
+unsafe extern "C" fn capture_rest(
+    recorder: *mut Recorder,
+    site: *const PlannedSite,
+    far: usize,
+) -> *mut ffi::PyObject {
+    // SAFETY: by the contract; the shadow as in `go_on_quickly`.
+    let (py, recorder, site, top) = unsafe {
+        let Some(top) = (*recorder).top.as_mut() else {
+            return new_none();
+        };
+        (Python::assume_attached(), &mut *recorder, &*site, top)
+    };
+    let frame = on_top(recorder, top);
+    // SAFETY: as in `fire_straight`.
+    let mut to = Short::behind(unsafe { recorder.store.short(recorder.at) }, far as u8);
+    let rest = site.few().iter().enumerate().skip(far >> u8::BITS);
+    for (index, &slot) in rest {
+        if let Err((index, int)) = put(py, recorder, site, frame, (index, slot), &mut to) {
+            let far = to.len() | index << u8::BITS;
+            // SAFETY: both are alive, and the frame is running.
+            return unsafe {
+                capture_known(recorder, site, far, int.is_some(), int.unwrap_or_default())
+            };
+        }
+    }
+    captured(recorder, site, ANY, to.len())
+}
+
+/// The same of any. So much has been done: as for [`capture_known`].
 ///
 /// # Safety
 /// As for [`turn_off`].
@@ -462,8 +609,6 @@ unsafe extern "C" fn capture(
     recorder: *mut Recorder,
     site: *const PlannedSite,
     far: usize,
-    has_int: bool,
-    int: i64,
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract.
     let (py, recorder, site) = unsafe { (Python::assume_attached(), &mut *recorder, &*site) };
@@ -473,12 +618,8 @@ unsafe extern "C" fn capture(
             let frame = on_top(recorder, top);
             // SAFETY: as in `fire_straight`.
             let bytes = unsafe { recorder.store.short(recorder.at) };
-            let mut to = Short::behind(bytes, far as u8);
-            if has_int {
-                to.int(int);
-            }
-            let next = (far >> u8::BITS) + usize::from(has_int);
-            recorder.capture_from(py, site, frame, top, to, next);
+            let to = Short::behind(bytes, far as u8);
+            recorder.capture_from(py, site, frame, top, to, far >> u8::BITS);
         }
     });
     new_none()

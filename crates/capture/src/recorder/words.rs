@@ -14,7 +14,12 @@ pub(super) const EMPTY: u64 = 1;
 /// Whether a word may be the address of an object that can die. Of a few numbers it is not known better.
 #[inline]
 pub(super) fn is_address(word: u64) -> bool {
-    word >> 48 == 0 && word != EMPTY && !SmallInts::has(word)
+    // SAFETY: only addresses of static objects are taken, which never die.
+    let fixed = unsafe { [ffi::Py_None(), ffi::Py_True(), ffi::Py_False()] };
+    word >> 48 == 0
+        && word != EMPTY
+        && !SmallInts::has(word)
+        && fixed.iter().all(|&object| word != object as u64)
 }
 
 /// The ints of which there is one object each, in one row in the interpreter's data. Their words are their addresses: who finds such an address where it was
@@ -66,7 +71,7 @@ impl SmallInts {
 /// A value at a glance: by value where it is recorded by value, else by its address.
 #[inline(always)]
 pub(super) fn glance_word(object: *mut ffi::PyObject) -> u64 {
-    word_at_once(object).unwrap_or_else(|| rare_word(object))
+    word_at_once(object).unwrap_or_else(|| digest_word(object))
 }
 
 /// The same; `None` where that takes a call.
@@ -79,12 +84,11 @@ pub(super) fn word_at_once(object: *mut ffi::PyObject) -> Option<u64> {
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == &raw mut ffi::PyLong_Type {
-            let value = (*object.cast::<LongObject>()).compact()?;
-            return Some(match SmallInts::address(value) {
-                Some(address) => address,
-                // Neither `EMPTY` nor an address.
-                None => value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62,
-            });
+            let int = &*object.cast::<LongObject>();
+            let Some(value) = int.compact() else {
+                return Some(few_word(int.few_digits()?));
+            };
+            return Some(int_word(value));
         }
         if class == &raw mut ffi::PyFloat_Type {
             // Like no int and no address, but for one in 2^64.
@@ -95,29 +99,25 @@ pub(super) fn word_at_once(object: *mut ffi::PyObject) -> Option<u64> {
     }
 }
 
-/// Of an int of more than one digit, or a complex number.
-#[inline(never)]
-fn rare_word(object: *mut ffi::PyObject) -> u64 {
-    // SAFETY: as in `word_at_once`.
-    match unsafe { ffi::Py_TYPE(object) } == &raw mut ffi::PyLong_Type {
-        true => long_word(object),
-        false => digest_word(object),
+/// Of an int of one digit.
+#[inline(always)]
+pub(super) fn int_word(value: i64) -> u64 {
+    match SmallInts::address(value) {
+        Some(address) => address,
+        // Neither `EMPTY` nor an address.
+        None => value.cast_unsigned() << 1 ^ 1 << 63 | 1 << 62,
     }
 }
 
-/// Of an int of more than one digit.
-fn long_word(object: *mut ffi::PyObject) -> u64 {
-    // SAFETY: as in `glance_word`.
-    match unsafe { (*object.cast::<LongObject>()).few_digits() } {
-        Some(value) => {
-            // As a float.
-            let bits = value.cast_unsigned();
-            bits.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ 0x5a3c_a8f1_0ef5_8b27
-        }
-        None => digest_word(object),
-    }
+/// Of an int of two or three digits.
+#[inline(always)]
+fn few_word(value: i64) -> u64 {
+    // As a float.
+    let bits = value.cast_unsigned();
+    bits.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ 0x5a3c_a8f1_0ef5_8b27
 }
 
+/// Of an int of more digits, or a complex number.
 #[inline(never)]
 fn digest_word(object: *mut ffi::PyObject) -> u64 {
     quick_word(Digest::new(Kind::Opaque), object).value()
