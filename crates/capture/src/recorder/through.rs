@@ -89,7 +89,8 @@ pub(super) unsafe extern "C" fn begin<const CAPTURES: usize, const RESUMES: bool
     };
     // SAFETY: those of the current thread, as long as there is a frame on top.
     let has_place = unsafe { (*recorder.frames).has_place() };
-    let (address, copy, chunk) = (frame.address(), site.copy.get(), recorder.pen.chunk);
+    // 0 as long as the site has no number.
+    let (address, copy, chunk) = (frame.address(), site.begins.get(), recorder.pen.chunk);
     let caller = match frame.code_address() == copy && has_place {
         true => Caller::of(py, top, next, frame),
         false => None,

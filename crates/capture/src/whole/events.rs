@@ -357,9 +357,10 @@ impl Kind {
     /// What is to come of which it tells.
     const fn instant(self) -> Option<Instant> {
         match self {
-            Kind::Line => Some(Instant::Line),
+            // A jump has led to its destination, and that has not begun (`_Py_call_instrumentation_jump`, `Python/instrumentation.c`).
+            Kind::Line | Kind::Jump => Some(Instant::Line),
             Kind::Instruction => Some(Instant::Instruction),
-            Kind::Jump | Kind::Unwind | Kind::Raise | Kind::Other => None,
+            Kind::Unwind | Kind::Raise | Kind::Other => None,
         }
     }
 

@@ -42,6 +42,7 @@ impl Following<'_> {
     #[inline(always)]
     #[must_use]
     pub fn is(&self, site: SiteNumber) -> bool {
+        debug_assert!(site.0 != NOTHING);
         *self.0 == site.0
     }
 
