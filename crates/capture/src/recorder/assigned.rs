@@ -1,4 +1,4 @@
-//! What is assigned past the instructions of the frame that it concerns: locals through `frame.f_locals`, `__class__` of an object.
+//! What is assigned past the instructions of the frame that it concerns: locals through `frame.f_locals`, the next line (`frame.f_lineno`), `__class__` of an object.
 //!
 //! Replay would not see it. So a new chunk begins right behind the assignment, which describes everything as it is then. The functions that assign stand in
 //! tables of the interpreter's own types (`Objects/frameobject.c`, `Objects/typeobject.c`) and are replaced while a recording is being made. Before 3.13
@@ -21,23 +21,67 @@ use crate::whole::GetSetDescriptor;
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
 
-/// The setter of `object.__class__` that CPython has, once ours has stood in its place; as in [`crate::whole`], not under the GIL.
-static SETTER: OnceLock<Setter> = OnceLock::new();
+/// An attribute of a builtin type's objects, of which somebody has to hear when it is assigned to.
+struct Attribute {
+    class: fn() -> *mut ffi::PyTypeObject,
+    name: &'static str,
+    ours: Setter,
+    /// The setter that CPython has, once ours has stood in its place; as in [`crate::whole`], not under the GIL.
+    theirs: OnceLock<Setter>,
+}
+
+/// `object.__class__`, and `frame.f_lineno`, by which a trace function has a frame go on somewhere else.
+static ATTRIBUTES: [Attribute; 2] = [
+    Attribute {
+        class: || &raw mut ffi::PyBaseObject_Type,
+        name: "__class__",
+        ours: set::<0>,
+        theirs: OnceLock::new(),
+    },
+    Attribute {
+        class: || &raw mut ffi::PyFrame_Type,
+        name: "f_lineno",
+        ours: set::<1>,
+        theirs: OnceLock::new(),
+    },
+];
 
 fn unknown(what: &str) -> PyErr {
     PyRuntimeError::new_err(format!("debugop does not know this interpreter: {what}"))
 }
 
-/// The table entry of `object.__class__`.
-fn class_entry(py: Python<'_>) -> PyResult<*mut ffi::PyGetSetDef> {
-    // SAFETY: a static type; its dictionary lives as long as it (3.12 and later: as the interpreter), and of its entry's type a field is read.
-    unsafe {
-        let object = Bound::from_borrowed_ptr(py, (&raw mut ffi::PyBaseObject_Type).cast());
-        let descriptor = object.getattr("__dict__")?.get_item("__class__")?;
-        if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyGetSetDescr_Type {
-            return Err(unknown("object.__class__ is no getset descriptor"));
+impl Attribute {
+    /// Its table entry.
+    fn entry(&self, py: Python<'_>) -> PyResult<*mut ffi::PyGetSetDef> {
+        let name = self.name;
+        // SAFETY: a static type; its dictionary lives as long as it (3.12 and later: as the interpreter), and of its entry's type a field is read.
+        unsafe {
+            let class = Bound::from_borrowed_ptr(py, (self.class)().cast());
+            let descriptor = class.getattr("__dict__")?.get_item(name)?;
+            if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyGetSetDescr_Type {
+                return Err(unknown(&format!("{name} is no getset descriptor")));
+            }
+            Ok((*descriptor.as_ptr().cast::<GetSetDescriptor>()).d_getset)
         }
-        Ok((*descriptor.as_ptr().cast::<GetSetDescriptor>()).d_getset)
+    }
+
+    fn watch(&self, py: Python<'_>) -> PyResult<()> {
+        let entry = self.entry(py)?;
+        // SAFETY: the table is writable static data of the interpreter (3.11-3.15); the GIL is held, and both setters have the same signature.
+        unsafe {
+            let setter = (*entry).set;
+            let setter = setter.ok_or_else(|| unknown(&format!("{} cannot be set", self.name)))?;
+            self.theirs.get_or_init(|| setter);
+            (*entry).set = Some(self.ours);
+        }
+        Ok(())
+    }
+
+    fn unwatch(&self, py: Python<'_>) {
+        if let (Some(setter), Ok(entry)) = (self.theirs.get(), self.entry(py)) {
+            // SAFETY: as in `watch`.
+            unsafe { (*entry).set = Some(*setter) };
+        }
     }
 }
 
@@ -46,14 +90,8 @@ fn class_entry(py: Python<'_>) -> PyResult<*mut ffi::PyGetSetDef> {
 /// # Errors
 /// The interpreter is not as it should be.
 pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
-    let entry = class_entry(py)?;
-    // SAFETY: the table is writable static data of the interpreter (3.11-3.15); the GIL is held, and both setters have the same signature.
-    unsafe {
-        let setter = (*entry)
-            .set
-            .ok_or_else(|| unknown("object.__class__ cannot be set"))?;
-        SETTER.get_or_init(|| setter);
-        (*entry).set = Some(set_class);
+    for attribute in &ATTRIBUTES {
+        attribute.watch(py)?;
     }
     #[cfg(Py_3_13)]
     proxy::watch(py)?;
@@ -62,38 +100,49 @@ pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
 
 /// Puts CPython's back.
 pub(super) fn unwatch(py: Python<'_>) {
-    if let (Some(setter), Ok(entry)) = (SETTER.get(), class_entry(py)) {
-        // SAFETY: as in `watch`.
-        unsafe { (*entry).set = Some(*setter) };
+    for attribute in &ATTRIBUTES {
+        attribute.unwatch(py);
     }
     #[cfg(Py_3_13)]
     proxy::unwatch(py);
 }
 
 /// # Safety
-/// Called by CPython as the setter of `__class__`.
-unsafe extern "C" fn set_class(
+/// Called by CPython as the setter of the attribute with this index.
+unsafe extern "C" fn set<const WHICH: usize>(
     object: *mut ffi::PyObject,
-    class: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
     closure: *mut c_void,
 ) -> c_int {
-    let Some(original) = SETTER.get() else {
+    let Some(original) = ATTRIBUTES[WHICH].theirs.get() else {
         // Cannot be reached: `watch` sets it first.
         return -1;
     };
     // SAFETY: the thread is attached, by CPython's calling convention; its own setter with the arguments that it expects.
-    let (py, done) = unsafe { (Python::assume_attached(), original(object, class, closure)) };
+    let (py, done) = unsafe { (Python::assume_attached(), original(object, value, closure)) };
     if done == 0 && is_main(py) {
-        with_active(py, |recorder| {
-            if recorder.pen.knows(py, object) {
-                recorder.begin_changed(py);
-            }
+        with_active(py, |recorder| match WHICH {
+            0 => recorder.has_other_class(py, object),
+            _ => recorder.goes_on_elsewhere(py),
         });
     }
     done
 }
 
 impl Recorder {
+    /// An object has another class.
+    fn has_other_class(&mut self, py: Python<'_>, object: *mut ffi::PyObject) {
+        if self.pen.knows(py, object) {
+            self.begin_changed(py);
+        }
+    }
+
+    /// A trace function has had the frame that it is told of go on at another line. Nobody can say so of a frame of which nothing is being told.
+    fn goes_on_elsewhere(&mut self, py: Python<'_>) {
+        self.go_whole(py);
+        self.begin_changed(py);
+    }
+
     /// Something has changed that no instruction of the frame concerned does: a chunk begins that says how things are.
     pub(super) fn begin_changed(&mut self, py: Python<'_>) {
         if self.current == usize::MAX || self.is_held_here(py) {
