@@ -80,6 +80,47 @@ def test_programs_are_recorded_exactly(name, least):
     check_exact(HERE / "recorded" / f"{name}.py", least=least)
 
 
+FROM_THE_BEGINNING = """
+import sys
+def again(values, name):
+    length = len(values)
+    values.append(length)
+    name = name + str(length)
+    return values, name
+def begins_again(kind):
+    left = 2
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code is kind.__code__ and event == "line" and frame.f_lineno == kind.__code__.co_firstlineno + 4 and left:
+            left -= 1
+            frame.f_lineno = kind.__code__.co_firstlineno + 1
+        return trace
+    sys.settrace(trace)
+    try:
+        return kind([], "x")
+    finally:
+        sys.settrace(None)
+print(begins_again(again), again([], "y"))
+"""
+
+
+def test_a_frame_is_the_same_one_when_it_goes_on_at_its_first_line(tmp_path):
+    path = tmp_path / "x.debugop"
+    assert record("-o", path, "-c", FROM_THE_BEGINNING).stdout == "([0, 1, 2], 'x012') ([0], 'y0')\n"
+    recorded = debugop.open(path)
+    lengths, frames = [], set()
+    for step in recorded:
+        if step.function == "again" and step.opname == "STORE_FAST":
+            top = step.moment().frames[-1]
+            lengths.append((top.locals["name"], top.stack[-1]))
+            frames.add(step.frame)
+    assert lengths == [
+        *(("x", 0), ("x", "x0"), ("x0", 1), ("x0", "x01"), ("x01", 2), ("x01", "x012")),
+        *(("y", 0), ("y", "y0")),
+    ]
+    assert len(frames) == 2
+
+
 def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 

@@ -97,7 +97,7 @@ if sys.version_info >= (3, 12):
 for way in ways:
     for function in (straight, loops, calculates, guards, yields):
         count = len({line for *_, line in function.__code__.co_lines() if line})
-        # Not from or to the first line: what has a frame begin anew is not recorded (docs/recording.md).
+        # What a jump binds before a frame has executed anything is not recorded; and what tells of steps takes a jump to the first line for another RESUME.
         for first in range(2, count):
             for second in range(2, count):
                 for times in (1, 3):

@@ -178,13 +178,18 @@ impl Recorder {
             self.say_stands(py, to, unit, progress);
         }
         let told = self.tell_caller(py, to, &caller);
+        let goes_on = self.is_left_out(frame);
+        if goes_on {
+            // It was to go the general way this time only.
+            site.set_number(site.number.get());
+        }
         let thread = &mut self.threads[self.current];
         let last = thread
             .frames
             .last()
             .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0 && !told));
         let chunk = self.pen.chunk;
-        if site.kind == SiteKind::Start {
+        if site.kind == SiteKind::Start && !goes_on {
             match caller {
                 Caller::Unit(unit) => to.enter(unit),
                 Caller::Foreign(unit) => to.enter_foreign(unit),

@@ -7,6 +7,7 @@
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
+use debugop_bytecode::SiteKind;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyErr, PyResult, Python, ffi};
@@ -14,9 +15,11 @@ use pyo3::{Bound, PyErr, PyResult, Python, ffi};
 #[cfg(not(Py_3_13))]
 pub(crate) use dictionary::Locals;
 
+use super::planned::Arrival;
 use super::{Recorder, with_active};
 use crate::frame::Frame;
 use crate::interpreter::is_main;
+use crate::layout::{FrameObject, InterpreterFrame};
 use crate::whole::GetSetDescriptor;
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
@@ -123,7 +126,8 @@ unsafe extern "C" fn set<const WHICH: usize>(
     if done == 0 && is_main(py) {
         with_active(py, |recorder| match WHICH {
             0 => recorder.has_other_class(py, object),
-            _ => recorder.goes_on_elsewhere(py),
+            // SAFETY: a live frame object, as CPython's setter has set its line; it points to its frame.
+            _ => recorder.goes_on_elsewhere(py, unsafe { (*object.cast::<FrameObject>()).f_frame }),
         });
     }
     done
@@ -137,10 +141,29 @@ impl Recorder {
         }
     }
 
-    /// A trace function has had the frame that it is told of go on at another line. Nobody can say so of a frame of which nothing is being told.
-    fn goes_on_elsewhere(&mut self, py: Python<'_>) {
+    /// A trace function has had the frame at this address, which it is told of, go on at another line.
+    fn goes_on_elsewhere(&mut self, py: Python<'_>, frame: *mut InterpreterFrame) {
         self.go_whole(py);
+        self.without = self.beginning_anew(py, frame as usize);
         self.begin_changed(py);
+    }
+
+    /// If the frame at this address has come to where its function begins, that, its copy's address and its number. The site there fires once more, as if the function had been called:
+    /// so the chunk's beginning leaves the frame out, and it is attached where that fires, which goes the general way then.
+    fn beginning_anew(&self, py: Python<'_>, address: usize) -> Option<(usize, usize, u64)> {
+        let mut frames = std::iter::successors(Frame::current(py), |frame| frame.previous());
+        let frame = frames.find(|frame| frame.address() == address)?;
+        let mut shadows = self.threads.iter().flat_map(|thread| &thread.frames);
+        let shadow = shadows.find(|shadow| shadow.is(frame))?;
+        // SAFETY: the code of a frame that runs.
+        let code = unsafe { &*shadow.code };
+        let Some(Arrival::At(unit)) = frame.instruction_offset().map(|at| code.arrival(at)) else {
+            return None;
+        };
+        let mut sites = code.plan_sites().iter();
+        let start = sites.find(|site| site.kind == SiteKind::Start && site.is_before(unit))?;
+        start.go_slowly();
+        Some((address, shadow.copy, shadow.number))
     }
 
     /// Something has changed that no instruction of the frame concerned does: a chunk begins that says how things are.

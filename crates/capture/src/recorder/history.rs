@@ -321,9 +321,17 @@ impl Recorder {
         self.next_chunk(py, None);
     }
 
-    /// The number that a frame had which the chunk's beginning leaves out.
+    /// Whether the chunk's beginning leaves a frame out.
+    pub(super) fn is_left_out(&self, frame: Frame<'_>) -> bool {
+        let place = (frame.address(), frame.code_address());
+        self.without
+            .is_some_and(|(address, copy, _)| place == (address, copy))
+    }
+
+    /// The number that such a frame had.
     pub(super) fn number_of_left_out(&mut self, frame: Frame<'_>) -> Option<u64> {
-        let (address, copy, number) = self.without.take()?;
-        (frame.address() == address && frame.code_address() == copy).then_some(number)
+        let is_it = self.is_left_out(frame);
+        let (_, _, number) = self.without.take()?;
+        is_it.then_some(number)
     }
 }

@@ -301,6 +301,12 @@ impl PlannedSite {
         self.go_straight();
     }
 
+    /// It goes the general way, until its [number](Self::set_number) is set again.
+    pub(super) fn go_slowly(&self) {
+        self.way.set(Way::Slow);
+        self.go_straight();
+    }
+
     /// It has none.
     pub(super) fn forget_number(&self, instead: u32) {
         self.number.set(instead);
