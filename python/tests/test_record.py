@@ -121,6 +121,32 @@ def test_a_frame_is_the_same_one_when_it_goes_on_at_its_first_line(tmp_path):
     assert len(frames) == 2
 
 
+AT_ITS_BEGINNING = """
+import sys
+def work(number):
+    if number > 10:
+        total = number
+    return total
+def trace(frame, event, _):
+    if frame.f_code is work.__code__ and event in EVENTS:
+        frame.f_locals["total"] = 7
+    return trace
+sys.settrace(trace)
+print(work(1), work(2))
+sys.settrace(None)
+"""
+
+
+# 3.12 and later tell of the first line before the frame has executed anything that is recorded.
+@pytest.mark.parametrize("events", [("call",), ("line",)], ids=" ".join)
+def test_what_is_assigned_before_a_frame_has_begun_is_known(tmp_path, events):
+    path = tmp_path / "x.debugop"
+    assert record("-o", path, "-c", AT_ITS_BEGINNING.replace("EVENTS", str(events))).stdout == "7 7\n"
+    steps = [step.moment() for step in debugop.open(path) if step.function == "work" and step.opname != "RESUME"]
+    assert len(steps) >= 8
+    assert all(moment.frames[-1].locals.get("total") == 7 for moment in steps)
+
+
 def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 

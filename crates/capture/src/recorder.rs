@@ -143,6 +143,8 @@ pub struct Recorder {
     before: Option<(usize, InstrIdx)>,
     /// Sites of handlers that have fired before their frames have come to them.
     early: Vec<early::Early>,
+    /// Frames, by their addresses and those of their code, that have been assigned to before they have told of themselves.
+    assigned: Vec<(usize, usize)>,
     /// Frames in which exceptions are on their way that what tells of instructions has raised.
     refused: Vec<refused::Refused>,
     /// Frames that another engine reports.
@@ -329,6 +331,7 @@ impl Recorder {
             without: None,
             before: None,
             early: Vec::new(),
+            assigned: Vec::new(),
             refused: Vec::new(),
             begun: running::Begun::default(),
             calculates: true,
@@ -518,8 +521,16 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
-        if self.at >= self.limit && site.ends_chunk {
+        let begins = match self.assigned.is_empty() {
+            true => None,
+            false => self.begins_behind(site, frame),
+        };
+        if begins == Some(true) {
+            self.next_chunk(py, Some((site, frame)));
+        } else if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
+        } else if begins.is_some() {
+            self.top = std::ptr::null_mut();
         } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
             let frames = &mut self.threads[self.current].frames;
             (self.top, self.frames) = (frames.top(), frames);

@@ -15,11 +15,12 @@ use pyo3::{Bound, PyErr, PyResult, Python, ffi};
 #[cfg(not(Py_3_13))]
 pub(crate) use dictionary::Locals;
 
-use super::planned::Arrival;
+use super::planned::{Arrival, PlannedCode, PlannedSite};
 use super::{Recorder, with_active};
 use crate::frame::Frame;
 use crate::interpreter::is_main;
 use crate::layout::{FrameObject, InterpreterFrame};
+use crate::registry;
 use crate::whole::GetSetDescriptor;
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
@@ -141,11 +142,56 @@ impl Recorder {
         }
     }
 
-    /// A trace function has had the frame at this address, which it is told of, go on at another line.
+    /// A trace function has had the frame at this address, which it is told of, go on at another line; what has no value has None by now.
     fn goes_on_elsewhere(&mut self, py: Python<'_>, frame: *mut InterpreterFrame) {
-        self.go_whole(py);
         self.without = self.beginning_anew(py, frame as usize);
-        self.begin_changed(py);
+        self.has_assigned(py, frame as usize);
+    }
+
+    /// Locals of the frame at this address have been assigned to by somebody else.
+    fn has_assigned(&mut self, py: Python<'_>, address: usize) {
+        let mut running = std::iter::successors(Frame::current(py), |frame| frame.previous());
+        let running = running.find(|frame| frame.address() == address);
+        let mut shadows = self.threads.iter().flat_map(|thread| &thread.frames);
+        let is_known = match running {
+            Some(frame) => shadows.any(|shadow| shadow.is_now(frame)),
+            None => shadows.any(|shadow| shadow.address == address),
+        };
+        if is_known || self.generators.get(address).is_some() {
+            self.go_whole(py);
+            self.begin_changed(py);
+        } else if let Some(frame) = running {
+            self.has_assigned_early(py, frame);
+        }
+    }
+
+    /// The same of one that has not told of itself yet: a chunk begins when it has, and its first site goes the general way.
+    fn has_assigned_early(&mut self, py: Python<'_>, frame: Frame<'_>) {
+        let Some(entry) = registry::of_copy(&frame.code(py)) else {
+            return;
+        };
+        self.go_whole(py);
+        let sites = entry.planned().map(PlannedCode::plan_sites);
+        let mut sites = sites.unwrap_or_default().iter();
+        if let Some(start) = sites.find(|site| site.kind == SiteKind::Start) {
+            start.go_slowly();
+        }
+        let place = (frame.address(), frame.code_address());
+        self.assigned.retain(|one| one.0 != place.0);
+        self.assigned.push(place);
+    }
+
+    /// Whether `site`, which fires, is the first in a frame to which somebody has assigned before, and behind which a chunk may begin. If not, the next one goes the general way, too.
+    pub(super) fn begins_behind(&mut self, site: &PlannedSite, frame: Frame<'_>) -> Option<bool> {
+        let place = (frame.address(), frame.code_address());
+        let at = self.assigned.iter().position(|&one| one == place)?;
+        if site.kind == SiteKind::Start {
+            site.set_number(site.number.get());
+        }
+        if site.ends_chunk {
+            self.assigned.swap_remove(at);
+        }
+        Some(site.ends_chunk)
     }
 
     /// If the frame at this address has come to where its function begins, that, its copy's address and its number. The site there fires once more, as if the function had been called:
@@ -200,6 +246,7 @@ mod dictionary {
     use crate::frame::{CodeShape, Frame};
     use crate::layout::objects::CellObject;
     use crate::layout::slot::Content;
+    use crate::registry;
 
     /// By address what each local of the running frame is, and what is in those that are cells, before a trace function of the program's is called.
     pub(crate) struct Locals {
@@ -215,6 +262,7 @@ mod dictionary {
                 recorder.go_whole(py);
                 let mut shadows = recorder.threads.iter().flat_map(|thread| &thread.frames);
                 shadows.any(|shadow| shadow.address == frame.address())
+                    || registry::of_copy(&frame.code(py)).is_some()
             })?
             .then(|| Self::of(py, frame))
         }
@@ -259,7 +307,7 @@ mod dictionary {
             let (mut kind, mut value, mut traceback) = Default::default();
             // SAFETY: the thread is attached; what the function has raised is put back as it was.
             unsafe { ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut traceback) };
-            with_active(py, |recorder| recorder.begin_changed(py));
+            with_active(py, |recorder| recorder.has_assigned(py, self.frame));
             // SAFETY: as above.
             unsafe { ffi::PyErr_Restore(kind, value, traceback) };
         }
@@ -416,15 +464,7 @@ mod proxy {
         if !is_main(py) {
             return;
         }
-        with_active(py, |recorder| {
-            let mut shadows = recorder.threads.iter().flat_map(|thread| &thread.frames);
-            if shadows.any(|shadow| shadow.address == frame)
-                || recorder.generators.get(frame).is_some()
-            {
-                recorder.go_whole(py);
-                recorder.begin_changed(py);
-            }
-        });
+        with_active(py, |recorder| recorder.has_assigned(py, frame));
     }
 
     /// The same of a function that may have failed when some had been assigned.

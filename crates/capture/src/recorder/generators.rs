@@ -96,8 +96,7 @@ impl Generators {
         self.places.get(place as usize)
     }
 
-    /// The one at an address, which is not 0: a proxy of its locals, which there are from 3.13 on, asks for it.
-    #[cfg(any(Py_3_13, test))]
+    /// The one at an address, which is not 0.
     #[inline(always)]
     pub(super) fn get(&self, address: usize) -> Option<&Suspendable> {
         self.search(address).map(|(_, known)| known)
