@@ -173,15 +173,17 @@ pub fn visit_sites(analysis: &Analysis, found: &mut impl SiteVisitor) {
                 continue;
             }
         };
-        if op == Op::JumpBackwardNoInterrupt
-            && let Some(target) = analysis.target(here)
-            && loop_entry(analysis, target).is_some()
-        {
-            pending.push(target);
-        }
         while is_call_part(analysis, index) && !is_target(analysis, InstrIdx(index)) {
             pending.push(InstrIdx(index));
             index += 1;
+        }
+        // In code that no compiler wrote the jump may be such a part.
+        let last = InstrIdx(index - 1);
+        if analysis.op(last.0) == Some(Op::JumpBackwardNoInterrupt)
+            && let Some(target) = analysis.target(last)
+            && loop_entry(analysis, target).is_some()
+        {
+            pending.push(target);
         }
         found.site(place, &pending);
         pending.clear();
