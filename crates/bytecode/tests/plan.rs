@@ -16,7 +16,7 @@ use common::function::{Function, statements};
 use common::oracle::probe;
 use cpu_time::ThreadTime;
 use debugop_bytecode::plan::numeric::{self, Number, Numeric};
-use debugop_bytecode::plan::{LAST_LOOKING_AT_COMMON_VERSION, check};
+use debugop_bytecode::plan::{LAST_LOOKING_AT_COMMON_VERSION, LAST_MISSING_ENDS_VERSION, check};
 use debugop_bytecode::{
     Analysis, ArgKind, CodeView, Insertion, InstrIdx, Locals, Op, PLAN_VERSION, Place, Plan,
     SiteKind, Unwind, Version, insert, sites,
@@ -194,6 +194,40 @@ fn common_constants_known_by_value_are_not_looked_at() {
         }
     }
     assert!(returned > 0);
+}
+
+/// Before version 5 of plans the numeric half left out sites to which more than 256 instructions lead without another one, where another way leads to the same place.
+#[test]
+fn ways_of_any_length_stay_unique() {
+    use common::function::Statement::{Add, If, Nops, While, With, Yield};
+    let mut ambiguous = 0;
+    let all = Version::ALL.into_iter();
+    for (version, times) in all.flat_map(|version| (235..265).map(move |times| (version, times))) {
+        let long = || Nops { times };
+        let branch = If(vec![], vec![long(), If(vec![], vec![]), Add]);
+        let loops = While(vec![Add, Yield]);
+        for statements in [
+            vec![With(vec![branch])],
+            vec![If(vec![long(), loops, Nops { times: 30 }], vec![]), Yield],
+        ] {
+            let function = Function::new(version, &statements);
+            let analysis = Analysis::new(&function.view()).expect("valid");
+            let locals = locals(&analysis);
+            // Numbers are arguments, too.
+            let locals = Locals {
+                arguments: locals.locals,
+                ..locals
+            };
+            let check = |plans| {
+                let plan = Plan::of_version(&analysis, &locals, plans).expect("planned");
+                let numeric = Numeric::of_version(&analysis, &locals, &plan, &[], plans);
+                numeric::check::check(&analysis, &locals, &plan, &[], &numeric)
+            };
+            assert_eq!(check(PLAN_VERSION), Ok(()), "{version} {times}");
+            ambiguous += u32::from(check(LAST_MISSING_ENDS_VERSION).is_err());
+        }
+    }
+    assert!(ambiguous > 0);
 }
 
 #[test]

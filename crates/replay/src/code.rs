@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use debugop_bytecode::plan::LAST_WHOLE_VERSION;
 use debugop_bytecode::plan::numeric::{Number, Numeric, all_sites};
 use debugop_bytecode::{
     Analysis, CodeView, InstrIdx, Locals, PLAN_VERSION, Place, Plan, PlanSite, SiteKind, Version,
@@ -98,10 +97,8 @@ impl Code {
         let analysis = Analysis::new(&view).map_err(|error| ErrorKind::Bytecode(number, error))?;
         let plan = Plan::of_version(&analysis, &locals, data.plan_version)
             .map_err(|error| ErrorKind::Plan(number, error))?;
-        let numeric = match data.plan_version {
-            ..=LAST_WHOLE_VERSION => Numeric::default(),
-            _ => Numeric::new(&analysis, &locals, &plan, &numbers(&data)),
-        };
+        let constants = numbers(&data);
+        let numeric = Numeric::of_version(&analysis, &locals, &plan, &constants, data.plan_version);
         let (planned, whole) = all_sites(&plan, &numeric);
         let mut stops = vec![numeric.sites.is_empty(); plan.sites.len()];
         for site in &numeric.sites {

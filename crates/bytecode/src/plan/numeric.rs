@@ -22,7 +22,10 @@ use smallvec::SmallVec;
 
 pub use number::{GUARDED_BITS, MOST_BITS, Number};
 
-use super::{Locals, Plan, PlanSite, SiteKind, Slot};
+use super::{
+    LAST_MISSING_ENDS_VERSION, LAST_WHOLE_VERSION, Locals, PLAN_VERSION, Plan, PlanSite, SiteKind,
+    Slot,
+};
 use crate::analysis::{Analysis, InstrIdx};
 use crate::effect::{Common, Output};
 use crate::insert::Place;
@@ -156,13 +159,27 @@ struct Flowing<'a> {
 }
 
 impl Numeric {
-    /// What is left of a plan of this version; `constants`: which constants of the code object are numbers. Linear in the size of the code.
+    /// What is left of a plan; `constants`: which constants of the code object are numbers. Linear in the size of the code.
     pub fn new(
         analysis: &Analysis,
         locals: &Locals,
         plan: &Plan,
         constants: &[Option<Number>],
     ) -> Self {
+        Self::of_version(analysis, locals, plan, constants, PLAN_VERSION)
+    }
+
+    /// What is left of a plan [of this version](Plan::of_version).
+    pub fn of_version(
+        analysis: &Analysis,
+        locals: &Locals,
+        plan: &Plan,
+        constants: &[Option<Number>],
+        version: u16,
+    ) -> Self {
+        if version <= LAST_WHOLE_VERSION {
+            return Self::default();
+        }
         let mut flowing = Flowing {
             analysis,
             locals: *locals,
@@ -179,7 +196,11 @@ impl Numeric {
         if !flowing.calculates() {
             return Self::default();
         }
-        let shape = ways::Shape::new(analysis, plan);
+        let knows_all_ends = version > LAST_MISSING_ENDS_VERSION;
+        let shape = ways::Shape::new(analysis, plan, knows_all_ends, flowing.budget);
+        let Some(shape) = shape else {
+            return Self::default();
+        };
         flowing.stays = (0..plan.sites.len())
             .map(|site| !shape.may_go(site as u32))
             .collect();

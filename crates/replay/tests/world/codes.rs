@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use debugop_bytecode::plan::numeric::{Numeric, all_sites};
-use debugop_bytecode::plan::{LAST_WHOLE_VERSION, PLAN_VERSION, Plan};
+use debugop_bytecode::plan::{PLAN_VERSION, Plan};
 use debugop_bytecode::{ArgKind, CodeView};
 use debugop_recording::file::{CodeRecord, Local, LocalKind};
 use debugop_replay::Codes;
@@ -48,10 +48,7 @@ pub(crate) fn codes_of(views: &[CodeView<'_>], plan_version: u16) -> Arc<Codes> 
         };
         let locals = debugop_replay::locals(&data);
         let plan = Plan::of_version(&analysis, &locals, plan_version).expect("planned");
-        let numeric = match plan_version {
-            ..=LAST_WHOLE_VERSION => Numeric::default(),
-            _ => Numeric::new(&analysis, &locals, &plan, &[]),
-        };
+        let numeric = Numeric::of_version(&analysis, &locals, &plan, &[], plan_version);
         let (sites, _) = all_sites(&plan, &numeric);
         let captures = sites.iter().map(|site| site.captures.len() as u32);
         data.captures = captures.collect();

@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 use crate::analysis::{Analysis, InstrIdx};
 use crate::insert::Place;
 use crate::opcode::Flow;
-use crate::plan::{Plan, SiteKind};
+use crate::plan::{Plan, PlanSite, SiteKind};
 
 /// From a site at most so many instructions are reached without passing another one, if one on the way is left out.
 const MOST: usize = 256;
@@ -18,7 +18,7 @@ struct Reach {
     ends: Vec<u32>,
     /// How many instructions of these leave or suspend the frame.
     exits: u32,
-    /// Something has been left out: there is more.
+    /// There are more instructions, and maybe exits, than these.
     is_partial: bool,
 }
 
@@ -28,15 +28,22 @@ pub(super) struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    pub(super) fn new(analysis: &Analysis, plan: &'a Plan) -> Self {
-        let reach = plan.sites.iter().map(|site| match site.kind {
-            SiteKind::Unwind => Reach::default(),
-            _ => reach(analysis, plan, site.place),
-        });
-        Self {
+    /// `knows_all_ends`: of what is partial, too. `None` if more than `budget` instructions would have to be looked at for that.
+    pub(super) fn new(
+        analysis: &Analysis,
+        plan: &'a Plan,
+        knows_all_ends: bool,
+        mut budget: usize,
+    ) -> Option<Self> {
+        let mut reach_of = |site: &PlanSite| match site.kind {
+            SiteKind::Unwind => Some(Reach::default()),
+            _ => reach(analysis, plan, site.place, knows_all_ends, &mut budget),
+        };
+        let reach: Option<Vec<Reach>> = plan.sites.iter().map(&mut reach_of).collect();
+        Some(Self {
             plan,
-            reach: reach.collect(),
-        }
+            reach: reach?,
+        })
     }
 
     /// Whether a site can be left out, for all that is known before the others are looked at.
@@ -107,7 +114,13 @@ impl Reach {
     }
 }
 
-fn reach(analysis: &Analysis, plan: &Plan, place: Place) -> Reach {
+fn reach(
+    analysis: &Analysis,
+    plan: &Plan,
+    place: Place,
+    knows_all_ends: bool,
+    budget: &mut usize,
+) -> Option<Reach> {
     let mut reach = Reach::default();
     let mut todo: Vec<u32> = Vec::new();
     match place {
@@ -121,11 +134,15 @@ fn reach(analysis: &Analysis, plan: &Plan, place: Place) -> Reach {
         }
     }
     while let Some(at) = todo.pop() {
-        if reach.instructions.len() >= MOST {
+        if reach.instructions.len() < MOST {
+            reach.instructions.push(at);
+        } else {
             reach.is_partial = true;
-            break;
+            if !knows_all_ends {
+                break;
+            }
         }
-        reach.instructions.push(at);
+        *budget = budget.checked_sub(1)?;
         let flow = analysis.info(at).map_or(Flow::Next, |info| info.flow);
         reach.exits += u32::from(matches!(flow, Flow::Return | Flow::Yield));
         let here = InstrIdx(at);
@@ -140,5 +157,5 @@ fn reach(analysis: &Analysis, plan: &Plan, place: Place) -> Reach {
             }
         }
     }
-    reach
+    Some(reach)
 }
