@@ -120,11 +120,8 @@ impl World {
             Numbers::default(),
         );
         let numeric = codes.iter().map(|code| {
-            let is_whole = code.sites().len() == code.plan().sites.len();
-            match is_whole {
-                true => Numeric::default(),
-                false => Numeric::new(code.analysis(), &code.locals(), code.plan(), &[]),
-            }
+            let version = code.data().plan_version;
+            Numeric::of_version(code.analysis(), &code.locals(), code.plan(), &[], version)
         });
         World {
             numeric: numeric.collect(),
@@ -174,8 +171,9 @@ impl World {
             }
             self.instruction();
         }
-        // What has ended since the last site. Of the other threads the last steps are not known.
+        // What has ended since the last site. Of the other threads the last steps are not known. Nothing may follow it in its chunk.
         if self.popped > 0 {
+            self.next_chunk = u64::MAX;
             self.record(None, Vec::new());
         }
         let bytes = self.transcript.bytes().to_vec();
