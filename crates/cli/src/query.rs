@@ -12,7 +12,7 @@ use debugop_replay::query::Filter;
 use debugop_value::{escaped, grouped};
 
 use self::asked::{Asked, Refused};
-use crate::show::{advice, no_function};
+use crate::show::{advice, no_function, step};
 use crate::{Answer, progress};
 
 /// Hops of an origin that are followed unless told otherwise.
@@ -53,6 +53,7 @@ enum Question {
         /// The recording
         file: PathBuf,
         /// The number of a step
+        #[arg(value_parser = step)]
         step: u64,
     },
     /// Where a value comes from, hop by hop
@@ -60,6 +61,7 @@ enum Question {
         /// The recording
         file: PathBuf,
         /// The number of a step
+        #[arg(value_parser = step)]
         step: u64,
         /// A variable, an attribute or item (self.total, rows[0]), or a slot of the value stack: stack[0] is its top
         place: String,
@@ -72,6 +74,7 @@ enum Question {
         /// The recording
         file: PathBuf,
         /// The number of a step, at which PLACE is looked up
+        #[arg(value_parser = step)]
         step: u64,
         /// A place
         place: String,
@@ -84,6 +87,7 @@ enum Question {
         /// The recording
         file: PathBuf,
         /// The number of a step, at which PLACE is looked up
+        #[arg(value_parser = step)]
         step: u64,
         /// A place
         place: String,

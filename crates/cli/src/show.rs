@@ -99,7 +99,7 @@ impl ShowArguments {
         let (from, to) = self.steps.split_once("..").ok_or_else(bad)?;
         let number = |text: &str, otherwise: u64| match text.trim() {
             "" => Ok(otherwise),
-            text => text.replace(['_', ','], "").parse().map_err(|_| bad()),
+            text => step(text).map_err(|_| bad()),
         };
         Ok(ShowOptions {
             from: number(from, 0)?,
@@ -110,6 +110,13 @@ impl ShowArguments {
             color: self.color,
         })
     }
+}
+
+/// The number of a step, as it is printed, too: thousands may be apart.
+pub(crate) fn step(text: &str) -> Result<u64, &'static str> {
+    text.replace(['_', ','], "")
+        .parse()
+        .map_err(|_| "a step is a number, such as the answers of `debugop query hits` and `calls` begin with; 0 is the first")
 }
 
 impl ShowOptions {

@@ -154,6 +154,10 @@ fn errors_suggest_what_was_meant() {
     );
     insta::assert_snapshot!("error_format", error(&["run", "--format", "json", "a.py"]));
     insta::assert_snapshot!("error_limit", error(&["run", "--limit", "0", "a.py"]));
+    insta::assert_snapshot!(
+        "error_step",
+        error(&["query", "writes", "a.debugop", "self.total"])
+    );
     insta::assert_snapshot!("error_glob", error(&["run", "--include", "[a", "a.py"]));
     insta::assert_snapshot!("error_forgot_run", error(&["script.py", "x"]));
     insta::assert_snapshot!("error_forgot_run_module", error(&["-m", "json.tool"]));
