@@ -360,7 +360,9 @@ impl Writer {
                 self.out.extend([column as u8, end_column as u8]);
                 return;
             }
-        } else if same_line || location.end_line.is_none() {
+        } else if location.column.or(location.end_column).is_none()
+            && (same_line || location.end_line.is_none())
+        {
             self.head(NO_COLUMNS, units);
             push_signed(&mut self.out, delta);
             return;
@@ -388,13 +390,14 @@ mod tests {
         let some = (
             1i32..100_000,
             0i32..4,
-            prop::option::of((0u32..300, 0u32..300)),
+            prop::option::of(0u32..300),
+            prop::option::of(0u32..300),
         )
-            .prop_map(|(line, lines, columns)| Location {
+            .prop_map(|(line, lines, column, end_column)| Location {
                 line: Some(line),
                 end_line: Some(line + lines),
-                column: columns.map(|columns| columns.0),
-                end_column: columns.map(|columns| columns.1),
+                column,
+                end_column,
             });
         prop_oneof![some, Just(Location::default())]
     }

@@ -197,15 +197,17 @@ impl Checker<'_> {
                 continue;
             };
             let top = self.locals.slots + depth;
-            let lasting = match nature.class {
-                // It only moves; what it has taken stays in its place until something is pushed.
-                Class::Quiet => top,
-                _ => top.saturating_sub(effect.pops),
+            // It only moves, and runs nothing meanwhile: what it takes, or clears, is in its place until then.
+            let is_quiet = nature.class == Class::Quiet;
+            let lasting = match is_quiet {
+                true => top,
+                false => top.saturating_sub(effect.pops),
             };
             for &slot in self.plan.pending(at) {
                 let is_stored = pending_before(self.analysis, self.locals, at, slot) != slot;
                 let is_written = effect.writes.iter().any(|write| write.0 == slot);
-                if slot >= lasting || is_written != is_stored {
+                let is_changed = is_written != is_stored && !(is_written && is_quiet);
+                if slot >= lasting || is_changed {
                     return Err(Violation::Changing { slot, at: at.0 });
                 }
             }
