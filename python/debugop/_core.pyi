@@ -69,6 +69,7 @@ __all__ = [
     "insert_debug_op",
     "instructions",
     "is_left",
+    "is_recording",
     "layout_offsets",
     "layout_opcodes",
     "leave_process",
@@ -658,6 +659,9 @@ def start_recording(
     own: Sequence[str],
 ) -> Recording:
     """Open a recording, which `begin_here` begins. OSError if the file cannot be written, RuntimeError if something is in the way."""
+
+def is_recording() -> bool:
+    """Whether this process is recorded just now."""
 
 def describe_recording() -> None:
     """Begin a chunk of the recording that says how things are now that this thread is held."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from debugop import _core
 from debugop._libraries import library_directories, own_directories
@@ -15,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Record:
-    """A recording: a context manager, or made by `record` and begun with `start()`.
+    """A recording: a context manager, a decorator, or made by `record` and begun with `start()`.
 
     `path`: the file. What is called while it is made is recorded: functions of the program's own, unless `include`, `exclude` or `all` say
     otherwise; and what the frames execute that run already.
@@ -69,6 +71,38 @@ class Record:
         if problem is not None:
             raise OSError(f"the recording {self.path} is not complete: {problem}")
 
+    def __call__(self, function: _Function) -> _Function:
+        """Decorate a function: each of its outermost calls is recorded."""
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__name__} is an asynchronous generator: record in a `with` block what it is iterated by"
+            )
+        if inspect.isgeneratorfunction(function):
+
+            @wraps(function)
+            def recorded(*args: Any, **kwargs: Any) -> Any:
+                with self._unless_recorded():
+                    return (yield from function(*args, **kwargs))
+
+        elif inspect.iscoroutinefunction(function):
+
+            @wraps(function)
+            async def recorded(*args: Any, **kwargs: Any) -> Any:
+                with self._unless_recorded():
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @wraps(function)
+            def recorded(*args: Any, **kwargs: Any) -> Any:
+                with self._unless_recorded():
+                    return function(*args, **kwargs)
+
+        return cast(_Function, recorded)
+
+    def _unless_recorded(self) -> AbstractContextManager[Any]:
+        return nullcontext() if _core.is_recording() else self
+
     def __enter__(self) -> Record:
         self.start()
         return self
@@ -109,24 +143,12 @@ def record(path: Any, /, **options: Any) -> Any:
         @debugop.record
         def handle(request): ...
 
-    A decorated function records each of its outermost calls into `NAME.debugop` in the working directory, the last one stays.
-    The options are those of `Record`.
+        @debugop.record("requests.debugop", items=100)
+        def handle(request): ...
+
+    A decorated function records each of its outermost calls, into `NAME.debugop` in the working directory or the file that is named, where the last one stays; a generator from
+    its first item to its end, a coroutine while it is awaited. Called while a recording is being made it is just called, and is in that one. The options are those of `Record`.
     """
-    if not callable(path):
-        return Record(path, **options)
-    function = path
-    active = False
-
-    @wraps(function)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        nonlocal active
-        if active:
-            return function(*args, **kwargs)
-        active = True
-        try:
-            with Record(f"{function.__name__}.debugop", **options):
-                return function(*args, **kwargs)
-        finally:
-            active = False
-
-    return recorded
+    if callable(path):
+        return Record(f"{path.__name__}.debugop", **options)(path)
+    return Record(path, **options)

@@ -1,6 +1,7 @@
 """`debugop record`: the program does what it does without, and the recording, replayed, is what the run was."""
 
 import ast
+import asyncio
 import os
 import re
 import signal
@@ -366,6 +367,61 @@ def test_a_function_is_recorded(tmp_path, monkeypatch):
 
     assert outer(2) == [2, 3]
     assert (tmp_path / "outer.debugop").stat().st_size > 500
+
+
+def called(path):
+    """The functions that have been called in a recording."""
+    return {step.frames[-1].function.rpartition(".")[2] for step in debugop.open(path) if step.opname == "RESUME"}
+
+
+def test_a_function_is_recorded_into_a_file(tmp_path):
+    path = tmp_path / "x.debugop"
+
+    @debugop.record(path, items=2)
+    def outer(number):
+        return inner(number) if number else helper(5)
+
+    @debugop.record(tmp_path / "never.debugop")
+    def inner(number):
+        return outer(number - 1)
+
+    assert (outer.__name__, outer(1)) == ("outer", helper(5))
+    # What is called in a recording is in that one.
+    assert {"outer", "inner", "helper"} <= called(path)
+    assert not (tmp_path / "never.debugop").exists()
+    # The last call stays.
+    outer(0)
+    assert "inner" not in called(path)
+
+
+def test_generators_and_coroutines_are_recorded_while_they_run(tmp_path):
+    @debugop.record(tmp_path / "generator.debugop")
+    def generator(number):
+        yield helper(number)
+        return (yield helper(number + 1))
+
+    items = generator(1)
+    assert not (tmp_path / "generator.debugop").exists()
+    assert next(items) == helper(1)
+    assert items.send(None) == helper(2)
+    with pytest.raises(StopIteration) as stopped:
+        items.send("sent")
+    assert stopped.value.value == "sent"
+    assert {"generator", "helper"} <= called(tmp_path / "generator.debugop")
+
+    @debugop.record(tmp_path / "coroutine.debugop")
+    async def coroutine(number):
+        await asyncio.sleep(0)
+        return helper(number)
+
+    assert asyncio.run(coroutine(1)) == helper(1)
+    assert {"coroutine", "helper"} <= called(tmp_path / "coroutine.debugop")
+
+    async def both():
+        yield 1
+
+    with pytest.raises(TypeError, match="both is an asynchronous generator: record in a `with` block"):
+        debugop.record(both)
 
 
 def test_one_recording_at_a_time(tmp_path):

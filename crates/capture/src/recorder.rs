@@ -218,7 +218,7 @@ pub(crate) fn forked() {
 }
 
 /// Whether a recording is being made.
-pub(crate) fn is_active(_py: Python<'_>) -> bool {
+pub fn is_active(_py: Python<'_>) -> bool {
     !ACTIVE.0.get().is_null()
 }
 

@@ -74,7 +74,7 @@ mod _core {
     #[pymodule_export]
     use crate::recording::{
         RecordRequest, Recording, compare_recording, describe_recording, hold_recording,
-        recorded_stores, recording_is_debugged, release_recording, replay_recording,
+        is_recording, recorded_stores, recording_is_debugged, release_recording, replay_recording,
         start_recording,
     };
     #[pymodule_export]

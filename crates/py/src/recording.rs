@@ -446,6 +446,12 @@ pub(crate) fn start_recording(
     Recording::open(py, path, plan, ring, None, None)
 }
 
+/// Whether this process is recorded just now.
+#[pyfunction]
+pub(crate) fn is_recording(py: Python<'_>) -> bool {
+    debugop_capture::recorder::is_active(py)
+}
+
 /// Compares a recording with what its witness saw. Returns (steps, slots, unknown, bare, uncertain, uncertain_right, differences, told).
 ///
 /// Raises OSError if one of them cannot be read.
