@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
-use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
+use debugop_recording::stream::{Encoder, Last, Predictor, Progress, Reason, SiteNumber, Strides};
 use pyo3::{PyResult, Python, ffi};
 
 use crate::current::Variable;
@@ -139,8 +139,8 @@ pub struct Recorder {
     beside_witness: bool,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
     without: Option<(usize, usize, u64)>,
-    /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
-    before: Option<(usize, InstrIdx)>,
+    /// Of the chunk that begins: a frame, by its address, that stands before this instruction; whether the site there [has fired](Progress::Ready).
+    before: Option<(usize, InstrIdx, Progress)>,
     /// Sites of handlers that have fired before their frames have come to them.
     early: Vec<early::Early>,
     /// Frames, by their addresses and those of their code, that have been assigned to before they have told of themselves.

@@ -162,8 +162,8 @@ impl Recorder {
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
                     None => match (self.before, doing.unwrap_or((0, Progress::Executing))) {
-                        (Some((address, at)), _) if address == frame.address() => {
-                            Standing::before(code, at)
+                        (Some((address, at, progress)), _) if address == frame.address() => {
+                            Standing::before(code, at, progress)
                         }
                         (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
                         (_, (unit, progress)) => Standing::told(code, unit, progress),
@@ -376,11 +376,11 @@ impl Standing {
     }
 
     /// It is about to execute this instruction.
-    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+    fn before(code: &PlannedCode, at: InstrIdx, progress: Progress) -> Self {
         let analysis = code.probed().analysis();
         Self {
             unit: analysis.get(at).offset / 2,
-            progress: Progress::Ready,
+            progress,
             at: Some(at),
             depth: analysis.depth(at).unwrap_or_default(),
             storing: None,
