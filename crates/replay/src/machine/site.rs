@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind, Version};
+use debugop_bytecode::{Flow, InstrIdx, Op, Place, SiteKind, Version};
 use debugop_recording::stream::Progress;
 
 use super::{After, Machine, Unwound};
 use crate::code::Code;
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, To, flow};
+use crate::state::Frame;
 use crate::value::Value;
 
 impl Machine {
@@ -142,11 +143,14 @@ impl Machine {
         let Some(mut frame) = thread.frames.pop() else {
             return;
         };
+        let planned = frame.object.sites().get(site as usize);
+        let leaves = planned.is_some_and(|planned| planned.kind == SiteKind::Unwind);
+        // Before what arrives takes the place of what the frame had on its stack.
+        let first = leaves.then(|| raised_first(&frame)).flatten();
         self.capture(number, &mut frame);
         frame.from = From::Site(site);
         frame.done = None;
-        let planned = frame.object.sites().get(site as usize);
-        if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
+        if leaves {
             let exception = self.record.values.clone().next_back();
             let exception = exception.and_then(|index| self.state.chunk.value(index));
             if let Some(tally) = &mut self.tally {
@@ -158,12 +162,29 @@ impl Machine {
                 frame: frame.number,
                 depth: thread.below as usize + thread.frames.len(),
                 code: frame.code,
-                at: frame.at,
+                at: first.unwrap_or(frame.at),
                 exception: exception.map_or(Value::Null, Value::from),
             });
         }
         self.state.threads[current].frames.push(frame);
     }
+}
+
+/// Where the exception was raised that a frame raises again as its last: `RERAISE` sets the frame back to there, if the handler was told (`Python/bytecodes.c`;
+/// 3.11: `Python/ceval.c`). Below the exception is by how many units that is behind the code's beginning.
+fn raised_first(frame: &Frame) -> Option<InstrIdx> {
+    let (code, analysis) = (&frame.object, frame.object.analysis());
+    let again = analysis.get(frame.at);
+    let info = again.opcode.info(code.version())?;
+    if info.op != Op::Reraise || again.arg == 0 {
+        return None;
+    }
+    let below = analysis.depth(frame.at)?.checked_sub(1 + again.arg)?;
+    let unit = match frame.get(code.locals().slots + below) {
+        Value::Int(unit) | Value::Tagged(unit) => u32::try_from(unit).ok()?,
+        _ => return None,
+    };
+    code.at_unit(unit)
 }
 
 /// Whether an exception that `at` raises has been thrown into a frame that is suspended. It is raised where the frame is to go on: behind
