@@ -75,7 +75,7 @@ pub(crate) use early::telling;
 pub use pen::Limits;
 pub(crate) use pending::raising;
 pub(crate) use planned::{Now, PlannedCode, PlannedSite};
-pub(crate) use refused::refused;
+pub(crate) use refused::{Told, refused};
 #[cfg(Py_3_12)]
 pub(crate) use running::{may_move, move_on, passes_over};
 pub use session::{Plan, Session};
@@ -531,10 +531,17 @@ impl Recorder {
             self.turn(py, site, frame);
         } else if begins.is_some() {
             self.top = std::ptr::null_mut();
-        } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
+        } else if self.may_be_quick() {
             let frames = &mut self.threads[self.current].frames;
             (self.top, self.frames) = (frames.top(), frames);
         }
+    }
+
+    /// Whether the next record may be written by a short way.
+    #[inline]
+    fn may_be_quick(&self) -> bool {
+        let is_simple = self.pen.redacted.is_off() && !self.may_leave_past_all();
+        is_simple && self.store.has_room(self.at)
     }
 
     #[inline]

@@ -165,7 +165,9 @@ impl Recorder {
                         (Some((address, at, progress)), _) if address == frame.address() => {
                             Standing::before(code, at, progress)
                         }
-                        (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
+                        (_, (unit, Progress::Executing)) => {
+                            Standing::inside(code, unit).up_to(code, frame.most_slots())
+                        }
                         (_, (unit, progress)) => Standing::told(code, unit, progress),
                     },
                 };
@@ -190,6 +192,7 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
+        self.forget_refused();
         let time = TIME_EVERY.min(self.pen.limits.chunk);
         self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
@@ -417,6 +420,12 @@ impl Standing {
             storing,
             ending,
         }
+    }
+
+    /// At most so many slots, locals included, are live.
+    fn up_to(self, code: &PlannedCode, slots: u32) -> Self {
+        let depth = self.depth.min(slots.saturating_sub(code.locals()));
+        Self { depth, ..self }
     }
 
     /// An exception that was raised at a unit is leaving the frame: its stack is gone.

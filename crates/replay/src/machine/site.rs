@@ -54,7 +54,7 @@ impl Machine {
                     Progress::Arrived => self.instruction(&object, unit)?,
                     _ => self.unit(&object, unit)?,
                 };
-                self.check_handler(&object, at, index)?;
+                self.check_handler(&object, (at, progress), index)?;
                 match progress {
                     Progress::Arrived => self.go(To::Before(at))?,
                     Progress::Told => self.go(To::Told(at))?,
@@ -99,23 +99,41 @@ impl Machine {
         if planned.kind != SiteKind::Handler {
             return None;
         }
-        self.check_handler(&code, at, site).ok()?;
+        self.check_handler(&code, (at, Progress::Executing), site)
+            .ok()?;
         self.after = After::Handle(site);
         Some(())
     }
 
-    /// Whether an exception raised by an instruction is handled at a site.
-    pub(super) fn check_handler(&self, code: &Code, at: InstrIdx, site: u32) -> Result<(), Error> {
+    /// Whether an exception raised at an instruction is handled at a site.
+    pub(super) fn check_handler(
+        &self,
+        code: &Code,
+        (at, progress): (InstrIdx, Progress),
+        site: u32,
+    ) -> Result<(), Error> {
+        let analysis = code.analysis();
         let planned = code.sites().get(site as usize);
-        let handler = code
-            .analysis()
-            .exception_entry(at)
-            .and_then(|entry| code.analysis().at_start(entry.target));
-        let fits = match (planned.map(|site| (site.kind, site.place)), handler) {
+        let handler = |at| {
+            let entry = analysis.exception_entry(at);
+            entry.and_then(|entry| analysis.at_start(entry.target))
+        };
+        let handles = |at| match (planned.map(|site| (site.kind, site.place)), handler(at)) {
             (Some((SiteKind::Unwind, _)), None) => true,
             (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
             _ => false,
         };
+        let leaves = || planned.is_some_and(|site| site.kind == SiteKind::Unwind);
+        let fits = handles(at)
+            || match progress {
+                // What is told of a jump finds the frame where that leads to, up to 3.12.
+                Progress::Arrived => code.version() == Version::V3_12 && leaves(),
+                Progress::Executing if branches(code, at) => {
+                    destinations(code, at).any(handles)
+                        || code.version() == Version::V3_13 && leaves()
+                }
+                _ => false,
+            };
         fits.then_some(())
             .ok_or_else(|| self.error(ErrorKind::Handler(at.0)))
     }
@@ -185,6 +203,25 @@ fn raised_first(frame: &Frame) -> Option<InstrIdx> {
         _ => return None,
     };
     code.at_unit(unit)
+}
+
+/// Whether tools of `sys.monitoring` are told of where an instruction leads to. What raises then is handled as if it had been raised there
+/// (`INSTRUMENTED_JUMP`, `Python/ceval_macros.h`, 3.12 and later); or by nobody (3.12 and 3.13.0).
+fn branches(code: &Code, at: InstrIdx) -> bool {
+    let info = code.analysis().get(at).opcode.info(code.version());
+    info.is_some_and(|info| {
+        matches!(info.flow, Flow::Jump | Flow::Conditional)
+            || matches!(info.op, Op::NotTaken | Op::PopIter | Op::EndAsyncFor)
+    })
+}
+
+/// Where an instruction that [branches] may lead to. The end of a loop goes on behind the target: it leaves out `END_FOR` and, on 3.13, its pop.
+fn destinations(code: &Code, at: InstrIdx) -> impl Iterator<Item = InstrIdx> {
+    let target = code.analysis().target(at);
+    let targets = target.map_or(0..0, |target| target.0..target.0 + 3);
+    let count = code.analysis().instructions().len() as u32;
+    let all = std::iter::once(at.0 + 1).chain(targets);
+    all.filter(move |&one| one < count).map(InstrIdx)
 }
 
 /// Whether an exception that `at` raises has been thrown into a frame that is suspended. It is raised where the frame is to go on: behind
