@@ -158,7 +158,9 @@ def test_what_is_told_and_what_is_half_done(name, most_unknown, chunk):
 
 
 EVENTS = ["line", "opcode", "call", "return", "exception"]
-TOLD = ["LINE", "INSTRUCTION", "JUMP", "BRANCH", "PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "CALL", "RAISE"]
+# 3.14 and later: docs/recording.md says what is not right.
+JUMPS = ["JUMP", "BRANCH"] * (sys.version_info < (3, 14))
+TOLD = ["LINE", "INSTRUCTION", *JUMPS, "PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "CALL", "RAISE"]
 
 
 @pytest.mark.parametrize("chunk", [300, 1 << 20])
