@@ -15,13 +15,7 @@ COUNT = 2
 # Of the beginning, the middle and the end of each recording.
 STEPS = 40
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here"),
-    pytest.mark.skipif(
-        sys.version_info < (3, 12),
-        reason="3.11: a trace function follows the frames that run, and some such recordings cannot be replayed yet",
-    ),
-]
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
 
 
 def moments(length):

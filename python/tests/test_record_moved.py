@@ -179,6 +179,16 @@ def with_a_tool(begin, told):
     return total
 
 
+def is_told_the_same(run, tmp_path):
+    """What `run` is told, which is given what begins a recording, is what it is told without one."""
+    expected = run(lambda: None)
+    recording = debugop.record(tmp_path / "x.debugop")
+    found = run(recording.start)
+    recording.stop()
+    assert found == expected
+    assert len(found) >= 6
+
+
 @needs_monitoring
 @pytest.mark.parametrize("local", [False, True])
 @pytest.mark.parametrize("early", [False, True])
@@ -215,12 +225,7 @@ def test_another_tool_is_told_what_it_would_be(local, early, tmp_path):
             monitoring.free_tool_id(2)
         return [one for one in told if one and one[0] == "with_a_tool"]
 
-    expected = run(lambda: None)
-    recording = debugop.record(tmp_path / "x.debugop")
-    found = run(recording.start)
-    recording.stop()
-    assert found == expected
-    assert len(found) >= 6
+    is_told_the_same(run, tmp_path)
 
 
 def traced(begin, found):
@@ -261,12 +266,7 @@ def test_a_trace_function_is_told_what_it_would_be(early, tmp_path):
         # 3.11 tells whoever traces a frame of opcodes if somebody has asked for them, as a recording does in frames that run.
         return [one[:3] for one in told if MOVES or one[0] != "opcode"]
 
-    expected = run(lambda: None)
-    recording = debugop.record(tmp_path / "x.debugop")
-    found = run(recording.start)
-    recording.stop()
-    assert found == expected
-    assert len(found) >= 6
+    is_told_the_same(run, tmp_path)
 
 
 def goes_on(begin, end):

@@ -251,6 +251,86 @@ def test_show_is_the_report_of_run(recorded, tmp_path):
     assert len(steps) > 170
 
 
+LEAVES = """\
+class Manager:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+
+def plain(count):
+    for number in range(count):
+        yield number
+
+
+def finishing(count):
+    try:
+        yield from plain(count)
+    finally:
+        count = 0
+
+
+def managed(count):
+    with Manager() as manager:
+        yield manager
+        yield count
+
+
+async def waiting():
+    await Waits()
+
+
+class Waits:
+    def __await__(self):
+        yield 1
+
+
+def again():
+    try:
+        try:
+            raise KeyError(1)
+        except ValueError:
+            pass
+    finally:
+        done = 1
+
+
+for make in plain, finishing, managed:
+    for end in "close", "drop", "throw", "unstarted":
+        made = make(3)
+        if end != "unstarted":
+            next(made)
+        if end == "throw":
+            try:
+                made.throw(KeyError(1))
+            except KeyError:
+                pass
+        elif end == "close":
+            made.close()
+        del made
+waits = waiting()
+waits.send(None)
+waits.close()
+try:
+    again()
+except KeyError:
+    pass
+"""
+
+
+def test_frames_are_left_where_the_report_of_run_says(tmp_path):
+    """What raises again says where the exception was raised first."""
+    (tmp_path / "program.py").write_text(LEAVES)
+    command("run", "--format", "jsonl", "-o", "report", "program.py", cwd=tmp_path)
+    command("record", "-o", "program.debugop", "program.py", cwd=tmp_path)
+    shown, _ = command("show", "--format", "jsonl", "program.debugop", cwd=tmp_path)
+    steps = told(shown)
+    assert steps == told((tmp_path / "report").read_text())
+    assert len([step for step in steps if step[0] == "unwind"]) >= 8
+
+
 def told(report):
     """What a report says of each step, identities left out."""
     lines = map(json.loads, report.splitlines())

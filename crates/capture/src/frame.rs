@@ -525,6 +525,20 @@ impl<'py> Frame<'py> {
         }
     }
 
+    /// How many slots, locals included, may be live at most. On 3.13 what is told of the end of a loop runs in the middle of its `FOR_ITER`, which has let go of the
+    /// iterator by then, and saved where its stack ends (`INSTRUMENTED_FOR_ITER`, `Python/bytecodes.c`).
+    #[inline]
+    pub(crate) fn most_slots(self) -> u32 {
+        #[cfg(all(Py_3_13, not(Py_3_14)))]
+        {
+            self.get().saved_slots().unwrap_or(u32::MAX)
+        }
+        #[cfg(not(all(Py_3_13, not(Py_3_14))))]
+        {
+            u32::MAX
+        }
+    }
+
     /// Whether there is an object for the frame.
     #[inline]
     pub(crate) fn has_object(self) -> bool {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
-use debugop_recording::stream::{Encoder, Last, Predictor, Reason, SiteNumber, Strides};
+use debugop_recording::stream::{Encoder, Last, Predictor, Progress, Reason, SiteNumber, Strides};
 use pyo3::{PyResult, Python, ffi};
 
 use crate::current::Variable;
@@ -75,7 +75,7 @@ pub(crate) use early::telling;
 pub use pen::Limits;
 pub(crate) use pending::raising;
 pub(crate) use planned::{Now, PlannedCode, PlannedSite};
-pub(crate) use refused::refused;
+pub(crate) use refused::{Told, refused};
 #[cfg(Py_3_12)]
 pub(crate) use running::{may_move, move_on, passes_over};
 pub use session::{Plan, Session};
@@ -139,8 +139,8 @@ pub struct Recorder {
     beside_witness: bool,
     /// What the chunk's beginning is to leave out, or has left out: a frame, by its address and that of its code, and its number.
     without: Option<(usize, usize, u64)>,
-    /// Of the chunk that begins: a frame, by its address, that stands before this instruction.
-    before: Option<(usize, InstrIdx)>,
+    /// Of the chunk that begins: a frame, by its address, that stands before this instruction; whether the site there [has fired](Progress::Ready).
+    before: Option<(usize, InstrIdx, Progress)>,
     /// Sites of handlers that have fired before their frames have come to them.
     early: Vec<early::Early>,
     /// Frames, by their addresses and those of their code, that have been assigned to before they have told of themselves.
@@ -531,10 +531,17 @@ impl Recorder {
             self.turn(py, site, frame);
         } else if begins.is_some() {
             self.top = std::ptr::null_mut();
-        } else if self.pen.redacted.is_off() && self.store.has_room(self.at) {
+        } else if self.may_be_quick() {
             let frames = &mut self.threads[self.current].frames;
             (self.top, self.frames) = (frames.top(), frames);
         }
+    }
+
+    /// Whether the next record may be written by a short way.
+    #[inline]
+    fn may_be_quick(&self) -> bool {
+        let is_simple = self.pen.redacted.is_off() && !self.may_leave_past_all();
+        is_simple && self.store.has_room(self.at)
     }
 
     #[inline]

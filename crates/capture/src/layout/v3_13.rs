@@ -88,6 +88,12 @@ impl InterpreterFrame {
         unsafe { first.offset(self.stacktop as isize - 1) }
     }
 
+    /// How many slots, locals included, are live as the interpreter has saved it; `None` where it keeps that to itself.
+    #[inline]
+    pub(crate) fn saved_slots(&self) -> Option<u32> {
+        u32::try_from(self.stacktop).ok()
+    }
+
     /// Takes it off the stack.
     ///
     /// # Safety

@@ -106,7 +106,14 @@ impl Recorder {
         let resumed = inside.is_some_and(|unit| raised::is_suspension(site, unit));
         let last = match known {
             Some(at) if !resumed => {
-                let pops = self.pop_to(py, to, at + 1);
+                let arrived = match (left, site.kind) {
+                    (Some(left), _) => Some(left.exception as usize),
+                    (None, SiteKind::Handler | SiteKind::Unwind) => {
+                        raised::exception(site, frame).map(|exception| exception as usize)
+                    }
+                    _ => None,
+                };
+                let pops = self.pop_to(py, to, at + 1, arrived);
                 let frames = &self.threads[self.current].frames;
                 let told = match inside {
                     // Nobody has said that it raises.
@@ -126,8 +133,18 @@ impl Recorder {
         last
     }
 
-    /// Only so many frames of the current thread are left; returns how many were more.
-    pub(super) fn pop_to(&mut self, py: Python<'_>, to: &mut Encoder<'_>, left: usize) -> u32 {
+    /// Only so many frames of the current thread are left; returns how many were more. `arrived`: the address of the exception that has arrived at the site that
+    /// fires, if that is known.
+    pub(super) fn pop_to(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        left: usize,
+        arrived: Option<usize>,
+    ) -> u32 {
+        if !self.refused.is_empty() {
+            self.leave_past_all(py, to, left, arrived);
+        }
         let frames = &mut self.threads[self.current].frames;
         let pops = frames.len() - left;
         for shadow in &mut frames[left..] {
@@ -160,7 +177,7 @@ impl Recorder {
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
         let Place { pops, caller } = thread.place(py, frame);
         let below = thread.frames.len() - pops as usize;
-        self.pop_to(py, to, below);
+        self.pop_to(py, to, below, None);
         let thread = &mut self.threads[self.current];
         if let (Caller::Unit(unit) | Caller::Foreign(Some(unit)), Some(top)) =
             (&caller, thread.frames.last_mut())

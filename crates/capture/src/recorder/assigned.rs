@@ -261,8 +261,8 @@ mod dictionary {
             with_active(py, |recorder| {
                 recorder.go_whole(py);
                 let mut shadows = recorder.threads.iter().flat_map(|thread| &thread.frames);
-                shadows.any(|shadow| shadow.address == frame.address())
-                    || registry::of_copy(&frame.code(py)).is_some()
+                registry::of_copy(&frame.code(py)).is_some()
+                    || shadows.any(|shadow| shadow.address == frame.address())
             })?
             .then(|| Self::of(py, frame))
         }

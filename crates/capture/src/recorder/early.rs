@@ -60,7 +60,9 @@ impl Recorder {
             let Arrival::At(unit) = code.arrival(frame.instruction_offset()?) else {
                 return None;
             };
-            let at = entry.analysis().at_offset(unit * 2)?;
+            let analysis = entry.analysis();
+            let at = analysis.at_offset(unit * 2);
+            let at = at.filter(|&at| analysis.is_handler(at))?;
             let mut sites = code.plan_sites().iter();
             sites.find(|site| site.kind == SiteKind::Handler && site.next == at)
         };

@@ -6,6 +6,7 @@
 //! which describes everything as it is.
 
 use debugop_bytecode::{InstrIdx, SiteKind};
+use debugop_recording::stream::Progress;
 use pyo3::types::PyFrame;
 use pyo3::{Bound, Python};
 
@@ -229,7 +230,7 @@ impl Recorder {
         if before.exactly {
             // If a site has fired early, the frame has been told to go on somewhere else.
             self.held[index].early = None;
-            self.before = Some((frame.address(), before.at));
+            self.before = Some((frame.address(), before.at, Progress::Ready));
             self.next_chunk(py, None);
             self.before = None;
         } else if let Some(site) = fired {

@@ -162,10 +162,12 @@ impl Recorder {
                 let standing = match site {
                     Some((site, _)) => Standing::at(site),
                     None => match (self.before, doing.unwrap_or((0, Progress::Executing))) {
-                        (Some((address, at)), _) if address == frame.address() => {
-                            Standing::before(code, at)
+                        (Some((address, at, progress)), _) if address == frame.address() => {
+                            Standing::before(code, at, progress)
                         }
-                        (_, (unit, Progress::Executing)) => Standing::inside(code, unit),
+                        (_, (unit, Progress::Executing)) => {
+                            Standing::inside(code, unit).up_to(code, frame.most_slots())
+                        }
                         (_, (unit, progress)) => Standing::told(code, unit, progress),
                     },
                 };
@@ -190,6 +192,7 @@ impl Recorder {
         }
         self.at = to.at();
         self.store.commit(self.at);
+        self.forget_refused();
         let time = TIME_EVERY.min(self.pen.limits.chunk);
         self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }
@@ -376,11 +379,11 @@ impl Standing {
     }
 
     /// It is about to execute this instruction.
-    fn before(code: &PlannedCode, at: InstrIdx) -> Self {
+    fn before(code: &PlannedCode, at: InstrIdx, progress: Progress) -> Self {
         let analysis = code.probed().analysis();
         Self {
             unit: analysis.get(at).offset / 2,
-            progress: Progress::Ready,
+            progress,
             at: Some(at),
             depth: analysis.depth(at).unwrap_or_default(),
             storing: None,
@@ -417,6 +420,12 @@ impl Standing {
             storing,
             ending,
         }
+    }
+
+    /// At most so many slots, locals included, are live.
+    fn up_to(self, code: &PlannedCode, slots: u32) -> Self {
+        let depth = self.depth.min(slots.saturating_sub(code.locals()));
+        Self { depth, ..self }
     }
 
     /// An exception that was raised at a unit is leaving the frame: its stack is gone.

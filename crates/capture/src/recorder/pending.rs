@@ -177,6 +177,7 @@ impl Recorder {
             Intact::All => u32::MAX,
             Intact::Below(depth) => code.locals() + depth,
         };
+        let end = end.min(frame.most_slots());
         to.pending(unit, slots.len() as u64);
         for &slot in slots {
             if slot >= end {
@@ -243,7 +244,7 @@ impl Recorder {
                 self.threads[index].number,
             ));
         }
-        self.pop_to(py, to, at + 1);
+        self.pop_to(py, to, at + 1, None);
         if let Some(top) = self.threads[index].frames.last_mut()
             && !top.is_touching(unit)
         {

@@ -2,9 +2,14 @@
 //!
 //! The traceback says only where the frame is, as if the instruction had raised. So it is noted down when the function returns; and because nothing of the
 //! instruction will be looked at any more, a chunk begins there, which says what the frame's slots hold.
+//!
+//! When what is told of a jump has raised, 3.12 and the first releases of 3.13 look for a handler at no instruction of the code (`INSTRUMENTED_JUMP`,
+//! `Python/ceval_macros.h`, computes its destination once more, from what is NULL by then). The frame is left past all of its handlers, ours too, so no site
+//! fires. That is noticed when the thread's next record says that the frame has ended, and the site of what leaves frames is written then.
 
-use debugop_recording::stream::Progress;
+use debugop_recording::stream::{Encoder, Progress, Reason, SiteNumber};
 use pyo3::{Python, ffi};
+use smallvec::SmallVec;
 
 use super::planned::PlannedSite;
 use super::raised::Raise;
@@ -18,6 +23,19 @@ pub(super) struct Refused {
     /// That of the exception; 0 if it has not been made yet (3.11).
     exception: usize,
     at: At,
+    /// Whether it was told of a jump, so that no site may fire.
+    jumps: bool,
+}
+
+/// What the program is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// What an instruction is going to do or has done.
+    Instruction,
+    /// Where a jump leads to.
+    Jump,
+    /// An exception, of which the traceback's entry has been made.
+    Exception,
 }
 
 /// Where the frame is.
@@ -29,14 +47,14 @@ enum At {
     Byte(u32),
 }
 
-/// What is told of the running frame has raised; `is_other`: in place of an exception that it is told of, of which the traceback's entry has been made.
+/// What is told of the running frame has raised; in place of an exception, if it is told of one.
 #[cold]
-pub(crate) fn refused(py: Python<'_>, is_other: bool) {
+pub(crate) fn refused(py: Python<'_>, told: Told) {
     if !is_active(py) {
         return;
     }
     with_raised_aside(|exception| {
-        with_active(py, |recorder| recorder.refuse(py, exception, is_other));
+        with_active(py, |recorder| recorder.refuse(py, exception, told));
     });
 }
 
@@ -67,7 +85,7 @@ fn with_raised_aside(f: impl FnOnce(usize)) {
 }
 
 impl Recorder {
-    fn refuse(&mut self, py: Python<'_>, exception: usize, is_other: bool) {
+    fn refuse(&mut self, py: Python<'_>, exception: usize, told: Told) {
         let Some(frame) = Frame::current(py) else {
             return;
         };
@@ -87,7 +105,8 @@ impl Recorder {
             (None, None) => return,
         };
         let has_come = matches!(at, At::Unit(_, Progress::Arrived | Progress::Told));
-        if !has_come && !is_other {
+        let jumps = told == Told::Jump && matches!(at, At::Unit(..));
+        if !has_come && !jumps && told != Told::Exception {
             // The traceback will say where.
             return;
         }
@@ -98,10 +117,12 @@ impl Recorder {
             frame: place,
             exception,
             at,
+            jumps,
         });
-        let At::Unit(unit, Progress::Arrived | Progress::Told) = at else {
+        let At::Unit(unit, _) = at else { return };
+        if !has_come && !jumps {
             return;
-        };
+        }
         self.begin_changed(py);
         let mut shadows = self.threads[index].frames.iter_mut();
         if let Some(shadow) = shadows.rfind(|shadow| shadow.is(frame)) {
@@ -138,5 +159,85 @@ impl Recorder {
             }),
             At::Byte(offset) => Raise::at(site, offset),
         }
+    }
+
+    /// Whether an exception may be leaving a frame in which no site will fire: until it is known that it has, each record looks which frames have ended.
+    pub(super) fn may_leave_past_all(&self) -> bool {
+        self.refused.iter().any(|one| one.jumps)
+    }
+
+    /// Of the current thread's frames from `left` on, which have ended, those are told that an exception has left past all handlers, each by a record of its own,
+    /// to which the prefixes that have been written belong. `arrived`: what has arrived at the site that fires.
+    pub(super) fn leave_past_all(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        left: usize,
+        arrived: Option<usize>,
+    ) {
+        let frames = &self.threads[self.current].frames;
+        let ended = frames.iter().enumerate().skip(left).rev();
+        let found: SmallVec<[(usize, Refused); 1]> = ended
+            .filter_map(|(at, shadow)| {
+                let is_its =
+                    |one: &Refused| one.jumps && one.frame == (shadow.address, shadow.copy);
+                let found = self.refused.iter().position(is_its)?;
+                Some((at, self.refused.swap_remove(found)))
+            })
+            .collect();
+        for (at, refused) in found {
+            self.leave_past(py, to, at, &refused, arrived);
+        }
+    }
+
+    fn leave_past(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        at: usize,
+        refused: &Refused,
+        arrived: Option<usize>,
+    ) {
+        let At::Unit(unit, progress) = refused.at else {
+            return;
+        };
+        let pops = self.pop_to(py, to, at + 1, arrived);
+        let top = &mut self.threads[self.current].frames[at];
+        // SAFETY: the code of a frame that the exception's traceback keeps; had it died, the frame would have no address ([`super::forget`]).
+        let sites = unsafe { (*top.code).plan_sites() };
+        // The last one is that of what leaves the frame.
+        let Some(site) = sites.last() else { return };
+        to.raised(unit, progress);
+        if top.has_touched() {
+            self.pen.look_again(py, to, top);
+        }
+        let number = SiteNumber(site.number.get());
+        if !self
+            .predictor
+            .follows(Self::last(top.last, pops > 0), number)
+        {
+            to.site(number);
+        }
+        // Who has caught it has it; nobody else says that it is alive.
+        if arrived == Some(refused.exception) {
+            let exception = refused.exception as *mut ffi::PyObject;
+            self.pen.other_value(py, to, exception, 0);
+        } else {
+            to.unknown(Reason::UNREADABLE);
+        }
+        top.last = number.0;
+        self.values += 1;
+        self.records += 1;
+        if !to.overflowed() {
+            self.at = to.at();
+        }
+    }
+
+    /// A chunk has begun: frames that are not in it will not be told to have been left.
+    pub(super) fn forget_refused(&mut self) {
+        let frames = || self.threads.iter().flat_map(|thread| &thread.frames);
+        let is_known =
+            |one: &Refused| frames().any(|shadow| (shadow.address, shadow.copy) == one.frame);
+        self.refused.retain(|one| !one.jumps || is_known(one));
     }
 }

@@ -4,7 +4,11 @@
 //! ([`Tracer::attach_running`](crate::Tracer::attach_running)). At a step is recorded what the plan wants to be looked at before it, and what behind the instruction that the frame
 //! has executed before it, as if the probes there had fired. The recording's first chunk with a frame describes all of them.
 
+#[cfg(not(Py_3_12))]
+use debugop_bytecode::Op;
 use debugop_bytecode::{InstrIdx, Place};
+#[cfg(not(Py_3_12))]
+use debugop_recording::stream::Progress;
 use pyo3::Python;
 use rustc_hash::FxHashMap;
 
@@ -18,6 +22,8 @@ use crate::engine::Engine;
 use crate::event::{Event, EventKind};
 use crate::frame::Frame;
 use crate::layout::ThreadState;
+#[cfg(not(Py_3_12))]
+use crate::layout::VERSION;
 use crate::probed::ProbedCode;
 use crate::registry;
 use crate::thread;
@@ -44,6 +50,8 @@ pub(super) fn step(py: Python<'_>, event: &Event<'_, '_>) {
     };
     match event.kind {
         EventKind::Instruction => {
+            #[cfg(not(Py_3_12))]
+            with_active(py, |recorder| recorder.has_jumped_unseen(py, event));
             for site in sites(py, code, event).into_iter().flatten() {
                 super::fire(py, site);
             }
@@ -211,6 +219,29 @@ impl Recorder {
         self.current = 0;
         self.state = self.threads[0].state;
         self.next_chunk(py, None);
+    }
+
+    /// A frame is where its first step is told, and has got there unseen: before the recording began it had executed a comparison and the jump behind it as one
+    /// instruction (`COMPARE_OP_INT_JUMP` and its like, `Python/ceval.c`, 3.11), and then let other threads run; it points to the comparison meanwhile. What the jump's
+    /// site would have looked at is gone. So a chunk begins here.
+    #[cfg(not(Py_3_12))]
+    fn has_jumped_unseen(&mut self, py: Python<'_>, event: &Event<'_, '_>) {
+        let (frame, at) = (event.frame, event.instruction);
+        let Some(&(copy, before)) = self.begun.get(&frame.address()) else {
+            return;
+        };
+        let analysis = event.code.analysis();
+        let jump = InstrIdx(before.0 + 1);
+        let compares = || {
+            let info = analysis.get(before).opcode.info(VERSION);
+            info.is_some_and(|info| info.op == Op::CompareOp)
+        };
+        let is_unseen = at != jump && analysis.target(jump) == Some(at) && compares();
+        if copy == frame.code_address() && is_unseen {
+            self.before = Some((frame.address(), at, Progress::Arrived));
+            self.next_chunk(py, None);
+            self.before = None;
+        }
     }
 
     /// The planned sites of a frame's code, which have numbers then.

@@ -19,6 +19,7 @@ use crate::gil::GilCell;
 use crate::interpreter::is_main;
 use crate::modules;
 use crate::probed::{self, ProbedCode};
+use crate::recorder::Told;
 use crate::registry;
 
 /// Names and our functions.
@@ -371,6 +372,15 @@ impl Kind {
         }
     }
 
+    /// What it tells of.
+    const fn told(self) -> Told {
+        match self {
+            Kind::Jump => Told::Jump,
+            Kind::Raise => Told::Exception,
+            _ => Told::Instruction,
+        }
+    }
+
     /// The arguments from the second on as they would be without probes; `None` for an event that there would not be.
     fn shown(
         self,
@@ -432,7 +442,7 @@ unsafe extern "C" fn called(
             .map(Kind::from_number);
         let kind = kind.unwrap_or(Kind::Other);
         let forward = |args| {
-            told::telling(py, kind.instant(), kind == Kind::Raise, || {
+            told::telling(py, kind.instant(), kind.told(), || {
                 NonNull::new(forward(args))
             })
             .map_or(std::ptr::null_mut(), NonNull::as_ptr)

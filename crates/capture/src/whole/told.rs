@@ -23,7 +23,7 @@ use crate::layout::ThreadState;
 use crate::modules;
 #[cfg(Py_3_12)]
 use crate::probed;
-use crate::recorder;
+use crate::recorder::{self, Told};
 use crate::registry;
 use crate::thread;
 
@@ -287,7 +287,11 @@ extern "C" fn trace(
         locals.after(py);
     }
     if result < 0 && is_main(py) {
-        recorder::refused(py, event == EXCEPTION);
+        let told = match event {
+            EXCEPTION => Told::Exception,
+            _ => Told::Instruction,
+        };
+        recorder::refused(py, told);
     }
     if let Some(thread) = thread {
         end_telling(py, thread);
@@ -295,18 +299,18 @@ extern "C" fn trace(
     result
 }
 
-/// Calls a callback of the program's, which tells of the running frame what is to come, if that is given, or of an exception. `None`: it has raised.
+/// Calls a callback of the program's, which tells of the running frame `told`, or what is to come, if that is given. `None`: it has raised.
 #[cfg(Py_3_12)]
 pub(super) fn telling<T>(
     py: Python<'_>,
     event: Option<Instant>,
-    is_exception: bool,
+    told: Told,
     callback: impl FnOnce() -> Option<T>,
 ) -> Option<T> {
     let thread = begin_telling(py, event);
     let result = callback();
     if result.is_none() {
-        recorder::refused(py, is_exception);
+        recorder::refused(py, told);
     }
     if let Some(thread) = thread {
         end_telling(py, thread);

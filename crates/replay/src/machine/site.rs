@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::{Flow, InstrIdx, Place, SiteKind, Version};
+use debugop_bytecode::{Flow, InstrIdx, Op, Place, SiteKind, Version};
 use debugop_recording::stream::Progress;
 
 use super::{After, Machine, Unwound};
 use crate::code::Code;
 use crate::error::{Error, ErrorKind};
 use crate::segment::{From, To, flow};
+use crate::state::Frame;
 use crate::value::Value;
 
 impl Machine {
@@ -53,7 +54,7 @@ impl Machine {
                     Progress::Arrived => self.instruction(&object, unit)?,
                     _ => self.unit(&object, unit)?,
                 };
-                self.check_handler(&object, at, index)?;
+                self.check_handler(&object, (at, progress), index)?;
                 match progress {
                     Progress::Arrived => self.go(To::Before(at))?,
                     Progress::Told => self.go(To::Told(at))?,
@@ -98,23 +99,41 @@ impl Machine {
         if planned.kind != SiteKind::Handler {
             return None;
         }
-        self.check_handler(&code, at, site).ok()?;
+        self.check_handler(&code, (at, Progress::Executing), site)
+            .ok()?;
         self.after = After::Handle(site);
         Some(())
     }
 
-    /// Whether an exception raised by an instruction is handled at a site.
-    pub(super) fn check_handler(&self, code: &Code, at: InstrIdx, site: u32) -> Result<(), Error> {
+    /// Whether an exception raised at an instruction is handled at a site.
+    pub(super) fn check_handler(
+        &self,
+        code: &Code,
+        (at, progress): (InstrIdx, Progress),
+        site: u32,
+    ) -> Result<(), Error> {
+        let analysis = code.analysis();
         let planned = code.sites().get(site as usize);
-        let handler = code
-            .analysis()
-            .exception_entry(at)
-            .and_then(|entry| code.analysis().at_start(entry.target));
-        let fits = match (planned.map(|site| (site.kind, site.place)), handler) {
+        let handler = |at| {
+            let entry = analysis.exception_entry(at);
+            entry.and_then(|entry| analysis.at_start(entry.target))
+        };
+        let handles = |at| match (planned.map(|site| (site.kind, site.place)), handler(at)) {
             (Some((SiteKind::Unwind, _)), None) => true,
             (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
             _ => false,
         };
+        let leaves = || planned.is_some_and(|site| site.kind == SiteKind::Unwind);
+        let fits = handles(at)
+            || match progress {
+                // What is told of a jump finds the frame where that leads to, up to 3.12.
+                Progress::Arrived => code.version() == Version::V3_12 && leaves(),
+                Progress::Executing if branches(code, at) => {
+                    destinations(code, at).any(handles)
+                        || code.version() == Version::V3_13 && leaves()
+                }
+                _ => false,
+            };
         fits.then_some(())
             .ok_or_else(|| self.error(ErrorKind::Handler(at.0)))
     }
@@ -142,11 +161,14 @@ impl Machine {
         let Some(mut frame) = thread.frames.pop() else {
             return;
         };
+        let planned = frame.object.sites().get(site as usize);
+        let leaves = planned.is_some_and(|planned| planned.kind == SiteKind::Unwind);
+        // Before what arrives takes the place of what the frame had on its stack.
+        let first = leaves.then(|| raised_first(&frame)).flatten();
         self.capture(number, &mut frame);
         frame.from = From::Site(site);
         frame.done = None;
-        let planned = frame.object.sites().get(site as usize);
-        if planned.is_some_and(|planned| planned.kind == SiteKind::Unwind) {
+        if leaves {
             let exception = self.record.values.clone().next_back();
             let exception = exception.and_then(|index| self.state.chunk.value(index));
             if let Some(tally) = &mut self.tally {
@@ -158,12 +180,48 @@ impl Machine {
                 frame: frame.number,
                 depth: thread.below as usize + thread.frames.len(),
                 code: frame.code,
-                at: frame.at,
+                at: first.unwrap_or(frame.at),
                 exception: exception.map_or(Value::Null, Value::from),
             });
         }
         self.state.threads[current].frames.push(frame);
     }
+}
+
+/// Where the exception was raised that a frame raises again as its last: `RERAISE` sets the frame back to there, if the handler was told (`Python/bytecodes.c`;
+/// 3.11: `Python/ceval.c`). Below the exception is by how many units that is behind the code's beginning.
+fn raised_first(frame: &Frame) -> Option<InstrIdx> {
+    let (code, analysis) = (&frame.object, frame.object.analysis());
+    let again = analysis.get(frame.at);
+    let info = again.opcode.info(code.version())?;
+    if info.op != Op::Reraise || again.arg == 0 {
+        return None;
+    }
+    let below = analysis.depth(frame.at)?.checked_sub(1 + again.arg)?;
+    let unit = match frame.get(code.locals().slots + below) {
+        Value::Int(unit) | Value::Tagged(unit) => u32::try_from(unit).ok()?,
+        _ => return None,
+    };
+    code.at_unit(unit)
+}
+
+/// Whether tools of `sys.monitoring` are told of where an instruction leads to. What raises then is handled as if it had been raised there
+/// (`INSTRUMENTED_JUMP`, `Python/ceval_macros.h`, 3.12 and later); or by nobody (3.12 and 3.13.0).
+fn branches(code: &Code, at: InstrIdx) -> bool {
+    let info = code.analysis().get(at).opcode.info(code.version());
+    info.is_some_and(|info| {
+        matches!(info.flow, Flow::Jump | Flow::Conditional)
+            || matches!(info.op, Op::NotTaken | Op::PopIter | Op::EndAsyncFor)
+    })
+}
+
+/// Where an instruction that [branches] may lead to. The end of a loop goes on behind the target: it leaves out `END_FOR` and, on 3.13, its pop.
+fn destinations(code: &Code, at: InstrIdx) -> impl Iterator<Item = InstrIdx> {
+    let target = code.analysis().target(at);
+    let targets = target.map_or(0..0, |target| target.0..target.0 + 3);
+    let count = code.analysis().instructions().len() as u32;
+    let all = std::iter::once(at.0 + 1).chain(targets);
+    all.filter(move |&one| one < count).map(InstrIdx)
 }
 
 /// Whether an exception that `at` raises has been thrown into a frame that is suspended. It is raised where the frame is to go on: behind
