@@ -10,7 +10,7 @@ use pyo3::{Python, ffi};
 
 use super::Recorder;
 use super::planned::{PlannedSite, Way};
-use super::straight::{arrive, captures, finish, look_in_place, on_top};
+use super::straight::{arrive, captured, captures, look_in_place, on_top};
 use super::threads::Shadow;
 use super::{ACTIVE, through};
 use crate::frame::Frame;
@@ -232,7 +232,7 @@ unsafe fn resume<const CAPTURES: usize>(
     // SAFETY: by the contract; above the place of every frame there is another one, and nobody else has a reference to that.
     let (py, recorder, site, top, frame, place) = unsafe {
         let (py, recorder, site, top, frame) = parts(recorder, site, running);
-        let place = &mut *recorder.top.add(1);
+        let place = &*recorder.top.add(1);
         (py, recorder, site, top, frame, place)
     };
     let known = match place.address == frame.address() && place.copy == site.begins.get() {
@@ -268,7 +268,7 @@ unsafe fn resume<const CAPTURES: usize>(
     // What has been touched is what the instruction that calls may change, by `called_by`, and no other code runs in it.
     top.forget_touched();
     // SAFETY: a frame has stood there, so there is a place.
-    unsafe { add(recorder) };
+    let place = unsafe { add(recorder) };
     place.goes_on_at(frame, site);
     captures_of_resumption::<CAPTURES>(py, recorder, site, frame, to)
 }
@@ -289,7 +289,7 @@ pub(super) fn captures_of_resumption<const CAPTURES: usize>(
         // SAFETY: None is alive.
         if matches!(content, Content::Object(object) if object == unsafe { ffi::Py_None() }) {
             to.none();
-            return captured_one(recorder, site, to.len());
+            return captured(recorder, site, CAPTURES, to.len());
         }
     }
     captures::<CAPTURES>(py, recorder, site, frame, to)
@@ -337,21 +337,6 @@ unsafe extern "C" fn resume_anew<const CAPTURES: usize>(
     top.begin_at(frame, site, number);
     top.suspended = place as u32;
     captures::<CAPTURES>(py, recorder, site, frame, to)
-}
-
-/// What comes behind the only capture of a site, whose record is of so many bytes.
-#[inline(always)]
-fn captured_one(recorder: &mut Recorder, site: &PlannedSite, bytes: usize) -> *mut ffi::PyObject {
-    let at = recorder.at + bytes;
-    recorder.at = at;
-    recorder.values += 1;
-    recorder.records += 1;
-    recorder.store.commit(at);
-    if at >= recorder.limit || site.touch != PlannedSite::NO_TOUCH {
-        // SAFETY: both are alive, and the frame on top is running.
-        return unsafe { finish(recorder, site) };
-    }
-    none()
 }
 
 /// The site that fired last in the frame on top, if that has called `frame` itself, and in the same way as before ([`Calling`](super::planned::Calling)), so that

@@ -244,7 +244,7 @@ pub(super) fn captures<const CAPTURES: usize>(
 
 /// What comes behind the captures of a site, of which there are so many, or [`ANY`] number: the record is of so many bytes.
 #[inline(always)]
-fn captured(
+pub(super) fn captured(
     recorder: &mut Recorder,
     site: &PlannedSite,
     captures: usize,
