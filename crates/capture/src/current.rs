@@ -37,6 +37,9 @@ mod found {
     pub(crate) struct Variable;
 
     impl Variable {
+        /// Where none is.
+        pub(crate) const UNKNOWN: Self = Self;
+
         pub(crate) fn found(_py: Python<'_>) -> Self {
             Self
         }
@@ -93,6 +96,9 @@ mod found {
     pub(crate) struct Variable(isize);
 
     impl Variable {
+        /// Where no thread's state is.
+        pub(crate) const UNKNOWN: Self = Self(0);
+
         /// What has been found when the module was imported.
         pub(crate) fn found(_py: Python<'_>) -> Self {
             Self(DISTANCE.load(Relaxed))

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
-use debugop_recording::stream::{Encoder, Last, Predictor, Progress, Reason, SiteNumber, Strides};
+use debugop_recording::stream::{Encoder, Progress, Reason, SiteNumber, Strides};
 use pyo3::{PyResult, Python, ffi};
 
 use crate::current::Variable;
@@ -23,6 +23,7 @@ use crate::output::{Listener, Stream};
 use crate::probed::ProbedCode;
 use crate::registry;
 use crate::site::none;
+use following::Followers;
 use frames::Frames;
 use generators::{Generators, Suspendable};
 use pen::Pen;
@@ -39,6 +40,7 @@ mod compare;
 mod contents;
 mod describe;
 mod early;
+mod following;
 mod frames;
 mod generators;
 pub mod history;
@@ -101,9 +103,25 @@ impl Listener for Ear {
     }
 }
 
+/// Whether the short ways are open. A recorder begins with it.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Ready {
+    /// The recorder's `state`, if `top` is not NULL; else NULL, which is no thread's.
+    state: *mut ThreadState,
+    /// Where the current thread's state is.
+    running: Variable,
+}
+
+const _: () = assert!(
+    std::mem::offset_of!(Recorder, ready) == 0 && align_of::<Recorder>() == align_of::<Ready>()
+);
+
 /// Records a run.
 #[repr(C)]
 pub struct Recorder {
+    /// What sites ask first.
+    ready: Ready,
     state: *mut ThreadState,
     /// The frame on top of the current thread, if sites in it may be recorded [quickly](quick) and there is [room](Store::has_room) for one at
     /// `at`; in `threads`, which nobody changes meanwhile. Else NULL.
@@ -114,11 +132,9 @@ pub struct Recorder {
     at: usize,
     /// Behind a record that ends after this the time is told, or the chunk ends.
     limit: usize,
-    /// Where the current thread's state is.
-    running: Variable,
     /// Records written.
     records: u64,
-    predictor: Predictor,
+    followers: Followers,
     strides: Strides,
     store: Store,
     /// Values captured.
@@ -183,6 +199,23 @@ pub struct Finished {
 /// The recorder that runs in this process.
 static ACTIVE: Active = Active(Cell::new(std::ptr::null_mut()));
 
+/// The same; if there is none, what begins as one whose short ways are closed. Sites ask this, so they need not look whether there is one.
+static READY: Active = Active(Cell::new(NOBODY));
+
+/// Only its [`Ready`] may be read.
+const NOBODY: *mut Recorder = (&raw const CLOSED).cast_mut().cast();
+
+static CLOSED: Closed = Closed(Ready {
+    state: std::ptr::null_mut(),
+    running: Variable::UNKNOWN,
+});
+
+#[repr(transparent)]
+struct Closed(Ready);
+
+// SAFETY: nobody writes to it, and its pointer is NULL.
+unsafe impl Sync for Closed {}
+
 struct Active(Cell<*mut Recorder>);
 
 // SAFETY: read and written with the GIL held only, and only in the main interpreter (see `GilCell`).
@@ -211,6 +244,7 @@ static PARENTS: Active = Active(Cell::new(std::ptr::null_mut()));
 
 /// A fork has made this process: from here on nothing is written to the parent's recording. Only stores pointers.
 pub(crate) fn forked() {
+    READY.0.set(NOBODY);
     let recorder = ACTIVE.0.replace(std::ptr::null_mut());
     if !recorder.is_null() {
         PARENTS.0.set(recorder);
@@ -227,7 +261,7 @@ fn with_active<R>(py: Python<'_>, f: impl FnOnce(&mut Recorder) -> R) -> Option<
     // SAFETY: the pointer is that of a live box (`start`, `stop`); the GIL is held, and what runs with it neither gives the GIL up nor
     // runs code that comes here again.
     let recorder = unsafe { ACTIVE.0.get().as_mut()? };
-    recorder.top = std::ptr::null_mut();
+    recorder.close();
     pending::set_busy(py, true);
     let done = f(recorder);
     pending::set_busy(py, false);
@@ -290,7 +324,7 @@ pub(crate) fn give_up(py: Python<'_>) {
 pub(crate) fn forget(code: &PlannedCode) {
     // SAFETY: as in `with_active`: probed code is dropped with the GIL held.
     if let Some(recorder) = unsafe { ACTIVE.0.get().as_mut() } {
-        recorder.top = std::ptr::null_mut();
+        recorder.close();
         for thread in &mut recorder.threads {
             for shadow in &mut thread.frames {
                 if std::ptr::eq(shadow.code, code) {
@@ -314,10 +348,13 @@ impl Recorder {
     ) -> PyResult<Box<Self>> {
         Ok(Box::new(Self {
             pen: Pen::new(py, limits, redact)?,
-            predictor: Predictor::new(1 << 12),
+            followers: Followers::default(),
             strides: Strides::new(1 << 12),
             limit: TIME_EVERY,
-            running: Variable::found(py),
+            ready: Ready {
+                state: std::ptr::null_mut(),
+                running: Variable::found(py),
+            },
             store,
             at: 0,
             threads: Vec::new(),
@@ -362,7 +399,10 @@ impl Recorder {
                 planned.reset(py);
             }
         }
-        ACTIVE.0.set(Box::into_raw(recorder));
+        Followers::begin(py);
+        let recorder = Box::into_raw(recorder);
+        ACTIVE.0.set(recorder);
+        READY.0.set(recorder);
         with_active(py, Self::begin);
         Ok(())
     }
@@ -374,6 +414,7 @@ impl Recorder {
     }
 
     fn take(py: Python<'_>) -> Option<Finished> {
+        READY.0.set(NOBODY);
         let recorder = ACTIVE.0.replace(std::ptr::null_mut());
         if recorder.is_null() {
             return None;
@@ -453,7 +494,7 @@ impl Recorder {
         frame: Frame<'_>,
         left: Option<Left>,
     ) {
-        self.top = std::ptr::null_mut();
+        self.close();
         let is_another = frame.thread_state() != self.state;
         if is_another && !self.goes_on(py, site, frame) {
             return;
@@ -465,9 +506,7 @@ impl Recorder {
         }
         let top = self.threads[self.current].frames.last_mut();
         let last = match top {
-            Some(top) if site.kind == SiteKind::Step && top.is(frame) => {
-                Self::last(top.last, false)
-            }
+            Some(top) if site.kind == SiteKind::Step && top.is(frame) => top.last.behind(false),
             _ if !is_another && Self::is_the_debuggers(py, frame) => return,
             _ => self.arrive(py, to, site, frame, left),
         };
@@ -479,7 +518,7 @@ impl Recorder {
             self.pen.look_again(py, to, top);
         }
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(last, number) {
+        if !self.followers.follows(last, number) {
             to.site(number);
         }
         if site.captures.is_empty() {
@@ -505,7 +544,7 @@ impl Recorder {
             self.pen.unusual(py, to, site, frame, &mut self.strides);
         }
         self.values += site.captures.len() as u64;
-        (top.last, top.reraises) = (number.0, site.reraises);
+        (top.last, top.reraises) = (site.following.get(), site.reraises);
         top.told = site.told;
         top.site = std::ptr::from_ref(site);
         if site.reraises != PlannedSite::NO_UNIT {
@@ -523,17 +562,18 @@ impl Recorder {
         self.store.commit(self.at);
         let begins = match self.assigned.is_empty() {
             true => None,
-            false => self.begins_behind(site, frame),
+            false => self.begins_behind(py, site, frame),
         };
         if begins == Some(true) {
             self.next_chunk(py, Some((site, frame)));
         } else if self.at >= self.limit && site.ends_chunk {
             self.turn(py, site, frame);
         } else if begins.is_some() {
-            self.top = std::ptr::null_mut();
+            self.close();
         } else if self.may_be_quick() {
             let frames = &mut self.threads[self.current].frames;
             (self.top, self.frames) = (frames.top(), frames);
+            self.ready.state = self.state;
         }
     }
 
@@ -544,13 +584,11 @@ impl Recorder {
         is_simple && self.store.has_room(self.at)
     }
 
-    #[inline]
-    fn last(site: u32, popped: bool) -> Last {
-        if site == u32::MAX {
-            Last::NOTHING
-        } else {
-            Last::site(SiteNumber(site), popped)
-        }
+    /// All sites go the general way, until one has gone it behind which others need not.
+    #[inline(always)]
+    fn close(&mut self) {
+        self.top = std::ptr::null_mut();
+        self.ready.state = std::ptr::null_mut();
     }
 
     /// Where the exception was raised, as the program would find it below an exception. Written, but for an `int`.

@@ -30,7 +30,7 @@ pub use contents::{Arguments, Change, Contents, Definition, Items, Kind, MAX_PAR
 pub use decoder::Decoder;
 pub use encoder::{Encoder, RESERVE};
 pub use error::{Error, ErrorKind};
-pub use predictor::{Following, Last, Predictor};
+pub use predictor::{Last, Predictor};
 pub use recent::RecentObjects;
 pub use record::{
     BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,

@@ -1,9 +1,10 @@
 //! A site fires in another frame or thread than the last one: what has ended, begun or gone on meanwhile.
 
 use debugop_bytecode::SiteKind;
-use debugop_recording::stream::{Encoder, FrameNumber, Last, ThreadNumber};
+use debugop_recording::stream::{Encoder, FrameNumber, ThreadNumber};
 use pyo3::Python;
 
+use super::following::{self, Follower};
 use super::frames::Frames;
 use super::planned::PlannedSite;
 use super::raised::Raise;
@@ -77,7 +78,7 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         left: Option<Left>,
-    ) -> Last {
+    ) -> &'static Follower {
         if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
             return self.enter(py, to, site, frame, None);
         }
@@ -122,10 +123,8 @@ impl Recorder {
                     }
                     _ => false,
                 };
-                Self::last(
-                    self.threads[self.current].frames[at].last,
-                    pops > 0 && !told,
-                )
+                let last = self.threads[self.current].frames[at].last;
+                last.behind(pops > 0 && !told)
             }
             _ => self.enter(py, to, site, frame, raised),
         };
@@ -172,7 +171,7 @@ impl Recorder {
         site: &PlannedSite,
         frame: Frame<'_>,
         raised: Option<Raise>,
-    ) -> Last {
+    ) -> &'static Follower {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
         let Place { pops, caller } = thread.place(py, frame);
@@ -198,13 +197,14 @@ impl Recorder {
         let goes_on = self.is_left_out(frame);
         if goes_on {
             // It was to go the general way this time only.
-            site.set_number(site.number.get());
+            site.set_number(py, site.number.get());
         }
         let thread = &mut self.threads[self.current];
         let last = thread
             .frames
             .last()
-            .map_or(Last::NOTHING, |top| Self::last(top.last, pops > 0 && !told));
+            .map_or(following::nothing(), |top| top.last)
+            .behind(pops > 0 && !told);
         let chunk = self.pen.chunk;
         if site.kind == SiteKind::Start && !goes_on {
             match caller {

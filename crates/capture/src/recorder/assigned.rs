@@ -182,11 +182,16 @@ impl Recorder {
     }
 
     /// Whether `site`, which fires, is the first in a frame to which somebody has assigned before, and behind which a chunk may begin. If not, the next one goes the general way, too.
-    pub(super) fn begins_behind(&mut self, site: &PlannedSite, frame: Frame<'_>) -> Option<bool> {
+    pub(super) fn begins_behind(
+        &mut self,
+        py: Python<'_>,
+        site: &PlannedSite,
+        frame: Frame<'_>,
+    ) -> Option<bool> {
         let place = (frame.address(), frame.code_address());
         let at = self.assigned.iter().position(|&one| one == place)?;
         if site.kind == SiteKind::Start {
-            site.set_number(site.number.get());
+            site.set_number(py, site.number.get());
         }
         if site.ends_chunk {
             self.assigned.swap_remove(at);

@@ -53,7 +53,7 @@ impl Recorder {
         if calling.is_touching {
             top.has_called(py, site, frame, true);
         }
-        let last = Self::last(top.last, false);
+        let last = top.last.at_once();
         // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         to.enter(calling.unit);
@@ -61,7 +61,7 @@ impl Recorder {
         self.count_frame(frame);
         let top = self.add_frame(site, frame, number);
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(last, number) {
+        if !self.followers.follows(last, number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
@@ -83,13 +83,13 @@ impl Recorder {
         if calling.is_touching {
             top.has_called(py, site, frame, true);
         }
-        let last = Self::last(top.last, false);
+        let last = top.last.at_once();
         // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         to.reenter(FrameNumber(number), calling.unit);
         let top = self.add_frame(site, frame, number);
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(last, number) {
+        if !self.followers.follows(last, number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
@@ -189,7 +189,7 @@ impl Recorder {
         if calling.is_touching && (is_direct || !is_near && frame.maker() == Some(found)) {
             caller.has_called(py, site, frame, is_direct);
         }
-        let last = Self::last(caller.last, has_ended);
+        let last = caller.last.behind(has_ended);
         // SAFETY: as in `record_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         if has_ended {
@@ -207,7 +207,7 @@ impl Recorder {
         }
         let top = self.add_frame(site, frame, number);
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(last, number) {
+        if !self.followers.follows(last, number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
@@ -260,7 +260,7 @@ impl Recorder {
         if called.is_alone {
             top.has_called(py, site, frame, called.is_direct);
         }
-        let last = Self::last(top.last, called.has_ended && !has_told);
+        let last = top.last.behind(called.has_ended && !has_told);
         // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         if to_pop {
@@ -277,7 +277,7 @@ impl Recorder {
         }
         let top = self.add_frame(site, frame, number);
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(last, number) {
+        if !self.followers.follows(last, number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
@@ -330,11 +330,15 @@ impl Recorder {
             && is_executing
             && !spot.has_pending
         {
-            last.calling.set(Calling {
-                at: found.instruction_address(),
-                unit: spot.unit,
-                enter: Little::enter(spot.unit),
-                is_touching,
+            let enter = Little::enter(spot.unit);
+            last.calling.set(match enter == Little::NONE {
+                true => Calling::UNKNOWN,
+                false => Calling {
+                    at: found.instruction_address(),
+                    unit: spot.unit,
+                    enter,
+                    is_touching,
+                },
             });
         }
         Some(Called {

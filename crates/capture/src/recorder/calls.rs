@@ -5,18 +5,18 @@
 
 use std::ptr::NonNull;
 
-use debugop_recording::stream::{Last, Short, SiteNumber};
+use debugop_recording::stream::{Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
+use super::following::Follower;
 use super::planned::{PlannedSite, Way};
-use super::straight::{arrive, captures, finish, look_in_place, on_top};
+use super::straight::{arrive, captured, captures, look_in_place, on_top, ready};
 use super::threads::Shadow;
-use super::{ACTIVE, through};
+use super::{READY, through};
 use crate::frame::Frame;
 use crate::layout::InterpreterFrame;
 use crate::layout::slot::Content;
-use crate::site::none;
 
 /// A planned site is reached that has so many captures, or [`ANY`](super::ANY) number, in the frame at `running`, which is not the one on top.
 ///
@@ -32,11 +32,9 @@ pub(super) unsafe fn elsewhere<const CAPTURES: usize>(
     // NULL, if it is nobody's.
     unsafe {
         let below = (*recorder).top.sub(1);
-        match NonNull::new(running) {
-            Some(running) if (*below).address == running.as_ptr() as usize => {
-                go_back::<CAPTURES>(recorder, site, running)
-            }
-            _ => otherwise::<CAPTURES>(recorder, site),
+        match (*below).address == running as usize {
+            true => go_back::<CAPTURES>(recorder, site, NonNull::new_unchecked(running)),
+            false => otherwise::<CAPTURES>(recorder, site),
         }
     }
 }
@@ -71,20 +69,12 @@ pub(crate) unsafe fn fire_beginning<const CAPTURES: usize, const RESUMES: bool>(
     py: Python<'_>,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; the recorder as in `with_active`.
+    // SAFETY: by the contract; see `ready`.
     unsafe {
-        let Some(recorder) = ACTIVE.0.get().as_mut() else {
-            return none();
+        let Some((recorder, running)) = ready(py) else {
+            return arrive(READY.0.get(), site);
         };
-        if recorder.top.is_null() {
-            return arrive(recorder, site);
-        }
-        let state = recorder.running.read(py);
-        if state != recorder.state {
-            return arrive(recorder, site);
-        }
-        // The state is that of this thread, which is attached.
-        let Some(running) = NonNull::new((*state).current_frame()) else {
+        let Some(running) = NonNull::new(running) else {
             return arrive(recorder, site);
         };
         match RESUMES {
@@ -147,8 +137,8 @@ unsafe extern "C" fn go_back<const CAPTURES: usize>(
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
     to.pop_one();
-    let last = Last::site(SiteNumber(top.last), true);
-    if !leads_to(recorder, last, site, &mut to) {
+    let last = top.last.popped();
+    if !leads_to(last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
@@ -201,9 +191,10 @@ unsafe fn start<const CAPTURES: usize>(
     };
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
-    let last = Last::site(SiteNumber(top.last), false);
+    let last = top.last.at_once();
     let calling = calls.calling.get();
-    if !to.made(calling.enter) || !leads_to(recorder, last, site, &mut to) {
+    to.made_before(calling.enter);
+    if !leads_to(last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
@@ -232,7 +223,7 @@ unsafe fn resume<const CAPTURES: usize>(
     // SAFETY: by the contract; above the place of every frame there is another one, and nobody else has a reference to that.
     let (py, recorder, site, top, frame, place) = unsafe {
         let (py, recorder, site, top, frame) = parts(recorder, site, running);
-        let place = &mut *recorder.top.add(1);
+        let place = &*recorder.top.add(1);
         (py, recorder, site, top, frame, place)
     };
     let known = match place.address == frame.address() && place.copy == site.begins.get() {
@@ -258,17 +249,15 @@ unsafe fn resume<const CAPTURES: usize>(
     };
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
-    let last = Last::site(SiteNumber(top.last), false);
-    if !to.reenter_as(known.reenter, calls.calling.get().enter)
-        || !leads_to(recorder, last, site, &mut to)
-    {
+    let last = top.last.at_once();
+    if !to.reenter_as(known.reenter, calls.calling.get().enter) || !leads_to(last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
     // What has been touched is what the instruction that calls may change, by `called_by`, and no other code runs in it.
     top.forget_touched();
     // SAFETY: a frame has stood there, so there is a place.
-    unsafe { add(recorder) };
+    let place = unsafe { add(recorder) };
     place.goes_on_at(frame, site);
     captures_of_resumption::<CAPTURES>(py, recorder, site, frame, to)
 }
@@ -289,7 +278,7 @@ pub(super) fn captures_of_resumption<const CAPTURES: usize>(
         // SAFETY: None is alive.
         if matches!(content, Content::Object(object) if object == unsafe { ffi::Py_None() }) {
             to.none();
-            return captured_one(recorder, site, to.len());
+            return captured(recorder, site, CAPTURES, to.len());
         }
     }
     captures::<CAPTURES>(py, recorder, site, frame, to)
@@ -323,10 +312,8 @@ unsafe extern "C" fn resume_anew<const CAPTURES: usize>(
     let number = known.number;
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
-    let last = Last::site(SiteNumber(top.last), false);
-    if !to.reenter_as(known.reenter, calls.calling.get().enter)
-        || !leads_to(recorder, last, site, &mut to)
-    {
+    let last = top.last.at_once();
+    if !to.reenter_as(known.reenter, calls.calling.get().enter) || !leads_to(last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
@@ -337,21 +324,6 @@ unsafe extern "C" fn resume_anew<const CAPTURES: usize>(
     top.begin_at(frame, site, number);
     top.suspended = place as u32;
     captures::<CAPTURES>(py, recorder, site, frame, to)
-}
-
-/// What comes behind the only capture of a site, whose record is of so many bytes.
-#[inline(always)]
-fn captured_one(recorder: &mut Recorder, site: &PlannedSite, bytes: usize) -> *mut ffi::PyObject {
-    let at = recorder.at + bytes;
-    recorder.at = at;
-    recorder.values += 1;
-    recorder.records += 1;
-    recorder.store.commit(at);
-    if at >= recorder.limit || site.touch != PlannedSite::NO_TOUCH {
-        // SAFETY: both are alive, and the frame on top is running.
-        return unsafe { finish(recorder, site) };
-    }
-    none()
 }
 
 /// The site that fired last in the frame on top, if that has called `frame` itself, and in the same way as before ([`Calling`](super::planned::Calling)), so that
@@ -367,12 +339,11 @@ fn called_by<'a>(
         return None;
     }
     let caller = on_top(recorder, top);
-    if top.copy != caller.code_address() {
-        return None;
-    }
     // SAFETY: the site lives as long as the frame.
     let calls = unsafe { top.site.as_ref() }?;
     let calling = calls.calling.get();
+    // The address is one in the copy of that site, which is the one that the frame on top runs: so that is what is there.
+    debug_assert!(calling.at != caller.instruction_address() || top.copy == caller.code_address());
     // What else has been touched may have been changed before the frame has come to this instruction.
     if calling.at != caller.instruction_address() || !calling.is_touching && top.has_touched() {
         return None;
@@ -383,24 +354,9 @@ fn called_by<'a>(
 /// Says which site it is that comes behind `last`, if that is not the one that came there before. Whether it is known which one came there: otherwise nothing has been
 /// changed.
 #[inline(always)]
-pub(super) fn leads_to(
-    recorder: &mut Recorder,
-    last: Last,
-    site: &PlannedSite,
-    to: &mut Short<'_>,
-) -> bool {
+pub(super) fn leads_to(last: &Follower, site: &PlannedSite, to: &mut Short<'_>) -> bool {
     let number = SiteNumber(site.number.get());
-    let Some(known) = recorder.predictor.behind(last) else {
-        return false;
-    };
-    if known.is(number) {
-        return true;
-    }
-    let is_written = known.is_known() && to.made(site.said.get());
-    if is_written {
-        known.correct(number);
-    }
-    is_written
+    last.is(number) || to.made(site.said.get()) && last.corrects(number)
 }
 
 /// The place of a frame that the one on top has called, which is on top now.
@@ -411,8 +367,9 @@ pub(super) fn leads_to(
 pub(super) unsafe fn add<'a>(recorder: &mut Recorder) -> &'a mut Shadow {
     // SAFETY: those of the current thread, as long as there is a frame on top; by the contract.
     unsafe {
+        let place = recorder.top.add(1);
         (*recorder.frames).rise();
-        recorder.top = recorder.top.add(1);
-        &mut *recorder.top
+        recorder.top = place;
+        &mut *place
     }
 }

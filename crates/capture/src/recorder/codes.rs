@@ -52,7 +52,7 @@ impl Recorder {
             return false;
         };
         self.pen.redacted.meet(code, &record);
-        self.predictor.grow(after as usize);
+        self.followers.grow(py, after as usize);
         self.strides.grow(after as usize);
         let numeric = self.may_calculate(code);
         code.set_numbers(py, self.codes, self.sites, numeric);

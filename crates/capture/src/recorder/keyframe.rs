@@ -8,7 +8,7 @@ use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
 use super::threads::{Caller, Shadow};
-use super::{Recorder, TIME_EVERY};
+use super::{Recorder, TIME_EVERY, following};
 use crate::frame::Frame;
 use crate::layout::VERSION;
 
@@ -77,7 +77,7 @@ impl Recorder {
         self.time = self.now();
         self.store.next(self.time);
         self.pen.begin_chunk(py);
-        self.predictor.clear();
+        self.followers.clear();
         self.strides.clear();
         let chunk = self.pen.chunk;
         let mut to = Encoder::new(self.store.bytes(), 0);
@@ -184,7 +184,7 @@ impl Recorder {
             }
             let mut at = 0;
             self.threads[index].frames.retain_mut(|shadow| {
-                shadow.last = u32::MAX;
+                shadow.last = following::nothing();
                 let keep = kept.binary_search(&at).is_ok();
                 at += 1;
                 keep

@@ -199,7 +199,7 @@ impl Recorder {
 
     /// The running frame's instruction raises, perhaps.
     fn tell_raising(&mut self, py: Python<'_>, frame: Frame<'_>) {
-        self.top = std::ptr::null_mut();
+        self.close();
         let (state, native) = (frame.thread_state(), frame.native_thread());
         let mut threads = self.threads.iter();
         let Some(index) = threads.position(|one| one.state == state && one.native == native) else {

@@ -209,7 +209,7 @@ impl PlannedCode {
             self.probed().jump_over_left_out(py);
         }
         for (site, number) in self.sites.iter().zip(base..) {
-            site.set_number(number);
+            site.set_number(py, number);
         }
         site::choose_again(py, self.probed());
     }

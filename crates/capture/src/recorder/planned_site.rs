@@ -10,6 +10,7 @@ use pyo3::{Python, ffi};
 use smallvec::SmallVec;
 
 use super::callables::Changes;
+use super::following::{self, Following};
 use super::pending::Intact;
 use super::planned::PlannedCode;
 use super::threads::Shadow;
@@ -51,6 +52,8 @@ pub(crate) struct PlannedSite {
     pub(super) touch: u16,
     /// `captures`, if they are few.
     few: [u16; FEW],
+    /// What is known to follow it.
+    pub(super) following: Cell<&'static Following>,
     /// How a record says that it fires.
     pub(super) said: Cell<Little>,
     /// Whether the next instruction is a call; then the callable is in the first of the slots of `touches`, or in the second if that is empty.
@@ -76,6 +79,8 @@ pub(crate) struct PlannedSite {
     /// Indices into localsplus, the value stack behind it included.
     pub(super) captures: SmallVec<[u32; 4]>,
     pub(super) touches: SmallVec<[u32; 4]>,
+    /// The first two of these, before a call.
+    pub(super) called: [u32; 2],
     /// Captures that are left out ([`PlannedSite::bit`]).
     pub(super) redacts: Cell<u64>,
     /// While numbers are calculated with: the site that fires in its place, of those behind the plan's; itself, if none does. Else NULL.
@@ -103,7 +108,7 @@ pub(super) struct Calling {
     pub(super) at: usize,
     /// Its unit, at which nothing is pending.
     pub(super) unit: u32,
-    /// How a record says that a frame starts that is called there.
+    /// How a record says that a frame starts that is called there, which is not nothing if `at` is known.
     pub(super) enter: Little,
     /// Whether that is the instruction that may change what has been touched.
     pub(super) is_touching: bool,
@@ -224,6 +229,10 @@ impl PlannedSite {
             },
             captures: site.captures.clone(),
             touches: site.touches.clone(),
+            called: match site.touches[..] {
+                [first, second, ..] if calls => [first, second],
+                _ => [0; 2],
+            },
             calls,
             callee: Cell::new(Callee::None),
             calling: Cell::new(Calling::UNKNOWN),
@@ -234,6 +243,7 @@ impl PlannedSite {
             copy: Cell::new(0),
             straight: Cell::new(0),
             begins: Cell::new(0),
+            following: Cell::new(following::never()),
             said: Cell::new(Little::NONE),
             code: Cell::new(std::ptr::null()),
         }
@@ -285,8 +295,9 @@ impl PlannedSite {
     }
 
     /// It has this number now, and what is left out is known.
-    pub(super) fn set_number(&self, number: u32) {
+    pub(super) fn set_number(&self, py: Python<'_>, number: u32) {
         self.number.set(number);
+        self.following.set(following::of(py, number));
         self.said.set(Little::site(SiteNumber(number)));
         let is_plain = number < Predictor::MAX_SITES as u32
             && self.reraises == Self::NO_UNIT
@@ -310,6 +321,7 @@ impl PlannedSite {
     /// It has none.
     pub(super) fn forget_number(&self, instead: u32) {
         self.number.set(instead);
+        self.following.set(following::never());
         self.way.set(Way::Slow);
         self.go_straight();
     }

@@ -76,7 +76,7 @@ impl Recorder {
         // SAFETY: as in `go_on_quickly`.
         let mut to = Short::new(unsafe { self.store.short(self.at) });
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(Self::last(top.last, false), number) {
+        if !self.followers.follows(top.last.at_once(), number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
@@ -108,7 +108,7 @@ impl Recorder {
             to.pop_one();
         }
         let number = SiteNumber(site.number.get());
-        if !self.predictor.follows(Self::last(top.last, true), number) {
+        if !self.followers.follows(top.last.behind(true), number) {
             to.site(number);
         }
         self.capture_quickly(py, site, frame, top, to);
@@ -357,7 +357,7 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(super) fn leave(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        self.top = std::ptr::null_mut();
+        self.close();
         if site.ends_chunk {
             self.turn(py, site, frame);
         }
@@ -371,7 +371,7 @@ impl Recorder {
             self.pen.touch(py, site, frame, top);
         }
         self.values += site.captures.len() as u64;
-        self.top = std::ptr::null_mut();
+        self.close();
         self.overflow(py, site, frame);
     }
 }

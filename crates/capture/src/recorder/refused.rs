@@ -212,10 +212,7 @@ impl Recorder {
             self.pen.look_again(py, to, top);
         }
         let number = SiteNumber(site.number.get());
-        if !self
-            .predictor
-            .follows(Self::last(top.last, pops > 0), number)
-        {
+        if !self.followers.follows(top.last.behind(pops > 0), number) {
             to.site(number);
         }
         // Who has caught it has it; nobody else says that it is alive.
@@ -225,7 +222,7 @@ impl Recorder {
         } else {
             to.unknown(Reason::UNREADABLE);
         }
-        top.last = number.0;
+        top.last = site.following.get();
         self.values += 1;
         self.records += 1;
         if !to.overflowed() {

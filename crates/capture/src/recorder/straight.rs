@@ -2,11 +2,10 @@
 //! captures, each of which is a byte or a few. Everything else is jumped to, so that nothing is called here: no frame is made, no register is saved, and there is
 //! nothing to unwind. Who is jumped to catches panics.
 
-use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use debugop_recording::stream::{Last, Short, SiteNumber};
+use debugop_recording::stream::{Short, SiteNumber};
 use pyo3::{Python, ffi};
 
 use super::calls::elsewhere;
@@ -14,13 +13,34 @@ use super::planned::{PlannedSite, is_number};
 use super::quick::Put;
 use super::threads::Shadow;
 use super::touched::tells_of_itself;
-use super::{ACTIVE, Recorder, fire_now, give_up, pending};
+use super::{NOBODY, READY, Ready, Recorder, fire_now, give_up, pending};
 use crate::frame::Frame;
+use crate::layout::InterpreterFrame;
 use crate::layout::slot::Content;
 use crate::site::none;
 
 /// More captures than are written here.
 pub(crate) const ANY: usize = 3;
+
+/// The active recorder, and the innermost frame of this thread, which may be NULL; `None`: the short ways are closed. What is returned has a frame on top, of this thread, of
+/// which nobody else has a reference.
+///
+/// # Safety
+/// Whoever calls this uses the recorder before anybody else does.
+#[inline(always)]
+pub(super) unsafe fn ready(py: Python<'_>) -> Option<(*mut Recorder, *mut InterpreterFrame)> {
+    let recorder = READY.0.get();
+    // SAFETY: what is `READY` has these fields, and if the first is this thread's state, which is attached, it is the recorder, alive as in `with_active`; the shadow then
+    // as in `go_on_quickly`.
+    unsafe {
+        let Ready {
+            state: expected,
+            running,
+        } = (*recorder).ready;
+        let state = running.read(py);
+        (state == expected).then(|| (recorder, (*state).current_frame()))
+    }
+}
 
 /// A planned site is reached that has so many captures, or [`ANY`] number. Returns a new reference to None.
 ///
@@ -31,23 +51,13 @@ pub(crate) unsafe fn fire_straight<const CAPTURES: usize>(
     py: Python<'_>,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; the recorder as in `with_active`; the shadow as in `go_on_quickly`.
-    let (site, recorder, top) = unsafe {
-        let Some(recorder) = ACTIVE.0.get().as_mut() else {
-            return none();
+    // SAFETY: by the contract; see `ready`.
+    let (site, recorder, top, running) = unsafe {
+        let Some((recorder, running)) = ready(py) else {
+            return arrive(READY.0.get(), site);
         };
-        let Some(top) = recorder.top.as_mut() else {
-            return arrive(recorder, site);
-        };
-        (&*site, recorder, top)
+        (&*site, &mut *recorder, &mut *(*recorder).top, running)
     };
-    let state = recorder.running.read(py);
-    if state != recorder.state {
-        // SAFETY: both are alive.
-        return unsafe { arrive(recorder, site) };
-    }
-    // SAFETY: the state is that of this thread, which is attached.
-    let running = unsafe { (*state).current_frame() };
     if running as usize != top.address {
         // SAFETY: both are alive, and so is the frame, which this thread is running.
         return unsafe { elsewhere::<CAPTURES>(recorder, site, running) };
@@ -73,9 +83,7 @@ fn fire_on_top<const CAPTURES: usize>(
         // SAFETY: both are alive, and so is the frame.
         return unsafe { look::<CAPTURES>(recorder, site) };
     }
-    let last = Last::site(SiteNumber(top.last), false);
-    let number = SiteNumber(site.number.get());
-    if !recorder.predictor.predicts(last, number) {
+    if !top.last.at_once().is(SiteNumber(site.number.get())) {
         // SAFETY: as above.
         return unsafe { turn_off::<CAPTURES>(recorder, site) };
     }
@@ -95,26 +103,21 @@ pub(crate) unsafe fn fire_guarded<const CAPTURES: usize>(
     site: *const PlannedSite,
     planned: *const PlannedSite,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; the recorder as in `with_active`; the shadow as in `go_on_quickly`.
-    let (firing, recorder, top) = unsafe {
-        let Some(recorder) = ACTIVE.0.get().as_mut() else {
-            return none();
+    // SAFETY: by the contract; see `ready`.
+    let (firing, recorder, top, running) = unsafe {
+        let Some((recorder, running)) = ready(py) else {
+            return guarded_elsewhere::<CAPTURES>(site, planned);
         };
-        let Some(top) = recorder.top.as_mut() else {
-            return guarded_elsewhere::<CAPTURES>(recorder, site, planned);
-        };
-        (&*site, recorder, top)
+        (&*site, &mut *recorder, &mut *(*recorder).top, running)
     };
-    let state = recorder.running.read(py);
-    // SAFETY: the state is that of this thread, which is attached.
-    if state != recorder.state || unsafe { (*state).current_frame() } as usize != top.address {
+    if running as usize != top.address {
         // SAFETY: by the contract.
-        return unsafe { guarded_elsewhere::<CAPTURES>(recorder, site, planned) };
+        return unsafe { guarded_elsewhere::<CAPTURES>(site, planned) };
     }
     let frame = on_top(recorder, top);
     if top.copy != firing.straight.get() || top.copy != frame.code_address() {
         // SAFETY: as above.
-        return unsafe { guarded_elsewhere::<CAPTURES>(recorder, site, planned) };
+        return unsafe { guarded_elsewhere::<CAPTURES>(site, planned) };
     }
     // SAFETY: the frame runs the code that the plan was made for: that of the copy.
     if !unsafe { lets_through(firing, frame) } {
@@ -127,21 +130,16 @@ pub(crate) unsafe fn fire_guarded<const CAPTURES: usize>(
 /// The same where that is not the frame on top.
 ///
 /// # Safety
-/// As for [`fire_guarded`], and for [`arrive`].
+/// As for [`fire_guarded`].
 #[inline(never)]
 unsafe extern "C" fn guarded_elsewhere<const CAPTURES: usize>(
-    recorder: *mut Recorder,
     site: *const PlannedSite,
     planned: *const PlannedSite,
 ) -> *mut ffi::PyObject {
-    // SAFETY: by the contract; the state is that of this thread, which is attached and executes a frame.
-    let (py, firing, frame) = unsafe {
-        let py = Python::assume_attached();
-        let state = (*recorder).running.read(py);
-        let Some(found) = NonNull::new((*state).current_frame()) else {
-            return ask(planned);
-        };
-        (py, &*site, Frame::at(found, NonNull::new_unchecked(state)))
+    // SAFETY: by the contract; the GIL is held.
+    let (py, firing) = unsafe { (Python::assume_attached(), &*site) };
+    let Some(frame) = Frame::current(py) else {
+        return none();
     };
     // SAFETY: by the contract; the frame runs the code that the plan was made for, if it runs its copy.
     unsafe {
@@ -244,7 +242,7 @@ pub(super) fn captures<const CAPTURES: usize>(
 
 /// What comes behind the captures of a site, of which there are so many, or [`ANY`] number: the record is of so many bytes.
 #[inline(always)]
-fn captured(
+pub(super) fn captured(
     recorder: &mut Recorder,
     site: &PlannedSite,
     captures: usize,
@@ -307,20 +305,39 @@ pub(super) fn on_top<'py>(recorder: &Recorder, top: &Shadow) -> Frame<'py> {
 /// What is jumped to returns this: None, without being known to.
 #[inline(always)]
 fn new_none() -> *mut ffi::PyObject {
-    black_box(none())
+    let mut none = none();
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[expect(
+        clippy::pointers_in_nomem_asm_block,
+        reason = "what it points to is not looked at"
+    )]
+    // SAFETY: no instruction.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) none, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        none = std::hint::black_box(none);
+    }
+    none
 }
 
-/// Records a site in the running frame.
+/// Records a site in the running frame, if there is a recorder.
 ///
 /// # Safety
-/// Both are alive; the GIL is held, and whoever comes here uses the recorder no more.
+/// Both are alive, or the first is [`NOBODY`]; the GIL is held, and whoever comes here uses the recorder no more.
 #[inline(never)]
 pub(super) unsafe extern "C" fn arrive(
     recorder: *mut Recorder,
     site: *const PlannedSite,
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract.
-    let (py, recorder, site) = unsafe { (Python::assume_attached(), &mut *recorder, &*site) };
+    let (py, site) = unsafe { (Python::assume_attached(), &*site) };
+    if std::ptr::eq(recorder, NOBODY) {
+        return new_none();
+    }
+    // SAFETY: by the contract.
+    let recorder = unsafe { &mut *recorder };
     at_work(py, || {
         if let Some(frame) = Frame::current(py) {
             recorder.arrive_quickly(py, site, frame);
@@ -340,16 +357,13 @@ unsafe extern "C" fn turn_off<const CAPTURES: usize>(
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract; the shadow as in `go_on_quickly`.
     let (py, recorder, site, top) = unsafe {
-        let Some(top) = (*recorder).top.as_mut() else {
-            return arrive(recorder, site);
-        };
+        let top = &mut *(*recorder).top;
         (Python::assume_attached(), &mut *recorder, &*site, top)
     };
     // SAFETY: as in `fire_straight`.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
-    let last = Last::site(SiteNumber(top.last), false);
     let number = SiteNumber(site.number.get());
-    if !to.little_site(number) || !recorder.predictor.corrects(last, number) {
+    if !to.made(site.said.get()) || !top.last.at_once().corrects(number) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
@@ -391,9 +405,7 @@ unsafe extern "C" fn go_on<const CAPTURES: usize>(
         };
         (Python::assume_attached(), &mut *recorder, &*site, top)
     };
-    let last = Last::site(SiteNumber(top.last), false);
-    let number = SiteNumber(site.number.get());
-    if !recorder.predictor.predicts(last, number) {
+    if !top.last.at_once().is(SiteNumber(site.number.get())) {
         // SAFETY: both are alive.
         return unsafe { turn_off::<CAPTURES>(recorder, site) };
     }
@@ -511,12 +523,11 @@ unsafe extern "C" fn before_call(
 ) -> *mut ffi::PyObject {
     // SAFETY: by the contract; the shadow as in `go_on_quickly`.
     unsafe {
-        if let Some(top) = (*recorder).top.as_ref()
-            && tells_of_itself(Python::assume_attached(), &*site, on_top(&*recorder, top))
-        {
-            return new_none();
+        let frame = on_top(&*recorder, &*(*recorder).top);
+        match tells_of_itself(Python::assume_attached(), &*site, frame) {
+            true => new_none(),
+            false => finish(recorder, site),
         }
-        finish(recorder, site)
     }
 }
 

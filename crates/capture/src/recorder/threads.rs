@@ -7,6 +7,7 @@ use debugop_bytecode::{Op, SiteKind};
 use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
+use super::following::{self, Following};
 use super::frames::Frames;
 use super::planned::{self, Arrival, Callee, PlannedCode, PlannedSite};
 use crate::frame::Frame;
@@ -27,8 +28,8 @@ pub(super) struct Shadow {
     pub(super) number: u64,
     /// The site that fired last, which lives as long as the frame; NULL if none has since the frame was pushed.
     pub(super) site: *const PlannedSite,
-    /// The site that fired last in it, in this chunk; `u32::MAX` for none.
-    pub(super) last: u32,
+    /// What is known to follow the site that fired last in it, in this chunk; [nothing](following::nothing) for none.
+    pub(super) last: &'static Following,
     /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`].
     pub(super) reraises: u32,
     /// The unit in the middle of which everything is known, [`Self::NOT_TOLD`] or [`Self::GONE`].
@@ -47,7 +48,7 @@ pub(super) struct Shadow {
     touched: [MaybeUninit<(*mut ffi::PyObject, usize)>; TOUCHED],
 }
 
-const _: () = assert!(std::mem::offset_of!(Shadow, suspended) + 4 <= 64);
+const _: () = assert!(std::mem::offset_of!(Shadow, count) < 64);
 
 /// How deep in trace functions the frame's thread is.
 fn tracing(frame: Frame<'_>) -> i32 {
@@ -75,7 +76,7 @@ impl Shadow {
             code: std::ptr::null(),
             number: u64::MAX,
             site: std::ptr::null(),
-            last: u32::MAX,
+            last: following::nothing(),
             reraises: PlannedSite::NO_UNIT,
             told: Self::NOT_TOLD,
             tracing: 0,
@@ -95,7 +96,7 @@ impl Shadow {
         self.code = std::ptr::from_ref(code);
         self.number = number;
         self.site = std::ptr::null();
-        self.last = u32::MAX;
+        self.last = following::nothing();
         self.reraises = PlannedSite::NO_UNIT;
         self.told = Self::NOT_TOLD;
         self.tracing = tracing(frame);
@@ -145,7 +146,7 @@ impl Shadow {
     /// A site about which nothing is special has fired in it, and nothing else is to be said of it.
     #[inline(always)]
     pub(super) fn has_fired(&mut self, site: &PlannedSite) {
-        self.last = site.number.get();
+        self.last = site.following.get();
         (self.reraises, self.told) = (PlannedSite::NO_UNIT, Self::NOT_TOLD);
         self.site = std::ptr::from_ref(site);
     }

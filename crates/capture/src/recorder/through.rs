@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 
-use debugop_recording::stream::{Last, Reenter, Short, SiteNumber};
+use debugop_recording::stream::{Reenter, Short};
 use pyo3::{Python, ffi};
 
 use super::Recorder;
@@ -124,8 +124,11 @@ pub(super) unsafe extern "C" fn begin<const CAPTURES: usize, const RESUMES: bool
         (true, true) => to.reenter_as(reenter, enter),
         (true, false) => to.reenter_foreign_as(reenter, unit),
     };
-    let last = Last::site(SiteNumber(caller.shadow.last), caller.has_ended);
-    if !is_written || !leads_to(recorder, last, site, &mut to) {
+    let last = match caller.has_ended {
+        true => caller.shadow.last.popped(),
+        false => caller.shadow.last.at_once(),
+    };
+    if !is_written || !leads_to(last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }
@@ -186,8 +189,8 @@ pub(super) unsafe extern "C" fn go_on<const CAPTURES: usize>(
         true => to.reenter_as(known.reenter, calling.enter),
         false => to.reenter_foreign_as(known.reenter, calling.unit),
     };
-    let last = Last::site(SiteNumber(next.last), true);
-    if !is_written || !leads_to(recorder, last, site, &mut to) {
+    let last = next.last.popped();
+    if !is_written || !leads_to(last, site, &mut to) {
         // SAFETY: both are alive; nothing has been committed.
         return unsafe { arrive(recorder, site) };
     }

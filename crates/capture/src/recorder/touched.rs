@@ -226,10 +226,11 @@ pub(super) fn tells_of_itself(py: Python<'_>, site: &PlannedSite, frame: Frame<'
         Content::Object(object) => Some(object),
         _ => None,
     };
-    let called = match site.touches[..] {
-        [first, second, ..] => content(first).or_else(|| content(second)),
-        _ => None,
-    };
+    if !site.calls {
+        return false;
+    }
+    let [first, second] = site.called;
+    let called = content(first).or_else(|| content(second));
     matches!(
         (called, site.callee.get()),
         (Some(callable), Callee::Recorded(known, deaths))

@@ -21,7 +21,7 @@ impl Last {
 
 /// For each site the site that followed it last time in this chunk; twice, with and without a call in between.
 ///
-/// Both sides keep one a recording, [`clear`](Self::clear) it where a chunk begins and ask it once a record.
+/// Both sides keep one a recording, a writer perhaps in another form, [`clear`](Self::clear) it where a chunk begins and ask it once a record.
 #[derive(Debug)]
 pub struct Predictor {
     /// The site, or [`NOTHING`]; index 2·site + 2 + popped, 0 for [`Last::NOTHING`].
@@ -32,34 +32,6 @@ pub struct Predictor {
 
 /// It is not known what follows: no site has this number.
 const NOTHING: u32 = u32::MAX;
-
-/// What is kept of what follows a site: [`Predictor::predicts`] and [`Predictor::corrects`], found once.
-#[derive(Debug)]
-pub struct Following<'a>(&'a mut u32);
-
-impl Following<'_> {
-    /// As [`Predictor::predicts`].
-    #[inline(always)]
-    #[must_use]
-    pub fn is(&self, site: SiteNumber) -> bool {
-        debug_assert!(site.0 != NOTHING);
-        *self.0 == site.0
-    }
-
-    /// Whether some site was predicted.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        *self.0 != NOTHING
-    }
-
-    /// From now on it is this one; some site was predicted.
-    #[inline(always)]
-    pub fn correct(self, site: SiteNumber) {
-        debug_assert!(self.is_known());
-        *self.0 = site.0;
-    }
-}
 
 impl Default for Predictor {
     fn default() -> Self {
@@ -116,33 +88,6 @@ impl Predictor {
         }
     }
 
-    /// The writer's side: whether [`follows`](Self::follows) would say that `site`, below [`MAX_SITES`](Self::MAX_SITES), is predicted. Changes nothing.
-    #[inline]
-    #[must_use]
-    pub fn predicts(&self, last: Last, site: SiteNumber) -> bool {
-        self.following.get(last.0 as usize) == Some(&site.0)
-    }
-
-    /// The writer's side: whether another site than this one, below [`MAX_SITES`](Self::MAX_SITES), was predicted. From now on it is this one.
-    #[inline]
-    #[must_use]
-    pub fn corrects(&mut self, last: Last, site: SiteNumber) -> bool {
-        match self.following.get_mut(last.0 as usize) {
-            Some(known) if *known != NOTHING && *known != site.0 => {
-                *known = site.0;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The writer's side: what is kept of what follows `last`, if there is room for it.
-    #[inline(always)]
-    #[must_use]
-    pub fn behind(&mut self, last: Last) -> Option<Following<'_>> {
-        self.following.get_mut(last.0 as usize).map(Following)
-    }
-
     /// The reader's side: what follows `last`, if that is known.
     #[inline]
     #[must_use]
@@ -160,24 +105,15 @@ mod tests {
     fn what_came_last_time_is_predicted_until_the_chunk_ends() {
         let mut predictor = Predictor::new(3);
         let last = Last::site(SiteNumber(1), false);
-        assert!(!predictor.predicts(last, SiteNumber(2)));
+        assert_eq!(predictor.predicted(last), None);
         assert!(!predictor.follows(last, SiteNumber(2)));
-        assert!(predictor.predicts(last, SiteNumber(2)));
         assert!(predictor.follows(last, SiteNumber(2)));
         assert_eq!(predictor.predicted(last), Some(SiteNumber(2)));
         assert_eq!(predictor.predicted(Last::site(SiteNumber(1), true)), None);
         assert_eq!(predictor.predicted(Last::NOTHING), None);
-        assert!(!predictor.corrects(last, SiteNumber(2)));
-        assert!(predictor.corrects(last, SiteNumber(0)));
+        assert!(!predictor.follows(last, SiteNumber(0)));
         assert_eq!(predictor.predicted(last), Some(SiteNumber(0)));
-        let known = predictor.behind(last).expect("there is room");
-        assert!(known.is(SiteNumber(0)) && !known.is(SiteNumber(1)) && known.is_known());
-        known.correct(SiteNumber(1));
-        assert_eq!(predictor.predicted(last), Some(SiteNumber(1)));
         predictor.clear();
-        assert!(!predictor.behind(last).expect("there is room").is_known());
-        assert!(predictor.behind(Last::site(SiteNumber(9), false)).is_none());
-        assert!(!predictor.corrects(last, SiteNumber(2)));
         assert_eq!(predictor.predicted(last), None);
         assert!(!predictor.follows(last, SiteNumber(2)));
     }

@@ -136,13 +136,6 @@ impl<'a> Short<'a> {
         self.put(tagged(tag::SITE, u64::from(site.0)));
     }
 
-    /// The same, of up to three bytes. Whether that is enough: otherwise nothing is written.
-    #[inline(always)]
-    #[must_use]
-    pub fn little_site(&mut self, site: SiteNumber) -> bool {
-        self.little(tag::SITE, u64::from(site.0))
-    }
-
     /// A tag, and a number of up to two bytes. Whether that is enough: otherwise nothing is written.
     #[inline(always)]
     fn little(&mut self, tag: u8, number: u64) -> bool {
@@ -167,6 +160,16 @@ impl<'a> Short<'a> {
         self.tag(tag::POP_1);
     }
 
+    /// Writes what has been made: something has.
+    #[inline(always)]
+    pub fn made_before(&mut self, little: Little) {
+        debug_assert!(little != Little::NONE);
+        // What is behind it is written later.
+        let at = usize::from(self.at);
+        self.bytes[at..at + 4].copy_from_slice(&little.0.to_le_bytes());
+        self.at = self.at.wrapping_add((little.0 >> Little::LENGTH) as u8);
+    }
+
     /// Writes what has been made. Whether something has: otherwise nothing is written.
     #[inline(always)]
     #[must_use]
@@ -174,10 +177,7 @@ impl<'a> Short<'a> {
         if little.0 == 0 {
             return false;
         }
-        // What is behind it is written later.
-        let at = usize::from(self.at);
-        self.bytes[at..at + 4].copy_from_slice(&little.0.to_le_bytes());
-        self.at = self.at.wrapping_add((little.0 >> Little::LENGTH) as u8);
+        self.made_before(little);
         true
     }
 
@@ -205,11 +205,12 @@ impl<'a> Short<'a> {
         }
     }
 
-    /// As [`reenter`](Self::reenter), of up to eight bytes, where `enter` is made of the unit. Whether that is enough: otherwise nothing of use is written.
+    /// As [`reenter`](Self::reenter), of up to eight bytes, where `enter` is made of the unit, and not nothing. Whether that is enough: otherwise nothing of use is written.
     #[inline(always)]
     #[must_use]
     pub fn reenter_as(&mut self, frame: Reenter, enter: Little) -> bool {
-        if frame.0 == 0 || enter.0 == 0 {
+        debug_assert!(enter != Little::NONE);
+        if frame.0 == 0 {
             return false;
         }
         let at = usize::from(self.at);
@@ -496,12 +497,7 @@ mod tests {
                     4 => (short.hit(), encoder.hit()),
                     5 if capture == 0 => {
                         let site = SiteNumber((bits >> (bits % 24 + 40)) as u32);
-                        let is_written = match bits & 192 {
-                            0 => false,
-                            64 => short.little_site(site),
-                            _ => short.made(Little::site(site)),
-                        };
-                        if !is_written {
+                        if bits & 64 == 0 || !short.made(Little::site(site)) {
                             short.site(site);
                         }
                         ((), encoder.site(site))
@@ -517,7 +513,8 @@ mod tests {
                     5 if capture == 3 => {
                         let frame = FrameNumber(bits >> (bits % 64));
                         let unit = (bits >> (bits % 32 + 32)) as u32;
-                        if !short.reenter_as(Reenter::of(frame), Little::enter(unit)) {
+                        let enter = Little::enter(unit);
+                        if enter == Little::NONE || !short.reenter_as(Reenter::of(frame), enter) {
                             short.reenter(frame, unit);
                         }
                         ((), encoder.reenter(frame, unit))
