@@ -492,12 +492,13 @@ impl Identities {
         entry: Entry,
         stands: bool,
     ) {
-        Self::with(py, |state| {
+        // SAFETY: the GIL is held, and what is called here runs nothing that could take the state, too. A closure would be called, because this is used twice.
+        if let Some(state) = unsafe { (*STATE.as_ptr(py)).as_mut() } {
             state.dead.reserve(state.table.len() + 1);
             state.table.insert(block, entry);
             state.cache.set(object, entry);
             filter::add_new(block);
-        });
+        }
         if stands {
             cache::stand_for(py, object);
         }

@@ -200,8 +200,12 @@ impl Pen {
         words.reserve(count);
         // So many places have been seen to, and whether the name of the next one has been written.
         let (mut written, mut has_name) = (0, false);
+        if length == 0 {
+            words.resize(words.len() + count, EMPTY);
+            written = count;
+        }
         while written < count {
-            let simply = length == 0 || self.redacted.is_off();
+            let simply = self.redacted.is_off();
             let is_written = simply
                 && to.shortly(|to| {
                     while written < count && to.len() < FULL {
