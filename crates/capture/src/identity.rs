@@ -448,6 +448,39 @@ impl Identities {
             })
     }
 
+    /// The entry of the object whose memory begins at `block`, and where it is in the table, until another entry comes or goes. `None` also if it may have had another
+    /// one before.
+    #[inline(always)]
+    pub(crate) fn whereabouts(&self, py: Python<'_>, block: usize) -> Option<(usize, Entry)> {
+        if !allocator::is_as_seen(py) {
+            return None;
+        }
+        Self::with(py, |state| {
+            let is_certain = state.evictions == 0 && state.losses == 0;
+            state.table.whereabouts(block).filter(|_| is_certain)
+        })
+    }
+
+    /// Changes the entry of the object at address `object`, which is [there](Self::whereabouts) in the table; whether its id is to
+    /// [stand for it](Self::stand_for) at once.
+    #[inline(always)]
+    pub(crate) fn change_at(
+        &self,
+        py: Python<'_>,
+        object: usize,
+        place: usize,
+        entry: Entry,
+        stands: bool,
+    ) {
+        Self::with(py, |state| {
+            state.table.change_at(place, entry);
+            state.cache.set(object, entry);
+        });
+        if stands {
+            cache::stand_for(py, object);
+        }
+    }
+
     /// As [`Self::insert_judged`], of the object at address `object` that [is new](Self::is_new); whether its id is to
     /// [stand for it](Self::stand_for) at once.
     #[inline(always)]
@@ -459,12 +492,13 @@ impl Identities {
         entry: Entry,
         stands: bool,
     ) {
-        Self::with(py, |state| {
+        // SAFETY: the GIL is held, and what is called here runs nothing that could take the state, too. A closure would be called, because this is used twice.
+        if let Some(state) = unsafe { (*STATE.as_ptr(py)).as_mut() } {
             state.dead.reserve(state.table.len() + 1);
             state.table.insert(block, entry);
             state.cache.set(object, entry);
             filter::add_new(block);
-        });
+        }
         if stands {
             cache::stand_for(py, object);
         }

@@ -103,18 +103,33 @@ impl Table {
         Some(slot.entry())
     }
 
+    /// The place of an entry, as long as none comes or goes, and the entry.
+    #[inline(always)]
+    pub(super) fn whereabouts(&self, address: usize) -> Option<(usize, Entry)> {
+        let place = self.find(address)?;
+        Some((place, self.slots[place].entry()))
+    }
+
+    /// Changes the entry in its [place](Self::whereabouts).
+    #[inline(always)]
+    pub(super) fn change_at(&mut self, place: usize, entry: Entry) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = Slot {
+                key: slot.key | SEEN,
+                id: entry.id.get(),
+                epoch: entry.epoch,
+                index: entry.index,
+            };
+        }
+    }
+
     /// Changes an entry that is there; whether it is.
     pub(super) fn update(&mut self, address: usize, entry: Entry) -> bool {
-        let Some(place) = self.find(address) else {
-            return false;
-        };
-        self.slots[place] = Slot {
-            key: self.slots[place].key | SEEN,
-            id: entry.id.get(),
-            epoch: entry.epoch,
-            index: entry.index,
-        };
-        true
+        let place = self.find(address);
+        if let Some(place) = place {
+            self.change_at(place, entry);
+        }
+        place.is_some()
     }
 
     /// The object of an entry that is there may have had another one before.

@@ -9,8 +9,18 @@ use super::contents::{Parts, member};
 use super::identities::Entry;
 use super::pen::{IS_TYPE, Pen, is_mutable};
 use super::shadows::{Glance, Layout};
-use super::words::{EMPTY, glance_word};
+use super::words::{EMPTY, few_word, float_word, glance_word, int_word};
 use crate::layout::LongObject;
+
+/// How many of these there are, NULL where there is none.
+#[inline(always)]
+fn set(count: usize, value: impl Fn(usize) -> *mut ffi::PyObject) -> u64 {
+    let mut set = 0;
+    for at in 0..count {
+        set += u64::from(!value(at).is_null());
+    }
+    set
+}
 
 /// Behind so many bytes no further pair is written at once: as many are left as a name and a value take.
 const FULL: usize = (1 << u8::BITS) - 2 * 11;
@@ -35,7 +45,13 @@ impl Pen {
                 Kind::List | Kind::Tuple => {
                     if let Parts::Items(first, length) = self.parts(object, kind) {
                         let shown = length.min(limit);
-                        self.head(to, entry, number, Some((length as u64, shown as u64)));
+                        self.head(
+                            to,
+                            entry,
+                            number,
+                            false,
+                            Some((length as u64, shown as u64)),
+                        );
                         let mut glance = self.take_glance(entry.index);
                         glance.length = length as u64;
                         if kind == Kind::List {
@@ -62,8 +78,10 @@ impl Pen {
                         let mut glance = self.take_glance(entry.index);
                         glance.layout = Layout::Values;
                         glance.words.push(values.keys_address() as u64);
-                        let (count, place) = (values.len(), |at| values.get(at));
-                        self.describe_pairs(py, to, glance, entry, number, (count, place), inside);
+                        let count = values.len();
+                        glance.length = set(count, |at| values.value(at));
+                        let pairs = (count, |at| values.get(at));
+                        self.describe_pairs(py, to, glance, entry, number, pairs, inside);
                         return self.date_shadow(py, object, number, kind, entry.index);
                     }
                     Parts::None if !class.has_dict && class.members.len() <= limit => {
@@ -71,7 +89,9 @@ impl Pen {
                         let members = Rc::clone(&class.members);
                         let mut glance = self.take_glance(entry.index);
                         glance.layout = Layout::Members;
-                        let place = |at: usize| (members[at].0, member(object, &members[at]));
+                        let value = |at: usize| member(object, &members[at]);
+                        glance.length = set(members.len(), value);
+                        let place = |at: usize| (members[at].0, value(at));
                         let pairs = (members.len(), place);
                         self.describe_pairs(py, to, glance, entry, number, pairs, inside);
                         return self.date_shadow(py, object, number, kind, entry.index);
@@ -81,7 +101,7 @@ impl Pen {
                 _ => {}
             }
         }
-        self.head(to, entry, number, None);
+        self.head(to, entry, number, false, None);
         if kind != Kind::Opaque {
             self.contents(py, to, object, number, kind, inside);
         }
@@ -98,23 +118,29 @@ impl Pen {
         glance
     }
 
-    /// Writes that an object is defined, its type, and how many parts it has and how many follow, if it has any.
+    /// Writes that an object is defined, `bare` or not, its type, and how many parts it has and how many follow, if it has any.
     #[inline(always)]
     pub(super) fn head(
         &mut self,
         to: &mut Encoder<'_>,
         entry: Entry,
         number: u32,
+        bare: bool,
         items: Option<(u64, u64)>,
     ) {
         let id = ObjectId(entry.id.get());
         let class = self.types.get_ref(number);
         let (in_chunk, is_known) = (class.in_chunk, class.chunk == self.chunk);
         let recent = &mut self.recent;
-        if is_known && to.shortly(|to| to.little_define(recent, id, in_chunk, items)) {
+        if is_known
+            && to.shortly(|to| {
+                to.little_define(recent, id, bare, in_chunk, items)
+                    || to.little_define_at(recent, id, bare, in_chunk, items)
+            })
+        {
             return;
         }
-        to.define(&mut self.recent, id, false);
+        to.define(&mut self.recent, id, bare);
         self.put_type(to, number);
         if let Some((length, shown)) = items {
             to.items(length, shown);
@@ -136,8 +162,10 @@ impl Pen {
         let mut written = 0;
         if self.redacted.is_off() && count <= Short::VALUES {
             to.shortly(|to| {
-                while written < count && self.put_part(py, to, item(written)) {
-                    words.push(glance_word(item(written)));
+                while written < count
+                    && let Some(word) = self.put_part(py, to, item(written))
+                {
+                    words.push(word);
                     written += 1;
                 }
                 true
@@ -150,7 +178,7 @@ impl Pen {
     }
 
     /// As [`describe`](Self::describe), of an instance that has so many places for attributes: names and values, NULL where there is none; they are no more than are
-    /// recorded.
+    /// recorded. The glance knows how many there are.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "what is written, and where")]
     fn describe_pairs(
@@ -166,76 +194,108 @@ impl Pen {
         ),
         inside: u32,
     ) {
-        let length = (0..count).filter(|&at| !place(at).1.is_null()).count() as u64;
-        glance.length = length;
-        self.head(to, entry, number, Some((length, length)));
+        let length = glance.length;
+        self.head(to, entry, number, false, Some((length, length)));
         let words = &mut glance.words;
         words.reserve(count);
         // So many places have been seen to, and whether the name of the next one has been written.
         let (mut written, mut has_name) = (0, false);
         if length == 0 {
-            words.extend((0..count).map(|_| EMPTY));
+            words.resize(words.len() + count, EMPTY);
             written = count;
-        } else if self.redacted.is_off() {
-            to.shortly(|to| {
-                while written < count && to.len() < FULL {
-                    let (name, value) = place(written);
-                    if !value.is_null() {
-                        has_name = self.put_part(py, to, name);
-                        if !has_name || !self.put_part(py, to, value) {
-                            break;
+        }
+        while written < count {
+            let simply = self.redacted.is_off();
+            let is_written = simply
+                && to.shortly(|to| {
+                    while written < count && to.len() < FULL {
+                        let (name, value) = place(written);
+                        if value.is_null() {
+                            words.push(EMPTY);
+                        } else {
+                            has_name = has_name || self.put_name(py, to, name);
+                            if !has_name {
+                                break;
+                            }
+                            let Some(word) = self.put_part(py, to, value) else {
+                                break;
+                            };
+                            has_name = false;
+                            words.push(word);
                         }
-                        has_name = false;
+                        written += 1;
                     }
-                    words.push(glance_word(value));
-                    written += 1;
-                }
-                true
-            });
-        }
-        if written < count {
-            words.extend((written..count).map(|at| glance_word(place(at).1)));
-        }
-        self.shadows.get_mut(entry.index).glance = glance;
-        for at in written..count {
-            let (name, value) = place(at);
-            if value.is_null() {
-                continue;
+                    true
+                });
+            if is_written && written == count {
+                break;
             }
-            match has_name {
-                true => self.value(py, to, value, inside + 1),
-                false => self.pair(py, to, name, value, inside),
+            // One that is not that simple, or for which there may be no room behind what has been written.
+            let (name, value) = place(written);
+            words.push(glance_word(value));
+            written += 1;
+            match (value.is_null(), has_name) {
+                (true, _) => {}
+                (false, true) => self.value(py, to, value, inside + 1),
+                (false, false) => self.pair(py, to, name, value, inside),
             }
             has_name = false;
         }
+        self.shadows.get_mut(entry.index).glance = glance;
     }
 
-    /// Writes a part, if nothing has to be described for it: otherwise nothing is written.
+    /// Writes a part, if nothing has to be described for it: otherwise nothing is written. Its [word](glance_word), if it has been written.
     #[inline(always)]
-    fn put_part(&mut self, py: Python<'_>, to: &mut Short<'_>, part: *mut ffi::PyObject) -> bool {
+    fn put_part(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Short<'_>,
+        part: *mut ffi::PyObject,
+    ) -> Option<u64> {
         if part.is_null() {
             to.null();
-            return true;
+            return Some(EMPTY);
         }
         // SAFETY: a live object; fields of exact types are read.
         unsafe {
             let class = ffi::Py_TYPE(part);
             if class == &raw mut ffi::PyLong_Type {
-                match (*part.cast::<LongObject>()).compact() {
-                    Some(value) => to.int(value),
-                    None => return false,
+                let int = &*part.cast::<LongObject>();
+                let Some(value) = int.compact() else {
+                    let value = int.few_digits()?;
+                    to.int(value);
+                    return Some(few_word(value));
+                };
+                if !to.little_int(value) {
+                    to.int(value);
                 }
-            } else if class == &raw mut ffi::PyFloat_Type {
-                to.float(ffi::PyFloat_AS_DOUBLE(part).to_bits());
-            } else if part == ffi::Py_None() {
+                return Some(int_word(value));
+            }
+            if class == &raw mut ffi::PyFloat_Type {
+                let bits = ffi::PyFloat_AS_DOUBLE(part).to_bits();
+                to.float(bits);
+                return Some(float_word(bits));
+            }
+            if part == ffi::Py_None() {
                 to.none();
-            } else if let Some(id) = self.identities.standing_for(py, part) {
-                to.object(&mut self.recent, ObjectId(id));
             } else if class == &raw mut ffi::PyBool_Type {
                 to.bool(part == ffi::Py_True());
-            } else {
-                return false;
+            } else if !self.put_name(py, to, part) {
+                return None;
             }
+        }
+        Some(part as u64)
+    }
+
+    /// Writes an object for which an id stands. Whether one does: otherwise nothing is written.
+    #[inline(always)]
+    fn put_name(&mut self, py: Python<'_>, to: &mut Short<'_>, name: *mut ffi::PyObject) -> bool {
+        let Some(id) = self.identities.standing_for(py, name) else {
+            return false;
+        };
+        let (id, recent) = (ObjectId(id), &mut self.recent);
+        if !to.recent_object(recent, id) && !to.little_object(recent, id) {
+            to.object(recent, id);
         }
         true
     }

@@ -127,6 +127,25 @@ impl Identities {
         self.0.insert_new(py, object as usize, block, entry, stands);
     }
 
+    /// The entry of the object whose memory begins at `block`, which is alive, and where that is, until another entry comes or goes. `None` also where that is doubtful.
+    #[inline(always)]
+    pub(super) fn whereabouts(&self, py: Python<'_>, block: usize) -> Option<(usize, Entry)> {
+        self.0.whereabouts(py, block)
+    }
+
+    /// Changes the entry of `object`, which is alive, where it [is](Self::whereabouts); whether its id is to stand for it.
+    #[inline(always)]
+    pub(super) fn change_at(
+        &self,
+        py: Python<'_>,
+        object: *mut ffi::PyObject,
+        place: usize,
+        entry: Entry,
+        stands: bool,
+    ) {
+        self.0.change_at(py, object as usize, place, entry, stands);
+    }
+
     /// The index in the entry of `class`, which is alive, if that has one and has been looked up lately.
     #[inline(always)]
     pub(super) fn recent_index(

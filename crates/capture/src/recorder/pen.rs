@@ -57,7 +57,7 @@ pub(super) enum Long {
 pub(super) const CONTENTS_RESERVE: usize = 16 << 10;
 
 /// The id of a type that is known as a type only.
-const UNNAMED: NonZeroU64 = NonZeroU64::MAX;
+pub(super) const UNNAMED: NonZeroU64 = NonZeroU64::MAX;
 /// In the index of an entry: it is the number of a type.
 pub(super) const IS_TYPE: u32 = 1 << 31;
 
@@ -271,10 +271,23 @@ impl Pen {
         object: *mut ffi::PyObject,
         inside: u32,
     ) {
-        if inside <= self.limits.depth
-            && let Some(met) = self.is_usual(py, to, object)
-        {
+        if let Some(met) = self.is_usual(py, to.has_room(CONTENTS_RESERVE), object) {
             return self.meet(py, to, object, met, inside);
+        }
+        self.object_again(py, to, object, inside);
+    }
+
+    /// The same, unless it is [new](Self::is_usual).
+    #[inline(never)]
+    pub(super) fn object_again(
+        &mut self,
+        py: Python<'_>,
+        to: &mut Encoder<'_>,
+        object: *mut ffi::PyObject,
+        inside: u32,
+    ) {
+        if self.name_again(py, to, object, inside) {
+            return;
         }
         let known = self.known(py, object);
         if !self.redacted.is_off() && known.is_some_and(|entry| self.has_redacted(entry.id.get())) {
@@ -324,18 +337,7 @@ impl Pen {
         }
         let number = self.type_number(py, object);
         let kind = self.types.get(number).kind;
-        let is_leaf = matches!(
-            kind,
-            Kind::Str
-                | Kind::Bytes
-                | Kind::Type
-                | Kind::Module
-                | Kind::Builtin
-                | Kind::Function
-                | Kind::Code
-                | Kind::Opaque
-        );
-        let bare = !to.has_room(CONTENTS_RESERVE) || (inside > self.limits.depth && !is_leaf);
+        let bare = !to.has_room(CONTENTS_RESERVE) || self.is_bare(kind, inside);
         let id = known.map(|entry| entry.id).filter(|id| *id != UNNAMED);
         let id = id.unwrap_or_else(|| self.next_id());
         let mut entry = Entry {
@@ -365,6 +367,23 @@ impl Pen {
         } else {
             self.describe(py, to, object, (number, kind), entry, inside);
         }
+    }
+
+    /// Whether an object of this kind, inside so many containers, is recorded without its contents.
+    #[inline(always)]
+    pub(super) fn is_bare(&self, kind: Kind, inside: u32) -> bool {
+        inside > self.limits.depth
+            && !matches!(
+                kind,
+                Kind::Str
+                    | Kind::Bytes
+                    | Kind::Type
+                    | Kind::Module
+                    | Kind::Builtin
+                    | Kind::Function
+                    | Kind::Code
+                    | Kind::Opaque
+            )
     }
 
     /// What is known of an object. Of a tuple that an iterator has used again with other items: nothing. A program cannot tell

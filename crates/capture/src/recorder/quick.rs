@@ -9,7 +9,7 @@ use pyo3::{Python, ffi};
 
 use super::Recorder;
 use super::compare::is_tuple_of;
-use super::pen::{Pen, small_int};
+use super::pen::{CONTENTS_RESERVE, Pen, small_int};
 use super::planned::{FEW, PlannedSite, Way};
 use super::threads::Shadow;
 use crate::frame::Frame;
@@ -303,8 +303,14 @@ impl Recorder {
             to.captured_int(&mut self.strides, number, capture, value);
             return Ok(to);
         }
-        let mut to = Encoder::new(self.store.bytes(), as_it_was.at);
-        self.pen.object_otherwise(py, &mut to, object, 0);
+        let mut further = Encoder::new(self.store.bytes(), as_it_was.at);
+        let has_room = further.has_room(CONTENTS_RESERVE);
+        match self.pen.is_usual(py, has_room, object) {
+            Some(met) if self.pen.meet_opaque(py, &mut to, object, met) => return Ok(to),
+            Some(met) => self.pen.meet(py, &mut further, object, met, 0),
+            None => self.pen.object_again(py, &mut further, object, 0),
+        }
+        let to = further;
         if to.overflowed() {
             // Nothing is left for what has not been written.
             let at = self.store.capacity();

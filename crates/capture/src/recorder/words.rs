@@ -91,9 +91,7 @@ pub(super) fn word_at_once(object: *mut ffi::PyObject) -> Option<u64> {
             return Some(int_word(value));
         }
         if class == &raw mut ffi::PyFloat_Type {
-            // Like no int and no address, but for one in 2^64.
-            let bits = ffi::PyFloat_AS_DOUBLE(object).to_bits();
-            return Some(bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d);
+            return Some(float_word(ffi::PyFloat_AS_DOUBLE(object).to_bits()));
         }
         (class != &raw mut ffi::PyComplex_Type).then_some(object as u64)
     }
@@ -109,9 +107,15 @@ pub(super) fn int_word(value: i64) -> u64 {
     }
 }
 
+/// Of a float with these bits: like no int and no address, but for one in 2^64.
+#[inline(always)]
+pub(super) fn float_word(bits: u64) -> u64 {
+    bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa5b3_5705_f10a_7f4d
+}
+
 /// Of an int of two or three digits.
 #[inline(always)]
-fn few_word(value: i64) -> u64 {
+pub(super) fn few_word(value: i64) -> u64 {
     // As a float.
     let bits = value.cast_unsigned();
     bits.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ 0x5a3c_a8f1_0ef5_8b27

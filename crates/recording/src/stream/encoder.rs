@@ -64,7 +64,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Has a [`Short`] written here, if there is room for any; whether it has been. `write` says whether it wants that.
-    #[inline]
+    #[inline(always)]
     pub fn shortly(&mut self, write: impl FnOnce(&mut Short<'_>) -> bool) -> bool {
         let place = self.bytes.get_mut(self.at..);
         let Some(place) = place.and_then(<[u8]>::first_chunk_mut) else {

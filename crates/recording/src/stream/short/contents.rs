@@ -1,7 +1,7 @@
 //! What is in an object that has few parts.
 
 use super::Short;
-use crate::stream::encoder::varint;
+use crate::stream::encoder::{spread_four, varint};
 use crate::stream::{ObjectId, RecentObjects, tag};
 
 impl Short<'_> {
@@ -13,7 +13,7 @@ impl Short<'_> {
         self.object(recent, id);
     }
 
-    /// As [`Encoder::define`](crate::stream::Encoder::define) of the newest object, with contents, [`type_of`](crate::stream::Encoder::type_of) and, where there are any,
+    /// As [`Encoder::define`](crate::stream::Encoder::define) of the newest object, [`type_of`](crate::stream::Encoder::type_of) and, where there are any,
     /// [`items`](crate::stream::Encoder::items), in up to four bytes. Whether that is enough: otherwise nothing is written.
     #[inline(always)]
     #[must_use]
@@ -21,6 +21,7 @@ impl Short<'_> {
         &mut self,
         recent: &mut RecentObjects,
         id: ObjectId,
+        bare: bool,
         in_chunk: u32,
         items: Option<(u64, u64)>,
     ) -> bool {
@@ -29,10 +30,41 @@ impl Short<'_> {
         {
             return false;
         }
-        let bytes = [tag::DEF, in_chunk as u8, length as u8, shown as u8];
+        let tag = if bare { tag::DEF_BARE } else { tag::DEF };
+        let bytes = [tag, in_chunk as u8, length as u8, shown as u8];
         let at = usize::from(self.at);
         self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
         self.at = self.at.wrapping_add(if items.is_some() { 4 } else { 2 });
+        recent.name(id);
+        true
+    }
+
+    /// The same of an object that has been defined in another chunk, or bare in this one, in up to eight bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn little_define_at(
+        &mut self,
+        recent: &mut RecentObjects,
+        id: ObjectId,
+        bare: bool,
+        in_chunk: u32,
+        items: Option<(u64, u64)>,
+    ) -> bool {
+        let (length, shown) = items.unwrap_or_default();
+        if id.0 >= 1 << 28
+            || id.0 == recent.newest().0.wrapping_add(1)
+            || u64::from(in_chunk) | length | shown >= 0x80
+        {
+            return false;
+        }
+        let (number, taken) = spread_four(id.0);
+        let behind = u64::from(in_chunk) | length << 8 | shown << 16;
+        let tag = if bare { tag::DEF_AT_BARE } else { tag::DEF_AT };
+        let bytes = u64::from(tag) | number << 8 | behind << (8 * (taken + 1));
+        let at = usize::from(self.at);
+        self.bytes[at..at + 8].copy_from_slice(&bytes.to_le_bytes());
+        let more = if items.is_some() { 3 } else { 1 };
+        self.at = self.at.wrapping_add(taken as u8 + 1 + more);
         recent.name(id);
         true
     }
@@ -74,6 +106,7 @@ mod tests {
             Some((1 << 40, 1)),
         ] {
             for (id, in_chunk) in [(8, 0), (8, 127), (8, 128), (7, 1), (9, 1)] {
+                let bare = items.is_none() && in_chunk != 127;
                 let (mut one, mut other) = ([0; SHORT], [0; SHORT]);
                 let mut short = Short::new(&mut one);
                 let mut encoder = Encoder::new(&mut other, 0);
@@ -83,12 +116,12 @@ mod tests {
                 ];
                 let [mut recent, mut recent_too] = recents;
                 let id = ObjectId(id);
-                let is_little = short.little_define(&mut recent, id, in_chunk, items);
+                let is_little = short.little_define(&mut recent, id, bare, in_chunk, items);
                 let has_few = items.is_none_or(|(length, _)| length < 128);
                 assert_eq!(is_little, id.0 == 8 && in_chunk < 128 && has_few);
                 assert_eq!(short.is_empty(), !is_little);
                 if is_little {
-                    encoder.define(&mut recent_too, id, false);
+                    encoder.define(&mut recent_too, id, bare);
                     encoder.type_of(in_chunk);
                     if let Some((length, shown)) = items {
                         encoder.items(length, shown);
@@ -97,6 +130,39 @@ mod tests {
                     assert_eq!(end, encoder.at());
                     assert_eq!(one[..end], other[..end]);
                 }
+                assert_eq!(recent.newest(), recent_too.newest());
+            }
+        }
+    }
+
+    #[test]
+    fn a_definition_of_what_has_an_id_is_what_an_encoder_writes() {
+        let ids = [1, 6, 8, 9, 127, 128, 16_383, 16_384, (1 << 28) - 1, 1 << 28];
+        for items in [None, Some((0, 0)), Some((127, 16)), Some((128, 16))] {
+            for (id, in_chunk) in ids.map(|id| [(id, 0), (id, 127), (id, 128)]).concat() {
+                let bare = items.is_none() && in_chunk == 0;
+                let (mut one, mut other) = ([0; SHORT], [0; SHORT]);
+                let mut short = Short::new(&mut one);
+                let mut encoder = Encoder::new(&mut other, 0);
+                let recents = [0; 2].map(|_| RecentObjects::new(ObjectId(7)));
+                let [mut recent, mut recent_too] = recents;
+                let id = ObjectId(id);
+                let is_little = short.little_define_at(&mut recent, id, bare, in_chunk, items);
+                let has_few = items.is_none_or(|(length, _)| length < 128);
+                let has_id = id.0 != 8 && id.0 < 1 << 28;
+                assert_eq!(is_little, has_id && in_chunk < 128 && has_few);
+                assert_eq!(short.is_empty(), !is_little);
+                if is_little {
+                    encoder.define(&mut recent_too, id, bare);
+                    encoder.type_of(in_chunk);
+                    if let Some((length, shown)) = items {
+                        encoder.items(length, shown);
+                    }
+                    let end = short.len();
+                    assert_eq!(end, encoder.at());
+                    assert_eq!(one[..end], other[..end]);
+                }
+                assert_eq!(recent.slot_of(id), recent_too.slot_of(id));
                 assert_eq!(recent.newest(), recent_too.newest());
             }
         }
