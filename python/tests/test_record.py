@@ -65,6 +65,7 @@ def test_examples_are_recorded_exactly(path):
         ("pending", 20_000),
         ("assigned", 900),
         ("stored", 100_000),
+        ("targets", 50_000),
         ("calculated", 20_000),
         ("first_calls", 15_000),
         ("dying", 800),
@@ -492,8 +493,13 @@ sum(count(9))
         (HERE / "recorded" / "row_ends.py",),
         (HERE / "recorded" / "resumed.py",),
         *((HERE / "recorded" / "rows.py", part) for part in range(7)),
+        *((HERE / "recorded" / "targets.py", part) for part in range(6)),
     ],
-    ids=["points", "short", "calls", "row_ends", "resumed", *(f"rows{part}" for part in range(7))],
+    ids=[
+        *("points", "short", "calls", "row_ends", "resumed"),
+        *(f"rows{part}" for part in range(7)),
+        *(f"targets{part}" for part in range(6)),
+    ],
 )
 def test_the_short_way_writes_what_the_long_way_does(tmp_path, program):
     # With a pattern, though nothing has such a name, no record takes the short way.
