@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -81,27 +82,37 @@ class Record:
 
             @wraps(function)
             def recorded(*args: Any, **kwargs: Any) -> Any:
-                with self._unless_recorded():
+                with self._begun_unless_recorded():
                     return (yield from function(*args, **kwargs))
 
         elif inspect.iscoroutinefunction(function):
 
             @wraps(function)
             async def recorded(*args: Any, **kwargs: Any) -> Any:
-                with self._unless_recorded():
+                with self._begun_unless_recorded():
                     return await function(*args, **kwargs)
 
         else:
 
             @wraps(function)
             def recorded(*args: Any, **kwargs: Any) -> Any:
-                with self._unless_recorded():
+                with self._begun_unless_recorded():
                     return function(*args, **kwargs)
 
         return cast(_Function, recorded)
 
-    def _unless_recorded(self) -> AbstractContextManager[Any]:
-        return nullcontext() if _core.is_recording() else self
+    def _begun_unless_recorded(self) -> AbstractContextManager[Any]:
+        """Begun, and until the end of the block; nothing, if a recording is being made."""
+        ended = ExitStack()
+        with _one_at_a_time:
+            if not _core.is_recording():
+                self.start()
+                ended.callback(self._stop_alone)
+        return ended
+
+    def _stop_alone(self) -> None:
+        with _one_at_a_time:
+            self.stop()
 
     def __enter__(self) -> Record:
         self.start()
@@ -116,8 +127,13 @@ class Record:
 # Recordings that a forked child must let go of.
 _begun: list[_core.Recording] = []
 
+# Threads that call decorated functions at the same time begin and end one recording after the other. A signal's handler may do so, too.
+_one_at_a_time = threading.RLock()
+
 
 def _forked() -> None:
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
     while _begun:
         _begun.pop().detach()
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -396,6 +397,30 @@ def test_a_function_is_recorded_into_a_file(tmp_path):
     # The last call stays.
     outer(0)
     assert "inner" not in called(path)
+
+
+def test_threads_call_a_recorded_function_at_the_same_time(tmp_path):
+    """One of them is recorded, the others are just called, or are in that recording."""
+    path, wrong = tmp_path / "x.debugop", []
+
+    @debugop.record(path)
+    def count(number):
+        return sum(helper(number % 7)[0] for _ in range(number))
+
+    def call(number):
+        try:
+            assert count(number) == sum(helper(number % 7)[0] for _ in range(number))
+        except BaseException as error:
+            wrong.append(error)
+
+    for turn in range(40):
+        threads = [threading.Thread(target=call, args=(turn * 5,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+    assert "count" in called(path)
 
 
 def test_generators_and_coroutines_are_recorded_while_they_run(tmp_path):
