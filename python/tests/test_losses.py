@@ -166,8 +166,8 @@ def test_what_was_too_large_is_said_at_its_step(tmp_path):
 
 
 def limited():
-    # The tail beside it has 4 MiB.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
+    # The tail beside it has 8 MiB.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9 << 20, 9 << 20))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system says by a number why, and these are Linux's")
@@ -177,7 +177,7 @@ def test_the_end_of_a_recording_that_could_not_be_written_is_said(tmp_path):
 def f(n):
     return [n, str(n)]
 n = 1
-for _ in range(700_000):
+for _ in range(1_200_000):
     n = n * 6364136223846793005 + 1442695040888963407 & (1 << 62) - 1
     made = f(n)
 print("ran")

@@ -89,6 +89,10 @@ pub use witness::Witness;
 /// A record that captures much is kept out of the last bytes of a chunk: a new one begins.
 const RESERVE: usize = 64 << 10;
 
+/// So large is a chunk, in bytes, if its keyframe is not more than half of that. Behind a larger one, of thousands of frames, as much follows: otherwise a
+/// recording would be keyframes for the most part.
+const CHUNK: usize = 192 << 10;
+
 /// The time is told after so many bytes of the stream: some thousand records.
 const TIME_EVERY: usize = 2 << 10;
 
@@ -132,6 +136,8 @@ pub struct Recorder {
     at: usize,
     /// Behind a record that ends after this the time is told, or the chunk ends.
     limit: usize,
+    /// After so many bytes the chunk ends.
+    full: usize,
     /// Records written.
     records: u64,
     followers: Followers,
@@ -351,6 +357,7 @@ impl Recorder {
             followers: Followers::default(),
             strides: Strides::new(1 << 12),
             limit: TIME_EVERY,
+            full: CHUNK.min(limits.chunk),
             ready: Ready {
                 state: std::ptr::null_mut(),
                 running: Variable::found(py),
@@ -628,9 +635,8 @@ impl Recorder {
     /// A record ends behind the limit: the chunk is nearly full, or the time is to be given.
     #[cold]
     fn turn(&mut self, py: Python<'_>, site: &PlannedSite, frame: Frame<'_>) {
-        let full = (self.store.capacity() - RESERVE).min(self.pen.limits.chunk);
-        self.limit = full.min(self.at + TIME_EVERY);
-        if self.at >= full {
+        self.limit = self.full.min(self.at + TIME_EVERY);
+        if self.at >= self.full {
             self.next_chunk(py, Some((site, frame)));
         } else {
             let now = self.now();

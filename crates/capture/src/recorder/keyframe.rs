@@ -8,12 +8,12 @@ use pyo3::Python;
 
 use super::planned::{PlannedCode, PlannedSite, taken};
 use super::threads::{Caller, Shadow};
-use super::{Recorder, TIME_EVERY, following};
+use super::{CHUNK, RESERVE, Recorder, TIME_EVERY, following};
 use crate::frame::Frame;
 use crate::layout::VERSION;
 
 /// So many frames of a thread are more likely to go on soon: when those below have taken a quarter of a chunk with their values, there is still an eighth
-/// for these. All frames without their values may take another quarter, so that there always is room for records.
+/// for these. All frames without their values may take another half, so that there always is room for records.
 const FULL_FRAMES: usize = 256;
 
 /// The room that a slot is left.
@@ -131,9 +131,9 @@ impl Recorder {
                 .sum::<usize>();
         }
         // Each thread has its share only if there is not room for all frames of all threads.
-        let share = match needed <= capacity / 4 {
-            true => capacity / 4,
-            false => capacity / 4 / threads.len().max(1),
+        let share = match needed <= capacity / 2 {
+            true => capacity / 2,
+            false => capacity / 2 / threads.len().max(1),
         };
         for (index, live) in threads.into_iter().zip(lives) {
             let mut kept = Vec::with_capacity(live.len());
@@ -193,6 +193,8 @@ impl Recorder {
         self.at = to.at();
         self.store.commit(self.at);
         self.forget_refused();
+        let most = (self.store.capacity() - RESERVE).min(self.pen.limits.chunk);
+        self.full = CHUNK.max(2 * self.at).min(most);
         let time = TIME_EVERY.min(self.pen.limits.chunk);
         self.limit = (self.at + time).min(self.store.capacity() - SHORT);
     }

@@ -14,7 +14,7 @@ use thread::{Appender, Job, Shared, Worker};
 pub struct Options {
     /// How many slots the tail has, at least 3. When all are full the recorder waits for the disk.
     pub slots: usize,
-    /// How large a slot is, in bytes: at least 4096. This is how large chunks are before compression.
+    /// How large a slot is, in bytes: at least 4096. No chunk is larger before compression.
     pub slot_size: usize,
     /// Keep only about so many bytes of stream chunks, the newest, as they are on disk.
     pub ring: Option<u64>,
@@ -23,8 +23,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            slots: 16,
-            slot_size: 256 << 10,
+            slots: 8,
+            slot_size: 1 << 20,
             ring: None,
         }
     }

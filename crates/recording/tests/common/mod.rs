@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use debugop_recording::stream::{
-    Arguments, BigInt, Caller, Contents, Decoder, Definition, Frame, FrameNumber, Items, Keyframe,
-    Kind, Numbers, ObjectId, Output, Pairs, Prefix, Progress, Reason, Record, SiteNumber, Thread,
-    ThreadNumber, Transcript, Type, Value,
+    Arguments, BigInt, Caller, Contents, Decoder, Definition, ErrorKind, Frame, FrameNumber, Items,
+    Keyframe, Kind, Numbers, ObjectId, Output, Pairs, Prefix, Progress, Reason, Record, SiteNumber,
+    Thread, ThreadNumber, Transcript, Type, Value,
 };
 use proptest::prelude::*;
 
@@ -531,7 +531,11 @@ pub fn check_any(bytes: &[u8], captures: &[u32]) {
             continue;
         }
         let mut found = Record::default();
-        assert_eq!(again.next(&mut found), Ok(true));
+        match again.next(&mut found) {
+            // A record does not say where in it an object is defined, so it is written where it is mentioned first, which may be deeper.
+            Err(error) if error.kind == ErrorKind::Deep => return,
+            read => assert_eq!(read, Ok(true)),
+        }
         assert_eq!(
             (
                 found.site,
