@@ -53,6 +53,37 @@ def test_a_recording_is_described_packed_and_recovered(programs, tmp_path):
     assert found["codes"] == facts["codes"]
 
 
+def test_recovering_overwrites_nothing_and_says_which_file_is_which(programs, tmp_path):
+    programs.write({})
+    recording, other = tmp_path / "run.debugop", tmp_path / "other.debugop"
+    programs.debugop("record", "-o", str(recording), "-c", "x = 1")
+    other.write_text("precious")
+    which = "debugop info FILE --recover OUT reads the damaged FILE and writes OUT, a new file"
+    there = programs.debugop("info", str(recording), "--recover", str(other))
+    assert (there.status, there.stdout) == (1, "")
+    assert there.stderr == f"debugop: {other}: exists already\n  {which}\n"
+    assert other.read_text() == "precious"
+    missing = programs.debugop("info", str(tmp_path / "missing"), "--recover", str(recording))
+    assert missing.status == 1
+    assert missing.stderr.startswith(f"debugop: {tmp_path / 'missing'}: No such file or directory")
+    assert which in missing.stderr
+
+
+def test_packing_says_why_a_file_is_larger(programs, tmp_path):
+    programs.write({})
+    recording = tmp_path / "run.debugop"
+    programs.debugop("record", "-o", str(recording), "-c", "x = 1")
+    before = recording.stat().st_size
+    packed = programs.debugop("pack", str(recording))
+    assert recording.stat().st_size > before
+    assert packed.stdout.endswith(": larger, because the index of its steps is in it now\n")
+    again = programs.debugop("pack", str(recording))
+    assert "larger" not in again.stdout
+    onto = programs.debugop("pack", str(recording), "-o", str(recording))
+    assert onto.status == 1
+    assert "cannot write to the file that is read: the new one needs a name of its own" in onto.stderr
+
+
 def test_what_is_no_recording_is_refused(programs, tmp_path):
     programs.write({})
     text = tmp_path / "text"

@@ -471,3 +471,82 @@ def test_methods_of_c_have_their_names_as_in_a_live_report(tmp_path):
 
 def captured(append, join, fromkeys, add, bound):
     return (append, join, fromkeys, add, bound)
+
+
+GENERATORS = """
+import asyncio
+
+def numbers(first):
+    got = yield first
+    try:
+        yield got
+    except KeyError:
+        yield "caught"
+    return "end"
+
+generator = numbers(3)
+next(generator), generator.send(5), generator.throw(KeyError())
+try:
+    next(generator)
+except StopIteration:
+    pass
+left = numbers(1)
+next(left)
+
+def many():
+    yield from range(1000)
+
+sum(many())
+
+def fails():
+    yield 1
+    1 / 0
+
+try:
+    list(fails())
+except ZeroDivisionError:
+    pass
+
+async def waits(number):
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return number
+
+async def items():
+    yield await waits(6)
+    yield 7
+
+async def main():
+    return [item async for item in items()]
+
+asyncio.run(main())
+"""
+
+
+def test_calls_of_generators_tell_what_they_yielded(tmp_path):
+    (tmp_path / "program.py").write_text(GENERATORS)
+    command("record", "program.py", cwd=tmp_path)
+    recorded = tmp_path / "program.debugop"
+
+    def told(function):
+        text, _ = command("query", "calls", recorded, function, cwd=tmp_path)
+        return [line.strip().split("  ", 1)[1] for line in text.splitlines()]
+
+    assert told("numbers") == [
+        "generator numbers(first=3)  yielded 3, 5, 'caught'  returned 'end'",
+        "generator numbers(first=1)  yielded 1  is suspended",
+    ]
+    assert told("many") == ["generator many()  yielded 0, 1, 2, 3, 4, 5, 6, 7, … (1,000 items)  returned None"]
+    assert told("fails") == ["generator fails()  yielded 1  raised ZeroDivisionError('division by zero')"]
+    assert told("waits") == ["coroutine waits(number=6)  suspended 2 times  returned 6"]
+    assert told("items") == ["async generator items()  yielded 6, 7  returned None"]
+    assert told("main") == ["coroutine main()  suspended 2 times  returned [6, 7]"]
+
+    first, left = debugop.open(recorded).calls("numbers")
+    assert (first["kind"], first["yields"], first["outcome"]) == ("generator", 3, "returned")
+    assert [value for _, value in first["yielded"]] == [3, 5, "caught"]
+    opcodes = [debugop.open(recorded).at(step).frames[-1].opname for step, _ in first["yielded"]]
+    assert opcodes == ["YIELD_VALUE"] * 3
+    assert (left["outcome"], left["end"], left["value"]) == ("suspended", None, None)
+    (main,) = query(recorded, "calls", "main")
+    assert (main["kind"], main["yields"], main["yielded"]) == ("coroutine", 2, [])

@@ -274,8 +274,8 @@ fn add_use(version: Version, used: NameUse, name: &mut String) {
         NameUse::Lazy => "lazy",
         NameUse::Eager => "eager",
     };
-    // The order of the text follows the order of the slots, which 3.13 reversed.
-    if version >= Version::V3_13 {
+    // The order of the text follows the order of the slots.
+    if version.callable_is_below_self() {
         push(name, format_args!(" + {mark}"));
     } else {
         name.insert_str(0, " + ");

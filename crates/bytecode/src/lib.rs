@@ -5,6 +5,7 @@
 
 pub mod analysis;
 pub mod argument;
+mod behaviour;
 mod calls;
 pub mod cfg;
 pub mod concatenation;
@@ -36,6 +37,7 @@ pub mod version;
 
 pub use analysis::{Analysis, CodeView, InstrIdx};
 pub use argument::{Argument, Resolve, argument};
+pub use behaviour::PassedBy;
 pub use calls::callable_depth;
 pub use cfg::{Block, BlockIdx};
 pub use concatenation::stores_sum;

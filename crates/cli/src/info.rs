@@ -15,15 +15,15 @@ use crate::Answer;
 /// Show what a recording is of: the program, the interpreter, its size and how it ended.
 ///
 /// A recording that is still being written can be looked at, and one of a process that was killed. Of one that is
-/// damaged or cut off, --recover takes every chunk that is intact into a new file.
+/// damaged or cut off, --recover takes every chunk that is intact into a new file; FILE stays as it is.
 #[derive(Debug, Args)]
 #[command(name = "info", after_help = EXAMPLES, disable_version_flag = true)]
 pub(crate) struct InfoArguments {
-    /// The recording
+    /// The recording; with --recover, the damaged one
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Write every intact chunk of FILE to a new recording OUT
+    /// Write every intact chunk of FILE to a new recording OUT, which must not exist yet
     #[arg(long, value_name = "OUT")]
     recover: Option<PathBuf>,
 
@@ -35,7 +35,7 @@ pub(crate) struct InfoArguments {
 const EXAMPLES: &str = "\
 Examples:
   debugop info script.debugop
-  debugop info damaged.debugop --recover intact.debugop
+  debugop info damaged.debugop --recover new.debugop
   debugop info script.debugop --json | jq .steps";
 
 /// Options of `debugop info`, complete and checked.
@@ -69,6 +69,13 @@ impl InfoOptions {
                 Err(error) => Answer::error(&self.file, &error, advice(&error)),
             };
         };
+        if let Err(error) = self.file.metadata() {
+            return Answer::error(&self.file, &error, RECOVERS);
+        }
+        if to.symlink_metadata().is_ok() {
+            let error = io::Error::new(io::ErrorKind::AlreadyExists, "exists already");
+            return Answer::error(to, &error, RECOVERS);
+        }
         match recover(&self.file, to) {
             Ok(recovered) => Answer::text(self.about_recovered(&recovered, to)),
             Err(error) => Answer::error(&self.file, &error, ""),
@@ -123,6 +130,10 @@ impl InfoOptions {
         text
     }
 }
+
+/// Which file is which.
+const RECOVERS: &str =
+    "\n  debugop info FILE --recover OUT reads the damaged FILE and writes OUT, a new file";
 
 /// The steps of a recording that has no index are counted if its stream is no longer than this, in bytes: half a second.
 const MOST_COUNTED: u64 = 32 << 20;

@@ -13,8 +13,8 @@ use crate::show::advice_on_file;
 
 /// Write a recording anew, as small as it gets, for keeping or sending: what replay can compute is left out.
 ///
-/// It stays the same recording and answers the same, and what is otherwise found out by replaying it once is in it. Without -o it takes the place of the
-/// old one.
+/// It stays the same recording and answers the same, and what is otherwise found out by replaying it once is in it: that may make a recording of few steps larger.
+/// Without -o it takes the place of the old one.
 #[derive(Debug, Args)]
 #[command(name = "pack", after_help = EXAMPLES, disable_version_flag = true)]
 pub(crate) struct PackArguments {
@@ -22,7 +22,7 @@ pub(crate) struct PackArguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Write it to OUT and leave FILE as it is
+    /// Write it to OUT, whatever is there, and leave FILE as it is
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
 
@@ -45,6 +45,15 @@ pub struct PackOptions {
     pub output: Option<PathBuf>,
     /// Whether it is only compressed.
     pub quick: bool,
+}
+
+/// What is said of a file that has not become smaller.
+fn why_larger(packed: &Packed, has_index: bool) -> &'static str {
+    match (packed.after > packed.before, has_index) {
+        (false, _) => "",
+        (true, true) => ": larger, because the index of its steps is in it now",
+        (true, false) => ": larger, because there was nothing to leave out",
+    }
 }
 
 impl PackArguments {
@@ -83,10 +92,11 @@ impl PackOptions {
         };
         match result {
             Ok(packed) => Answer::text(format!(
-                "{}: {}, was {}\n",
+                "{}: {}, was {}{}\n",
                 shown(self.output.as_ref().unwrap_or(&self.file)),
                 size(packed.after),
                 size(packed.before),
+                why_larger(&packed, index.is_some()),
             )),
             Err(error) => Answer::error(&self.file, &error, advice_on_file(&error)),
         }

@@ -118,8 +118,8 @@ pub(crate) struct RecordArguments {
 
     /// Let every process of this Python that is started with DEBUGOP_RECORD=FILE record itself
     ///
-    /// Writes a line into its site-packages. Without the variable nothing changes, but that --children follows what a shell starts,
-    /// too. The file's name may contain {pid}, and gets it otherwise; DEBUGOP_RECORD_OPTIONS may hold options of this command.
+    /// Writes a line into its site-packages; where that has not been done, nobody looks at the variable. Without the variable nothing changes, but that
+    /// --children follows what a shell starts, too. The file's name may contain {pid}, and gets it otherwise; DEBUGOP_RECORD_OPTIONS may hold options of this command.
     #[arg(long, exclusive = true)]
     install: bool,
 

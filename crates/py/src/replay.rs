@@ -265,8 +265,9 @@ impl Replay {
         found.map_err(|error| refused(&error))
     }
 
-    /// Every call of the functions called `function`: dicts with `step`, `arguments`, `outcome` (`"returned"`, `"raised"`, `"running"`), `end`
-    /// and `value`.
+    /// Every call of the functions called `function`: dicts with `step`, `kind` (`"function"`, `"generator"`, `"coroutine"`, `"async generator"`), `arguments`,
+    /// `yields` (how many items; of a coroutine, how often it was suspended), `yielded` (the first of them, each a step and a value), `outcome` (`"returned"`,
+    /// `"raised"`, `"suspended"`, `"running"`), `end` and `value`.
     fn calls<'py>(&self, py: Python<'py>, function: &str) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let found = py.detach(|| query::calls(&self.core, function));
         let found = found.map_err(|error| refused(&error))?;
@@ -276,14 +277,21 @@ impl Replay {
             for (name, data) in call.arguments {
                 arguments.set_item(name, value(py, data)?)?;
             }
+            let items = call.yielded.into_iter();
+            let items = items.map(|(step, data)| Ok((step, value(py, data)?)));
+            let items = items.collect::<PyResult<Vec<_>>>()?;
             let (outcome, end, data) = match call.outcome {
                 query::Outcome::Running => ("running", None, None),
+                query::Outcome::Suspended => ("suspended", None, None),
                 query::Outcome::Returned(step, data) => ("returned", Some(step), Some(data)),
                 query::Outcome::Raised(step, data) => ("raised", Some(step), Some(data)),
             };
             dict.set_item("step", call.step)?;
             dict.set_item("frame", call.frame.0)?;
+            dict.set_item("kind", call.sort.name())?;
             dict.set_item("arguments", arguments)?;
+            dict.set_item("yields", call.yields)?;
+            dict.set_item("yielded", items)?;
             dict.set_item("outcome", outcome)?;
             dict.set_item("end", end)?;
             dict.set_item("value", data.map(|data| value(py, data)).transpose()?)?;

@@ -15,6 +15,44 @@ use crate::error::ErrorKind;
 /// `CO_VARARGS` and `CO_VARKEYWORDS`.
 const REST_OF_ARGUMENTS: [u32; 2] = [4, 8];
 
+/// What a code object's frames are, as its flags say (`Include/cpython/code.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// A call runs its frame from its start to its end.
+    Function,
+    /// A call makes a generator, whose frame starts when it is first asked for an item.
+    Generator,
+    /// A call makes a coroutine, whose frame starts when it is first awaited.
+    Coroutine,
+    /// A call makes an asynchronous generator, whose frame starts when its first item is awaited.
+    AsyncGenerator,
+}
+
+impl Sort {
+    fn of(flags: u32) -> Self {
+        const CO_GENERATOR: u32 = 0x20;
+        const CO_COROUTINE: u32 = 0x80;
+        const CO_ASYNC_GENERATOR: u32 = 0x200;
+        match flags {
+            _ if flags & CO_ASYNC_GENERATOR != 0 => Sort::AsyncGenerator,
+            _ if flags & CO_COROUTINE != 0 => Sort::Coroutine,
+            _ if flags & CO_GENERATOR != 0 => Sort::Generator,
+            _ => Sort::Function,
+        }
+    }
+
+    /// What its call gives, as `inspect` calls it; `function` for what just runs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Sort::Function => "function",
+            Sort::Generator => "generator",
+            Sort::Coroutine => "coroutine",
+            Sort::AsyncGenerator => "async generator",
+        }
+    }
+}
+
 /// The layout of a code object's locals.
 pub fn locals(record: &CodeRecord) -> Locals {
     let locals = record.locals.iter().filter(|local| local.kind.is_local());
@@ -142,6 +180,12 @@ impl Code {
     /// The code object.
     pub fn data(&self) -> &CodeRecord {
         &self.data
+    }
+
+    /// What its frames are.
+    #[must_use]
+    pub fn sort(&self) -> Sort {
+        Sort::of(self.data.flags)
     }
 
     /// The interpreter that it belongs to.

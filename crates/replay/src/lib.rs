@@ -28,7 +28,7 @@ mod value;
 pub mod witness;
 
 pub use chunk::Chunk;
-pub use code::{Code, Codes, locals};
+pub use code::{Code, Codes, Sort, locals};
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind};
 pub use index::{Executed, Index, Mention};

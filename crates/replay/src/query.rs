@@ -23,7 +23,7 @@ use crate::machine::{Step, Unwound, Watch};
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 
-pub use calls::{Call, Outcome, calls};
+pub use calls::{Call, MOST_YIELDED, Outcome, calls};
 pub use diff::{Difference, Part, diff};
 pub use exceptions::{Exception, exceptions};
 pub use hits::{hit_count, hits, last_hit};

@@ -13,7 +13,7 @@ mod way;
 
 pub(crate) use compile::call_of;
 use compile::compile;
-pub(crate) use way::{flow, standing};
+pub(crate) use way::{delegation, flow, standing};
 
 /// Where a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

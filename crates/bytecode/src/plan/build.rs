@@ -547,7 +547,7 @@ impl Builder<'_> {
     fn told(&self, index: u32, state: &State) -> Option<Symbol> {
         self.nature(index).jumps_if?;
         let symbol = state.symbol(self.below(index, 1))?;
-        (symbol.bool || self.analysis.version >= Version::V3_13).then_some(symbol)
+        (symbol.bool || self.analysis.version.jumps_on_bools()).then_some(symbol)
     }
 
     /// Moves the pending values as the instruction does; with `fresh`, what it makes is pending too.

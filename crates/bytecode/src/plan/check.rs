@@ -11,7 +11,6 @@ use crate::effect::{Class, Output, nature};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
 use crate::sites::{forbidden, is_call_part};
-use crate::version::Version;
 
 /// What is wrong with a plan, or with what is [left](mod@super::numeric::check) of it. `site` is the plan's one from which it is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -287,7 +286,7 @@ impl Checker<'_> {
         let depth = self.analysis.depth(at).unwrap_or(0);
         let top = (self.locals.slots + depth).wrapping_sub(1);
         let told = nature.jumps_if.and_then(|_| way.symbols.get(&top).copied());
-        let is_bool = told.is_some_and(|told| version >= Version::V3_13 || told & BOOL != 0);
+        let is_bool = told.is_some_and(|told| version.jumps_on_bools() || told & BOOL != 0);
         let told = told.filter(|_| is_bool);
         let noted: FxHashSet<u32> = self
             .plan

@@ -30,7 +30,6 @@ use crate::analysis::{Analysis, InstrIdx};
 use crate::effect::{Common, Output};
 use crate::insert::Place;
 use crate::opcode::{Flow, Op};
-use crate::version::Version;
 
 /// So often every instruction may be looked at; code that needs more has no numeric plan.
 const MOST_ROUNDS: usize = 64;
@@ -219,7 +218,7 @@ impl Flowing<'_> {
             Place::Before(at) => at,
             Place::After(at) => InstrIdx(at.0 + 1),
         };
-        let delegates = self.analysis.version == Version::V3_11
+        let delegates = self.analysis.version.throwing_ends_delegation()
             && self
                 .analysis
                 .references

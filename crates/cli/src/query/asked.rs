@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 use debugop_recording::stream::FrameNumber;
-use debugop_replay::query::{self, Filter, Kind, Outcome, Part, Place, Target};
-use debugop_replay::{Code, Moment, OpenError, Recording, Step};
+use debugop_replay::query::{self, Call, Filter, Kind, Outcome, Part, Place, Target};
+use debugop_replay::{Code, Moment, OpenError, Recording, Sort, Step};
 use debugop_report::replayed::Described;
 use debugop_report::{CodeInfo, Sources};
-use debugop_value::{Value, escaped, grouped};
+use debugop_value::{Value, counted, escaped, grouped};
 use serde_json::json;
 
 use crate::show::sources;
@@ -312,6 +312,7 @@ impl Asked {
             if self.json {
                 let (outcome, end, value) = match &call.outcome {
                     Outcome::Running => ("running", None, None),
+                    Outcome::Suspended => ("suspended", None, None),
                     Outcome::Returned(step, value) => ("returned", Some(*step), Some(value)),
                     Outcome::Raised(step, value) => ("raised", Some(*step), Some(value)),
                 };
@@ -319,8 +320,11 @@ impl Asked {
                     "step": call.step,
                     "frame": call.frame.0,
                     "function": name,
+                    "kind": call.sort.name(),
                     "caller": call.caller,
                     "arguments": call.arguments.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>(),
+                    "yields": call.yields,
+                    "yielded": call.yielded,
                     "outcome": outcome,
                     "end": end,
                     "value": value,
@@ -335,14 +339,17 @@ impl Asked {
                 .collect();
             let end = match &call.outcome {
                 Outcome::Running => "has not ended".to_owned(),
+                Outcome::Suspended => "is suspended".to_owned(),
                 Outcome::Returned(_, value) => format!("returned {}", value.short(WIDTH)),
                 Outcome::Raised(_, value) => format!("raised {}", value.short(WIDTH)),
             };
             self.line(&format!(
-                "{:>8}  {}({})  {end}",
+                "{:>8}  {}{}({})  {}{end}",
                 call.step,
+                kind(call.sort),
                 escaped(&name),
-                arguments.join(", ")
+                arguments.join(", "),
+                yielded(&call),
             ));
         }
         Ok(())
@@ -526,4 +533,31 @@ impl Asked {
 /// The last part of a path.
 fn base(file: &str) -> &str {
     file.rsplit(['/', '\\']).next().unwrap_or(file)
+}
+
+/// What is said of a call that makes a generator or coroutine, before its name.
+fn kind(sort: Sort) -> String {
+    match sort {
+        Sort::Function => String::new(),
+        _ => format!("{} ", sort.name()),
+    }
+}
+
+/// What a call has yielded, before how it ended.
+fn yielded(call: &Call) -> String {
+    match (call.yields, call.sort) {
+        (0, _) => String::new(),
+        (times, Sort::Coroutine) => format!("suspended {}  ", counted(times, "time")),
+        (count, _) => {
+            let values = call.yielded.iter().map(|(_, value)| value.short(WIDTH));
+            let mut text = values
+                .map(|value| value.to_string())
+                .collect::<Vec<_>>()
+                .join(", ");
+            if count > call.yielded.len() as u64 {
+                let _ = write!(text, ", … ({} items)", grouped(count));
+            }
+            format!("yielded {text}  ")
+        }
+    }
 }

@@ -75,9 +75,12 @@ pub fn recover(from: &Path, to: &Path) -> Result<Recovered, Error> {
 /// Writing to the file that is read would destroy it.
 pub(super) fn refuse_same(from: &Path, to: &Path) -> Result<(), Error> {
     match (from.canonicalize(), to.canonicalize()) {
-        (Ok(from), Ok(to)) if from == to => Err(Error::io("write to the file that is read")(
-            io::ErrorKind::AlreadyExists.into(),
-        )),
+        (Ok(from), Ok(to)) if from == to => {
+            Err(Error::io("write to the file that is read")(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the new one needs a name of its own",
+            )))
+        }
         _ => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ mod guess;
 
 use std::sync::Arc;
 
-use debugop_bytecode::{Argument, Flow, InstrIdx, Op as Name, Version, argument, effect};
+use debugop_bytecode::{Argument, Flow, InstrIdx, Op as Name, argument, effect};
 use debugop_recording::stream::{self, Caller, Contents, Kind, ObjectId};
 use rustc_hash::FxHashMap;
 
@@ -520,11 +520,12 @@ impl Machine {
                 return found;
             };
             let below = caller.get(receiver.saturating_sub(1));
-            let receives = match caller.object.version() >= Version::V3_13 {
+            let is_above = caller.object.version().callable_is_below_self();
+            let receives = match is_above {
                 true => caller.get(receiver) != Value::Null,
                 false => below != Value::Null,
             };
-            let callable = match caller.object.version() >= Version::V3_13 || receives {
+            let callable = match is_above || receives {
                 true => below,
                 false => caller.get(receiver),
             };

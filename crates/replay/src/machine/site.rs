@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::{Flow, InstrIdx, Op, Place, SiteKind, Version};
+use debugop_bytecode::{Flow, InstrIdx, Op, PassedBy, Place, SiteKind};
 use debugop_recording::stream::Progress;
 
 use super::{After, Machine, Unwound};
 use crate::code::Code;
 use crate::error::{Error, ErrorKind};
-use crate::segment::{From, To, flow};
+use crate::segment::{From, To, delegation, flow};
 use crate::state::Frame;
 use crate::value::Value;
 
@@ -123,14 +123,16 @@ impl Machine {
             (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
             _ => false,
         };
-        let leaves = || planned.is_some_and(|site| site.kind == SiteKind::Unwind);
+        let passes = |stands| {
+            let leaves = planned.is_some_and(|site| site.kind == SiteKind::Unwind);
+            leaves && code.version().told_jumps_pass_handlers() == Some(stands)
+        };
         let fits = handles(at)
             || match progress {
                 // What is told of a jump finds the frame where that leads to, up to 3.12.
-                Progress::Arrived => code.version() == Version::V3_12 && leaves(),
+                Progress::Arrived => passes(PassedBy::AtDestination),
                 Progress::Executing if branches(code, at) => {
-                    destinations(code, at).any(handles)
-                        || code.version() == Version::V3_13 && leaves()
+                    destinations(code, at).any(handles) || passes(PassedBy::AtJump)
                 }
                 _ => false,
             };
@@ -234,8 +236,5 @@ fn is_thrown_in(code: &Code, from: From, at: InstrIdx) -> bool {
     if flow(code, yielding) != Flow::Yield {
         return false;
     }
-    let sends = InstrIdx(yielding.0.wrapping_sub(1));
-    let end = code.analysis().target(sends).filter(|end| end.0 > at.0);
-    at.0 == yielding.0 + 1
-        || code.version() == Version::V3_11 && end.is_some_and(|end| end.0 == at.0 + 1)
+    at.0 == yielding.0 + 1 || delegation(code, yielding).is_some_and(|(_, end)| end.0 == at.0 + 1)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use debugop_bytecode::{InstrIdx, Op, Output, effect, operands};
+use debugop_bytecode::{Argument, InstrIdx, Op, Opcode, Output, effect, operands};
 use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
 
@@ -366,7 +366,7 @@ fn produced(
             })
             .collect();
     }
-    let loaded = op.and_then(|(op, _, arg)| place_of(op, arg, frame, state, codes));
+    let loaded = op.and_then(|op| place_of(op, frame, state, codes));
     hop.value = value_after(recording, cursor, at, seen, slot)?.unwrap_or(hop.value);
     if kind == Kind::Produced
         && let Some(returned) = callee(recording, cursor, at, seen)?
@@ -400,7 +400,12 @@ fn value_after(
 }
 
 /// The place that an instruction loads from.
-fn place_of(op: Op, arg: u32, frame: &Frame, state: &State, codes: &Codes) -> Option<Place> {
+fn place_of(
+    (op, opcode, arg): (Op, Opcode, u32),
+    frame: &Frame,
+    state: &State,
+    codes: &Codes,
+) -> Option<Place> {
     let version = frame.code().version();
     let name = |arg: u32| {
         let wtf8 = frame.code().data().names.get(arg as usize)?;
@@ -422,11 +427,8 @@ fn place_of(op: Op, arg: u32, frame: &Frame, state: &State, codes: &Codes) -> Op
             _ => None,
         },
         Op::LoadAttr => {
-            use debugop_bytecode::Version;
-            let index = if version >= Version::V3_12 {
-                arg >> 1
-            } else {
-                arg
+            let Argument::Name(index, _) = Argument::new(version, opcode, arg, 0) else {
+                return None;
             };
             match below(1)? {
                 Value::Object(id) => Some(Place::Attribute(id, name(index)?)),

@@ -459,7 +459,7 @@ impl Compiler<'_> {
         };
         let symbol = top.checked_sub(1).and_then(|slot| self.symbols.get(&slot));
         if let Some(&symbol) = symbol
-            && (self.version >= Version::V3_13 || self.bools.contains(&symbol))
+            && (self.version.jumps_on_bools() || self.bools.contains(&symbol))
         {
             self.known.insert(symbol, Source::Bool(jumps_if == jumped));
         }

@@ -1,6 +1,6 @@
 //! Which instructions a frame executes on its way from one known place to the next.
 
-use debugop_bytecode::{Flow, InstrIdx, Op as Name, Place, SiteKind, Version};
+use debugop_bytecode::{Flow, InstrIdx, Op as Name, Place, SiteKind};
 use rustc_hash::FxHashMap;
 
 use super::{From, To};
@@ -156,8 +156,8 @@ fn successors(code: &Code, at: InstrIdx) -> impl Iterator<Item = (InstrIdx, Exec
 ///
 /// What the frame delegates to may end while something is thrown into it. On 3.11 the frame goes on where `SEND` jumps to, without it, its
 /// `YIELD_VALUE` or its `RESUME` (`_gen_throw`, `Objects/genobject.c`); later versions have `CLEANUP_THROW` for that.
-pub(super) fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, InstrIdx)> {
-    if code.version() != Version::V3_11 || flow(code, yielding) != Flow::Yield {
+pub(crate) fn delegation(code: &Code, yielding: InstrIdx) -> Option<(InstrIdx, InstrIdx)> {
+    if !code.version().throwing_ends_delegation() || flow(code, yielding) != Flow::Yield {
         return None;
     }
     let send = InstrIdx(yielding.0.checked_sub(1)?);

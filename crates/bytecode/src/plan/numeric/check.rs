@@ -14,7 +14,6 @@ use crate::opcode::{Flow, Op};
 pub use crate::plan::check::Violation;
 use crate::plan::{Locals, Plan, SiteKind, Slot};
 use crate::sites::is_call_part;
-use crate::version::Version;
 
 struct Checker<'a> {
     flowing: Flowing<'a>,
@@ -291,7 +290,7 @@ impl Checker<'_> {
         // The direction of a jump tells.
         let told = nature
             .and_then(|nature| nature.jumps_if)
-            .filter(|_| analysis.version() >= Version::V3_13 || self.is_bool(before, top))
+            .filter(|_| analysis.version().jumps_on_bools() || self.is_bool(before, top))
             .and_then(|_| before.slots.get(&top));
         let kept: FxHashSet<u32> = after.slots.values().copied().collect();
         let is_made = |value: &u32| before.values[*value as usize].origin == Origin::Made;
