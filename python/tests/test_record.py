@@ -196,6 +196,25 @@ def test_what_a_callback_raises_is_handled_where_the_interpreter_looks(event, ch
     check_exact("--chunk", chunk, HERE / "recorded" / "branching.py", event, least=10_000, most_unknown=most_unknown)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
+@pytest.mark.parametrize("chunk", [300, 1 << 20])
+@pytest.mark.parametrize("tool", ["same", "others"])
+def test_what_is_told_of_an_instruction_raises_and_others_are_told_of_that(tmp_path, tool, chunk):
+    """The frame still stands before the instruction. Where everything is captured it has a probe; a recording has none there as a rule."""
+    script, path = HERE / "recorded" / "raising_raised.py", tmp_path / "x.debugop"
+    found = run("-m", "debugop", "selfcheck", "--record", "--chunk", chunk, script, tool)
+    outcome = OUTCOME.search(found.stdout)
+    assert outcome, found.stdout + found.stderr
+    assert found.returncode == 0, found.stdout
+    ended = record("--chunk", chunk, "-o", path, script, tool)
+    assert ended.returncode == 0, ended.stderr
+    replay = debugop.open(path)
+    # Two of the lines begin behind a `NOT_TAKEN`: if what is told of the line raises, no probe tells of that either.
+    untold = 2 * (sys.version_info >= (3, 14))
+    assert len(replay) == int(outcome.group(1)) + untold > 10_000
+    assert sum(1 for _ in replay) == len(replay)
+
+
 @pytest.mark.parametrize("chunk", [200, 1 << 20])
 @pytest.mark.parametrize("name", ["traced", "told"])
 def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk):
