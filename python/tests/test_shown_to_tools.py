@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import traceback
 import weakref
 from xml.parsers import expat
@@ -27,7 +28,7 @@ def make():
     return namespace["function"]
 
 
-def events_of(function, *names, local):
+def events_of(function, *names, local, code=None):
     """What callbacks are called with, one list for each event in the order of their arrival."""
     monitoring = sys.monitoring
     seen = []
@@ -40,7 +41,7 @@ def events_of(function, *names, local):
             monitoring.register_callback(
                 2, number, lambda code, *more, name=name: seen.append((name, code, *more)) if code in codes else None
             )
-        codes = {function.__code__, *(one for one in function.__code__.co_consts if hasattr(one, "co_code"))}
+        codes = {code or function.__code__, *(one for one in function.__code__.co_consts if hasattr(one, "co_code"))}
         if local:
             monitoring.set_local_events(2, function.__code__, wanted)
             assert monitoring.get_local_events(2, function.__code__) == wanted
@@ -74,6 +75,28 @@ def test_a_tool_sees_the_same_events_with_and_without(local):
     finally:
         tracer.stop()
     assert [one for one in plain if one[0] == "INSTRUCTION"]
+    assert traced == plain
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
+def test_a_tool_is_told_of_no_jump_that_a_probe_brings_with_it():
+    """From 3.14 on one stands between the `LOAD_SPECIAL` of a `with` and its `CALL`, which has to have that before it."""
+    namespace = {}
+    text = "def function(lock):\n    for _ in range(2):\n        with lock:\n            pass\n    raise KeyError\n"
+
+    def seen():
+        exec(text, namespace)
+        function = namespace["function"]
+        return events_of(lambda number: function(threading.Lock()), "JUMP", local=False, code=function.__code__)
+
+    plain = seen()
+    tracer = _core.Tracer(None, engine="inject", everywhere=debugop.Follow()._core)
+    tracer.enter()
+    try:
+        traced = seen()
+    finally:
+        tracer.stop()
+    assert len(plain) == 2
     assert traced == plain
 
 

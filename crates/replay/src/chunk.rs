@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use debugop_bytecode::Op;
 use debugop_recording::stream::{
     self, BigInt, Contents, Decoder, Definition, Keyframe, ObjectId, Prefix, Progress, Record,
     SiteNumber, ThreadNumber,
@@ -10,6 +11,7 @@ use debugop_recording::stream::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
+use crate::code::Codes;
 use crate::loss::Lost;
 use crate::packed::each_value;
 
@@ -565,15 +567,28 @@ impl Chunk {
         }
     }
 
-    /// How often something is told of an instruction that raises, so that it is not executed.
-    pub(crate) fn refusals(&self) -> usize {
-        let refused = |prefix: &&Prefix| {
-            matches!(
-                prefix,
-                Prefix::Raised(_, Progress::Arrived | Progress::Told)
-            )
+    /// How often what is told of an instruction raises, so that it is not executed, or, of a `NOT_TAKEN`, so that nothing behind it is.
+    pub(crate) fn refusals(&self, codes: &Codes) -> usize {
+        let is_not_taken = |site: Option<SiteNumber>, unit: u32| {
+            let (code, ..) = codes.site(site?)?;
+            let object = codes.get(code)?;
+            let instruction = object.analysis().get(object.at_unit(unit)?);
+            let info = instruction.opcode.info(object.version())?;
+            Some(info.op == Op::NotTaken)
         };
-        self.prefixes.iter().filter(refused).count()
+        let of_record = |[before, entry]: &[Entry; 2]| {
+            let prefixes = before.prefixes as usize..entry.prefixes as usize;
+            let refused = |prefix: &&Prefix| match prefix {
+                Prefix::Raised(_, Progress::Arrived | Progress::Told) => true,
+                Prefix::Raised(unit, Progress::Executing) => {
+                    is_not_taken(entry.site, *unit) == Some(true)
+                }
+                _ => false,
+            };
+            let prefixes = self.prefixes.get(prefixes).unwrap_or_default();
+            prefixes.iter().filter(refused).count()
+        };
+        self.records.array_windows().map(of_record).sum()
     }
 
     /// A record of this thread that is a site without prefixes: offset, site, where its values begin and end.

@@ -186,7 +186,7 @@ struct Replay<'a> {
     early: Vec<witness::Step>,
     /// The trace's last step of each thread: its code and instruction.
     previous: HashMap<u64, (u32, u32)>,
-    /// How often the recording says that what is told of an instruction has raised.
+    /// How often the recording says that what is told of an instruction, or of where it leads to, has raised so that no probe told of it.
     refusals: usize,
     failure: Option<String>,
 }
@@ -352,7 +352,7 @@ impl<'a> Replay<'a> {
             let next = self.recording.stream(self.chunk + 1)?;
             chunk = chunk.before(&self.codes, &next)?;
         }
-        self.refusals += chunk.refusals();
+        self.refusals += chunk.refusals(&self.codes);
         self.chunk += 1;
         match &mut self.machine {
             Some(machine) => machine.enter(Arc::new(chunk), first)?,

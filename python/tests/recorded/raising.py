@@ -167,9 +167,21 @@ SHORT = [(matching, ("go", "n")), (handling, (2,))]
 # A callback is still told of lines when it has raised, of the line of a `with` before the handler there is known to have been come to.
 WITHOUT_WITH = [one for one in FUNCTIONS if one[0] is not entering]
 EVENTS = ["line", "opcode", "call", "return", "exception"]
-# On 3.12 and 3.13.0 what a callback of JUMP raises leaves the frame past all of its handlers. From 3.14 on recordings do not follow such callbacks yet.
-JUMPS = ["JUMP", "BRANCH"] * (sys.version_info < (3, 14))
-TOLD = ["LINE", "INSTRUCTION", *JUMPS, "PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "CALL", "RAISE"]
+# On 3.12 and 3.13.0 what a callback of JUMP raises leaves the frame past all of its handlers; from 3.14 on it is handled where the jump leads to.
+BRANCHES = ["BRANCH_LEFT", "BRANCH_RIGHT"] * (sys.version_info >= (3, 14))
+TOLD = [
+    "LINE",
+    "INSTRUCTION",
+    "JUMP",
+    "BRANCH",
+    *BRANCHES,
+    "PY_START",
+    "PY_RESUME",
+    "PY_RETURN",
+    "PY_YIELD",
+    "CALL",
+    "RAISE",
+]
 
 
 def main():

@@ -174,7 +174,7 @@ impl Recorder {
     ) -> &'static Follower {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
-        let Place { pops, caller } = thread.place(py, frame);
+        let Place { pops, caller } = thread.place(py, frame, &self.refused);
         let below = thread.frames.len() - pops as usize;
         self.pop_to(py, to, below, None);
         let thread = &mut self.threads[self.current];

@@ -154,7 +154,8 @@ impl Recorder {
                 };
                 let (number, code, doing) = {
                     let shadow = &self.threads[index].frames[at];
-                    (shadow.number, shadow.code, shadow.doing(py, frame))
+                    let doing = shadow.doing(py, frame, &self.refused);
+                    (shadow.number, shadow.code, doing)
                 };
                 // SAFETY: the frame is alive, and with it its code.
                 let code = unsafe { &*code };

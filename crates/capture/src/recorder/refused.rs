@@ -27,6 +27,17 @@ pub(super) struct Refused {
     jumps: bool,
 }
 
+impl Refused {
+    /// How far the frame is with this unit, where it stands, if that is the one of which it was told.
+    pub(super) fn progress(&self, frame: Frame<'_>, unit: u32) -> Option<Progress> {
+        let is_its = self.frame == (frame.address(), frame.code_address());
+        match self.at {
+            At::Unit(at, progress) => (is_its && at == unit).then_some(progress),
+            At::Byte(_) => None,
+        }
+    }
+}
+
 /// What the program is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -96,7 +107,7 @@ impl Recorder {
         };
         let mut shadows = self.threads[index].frames.iter();
         let shadow = shadows.rfind(|shadow| shadow.is_now(frame));
-        let doing = shadow.and_then(|shadow| shadow.doing(py, frame));
+        let doing = shadow.and_then(|shadow| shadow.doing(py, frame, &self.refused));
         let at = match (doing, frame.instruction_offset()) {
             // At a handler whose site has fired early.
             (Some((unit, Progress::Ready)), _) => At::Unit(unit, Progress::Arrived),

@@ -10,6 +10,7 @@ use pyo3::{Python, ffi};
 use super::following::{self, Following};
 use super::frames::Frames;
 use super::planned::{self, Arrival, Callee, PlannedCode, PlannedSite};
+use super::refused::Refused;
 use crate::frame::Frame;
 use crate::layout::{InterpreterFrame, ThreadState, VERSION};
 use crate::whole;
@@ -205,8 +206,13 @@ impl Shadow {
         self.count | other.count != 0
     }
 
-    /// What the frame, which is this one and alive, is doing.
-    pub(super) fn doing(&self, py: Python<'_>, frame: Frame<'_>) -> Option<(u32, Progress)> {
+    /// What the frame, which is this one and alive, is doing. `refused`: where what is told of instructions has raised.
+    pub(super) fn doing(
+        &self,
+        py: Python<'_>,
+        frame: Frame<'_>,
+        refused: &[Refused],
+    ) -> Option<(u32, Progress)> {
         // SAFETY: as in `unit`.
         let code = unsafe { &*self.code };
         let offset = frame.instruction_offset();
@@ -225,7 +231,11 @@ impl Shadow {
             Some(whole::Instant::Instruction) => Progress::Told,
             None => Progress::Executing,
         };
-        Some((self.unit(frame)?, progress))
+        let unit = self.unit(frame)?;
+        // Until the exception has arrived somewhere, others are told of it where the frame still stands.
+        let mut refused = refused.iter();
+        let has_come = refused.find_map(|one| one.progress(frame, unit));
+        Some((unit, has_come.unwrap_or(progress)))
     }
 
     /// Whether the site that fired last is that of the handler which begins at `unit`.
@@ -356,7 +366,7 @@ pub(super) enum Caller {
 impl Thread {
     /// Where `frame`, which is not among the recorded ones, stands on them.
     #[inline]
-    pub(super) fn place(&self, py: Python<'_>, frame: Frame<'_>) -> Place {
+    pub(super) fn place(&self, py: Python<'_>, frame: Frame<'_>, refused: &[Refused]) -> Place {
         if let Some(below) = frame.direct_caller()
             && let Some(top) = self.frames.last()
             && top.is(below)
@@ -365,17 +375,17 @@ impl Thread {
             let caller = Caller::Unit(unit);
             return Place { pops: 0, caller };
         }
-        self.search(py, frame)
+        self.search(py, frame, refused)
     }
 
     #[cold]
-    fn search(&self, py: Python<'_>, frame: Frame<'_>) -> Place {
+    fn search(&self, py: Python<'_>, frame: Frame<'_>, refused: &[Refused]) -> Place {
         let direct = frame.direct_caller().map(Frame::address);
         let mut below = frame.previous();
         while let Some(found) = below {
             let is_known = |shadow: &Shadow| shadow.is_now(found);
             if let Some(at) = self.frames.iter().rposition(is_known) {
-                let caller = match self.frames[at].doing(py, found) {
+                let caller = match self.frames[at].doing(py, found, refused) {
                     Some((unit, Progress::Executing)) if direct == Some(found.address()) => {
                         Caller::Unit(unit)
                     }

@@ -392,10 +392,15 @@ impl Kind {
         Some(match self {
             Kind::Line => [None, None],
             Kind::Instruction => [Some(entry.original_unit(first?)?), None],
-            Kind::Jump => [
-                Some(entry.shown_offset(first?)?),
-                Some(entry.original_offset(second?)?),
-            ],
+            Kind::Jump => {
+                let first = first?;
+                // A probe may bring a jump with it (before the `CALL` behind a `LOAD_SPECIAL`, 3.14+).
+                entry.original_unit(first)?;
+                [
+                    Some(entry.shown_offset(first)?),
+                    Some(entry.original_offset(second?)?),
+                ]
+            }
             // The last handler, which is ours, has set the frame back to where the exception was raised.
             Kind::Unwind => {
                 let raised = entry.shown_offset(first?);
