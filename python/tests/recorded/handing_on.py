@@ -5,8 +5,6 @@ import contextlib
 import gc
 import heapq
 import signal
-import sys
-import threading
 import types
 
 
@@ -297,28 +295,6 @@ def collected():
     return total, Dying.ended
 
 
-def in_threads():
-    """Each in the middle of its chain while the others go on; a chain goes on in another thread than it began in."""
-    found, given = [0] * 4, [chain(3, range(60)) for _ in range(4)]
-    for one in given:
-        next(one)
-
-    def work(number):
-        found[number] = sum(given[number]) + sum(tree(6)) + sum(chain(7, range(200)))
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    return found
-
-
 @types.coroutine
 def hands_over(value):
     return (yield value)
@@ -424,5 +400,5 @@ async def with_a_loop():
 for _ in range(2):
     print(driven(), sent(), other_delegates())
     print(thrown(), thrown_and_yielded(), closed(), shared(), itself(), raised())
-    print(interrupted(), collected(), in_threads())
+    print(interrupted(), collected())
     print(by_hand(), asyncio.run(with_a_loop()))
