@@ -76,6 +76,7 @@ def test_examples_are_recorded_exactly(path):
         ("row_ends", 20_000),
         ("handlers_told", 100_000),
         ("resumed", 30_000),
+        ("handing_on", 50_000),
         ("jumps", 50_000),
     ],
 )
