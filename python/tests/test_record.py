@@ -267,6 +267,7 @@ def test_a_frame_that_a_trace_function_is_told_of_is_known(tmp_path, name, chunk
         "row_ends",
         "handlers_told",
         "resumed",
+        "ended",
     ],
 )
 @pytest.mark.parametrize("chunk", [2_000, 5_300, 21_000])

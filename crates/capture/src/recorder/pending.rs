@@ -255,8 +255,17 @@ impl Recorder {
         !to.overflowed()
     }
 
-    /// Before the chunk ends: tells what is pending in the frames of the threads that do not run.
+    /// Before the chunk ends: tells which threads have ended, since the next one does not know of them, and what is pending in the frames of
+    /// those that do not run.
     pub(super) fn tell_waiting(&mut self, py: Python<'_>) {
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        if to.has_room(ROOM) {
+            self.end_threads(py, &mut to);
+        }
+        if !to.overflowed() {
+            self.at = to.at();
+            self.store.commit(self.at);
+        }
         let (current, state) = (self.current, self.state);
         for index in 0..self.threads.len() {
             if index == current || self.threads[index].chunk != self.pen.chunk {
