@@ -715,3 +715,17 @@ print(sum(next(chain) for _ in range(100)))
     replay = debugop.open(path)
     (last,) = [call["step"] for call in replay.calls("level")][-1:]
     assert len(replay[last].frames) > 6_500
+
+
+def test_the_way_down_a_deep_stack_is_not_searched_for_each_frame_that_goes_on(tmp_path):
+    code = """
+import sys
+sys.setrecursionlimit(100_000)
+def down(n):
+    return down(n - 1) + 1 if n else 0
+print(down(90_000))
+"""
+    # A third of a second; it took 11 seconds.
+    found = record("-o", tmp_path / "x.debugop", "-c", code, timeout=8)
+    assert (found.returncode, found.stdout) == (0, "90000\n")
+    assert len(debugop.open(tmp_path / "x.debugop")) > 500_000

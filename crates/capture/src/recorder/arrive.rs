@@ -5,7 +5,6 @@ use debugop_recording::stream::{Encoder, FrameNumber, ThreadNumber};
 use pyo3::Python;
 
 use super::following::{self, Follower};
-use super::frames::Frames;
 use super::planned::PlannedSite;
 use super::raised::Raise;
 use super::threads::{self, Caller, Place, Shadow, Thread};
@@ -27,15 +26,10 @@ impl Recorder {
         self.current = known.unwrap_or_else(|| {
             whole::meet(py, frame.thread_address());
             let name = crate::thread::thread_name(py, frame.thread_ident());
-            self.threads.push(Thread {
-                state,
-                native,
-                number: self.threads.len() as u32,
-                name: name.unwrap_or_default().into(),
-                chunk: 0,
-                frames: Frames::default(),
-            });
-            self.threads.len() - 1
+            let number = self.threads.len();
+            let thread = Thread::new(state, native, number as u32, name, 0);
+            self.threads.push(thread);
+            number
         });
         let thread = &mut self.threads[self.current];
         if thread.chunk == self.pen.chunk {

@@ -203,14 +203,9 @@ impl Recorder {
                 code.go_whole(py, false);
                 shadows.push(self.known_from_now(frame, code));
             }
-            self.threads.push(Thread {
-                state: state.cast(),
-                native: innermost.native_thread(),
-                number: self.threads.len() as u32,
-                name: name.unwrap_or_default().into(),
-                chunk: NO_CHUNK,
-                frames: shadows,
-            });
+            let (native, number) = (innermost.native_thread(), self.threads.len() as u32);
+            let thread = Thread::new(state.cast(), native, number, name, NO_CHUNK);
+            self.threads.push(thread.with(shadows));
         }
         if self.threads.iter().all(|thread| thread.frames.is_empty()) {
             self.threads.clear();

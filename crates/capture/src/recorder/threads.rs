@@ -1,5 +1,6 @@
 //! The recorded frames of each thread, as the stream knows them.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
@@ -344,6 +345,8 @@ pub(super) struct Thread {
     pub(super) chunk: u32,
     /// Bottom first. What has ended since the thread last recorded is in it still.
     pub(super) frames: Frames,
+    /// No frame below the one at this address is known: whoever has been looked for last, from right above it, has found none. 0: nobody has.
+    bottom: Cell<usize>,
 }
 
 /// Where a frame stands that is not on top of the recorded ones.
@@ -364,6 +367,30 @@ pub(super) enum Caller {
 }
 
 impl Thread {
+    /// One without recorded frames, which has been introduced in `chunk`.
+    pub(super) fn new(
+        state: *mut ThreadState,
+        native: u64,
+        number: u32,
+        name: Option<String>,
+        chunk: u32,
+    ) -> Self {
+        Self {
+            state,
+            native,
+            number,
+            name: name.unwrap_or_default().into(),
+            chunk,
+            frames: Frames::default(),
+            bottom: Cell::new(0),
+        }
+    }
+
+    /// The same with these frames, bottom first.
+    pub(super) fn with(self, frames: Frames) -> Self {
+        Self { frames, ..self }
+    }
+
     /// Where `frame`, which is not among the recorded ones, stands on them.
     #[inline]
     pub(super) fn place(&self, py: Python<'_>, frame: Frame<'_>, refused: &[Refused]) -> Place {
@@ -380,8 +407,17 @@ impl Thread {
 
     #[cold]
     fn search(&self, py: Python<'_>, frame: Frame<'_>, refused: &[Refused]) -> Place {
-        let direct = frame.direct_caller().map(Frame::address);
+        let nowhere = Place {
+            pops: self.frames.len() as u32,
+            caller: Caller::Foreign(None),
+        };
         let mut below = frame.previous();
+        let caller = below.map_or(0, Frame::address);
+        if self.bottom.get() == frame.address() {
+            self.bottom.set(caller);
+            return nowhere;
+        }
+        let direct = frame.direct_caller().map(Frame::address);
         while let Some(found) = below {
             let is_known = |shadow: &Shadow| shadow.is_now(found);
             if let Some(at) = self.frames.iter().rposition(is_known) {
@@ -398,10 +434,9 @@ impl Thread {
             }
             below = found.previous();
         }
-        Place {
-            pops: self.frames.len() as u32,
-            caller: Caller::Foreign(None),
-        }
+        // They stay unknown until one of them records, which looks here first.
+        self.bottom.set(caller);
+        nowhere
     }
 
     /// Its recorded frames that have not ended, bottom first, if the thread is alive: which recorded one, and the frame.
