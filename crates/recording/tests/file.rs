@@ -460,6 +460,29 @@ fn seal(bytes: &mut [u8], chunk: usize) {
 }
 
 #[test]
+fn of_headers_with_other_numbers_the_first_is_recovered() {
+    let directory = Directory::new("headers");
+    let whole = small(&directory);
+    let (path, to) = (directory.file("headers"), directory.file("recovered"));
+    let offsets = chunk_offsets(&whole);
+    let (first, second) = (offsets[0], offsets[1]);
+    let mut numbered = whole.clone();
+    numbered[first + 24] = 5;
+    seal(&mut numbered, first);
+    let mut twice = numbered.clone();
+    twice.splice(second..second, whole[first..second].iter().copied());
+    for bytes in [numbered, twice] {
+        std::fs::write(&path, &bytes).expect("written");
+        let recovered = recover(&path, &to).expect("recovered");
+        assert!(recovered.damage.is_empty());
+        assert_eq!(recovered.chunks, SMALL_CHUNKS);
+        let (found, plain) = (read_all(&to).expect("intact"), directory.file("plain"));
+        std::fs::write(&plain, &whole).expect("written");
+        assert_eq!(found.header(), read_all(&plain).expect("intact").header());
+    }
+}
+
+#[test]
 fn chunks_in_another_order_are_an_error_and_put_in_order() {
     let directory = Directory::new("reordered");
     let whole = small(&directory);

@@ -214,7 +214,8 @@ fn write(
         None => Uuid::random()?,
     };
     let mut appender = Appender::create(to, uuid)?;
-    if !found.contains_key(&(rank(ChunkKind::Header), 0)) {
+    let is_header = |&(kind, _): &(u8, u64)| kind == rank(ChunkKind::Header);
+    if !found.keys().any(is_header) {
         appender.append(ChunkKind::Header, 0, 0, b"{}")?;
     }
     let mut summary = Summary::default();
@@ -248,6 +249,8 @@ fn write(
                 last_stream = Some(sequence);
                 chunks += 1;
             }
+            // There is one, whatever its number.
+            Some(ChunkKind::Header) if next[usize::from(kind)] > 0 => continue,
             Some(ChunkKind::Header) => {}
             Some(ChunkKind::Code | ChunkKind::Source) => chunks += 1,
         }
