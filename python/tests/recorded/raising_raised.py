@@ -2,6 +2,10 @@
 
 import sys
 
+if sys.version_info < (3, 12):
+    print("sys.monitoring is new in 3.12")
+    sys.exit()
+
 
 class Refused(Exception):
     pass
