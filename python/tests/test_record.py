@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import itertools
 import os
 import re
 import signal
@@ -78,6 +79,8 @@ def test_examples_are_recorded_exactly(path):
         ("resumed", 30_000),
         ("handing_on", 50_000),
         ("jumps", 50_000),
+        ("greenlets", 20_000),
+        ("with_gevent", 2_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -151,11 +154,39 @@ def test_what_is_assigned_before_a_frame_has_begun_is_known(tmp_path, events):
     assert all(moment.frames[-1].locals.get("total") == 7 for moment in steps)
 
 
+SWITCHES = """
+import greenlet
+def other(back):
+    got = back.switch("from the other")
+    return got * 2
+def first():
+    one = greenlet.greenlet(other)
+    before = one.switch(greenlet.getcurrent())
+    after = one.switch(21)
+    return before, after
+print(first())
+"""
+
+
+def test_greenlets_are_threads_whose_steps_come_in_the_order_of_their_switches(tmp_path):
+    path = tmp_path / "x.debugop"
+    assert record("-o", path, "-c", SWITCHES).stdout == "('from the other', 42)\n"
+    recording = debugop.open(path)
+    # What has called last comes before what the switch leads to, and behind it what it leads back to.
+    order = [name for name, _ in itertools.groupby(step.function for step in recording)]
+    assert order == ["<module>", "first", "other", "first", "other", "first", "<module>"]
+    steps = [step for step in recording if step.function == "other" and step.opname in ("STORE_FAST", "RETURN_VALUE")]
+    assert [step.moment().frames[-1].stack[-1] for step in steps] == [21, 42]
+    assert recording.steps(thread=1) == recording.steps(function="other")
+
+
 def test_libraries_are_recorded_exactly():
     check_exact("--all", HERE / "recorded" / "flow.py", least=200_000)
 
 
-@pytest.mark.parametrize(("name", "most_unknown"), [("ends", 400), ("traced", 0), ("told", 0), ("many", 400)])
+@pytest.mark.parametrize(
+    ("name", "most_unknown"), [("ends", 400), ("traced", 0), ("told", 0), ("many", 400), ("greenlets", 0)]
+)
 @pytest.mark.parametrize("chunk", [100, 3_000])
 def test_what_is_told_and_what_is_half_done(name, most_unknown, chunk):
     check_exact("--chunk", chunk, HERE / "recorded" / f"{name}.py", least=1000, most_unknown=most_unknown)

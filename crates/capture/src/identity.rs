@@ -37,6 +37,7 @@ use std::num::NonZeroU64;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::{Borrowed, PyAny, PyResult, Python, ffi};
+use rustc_hash::FxHashSet;
 
 use crate::gil::GilCell;
 use allocator::Place;
@@ -67,6 +68,8 @@ struct State {
     dead: Vec<u32>,
     deallocs: Deallocs,
     place: Place,
+    /// Where the memory of the objects begins that are [`Watched`].
+    watched: FxHashSet<usize>,
     evictions: u64,
     losses: u64,
     /// How many objects with entries have died or been forgotten.
@@ -150,6 +153,9 @@ fn died(block: usize) {
 
 impl State {
     fn died(&mut self, block: usize) {
+        if self.watched.remove(&block) {
+            filter::remove(block);
+        }
         if let Some(entry) = self.table.remove(block) {
             self.cache.remove(block);
             filter::remove(block);
@@ -187,6 +193,7 @@ impl State {
     /// Nobody has told us who died since nobody knows when.
     fn lose(&mut self) {
         self.cache.clear();
+        self.watched.clear();
         for (address, entry) in self.table.drain() {
             self.evicted.add(address);
             if entry.index != NO_INDEX {
@@ -219,6 +226,64 @@ fn look_again(py: Python<'_>) {
             state.place = place;
         }
     });
+}
+
+/// An object that has no entry, and of which only is asked whether it has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    object: usize,
+    block: usize,
+    /// How often all had been forgotten before.
+    losses: u64,
+}
+
+/// What has become of it.
+pub(crate) enum Fate {
+    /// It is at this address.
+    Alive(*mut ffi::PyObject),
+    Dead,
+    Unknown,
+}
+
+impl Watched {
+    /// `None` if there is no [`Identities`].
+    ///
+    /// # Safety
+    /// `object` is a live object.
+    pub(crate) unsafe fn new(py: Python<'_>, object: *mut ffi::PyObject) -> Option<Self> {
+        // SAFETY: by the contract.
+        let block = unsafe { block_of(object) };
+        STATE.with(py, |state| {
+            let state = state.as_mut()?;
+            if state.watched.insert(block) {
+                filter::add(block);
+            }
+            Some(Self {
+                object: object as usize,
+                block,
+                losses: state.losses,
+            })
+        })
+    }
+
+    pub(crate) fn fate(self, py: Python<'_>) -> Fate {
+        let is_as_seen = STATE.with(py, |state| {
+            let state = state.as_ref();
+            state.map(|state| state.place.is_as_seen(py))
+        });
+        match is_as_seen {
+            None => return Fate::Unknown,
+            Some(true) => {}
+            Some(false) => look_again(py),
+        }
+        Identities::with(py, |state| {
+            match (state.watched.contains(&self.block), state.losses) {
+                (true, _) => Fate::Alive(self.object as *mut ffi::PyObject),
+                (false, losses) if losses == self.losses => Fate::Dead,
+                (false, _) => Fate::Unknown,
+            }
+        })
+    }
 }
 
 /// The identities as they are until something runs that could change them.
@@ -277,6 +342,7 @@ impl Identities {
                 dead: Vec::new(),
                 deallocs,
                 place,
+                watched: FxHashSet::default(),
                 evictions: 0,
                 losses: 0,
                 deaths: 0,
@@ -544,6 +610,7 @@ impl Identities {
             }
             state.evicted.clear();
             filter::clear();
+            state.watched.iter().for_each(|&block| filter::add(block));
         });
     }
 

@@ -75,6 +75,13 @@ pub(crate) struct FrameObject {
     pub f_trace_opcodes: i8,
 }
 
+/// `_PyStackChunk` (`Include/cpython/pystate.h`, the same in 3.11-3.15).
+#[repr(C)]
+pub(crate) struct StackChunk {
+    /// The one before it; NULL: it is the first, which is there as long as the stack is (`push_chunk`, `Python/pystate.c`).
+    pub previous: *mut StackChunk,
+}
+
 /// `_PyCodeObjectExtra` (`Objects/codeobject.c`, the same in 3.11-3.15).
 #[repr(C)]
 pub(crate) struct CodeExtra {
@@ -181,6 +188,11 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             "PyThreadState.native_thread_id",
             offset_of!(ThreadState, native_thread_id),
         ),
+        (
+            "PyThreadState.datastack_chunk",
+            offset_of!(ThreadState, datastack_chunk),
+        ),
+        ("_PyStackChunk.previous", offset_of!(StackChunk, previous)),
         (
             "PyFunctionObject.func_code",
             offset_of!(FunctionObject, func_code),

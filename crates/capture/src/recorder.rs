@@ -26,6 +26,7 @@ use crate::site::none;
 use following::Followers;
 use frames::Frames;
 use generators::{Generators, Suspendable};
+use greenlets::Stacks;
 use pen::Pen;
 use planned::IGNORED;
 use threads::{Shadow, Thread};
@@ -43,6 +44,7 @@ mod early;
 mod following;
 mod frames;
 mod generators;
+mod greenlets;
 pub mod history;
 mod identities;
 mod in_place;
@@ -149,6 +151,8 @@ pub struct Recorder {
     lost: u64,
     pen: Pen,
     threads: Vec<Thread>,
+    /// Which of them is which.
+    stacks: Stacks,
     /// The one that runs.
     current: usize,
     next_frame: u64,
@@ -365,6 +369,7 @@ impl Recorder {
             store,
             at: 0,
             threads: Vec::new(),
+            stacks: Stacks::default(),
             current: usize::MAX,
             state: std::ptr::null_mut(),
             top: std::ptr::null_mut(),
@@ -506,9 +511,13 @@ impl Recorder {
         if is_another && !self.goes_on(py, site, frame) {
             return;
         }
+        let is_elsewhere = is_another || self.has_left_stack(py, site, frame);
+        if is_elsewhere {
+            self.leave_stack(py, frame);
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let to = &mut to;
-        if is_another {
+        if is_elsewhere {
             self.switch(py, to, frame);
         }
         let top = self.threads[self.current].frames.last_mut();

@@ -7,7 +7,7 @@ use debugop_bytecode::Version;
 use pyo3::ffi::{PyInterpreterState, PyObject};
 
 use super::slot::Slot;
-use super::{CodeExtra, CodeHead, Opcodes};
+use super::{CodeExtra, CodeHead, Opcodes, StackChunk};
 
 /// The version that this build reads.
 pub const VERSION: Version = Version::V3_11;
@@ -168,7 +168,7 @@ struct CFrame {
     current_frame: *mut InterpreterFrame,
 }
 
-/// `PyThreadState` up to `native_thread_id` (`Include/cpython/pystate.h`).
+/// `PyThreadState` up to `datastack_chunk` (`Include/cpython/pystate.h`).
 #[repr(C)]
 pub(crate) struct ThreadState {
     neighbours: [usize; 2],
@@ -196,6 +196,9 @@ pub(crate) struct ThreadState {
     pub thread_id: c_ulong,
     /// What `threading.get_native_id` returns in this thread.
     pub native_thread_id: c_ulong,
+    last: [u8; 128],
+    /// The newest chunk of the data stack, which frames are on; NULL as long as there has been none.
+    pub datastack_chunk: *mut StackChunk,
 }
 
 impl ThreadState {

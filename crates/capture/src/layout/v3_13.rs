@@ -7,7 +7,7 @@ use debugop_bytecode::Version;
 use pyo3::ffi::{PyInterpreterState, PyObject};
 
 use super::slot::Slot;
-use super::{CodeExtra, CodeHead, MonitoringData, Opcodes};
+use super::{CodeExtra, CodeHead, MonitoringData, Opcodes, StackChunk};
 
 /// The version that this build reads.
 pub const VERSION: Version = Version::V3_13;
@@ -203,7 +203,8 @@ pub(crate) struct ThreadState {
     /// What `threading.get_native_id` returns in this thread.
     pub native_thread_id: c_ulong,
     last: [u8; 64],
-    datastack_chunk: *mut c_void,
+    /// The newest chunk of the data stack, which frames are on; NULL as long as there has been none.
+    pub datastack_chunk: *mut StackChunk,
     /// Behind the newest frame of the chunk of the data stack that is in use.
     pub datastack_top: *mut Slot,
     /// Behind the last slot of that chunk.

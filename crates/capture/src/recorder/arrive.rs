@@ -5,31 +5,33 @@ use debugop_recording::stream::{Encoder, FrameNumber, ThreadNumber};
 use pyo3::Python;
 
 use super::following::{self, Follower};
+use super::greenlets::Stack;
 use super::planned::PlannedSite;
 use super::raised::Raise;
-use super::threads::{self, Caller, Place, Shadow, Thread};
-use super::{Left, Recorder, Suspendable, raised};
+use super::threads::{Caller, Place, Shadow, Thread};
+use super::{Left, Pen, Recorder, Suspendable, raised};
 use crate::frame::Frame;
 use crate::whole;
 
 impl Recorder {
-    /// Another thread runs.
+    /// Another thread runs, or the same one on another stack.
     #[cold]
     pub(super) fn switch(&mut self, py: Python<'_>, to: &mut Encoder<'_>, frame: Frame<'_>) {
         let (state, native) = (frame.thread_state(), frame.native_thread());
-        self.state = state;
-        self.end_threads(py, to);
-        let known = self
-            .threads
-            .iter()
-            .position(|thread| thread.state == state && thread.native == native);
-        self.current = known.unwrap_or_else(|| {
+        if self.state != state {
+            self.state = state;
+            self.end_threads(py, to);
+        }
+        self.current = self.thread_of(py, frame).unwrap_or_else(|| {
             whole::meet(py, frame.thread_address());
             let name = crate::thread::thread_name(py, frame.thread_ident());
-            let number = self.threads.len();
-            let thread = Thread::new(state, native, number as u32, name, 0);
-            self.threads.push(thread);
-            number
+            let name = match self.has_other_stack(frame) {
+                true => name.map(|name| format!("{name}, greenlet")),
+                false => name,
+            };
+            let stack = Stack::of(py, state, true);
+            let number = self.threads.len() as u32;
+            self.add_thread(Thread::new(state, native, stack, number, name, 0))
         });
         let thread = &mut self.threads[self.current];
         if thread.chunk == self.pen.chunk {
@@ -46,21 +48,16 @@ impl Recorder {
                 below,
             );
         }
+        self.meet_stack(py, to);
     }
 
     /// Says which threads have ended.
     pub(super) fn end_threads(&mut self, py: Python<'_>, to: &mut Encoder<'_>) {
         for thread in &mut self.threads {
-            if thread.frames.is_empty() || threads::is_alive(py, thread.state, thread.native) {
+            if thread.frames.is_empty() || !thread.has_ended(py) {
                 continue;
             }
-            for shadow in &mut thread.frames {
-                self.pen.look_again(py, to, shadow);
-            }
-            thread.frames.clear();
-            if thread.chunk == self.pen.chunk {
-                to.thread_end(ThreadNumber(thread.number));
-            }
+            self.pen.end_frames(py, to, thread);
         }
     }
 
@@ -169,7 +166,11 @@ impl Recorder {
         let thread = &mut self.threads[self.current];
         // A generator that was suspended and goes on without that anything else was recorded meanwhile.
         let Place { pops, caller } = thread.place(py, frame, &self.refused);
-        let below = thread.frames.len() - pops as usize;
+        if pops > 0 && thread.frames.len() == pops as usize {
+            self.meet_stack(py, to);
+        }
+        let frames = &self.threads[self.current].frames;
+        let below = frames.len().saturating_sub(pops as usize);
         self.pop_to(py, to, below, None);
         let thread = &mut self.threads[self.current];
         if let (Caller::Unit(unit) | Caller::Foreign(Some(unit)), Some(top)) =
@@ -256,5 +257,18 @@ impl Recorder {
             .frames
             .push(Shadow::new(frame, site.code(), number));
         last
+    }
+}
+
+impl Pen {
+    /// All frames of a thread have ended, or are gone.
+    pub(super) fn end_frames(&mut self, py: Python<'_>, to: &mut Encoder<'_>, thread: &mut Thread) {
+        for shadow in &mut thread.frames {
+            self.look_again(py, to, shadow);
+        }
+        thread.frames.clear();
+        if thread.chunk == self.chunk {
+            to.thread_end(ThreadNumber(thread.number));
+        }
     }
 }

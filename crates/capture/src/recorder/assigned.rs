@@ -226,10 +226,7 @@ impl Recorder {
         let Some(frame) = Frame::current(py) else {
             return;
         };
-        let (state, native) = (frame.thread_state(), frame.native_thread());
-        let mut threads = self.threads.iter();
-        let own = threads.position(|one| one.state == state && one.native == native);
-        if let Some(index) = own
+        if let Some(index) = self.thread_of(py, frame)
             && self.threads[index].chunk == self.pen.chunk
             && let Some(&(at, top)) = self.threads[index].live(py, None).last()
         {

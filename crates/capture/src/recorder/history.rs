@@ -154,11 +154,7 @@ impl Recorder {
         // Whoever comes next, this thread too, has to come by `goes_on`.
         self.state = std::ptr::null_mut();
         self.held.push(held);
-        let native = innermost.native_thread();
-        let known = self
-            .threads
-            .iter()
-            .find(|known| known.state == thread && known.native == native)?;
+        let known = &self.threads[self.thread_of(py, innermost)?];
         let live = known.live(py, fired);
         let is_last = live.last().map(|(_, frame)| *frame) == stopped;
         let live = live.into_iter().filter_map(|(at, frame)| {

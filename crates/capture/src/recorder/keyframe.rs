@@ -55,6 +55,9 @@ impl Recorder {
             for shadow in &mut thread.frames {
                 self.pen.look_again(py, to, shadow);
             }
+            if thread.is_hidden(py) {
+                continue;
+            }
             if live == 0 {
                 to.thread_end(ThreadNumber(thread.number));
                 thread.frames.clear();
@@ -138,14 +141,17 @@ impl Recorder {
         for (index, live) in threads.into_iter().zip(lives) {
             let mut kept = Vec::with_capacity(live.len());
             self.threads[index].chunk = chunk;
-            let first = Self::left_out(&self.threads[index].frames, &live, share);
-            let thread = &mut self.threads[index];
+            let thread = &self.threads[index];
+            let first = match thread.is_hidden(py) {
+                true => thread.frames.len(),
+                false => Self::left_out(&thread.frames, &live, share),
+            };
             to.keyframe_thread(
                 ThreadNumber(thread.number),
                 thread.native,
                 thread.name.as_bytes(),
                 first as u64,
-                (live.len() - first) as u64,
+                live.len().saturating_sub(first) as u64,
             );
             for (rank, &(at, frame)) in live.iter().enumerate().skip(first) {
                 let spare = match live.len() - rank {

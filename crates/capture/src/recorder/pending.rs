@@ -19,7 +19,7 @@ use super::{ACTIVE, Recorder, give_up};
 use crate::frame::Frame;
 
 /// What is left of a chunk for a record that comes between sites.
-const ROOM: usize = 24 << 10;
+pub(super) const ROOM: usize = 24 << 10;
 
 /// Whether the recorder is at work: what it allocates itself is no exception.
 static BUSY: Busy = Busy(Cell::new(false));
@@ -143,7 +143,7 @@ impl Recorder {
         let code = unsafe { &*top.code };
         // A handler has left it.
         let is_over = intact != Intact::All;
-        if !is_over && !code.is_executing(frame, unit) {
+        if !is_over && !code.is_inside(frame, unit) {
             return false;
         }
         top.told = unit;
@@ -200,9 +200,7 @@ impl Recorder {
     /// The running frame's instruction raises, perhaps.
     fn tell_raising(&mut self, py: Python<'_>, frame: Frame<'_>) {
         self.close();
-        let (state, native) = (frame.thread_state(), frame.native_thread());
-        let mut threads = self.threads.iter();
-        let Some(index) = threads.position(|one| one.state == state && one.native == native) else {
+        let Some(index) = self.thread_of(py, frame) else {
             return;
         };
         let thread = &self.threads[index];
@@ -225,13 +223,26 @@ impl Recorder {
         at: usize,
         frame: Frame<'_>,
     ) -> bool {
-        let shadow = &self.threads[index].frames[at];
+        match self.threads[index].frames[at].untold(frame) {
+            Some(unit) => self.tell_in(py, index, at, frame, unit),
+            None => true,
+        }
+    }
+
+    /// The same if the frame is executing this unit, even if nothing is pending there.
+    pub(super) fn tell_in(
+        &mut self,
+        py: Python<'_>,
+        index: usize,
+        at: usize,
+        frame: Frame<'_>,
+        unit: u32,
+    ) -> bool {
         // SAFETY: the code lives as long as a frame that runs it.
-        let code = unsafe { &*shadow.code };
-        let unit = shadow.untold(frame);
-        let Some(unit) = unit.filter(|&unit| code.is_executing(frame, unit)) else {
+        let code = unsafe { &*self.threads[index].frames[at].code };
+        if !code.is_inside(frame, unit) {
             return true;
-        };
+        }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let to = &mut to;
         if !to.has_room(ROOM) {

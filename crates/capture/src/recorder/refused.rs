@@ -100,9 +100,7 @@ impl Recorder {
         let Some(frame) = Frame::current(py) else {
             return;
         };
-        let (state, native) = (frame.thread_state(), frame.native_thread());
-        let mut threads = self.threads.iter();
-        let Some(index) = threads.position(|one| one.state == state && one.native == native) else {
+        let Some(index) = self.thread_of(py, frame) else {
             return;
         };
         let mut shadows = self.threads[index].frames.iter();

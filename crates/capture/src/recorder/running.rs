@@ -13,6 +13,7 @@ use pyo3::Python;
 use rustc_hash::FxHashMap;
 
 use super::frames::Frames;
+use super::greenlets::{Stack, Stacks};
 use super::planned::{IGNORED, PlannedCode, PlannedSite};
 #[cfg(Py_3_12)]
 use super::straight::at_work;
@@ -204,11 +205,13 @@ impl Recorder {
                 shadows.push(self.known_from_now(frame, code));
             }
             let (native, number) = (innermost.native_thread(), self.threads.len() as u32);
-            let thread = Thread::new(state.cast(), native, number, name, NO_CHUNK);
-            self.threads.push(thread.with(shadows));
+            let stack = Stack::of(py, state.cast(), is_current);
+            let thread = Thread::new(state.cast(), native, stack, number, name, NO_CHUNK);
+            self.add_thread(thread.with(shadows));
         }
         if self.threads.iter().all(|thread| thread.frames.is_empty()) {
             self.threads.clear();
+            self.stacks = Stacks::default();
             return;
         }
         self.current = 0;

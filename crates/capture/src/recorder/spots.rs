@@ -134,6 +134,20 @@ impl PlannedCode {
         spot.is_some_and(|spot| spot.has_pending && spot.unit == unit)
     }
 
+    /// Whether a frame that runs the copy is in the middle of that instruction itself, whether values are pending then or not.
+    pub(super) fn is_inside(&self, frame: Frame<'_>, unit: u32) -> bool {
+        let is_there = || {
+            let now = frame.instruction_offset();
+            now.is_some_and(|now| {
+                self.unit(now) == Some(unit) && self.arrival(now) == Arrival::Executing
+            })
+        };
+        match self.has_pending(unit) {
+            true => self.is_executing(frame, unit),
+            false => is_there(),
+        }
+    }
+
     /// Whether values are pending at byte `now` of the copy, which is in the middle of the instruction at `unit`, or in a probe beside it.
     fn pends_at(&self, unit: u32, now: u32) -> bool {
         let Some((one, _)) = self.pending.find(unit) else {

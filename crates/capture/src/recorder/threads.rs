@@ -10,6 +10,7 @@ use pyo3::{Python, ffi};
 
 use super::following::{self, Following};
 use super::frames::Frames;
+use super::greenlets::{Innermost, Stack};
 use super::planned::{self, Arrival, Callee, PlannedCode, PlannedSite};
 use super::refused::Refused;
 use crate::frame::Frame;
@@ -339,6 +340,8 @@ impl Shadow {
 pub(super) struct Thread {
     pub(super) state: *mut ThreadState,
     pub(super) native: u64,
+    /// The one that its frames are on: a thread has another one in turn where there are greenlets.
+    pub(super) stack: Stack,
     pub(super) number: u32,
     pub(super) name: Box<str>,
     /// The chunk in which it has been introduced last.
@@ -371,6 +374,7 @@ impl Thread {
     pub(super) fn new(
         state: *mut ThreadState,
         native: u64,
+        stack: Stack,
         number: u32,
         name: Option<String>,
         chunk: u32,
@@ -378,6 +382,7 @@ impl Thread {
         Self {
             state,
             native,
+            stack,
             number,
             name: name.unwrap_or_default().into(),
             chunk,
@@ -439,7 +444,30 @@ impl Thread {
         nowhere
     }
 
-    /// Its recorded frames that have not ended, bottom first, if the thread is alive: which recorded one, and the frame.
+    /// Where its frames end.
+    fn innermost<'py>(&self, py: Python<'py>) -> Innermost<'py> {
+        match is_alive(py, self.state, self.native) {
+            true => self.stack.innermost(py, self.state),
+            false => Innermost::Nothing,
+        }
+    }
+
+    /// Whether none of its frames are there any more, and it does not run.
+    pub(super) fn has_ended(&self, py: Python<'_>) -> bool {
+        match self.innermost(py) {
+            Innermost::Nothing => {
+                !is_alive(py, self.state, self.native) || !self.stack.is_on(py, self.state)
+            }
+            Innermost::Frame(_) | Innermost::Unknown => false,
+        }
+    }
+
+    /// Whether its frames are there and cannot be found.
+    pub(super) fn is_hidden(&self, py: Python<'_>) -> bool {
+        matches!(self.innermost(py), Innermost::Unknown)
+    }
+
+    /// Its recorded frames that have not ended, bottom first, if they can be found: which recorded one, and the frame.
     /// A site of `running` is firing: it has told of itself, wherever it stands.
     pub(super) fn live<'py>(
         &self,
@@ -448,12 +476,11 @@ impl Thread {
     ) -> Vec<(usize, Frame<'py>)> {
         let running = running.map(Frame::address);
         let mut live = Vec::new();
-        if !is_alive(py, self.state, self.native) {
-            return live;
-        }
         let mut at = self.frames.len();
-        // SAFETY: the thread's state is alive, and while we hold the GIL its frames do not change.
-        let mut next = unsafe { top_frame(self.state) };
+        let mut next = match self.innermost(py) {
+            Innermost::Frame(frame) => Some(frame),
+            Innermost::Nothing | Innermost::Unknown => None,
+        };
         while let Some(frame) = next {
             if let Some(found) = self.frames[..at].iter().rposition(|shadow| {
                 match running == Some(frame.address()) {
