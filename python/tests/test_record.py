@@ -78,6 +78,7 @@ def test_examples_are_recorded_exactly(path):
         ("resumed", 30_000),
         ("handing_on", 50_000),
         ("jumps", 50_000),
+        ("jumps_refused", 20_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
