@@ -1,5 +1,5 @@
 """What tells of a line has the frame go on at another one and raises there and then, in functions and generators, while a trace function is told of the exception and of the frame's
-end."""
+end. From 3.12 on it is handled where the frame was, whatever the traceback says."""
 
 import sys
 import warnings
@@ -21,6 +21,16 @@ def loops(number):
     for other in numbers:
         numbers = other
         number = again
+    return number
+
+
+def catches(number):
+    number += 1
+    try:
+        number += 1
+        number = [not index for index in range(number)]
+    except KeyError:
+        number = 5
     return number
 
 
@@ -80,7 +90,7 @@ ways = [traced, of_opcodes]
 if sys.version_info >= (3, 12):
     ways.append(listened)
 for way in ways:
-    for function in (yields, loops):
+    for function in (yields, loops, catches):
         for first in range(1, 7):
             for second in range(1, 7):
                 for raises in (False, True):
