@@ -32,6 +32,9 @@ __all__ = [
     "Recording",
     "Records",
     "Replay",
+    "ReplayEventIterator",
+    "ReplayEvents",
+    "ReplayMarks",
     "ReplayStep",
     "ReplaySteps",
     "Run",
@@ -714,6 +717,10 @@ class Frame:
     @property
     def locals(self) -> dict[str, Value]: ...
     @property
+    def globals(self) -> dict[str, Value]:
+        """The global variables that its code names, as far as they were bound in the recording. An object that nothing has looked at since is as it was then."""
+
+    @property
     def stack(self) -> list[Value]:
         """Bottom first."""
 
@@ -747,6 +754,19 @@ class Replay:
     def __getitem__(self, step: int, /) -> Moment: ...
     def __iter__(self) -> ReplaySteps: ...
     def __reversed__(self) -> ReplaySteps: ...
+    def lines(self) -> ReplayMarks:
+        """The steps at which execution comes to a source line: iterating goes through them, `reversed()` back."""
+
+    def starts(self) -> ReplayMarks:
+        """The steps with which frames start, of a generator where it first runs: iterating goes through them, `reversed()` back."""
+
+    def events(self) -> ReplayEvents:
+        """What has happened: frames that are entered, left and gone on with, exceptions, calls of what is no recorded Python code.
+
+        Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is
+        about: `value`, `exception`, `replaced`, `callable`, `result`, `handler`, `from`. Iterating goes through them, `reversed()` back.
+        """
+
     def at(self, step: int) -> Moment: ...
     @property
     def command(self) -> list[str]: ...
@@ -773,6 +793,27 @@ class Replay:
     def origin(self, name: str, step: int, hops: int = 20) -> list[dict[str, Any]]: ...
     def states(self, place: str, step: int) -> list[dict[str, Any]]: ...
     def diff(self, other: Replay) -> dict[str, Any] | None: ...
+
+@final
+class ReplayEvents:
+    """What has happened in a recording."""
+
+    def __iter__(self) -> ReplayEventIterator: ...
+    def __reversed__(self) -> ReplayEventIterator: ...
+
+@final
+class ReplayEventIterator:
+    """Goes through the events of a recording."""
+
+    def __iter__(self) -> ReplayEventIterator: ...
+    def __next__(self) -> dict[str, Any]: ...
+
+@final
+class ReplayMarks:
+    """Steps of a kind."""
+
+    def __iter__(self) -> ReplaySteps: ...
+    def __reversed__(self) -> ReplaySteps: ...
 
 @final
 class ReplaySteps:

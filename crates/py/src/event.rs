@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
 use debugop_capture::ProbedCode;
+use debugop_replay::Code;
 use debugop_report::{CodeInfo, Happening, Step, Story};
 use debugop_value::Value as Data;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::instruction::Instruction;
 use crate::run::{Codes, code_info};
@@ -24,6 +26,33 @@ pub(crate) struct Told {
     replaced: Option<Data>,
     callable: Option<Data>,
     result: Option<Data>,
+}
+
+impl Told {
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The values that it is about, by name.
+    pub(crate) fn values(self) -> Vec<(&'static str, Option<Data>)> {
+        vec![
+            ("exception", self.exception),
+            ("replaced", self.replaced),
+            ("callable", self.callable),
+            ("result", self.result),
+        ]
+    }
+
+    /// Puts down where else something is that it is about: the `handler`, by its offset in `code`, and the frame that an exception came `from`.
+    pub(crate) fn places(&self, dict: &Bound<'_, PyDict>, code: Option<&Code>) -> PyResult<()> {
+        if let (Some(handler), Some(code)) = (self.handler, code) {
+            dict.set_item("handler", code.offset(handler))?;
+        }
+        if let Some(frame) = self.from_frame {
+            dict.set_item("from", frame)?;
+        }
+        Ok(())
+    }
 }
 
 impl From<Happening<'_>> for Told {

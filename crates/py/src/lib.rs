@@ -18,6 +18,7 @@ mod progress;
 mod record;
 mod recording;
 mod replay;
+mod replay_events;
 mod ring;
 mod run;
 mod stack;
@@ -66,7 +67,7 @@ mod _core {
     #[pymodule_export]
     use crate::past::{Past, PastMoment, PastSearch, PastValue};
     #[pymodule_export]
-    use crate::positions::{ReplayStep, ReplaySteps};
+    use crate::positions::{ReplayMarks, ReplayStep, ReplaySteps};
     #[pymodule_export]
     use crate::predicate::{Predicate, depth, file, function, line, module, opcode};
     #[pymodule_export]
@@ -79,6 +80,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::replay::{Frame, Moment, Replay};
+    #[pymodule_export]
+    use crate::replay_events::{ReplayEventIterator, ReplayEvents};
     #[pymodule_export]
     use crate::ring::TopOfStack;
     #[pymodule_export]

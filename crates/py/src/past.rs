@@ -456,7 +456,8 @@ fn begins(code: &debugop_replay::Code, at: debugop_bytecode::InstrIdx) -> bool {
     instruction.opcode.name(code.version()) == "RESUME"
 }
 
-fn located(
+/// `function`, `file`, `line`, `offset` and `opname` of an instruction.
+pub(crate) fn located(
     dict: &Bound<'_, PyDict>,
     core: &Core,
     code: u32,

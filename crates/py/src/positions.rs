@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use debugop_bytecode::Instruction;
+use debugop_replay::query::{Mark, Marks};
 use debugop_replay::{Backwards, Code, OpenError, Positions, Recording as Core, Step};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -17,6 +18,7 @@ const BATCH: usize = 1024;
 enum Way {
     Forwards(Box<Positions>),
     Backwards(Box<Backwards>),
+    Marks(Box<Marks>),
 }
 
 impl Way {
@@ -24,6 +26,7 @@ impl Way {
         match self {
             Way::Forwards(steps) => steps.next(),
             Way::Backwards(steps) => steps.next(),
+            Way::Marks(steps) => steps.next(),
         }
     }
 }
@@ -47,6 +50,11 @@ impl ReplaySteps {
     pub(crate) fn backwards(core: &Arc<Core>) -> Result<Self, OpenError> {
         let steps = core.backwards(u64::MAX)?;
         Ok(Self::new(core, Way::Backwards(Box::new(steps))))
+    }
+
+    fn marked(core: &Arc<Core>, mark: Mark, backwards: bool) -> Result<Self, OpenError> {
+        let steps = Marks::new(core, mark, backwards)?;
+        Ok(Self::new(core, Way::Marks(Box::new(steps))))
     }
 
     fn new(core: &Arc<Core>, way: Way) -> Self {
@@ -88,6 +96,36 @@ impl ReplaySteps {
             (None, Some(error)) => Err(refused(&error)),
             (None, None) => Ok(None),
         }
+    }
+}
+
+/// Steps of a kind: iterating goes through them, `reversed()` back.
+#[pyclass(frozen, module = "debugop")]
+pub(crate) struct ReplayMarks {
+    core: Arc<Core>,
+    mark: Mark,
+}
+
+impl ReplayMarks {
+    pub(crate) fn new(core: &Arc<Core>, mark: Mark) -> Self {
+        let core = Arc::clone(core);
+        Self { core, mark }
+    }
+
+    fn steps(&self, py: Python<'_>, backwards: bool) -> PyResult<ReplaySteps> {
+        let steps = py.detach(|| ReplaySteps::marked(&self.core, self.mark, backwards));
+        steps.map_err(|error| refused(&error))
+    }
+}
+
+#[pymethods]
+impl ReplayMarks {
+    fn __iter__(&self, py: Python<'_>) -> PyResult<ReplaySteps> {
+        self.steps(py, false)
+    }
+
+    fn __reversed__(&self, py: Python<'_>) -> PyResult<ReplaySteps> {
+        self.steps(py, true)
     }
 }
 

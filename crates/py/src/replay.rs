@@ -13,7 +13,8 @@ use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::positions::ReplaySteps;
+use crate::positions::{ReplayMarks, ReplaySteps};
+use crate::replay_events::ReplayEvents;
 use crate::value::Value;
 
 /// A recording that is open. `len()` is its number of steps; iterating goes through them, `reversed()` back; indexing gives the moment just before a step.
@@ -36,28 +37,62 @@ pub(crate) struct Moment {
 }
 
 /// A frame of a moment.
-#[pyclass(frozen, get_all, module = "debugop")]
+#[pyclass(frozen, module = "debugop")]
 pub(crate) struct Frame {
+    moment: Arc<debugop_replay::Moment>,
+    core: Arc<Core>,
+    /// Which of the moment's frames.
+    index: usize,
     /// Its number in the recording; a generator keeps its frame.
+    #[pyo3(get)]
     number: u64,
     /// `co_qualname`.
+    #[pyo3(get)]
     function: String,
     /// `co_filename`.
+    #[pyo3(get)]
     file: String,
     /// The source line, if the instruction has one.
+    #[pyo3(get)]
     line: Option<i32>,
     /// Byte offset of the instruction: about to be executed or, of a frame that has called another one, being executed.
+    #[pyo3(get)]
     offset: u32,
     /// Its name.
+    #[pyo3(get)]
     opname: &'static str,
     /// Its oparg.
+    #[pyo3(get)]
     arg: u32,
     /// Local, cell and free variables that are bound, by name.
+    #[pyo3(get)]
     locals: Py<PyDict>,
     /// The value stack, bottom first.
+    #[pyo3(get)]
     stack: Vec<Py<Value>>,
     /// The handlers around the instruction, innermost first: offset and stack depth of each.
+    #[pyo3(get)]
     handlers: Vec<(u32, u32)>,
+}
+
+#[pymethods]
+impl Frame {
+    /// The global variables that its code names, as far as they were bound in the recording. An object that nothing has looked at since is as it was then.
+    #[getter]
+    fn globals(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let found = py.detach(|| {
+            let frame = self.moment.frames().get(self.index);
+            let step = self.moment.step().number;
+            let known = frame
+                .map(|frame| query::globals(&self.core, frame.code(), step, self.moment.state()));
+            known.unwrap_or_else(|| Ok(Vec::new()))
+        });
+        let globals = PyDict::new(py);
+        for (name, data) in found.map_err(|error| refused(&error))? {
+            globals.set_item(name, value(py, data)?)?;
+        }
+        Ok(globals.unbind())
+    }
 }
 
 pub(crate) fn refused(error: &OpenError) -> PyErr {
@@ -170,6 +205,23 @@ impl Replay {
     fn __reversed__(&self, py: Python<'_>) -> PyResult<ReplaySteps> {
         let steps = py.detach(|| ReplaySteps::backwards(&self.core));
         steps.map_err(|error| refused(&error))
+    }
+
+    /// The steps at which execution comes to a source line: iterating goes through them, `reversed()` back.
+    fn lines(&self) -> ReplayMarks {
+        ReplayMarks::new(&self.core, query::Mark::Line)
+    }
+
+    /// The steps with which frames start, of a generator where it first runs: iterating goes through them, `reversed()` back.
+    fn starts(&self) -> ReplayMarks {
+        ReplayMarks::new(&self.core, query::Mark::Call)
+    }
+
+    /// What has happened, as the reports of `debugop show` have it: frames that are entered, left and gone on with, exceptions that are raised, handled and raised again, calls of what is
+    /// no recorded Python code. Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is about: `value`,
+    /// `exception`, `replaced`, `callable`, `result`, `handler`, `from`. Iterating goes through them, `reversed()` back.
+    fn events(&self) -> ReplayEvents {
+        ReplayEvents::new(&self.core)
     }
 
     fn __getitem__(&self, py: Python<'_>, step: i64) -> PyResult<Moment> {
@@ -448,12 +500,12 @@ pub(crate) fn moment_at(py: Python<'_>, core: &Arc<Core>, step: u64) -> PyResult
 
 fn moment(py: Python<'_>, cursor: &Cursor) -> PyResult<Moment> {
     let gone = || PyValueError::new_err("nothing is known there");
-    let at = cursor.moment().ok_or_else(gone)?;
+    let at = Arc::new(cursor.moment().ok_or_else(gone)?);
     let threads = at.threads();
     let thread = threads
         .iter()
         .find(|(number, _)| *number == at.step().thread);
-    let frames = at.frames().iter().map(|frame| {
+    let frames = at.frames().iter().enumerate().map(|(index, frame)| {
         let code = frame.code();
         let locals = PyDict::new(py);
         for (local, slot) in code.data().locals.iter().zip(frame.locals()) {
@@ -466,6 +518,9 @@ fn moment(py: Python<'_>, cursor: &Cursor) -> PyResult<Moment> {
         let stack = frame.stack().map(|slot| value(py, at.value(slot)));
         let instruction = code.analysis().get(frame.at());
         let frame = Frame {
+            moment: Arc::clone(&at),
+            core: Arc::clone(cursor.recording()),
+            index,
             number: frame.number().0,
             function: code.qualname(),
             file: code.filename(),

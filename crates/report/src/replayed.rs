@@ -86,54 +86,102 @@ pub fn play(
     wanted: Wanted<'_>,
     show: &mut dyn FnMut(Shown<'_>) -> io::Result<()>,
 ) -> Result<(), PlayError> {
-    let mut cursor: Cursor = recording.cursor();
-    let mut player = Player {
-        recording,
-        described,
-        shown: rustc_hash::FxHashSet::default(),
-        show,
-    };
-    let mut step = if from == 0 {
-        cursor.next()?
-    } else if from < recording.len()? {
-        Some(cursor.seek(from)?)
-    } else {
-        None
-    };
-    while let Some(at) = step {
-        let Some(state) = cursor.state() else { break };
-        let number = at.number;
-        for unwound in cursor.unwound() {
-            player.unwound(unwound, number, state)?;
-        }
-        if number >= to {
-            return Ok(());
-        }
-        player.lost(cursor.lost())?;
-        if wanted(&at, state) {
-            player.step(&at, state)?;
-        }
-        step = cursor.next()?;
-        if step.is_none() {
-            let Some(state) = cursor.state() else { break };
-            for unwound in cursor.unwound() {
-                player.unwound(unwound, number + 1, state)?;
-            }
-            player.lost(cursor.lost())?;
-        }
-    }
+    let mut player = Player::new(recording, from)?;
+    while player.next(described, to, wanted, show)? {}
     Ok(())
 }
 
-struct Player<'a, 'b> {
-    recording: &'a Recording,
-    described: &'a mut Described,
+/// Goes through the steps of a recording, one at a time, as [`play`] does.
+#[derive(Debug)]
+pub struct Player {
+    cursor: Cursor,
+    /// The one that comes next.
+    step: Option<debugop_replay::Step>,
     /// Frames of which a step was shown.
     shown: rustc_hash::FxHashSet<u64>,
+}
+
+impl Player {
+    /// From a step on.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn new(recording: &Arc<Recording>, from: u64) -> Result<Self, OpenError> {
+        let mut cursor = recording.cursor();
+        let step = if from == 0 {
+            cursor.next()?
+        } else if from < recording.len()? {
+            Some(cursor.seek(from)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            cursor,
+            step,
+            shown: rustc_hash::FxHashSet::default(),
+        })
+    }
+
+    /// Shows what comes with the next step, if that is before `to`. Whether there may be more.
+    ///
+    /// # Errors
+    /// [`PlayError`].
+    pub fn next(
+        &mut self,
+        described: &mut Described,
+        to: u64,
+        wanted: Wanted<'_>,
+        show: &mut dyn FnMut(Shown<'_>) -> io::Result<()>,
+    ) -> Result<bool, PlayError> {
+        let cursor = &mut self.cursor;
+        let (Some(at), Some(state)) = (self.step, cursor.state()) else {
+            return Ok(false);
+        };
+        let mut screen = Screen {
+            recording: cursor.recording(),
+            described,
+            shown: &mut self.shown,
+            show,
+        };
+        let number = at.number;
+        for unwound in cursor.unwound() {
+            screen.unwound(unwound, number, state)?;
+        }
+        if number >= to {
+            return Ok(false);
+        }
+        screen.lost(cursor.lost())?;
+        if wanted(&at, state) {
+            screen.step(&at, state)?;
+        }
+        self.step = cursor.next()?;
+        if self.step.is_some() {
+            return Ok(true);
+        }
+        if let Some(state) = cursor.state() {
+            let mut screen = Screen {
+                recording: cursor.recording(),
+                described,
+                shown: &mut self.shown,
+                show,
+            };
+            for unwound in cursor.unwound() {
+                screen.unwound(unwound, number + 1, state)?;
+            }
+            screen.lost(cursor.lost())?;
+        }
+        Ok(false)
+    }
+}
+
+struct Screen<'a, 'b> {
+    recording: &'a Recording,
+    described: &'a mut Described,
+    shown: &'a mut rustc_hash::FxHashSet<u64>,
     show: &'b mut dyn FnMut(Shown<'_>) -> io::Result<()>,
 }
 
-impl Player<'_, '_> {
+impl Screen<'_, '_> {
     fn thread(state: &State, number: ThreadNumber) -> u64 {
         let mut threads = state.threads();
         let found = threads.find(|(known, _)| *known == number);

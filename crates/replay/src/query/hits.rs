@@ -116,7 +116,7 @@ fn watch(index: &Index, chunk: usize, lines: &Lines) -> Watch {
 }
 
 /// Whether execution comes to a line with a step.
-fn comes(step: &Step, state: &State) -> bool {
+pub(super) fn comes(step: &Step, state: &State) -> bool {
     state.frame().is_some_and(|frame| match frame.previous {
         Stepped::At(before) => frame.code().comes_to_line(before, step.at),
         Stepped::Never | Stepped::Unknown => true,
