@@ -121,6 +121,10 @@ enum Theirs {
 static THEIRS: [GilCell<Option<Theirs>>; ATTRIBUTES.len()] =
     [const { GilCell::new(None) }; ATTRIBUTES.len()];
 
+/// Our descriptors for members, in the order of [`ATTRIBUTES`]: our references to them are never given back, as somebody may hold a descriptor for as long as they like.
+static OURS: [GilCell<Option<*mut ffi::PyObject>>; ATTRIBUTES.len()] =
+    [const { GilCell::new(None) }; ATTRIBUTES.len()];
+
 /// Whether ours stand there.
 static SHOWING: GilCell<bool> = GilCell::new(false);
 
@@ -135,7 +139,7 @@ pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
     if SHOWING.get(py) {
         return Ok(());
     }
-    for (attribute, theirs) in ATTRIBUTES.iter().zip(&THEIRS) {
+    for ((attribute, theirs), ours) in ATTRIBUTES.iter().zip(&THEIRS).zip(&OURS) {
         let found = match theirs.get(py) {
             Some(found) => found,
             None => find(py, attribute)?,
@@ -145,7 +149,7 @@ pub(super) fn watch(py: Python<'_>) -> PyResult<()> {
             // SAFETY: the table is writable static data of the interpreter (not declared const in 3.11-3.15) that lives as long
             // as it does; the GIL is held, and both getters have the same signature.
             Theirs::Getter(entry, _) => unsafe { (*entry).get = Some(attribute.ours) },
-            Theirs::Member(_) => replace_member(py, attribute)?,
+            Theirs::Member(_) => replace_member(py, attribute, ours)?,
         }
     }
     // SAFETY: a static type, writable as its slots are in all versions; the GIL is held, and ours has the same signature.
@@ -213,8 +217,17 @@ fn find(py: Python<'_>, attribute: &Attribute) -> PyResult<Theirs> {
 }
 
 /// Puts a descriptor with our getter in the place of a member's.
-fn replace_member(py: Python<'_>, attribute: &Attribute) -> PyResult<()> {
-    // The descriptor refers to it for as long as somebody may hold the descriptor.
+fn replace_member(
+    py: Python<'_>,
+    attribute: &Attribute,
+    ours: &GilCell<Option<*mut ffi::PyObject>>,
+) -> PyResult<()> {
+    if let Some(descriptor) = ours.get(py) {
+        // SAFETY: the reference is never given back.
+        return put(py, attribute, &unsafe {
+            Bound::from_borrowed_ptr(py, descriptor)
+        });
+    }
     let definition = Box::leak(Box::new(ffi::PyGetSetDef {
         name: attribute.name.as_ptr(),
         get: Some(attribute.ours),
@@ -226,6 +239,7 @@ fn replace_member(py: Python<'_>, attribute: &Attribute) -> PyResult<()> {
     let descriptor = unsafe {
         Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewGetSet((attribute.class)(), definition))?
     };
+    ours.set(py, Some(descriptor.clone().into_ptr()));
     put(py, attribute, &descriptor)
 }
 
