@@ -299,8 +299,7 @@ def test_a_function_is_probed_once():
         probed = running_code(other)
         target()
         assert running_code(other) is probed
-        # One more is for exceptions that leave.
-        assert len(sites_in(probed)) == len(set(sites_in(probed))) <= len(debugop.instructions(probed_free(second))) + 1
+        assert len(sites_in(probed)) == len(set(sites_in(probed))) <= len(debugop.instructions(probed_free(second)))
     assert sites_in(running_code(other)) == []
 
 

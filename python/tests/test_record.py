@@ -81,7 +81,6 @@ def test_examples_are_recorded_exactly(path):
         ("jumps", 50_000),
         ("greenlets", 20_000),
         ("with_gevent", 2_000),
-        ("jumps_refused", 20_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):
@@ -242,7 +241,9 @@ def test_what_is_told_of_an_instruction_raises_and_others_are_told_of_that(tmp_p
     ended = record("--chunk", chunk, "-o", path, script, tool)
     assert ended.returncode == 0, ended.stderr
     replay = debugop.open(path)
-    assert len(replay) == int(outcome.group(1)) > 10_000
+    # Two of the lines begin behind a `NOT_TAKEN`: if what is told of the line raises, no probe tells of that either.
+    untold = 2 * (sys.version_info >= (3, 14))
+    assert len(replay) == int(outcome.group(1)) + untold > 10_000
     assert sum(1 for _ in replay) == len(replay)
 
 

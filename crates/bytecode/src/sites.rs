@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 
 use crate::analysis::{Analysis, InstrIdx, NONE, flag};
 use crate::insert::Place;
-use crate::location_table::LocationEntry;
 use crate::opcode::{Flow, Op};
 use crate::version::Version;
 
@@ -130,7 +129,6 @@ impl SiteVisitor for Sites {
 pub fn visit_sites(analysis: &Analysis, found: &mut impl SiteVisitor) {
     // Executed, but to be reported by the next site.
     let mut pending = SmallVec::<[InstrIdx; 4]>::new();
-    let mut lines = Lines::of(analysis);
     let mut index = 0;
     while (index as usize) < analysis.instructions.len() {
         let here = InstrIdx(index);
@@ -152,7 +150,7 @@ pub fn visit_sites(analysis: &Analysis, found: &mut impl SiteVisitor) {
         }
         pending.push(here);
         if is_reported_late(analysis, here, op) {
-            if !lines.begins_behind(analysis, here) && next_reports(analysis, here) {
+            if next_reports(analysis, here) {
                 continue;
             }
             let place = Place::After(here);
@@ -218,51 +216,6 @@ fn is_reported_late(analysis: &Analysis, here: InstrIdx, op: Op) -> bool {
             analysis.entry == Some(here.0) || forbidden(analysis, Place::Before(here)).is_some()
         }
         _ => false,
-    }
-}
-
-/// The lines of instructions that are asked for in their order.
-struct Lines<I> {
-    entries: I,
-    /// Where the last entry ends, in code units, and its line.
-    end: u32,
-    line: Option<i32>,
-}
-
-impl Lines<()> {
-    fn of(analysis: &Analysis) -> Lines<impl Iterator<Item = LocationEntry>> {
-        Lines {
-            entries: analysis.location_entries(),
-            end: 0,
-            line: None,
-        }
-    }
-}
-
-impl<I: Iterator<Item = LocationEntry>> Lines<I> {
-    fn of_unit(&mut self, unit: u32) -> Option<i32> {
-        while self.end <= unit {
-            let entry = self.entries.next()?;
-            self.end += u32::from(entry.units);
-            self.line = entry.location.line;
-        }
-        self.line
-    }
-
-    /// Whether a line begins behind what is [reported late](is_reported_late), which has a probe of its own then: that is past before anybody is told of
-    /// the line, and a jump to the line does not come to it.
-    fn begins_behind(&mut self, analysis: &Analysis, here: InstrIdx) -> bool {
-        let Some(next) = analysis.instructions.get(here.usize() + 1) else {
-            return false;
-        };
-        let begins = match analysis.op(here.0) {
-            Some(Op::NotTaken) => {
-                let line = self.of_unit(analysis.get(here).offset / 2);
-                line != self.of_unit(next.offset / 2)
-            }
-            _ => analysis.entry == Some(here.0),
-        };
-        begins && forbidden(analysis, Place::After(here)).is_none()
     }
 }
 

@@ -233,8 +233,9 @@ impl<'a> Replay<'a> {
 
     /// The step of the recording that a step of the trace is to be compared with: the thread's next one.
     ///
-    /// No probe stands before a `NOT_TAKEN` (3.14 and later): one behind it tells of it. If a callback of BRANCH is told of it, whoever looks sees the steps of the
-    /// callback first. The recording has the `NOT_TAKEN` where it is executed. If the callback raises, the probe does not fire.
+    /// No probe stands before a `NOT_TAKEN` (3.14 and later): the one behind it tells of both. If a line begins there, the program's trace function is told of
+    /// that before the probe fires, and whoever looks sees the steps of the trace function first. The recording has the `NOT_TAKEN` where it is executed. If the trace
+    /// function raises, the probe does not fire.
     fn next_as_told(&mut self, step: &witness::Step) -> Option<Snapshot> {
         let is_it = |one: &Snapshot| (one.code, one.at) == (step.code, step.at);
         if let Some(late) = self.late.get_mut(&step.thread)

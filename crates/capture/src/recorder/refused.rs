@@ -13,7 +13,6 @@ use smallvec::SmallVec;
 
 use super::planned::PlannedSite;
 use super::raised::Raise;
-use super::threads::Shadow;
 use super::{Left, Recorder, is_active, raised, with_active};
 use crate::frame::Frame;
 
@@ -135,8 +134,7 @@ impl Recorder {
         }
         self.begin_changed(py);
         let mut shadows = self.threads[index].frames.iter_mut();
-        let shadow = shadows.rfind(|shadow| shadow.is(frame));
-        if let Some(shadow) = shadow.filter(|shadow| shadow.told != Shadow::AGAIN) {
+        if let Some(shadow) = shadows.rfind(|shadow| shadow.is(frame)) {
             shadow.told = unit;
         }
     }
