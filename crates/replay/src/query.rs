@@ -1,5 +1,6 @@
 //! Questions to a recording. Answers come from the executed instructions and the values that they met, never from the source text.
 
+mod argument;
 mod calls;
 mod diff;
 mod exceptions;

@@ -13,6 +13,7 @@ use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
 
+use super::argument::Started;
 use super::{How, Place, PlaceError, Write, frame_of, instruction, last_step, last_write, search};
 
 /// How deep containers in containers are shown.
@@ -150,13 +151,17 @@ pub fn origin(
         Slot::Stack(index) => base + index,
     };
     let number = code.data().number;
+    if let Some(literal) = returned_constant(recording, &mut cursor, step, frame, slot)? {
+        return Ok(Some(literal));
+    }
     let mut before = step;
     let known_from = recording.known_from(step)?;
     loop {
         let affecting = affecting(&code, slot);
         let last = search::last_of_frame(recording, frame, number, &affecting, before)?;
         let Some(at) = last.filter(|at| at.number >= known_from) else {
-            let first = search::first_of_frame(recording, frame, number, before)?;
+            // The step itself may be the frame's first.
+            let first = search::first_of_frame(recording, frame, number, before + 1)?;
             // Between its last steps before this one some may be missing.
             let first = first.filter(|first| first.number >= known_from);
             let hop = first.map(|first| argument(recording, &mut cursor, &first, slot));
@@ -181,6 +186,39 @@ pub fn origin(
         };
         return produced(recording, &mut cursor, &at, kind, step, slot).map(Some);
     }
+}
+
+/// The hop to `RETURN_CONST` (3.12, 3.13), which a frame is about to execute: its value is where nothing is on the stack yet.
+fn returned_constant(
+    recording: &Arc<Recording>,
+    cursor: &mut Cursor,
+    step: u64,
+    number: FrameNumber,
+    slot: u32,
+) -> Result<Option<Origin>, OpenError> {
+    let at = cursor.seek(step)?;
+    let Some(state) = cursor.state() else {
+        return Ok(None);
+    };
+    let frame = state.frame().filter(|frame| frame.number() == number);
+    let Some(frame) =
+        frame.filter(|frame| slot == frame.code().locals().slots + frame.stack().len() as u32)
+    else {
+        return Ok(None);
+    };
+    let Some((Op::ReturnConst, _, index)) = instruction(frame.code(), at.at) else {
+        return Ok(None);
+    };
+    Ok(Some(Origin {
+        step,
+        frame: number,
+        code: at.code,
+        at: at.at,
+        kind: Kind::Literal,
+        value: state.describe(recording.codes(), frame.constant(index), DEPTH),
+        operands: Vec::new(),
+        next: None,
+    }))
 }
 
 /// The instructions after which something else may be in a slot than before, in order.
@@ -513,11 +551,13 @@ fn callee(
         if there.thread == at.thread && frames(cursor) == below + 1 {
             let frame = cursor.state().and_then(State::frame);
             let Some(frame) = frame else { break };
-            let leaves = matches!(
-                instruction(frame.code(), there.at),
-                Some((Op::ReturnValue | Op::YieldValue, ..))
-            );
-            let top = frame.stack().len().checked_sub(1).filter(|_| leaves);
+            let depth = frame.stack().len();
+            let top = match instruction(frame.code(), there.at) {
+                Some((Op::ReturnValue | Op::YieldValue, ..)) => depth.checked_sub(1),
+                // It is nowhere before: `returned_constant`.
+                Some((Op::ReturnConst, ..)) => Some(depth),
+                _ => None,
+            };
             return Ok(top.map(|top| (there.number, there.frame, Slot::Stack(top as u32))));
         }
         step = cursor.previous()?;
@@ -552,8 +592,8 @@ fn argument(
     let Some(frame) = frame_of(state, first.frame) else {
         return Ok(hop);
     };
-    let value = frame.get(slot);
-    hop.value = state.describe(recording.codes(), value, DEPTH);
+    let started = Started::new(state, frame, slot);
+    hop.value = state.describe(recording.codes(), frame.get(slot), DEPTH);
     let starts =
         matches!(instruction(frame.code(), first.at), Some((Op::Resume, _, arg)) if arg & 3 == 0);
     if !starts || slot >= frame.code().locals().slots {
@@ -575,12 +615,13 @@ fn argument(
     };
     let called = called.number;
     cursor.seek(called)?;
-    let Some(caller) = cursor.state().and_then(|state| frame_of(state, number)) else {
+    let Some(state) = cursor.state() else {
         return Ok(hop);
     };
-    let mut operands = caller.stack().zip(0..).collect::<Vec<_>>();
-    operands.reverse();
-    let found = operands.into_iter().find(|(known, _)| *known == value);
-    hop.next = found.map(|(_, index)| (called, number, Slot::Stack(index)));
+    let Some(caller) = frame_of(state, number) else {
+        return Ok(hop);
+    };
+    let operand = started.operand(recording.codes(), state, caller);
+    hop.next = operand.map(|index| (called, number, Slot::Stack(index)));
     Ok(hop)
 }
