@@ -241,7 +241,7 @@ impl Replay {
     }
 
     /// What is not in the recording, in order: a dict each, with `step`, before which it is missing (the number of all steps: behind the last one), `what`
-    /// (`"beginning"`, `"chunks"`, `"record"`, `"output"`, `"end"`) and `text`, which says it. Empty if nothing is missing.
+    /// (`"beginning"`, `"chunks"`, `"record"`, `"output"`, `"unfollowed"`, `"end"`) and `text`, which says it. Empty if nothing is missing.
     fn losses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let found = py.detach(|| self.core.losses());
         let each = |loss: Loss| {

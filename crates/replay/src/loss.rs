@@ -5,7 +5,6 @@ use std::fmt;
 use debugop_recording::file::Ending;
 use debugop_recording::stream::{Reason, ThreadNumber};
 
-use crate::machine::Machine;
 use crate::recording::{OpenError, Recording};
 
 /// Something that is not in a recording.
@@ -28,6 +27,13 @@ pub enum Lost {
     Record(ThreadNumber),
     /// Something that the program has written, which had no room.
     Output,
+    /// What this chunk of the stream says from this byte of its uncompressed contents on, which does not fit what is known before it.
+    Unfollowed {
+        /// Index among the chunks of the stream.
+        chunk: u64,
+        /// In bytes.
+        offset: usize,
+    },
     /// The end: how the recording ended.
     End(Ending),
 }
@@ -40,6 +46,7 @@ impl Lost {
             Self::Chunks(_) => "chunks",
             Self::Record(_) => "record",
             Self::Output => "output",
+            Self::Unfollowed { .. } => "unfollowed",
             Self::End(_) => "end",
         }
     }
@@ -81,6 +88,10 @@ impl fmt::Display for Lost {
             ),
             Self::Record(_) => f.write_str("a record was too large: steps may be missing"),
             Self::Output => f.write_str("something that was written was too large to be recorded"),
+            Self::Unfollowed { chunk, offset } => write!(
+                f,
+                "what was recorded here does not fit together, from byte {offset} of chunk {chunk} to its end (please report it)"
+            ),
             Self::End(Ending::Failed(0)) => {
                 f.write_str("the recording ends here: it could not be written any more")
             }
@@ -180,8 +191,7 @@ impl Recording {
             if index.lost(chunk) == 0 {
                 continue;
             }
-            let codes = std::sync::Arc::clone(self.codes());
-            let mut machine = Machine::new(codes, self.chunk(chunk)?, step)?;
+            let mut machine = self.machine(self.chunk(chunk)?, step, Vec::new())?;
             loop {
                 let goes_on = machine.skip_record()?.is_some();
                 found.extend_from_slice(machine.lost());

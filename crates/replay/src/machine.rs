@@ -18,7 +18,7 @@ use debugop_recording::stream::{self, FrameNumber, Progress, SiteNumber, ThreadN
 use crate::chunk::{Chunk, Described, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::loss::Loss;
+use crate::loss::{Loss, Lost};
 use crate::segment::{From, SegmentId, Segments, To, call_of};
 use crate::state::{Frame, State};
 use crate::value::Value;
@@ -166,6 +166,10 @@ pub struct Machine {
     lost: Vec<Loss>,
     /// All threads are where the next chunk begins.
     finished: bool,
+    /// Whether a record that does not fit ends its chunk, as if what comes behind it were missing: [`Machine::ends_where_lost`].
+    ends_where_lost: bool,
+    /// The chunk has ended so.
+    is_cut: bool,
 }
 
 impl Machine {
@@ -232,6 +236,8 @@ impl Machine {
             unwound: Vec::new(),
             lost: Vec::new(),
             finished: false,
+            ends_where_lost: false,
+            is_cut: false,
         }
     }
 
@@ -256,6 +262,7 @@ impl Machine {
         next.spare = std::mem::take(&mut self.spare);
         next.own_codes = self.own_codes.take();
         next.values = self.values;
+        next.ends_where_lost = self.ends_where_lost;
         *self = next;
         self.keyframe()
     }
@@ -284,6 +291,16 @@ impl Machine {
     pub(crate) fn frames(&self) -> impl Iterator<Item = &Frame> {
         let running = self.state.threads.iter().flat_map(|thread| &thread.frames);
         running.chain(self.state.suspended.values())
+    }
+
+    /// From now on a record that does not fit is no error: the chunk ends before it, with a [`Lost::Unfollowed`]. The next one has a keyframe to begin from.
+    pub(crate) fn ends_where_lost(&mut self) {
+        self.ends_where_lost = true;
+    }
+
+    /// Whether the chunk has ended before a record that does not fit.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// From now on it uses copies of the code objects that no other machine uses.
@@ -491,6 +508,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.finished = false;
+        self.is_cut = false;
     }
 
     /// Index of the record that comes next.
@@ -630,7 +648,34 @@ impl Machine {
     }
 
     /// Goes on with the record, or with the next one; `false` at the end.
+    #[inline]
     fn proceed(&mut self) -> Result<bool, Error> {
+        match self.go_on() {
+            Err(error) if self.ends_where_lost => {
+                self.cut(&error);
+                Ok(false)
+            }
+            went => went,
+        }
+    }
+
+    /// Ends the chunk here.
+    #[cold]
+    fn cut(&mut self, error: &Error) {
+        self.run = None;
+        self.after = After::Nothing;
+        self.phase = Phase::End;
+        self.next_record = self.state.chunk.record_count();
+        self.finished = true;
+        self.is_cut = true;
+        let (chunk, offset) = (error.chunk, error.offset);
+        self.lost.push(Loss {
+            step: self.number,
+            what: Lost::Unfollowed { chunk, offset },
+        });
+    }
+
+    fn go_on(&mut self) -> Result<bool, Error> {
         self.settle();
         match self.phase {
             Phase::End => {

@@ -49,6 +49,7 @@ impl Chunks {
                 let mut machine = Machine::new(Arc::clone(self.recording.codes()), chunk, first)?;
                 machine.without_values();
                 machine.keep_codes();
+                machine.ends_where_lost();
                 self.machine = Some(machine);
             }
         }

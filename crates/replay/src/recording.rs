@@ -232,7 +232,10 @@ impl Recording {
         carried: Vec<(FrameNumber, InstrIdx)>,
     ) -> Result<Machine, Error> {
         let codes = Arc::clone(&self.codes);
-        Machine::with_compiled(codes, chunk, first, carried, self.kept.compiled())
+        let compiled = self.kept.compiled();
+        let mut machine = Machine::with_compiled(codes, chunk, first, carried, compiled)?;
+        machine.ends_where_lost();
+        Ok(machine)
     }
 
     pub(crate) fn decode(&self, index: usize) -> Result<Arc<Chunk>, OpenError> {
@@ -340,6 +343,7 @@ impl Recording {
                     let codes = Arc::clone(&self.codes);
                     let new = machine.insert(Machine::new(codes, chunk, 0)?);
                     new.without_values();
+                    new.ends_where_lost();
                     new
                 }
             };

@@ -23,6 +23,8 @@ struct Raw {
     ended: Vec<FrameNumber>,
     /// The last step of each frame that has stepped and not ended.
     last: Vec<(FrameNumber, InstrIdx)>,
+    /// It could be followed up to a record, and no further.
+    is_cut: bool,
 }
 
 /// What the chunks of a recording that is being made tell, by their numbers in it: those that have an end.
@@ -54,11 +56,14 @@ impl Replayed {
 pub(crate) fn build(recording: &Recording) -> Result<Vec<u8>, OpenError> {
     let mut bytes = Vec::new();
     let mut last: FxHashMap<FrameNumber, InstrIdx> = FxHashMap::default();
+    let mut was_cut = false;
     for (chunk, mut raw) in replay_all(recording)?.into_iter().enumerate() {
-        if recording.is_behind_gap(chunk) {
+        if recording.is_behind_gap(chunk) || was_cut {
             // What the frames have done there is not known.
             last.clear();
         }
+        raw.found.lost.1 |= was_cut;
+        was_cut = raw.is_cut;
         let carried = std::mem::take(&mut raw.carried);
         raw.found.carried = carried
             .iter()
@@ -136,6 +141,7 @@ fn replay_all(recording: &Recording) -> Result<Vec<Raw>, OpenError> {
                     let codes = Arc::clone(recording.codes());
                     let new = machine.insert(Machine::new(codes, Arc::clone(&chunk), 0)?);
                     new.keep_codes();
+                    new.ends_where_lost();
                     new
                 }
             };
@@ -182,6 +188,7 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
         false => chunk.objects_from_before(MOST_OBJECTS, &tally.stored),
     };
     let places = std::mem::take(&mut tally.places).with_changes(chunk);
+    let (lost, has_dropped) = chunk.lost();
     let mut threads = std::mem::take(&mut tally.threads);
     threads.sort_unstable();
     threads.dedup();
@@ -189,12 +196,13 @@ fn raw(machine: &Machine, chunk: &Chunk, mut tally: Tally) -> Raw {
         last: last.collect(),
         carried: std::mem::take(&mut tally.carried),
         ended: std::mem::take(&mut tally.ended),
+        is_cut: machine.is_cut(),
         found: Found {
             steps: machine.position(),
             next_frame: chunk.keyframe.next_frame.0,
             newest: chunk.keyframe.newest.0,
             unwound: tally.unwound,
-            lost: chunk.lost(),
+            lost: (lost + u64::from(machine.is_cut()), has_dropped),
             threads,
             carried: Vec::new(),
             objects,
