@@ -243,7 +243,11 @@ class Value:
 
     @property
     def attributes(self) -> dict[str, Value] | None:
-        """Of a plain instance in a recording: its attributes that were captured."""
+        """Of an instance in a recording: its attributes that were captured."""
+
+    @property
+    def contents(self) -> Value | None:
+        """Of an instance in a recording of a subclass of a built-in container: that container; of a `collections.deque` a list."""
 
     def short(self, width: int) -> str:
         """A text of at most `width` columns."""

@@ -59,6 +59,8 @@ _FUNCTIONS = (
     "pow",
     "round",
 )
+# Subclasses that are as the built-in class where a key or index is there.
+_PLAIN_SUBCLASSES = ("collections.Counter", "collections.OrderedDict", "collections.defaultdict", "collections.deque")
 _FUNCTIONS_OF_ITEMS = ("all", "any", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple")
 
 
@@ -181,12 +183,14 @@ class Evaluator:
         key = self._whole(node.slice)
         if not isinstance(value, Recorded):
             return value[key]
-        pairs = value.past.pairs() if value.past.data.type_name.endswith("dict") else None
+        if not _is_plain(value.past) and value.past.data.contents is not None:
+            raise Unknown(f"what [] means for {ast.unparse(node.value)} is its class's affair: it is a {value.past.data.type_name}")
+        pairs = value.past.pairs() if value.past.data.attributes is None or value.past.data.contents is not None else None
         if pairs is not None:
             for known, found in pairs:
                 if lift(known) == key and not isinstance(lift(known), Recorded):
                     return lift(found)
-            if len(pairs) == value.past.length:
+            if len(pairs) == value.past.length and value.past.data.contents is None:
                 raise KeyError(key)
             raise Unknown(f"{text} is not among the recorded items")
         if value.past.data.type_name in ("str", "bytes", "bytearray"):
@@ -292,7 +296,7 @@ class Evaluator:
             if name == "id" and isinstance(value, Recorded) and value.past.id is not None:
                 return value.past.id
             if name == "len" and isinstance(value, Recorded):
-                if value.past.length is None or value.past.data.attributes is not None:
+                if value.past.length is None or not _is_plain(value.past):
                     raise Unknown(f"{text} is not recorded")
                 return value.past.length
             if name == "len":
@@ -402,13 +406,19 @@ def items(value: Any, text: str, *, all_of_them: bool = True) -> list[Any]:
     """The items of a container: of a dict its keys."""
     if not isinstance(value, Recorded):
         return list(value)
-    pairs = value.past.pairs() if value.past.data.attributes is None else None
+    pairs = value.past.pairs()
     found = [pair[0] for pair in pairs] if pairs is not None else value.past.items()
-    if found is None:
+    if found is None or not _is_plain(value.past):
         raise Unknown(f"the items of {text} are not recorded")
     if all_of_them and len(found) != value.past.length:
         raise Unknown(f"only {len(found)} of {value.past.length} items of {text} are recorded")
     return [lift(one) for one in found]
+
+
+def _is_plain(past: Any) -> bool:
+    """Whether `len`, `in`, iteration and subscripts are those of the built-in class: a subclass of the program's may have others."""
+    data = past.data
+    return data.attributes is None or (data.contents is not None and data.type_name in _PLAIN_SUBCLASSES)
 
 
 def truth(value: Any, text: str) -> bool:
@@ -416,7 +426,7 @@ def truth(value: Any, text: str) -> bool:
     if not isinstance(value, Recorded):
         return bool(value)
     past = value.past
-    if past.data.attributes is None and past.length is not None:
+    if _is_plain(past) and past.length is not None:
         return bool(past.length)
     if past.data.type_name in ("function", "type", "module", "builtin_function_or_method", "generator", "code"):
         return True
@@ -446,7 +456,7 @@ def _parts(value: Any, indent: int) -> Iterator[str]:
     if not isinstance(value, Recorded) or (value.past.pairs() is None and value.past.items() is None):
         return
     shown = value.past.pairs()
-    is_instance = value.past.data.attributes is not None
+    is_instance = value.past.data.attributes is not None and value.past.data.contents is None
     if shown is not None:
         for key, one in shown:
             name = lift(key)

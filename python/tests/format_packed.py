@@ -13,6 +13,7 @@ from format_reader import (
     NULL,
     REDACTED,
     STR,
+    SUBCLASSES,
     shape,
     signed,
     wrapped,
@@ -347,7 +348,7 @@ class Packed:
             extra = model.number(context(42, sort, place, 0))
         self.known[number] = index, list(values)
         # What has no length of its own has none.
-        if kind not in (STR, BYTES, BYTEARRAY, *ITEMS, DICT, INSTANCE, EXCEPTION):
+        if kind not in (STR, BYTES, BYTEARRAY, *ITEMS, DICT, INSTANCE, EXCEPTION, *SUBCLASSES):
             length = 0
         return number, self.types[index], shape(kind, values, length, text, extra), bool(flags & 1)
 

@@ -11,6 +11,8 @@ NULL, NONE, ELLIPSIS, NOT_IMPLEMENTED, REDACTED = (
 )
 STR, BYTES, BYTEARRAY, LIST, TUPLE, SET, FROZENSET, DICT, INSTANCE, CELL = range(1, 11)
 FUNCTION, BUILTIN, METHOD, TYPE, MODULE, EXCEPTION, RANGE, SLICE, CODE, GENERATOR = range(11, 21)
+LIST_SUBCLASS, TUPLE_SUBCLASS, SET_SUBCLASS, FROZEN_SET_SUBCLASS, DICT_SUBCLASS, DEQUE = range(21, 27)
+SUBCLASSES = range(21, 27)
 NAMED = (BUILTIN, TYPE, MODULE)
 ITEMS = (LIST, TUPLE, SET, FROZENSET)
 
@@ -168,6 +170,12 @@ class Stream(Bytes):
             values = [self.value(), self.value()]
         elif kind in (RANGE, SLICE):
             values = [self.value() for _ in range(3)]
+        elif kind in SUBCLASSES:
+            length, count = self.varint(), self.varint()
+            values = [self.value() for _ in range(count * (2 if kind == DICT_SUBCLASS else 1))]
+            number = count + 1
+            length = length - count << 32 | self.varint()
+            values += [self.value() for _ in range(2 * self.varint())]
         elif kind == EXCEPTION:
             more = 0
             if self.varint():

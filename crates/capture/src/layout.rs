@@ -48,6 +48,7 @@ mod int;
 mod int;
 
 pub(crate) use code::CodeHead;
+pub(crate) mod collections;
 pub(crate) mod objects;
 
 #[cfg(Py_3_12)]

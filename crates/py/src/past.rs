@@ -667,10 +667,11 @@ impl PastValue {
     #[getter]
     fn length(&self) -> Option<u64> {
         match self.contents()? {
-            Contents::Items(items) => Some(items.length),
-            Contents::Pairs(pairs) => Some(pairs.length),
             Contents::Bytes { length, .. } => Some(*length),
-            _ => None,
+            contents => {
+                let pairs = || contents.pairs().map(|pairs| pairs.length);
+                contents.items().map(|items| items.length).or_else(pairs)
+            }
         }
     }
 
@@ -701,28 +702,19 @@ impl PastValue {
 
     /// The items that were captured: of a list, tuple, set or frozenset; None for other values.
     fn items(&self) -> Option<Vec<Self>> {
-        match self.contents()? {
-            Contents::Items(items) => {
-                let each = |item: &debugop_recording::stream::Value| self.part((*item).into());
-                Some(items.items.iter().map(each).collect())
-            }
-            _ => None,
-        }
+        let items = self.contents()?.items()?;
+        let each = |item: &debugop_recording::stream::Value| self.part((*item).into());
+        Some(items.items.iter().map(each).collect())
     }
 
     /// The pairs of a dict, or names and values of attributes, that were captured; None for other values.
     fn pairs(&self) -> Option<Vec<(Self, Self)>> {
-        match self.contents()? {
-            Contents::Pairs(pairs) => {
-                let each =
-                    |(key, value): &(
-                        debugop_recording::stream::Value,
-                        debugop_recording::stream::Value,
-                    )| (self.part((*key).into()), self.part((*value).into()));
-                Some(pairs.pairs.iter().map(each).collect())
-            }
-            _ => None,
-        }
+        let pairs = self.contents()?.pairs()?.pairs.iter();
+        Some(
+            pairs
+                .map(|&(key, value)| (self.part(key.into()), self.part(value.into())))
+                .collect(),
+        )
     }
 
     /// Whether two names stand for the same object; None if that is not known.

@@ -1,6 +1,6 @@
 //! `debugop.Value`: a captured Python value.
 
-use debugop_value::{BigInt, Bytes, Items, Text, Value as Data};
+use debugop_value::{BigInt, Bytes, Items, Pairs, Text, Value as Data};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -167,7 +167,9 @@ fn type_name(data: &Data) -> &str {
         Data::Code { .. } => "code",
         Data::Cell { .. } => "cell",
         Data::Exception(exception) => &exception.type_name,
-        Data::Object { type_name, .. } | Data::Instance { type_name, .. } => type_name,
+        Data::Object { type_name, .. }
+        | Data::Instance { type_name, .. }
+        | Data::Subclass { type_name, .. } => type_name,
         Data::Unknown(_) => "unknown",
         _ => "object",
     }
@@ -180,6 +182,9 @@ fn identity(data: &Data) -> Option<u64> {
         }
         Data::Dict(pairs)
         | Data::Instance {
+            attributes: pairs, ..
+        }
+        | Data::Subclass {
             attributes: pairs, ..
         } => Some(pairs.id),
         Data::Exception(exception) => Some(exception.id),
@@ -222,19 +227,33 @@ fn same(left: &Data, right: &Data) -> bool {
         | (Data::FrozenSet(left), Data::FrozenSet(right)) => {
             left.length == right.length && all(&left.items, &right.items)
         }
-        (Data::Dict(left), Data::Dict(right)) => {
-            let pair = |(left, right): (&(Data, Data), &(Data, Data))| {
-                same(&left.0, &right.0) && same(&left.1, &right.1)
-            };
-            left.length == right.length
-                && left.pairs.len() == right.pairs.len()
-                && left.pairs.iter().zip(&right.pairs).all(pair)
-        }
+        (Data::Dict(left), Data::Dict(right)) => same_pairs(left, right),
+        (
+            Data::Subclass {
+                type_name: name,
+                contents: left,
+                attributes: ours,
+            },
+            Data::Subclass {
+                type_name,
+                contents: right,
+                attributes,
+            },
+        ) => name == type_name && same(left, right) && same_pairs(ours, attributes),
         (Data::Slice(left), Data::Slice(right)) | (Data::Range(left), Data::Range(right)) => {
             all(&**left, &**right)
         }
         _ => left == right,
     }
+}
+
+fn same_pairs(left: &Pairs, right: &Pairs) -> bool {
+    let pair = |(left, right): (&(Data, Data), &(Data, Data))| {
+        same(&left.0, &right.0) && same(&left.1, &right.1)
+    };
+    left.length == right.length
+        && left.pairs.len() == right.pairs.len()
+        && left.pairs.iter().zip(&right.pairs).all(pair)
 }
 
 #[pymethods]
@@ -264,10 +283,11 @@ impl Value {
         object(py, &self.data)
     }
 
-    /// Of a plain instance in a recording: its attributes that were captured, by name; None for other values.
+    /// Of an instance in a recording: its attributes that were captured, by name; None for other values.
     #[getter]
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Data::Instance { attributes, .. } = &self.data else {
+        let (Data::Instance { attributes, .. } | Data::Subclass { attributes, .. }) = &self.data
+        else {
             return Ok(None);
         };
         let dict = PyDict::new(py);
@@ -277,6 +297,16 @@ impl Value {
             }
         }
         Ok(Some(dict))
+    }
+
+    /// Of an instance in a recording of a subclass of list, tuple, set, frozenset or dict: the container in it, as one of that class; of a `collections.deque`
+    /// as a list; None for other values.
+    #[getter]
+    fn contents(&self) -> Option<Self> {
+        match &self.data {
+            Data::Subclass { contents, .. } => Some(Self::from((**contents).clone())),
+            _ => None,
+        }
     }
 
     /// A text of at most `width` columns: the `repr` where that is known and fits.

@@ -174,6 +174,13 @@ pub fn of_contents(
             };
             pairs(digest, attributes)?
         }
+        Contents::Collection { items, attributes } => {
+            pairs(values(start, &items.items)?.and(items.length), attributes)?
+        }
+        Contents::Mapping {
+            pairs: main,
+            attributes,
+        } => pairs(pairs(start, main)?, attributes)?,
         Contents::Parts(parts) => values(start, parts)?,
     };
     Some(digest.value())

@@ -1,7 +1,7 @@
 //! What a recording says of code objects and values, as data that can be shown.
 
 use debugop_recording::file::Constant;
-use debugop_recording::stream::{Arguments, BigInt, Contents, Kind, Reason};
+use debugop_recording::stream::{Arguments, BigInt, Contents, Kind, Pairs, Reason};
 use debugop_value::{self as data, Bytes, Exception, Text};
 
 use crate::chunk::Chunk;
@@ -136,6 +136,33 @@ impl Describer<'_> {
         values.iter().map(item).collect()
     }
 
+    /// Pairs in an object, keys and values so deep.
+    fn pairs(&self, object: &Object<'_>, pairs: &Pairs, (keys, values): (u32, u32)) -> data::Pairs {
+        let pair = |&(key, value): &_| {
+            let key = self.value(Value::from(key), keys);
+            (key, self.value(Value::from(value), values))
+        };
+        data::Pairs {
+            id: object.id.0,
+            pairs: pairs.pairs.iter().map(pair).collect(),
+            length: pairs.length,
+        }
+    }
+
+    fn subclass(
+        &self,
+        object: &Object<'_>,
+        contents: data::Value,
+        attributes: &Pairs,
+        inner: u32,
+    ) -> data::Value {
+        data::Value::Subclass {
+            type_name: name(&object.class.name).into(),
+            contents: Box::new(contents),
+            attributes: self.pairs(object, attributes, (0, inner)),
+        }
+    }
+
     fn object(&self, object: &Object<'_>, depth: u32) -> data::Value {
         let id = object.id.0;
         let plain = || data::Value::Object {
@@ -175,31 +202,32 @@ impl Describer<'_> {
                 }
             }
             (Kind::Dict, Contents::Pairs(pairs)) => {
-                let pair = |&(key, value): &_| {
-                    let key = self.value(Value::from(key), inner);
-                    (key, self.value(Value::from(value), inner))
-                };
-                data::Value::Dict(data::Pairs {
+                data::Value::Dict(self.pairs(object, pairs, (inner, inner)))
+            }
+            (_, Contents::Collection { .. } | Contents::Mapping { .. }) if depth == 0 => plain(),
+            (kind, Contents::Collection { items, attributes }) => {
+                let items = data::Items {
                     id,
-                    pairs: pairs.pairs.iter().map(pair).collect(),
-                    length: pairs.length,
-                })
+                    items: self.values(&items.items, inner),
+                    length: items.length,
+                };
+                let contents = match kind {
+                    Kind::TupleSubclass => data::Value::Tuple(items),
+                    Kind::SetSubclass => data::Value::Set(items),
+                    Kind::FrozenSetSubclass => data::Value::FrozenSet(items),
+                    _ => data::Value::List(items),
+                };
+                self.subclass(object, contents, attributes, inner)
+            }
+            (_, Contents::Mapping { pairs, attributes }) => {
+                let pairs = self.pairs(object, pairs, (inner, inner));
+                self.subclass(object, data::Value::Dict(pairs), attributes, inner)
             }
             (Kind::Instance, Contents::Pairs(_)) if depth == 0 => plain(),
-            (Kind::Instance, Contents::Pairs(pairs)) => {
-                let pair = |&(key, value): &_| {
-                    let key = self.value(Value::from(key), 0);
-                    (key, self.value(Value::from(value), inner))
-                };
-                data::Value::Instance {
-                    type_name: name(&object.class.name).into(),
-                    attributes: data::Pairs {
-                        id,
-                        pairs: pairs.pairs.iter().map(pair).collect(),
-                        length: pairs.length,
-                    },
-                }
-            }
+            (Kind::Instance, Contents::Pairs(pairs)) => data::Value::Instance {
+                type_name: name(&object.class.name).into(),
+                attributes: self.pairs(object, pairs, (0, inner)),
+            },
             (Kind::Cell, Contents::Cell(_)) => data::Value::Cell {
                 id,
                 contents: match object.cell {

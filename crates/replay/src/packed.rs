@@ -9,7 +9,7 @@ use std::sync::Arc;
 use debugop_recording::file::StreamChunk;
 use debugop_recording::packed::{Coding, Packer, Stored, Unpacker};
 use debugop_recording::stream::{
-    self, Arguments, Contents, Decoder, Definition, Keyframe, Numbers, Record,
+    self, Arguments, Contents, Decoder, Definition, Keyframe, Numbers, Pairs, Record,
 };
 
 use crate::chunk::{Chunk, Room};
@@ -254,16 +254,18 @@ fn is_same(one: &mut Chunk, mut other: Chunk) -> bool {
     one.says(&other)
 }
 
+fn each_of_pairs(pairs: &mut Pairs, mut see: impl FnMut(&mut stream::Value)) {
+    for (key, value) in &mut pairs.pairs {
+        see(key);
+        see(value);
+    }
+}
+
 /// Calls something for each value of a definition.
 pub(crate) fn each_value(definition: &mut Definition, mut see: impl FnMut(&mut stream::Value)) {
     match &mut definition.contents {
         Some(Contents::Items(items)) => items.items.iter_mut().for_each(see),
-        Some(Contents::Pairs(pairs)) => {
-            for (key, value) in &mut pairs.pairs {
-                see(key);
-                see(value);
-            }
-        }
+        Some(Contents::Pairs(pairs)) => each_of_pairs(pairs, see),
         Some(Contents::Cell(value)) => see(value),
         Some(Contents::Method { function, receiver }) => {
             see(function);
@@ -276,10 +278,15 @@ pub(crate) fn each_value(definition: &mut Definition, mut see: impl FnMut(&mut s
             if let Arguments::Known(items) = arguments {
                 items.items.iter_mut().for_each(&mut see);
             }
-            for (key, value) in &mut attributes.pairs {
-                see(key);
-                see(value);
-            }
+            each_of_pairs(attributes, see);
+        }
+        Some(Contents::Collection { items, attributes }) => {
+            items.items.iter_mut().for_each(&mut see);
+            each_of_pairs(attributes, see);
+        }
+        Some(Contents::Mapping { pairs, attributes }) => {
+            each_of_pairs(pairs, &mut see);
+            each_of_pairs(attributes, see);
         }
         Some(Contents::Parts(parts)) => parts.iter_mut().for_each(see),
         Some(

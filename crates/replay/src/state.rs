@@ -357,8 +357,7 @@ impl State {
     pub fn attribute(&self, id: ObjectId, name: &str) -> Option<Value> {
         let pairs = match self.object(id)?.contents? {
             Contents::Pairs(pairs) => pairs,
-            Contents::Exception { attributes, .. } => attributes,
-            _ => return None,
+            contents => contents.attributes()?,
         };
         let mut pairs = pairs.pairs.iter();
         let found = pairs.find(|(known, _)| self.is_text((*known).into(), name));
@@ -368,7 +367,7 @@ impl State {
     /// An item of a list, tuple or dict, as far as it was captured.
     pub fn item(&self, id: ObjectId, key: &debugop_value::Value) -> Option<Value> {
         match self.object(id)?.contents? {
-            Contents::Items(items) => {
+            Contents::Items(items) | Contents::Collection { items, .. } => {
                 let debugop_value::Value::Int(index) = *key else {
                     return None;
                 };
@@ -377,7 +376,7 @@ impl State {
                 let item = items.items.get(usize::try_from(index).ok()?)?;
                 Some((*item).into())
             }
-            Contents::Pairs(pairs) => {
+            Contents::Pairs(pairs) | Contents::Mapping { pairs, .. } => {
                 let mut pairs = pairs.pairs.iter();
                 let found = pairs.find(|(known, _)| self.is_key((*known).into(), key));
                 found.map(|(_, value)| (*value).into())

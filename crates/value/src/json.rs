@@ -167,6 +167,17 @@ fn tagged<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error
             map.serialize_entry("attributes", &attributes.pairs)?;
             map.serialize_entry("length", &attributes.length)?;
         }
+        Value::Subclass {
+            type_name,
+            contents,
+            attributes,
+        } => {
+            map.serialize_entry("class", type_name)?;
+            map.serialize_entry("id", &attributes.id)?;
+            map.serialize_entry("contents", contents)?;
+            map.serialize_entry("attributes", &attributes.pairs)?;
+            map.serialize_entry("length", &attributes.length)?;
+        }
         Value::Unknown(reason) => map.serialize_entry("reason", reason)?,
         Value::Null
         | Value::None
@@ -210,7 +221,7 @@ fn type_tag(value: &Value) -> &'static str {
         Value::Object { .. } => "object",
         Value::TaggedInt(_) => "raw",
         Value::Deeper => "deeper",
-        Value::Instance { .. } => "object",
+        Value::Instance { .. } | Value::Subclass { .. } => "object",
         Value::Unknown(_) => "unknown",
     }
 }

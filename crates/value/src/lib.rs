@@ -138,6 +138,15 @@ pub enum Value {
         /// Names and values of its attributes; its identity is theirs.
         attributes: Pairs,
     },
+    /// An instance of a subclass of a built-in container, or a `collections.deque`, of which the contents were captured.
+    Subclass {
+        /// The type's name, qualified as for [`Value::Class`].
+        type_name: Box<str>,
+        /// The container, as one of the built-in class: `List` (also of a deque), `Tuple`, `Set`, `FrozenSet` or `Dict`.
+        contents: Box<Value>,
+        /// Names and values of its attributes; its identity is theirs.
+        attributes: Pairs,
+    },
     /// A value that is not known, and why.
     Unknown(Box<str>),
 }

@@ -147,6 +147,21 @@ struct Group<'a> {
     comma_after_one: bool,
 }
 
+/// A class's name without the module, or the class, that it is in.
+fn last_name(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// The end of a group that stands in parentheses.
+fn in_parentheses(close: &'static str) -> &'static str {
+    match close {
+        "]" => "])",
+        "}" => "})",
+        "})" => "}))",
+        _ => "))",
+    }
+}
+
 impl<'a> Group<'a> {
     fn of(value: &'a Value) -> Option<Self> {
         let fixed = |open: String, close, items: &'a [Value]| Group {
@@ -180,6 +195,19 @@ impl<'a> Group<'a> {
                 fixed("range(".into(), ")", &parts[..shown])
             }
             Value::Slice(parts) => fixed("slice(".into(), ")", &parts[..]),
+            Value::Subclass {
+                type_name,
+                contents,
+                ..
+            } => {
+                let inside = Self::of(contents)?;
+                Group {
+                    // As their `repr` has it: without the module.
+                    open: format!("{}({}", escaped(last_name(type_name)), inside.open),
+                    close: in_parentheses(inside.close),
+                    ..inside
+                }
+            }
             Value::Cell {
                 contents: Some(contents),
                 ..

@@ -86,6 +86,14 @@ pub(crate) struct DescriptorObject {
     pub d_method: *const pyo3::ffi::PyMethodDef,
 }
 
+/// `wrapperobject` (`Objects/descrobject.c`): a slot of a class, bound to an object.
+#[repr(C)]
+pub(crate) struct MethodWrapper {
+    ob_base: PyObject,
+    pub descr: *mut PyObject,
+    pub receiver: *mut PyObject,
+}
+
 /// `PyCellObject` (`Include/cpython/cellobject.h`).
 #[repr(C)]
 pub(crate) struct CellObject {
@@ -253,6 +261,30 @@ pub(crate) unsafe fn attributes(
             return Attributes::Values(Values { keys, values });
         }
         dict(managed_dict(object))
+    }
+}
+
+/// The attributes of an instance of a subclass of `tuple`: a dict that is behind the items, if there is none of another kind.
+///
+/// # Safety
+/// As [`attributes`], and `object` is a tuple.
+pub(crate) unsafe fn attributes_behind(
+    object: *mut PyObject,
+    class: *mut pyo3::ffi::PyTypeObject,
+) -> Attributes {
+    // SAFETY: by the contract; where the dict is: `_PyObject_ComputedDictPointer` (`Objects/object.c`). Checked as in `attributes`.
+    unsafe {
+        let offset = (*class).tp_dictoffset;
+        if offset >= 0 || (*class).tp_flags & FLAG_MANAGED_DICT != 0 {
+            return attributes(object, class);
+        }
+        let items = (*object.cast::<PyVarObject>()).ob_size * (*class).tp_itemsize;
+        let word = align_of::<*mut PyObject>();
+        let size = ((*class).tp_basicsize + items)
+            .unsigned_abs()
+            .next_multiple_of(word);
+        let place = object.cast::<u8>().add(size).offset(offset);
+        dict(*place.cast::<*mut PyObject>())
     }
 }
 

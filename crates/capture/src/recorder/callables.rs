@@ -4,9 +4,9 @@ use pyo3::types::{PyAnyMethods, PyType};
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
 
-use crate::layout::objects::{BuiltinObject, DescriptorObject};
+use crate::layout::objects::{BuiltinObject, DescriptorObject, MethodWrapper};
 use crate::modules;
-use crate::value::PyMethodDescr_Type;
+use crate::value::{PyMethodDescr_Type, bound_slot};
 
 /// What a callable may change of what it is called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,10 @@ impl Callables {
 /// # Safety
 /// `callable` is alive.
 #[inline]
-pub(super) unsafe fn identity(callable: *mut ffi::PyObject) -> Option<(usize, *mut ffi::PyObject)> {
+pub(super) unsafe fn identity(
+    py: Python<'_>,
+    callable: *mut ffi::PyObject,
+) -> Option<(usize, *mut ffi::PyObject)> {
     // SAFETY: fields of exact types are read.
     unsafe {
         let class = ffi::Py_TYPE(callable);
@@ -158,6 +161,10 @@ pub(super) unsafe fn identity(callable: *mut ffi::PyObject) -> Option<(usize, *m
             Some(((*function).m_ml as usize, (*function).m_self))
         } else if class == &raw mut ffi::PyType_Type {
             Some((callable as usize, std::ptr::null_mut()))
+        } else if bound_slot(py).is_some_and(|slot| slot.as_ptr() == class.cast()) {
+            // As `super().__init__`: its definition is the descriptor, which the class keeps.
+            let wrapper = callable.cast::<MethodWrapper>();
+            Some(((*wrapper).descr as usize, (*wrapper).receiver))
         } else {
             None
         }

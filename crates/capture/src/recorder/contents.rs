@@ -10,12 +10,13 @@ use pyo3::{Bound, PyAny, Python, ffi};
 
 use super::pen::{Long, Pen};
 use super::shadows::{Glance, Layout};
-use super::types::Member;
+use super::types::{Member, has_attributes_beside};
 use super::words::{glance_word, quick_word};
 use crate::layout::LongObject;
+use crate::layout::collections::{Deque, each_ordered, is_ordered};
 use crate::layout::objects::{
     Attributes, BaseException, CellObject, CodeOfFunction, ListObject, MethodObject, SetObject,
-    SliceObject, TUPLE_ITEMS, Values, attributes,
+    SliceObject, TUPLE_ITEMS, Values, attributes, attributes_behind,
 };
 use crate::value::capture_name;
 
@@ -25,6 +26,9 @@ pub(super) enum Parts {
     Items(*const *mut ffi::PyObject, usize),
     Set(*const SetObject),
     Dict(*mut ffi::PyObject),
+    /// A `collections.OrderedDict`, or an instance of a subclass.
+    Ordered(*mut ffi::PyObject),
+    Deque(*const Deque),
     Attributes(Values),
     None,
 }
@@ -100,6 +104,8 @@ pub(super) unsafe fn each(
                 }
                 ffi::PyDict_Size(dict).unsigned_abs()
             }
+            Parts::Ordered(dict) => each_ordered(dict, limit, see),
+            Parts::Deque(deque) => (*deque).each(limit, |item| see(item, none)),
             Parts::Attributes(values) => {
                 let mut seen = 0;
                 for index in 0..values.len() {
@@ -113,6 +119,27 @@ pub(super) unsafe fn each(
                 }
                 seen
             }
+        }
+    }
+}
+
+/// The attributes of an instance; its `__slots__` are not among them.
+///
+/// # Safety
+/// A live object of a type of this kind.
+#[inline]
+unsafe fn attribute_parts(object: *mut ffi::PyObject, kind: Kind) -> Parts {
+    // SAFETY: by the contract.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        let found = match kind {
+            Kind::TupleSubclass => attributes_behind(object, class),
+            _ => attributes(object, class),
+        };
+        match found {
+            Attributes::Values(values) => Parts::Attributes(values),
+            Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => Parts::Dict(dict),
+            _ => Parts::None,
         }
     }
 }
@@ -143,6 +170,22 @@ impl Pen {
                     self.items(py, to, &parts, inside);
                 }
                 Kind::Dict => self.pairs(py, to, &Parts::Dict(object), &[], object, inside),
+                Kind::ListSubclass
+                | Kind::TupleSubclass
+                | Kind::SetSubclass
+                | Kind::FrozenSetSubclass
+                | Kind::Deque
+                | Kind::DictSubclass => {
+                    let parts = self.parts(object, kind);
+                    if kind == Kind::DictSubclass {
+                        self.pairs(py, to, &parts, &[], object, inside);
+                    } else {
+                        self.items(py, to, &parts, inside);
+                    }
+                    let beside = attribute_parts(object, kind);
+                    let members = Rc::clone(&self.types.get(number).members);
+                    self.pairs(py, to, &beside, &members, object, inside);
+                }
                 Kind::Instance => {
                     let parts = self.parts(object, kind);
                     // An instance inside may be of the same type.
@@ -209,18 +252,33 @@ impl Pen {
         // SAFETY: by the contract.
         unsafe {
             match kind {
-                Kind::List | Kind::Tuple => sequence(object, kind),
-                Kind::Set | Kind::FrozenSet => Parts::Set(object.cast()),
+                Kind::List | Kind::ListSubclass => sequence(object, Kind::List),
+                Kind::Tuple | Kind::TupleSubclass => sequence(object, Kind::Tuple),
+                Kind::Set | Kind::FrozenSet | Kind::SetSubclass | Kind::FrozenSetSubclass => {
+                    Parts::Set(object.cast())
+                }
                 Kind::Dict => Parts::Dict(object),
-                Kind::Instance => match attributes(object, ffi::Py_TYPE(object)) {
-                    Attributes::Values(values) => Parts::Attributes(values),
-                    Attributes::Dict(dict) if ffi::PyDict_CheckExact(dict) != 0 => {
-                        Parts::Dict(dict)
-                    }
-                    _ => Parts::None,
-                },
+                Kind::DictSubclass if is_ordered(object) => Parts::Ordered(object),
+                Kind::DictSubclass => Parts::Dict(object),
+                Kind::Deque => Parts::Deque(object.cast()),
+                Kind::Instance => attribute_parts(object, kind),
                 _ => Parts::None,
             }
+        }
+    }
+
+    /// Whether an instance of a subclass of a built-in container, or deque, of the type with this number has no attributes.
+    ///
+    /// # Safety
+    /// It is live, and of this type.
+    unsafe fn has_nothing_beside(&self, object: *mut ffi::PyObject, number: u32) -> bool {
+        let class = self.types.get_ref(number);
+        // SAFETY: by the contract.
+        unsafe {
+            let is_set = |place: &Member| !member(object, place).is_null();
+            !class.members.iter().any(is_set)
+                && (!class.has_dict
+                    || each(&attribute_parts(object, class.kind), 0, |_, _| {}) == 0)
         }
     }
 
@@ -247,12 +305,15 @@ impl Pen {
             let (key, value) = match self.parts(object, kind) {
                 Parts::Items(first, _) => (std::ptr::null_mut(), *first.add(word)),
                 Parts::Attributes(values) => values.get(word - 1),
-                Parts::Dict(dict) => {
+                parts @ (Parts::Dict(_) | Parts::Ordered(_)) => {
                     let mut last = (std::ptr::null_mut(), std::ptr::null_mut());
-                    each(&Parts::Dict(dict), word / 2 + 1, |key, value| {
-                        last = (key, value);
-                    });
+                    each(&parts, word / 2 + 1, |key, value| last = (key, value));
                     last
+                }
+                Parts::Deque(deque) => {
+                    let mut last = std::ptr::null_mut();
+                    (*deque).each(word + 1, |item| last = item);
+                    (std::ptr::null_mut(), last)
                 }
                 Parts::None => match self.types.get_ref(number).members.get(word) {
                     Some(place) => (place.0, member(object, place)),
@@ -316,7 +377,15 @@ impl Pen {
                 .iter()
                 .filter(|place| !member(object, place).is_null());
             let all = length + set.clone().count();
-            to.items(all as u64, all.min(limit) as u64);
+            let shown = match parts {
+                Parts::Ordered(_) => {
+                    let mut seen = 0;
+                    each(parts, limit, |_, _| seen += 1);
+                    seen
+                }
+                _ => all.min(limit),
+            };
+            to.items(all as u64, shown as u64);
             each(parts, limit, |name, value| {
                 self.pair(py, to, name, value, inside);
             });
@@ -485,6 +554,20 @@ impl Pen {
                     glance.length = length as u64;
                 }
                 Kind::Cell => words.push(glance_word((*object.cast::<CellObject>()).ob_ref)),
+                _ if has_attributes_beside(kind) && self.has_nothing_beside(object, number) => {
+                    glance.layout = match kind {
+                        Kind::ListSubclass | Kind::Deque => Layout::ItemsAlone,
+                        Kind::DictSubclass => Layout::PairsAlone,
+                        _ => Layout::Other,
+                    };
+                    let length = each(&self.parts(object, kind), limit, |key, value| {
+                        words.push(glance_word(key));
+                        if kind == Kind::DictSubclass {
+                            words.push(glance_word(value));
+                        }
+                    });
+                    glance.length = length as u64;
+                }
                 _ => {
                     self.each_part(object, number, kind, |part| words.push(glance_word(part)));
                     let digest = self.digest_parts(object, number, kind, limit, quick_word);
@@ -551,20 +634,28 @@ impl Pen {
                 | Kind::Set
                 | Kind::FrozenSet
                 | Kind::Dict
-                | Kind::Instance => {
-                    let parts = self.parts(object, kind);
+                | Kind::Instance
+                | Kind::ListSubclass
+                | Kind::TupleSubclass
+                | Kind::SetSubclass
+                | Kind::FrozenSetSubclass
+                | Kind::Deque
+                | Kind::DictSubclass => {
                     let mut digest = start;
-                    let mut length = each(&parts, limit, |key, value| {
-                        digest = word(digest, key);
-                        if !value.is_null() {
-                            digest = word(digest, value);
-                        }
-                    });
-                    let members = match kind {
-                        Kind::Instance => &self.types.get_ref(number).members[..],
-                        _ => &[],
+                    let all = |digest: &mut Digest, parts: &Parts| {
+                        each(parts, limit, |key, value| {
+                            *digest = word(*digest, key);
+                            if !value.is_null() {
+                                *digest = word(*digest, value);
+                            }
+                        })
                     };
-                    for place in members {
+                    let mut length = all(&mut digest, &self.parts(object, kind));
+                    if has_attributes_beside(kind) {
+                        digest = digest.and(length as u64);
+                        length = all(&mut digest, &attribute_parts(object, kind));
+                    }
+                    for place in &*self.types.get_ref(number).members {
                         let (name, value) = (place.0, member(object, place));
                         if !value.is_null() {
                             if length < limit {
@@ -672,6 +763,10 @@ impl Pen {
                 }
                 _ => {
                     each(&self.parts(object, kind), self.limits.items, &mut both);
+                    if has_attributes_beside(kind) {
+                        let beside = attribute_parts(object, kind);
+                        each(&beside, self.limits.items, &mut both);
+                    }
                     for place in &*self.types.get_ref(number).members {
                         both(place.0, member(object, place));
                     }

@@ -239,7 +239,7 @@ impl<'a> Row<'a> {
                         return None;
                     }
                 }
-                Layout::Other => return None,
+                Layout::Other | Layout::ItemsAlone | Layout::PairsAlone => return None,
             }
         }
         Some(row)

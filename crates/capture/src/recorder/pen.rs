@@ -720,5 +720,11 @@ pub(super) fn is_mutable(kind: Kind) -> bool {
             | Kind::Cell
             | Kind::Exception
             | Kind::Tuple
+            | Kind::ListSubclass
+            | Kind::TupleSubclass
+            | Kind::SetSubclass
+            | Kind::FrozenSetSubclass
+            | Kind::DictSubclass
+            | Kind::Deque
     )
 }

@@ -29,6 +29,10 @@ pub(super) enum Layout {
     Values,
     /// One for each member of `__slots__`, [`EMPTY`] where it is not set. There are no other attributes.
     Members,
+    /// One an item, of an instance of a subclass of `list`, or of a deque, that has no attributes.
+    ItemsAlone,
+    /// Two a pair, of an instance of a subclass of `dict` that has no attributes.
+    PairsAlone,
     /// There are none: an instance that has had no attribute yet, with no place for one but a dict to come (of a subclass of `list`).
     Nothing,
 }
@@ -122,8 +126,10 @@ impl Glance {
         }
         let one = |change| Difference::One(change, at);
         match self.layout {
-            Layout::Items if self.length == now.length => one(Change::Replace(at)),
-            Layout::Pairs if self.length == now.length && at % 2 == 1 => {
+            Layout::Items | Layout::ItemsAlone if self.length == now.length => {
+                one(Change::Replace(at))
+            }
+            Layout::Pairs | Layout::PairsAlone if self.length == now.length && at % 2 == 1 => {
                 one(Change::Replace(at / 2))
             }
             Layout::Values | Layout::Members => now.attribute(self, at),
@@ -169,11 +175,19 @@ impl Glance {
             }
             _ if self.words.len() > common => Difference::Many,
             _ if more.is_empty() && self.length == now.length => Difference::None,
-            Layout::Items | Layout::Pairs if more.is_empty() => one(Change::Length),
-            Layout::Items if more.len() == 1 && now.length == self.length + 1 => {
+            Layout::Items | Layout::Pairs | Layout::ItemsAlone | Layout::PairsAlone
+                if more.is_empty() =>
+            {
+                one(Change::Length)
+            }
+            Layout::Items | Layout::ItemsAlone
+                if more.len() == 1 && now.length == self.length + 1 =>
+            {
                 one(Change::Insert(common))
             }
-            Layout::Pairs if more.len() == 2 && now.length == self.length + 1 => {
+            Layout::Pairs | Layout::PairsAlone
+                if more.len() == 2 && now.length == self.length + 1 =>
+            {
                 one(Change::Insert(common / 2))
             }
             _ => Difference::Many,

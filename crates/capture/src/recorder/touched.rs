@@ -202,7 +202,7 @@ impl Pen {
                     _ => Some((Changes::Everything, None)),
                 };
             }
-            let Some((identity, bound)) = callables::identity(callable) else {
+            let Some((identity, bound)) = callables::identity(py, callable) else {
                 return Some((Changes::Everything, None));
             };
             let changes = match site.callee.get() {

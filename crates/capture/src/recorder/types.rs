@@ -7,6 +7,7 @@ use pyo3::types::PyType;
 use pyo3::{Bound, Python, ffi};
 use rustc_hash::FxHashMap;
 
+use crate::layout::collections::deque_class;
 use crate::layout::objects::slot_names;
 use crate::value::{PyMethod_Type, describes_c, type_name};
 
@@ -35,6 +36,8 @@ pub(super) struct Types {
     /// Some of these: address and number, each in the one place for its address.
     near: [(usize, u32); NEAR],
     all: Vec<Type>,
+    /// `collections.deque`, once it has been found.
+    deque: Option<*mut ffi::PyTypeObject>,
 }
 
 const NEAR: usize = 64;
@@ -51,6 +54,7 @@ impl Default for Types {
             fixed: FxHashMap::default(),
             near: [(0, 0); NEAR],
             all: Vec::new(),
+            deque: None,
         }
     }
 }
@@ -76,9 +80,9 @@ impl Types {
         // SAFETY: the class of a live object is alive.
         let bound =
             unsafe { Bound::from_borrowed_ptr(py, class.cast()).cast_into_unchecked::<PyType>() };
-        let kind = kind_of(py, class);
+        let kind = self.kind_of(py, class);
         let number = self.all.len() as u32;
-        let members = if kind == Kind::Instance {
+        let members = if has_members(kind) {
             members(class).into()
         } else {
             Rc::default()
@@ -122,6 +126,24 @@ impl Types {
     }
 }
 
+/// Whether objects of this kind may have values of `__slots__` beside what else is in them.
+pub(super) fn has_members(kind: Kind) -> bool {
+    kind == Kind::Instance || has_attributes_beside(kind)
+}
+
+/// Whether objects of this kind may have attributes beside what else is in them.
+pub(super) fn has_attributes_beside(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::ListSubclass
+            | Kind::TupleSubclass
+            | Kind::SetSubclass
+            | Kind::FrozenSetSubclass
+            | Kind::DictSubclass
+            | Kind::Deque
+    )
+}
+
 /// Whether a class can die: only those that were made while Python ran.
 #[inline]
 pub(super) fn is_heap_type(class: *mut ffi::PyTypeObject) -> bool {
@@ -129,48 +151,72 @@ pub(super) fn is_heap_type(class: *mut ffi::PyTypeObject) -> bool {
     unsafe { (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 }
 }
 
-fn kind_of(py: Python<'_>, class: *mut ffi::PyTypeObject) -> Kind {
-    macro_rules! exact {
+impl Types {
+    fn kind_of(&mut self, py: Python<'_>, class: *mut ffi::PyTypeObject) -> Kind {
+        macro_rules! exact {
         ($($type:ident => $kind:ident,)*) => {
             $(if class == &raw mut ffi::$type { return Kind::$kind; })*
         };
     }
-    // SAFETY: only addresses of static types are taken, and flags of a live type are read.
-    #[allow(unused_unsafe)]
-    unsafe {
-        exact! {
-            PyUnicode_Type => Str,
-            PyBytes_Type => Bytes,
-            PyByteArray_Type => ByteArray,
-            PyList_Type => List,
-            PyTuple_Type => Tuple,
-            PySet_Type => Set,
-            PyFrozenSet_Type => FrozenSet,
-            PyDict_Type => Dict,
-            PyCell_Type => Cell,
-            PyFunction_Type => Function,
-            PyCFunction_Type => Builtin,
-            PyModule_Type => Module,
-            PyRange_Type => Range,
-            PySlice_Type => Slice,
-            PyCode_Type => Code,
+        // SAFETY: only addresses of static types are taken, and flags of a live type are read.
+        #[allow(unused_unsafe)]
+        unsafe {
+            exact! {
+                PyUnicode_Type => Str,
+                PyBytes_Type => Bytes,
+                PyByteArray_Type => ByteArray,
+                PyList_Type => List,
+                PyTuple_Type => Tuple,
+                PySet_Type => Set,
+                PyFrozenSet_Type => FrozenSet,
+                PyDict_Type => Dict,
+                PyCell_Type => Cell,
+                PyFunction_Type => Function,
+                PyCFunction_Type => Builtin,
+                PyModule_Type => Module,
+                PyRange_Type => Range,
+                PySlice_Type => Slice,
+                PyCode_Type => Code,
+            }
+            if class == &raw mut PyMethod_Type {
+                return Kind::Method;
+            }
+            if describes_c(py, class) {
+                return Kind::Builtin;
+            }
+            let flags = (*class).tp_flags;
+            if flags & ffi::Py_TPFLAGS_TYPE_SUBCLASS != 0 {
+                Kind::Type
+            } else if flags & ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS != 0 {
+                Kind::Exception
+            } else if flags & ffi::Py_TPFLAGS_LIST_SUBCLASS != 0 {
+                Kind::ListSubclass
+            } else if flags & ffi::Py_TPFLAGS_TUPLE_SUBCLASS != 0 {
+                Kind::TupleSubclass
+            } else if flags & ffi::Py_TPFLAGS_DICT_SUBCLASS != 0 {
+                Kind::DictSubclass
+            } else if ffi::PyType_IsSubtype(class, &raw mut ffi::PySet_Type) != 0 {
+                Kind::SetSubclass
+            } else if ffi::PyType_IsSubtype(class, &raw mut ffi::PyFrozenSet_Type) != 0 {
+                Kind::FrozenSetSubclass
+            } else if self.is_deque(py, class) {
+                Kind::Deque
+            } else if is_heap_type(class) && has_attributes(class) {
+                Kind::Instance
+            } else {
+                Kind::Opaque
+            }
         }
-        if class == &raw mut PyMethod_Type {
-            return Kind::Method;
+    }
+
+    /// Whether it is `collections.deque`, or a subclass.
+    fn is_deque(&mut self, py: Python<'_>, class: *mut ffi::PyTypeObject) -> bool {
+        if self.deque.is_none() {
+            self.deque = deque_class(py);
         }
-        if describes_c(py, class) {
-            return Kind::Builtin;
-        }
-        let flags = (*class).tp_flags;
-        if flags & ffi::Py_TPFLAGS_TYPE_SUBCLASS != 0 {
-            Kind::Type
-        } else if flags & ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS != 0 {
-            Kind::Exception
-        } else if is_heap_type(class) && has_attributes(class) {
-            Kind::Instance
-        } else {
-            Kind::Opaque
-        }
+        // SAFETY: live types; of what was found only the address is compared; the module `collections` holds it.
+        self.deque
+            .is_some_and(|deque| unsafe { ffi::PyType_IsSubtype(class, deque) != 0 })
     }
 }
 

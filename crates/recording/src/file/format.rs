@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Compression, Damage, Error};
 
 /// The newest version of the format; all up to it are read.
-pub const FORMAT_VERSION: u16 = 6;
+pub const FORMAT_VERSION: u16 = 7;
 /// The largest contents of a chunk, in bytes, stored or not.
 pub const MAX_CONTENTS: usize = 16 << 20;
 /// As a chunk's first step: not known.

@@ -119,8 +119,22 @@ impl<'a> Parts<'a> {
                     parts.number = items.items.len() as u64 + 1;
                     parts.length = items.length.wrapping_sub(items.items.len() as u64);
                 }
-                parts.values.extend::<Vec<Value>>(pairs(attributes));
-                parts.length = parts.length << 32 | attributes.length & 0xffff_ffff;
+                parts.add_attributes(pairs(attributes), attributes.length);
+            }
+            Contents::Collection { items, attributes } => {
+                parts.values.extend(&items.items);
+                parts.number = items.items.len() as u64 + 1;
+                parts.length = items.length.wrapping_sub(items.items.len() as u64);
+                parts.add_attributes(pairs(attributes), attributes.length);
+            }
+            Contents::Mapping {
+                pairs: main,
+                attributes,
+            } => {
+                parts.values.extend(pairs(main));
+                parts.number = main.pairs.len() as u64 + 1;
+                parts.length = main.length.wrapping_sub(main.pairs.len() as u64);
+                parts.add_attributes(pairs(attributes), attributes.length);
             }
             Contents::Parts(values) => parts.values.extend(values),
             Contents::Generator { qualname, frame } => {
@@ -129,6 +143,12 @@ impl<'a> Parts<'a> {
             }
         }
         parts
+    }
+
+    /// Attributes come behind the values so far; the length becomes that of both: how many are not among the values, and how many attributes there are.
+    fn add_attributes(&mut self, attributes: Vec<Value>, length: u64) {
+        self.values.extend(attributes);
+        self.length = self.length << 32 | length & 0xffff_ffff;
     }
 }
 
@@ -176,6 +196,29 @@ fn contents(
                 return None;
             };
             Contents::Method { function, receiver }
+        }
+        Kind::ListSubclass
+        | Kind::TupleSubclass
+        | Kind::SetSubclass
+        | Kind::FrozenSetSubclass
+        | Kind::Deque => {
+            let count = usize::try_from(number.checked_sub(1)?).ok()?;
+            let (items, attributes) = values.split_at_checked(count)?;
+            Contents::Collection {
+                items: Items {
+                    length: items.len() as u64 + (length >> 32),
+                    items: items.into(),
+                },
+                attributes: pairs(attributes, length & 0xffff_ffff)?,
+            }
+        }
+        Kind::DictSubclass => {
+            let count = usize::try_from(number.checked_sub(1)?).ok()?;
+            let (main, attributes) = values.split_at_checked(count.checked_mul(2)?)?;
+            Contents::Mapping {
+                pairs: pairs(main, count as u64 + (length >> 32))?,
+                attributes: pairs(attributes, length & 0xffff_ffff)?,
+            }
         }
         Kind::Exception => {
             let count = usize::try_from(number.saturating_sub(1)).ok()?;

@@ -72,12 +72,40 @@ kinds! {
     Code = 19,
     /// A generator, coroutine or asynchronous generator: [`Contents::Generator`].
     Generator = 20,
+    /// An instance of a subclass of `list`: [`Contents::Collection`].
+    ListSubclass = 21,
+    /// An instance of a subclass of `tuple`: [`Contents::Collection`].
+    TupleSubclass = 22,
+    /// An instance of a subclass of `set`: [`Contents::Collection`] in iteration order.
+    SetSubclass = 23,
+    /// An instance of a subclass of `frozenset`: [`Contents::Collection`] in iteration order.
+    FrozenSetSubclass = 24,
+    /// An instance of a subclass of `dict`: [`Contents::Mapping`]; of `collections.OrderedDict` in its order.
+    DictSubclass = 25,
+    /// A `collections.deque`, or an instance of a subclass: [`Contents::Collection`].
+    Deque = 26,
+}
+
+impl Kind {
+    /// Whether what has changed of an object of this kind may be told alone: UPDATE_PART.
+    #[must_use]
+    pub fn changes_in_part(self) -> bool {
+        matches!(
+            self,
+            Kind::List
+                | Kind::Dict
+                | Kind::Instance
+                | Kind::ListSubclass
+                | Kind::DictSubclass
+                | Kind::Deque
+        )
+    }
 }
 
 /// Objects with more parts than this in their contents are not updated in part.
 pub const MAX_PARTS: usize = 64;
 
-/// How the contents of a list, dict or instance differ from those that were given last in the chunk, besides the true number.
+/// How the contents of a list, dict, instance, deque, or of an instance of a subclass of list or dict (but for its attributes), differ from those that were given last in the chunk, besides the true number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Not at all.
@@ -190,6 +218,20 @@ pub enum Contents {
         /// Its attributes: pairs of name and value.
         attributes: Pairs,
     },
+    /// Items of an object that has attributes as well.
+    Collection {
+        /// Its items.
+        items: Items,
+        /// Its attributes: pairs of name and value.
+        attributes: Pairs,
+    },
+    /// Pairs of an object that has attributes as well.
+    Mapping {
+        /// Its keys and values.
+        pairs: Pairs,
+        /// Its attributes: pairs of name and value.
+        attributes: Pairs,
+    },
     /// start, stop and step.
     Parts([Value; 3]),
     /// A generator or coroutine.
@@ -202,6 +244,35 @@ pub enum Contents {
 }
 
 impl Contents {
+    /// The items of a sequence or set.
+    #[must_use]
+    pub fn items(&self) -> Option<&Items> {
+        match self {
+            Self::Items(items) | Self::Collection { items, .. } => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The keys and values of a mapping. Of [`Contents::Pairs`] the kind says whether they are attributes.
+    #[must_use]
+    pub fn pairs(&self) -> Option<&Pairs> {
+        match self {
+            Self::Pairs(pairs) | Self::Mapping { pairs, .. } => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// The attributes of what has them beside something else.
+    #[must_use]
+    pub fn attributes(&self) -> Option<&Pairs> {
+        match self {
+            Self::Exception { attributes, .. }
+            | Self::Collection { attributes, .. }
+            | Self::Mapping { attributes, .. } => Some(attributes),
+            _ => None,
+        }
+    }
+
     /// Every value that it mentions.
     pub fn values_mut(&mut self) -> Vec<&mut Value> {
         match self {
@@ -221,6 +292,13 @@ impl Contents {
                     .iter_mut()
                     .chain(attributes.values_mut())
                     .collect()
+            }
+            Self::Collection { items, attributes } => {
+                let items = items.items.iter_mut();
+                items.chain(attributes.values_mut()).collect()
+            }
+            Self::Mapping { pairs, attributes } => {
+                pairs.values_mut().chain(attributes.values_mut()).collect()
             }
             Self::Parts(parts) => parts.iter_mut().collect(),
             Self::Opaque

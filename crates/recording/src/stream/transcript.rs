@@ -442,6 +442,33 @@ impl Transcript {
                 encoder.arguments(None);
                 encoder.items(0, 0);
             }),
+            (
+                Kind::ListSubclass
+                | Kind::TupleSubclass
+                | Kind::SetSubclass
+                | Kind::FrozenSetSubclass
+                | Kind::Deque,
+                Some(Contents::Collection { items, attributes }),
+            ) => {
+                self.items(items, pending);
+                self.pairs(attributes, pending);
+            }
+            (Kind::DictSubclass, Some(Contents::Mapping { pairs, attributes })) => {
+                self.pairs(pairs, pending);
+                self.pairs(attributes, pending);
+            }
+            (
+                Kind::ListSubclass
+                | Kind::TupleSubclass
+                | Kind::SetSubclass
+                | Kind::FrozenSetSubclass
+                | Kind::Deque
+                | Kind::DictSubclass,
+                _,
+            ) => self.put(0, |encoder, _| {
+                encoder.items(0, 0);
+                encoder.items(0, 0);
+            }),
             (Kind::Range | Kind::Slice, Some(Contents::Parts(parts))) => {
                 for &part in parts {
                     self.value(part, pending);

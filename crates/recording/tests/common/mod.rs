@@ -486,6 +486,18 @@ impl Maker<'_> {
                 },
                 attributes: self.pairs(objects, depth),
             },
+            Kind::ListSubclass
+            | Kind::TupleSubclass
+            | Kind::SetSubclass
+            | Kind::FrozenSetSubclass
+            | Kind::Deque => Contents::Collection {
+                items: self.items(objects, depth),
+                attributes: self.pairs(objects, depth),
+            },
+            Kind::DictSubclass => Contents::Mapping {
+                pairs: self.pairs(objects, depth),
+                attributes: self.pairs(objects, depth),
+            },
             Kind::Range | Kind::Slice => {
                 Contents::Parts(std::array::from_fn(|_| self.inner(objects, depth)))
             }

@@ -1,7 +1,7 @@
 //! Attributes and items by a hash: which of them may have been bound, or may have changed, in a chunk.
 
 use debugop_recording::file::Constant;
-use debugop_recording::stream::{self, Contents, ObjectId};
+use debugop_recording::stream::{self, Contents, ObjectId, Pairs};
 use rustc_hash::FxHashSet;
 
 use crate::chunk::Chunk;
@@ -115,39 +115,37 @@ impl Places {
     }
 
     fn changed(&mut self, chunk: &Chunk, object: ObjectId, before: &Contents, now: &Contents) {
-        match now {
-            Contents::Items(now) => {
-                let before = match before {
-                    Contents::Items(before) => &*before.items,
-                    _ => &[],
-                };
-                for (index, item) in (0..).zip(&now.items) {
-                    if before.get(index as usize) != Some(item) {
-                        self.add(place(object, of_int(index)));
-                    }
+        if let Some(now) = now.items() {
+            let before = before.items().map_or(&[][..], |before| &before.items);
+            for (index, item) in (0..).zip(&now.items) {
+                if before.get(index as usize) != Some(item) {
+                    self.add(place(object, of_int(index)));
                 }
             }
-            Contents::Pairs(now)
-            | Contents::Exception {
-                attributes: now, ..
-            } => {
-                let before = match before {
-                    Contents::Pairs(before)
-                    | Contents::Exception {
-                        attributes: before, ..
-                    } => &*before.pairs,
-                    _ => &[],
-                };
-                for (index, pair) in now.pairs.iter().enumerate() {
-                    if before.get(index) != Some(pair)
-                        && !before.contains(pair)
-                        && let Some(part) = of_value(pair.0.into(), chunk)
-                    {
-                        self.add(place(object, part));
-                    }
-                }
+        }
+        if let Some(now) = now.pairs() {
+            self.changed_pairs(chunk, object, before.pairs(), now);
+        }
+        if let Some(now) = now.attributes() {
+            self.changed_pairs(chunk, object, before.attributes(), now);
+        }
+    }
+
+    fn changed_pairs(
+        &mut self,
+        chunk: &Chunk,
+        object: ObjectId,
+        before: Option<&Pairs>,
+        now: &Pairs,
+    ) {
+        let before = before.map_or(&[][..], |before| &before.pairs);
+        for (index, pair) in now.pairs.iter().enumerate() {
+            if before.get(index) != Some(pair)
+                && !before.contains(pair)
+                && let Some(part) = of_value(pair.0.into(), chunk)
+            {
+                self.add(place(object, part));
             }
-            _ => {}
         }
     }
 }

@@ -164,6 +164,45 @@ fn what_was_left_out_is_counted() {
 }
 
 #[test]
+fn instances_of_containers_are_written_as_their_repr_is() {
+    let subclass = |name: &str, contents: Value| Value::Subclass {
+        type_name: name.into(),
+        contents: Box::new(contents),
+        attributes: Pairs::whole(1, []),
+    };
+    let items = || Items::whole(1, vec![Value::Int(1), Value::Int(2)]);
+    let pair = vec![(Value::str("a"), Value::Int(1))];
+    let dict = Value::Dict(Pairs::whole(1, pair));
+    check(
+        &subclass("collections.Counter", dict),
+        40,
+        "Counter({'a': 1})",
+    );
+    check(
+        &subclass("m.Point", Value::Tuple(items())),
+        40,
+        "Point((1, 2))",
+    );
+    let one = Items::whole(1, vec![Value::Int(1)]);
+    check(&subclass("m.Row", Value::Tuple(one)), 40, "Row((1,))");
+    check(
+        &subclass("m.Names", Value::List(items())),
+        40,
+        "Names([1, 2])",
+    );
+    check(&subclass("m.Names", Value::List(items())), 11, "Names([…])");
+    let empty = Items::whole(1, vec![]);
+    check(
+        &subclass("m.Tags", Value::Set(empty.clone())),
+        40,
+        "Tags(set())",
+    );
+    check(&subclass("m.Tags", Value::Set(items())), 40, "Tags({1, 2})");
+    let frozen = Value::FrozenSet(items());
+    check(&subclass("m.Fixed", frozen), 40, "Fixed(frozenset({1, 2}))");
+}
+
+#[test]
 fn objects_are_named() {
     let object = |name: &str| Value::Object {
         type_name: name.into(),

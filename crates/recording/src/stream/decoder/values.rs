@@ -91,8 +91,10 @@ enum Latest {
 /// Whether contents are small enough to be updated in part.
 fn has_parts(contents: &Contents) -> bool {
     match contents {
-        Contents::Items(items) => items.items.len() <= MAX_PARTS,
-        Contents::Pairs(pairs) => pairs.pairs.len() <= MAX_PARTS,
+        Contents::Items(items) | Contents::Collection { items, .. } => {
+            items.items.len() <= MAX_PARTS
+        }
+        Contents::Pairs(pairs) | Contents::Mapping { pairs, .. } => pairs.pairs.len() <= MAX_PARTS,
         _ => false,
     }
 }
@@ -105,33 +107,49 @@ fn changed(
     key: Option<Value>,
     value: Option<Value>,
 ) -> Option<Contents> {
-    match contents {
-        Contents::Items(known) => {
-            let items = with_change(
-                &known.items,
-                change,
-                |place| {
-                    *place = value?;
-                    Some(())
-                },
-                || value,
-            )?;
-            Some(Contents::Items(Items { length, items }))
-        }
-        Contents::Pairs(known) => {
-            let pairs = with_change(
-                &known.pairs,
-                change,
-                |place| {
-                    place.1 = value?;
-                    Some(())
-                },
-                || Some((key?, value?)),
-            )?;
-            Some(Contents::Pairs(Pairs { length, pairs }))
-        }
-        _ => None,
-    }
+    let items = |known: &Items| {
+        let items = with_change(
+            &known.items,
+            change,
+            |place| {
+                *place = value?;
+                Some(())
+            },
+            || value,
+        )?;
+        Some(Items { length, items })
+    };
+    let pairs = |known: &Pairs| {
+        let pairs = with_change(
+            &known.pairs,
+            change,
+            |place| {
+                place.1 = value?;
+                Some(())
+            },
+            || Some((key?, value?)),
+        )?;
+        Some(Pairs { length, pairs })
+    };
+    Some(match contents {
+        Contents::Items(known) => Contents::Items(items(known)?),
+        Contents::Pairs(known) => Contents::Pairs(pairs(known)?),
+        Contents::Collection {
+            items: known,
+            attributes,
+        } => Contents::Collection {
+            items: items(known)?,
+            attributes: attributes.clone(),
+        },
+        Contents::Mapping {
+            pairs: known,
+            attributes,
+        } => Contents::Mapping {
+            pairs: pairs(known)?,
+            attributes: attributes.clone(),
+        },
+        _ => return None,
+    })
 }
 
 /// Parts with one of them replaced, or one more.
@@ -383,7 +401,7 @@ impl Objects {
         let number = cursor.varint()?;
         let change = Change::from_number(number).ok_or(ErrorKind::Number.at(at))?;
         let length = cursor.varint()?;
-        let is_pair = matches!(class.kind, Kind::Dict | Kind::Instance);
+        let is_pair = matches!(class.kind, Kind::Dict | Kind::Instance | Kind::DictSubclass);
         let key = match change {
             Change::Insert(_) if is_pair => Some(self.value(cursor, found)?),
             _ => None,
@@ -459,7 +477,7 @@ impl Objects {
         self.open.push(id);
         let contents = self.contents_inside(kind, cursor, found);
         self.open.pop();
-        if matches!(kind, Kind::List | Kind::Dict | Kind::Instance) {
+        if kind.changes_in_part() {
             let parts = contents.as_ref().ok().filter(|now| has_parts(now));
             // Whoever asks for contents puts them into the next definition.
             let latest = parts.map(|now| match self.keeps {
@@ -514,6 +532,18 @@ impl Objects {
                     attributes: self.pairs(cursor, found)?,
                 }
             }
+            Kind::ListSubclass
+            | Kind::TupleSubclass
+            | Kind::SetSubclass
+            | Kind::FrozenSetSubclass
+            | Kind::Deque => Contents::Collection {
+                items: self.items(cursor, found)?,
+                attributes: self.pairs(cursor, found)?,
+            },
+            Kind::DictSubclass => Contents::Mapping {
+                pairs: self.pairs(cursor, found)?,
+                attributes: self.pairs(cursor, found)?,
+            },
             Kind::Range | Kind::Slice => Contents::Parts([
                 self.value(cursor, found)?,
                 self.value(cursor, found)?,
