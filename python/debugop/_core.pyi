@@ -238,6 +238,10 @@ class Value:
         """Whether `value` has it."""
 
     @property
+    def is_certain(self) -> bool:
+        """Whether nothing can have changed what was captured, at any depth, since it was looked at; `str()` shows `?` where something can."""
+
+    @property
     def value(self) -> Any:
         """A new, equal object; ValueError if the value was not captured whole."""
 
@@ -687,8 +691,8 @@ def release_recording(changed: bool, /) -> None:
 def recording_is_debugged(debugged: bool, /) -> None:
     """Whether trace functions are a debugger's, and not recorded."""
 
-def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, list[str]]:
-    """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, uncertain, of those right, differences, told)."""
+def compare_recording(recording: str, trace: str) -> tuple[int, int, int, int, int, int, int, int, list[str]]:
+    """A recording, replayed, against what its witness saw: (steps, slots, unknown, bare, certain, uncertain, of those right, differences, told)."""
 
 def replay_recording(recording: str, /, *, values: bool = True) -> int:
     """Replay a recording, every slot of every step, or where each is only; returns the number of steps. OSError if it cannot be replayed to its end."""

@@ -139,6 +139,8 @@ class Looks:
             self.message("Where it comes from is not recorded.")
         for hop in hops:
             self.message(f"{located(hop)}  {hop['kind']} {hop['value'].short(60)}")
+            if hop["ends"]:
+                self.message(f"         ends here: {hop['ends']}")
 
     def do_writes(self, arg: str) -> None:
         """writes place

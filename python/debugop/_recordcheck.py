@@ -35,7 +35,7 @@ def main(request: _core.SelfcheckRequest) -> int:
 
 def report(recording: str, trace: str, ended: subprocess.CompletedProcess[bytes]) -> int:
     """Compare, and print the outcome; returns the exit status."""
-    steps, slots, unknown, bare, uncertain, right, differences, told = _core.compare_recording(recording, trace)
+    steps, slots, unknown, bare, certain, uncertain, right, differences, told = _core.compare_recording(recording, trace)
     for line in told:
         print(line)
     if ended.returncode < 0:
@@ -46,6 +46,6 @@ def report(recording: str, trace: str, ended: subprocess.CompletedProcess[bytes]
     size = os.path.getsize(recording)
     print(
         f"{steps} steps, {slots} slots, {size} bytes: {differences} differ; said not to be known: {unknown} values, "
-        f"{bare} contents; not to be certain: {uncertain} contents, of which {uncertain - right} differ"
+        f"{bare} contents; not to be certain: {uncertain} contents of {certain + uncertain} that can change, of which {uncertain - right} differ"
     )
     return 1 if differences or not steps or ended.returncode < 0 else 0

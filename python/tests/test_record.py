@@ -73,6 +73,7 @@ def test_examples_are_recorded_exactly(path):
         ("dying", 800),
         ("common_constants", 10_000),
         ("new", 50_000),
+        ("unseen", 10_000),
         ("rows", 20_000),
         ("row_ends", 20_000),
         ("handlers_told", 100_000),

@@ -21,6 +21,9 @@ const FILE_WIDTH: usize = 100;
 
 /// Show a recording as `debugop run` would have reported the run: every instruction, with its value stack.
 ///
+/// A `?` behind a list, dict, set, bytearray or cell: it is shown as it was when it was last looked at, and code that is not recorded, C code, a finaliser
+/// or another thread may have changed it since.
+///
 /// Steps are numbered from 0. Without a range the whole recording is shown.
 #[derive(Debug, Args)]
 #[command(name = "show", after_help = EXAMPLES, disable_version_flag = true)]

@@ -398,6 +398,7 @@ impl Past {
             dict.set_item("step", origin.step)?;
             located(&dict, &self.core, origin.code, origin.at)?;
             dict.set_item("kind", format!("{:?}", origin.kind).to_lowercase())?;
+            dict.set_item("ends", origin.ends.map(query::Why::text))?;
             dict.set_item("value", Captured::from(origin.value))?;
             Ok(dict)
         };

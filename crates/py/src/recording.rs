@@ -452,7 +452,7 @@ pub(crate) fn is_recording(py: Python<'_>) -> bool {
     debugop_capture::recorder::is_active(py)
 }
 
-/// Compares a recording with what its witness saw. Returns (steps, slots, unknown, bare, uncertain, uncertain_right, differences, told).
+/// Compares a recording with what its witness saw. Returns (steps, slots, unknown, bare, certain, uncertain, uncertain_right, differences, told).
 ///
 /// Raises OSError if one of them cannot be read.
 #[pyfunction]
@@ -465,7 +465,7 @@ pub(crate) fn compare_recording(
     py: Python<'_>,
     recording: PathBuf,
     trace: PathBuf,
-) -> PyResult<(u64, u64, u64, u64, u64, u64, u64, Vec<String>)> {
+) -> PyResult<(u64, u64, u64, u64, u64, u64, u64, u64, Vec<String>)> {
     let failed = |error: &dyn std::fmt::Display| PyOSError::new_err(error.to_string());
     let found = py.detach(|| {
         let reader =
@@ -478,6 +478,7 @@ pub(crate) fn compare_recording(
         found.slots,
         found.unknown,
         found.bare,
+        found.certain,
         found.uncertain,
         found.uncertain_right,
         found.differences,

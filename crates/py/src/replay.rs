@@ -442,6 +442,7 @@ impl Replay {
             let operands = origin.operands.into_iter();
             let operands = operands.map(|operand| value(py, operand.value));
             dict.set_item("operands", operands.collect::<PyResult<Vec<_>>>()?)?;
+            dict.set_item("ends", origin.ends.map(query::Why::text))?;
             Ok(dict)
         };
         found.into_iter().map(each).collect()

@@ -87,6 +87,7 @@ fn objects<'py>(py: Python<'py>, items: &Items) -> PyResult<Vec<Bound<'py, PyAny
 
 /// A new object that equals what was captured.
 fn object<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py, PyAny>> {
+    let data = data.known();
     let parts = |all: &[Data; 3]| -> PyResult<[Bound<'py, PyAny>; 3]> {
         Ok([
             object(py, &all[0])?,
@@ -140,7 +141,7 @@ fn object<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py, PyAny>> {
 
 /// `module.qualname` of the type, without the module for built-in ones.
 fn type_name(data: &Data) -> &str {
-    match data {
+    match data.known() {
         Data::Null => "NULL",
         Data::None => "NoneType",
         Data::Bool(_) => "bool",
@@ -176,7 +177,7 @@ fn type_name(data: &Data) -> &str {
 }
 
 fn identity(data: &Data) -> Option<u64> {
-    match data {
+    match data.known() {
         Data::List(items) | Data::Tuple(items) | Data::Set(items) | Data::FrozenSet(items) => {
             Some(items.id)
         }
@@ -209,7 +210,7 @@ fn same(left: &Data, right: &Data) -> bool {
                 .zip(right)
                 .all(|(left, right)| same(left, right))
     };
-    match (left, right) {
+    match (left.known(), right.known()) {
         (Data::Float(left), Data::Float(right)) => left.to_bits() == right.to_bits(),
         (
             Data::Complex {
@@ -243,7 +244,7 @@ fn same(left: &Data, right: &Data) -> bool {
         (Data::Slice(left), Data::Slice(right)) | (Data::Range(left), Data::Range(right)) => {
             all(&**left, &**right)
         }
-        _ => left == right,
+        (left, right) => left == right,
     }
 }
 
@@ -276,6 +277,13 @@ impl Value {
         object(py, &self.data).is_ok()
     }
 
+    /// Whether nothing can have changed what was captured of it, and of what is in it, since that was looked at. Of a recorded container False if code that is not recorded, or
+    /// C code, has run since that might have: `str()` then has a `?` behind it, of instances not, as it shows no attributes.
+    #[getter]
+    fn is_certain(&self) -> bool {
+        self.data.is_certain()
+    }
+
     /// A new object that equals the program's: for scalars, and for containers of them, that were captured whole;
     /// `debugop.NULL` for an empty slot. For everything else ValueError says what was not captured.
     #[getter]
@@ -286,7 +294,8 @@ impl Value {
     /// Of an instance in a recording: its attributes that were captured, by name; None for other values.
     #[getter]
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let (Data::Instance { attributes, .. } | Data::Subclass { attributes, .. }) = &self.data
+        let (Data::Instance { attributes, .. } | Data::Subclass { attributes, .. }) =
+            self.data.known()
         else {
             return Ok(None);
         };
@@ -303,7 +312,7 @@ impl Value {
     /// as a list; None for other values.
     #[getter]
     fn contents(&self) -> Option<Self> {
-        match &self.data {
+        match self.data.known() {
             Data::Subclass { contents, .. } => Some(Self::from((**contents).clone())),
             _ => None,
         }

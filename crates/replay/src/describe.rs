@@ -65,6 +65,8 @@ pub(crate) fn constant(constant: &Constant) -> data::Value {
 pub(crate) struct Describer<'a> {
     pub(crate) state: &'a State,
     pub(crate) codes: &'a Codes,
+    /// Whether to say what is not certain.
+    pub(crate) doubts: bool,
 }
 
 impl Describer<'_> {
@@ -101,7 +103,13 @@ impl Describer<'_> {
             Value::Pending => data::Value::Unknown("not known yet".into()),
             Value::Redacted => data::Value::Unknown("redacted".into()),
             Value::Object(id) => match self.state.object(id) {
-                Some(object) => self.object(&object, depth),
+                Some(object) => {
+                    let known = self.object(&object, depth);
+                    match object.certain || !self.doubts || !can_change(&known) {
+                        true => known,
+                        false => data::Value::Uncertain(Box::new(known)),
+                    }
+                }
                 None => data::Value::Unknown("not defined in this part of the recording".into()),
             },
         }
@@ -283,6 +291,22 @@ impl Describer<'_> {
             }
             _ => plain(),
         }
+    }
+}
+
+/// Whether it shows contents that can change.
+fn can_change(value: &data::Value) -> bool {
+    match value {
+        data::Value::Cell { contents, .. } => {
+            !matches!(contents.as_deref(), Some(data::Value::Deeper))
+        }
+        data::Value::List(_)
+        | data::Value::Dict(_)
+        | data::Value::Set(_)
+        | data::Value::ByteArray(_)
+        | data::Value::Instance { .. }
+        | data::Value::Subclass { .. } => true,
+        _ => false,
     }
 }
 

@@ -185,6 +185,12 @@ impl Index {
         Some(carried.find(|carried| carried.frame == frame)?.code)
     }
 
+    /// Whether an object that is known at the chunk's end was not known when it began.
+    pub(crate) fn is_new(&self, chunk: usize, object: ObjectId) -> bool {
+        let known = self.chunks.get(chunk);
+        known.is_some_and(|known| object > known.newest)
+    }
+
     /// Whether an object is spoken of in a chunk.
     pub fn mentions(&self, chunk: usize, object: ObjectId) -> Mention {
         let Some(known) = self.chunks.get(chunk) else {

@@ -76,6 +76,7 @@ impl Moment {
         Describer {
             state: &self.state,
             codes: &self.codes,
+            doubts: true,
         }
     }
 }
@@ -83,7 +84,22 @@ impl Moment {
 impl State {
     /// A value as data, containers `depth` levels deep. Identities are the recording's object ids.
     pub fn describe(&self, codes: &Codes, value: Value, depth: u32) -> data::Value {
-        Describer { state: self, codes }.value(value, depth)
+        Describer {
+            state: self,
+            codes,
+            doubts: true,
+        }
+        .value(value, depth)
+    }
+
+    /// The same as it was when it was looked at, certain or not.
+    pub(crate) fn describe_as_seen(&self, codes: &Codes, value: Value, depth: u32) -> data::Value {
+        Describer {
+            state: self,
+            codes,
+            doubts: false,
+        }
+        .value(value, depth)
     }
 }
 

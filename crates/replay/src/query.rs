@@ -32,7 +32,7 @@ pub use exceptions::{Exception, exceptions};
 pub use globals::globals;
 pub use hits::{hit_count, hits, last_hit};
 pub use marks::{Mark, Marks};
-pub use origin::{Kind, Operand, Origin, Slot, Target, origin, origins, origins_of};
+pub use origin::{Kind, Operand, Origin, Slot, Target, Why, origin, origins, origins_of};
 pub use place::{Place, PlaceError};
 pub use states::{Held, states};
 pub use steps::{Filter, steps};

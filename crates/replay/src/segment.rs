@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::compute::Calculation;
 
 mod compile;
+mod unseen;
 mod way;
 
 pub(crate) use compile::call_of;
@@ -139,8 +140,8 @@ pub struct Segment {
     pub next: Option<InstrIdx>,
     /// How many of its steps there are through the one that changes objects in slots, if one does.
     pub touching: Option<u32>,
-    /// Whether an instruction may have run code that changes objects.
-    pub opaque: bool,
+    /// How many of its steps there are through the first one that may run code which changes objects, if one may.
+    pub opaque: Option<u32>,
     /// How many of its steps there are through the last one that may, before the record that ends the way looks at objects.
     pub opaque_end: u32,
     /// The number of the code object.
@@ -149,6 +150,17 @@ pub struct Segment {
     pub stores: Box<[Store]>,
     /// Where it stores values into objects.
     pub storing: Box<[Storing]>,
+    /// Where it lets go of values, until it is opaque anyway.
+    pub drops: Box<[Drop]>,
+}
+
+/// An instruction lets go of what is in a slot: a finaliser may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// So many operations come before it.
+    pub after: u32,
+    /// The slot, then.
+    pub slot: u32,
 }
 
 /// An instruction stores a value into an object.

@@ -12,6 +12,7 @@ use debugop_recording::file::{Constant, Reader};
 use debugop_recording::stream::{BigInt, FrameNumber, Kind};
 use debugop_recording::witness::{self, Seen};
 
+use crate::state::is_immutable;
 use crate::{Chunk, Codes, Frame, Machine, State, Value};
 
 /// What the comparison has found.
@@ -29,6 +30,8 @@ pub struct Comparison {
     pub uncertain: u64,
     /// How many of those are right.
     pub uncertain_right: u64,
+    /// Objects that can change whose contents it is certain of.
+    pub certain: u64,
     /// Slots and objects that differ.
     pub differences: u64,
     /// The first of them, in words.
@@ -522,7 +525,11 @@ impl Comparison {
                         self.bare += 1;
                         true
                     }
-                    Some(made) if certain => made == contents,
+                    Some(made) if certain => {
+                        self.certain +=
+                            u64::from(made_kind.is_some_and(|kind| !is_immutable(kind)));
+                        made == contents
+                    }
                     Some(made) => {
                         self.uncertain += 1;
                         self.uncertain_right += u64::from(made == contents);

@@ -205,7 +205,7 @@ impl<W: Write + Send> Report for CheckReport<W> {
 }
 
 fn text(line: &mut String, value: &Value) {
-    let word = match value {
+    let word = match value.known() {
         Value::None
         | Value::Bool(_)
         | Value::Ellipsis

@@ -23,6 +23,8 @@
 //! | too deep to be captured | `{"type":"deeper"}` |
 //! | any other object | `{"type":"object","class":"range_iterator","id":1}` |
 //!
+//! Contents that may have changed since they were looked at have `"certain":false` beside their `type`.
+//!
 //! `length` is the true length; fewer items than that means that the rest was cut.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -90,7 +92,10 @@ fn text_form<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Erro
 fn tagged<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("type", type_tag(value))?;
-    match value {
+    if let Value::Uncertain(_) = value {
+        map.serialize_entry("certain", &false)?;
+    }
+    match value.known() {
         Value::Int(int) => map.serialize_entry("value", &int.to_string())?,
         Value::BigInt(int) => match &**int {
             BigInt::Exact(int) => map.serialize_entry("value", &int.to_string())?,
@@ -185,6 +190,7 @@ fn tagged<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error
         | Value::Ellipsis
         | Value::NotImplemented
         | Value::Str(_)
+        | Value::Uncertain(_)
         | Value::Deeper => {}
     }
     map.end()
@@ -192,6 +198,7 @@ fn tagged<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error
 
 fn type_tag(value: &Value) -> &'static str {
     match value {
+        Value::Uncertain(value) => type_tag(value),
         Value::Null => "NULL",
         Value::None => "None",
         Value::Bool(_) => "bool",
@@ -233,6 +240,14 @@ mod tests {
 
     fn check(value: &Value, expected: &str) {
         assert_eq!(serde_json::to_string(value).expect("serialises"), expected);
+    }
+
+    #[test]
+    fn what_may_have_changed_says_so() {
+        check(
+            &Value::Uncertain(Box::new(Value::List(Items::whole(1, vec![Value::Int(1)])))),
+            r#"{"type":"list","certain":false,"id":1,"items":[1],"length":1}"#,
+        );
     }
 
     #[test]

@@ -149,6 +149,8 @@ pub enum Value {
     },
     /// A value that is not known, and why.
     Unknown(Box<str>),
+    /// A value that has these contents unless they have changed since they were looked at, which nothing tells.
+    Uncertain(Box<Value>),
 }
 
 /// The contents of a sequence or set: the first items, and how many there are.
@@ -202,10 +204,99 @@ impl Pairs {
     }
 }
 
+impl Pairs {
+    fn are_certain(&self) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.all(|(key, value)| key.is_certain() && value.is_certain())
+    }
+}
+
 impl Value {
     /// A complete `str`.
     pub fn str(text: &str) -> Self {
         Value::Str(Text::new(text))
+    }
+
+    /// The value, whether it is certain or not.
+    pub fn known(&self) -> &Self {
+        match self {
+            Value::Uncertain(value) => value,
+            value => value,
+        }
+    }
+
+    /// The value as it was when it was looked at, without saying what of it is not certain.
+    #[must_use]
+    pub fn as_seen(&self) -> Self {
+        let all = |values: &[Self]| values.iter().map(Self::as_seen).collect::<Box<[_]>>();
+        let items = |items: &Items| Items {
+            items: all(&items.items),
+            ..*items
+        };
+        let pairs = |pairs: &Pairs| Pairs {
+            pairs: pairs
+                .pairs
+                .iter()
+                .map(|(key, value)| (key.as_seen(), value.as_seen()))
+                .collect(),
+            ..*pairs
+        };
+        match self {
+            Value::Uncertain(value) => value.as_seen(),
+            Value::List(list) => Value::List(items(list)),
+            Value::Tuple(tuple) => Value::Tuple(items(tuple)),
+            Value::Set(set) => Value::Set(items(set)),
+            Value::FrozenSet(set) => Value::FrozenSet(items(set)),
+            Value::Dict(dict) => Value::Dict(pairs(dict)),
+            Value::Instance {
+                type_name,
+                attributes,
+            } => Value::Instance {
+                type_name: type_name.clone(),
+                attributes: pairs(attributes),
+            },
+            Value::Subclass {
+                type_name,
+                contents,
+                attributes,
+            } => Value::Subclass {
+                type_name: type_name.clone(),
+                contents: Box::new(contents.as_seen()),
+                attributes: pairs(attributes),
+            },
+            Value::Cell { id, contents } => Value::Cell {
+                id: *id,
+                contents: contents.as_deref().map(|value| Box::new(value.as_seen())),
+            },
+            value => value.clone(),
+        }
+    }
+
+    /// Whether nothing can have changed what is shown of it, and of what is in it, since that was looked at.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Value::Uncertain(_) => false,
+            Value::List(items)
+            | Value::Tuple(items)
+            | Value::Set(items)
+            | Value::FrozenSet(items) => items.items.iter().all(Self::is_certain),
+            Value::Dict(pairs)
+            | Value::Instance {
+                attributes: pairs, ..
+            } => pairs.are_certain(),
+            Value::Subclass {
+                contents,
+                attributes,
+                ..
+            } => contents.is_certain() && attributes.are_certain(),
+            Value::Range(parts) | Value::Slice(parts) => parts.iter().all(Self::is_certain),
+            Value::Exception(exception) => exception.args.iter().flatten().all(Self::is_certain),
+            Value::Cell {
+                contents: Some(contents),
+                ..
+            } => contents.is_certain(),
+            _ => true,
+        }
     }
 
     /// The text of this value in at most `width` terminal columns: Python's `repr` where that is known, cut with `…`

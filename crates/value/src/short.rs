@@ -10,6 +10,14 @@ use crate::escape::{escaped, grouped, head, printable, width, write_code_point};
 use crate::number::{complex_repr, float_repr};
 use crate::{BigInt, Bytes, Value};
 
+/// What stands behind a value that may have changed, if its text shows what that is.
+fn mark(value: &Value) -> &'static str {
+    match value {
+        Value::Instance { .. } => "",
+        _ => "?",
+    }
+}
+
 /// A value that displays itself in at most a number of columns; see [`Value::short`].
 #[derive(Debug, Clone, Copy)]
 pub struct Short<'a> {
@@ -75,6 +83,11 @@ impl Line {
                 BigInt::Exact(_) => Err(Full),
                 BigInt::Huge { .. } => self.push(&format!("{int}{}", bits_left(int))),
             },
+            Value::Uncertain(value) => {
+                // What is in it may have changed as well.
+                self.whole(&value.as_seen())?;
+                self.push(mark(value))
+            }
             _ => match Group::of(value) {
                 Some(group) => self.whole_group(&group),
                 None => self.push(&atom(value)),
@@ -345,6 +358,10 @@ fn cut(value: &Value, room: usize, place: Place) -> String {
             None => cut_text("…", room),
         },
         Value::BigInt(int) => cut_int(int, room),
+        Value::Uncertain(value) => {
+            let mark = mark(value);
+            short(&value.as_seen(), room - width(mark), place) + mark
+        }
         _ => match Group::of(value) {
             Some(group) => cut_group(&group, room),
             None => cut_text(&atom(value), room),

@@ -210,6 +210,7 @@ impl Asked {
                     "at": self.where_json(hop.code, hop.at),
                     "kind": format!("{:?}", hop.kind).to_lowercase(),
                     "value": hop.value,
+                    "ends": hop.ends.map(query::Why::text),
                     "operands": hop.operands.iter().map(|operand| &operand.value).collect::<Vec<_>>(),
                 });
                 self.object(&object);
@@ -228,6 +229,9 @@ impl Asked {
                 .collect();
             if !operands.is_empty() {
                 self.line(&format!("          from {}", operands.join(" | ")));
+            }
+            if let Some(why) = hop.ends {
+                self.line(&format!("          ends here: {}", why.text()));
             }
         }
         Ok(())

@@ -1,13 +1,13 @@
 //! The frame on top goes its way: the operations of a segment.
 
-use debugop_recording::stream::{Contents, ObjectId, ThreadNumber};
+use debugop_recording::stream::{self, Contents, Kind, ObjectId, ThreadNumber};
 
 use super::{Later, Machine, Phase, Run, Step};
 use rustc_hash::FxHashMap;
 
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind};
-use crate::segment::{From, Op, Source, To};
+use crate::segment::{From, Op, Segment, Source, To};
 use crate::state::{Frame, State, Stepped};
 use crate::value::Value;
 
@@ -68,7 +68,10 @@ impl Machine {
             segment.begin as usize
         };
         let is_last = matches!(self.phase, Phase::End);
-        if segment.opaque {
+        if segment
+            .opaque
+            .is_some_and(|steps| run.step >= steps as usize)
+        {
             self.state.opaque = self.next_record;
         }
         let told = (self.record.values.start, self.later);
@@ -77,19 +80,24 @@ impl Machine {
             return None;
         };
         let Some(step) = segment.steps.get(run.step).copied() else {
+            let mut finalises = false;
             if self.values {
-                part.execute(segment.ops.get(run.done..).unwrap_or_default());
+                finalises = part.execute_way(segment, run.done..segment.ops.len());
             }
             if let Some(at) = segment.next {
                 part.frame.at = at;
+            }
+            if finalises {
+                self.state.opaque = self.next_record;
             }
             self.state.ahead = false;
             self.state.updated |= segment.touching.is_some() || is_last;
             self.run = None;
             return None;
         };
-        if run.done < end && self.values {
-            part.execute(segment.ops.get(run.done..end).unwrap_or_default());
+        let mut finalises = false;
+        if self.values {
+            finalises = part.execute_way(segment, run.done..end);
         }
         run.done = end;
         let (thread, frame) = (part.thread, part.frame);
@@ -106,6 +114,9 @@ impl Machine {
             code: frame.code,
             at: step.at,
         };
+        if finalises {
+            self.state.opaque = self.next_record;
+        }
         self.state.ahead = run.step < segment.opaque_end as usize;
         self.state.updated |= match segment.touching {
             Some(touching) => run.step >= touching as usize,
@@ -127,7 +138,7 @@ impl Machine {
         if first < steps {
             self.number += (steps - first) as u64;
         }
-        if segment.opaque {
+        if segment.opaque.is_some() {
             self.state.opaque = self.next_record;
         }
         let values = self.record.values.start;
@@ -152,8 +163,9 @@ impl Machine {
                 }
             }
         }
+        let mut finalises = is_resolved && !segment.drops.is_empty();
         if self.values && !is_resolved {
-            part.execute(segment.ops.get(run.done..).unwrap_or_default());
+            finalises = part.execute_way(segment, run.done..segment.ops.len());
         }
         if first < steps
             && let Some(step) = segment.steps.last()
@@ -164,6 +176,9 @@ impl Machine {
         }
         if let Some(at) = segment.next {
             part.frame.at = at;
+        }
+        if finalises {
+            self.state.opaque = self.next_record;
         }
         self.state.ahead = false;
         self.state.updated |= segment.touching.is_some() || matches!(self.phase, Phase::End);
@@ -197,6 +212,31 @@ impl<'a> Part<'a> {
             values,
             later,
         })
+    }
+
+    /// Executes these operations of a way. Whether what it lets go of with them may have run a finaliser.
+    #[inline]
+    fn execute_way(&mut self, segment: &Segment, range: std::ops::Range<usize>) -> bool {
+        if !segment.drops.is_empty() {
+            return self.execute_dropping(segment, range);
+        }
+        self.execute(segment.ops.get(range).unwrap_or_default());
+        false
+    }
+
+    fn execute_dropping(&mut self, segment: &Segment, range: std::ops::Range<usize>) -> bool {
+        let (mut done, mut finalises) = (range.start, false);
+        for drop in &segment.drops {
+            let after = drop.after as usize;
+            if !(range.start..=range.end).contains(&after) {
+                continue;
+            }
+            self.execute(segment.ops.get(done..after).unwrap_or_default());
+            done = done.max(after);
+            finalises |= !is_inert(self.frame.get(drop.slot), self.chunk, self.record);
+        }
+        self.execute(segment.ops.get(done..range.end).unwrap_or_default());
+        finalises
     }
 
     /// Executes operations of a way.
@@ -242,6 +282,41 @@ impl<'a> Part<'a> {
                 }
             }
         }
+    }
+}
+
+/// Whether nothing runs when the last reference to a value goes.
+fn is_inert(value: Value, chunk: &Chunk, record: usize) -> bool {
+    let plain = |id| {
+        let definition = chunk.definition(id, record, true);
+        definition.map(|(_, definition)| definition)
+    };
+    let is_plain = |kind| {
+        matches!(
+            kind,
+            Kind::Str | Kind::Bytes | Kind::ByteArray | Kind::Range
+        )
+    };
+    match value {
+        Value::Object(id) => plain(id).is_some_and(|definition| {
+            let inner = |value: &stream::Value| match *value {
+                stream::Value::Object(id) => {
+                    plain(id).is_some_and(|inner| is_plain(inner.class.kind))
+                }
+                stream::Value::Unknown(_) => false,
+                _ => true,
+            };
+            let kind = definition.class.kind;
+            match &definition.contents {
+                // Their contents cannot have changed since.
+                Some(Contents::Items(items)) if matches!(kind, Kind::Tuple | Kind::FrozenSet) => {
+                    items.items.len() as u64 == items.length && items.items.iter().all(inner)
+                }
+                _ => is_plain(kind),
+            }
+        }),
+        Value::Unknown(_) | Value::Pending | Value::Redacted => false,
+        _ => true,
     }
 }
 

@@ -47,6 +47,11 @@ impl Started {
         }
     }
 
+    /// What the slot begins with; of a variable that is in a cell, what is in that.
+    pub(super) fn value(&self) -> Value {
+        self.value
+    }
+
     /// The index, in the value stack of the frame below, which is about to execute what has called this one, of the operand that the argument was.
     /// `None` if it was none of them (a default, an item of `*args`), or that cannot be told.
     pub(super) fn operand(&self, codes: &Codes, state: &State, caller: &Frame) -> Option<u32> {
@@ -141,15 +146,25 @@ impl Started {
 }
 
 /// A call by `CALL` or `CALL_KW`.
-struct Call {
-    callable: Value,
+pub(super) struct Call {
+    pub(super) callable: Value,
     /// Where the arguments without name are in the value stack; those with names are behind them.
-    unnamed: Range<usize>,
+    pub(super) unnamed: Range<usize>,
     /// In WTF-8.
-    names: Vec<Box<[u8]>>,
+    pub(super) names: Vec<Box<[u8]>>,
 }
 
 impl Call {
+    /// That which a frame is about to execute, if it is one.
+    pub(super) fn of(codes: &Codes, state: &State, caller: &Frame) -> Option<Self> {
+        let (op, _, arg) = instruction(caller.code(), caller.at())?;
+        if !matches!(op, Op::Call | Op::CallKw) {
+            return None;
+        }
+        let stack: Vec<Value> = caller.stack().collect();
+        Self::new(codes, state, caller, op, arg as usize, &stack)
+    }
+
     fn new(
         codes: &Codes,
         state: &State,

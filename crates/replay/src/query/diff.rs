@@ -79,8 +79,8 @@ fn parts(one: &Cursor, other: &Cursor) -> Option<Part> {
     }
     let codes = (one.recording().codes(), other.recording().codes());
     let differ = |value, with| {
-        let value = left.describe(codes.0, value, DEPTH);
-        let with = right.describe(codes.1, with, DEPTH);
+        let value = left.describe_as_seen(codes.0, value, DEPTH);
+        let with = right.describe_as_seen(codes.1, with, DEPTH);
         (!same_value(&value, &with)).then_some((value, with))
     };
     for (index, (value, with)) in (0..).zip(frame.stack().zip(against.stack())) {

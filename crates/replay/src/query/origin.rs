@@ -1,21 +1,28 @@
 //! Where a value comes from.
 
+mod container;
+mod item;
+
 use std::sync::Arc;
 
 use debugop_bytecode::{Argument, InstrIdx, Op, Opcode, Output, effect, operands};
 use debugop_recording::stream::FrameNumber;
 use debugop_value as data;
 
-use crate::code::{Code, Codes};
+use crate::code::Code;
 use crate::cursor::Cursor;
 use crate::machine::Step;
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
 
+use self::container::Put;
+use self::item::Taken;
 use super::argument::Started;
 use super::{How, Place, PlaceError, Write, frame_of, instruction, last_step, last_write, search};
 
+/// A generator may have gone by so many names since it was made.
+const MOST_ALIASES: usize = 8;
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
 
@@ -110,6 +117,32 @@ pub enum Kind {
     Unknown,
 }
 
+/// Why an origin goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// It came from a call of what is not recorded, such as C code, or that may have put it there.
+    Called,
+    /// It is one of several, and nothing tells which.
+    OneOf,
+    /// What did it is not in the recording.
+    NotRecorded,
+    /// It is too far away, or came in a way that is not followed.
+    NotFollowed,
+}
+
+impl Why {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Called => "it came from a call of what is not recorded",
+            Self::OneOf => "it is one of several, and nothing tells which",
+            Self::NotRecorded => "nothing in the recording tells what put it there",
+            Self::NotFollowed => "what put it there is not looked for any further",
+        }
+    }
+}
+
 /// One hop: which instruction produced a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
@@ -129,6 +162,8 @@ pub struct Origin {
     pub operands: Vec<Operand>,
     /// Where the origin goes on: just before this step, in this frame, in this slot.
     pub next: Option<(u64, FrameNumber, Slot)>,
+    /// Why it does not, where the instruction is not the end by itself.
+    pub ends: Option<Why>,
 }
 
 /// Where a value in a slot, as it is just before a step, comes from: the instruction that produced it, through whatever it was copied.
@@ -218,6 +253,7 @@ fn returned_constant(
         value: state.describe(recording.codes(), frame.constant(index), DEPTH),
         operands: Vec::new(),
         next: None,
+        ends: None,
     }))
 }
 
@@ -269,10 +305,23 @@ pub fn origins_of(
         Target::Slot(frame, slot) => return origins(recording, step, *frame, *slot, most),
         Target::Place(place) => place,
     };
-    let Some(write) = last_write(recording, place, step)? else {
+    let mut write = last_write(recording, place, step)?;
+    if write.is_none()
+        && let Place::Cell(_) = place
+    {
+        // The frame that is about to begin makes it of an argument.
+        let began = last_write(recording, place, step + 1)?;
+        write = began.filter(|write| write.how == How::Argument);
+    }
+    let Some(write) = write else {
         return Ok(Vec::new());
     };
-    let mut found = vec![bound(recording, &write)?];
+    if write.how == How::Argument
+        && let Some(slot) = stored_slot(recording, place, &write)?
+    {
+        return origins(recording, write.step, write.frame, slot, most);
+    }
+    let mut found = vec![bound(recording, place, &write)?];
     if let Some((step, frame, slot)) = found[0].next {
         let further = most.saturating_sub(1);
         found.extend(origins(recording, step, frame, slot, further)?);
@@ -281,11 +330,11 @@ pub fn origins_of(
 }
 
 /// The hop to the instruction that bound a place.
-fn bound(recording: &Arc<Recording>, write: &Write) -> Result<Origin, OpenError> {
+fn bound(recording: &Arc<Recording>, place: &Place, write: &Write) -> Result<Origin, OpenError> {
     let (kind, slot) = match write.how {
-        How::Bound => (Kind::Bound, stored_slot(recording, write)?),
+        How::Bound => (Kind::Bound, stored_slot(recording, place, write)?),
         How::Changed => (Kind::Changed, None),
-        How::Argument => (Kind::Argument, None),
+        How::Argument => (Kind::Argument, stored_slot(recording, place, write)?),
         How::Deleted => (Kind::Unknown, None),
     };
     let value = write.value.clone();
@@ -298,6 +347,7 @@ fn bound(recording: &Arc<Recording>, write: &Write) -> Result<Origin, OpenError>
         value: value.unwrap_or_else(|| data::Value::Unknown("nothing".into())),
         operands: Vec::new(),
         next: slot.map(|slot| (write.step, write.frame, slot)),
+        ends: (write.how == How::Changed).then_some(Why::Called),
     })
 }
 
@@ -381,6 +431,7 @@ fn produced(
         value: data::Value::Unknown("not known".into()),
         operands: Vec::new(),
         next: None,
+        ends: None,
     };
     let Some(state) = cursor.state() else {
         return Ok(hop);
@@ -404,18 +455,46 @@ fn produced(
             })
             .collect();
     }
-    let loaded = op.and_then(|op| place_of(op, frame, state, codes));
-    hop.value = value_after(recording, cursor, at, seen, slot)?.unwrap_or(hop.value);
+    let loaded = op.and_then(|op| place_of(op, frame));
+    let after = value_after(recording, cursor, at, seen, slot)?;
+    let is_known = after.is_some();
+    let (value, shown) = after.unzip();
+    hop.value = shown.unwrap_or(hop.value);
+    if kind != Kind::Produced && loaded.is_none() {
+        return Ok(hop);
+    }
     if kind == Kind::Produced
         && let Some(returned) = callee(recording, cursor, at, seen)?
     {
         hop.kind = Kind::Returned;
         hop.next = Some(returned);
-    } else if let Some(place) = loaded
-        && let Some(write) = last_write(recording, &place, at.number)?
-    {
-        hop.kind = Kind::Loaded;
-        hop.next = stored_slot(recording, &write)?.map(|slot| (write.step, write.frame, slot));
+        return Ok(hop);
+    }
+    if let Some(place) = loaded {
+        if let Some(write) = last_write(recording, &place, at.number)? {
+            hop.kind = Kind::Loaded;
+            hop.next =
+                stored_slot(recording, &place, &write)?.map(|slot| (write.step, write.frame, slot));
+            hop.ends = (hop.next.is_none() && write.how == How::Changed).then_some(Why::Called);
+        }
+        return Ok(hop);
+    }
+    let is_call =
+        op.is_some_and(|(op, ..)| matches!(op, Op::Call | Op::CallKw | Op::CallFunctionEx));
+    match item::taken(recording, cursor, at, slot, value.filter(|_| is_known))? {
+        Taken::Nothing => hop.ends = is_call.then_some(Why::Called),
+        Taken::Constant(step, frame, slot) => {
+            hop.kind = Kind::Loaded;
+            hop.next = Some((step, frame, Slot::Stack(slot)));
+        }
+        Taken::Item(item) => {
+            hop.kind = Kind::Loaded;
+            match container::put(recording, item)? {
+                Put::Slot(step, frame, slot) => hop.next = Some((step, frame, slot)),
+                Put::Ends(why) => hop.ends = Some(why),
+            }
+        }
+        Taken::Ends(why) => hop.ends = Some(why),
     }
     Ok(hop)
 }
@@ -427,23 +506,19 @@ fn value_after(
     at: &Step,
     seen: u64,
     slot: u32,
-) -> Result<Option<data::Value>, OpenError> {
+) -> Result<Option<(Value, data::Value)>, OpenError> {
     let next = search::next_of_frame(recording, at, seen)?;
     cursor.seek(next.map_or(seen, |next| next.number))?;
     let Some(state) = cursor.state() else {
         return Ok(None);
     };
     let value = frame_of(state, at.frame).map(|frame| frame.get(slot));
-    Ok(value.map(|value| state.describe(recording.codes(), value, DEPTH)))
+    let shown = |value| state.describe(recording.codes(), value, DEPTH);
+    Ok(value.map(|value| (value, shown(value))))
 }
 
 /// The place that an instruction loads from.
-fn place_of(
-    (op, opcode, arg): (Op, Opcode, u32),
-    frame: &Frame,
-    state: &State,
-    codes: &Codes,
-) -> Option<Place> {
+fn place_of((op, opcode, arg): (Op, Opcode, u32), frame: &Frame) -> Option<Place> {
     let version = frame.code().version();
     let name = |arg: u32| {
         let wtf8 = frame.code().data().names.get(arg as usize)?;
@@ -473,38 +548,16 @@ fn place_of(
                 _ => None,
             }
         }
-        Op::BinarySubscr | Op::BinaryOp
-            if op == Op::BinarySubscr || version.binary_ops().get(arg as usize) == Some(&"[]") =>
-        {
-            match (below(2)?, below(1)?) {
-                (Value::Object(id), key) => {
-                    let key = match key {
-                        Value::Int(int) => data::Value::Int(int),
-                        Value::Constant(..) => match state.describe(codes, key, 0) {
-                            key @ data::Value::Str(_) => key,
-                            _ => return None,
-                        },
-                        Value::Object(key) => {
-                            match state.object(key).and_then(|object| object.contents) {
-                                Some(debugop_recording::stream::Contents::Bytes {
-                                    head, ..
-                                }) => data::Value::str(std::str::from_utf8(head).ok()?),
-                                _ => return None,
-                            }
-                        }
-                        _ => return None,
-                    };
-                    Some(Place::Item(id, key))
-                }
-                _ => None,
-            }
-        }
         _ => None,
     }
 }
 
 /// The slot, before the step of a write, of the value that it stored.
-fn stored_slot(recording: &Arc<Recording>, write: &Write) -> Result<Option<Slot>, OpenError> {
+fn stored_slot(
+    recording: &Arc<Recording>,
+    place: &Place,
+    write: &Write,
+) -> Result<Option<Slot>, OpenError> {
     let mut cursor = recording.cursor();
     cursor.seek(write.step)?;
     let Some(frame) = cursor
@@ -517,6 +570,15 @@ fn stored_slot(recording: &Arc<Recording>, write: &Write) -> Result<Option<Slot>
         return Ok(None);
     };
     let below = match op {
+        // The cell is made of the argument.
+        Op::Resume => {
+            let Place::Cell(cell) = place else {
+                return Ok(None);
+            };
+            let mut slots = (0..).zip(frame.locals());
+            let found = slots.find(|(_, value)| *value == Value::Object(*cell));
+            return Ok(found.map(|(slot, _)| Slot::Local(slot)));
+        }
         Op::StoreGlobal | Op::StoreName | Op::StoreDeref | Op::StoreFast => 1,
         Op::StoreAttr => 2,
         Op::StoreSubscr => 3,
@@ -582,6 +644,7 @@ fn argument(
         value: data::Value::Unknown("not known".into()),
         operands: Vec::new(),
         next: None,
+        ends: None,
     };
     let Some(state) = cursor.state() else {
         return Ok(hop);
@@ -593,7 +656,7 @@ fn argument(
         return Ok(hop);
     };
     let started = Started::new(state, frame, slot);
-    hop.value = state.describe(recording.codes(), frame.get(slot), DEPTH);
+    hop.value = state.describe(recording.codes(), started.value(), DEPTH);
     let starts =
         matches!(instruction(frame.code(), first.at), Some((Op::Resume, _, arg)) if arg & 3 == 0);
     if !starts || slot >= frame.code().locals().slots {
@@ -623,5 +686,53 @@ fn argument(
     };
     let operand = started.operand(recording.codes(), state, caller);
     hop.next = operand.map(|index| (called, number, Slot::Stack(index)));
+    let resumes = matches!(
+        instruction(caller.code(), caller.at()),
+        Some((Op::ForIter, ..))
+    );
+    if hop.next.is_none() && resumes {
+        let top = caller.stack().len().checked_sub(1);
+        let top = top.map(|top| (called, number, Slot::Stack(top as u32)));
+        hop.next = generator_argument(recording, cursor, &started, top)?;
+    }
+    hop.ends = hop.next.is_none().then_some(Why::NotFollowed);
     Ok(hop)
+}
+
+/// Where an argument of a generator was before the call that made it, which is in this slot just before this step.
+fn generator_argument(
+    recording: &Arc<Recording>,
+    cursor: &mut Cursor,
+    started: &Started,
+    generator: Option<(u64, FrameNumber, Slot)>,
+) -> Result<Option<(u64, FrameNumber, Slot)>, OpenError> {
+    let mut next = generator;
+    for _ in 0..MOST_ALIASES {
+        let Some((step, frame, slot)) = next else {
+            break;
+        };
+        let Some(hop) = origin(recording, step, frame, slot)? else {
+            break;
+        };
+        cursor.seek(hop.step)?;
+        let state = cursor.state();
+        let Some((state, frame)) =
+            state.and_then(|state| Some((state, frame_of(state, hop.frame)?)))
+        else {
+            break;
+        };
+        match instruction(frame.code(), hop.at) {
+            Some((Op::Call | Op::CallKw, ..)) if hop.kind == Kind::Produced => {
+                let operand = started.operand(recording.codes(), state, frame);
+                return Ok(operand.map(|index| (hop.step, hop.frame, Slot::Stack(index))));
+            }
+            // A generator is its own iterator.
+            Some((Op::GetIter, ..)) => {
+                let top = (frame.stack().len() as u32).checked_sub(1);
+                next = top.map(|top| (hop.step, hop.frame, Slot::Stack(top)));
+            }
+            _ => next = hop.next,
+        }
+    }
+    Ok(None)
 }

@@ -4,8 +4,9 @@ use debugop_bytecode::plan::pending_before;
 use debugop_bytecode::{Class, InstrIdx, Op as Name, Output, Place, Version, effect, nature};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::unseen::{Unseen, unseen};
 use super::way::{delegation, find};
-use super::{From, Op, Operand, Part, Segment, SegmentStep, Source, Store, Storing, To};
+use super::{Drop, From, Op, Operand, Part, Segment, SegmentStep, Source, Store, Storing, To};
 use crate::code::Code;
 use crate::compute::{Binary, Calculation};
 use crate::index::of_name;
@@ -82,11 +83,12 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
     };
     let mut steps: Vec<SegmentStep> = Vec::new();
     let mut begin = 0;
-    let mut opaque = false;
+    let mut opaque = None;
     let mut opaque_end = 0;
     let mut touching = None;
     let mut stores: Vec<(RawOperand, RawPart)> = Vec::new();
     let mut storing: Vec<Storing> = Vec::new();
+    let mut drops: Vec<Drop> = Vec::new();
     for (number, &(at, jumped)) in way.iter().enumerate() {
         if number + 1 == skip && done.is_some() {
             compiler.forget_known();
@@ -96,6 +98,7 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
             storing.extend(compiler.storing(at));
         }
         let is_last = number + 1 == way.len();
+        let after = compiler.ops.len() as u32;
         if !is_last || matches!(to, To::Site(_) | To::At(_) | To::Before(_)) {
             match delegation(code, at).filter(|_| jumped) {
                 Some((send, _)) => compiler.instruction(send, true)?,
@@ -115,8 +118,19 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
         if number >= skip {
             let instruction = code.analysis().get(at);
             let nature = nature(version, instruction.opcode, instruction.arg)?;
-            opaque |= nature.class == Class::Opaque;
-            if nature.class == Class::Opaque {
+            let unseen = match nature.class {
+                Class::Opaque => Unseen::Anything,
+                Class::Quiet | Class::Raises => unseen(code, at),
+            };
+            if unseen == Unseen::Anything {
+                opaque = opaque.or(Some(steps.len() as u32));
+            }
+            if let Unseen::Drops(slots) = &unseen
+                && opaque.is_none()
+            {
+                drops.extend(slots.iter().map(|&slot| Drop { after, slot }));
+            }
+            if unseen != Unseen::Nothing {
                 opaque_end = steps.len() as u32;
             }
             if nature.touches.count > 0
@@ -190,6 +204,7 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
         code: code.data().number,
         stores,
         storing: storing.into(),
+        drops: drops.into(),
     })
 }
 

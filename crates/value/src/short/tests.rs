@@ -94,6 +94,23 @@ fn bytes() {
 }
 
 #[test]
+fn what_may_have_changed_is_marked_once() {
+    let list = |items: Vec<Value>| Value::List(Items::whole(1, items));
+    let doubted = |value: Value| Value::Uncertain(Box::new(value));
+    check(&doubted(list(ints(1..2))), 60, "[1]?");
+    check(&doubted(list(ints(0..30))), 12, "[0, …+29]?");
+    let nested = list(vec![doubted(list(vec![]))]);
+    check(&nested, 60, "[[]?]");
+    check(&doubted(nested.clone()), 60, "[[]]?");
+    assert!(!nested.is_certain() && nested.as_seen().is_certain());
+    let instance = Value::Instance {
+        type_name: "__main__.Point".into(),
+        attributes: Pairs::whole(1, vec![]),
+    };
+    check(&doubted(instance), 60, "<Point>");
+}
+
+#[test]
 fn containers() {
     let list = |items: Vec<Value>| Value::List(Items::whole(1, items));
     check(&list(ints(0..3)), 20, "[0, 1, 2]");

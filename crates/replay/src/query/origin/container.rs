@@ -1,0 +1,790 @@
+//! Which instruction put an item into a list, tuple or dict, and where the item was then.
+//!
+//! All that recorded code does to the container is gone through backwards, and the item's index with it. What other code may have done to it ends the search, unless
+//! the item is an object that was in one place of the container before.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use debugop_bytecode::{InstrIdx, Op};
+use debugop_recording::stream::{Contents, FrameNumber, Kind, ObjectId};
+use debugop_value as data;
+
+use super::super::argument::Call;
+use super::super::search::{self, Found};
+use super::super::{Place, frame_of, instruction};
+use super::{Slot, Why};
+use crate::code::{Code, Codes};
+use crate::cursor::Cursor;
+use crate::index::{Index, Mention};
+use crate::machine::{Step, Watch};
+use crate::recording::{OpenError, Recording};
+use crate::state::{Frame, State};
+use crate::value::Value;
+
+/// An item may have been in so many containers, one after the other.
+const MOST_CONTAINERS: usize = 8;
+/// So many parts of the recording are looked at for one item.
+const MOST_CHUNKS: usize = 3;
+
+/// An item of a container.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) container: ObjectId,
+    pub(super) key: Key,
+    pub(super) value: Value,
+    /// The step before which it is there, and where the container is then: a frame and a slot.
+    pub(super) held: (u64, FrameNumber, Slot),
+    /// Where the container was before that, if it is not there any more.
+    pub(super) was: Option<(u64, FrameNumber, Slot)>,
+}
+
+/// Where in a container.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Key {
+    Index(u64),
+    /// A string or an int, of a dict.
+    Key(data::Value),
+}
+
+/// Where an item came from.
+#[derive(Clone, Debug)]
+pub(super) enum Put {
+    /// It was in this slot just before this step.
+    Slot(u64, FrameNumber, Slot),
+    Ends(Why),
+}
+
+/// What an instruction does to the container.
+#[derive(Clone, Debug)]
+enum What {
+    /// The item gets what is in the slot of the value stack.
+    Set(Key, u32),
+    /// So many items, and the next one gets what is in the slot.
+    Append(u64, u32),
+    /// So many items, and those of what is in the slot follow.
+    Extend(u64, u32),
+    Insert(u64, u32),
+    /// The item at this index goes.
+    Remove(u64),
+    /// The items of the dict in the slot.
+    Update(u32),
+    /// It is made by the instruction.
+    Made(InstrIdx),
+    /// Who knows. Where the item was before: so often, and there last.
+    Anything(Option<(usize, u64)>),
+}
+
+struct Event {
+    step: u64,
+    frame: FrameNumber,
+    what: What,
+}
+
+impl Item {
+    /// The item of a container in a slot, by what an instruction takes; `None` if it is not known. `value`: what it is where
+    /// its contents are not all known.
+    pub(super) fn new(
+        state: &State,
+        codes: &Codes,
+        (step, frame, slot): (u64, FrameNumber, u32),
+        key: Value,
+        value: Option<Value>,
+    ) -> Option<Self> {
+        let holder = frame_of(state, frame)?;
+        let Value::Object(container) = holder.stack().nth(slot as usize)? else {
+            return None;
+        };
+        let key = Key::of(state, codes, container, key)?;
+        Self::at(
+            state,
+            (step, frame, Slot::Stack(slot)),
+            container,
+            key,
+            value,
+        )
+    }
+
+    pub(super) fn at(
+        state: &State,
+        held: (u64, FrameNumber, Slot),
+        container: ObjectId,
+        key: Key,
+        value: Option<Value>,
+    ) -> Option<Self> {
+        let cut_off = || value.filter(|_| is_cut(state, container));
+        let value = key.value(state, container).or_else(cut_off)?;
+        Some(Self {
+            container,
+            key,
+            value,
+            held,
+            was: None,
+        })
+    }
+}
+
+impl Key {
+    /// Of the kind of container that it is of.
+    fn of(state: &State, codes: &Codes, container: ObjectId, key: Value) -> Option<Self> {
+        let object = state.object(container)?;
+        match object.class.kind {
+            Kind::List | Kind::Tuple => match (key, object.contents?) {
+                (Value::Int(index), Contents::Items(items)) => {
+                    let length = i64::try_from(items.length).ok()?;
+                    let index = if index < 0 { index + length } else { index };
+                    u64::try_from(index).ok().map(Self::Index)
+                }
+                _ => None,
+            },
+            Kind::Dict => match state.describe_as_seen(codes, key, 0) {
+                key @ (data::Value::Int(_) | data::Value::Str(_)) => Some(Self::Key(key)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What is there, as far as it was captured.
+    fn value(&self, state: &State, container: ObjectId) -> Option<Value> {
+        match self {
+            Self::Index(index) => {
+                state.item(container, &data::Value::Int(i64::try_from(*index).ok()?))
+            }
+            Self::Key(key) => state.item(container, key),
+        }
+    }
+}
+
+/// Where an item comes from, as it was just before a step.
+pub(super) fn put(recording: &Arc<Recording>, item: Item) -> Result<Put, OpenError> {
+    let mut item = item;
+    for _ in 0..MOST_CONTAINERS {
+        match Search::new(recording, &item)?.find(item.held.0)? {
+            Next::Put(put) => return Ok(put),
+            Next::Item(next) => item = next,
+        }
+    }
+    Ok(Put::Ends(Why::NotFollowed))
+}
+
+enum Next {
+    Put(Put),
+    Item(Item),
+}
+
+impl From<Why> for Next {
+    fn from(why: Why) -> Self {
+        Self::Put(Put::Ends(why))
+    }
+}
+
+struct Search<'a> {
+    recording: &'a Arc<Recording>,
+    cursor: Cursor,
+    item: &'a Item,
+    kind: Option<Kind>,
+    /// Whether the recording has what is there, and not only how long the container is.
+    is_captured: bool,
+    key: Key,
+}
+
+impl<'a> Search<'a> {
+    fn new(recording: &'a Arc<Recording>, item: &'a Item) -> Result<Self, OpenError> {
+        let mut cursor = recording.cursor();
+        cursor.seek(item.held.0)?;
+        let object = cursor
+            .state()
+            .and_then(|state| state.object(item.container));
+        Ok(Self {
+            recording,
+            item,
+            is_captured: object.is_some_and(|_| {
+                let state = cursor.state();
+                state.is_some_and(|state| item.key.value(state, item.container).is_some())
+            }),
+            kind: object.map(|object| object.class.kind),
+            key: item.key.clone(),
+            cursor,
+        })
+    }
+
+    fn find(mut self, before: u64) -> Result<Next, OpenError> {
+        let (index, id) = (self.recording.index()?, self.item.container);
+        let from = self.recording.known_from(before)?;
+        let mut looked = 0;
+        for chunk in search::chunks_before(index, before) {
+            if index.firsts()[chunk] < from {
+                return Ok(Why::NotRecorded.into());
+            }
+            if index.mentions(chunk, id) == Mention::No {
+                continue;
+            }
+            let is_new = index.is_new(chunk, id);
+            if !is_new && self.is_untouched(index, chunk) {
+                continue;
+            }
+            looked += 1;
+            if looked > MOST_CHUNKS {
+                return Ok(Why::NotFollowed.into());
+            }
+            let events = self.events(chunk, before)?;
+            for event in events.iter().rev() {
+                if let Some(next) = self.undo(event)? {
+                    return Ok(next);
+                }
+            }
+            if is_new {
+                break;
+            }
+        }
+        Ok(match self.kind {
+            // It has its items since it was made.
+            Some(Kind::Tuple) => {
+                let (step, frame, slot) = self.item.was.unwrap_or(self.item.held);
+                Next::Put(Put::Slot(step, frame, slot))
+            }
+            _ => Why::NotRecorded.into(),
+        })
+    }
+
+    /// Whether the item, an object, was where it is all through a chunk: what is captured would show it elsewhere, or another one there.
+    fn is_untouched(&self, index: &Index, chunk: usize) -> bool {
+        let key = match &self.key {
+            Key::Index(index) => data::Value::Int(i64::try_from(*index).unwrap_or(i64::MAX)),
+            Key::Key(key) => key.clone(),
+        };
+        let place = Place::Item(self.item.container, key);
+        self.is_captured
+            && matches!(self.item.value, Value::Object(_))
+            && !index.may_change(chunk, &place)
+    }
+
+    /// What is done to the container in a chunk before a step.
+    fn events(&self, chunk: usize, before: u64) -> Result<Vec<Event>, OpenError> {
+        let index = self.recording.index()?;
+        let mut watch = Watch::default();
+        for number in index.codes(chunk) {
+            if let Some(code) = self.recording.codes().get(number) {
+                watch.add(number, concerned(code));
+            }
+        }
+        let mut found = Vec::new();
+        // That it has been made is seen with the next step.
+        search::in_chunk::<()>(self.recording, chunk, watch, 0, before + 1, |stop| {
+            if let Found::Step(step, state) = stop {
+                self.of_step(step, state, step.number < before, &mut found);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// Adds what is done to the container with a step, and what has been done to it with the one before.
+    fn of_step(&self, step: &Step, state: &State, is_done: bool, found: &mut Vec<Event>) {
+        let Some(frame) = state.frame() else { return };
+        let id = Value::Object(self.item.container);
+        if let Some(made) = step.at.0.checked_sub(1).map(InstrIdx)
+            && frame.before() == Some(made)
+            && frame.stack().last() == Some(id)
+            && let Some(number) = frame.previous_number
+            && instruction(frame.code(), made).is_some_and(|(op, ..)| makes(op))
+        {
+            found.push(Event {
+                step: number,
+                frame: step.frame,
+                what: What::Made(made),
+            });
+        }
+        if is_done && let Some(what) = self.does(state, frame, step.at) {
+            found.push(Event {
+                step: step.number,
+                frame: step.frame,
+                what,
+            });
+        }
+    }
+
+    /// What an instruction is about to do to the container.
+    fn does(&self, state: &State, frame: &Frame, at: InstrIdx) -> Option<What> {
+        let (op, _, arg) = instruction(frame.code(), at)?;
+        let id = self.item.container;
+        let depth = frame.stack().len();
+        let below = |below: u32| {
+            let index = depth.checked_sub(below as usize)?;
+            frame.stack().nth(index)
+        };
+        let is = |depth: u32| below(depth) == Some(Value::Object(id));
+        let slot = |below: u32| (depth as u32).saturating_sub(below);
+        let codes = self.recording.codes();
+        let anything = || What::Anything(self.place(state));
+        let set = |key: Value, of: u32| match self.compare(state, codes, key) {
+            Some(true) => Some(What::Set(self.item.key.clone(), slot(of))),
+            Some(false) => None,
+            None => Some(anything()),
+        };
+        match op {
+            Op::StoreSubscr if is(2) => match self.kind {
+                Some(Kind::List) => Some(match Key::of(state, codes, id, below(1)?) {
+                    Some(key) => What::Set(key, slot(3)),
+                    None => anything(),
+                }),
+                _ => set(below(1)?, 3),
+            },
+            Op::DeleteSubscr if is(2) => match Key::of(state, codes, id, below(1)?) {
+                Some(Key::Index(index)) => Some(What::Remove(index)),
+                _ => Some(anything()),
+            },
+            Op::StoreSlice if is(3) => Some(anything()),
+            Op::ListAppend if is(arg + 1) => Some(What::Append(length(state, id)?, slot(1))),
+            Op::MapAdd if is(arg + 2) => set(below(2)?, 1),
+            Op::ListExtend if is(arg + 1) => Some(What::Extend(length(state, id)?, slot(1))),
+            Op::DictUpdate | Op::DictMerge if is(arg + 1) => Some(What::Update(slot(1))),
+            Op::BinaryOp if is(2) => match frame.code().version().binary_ops().get(arg as usize) {
+                Some(&"+=") => Some(What::Extend(length(state, id)?, slot(1))),
+                Some(symbol) if symbol.ends_with('=') => Some(anything()),
+                _ => None,
+            },
+            Op::Call | Op::CallKw => {
+                let taken = (1..=arg + 3).any(is);
+                let call = Call::of(codes, state, frame).filter(|_| taken);
+                match call {
+                    Some(call) => self.called(state, frame, &call),
+                    None => taken.then(anything),
+                }
+            }
+            Op::CallFunctionEx if (1..=4).any(is) => Some(anything()),
+            _ => None,
+        }
+    }
+
+    /// What a call is about to do to the container.
+    fn called(&self, state: &State, frame: &Frame, call: &Call) -> Option<What> {
+        let id = self.item.container;
+        let stack: Vec<Value> = frame.stack().collect();
+        let arguments = stack.get(call.unnamed.start..)?;
+        let is_taken = arguments.contains(&Value::Object(id));
+        let Value::Object(callable) = call.callable else {
+            return is_taken.then(|| What::Anything(self.place(state)));
+        };
+        let name = match state.object(callable) {
+            // What they do, they do with instructions.
+            Some(object) if matches!(object.class.kind, Kind::Function | Kind::Method) => {
+                return None;
+            }
+            Some(object) => match object.contents {
+                Some(Contents::Name(name)) => &**name,
+                _ => b"",
+            },
+            None => b"",
+        };
+        if !is_taken || READERS.contains(&name) {
+            return None;
+        }
+        let is_own = arguments.first() == Some(&Value::Object(id));
+        let first = call.unnamed.start as u32;
+        let count = arguments.len();
+        let index =
+            |at: usize| match Key::of(state, self.recording.codes(), id, *arguments.get(at)?) {
+                Some(Key::Index(index)) => Some(index),
+                _ => None,
+            };
+        let known = match name {
+            b"list.append" if is_own && count == 2 => {
+                length(state, id).map(|length| What::Append(length, first + 1))
+            }
+            b"list.extend" if is_own && count == 2 => {
+                length(state, id).map(|length| What::Extend(length, first + 1))
+            }
+            b"list.insert" if is_own && count == 3 => length(state, id)
+                .zip(index(1))
+                .map(|(length, index)| What::Insert(index.min(length), first + 2)),
+            b"list.pop" if is_own && count == 1 => {
+                length(state, id)?.checked_sub(1).map(What::Remove)
+            }
+            b"list.pop" if is_own && count == 2 => index(1).map(What::Remove),
+            // It is no key of the item's, or the item could not be there.
+            b"dict.pop" if is_own => return None,
+            b"dict.setdefault" if is_own && count == 3 => {
+                let codes = self.recording.codes();
+                match self.compare(state, codes, arguments[1]) {
+                    Some(false) => return None,
+                    Some(true) if self.item.key.value(state, id).is_some() => return None,
+                    Some(true) => Some(What::Set(self.item.key.clone(), first + 2)),
+                    None => None,
+                }
+            }
+            b"dict.update" if is_own && count == 2 && call.names.is_empty() => {
+                Some(What::Update(first + 1))
+            }
+            _ => None,
+        };
+        Some(known.unwrap_or_else(|| What::Anything(self.place(state))))
+    }
+
+    /// Whether a key of a dict is the item's; `None` if that is not known.
+    fn compare(&self, state: &State, codes: &Codes, key: Value) -> Option<bool> {
+        let Key::Key(own) = &self.item.key else {
+            return None;
+        };
+        match (own, state.describe_as_seen(codes, key, 0)) {
+            (data::Value::Int(own), data::Value::Bool(key)) => Some(*own == i64::from(key)),
+            (own, key @ (data::Value::Int(_) | data::Value::Str(_))) => Some(*own == key),
+            _ => None,
+        }
+    }
+
+    /// How often the item, an object, is in the list, and where last.
+    fn place(&self, state: &State) -> Option<(usize, u64)> {
+        let Value::Object(_) = self.item.value else {
+            return None;
+        };
+        let object = state.object(self.item.container)?;
+        let Some(Contents::Items(items)) = object.contents else {
+            return None;
+        };
+        // Wherever it was, what is found is compared with it.
+        if items.items.len() as u64 != items.length {
+            return None;
+        }
+        let mut places = (0u64..).zip(&items.items);
+        let mut found = (0, 0);
+        for (index, _) in places
+            .by_ref()
+            .filter(|(_, item)| Value::from(**item) == self.item.value)
+        {
+            found = (found.0 + 1, index);
+        }
+        Some(found)
+    }
+
+    /// Where the item was before the event, if that has put it into the container; otherwise its index before is known.
+    fn undo(&mut self, event: &Event) -> Result<Option<Next>, OpenError> {
+        let to = |slot| Some((event, slot));
+        let taken = match (&event.what, &mut self.key) {
+            (What::Set(key, slot), own) if *key == *own => to(*slot),
+            (What::Append(length, slot), Key::Index(index)) if *index == *length => to(*slot),
+            (What::Insert(at, slot), Key::Index(index)) => {
+                if *index == *at {
+                    to(*slot)
+                } else {
+                    *index -= u64::from(*index > *at);
+                    None
+                }
+            }
+            (What::Append(length, _), Key::Index(index)) if *index > *length => {
+                return Ok(Some(Why::NotRecorded.into()));
+            }
+            (What::Remove(at), Key::Index(index)) => {
+                *index += u64::from(*index >= *at);
+                None
+            }
+            (What::Extend(length, slot), Key::Index(index)) if *index >= *length => {
+                let key = Value::Int(i64::try_from(*index - *length).unwrap_or(i64::MAX));
+                return self.of_other(event, *slot, key).map(Some);
+            }
+            (What::Update(slot), Key::Key(key)) => {
+                let key = key.clone();
+                return self.updated(event, *slot, &key);
+            }
+            (What::Made(at), _) => return self.made(event, *at).map(Some),
+            (What::Anything(place), Key::Index(index)) => match place {
+                Some((1, at)) => {
+                    *index = *at;
+                    None
+                }
+                Some((0, _)) | None => return Ok(Some(Why::Called.into())),
+                Some(_) => return Ok(Some(Why::OneOf.into())),
+            },
+            (What::Anything(_), Key::Key(_)) => return Ok(Some(Why::Called.into())),
+            _ => None,
+        };
+        let Some((event, slot)) = taken else {
+            return Ok(None);
+        };
+        self.stored(event, slot).map(Some)
+    }
+
+    /// It was in this slot, if what is there is what is in the container.
+    fn stored(&mut self, event: &Event, slot: u32) -> Result<Next, OpenError> {
+        let value = self.operand(event, slot)?;
+        let is_it = value.is_some_and(|value| match value {
+            Value::Constant(..) | Value::BigInt(_) | Value::Complex(_) => true,
+            Value::Null | Value::Unknown(_) | Value::Pending => false,
+            // The others are numbered anew in each chunk.
+            value => {
+                value == self.item.value
+                    || matches!(self.item.value, Value::BigInt(_) | Value::Complex(_))
+            }
+        });
+        Ok(match is_it {
+            true => Next::Put(Put::Slot(event.step, event.frame, Slot::Stack(slot))),
+            false => Why::Called.into(),
+        })
+    }
+
+    fn operand(&mut self, event: &Event, slot: u32) -> Result<Option<Value>, OpenError> {
+        self.cursor.seek(event.step)?;
+        let state = self.cursor.state();
+        let frame = state.and_then(|state| frame_of(state, event.frame));
+        Ok(frame.and_then(|frame| frame.stack().nth(slot as usize)))
+    }
+
+    /// It was an item of the container in this slot.
+    fn of_other(&mut self, event: &Event, slot: u32, key: Value) -> Result<Next, OpenError> {
+        let held = (event.step, event.frame, slot);
+        let value = self.operand(event, slot)?;
+        if let Some(Value::Constant(..)) = value {
+            let (step, frame, slot) = held;
+            return Ok(Next::Put(Put::Slot(step, frame, Slot::Stack(slot))));
+        }
+        let item = self.cursor.state().and_then(|state| {
+            Item::new(
+                state,
+                self.recording.codes(),
+                held,
+                key,
+                Some(self.item.value),
+            )
+        });
+        Ok(match item {
+            Some(item) if item.value == self.item.value => Next::Item(item),
+            _ => Why::Called.into(),
+        })
+    }
+
+    /// A dict has got the items of what is in the slot.
+    fn updated(
+        &mut self,
+        event: &Event,
+        slot: u32,
+        key: &data::Value,
+    ) -> Result<Option<Next>, OpenError> {
+        let other = self.operand(event, slot)?;
+        let Some(state) = self.cursor.state() else {
+            return Ok(Some(Why::NotRecorded.into()));
+        };
+        let Some(Value::Object(other)) = other else {
+            return Ok(Some(Why::Called.into()));
+        };
+        let contents = state
+            .object(other)
+            .filter(|object| object.class.kind == Kind::Dict);
+        let Some(Contents::Pairs(pairs)) = contents.and_then(|object| object.contents) else {
+            return Ok(Some(Why::Called.into()));
+        };
+        let held = (event.step, event.frame, Slot::Stack(slot));
+        match Item::at(state, held, other, Key::Key(key.clone()), None) {
+            Some(item) if item.value == self.item.value => Ok(Some(Next::Item(item))),
+            None if pairs.pairs.len() as u64 == pairs.length => Ok(None),
+            _ => Ok(Some(Why::Called.into())),
+        }
+    }
+
+    /// The container is made by the instruction.
+    fn made(&mut self, event: &Event, at: InstrIdx) -> Result<Next, OpenError> {
+        self.cursor.seek(event.step)?;
+        let Some(state) = self.cursor.state() else {
+            return Ok(Why::NotRecorded.into());
+        };
+        let Some(frame) = frame_of(state, event.frame) else {
+            return Ok(Why::NotRecorded.into());
+        };
+        let Some((op, _, arg)) = instruction(frame.code(), at) else {
+            return Ok(Why::NotRecorded.into());
+        };
+        let codes = self.recording.codes();
+        let stack: Vec<Value> = frame.stack().collect();
+        let depth = stack.len() as u32;
+        let slot = match (op, &self.key) {
+            (Op::BuildList | Op::BuildTuple, Key::Index(index)) => {
+                let index = u32::try_from(*index).ok().filter(|index| *index < arg);
+                index.and_then(|index| (depth + index).checked_sub(arg))
+            }
+            (Op::BuildMap, Key::Key(_)) => {
+                let pairs = (0..arg)
+                    .rev()
+                    .filter_map(|pair| (depth + 2 * pair).checked_sub(2 * arg));
+                let mut found = None;
+                for key in pairs {
+                    match self.compare(state, codes, stack[key as usize]) {
+                        Some(true) => {
+                            found = Some(key + 1);
+                            break;
+                        }
+                        Some(false) => {}
+                        None => break,
+                    }
+                }
+                found
+            }
+            (Op::BuildConstKeyMap, Key::Key(own)) => {
+                let keys = stack
+                    .last()
+                    .map(|keys| state.describe_as_seen(codes, *keys, 1));
+                let Some(data::Value::Tuple(keys)) = keys else {
+                    return Ok(Why::NotRecorded.into());
+                };
+                let index = keys.items.iter().rposition(|key| key == own);
+                index.and_then(|index| (depth - 1 + index as u32).checked_sub(arg))
+            }
+            (Op::Call | Op::CallKw, _) => {
+                let call = Call::of(codes, state, frame);
+                let named = call.and_then(|call| named(state, &call, &self.key));
+                match named {
+                    Some(slot) => Some(slot),
+                    None => return self.copied(event),
+                }
+            }
+            _ => None,
+        };
+        match slot {
+            Some(slot) => self.stored(event, slot),
+            None => Ok(Why::NotRecorded.into()),
+        }
+    }
+
+    /// The container is made by a call.
+    fn copied(&mut self, event: &Event) -> Result<Next, OpenError> {
+        let found = self.cursor.state().and_then(|state| {
+            let frame = frame_of(state, event.frame)?;
+            let call = Call::of(self.recording.codes(), state, frame)?;
+            let Value::Object(callable) = call.callable else {
+                return None;
+            };
+            let Some(Contents::Name(name)) = state.object(callable)?.contents else {
+                return None;
+            };
+            let copies = matches!(
+                &**name,
+                b"list" | b"tuple" | b"dict" | b"list.copy" | b"dict.copy"
+            );
+            let is_one = call.unnamed.len() == 1 && call.names.is_empty();
+            (copies && is_one).then_some(call.unnamed.start as u32)
+        });
+        let Some(slot) = found else {
+            return Ok(Why::Called.into());
+        };
+        match self.key.clone() {
+            Key::Index(index) => {
+                let index = i64::try_from(index).unwrap_or(i64::MAX);
+                self.of_other(event, slot, Value::Int(index))
+            }
+            Key::Key(key) => {
+                let next = self.updated(event, slot, &key)?;
+                Ok(next.unwrap_or_else(|| Why::Called.into()))
+            }
+        }
+    }
+}
+
+/// Builtins that change nothing of the containers that they are called with, and run nothing that has them.
+const READERS: &[&[u8]] = &[
+    b"len",
+    b"print",
+    b"repr",
+    b"id",
+    b"isinstance",
+    b"iter",
+    b"enumerate",
+    b"zip",
+    b"reversed",
+    b"list",
+    b"tuple",
+    b"dict",
+    b"set",
+    b"frozenset",
+    b"bool",
+    b"str",
+    b"type",
+    b"any",
+    b"all",
+    b"sum",
+    b"min",
+    b"max",
+    b"sorted",
+    b"list.index",
+    b"list.count",
+    b"list.copy",
+    b"dict.get",
+    b"dict.keys",
+    b"dict.values",
+    b"dict.items",
+    b"dict.copy",
+    b"str.join",
+];
+
+/// Whether more may be in a container than was captured.
+fn is_cut(state: &State, container: ObjectId) -> bool {
+    let object = state.object(container);
+    if object.is_some_and(|object| !object.certain) {
+        return true;
+    }
+    match object.and_then(|object| object.contents) {
+        Some(Contents::Items(items)) => (items.items.len() as u64) < items.length,
+        Some(Contents::Pairs(pairs)) => (pairs.pairs.len() as u64) < pairs.length,
+        _ => false,
+    }
+}
+
+fn length(state: &State, id: ObjectId) -> Option<u64> {
+    match state.object(id)?.contents? {
+        Contents::Items(items) => Some(items.length),
+        _ => None,
+    }
+}
+
+/// The slot of the argument by this name, of a call of `dict`.
+fn named(state: &State, call: &Call, key: &Key) -> Option<u32> {
+    let (Value::Object(callable), Key::Key(data::Value::Str(key))) = (call.callable, key) else {
+        return None;
+    };
+    let Some(Contents::Name(name)) = state.object(callable)?.contents else {
+        return None;
+    };
+    let at = call
+        .names
+        .iter()
+        .position(|name| **name == *key.as_wtf8())?;
+    (&**name == b"dict").then_some((call.unnamed.end + at) as u32)
+}
+
+/// Whether an instruction may make a container whose items it takes.
+fn makes(op: Op) -> bool {
+    matches!(
+        op,
+        Op::BuildList
+            | Op::BuildTuple
+            | Op::BuildMap
+            | Op::BuildConstKeyMap
+            | Op::Call
+            | Op::CallKw
+    )
+}
+
+/// The instructions that may make or change a container, and those behind which one may be seen that has been made.
+fn concerned(code: &Code) -> Vec<InstrIdx> {
+    let all = 0..code.analysis().instructions().len() as u32;
+    let op = |at: u32| instruction(code, InstrIdx(at)).map(|(op, ..)| op);
+    let is_concerned = |at: u32| {
+        at.checked_sub(1).and_then(op).is_some_and(makes)
+            || op(at).is_some_and(|op| {
+                matches!(
+                    op,
+                    Op::StoreSubscr
+                        | Op::DeleteSubscr
+                        | Op::StoreSlice
+                        | Op::ListAppend
+                        | Op::MapAdd
+                        | Op::ListExtend
+                        | Op::DictUpdate
+                        | Op::DictMerge
+                        | Op::BinaryOp
+                        | Op::Call
+                        | Op::CallKw
+                        | Op::CallFunctionEx
+                )
+            })
+    };
+    all.filter(|&at| is_concerned(at)).map(InstrIdx).collect()
+}

@@ -1,0 +1,272 @@
+"""Where `origin` says that items of containers come from, compared with what a program put there."""
+
+import random
+import subprocess
+import sys
+
+import debugop
+import pytest
+
+CASES = """\
+def first():
+    return [1]
+def second():
+    return [2]
+def each(items, other=None):
+    for item in items:
+        yield item
+    yield other
+class Held:
+    def __init__(self, value):
+        self.value = value
+def cell(one, other):
+    def inner():
+        return one
+    return inner()
+def main():
+    p = first()
+    q = second()
+    made = [p, q, 7]
+    a = made[0]
+    b = made[-2]
+    number = made[2]
+    grown = []
+    grown.append(p)
+    grown.insert(0, q)
+    grown.extend([p, 5])
+    c = grown[0]
+    d = grown[1]
+    five = grown[3]
+    grown += [q]
+    e = grown[4]
+    grown[1] = q
+    f = grown[1]
+    del grown[0]
+    g = grown[0]
+    h = grown.pop()
+    table = {"p": p, "q": q}
+    i = table["q"]
+    j = table.get("p")
+    table["p"] = q
+    table.update({"q": p})
+    k = table["p"]
+    l = table["q"]
+    m = dict(one=p)["one"]
+    n = {**{"one": q}, "two": 2}["one"]
+    o = table.pop("p")
+    for r in (p, q): pass
+    for s in made: break
+    for t in each([q]): break
+    for u in (item for item in made): break
+    for v in each(other=q, items=[]): pass
+    w, x, y = made
+    z, *rest = made
+    aa = [item for item in made][1]
+    bb = {name: value for name, value in [("p", p)]}["p"]
+    cc = list(made)[1]
+    dd = tuple(made)[0]
+    ee = Held(made).value[1]
+    ff = cell(p, q)
+    same = [5, 5, 5]
+    same.reverse()
+    gg = same[0]
+    hh = [0, *made][1]
+    ii = (1, q)[1]
+    three = (1, 2, 3)[2]
+    for constant in (1, 2, 3): pass
+    return p
+main()
+"""
+FIRST, SECOND, ENDS = "first", "second", None
+
+
+def record(folder, text):
+    (folder / "program.py").write_text(text)
+    command = [sys.executable, "-m", "debugop", "record", "-o", "program.debugop", "program.py"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+    return debugop.open(folder / "program.debugop")
+
+
+def last_step(replay, function):
+    (call,) = replay.calls(function)
+    frame = replay.at(call["step"]).frames[-1].number
+    return max(step.step for step in replay if step.frame == frame)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    replay = record(tmp_path_factory.mktemp("items"), CASES)
+    return replay, last_step(replay, "main")
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        *[(name, FIRST) for name in ["a", "d", "s", "u", "w", "z", "j", "l", "m", "dd", "ff"]],
+        *[
+            (name, SECOND)
+            for name in ["b", "c", "e", "f", "g", "h", "i", "k", "n", "o", "r", "t", "v", "x", "aa", "cc", "ee", "ii"]
+        ],
+    ],
+)
+def test_an_item_is_followed_to_where_it_was_made(cases, name, function):
+    replay, step = cases
+    hops = replay.origin(name, step)
+    assert [hop["function"] for hop in hops][-1] == function, hops
+    assert hops[-1]["ends"] is None
+
+
+@pytest.mark.parametrize("name", ["number", "five", "y", "three", "constant"])
+def test_an_item_is_followed_to_a_literal(cases, name):
+    replay, step = cases
+    hops = replay.origin(name, step)
+    assert hops[-1]["kind"] == "literal"
+    assert hops[-1]["function"] == "main"
+
+
+@pytest.mark.parametrize("name", ["gg", "bb", "hh"])
+def test_what_cannot_be_told_ends_with_a_reason_or_where_it_was_made(cases, name):
+    replay, step = cases
+    hops = replay.origin(name, step)
+    assert hops[-1]["ends"] or hops[-1]["function"] == FIRST, hops
+
+
+def test_an_argument_in_a_cell_has_its_origin_at_each_step_of_the_call(cases):
+    replay, _ = cases
+    (call,) = replay.calls("cell")
+    for step in range(call["step"], call["step"] + 4):
+        for name, function in [("one", FIRST), ("other", SECOND)]:
+            hops = replay.origin(name, step)
+            assert [(hop["kind"], hop["function"]) for hop in hops[:2]] == [("argument", "cell"), ("returned", "main")]
+            assert hops[-1]["function"] == function
+
+
+# Programs that move values about in lists and dicts. Each is run twice: with objects that say who has made them, and recorded, with objects or equal numbers.
+MAKERS = 5
+PRELUDE = """\
+def through(value):
+    return value
+def each(items):
+    for item in items:
+        yield item
+"""
+
+
+def program(seed):
+    """The lines of a function's body, and the names of its variables."""
+    chosen = random.Random(seed)
+    lines, names, lists, dicts = [], [], {}, {}
+
+    def new(expression):
+        name = f"v{len(names)}"
+        lines.append(f"{name} = {expression}")
+        names.append(name)
+
+    def value():
+        return chosen.choice(names)
+
+    for maker in range(MAKERS):
+        new(f"make_{maker}()")
+    for _ in range(40):
+        kind = chosen.randrange(24)
+        some = f"l{len(lists)}"
+        if kind == 0 or not lists:
+            count = chosen.randint(1, 4)
+            lines.append(f"{some} = [{', '.join(value() for _ in range(count))}]")
+            lists[some] = count
+        if kind == 1 or not dicts:
+            lines.append(f"d{len(dicts)} = {{'a': {value()}, 'b': {value()}}}")
+            dicts[f"d{len(dicts)}"] = 2
+        one, table = chosen.choice(sorted(lists)), chosen.choice(sorted(dicts))
+        length = lists[one]
+        at, key = chosen.randrange(length), chosen.choice("ab")
+        if kind == 2:
+            lines.append(f"{one}.append({value()})")
+            lists[one] += 1
+        elif kind == 3:
+            lines.append(f"{one}.insert({at}, {value()})")
+            lists[one] += 1
+        elif kind == 4:
+            lines.append(f"{one}[{at}] = {value()}")
+        elif kind in (5, 6, 7):
+            new(f"{one}[{at - chosen.choice([0, length])}]")
+        elif kind == 8 and length > 1:
+            new(f"{one}.pop({chosen.choice([at, ''])})")
+            lists[one] -= 1
+        elif kind == 9:
+            lines.append(f"{one}.extend([{value()}, {value()}])")
+            lists[one] += 2
+        elif kind == 10:
+            other = chosen.choice(sorted(lists))
+            lines.append(f"{one} += {other}")
+            lists[one] += lists[other]
+        elif kind == 11:
+            lines.append(f"for v{len(names)} in {one}: pass")
+            names.append(f"v{len(names)}")
+        elif kind == 12 and length == 2:
+            lines.append(f"v{len(names)}, v{len(names) + 1} = {one}")
+            names.extend([f"v{len(names)}", f"v{len(names) + 1}"])
+        elif kind == 13:
+            lines.append(f"{table}['{key}'] = {value()}")
+        elif kind == 14:
+            new(f"{table}['{key}']")
+        elif kind == 15:
+            lines.append(f"{table}.update({{'{key}': {value()}}})")
+        elif kind == 16:
+            new(f"{table}.get('{key}')")
+        elif kind == 17:
+            new(f"through({value()})")
+        elif kind == 18:
+            lines.append(f"for v{len(names)} in each({one}): pass")
+            names.append(f"v{len(names)}")
+        elif kind == 19:
+            lines.append(f"{some} = list({one})")
+            lists[some] = length
+        elif kind == 20:
+            lines.append(f"{one}.reverse()")
+        elif kind == 21:
+            lines.append(f"bound = {one}.append")
+            lines.append(f"bound({value()})")
+            lists[one] += 1
+        elif kind == 22 and length > 1:
+            lines.append(f"del {one}[{at}]")
+            lists[one] -= 1
+        elif kind == 23:
+            lines.append(f"{some} = [item for item in {one}]")
+            lists[some] = length
+    return lines, names
+
+
+def text(bodies, makes):
+    parts = [PRELUDE]
+    for maker in range(MAKERS):
+        parts.append(f"def make_{maker}():\n    return {makes(maker)}\n")
+    for number, (lines, names) in enumerate(bodies):
+        body = "\n    ".join([*lines, f"return [{', '.join(names)}]"])
+        parts.append(f"def main_{number}():\n    {body}\n")
+    parts.append("".join(f"r{number} = main_{number}()\n" for number in range(len(bodies))))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("what", "makes", "share"),
+    [("objects", lambda maker: f"[{maker}]", 0.8), ("equal numbers", lambda maker: "int('5')", 0.3)],
+)
+def test_origins_of_what_is_moved_about_are_right_or_end_with_a_reason(tmp_path, what, makes, share):
+    bodies = [program(seed) for seed in range(40)]
+    truth = {}
+    exec(text(bodies, lambda maker: f"['made by {maker}']"), truth)
+    replay = record(tmp_path, text(bodies, makes))
+    found = ended = 0
+    for number, (lines, names) in enumerate(bodies):
+        step = last_step(replay, f"main_{number}")
+        for name, made in zip(names, truth[f"r{number}"], strict=True):
+            hops = replay.origin(name, step, hops=40)
+            by = {hop["function"] for hop in hops if hop["function"].startswith("make_")}
+            if by:
+                assert by == {f"make_{made[0].removeprefix('made by ')}"}, (name, hops, lines)
+                found += 1
+            else:
+                assert hops[-1]["ends"], (name, hops, lines)
+                ended += 1
+    assert found >= share * (found + ended), (what, found, ended)
