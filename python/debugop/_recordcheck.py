@@ -35,7 +35,9 @@ def main(request: _core.SelfcheckRequest) -> int:
 
 def report(recording: str, trace: str, ended: subprocess.CompletedProcess[bytes]) -> int:
     """Compare, and print the outcome; returns the exit status."""
-    steps, slots, unknown, bare, certain, uncertain, right, differences, told = _core.compare_recording(recording, trace)
+    steps, slots, unknown, bare, certain, uncertain, right, differences, told = _core.compare_recording(
+        recording, trace
+    )
     for line in told:
         print(line)
     if ended.returncode < 0:

@@ -610,6 +610,8 @@ def test_the_short_way_writes_what_the_long_way_does(tmp_path, program):
         # What is known of an object's parts depends on where a chunk begins, and that on how many bytes the times take.
         assert "1 chunk," in run("-m", "debugop", "info", path).stdout
         steps = run("-m", "debugop", "show", "--format", "jsonl", path).stdout
+        # What one way writes again, the other one does not: how things are is the same, and not how long ago that was looked at.
+        steps = steps.replace('"certain":false,', "")
         # Which of two new objects comes first can depend on where a chunk ends.
         ids = {}
         steps = re.sub('(?<="id":)[0-9]+', lambda found, ids=ids: str(ids.setdefault(found[0], len(ids))), steps)

@@ -120,7 +120,11 @@ def test_an_item_is_followed_to_where_it_was_made(cases, name, function):
 def test_an_item_is_followed_to_a_literal(cases, name):
     replay, step = cases
     hops = replay.origin(name, step)
-    assert hops[-1]["kind"] == "literal"
+    # From 3.15 on `GET_ITER` leaves a tuple where it is: that is as far as it is followed.
+    if name == "constant" and sys.version_info >= (3, 15):
+        assert hops[-1]["kind"] in ("literal", "produced")
+    else:
+        assert hops[-1]["kind"] == "literal"
     assert hops[-1]["function"] == "main"
 
 

@@ -120,6 +120,8 @@ pub(super) fn compile(code: &Code, from: From, done: Option<InstrIdx>, to: To) -
             let nature = nature(version, instruction.opcode, instruction.arg)?;
             let unseen = match nature.class {
                 Class::Opaque => Unseen::Anything,
+                // Nobody looks at what it has changed if that is gone by the next record.
+                _ if nature.touches.count > 0 => Unseen::Anything,
                 Class::Quiet | Class::Raises => unseen(code, at),
             };
             if unseen == Unseen::Anything {

@@ -187,6 +187,8 @@ struct Search<'a> {
     /// Whether the recording has what is there, and not only how long the container is.
     is_captured: bool,
     key: Key,
+    /// Why the search ends if nothing is found.
+    otherwise: Why,
 }
 
 impl<'a> Search<'a> {
@@ -205,6 +207,7 @@ impl<'a> Search<'a> {
             }),
             kind: object.map(|object| object.class.kind),
             key: item.key.clone(),
+            otherwise: Why::NotRecorded,
             cursor,
         })
     }
@@ -244,7 +247,7 @@ impl<'a> Search<'a> {
                 let (step, frame, slot) = self.item.was.unwrap_or(self.item.held);
                 Next::Put(Put::Slot(step, frame, slot))
             }
-            _ => Why::NotRecorded.into(),
+            _ => self.otherwise.into(),
         })
     }
 
@@ -487,7 +490,7 @@ impl<'a> Search<'a> {
                 let key = key.clone();
                 return self.updated(event, *slot, &key);
             }
-            (What::Made(at), _) => return self.made(event, *at).map(Some),
+            (What::Made(at), _) => return self.made(event, *at),
             (What::Anything(place), Key::Index(index)) => match place {
                 Some((1, at)) => {
                     *index = *at;
@@ -581,17 +584,17 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The container is made by the instruction.
-    fn made(&mut self, event: &Event, at: InstrIdx) -> Result<Next, OpenError> {
+    /// The container is made by the instruction, or given by the call, which may not have made it: `None`.
+    fn made(&mut self, event: &Event, at: InstrIdx) -> Result<Option<Next>, OpenError> {
         self.cursor.seek(event.step)?;
         let Some(state) = self.cursor.state() else {
-            return Ok(Why::NotRecorded.into());
+            return Ok(Some(Why::NotRecorded.into()));
         };
         let Some(frame) = frame_of(state, event.frame) else {
-            return Ok(Why::NotRecorded.into());
+            return Ok(Some(Why::NotRecorded.into()));
         };
         let Some((op, _, arg)) = instruction(frame.code(), at) else {
-            return Ok(Why::NotRecorded.into());
+            return Ok(Some(Why::NotRecorded.into()));
         };
         let codes = self.recording.codes();
         let stack: Vec<Value> = frame.stack().collect();
@@ -623,7 +626,7 @@ impl<'a> Search<'a> {
                     .last()
                     .map(|keys| state.describe_as_seen(codes, *keys, 1));
                 let Some(data::Value::Tuple(keys)) = keys else {
-                    return Ok(Why::NotRecorded.into());
+                    return Ok(Some(Why::NotRecorded.into()));
                 };
                 let index = keys.items.iter().rposition(|key| key == own);
                 index.and_then(|index| (depth - 1 + index as u32).checked_sub(arg))
@@ -639,13 +642,13 @@ impl<'a> Search<'a> {
             _ => None,
         };
         match slot {
-            Some(slot) => self.stored(event, slot),
-            None => Ok(Why::NotRecorded.into()),
+            Some(slot) => self.stored(event, slot).map(Some),
+            None => Ok(Some(Why::NotRecorded.into())),
         }
     }
 
-    /// The container is made by a call.
-    fn copied(&mut self, event: &Event) -> Result<Next, OpenError> {
+    /// The container is given by a call: it is a copy, or has been somewhere before, or what was called has made it.
+    fn copied(&mut self, event: &Event) -> Result<Option<Next>, OpenError> {
         let found = self.cursor.state().and_then(|state| {
             let frame = frame_of(state, event.frame)?;
             let call = Call::of(self.recording.codes(), state, frame)?;
@@ -663,16 +666,17 @@ impl<'a> Search<'a> {
             (copies && is_one).then_some(call.unnamed.start as u32)
         });
         let Some(slot) = found else {
-            return Ok(Why::Called.into());
+            self.otherwise = Why::Called;
+            return Ok(None);
         };
         match self.key.clone() {
             Key::Index(index) => {
                 let index = i64::try_from(index).unwrap_or(i64::MAX);
-                self.of_other(event, slot, Value::Int(index))
+                self.of_other(event, slot, Value::Int(index)).map(Some)
             }
             Key::Key(key) => {
                 let next = self.updated(event, slot, &key)?;
-                Ok(next.unwrap_or_else(|| Why::Called.into()))
+                Ok(next.or_else(|| Some(Why::Called.into())))
             }
         }
     }
