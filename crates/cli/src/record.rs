@@ -27,6 +27,8 @@ pub struct RecordOptions {
     pub on_exception: bool,
     /// Where the recordings of this process and, on request, of its children go.
     pub output: Output,
+    /// The recording of the process that has started this one, and the number of that process.
+    pub parent: Option<(String, u32)>,
     /// Where a witness of the run writes what it sees, for `debugop selfcheck --record`.
     pub witness: Option<PathBuf>,
     /// The words of the command line before the program, without the command's name.
@@ -51,11 +53,20 @@ pub struct RecordLimits {
 }
 
 impl RecordOptions {
-    /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
+    /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory, `parent` the recording
+    /// of this process.
     #[must_use]
-    pub fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
+    pub fn child_options(
+        &self,
+        directory: &Path,
+        replaces: bool,
+        parent: Option<(String, u32)>,
+    ) -> Vec<OsString> {
         let mut options = self.own.clone();
         options.extend(self.output.child_option(directory, replaces));
+        if let Some((uuid, pid)) = parent {
+            options.extend(["--parent".into(), format!("{uuid}:{pid}").into()]);
+        }
         options
     }
 }
@@ -131,6 +142,10 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "FILE", hide = true)]
     witness: Option<PathBuf>,
 
+    /// For child processes: the recording of the process that has started this one, and its number
+    #[arg(long, value_name = "UUID:PID", hide = true, value_parser = parent, overrides_with = "parent")]
+    parent: Option<(String, u32)>,
+
     /// For tests: end each chunk of the recording after N bytes
     #[arg(long, value_name = "N", hide = true)]
     chunk: Option<usize>,
@@ -165,6 +180,17 @@ pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
         Err(wrong)
     } else {
         Ok(size)
+    }
+}
+
+/// A recording, by its 32 hexadecimal digits, and the process that makes it.
+fn parent(text: &str) -> Result<(String, u32), &'static str> {
+    let wrong = "a recording and a process are needed, as in UUID:PID";
+    let (uuid, pid) = text.split_once(':').ok_or(wrong)?;
+    let is_uuid = uuid.len() == 32 && uuid.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match pid.parse() {
+        Ok(pid) if is_uuid => Ok((uuid.to_owned(), pid)),
+        _ => Err(wrong),
     }
 }
 
@@ -218,6 +244,7 @@ impl RecordArguments {
             ring: self.ring,
             on_exception: self.on_exception,
             output: Output { path, children },
+            parent: self.parent,
             witness: self.witness,
             own,
             program,
