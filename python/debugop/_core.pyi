@@ -679,6 +679,7 @@ def start_recording(
     *,
     include: Sequence[str],
     exclude: Sequence[str],
+    function: Sequence[str],
     all: bool,
     redact: Sequence[str],
     items: int,

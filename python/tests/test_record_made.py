@@ -196,3 +196,40 @@ def test_what_is_wrong_with_a_file_is_said_by_type_and_offset(tmp_path):
     assert refused(contents[:-20], debugop.IncompleteRecording) > 100
     with pytest.raises(FileNotFoundError):
         debugop.open(tmp_path / "no")
+
+
+@pytest.mark.parametrize("how", ["command", "module", "block"])
+def test_only_named_functions_are_recorded(tmp_path, how):
+    path, program = tmp_path / "x.debugop", tmp_path / "program.py"
+    program.write_text(
+        "class Parser:\n    def parse(self, x):\n        return [self.step(x), self.step(x)]\n    def step(self, x):\n        return x + 1\n"
+        "def late(n):\n    return list(map(Parser().step, range(n)))\ndef main():\n    return Parser().parse(1), late(3)\nmain()\n"
+    )
+    found = {}
+    for names in (["parse"], ["*.step", "main"], ["Parser.*"], ["<module>"], ["no"]):
+        if how == "block":
+            code = f"import debugop, runpy\nwith debugop.record({os.fspath(path)!r}, function={names!r}):\n    runpy.run_path({os.fspath(program)!r}, run_name='program')"
+            done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+        else:
+            options = [word for name in names for word in ("-f", name)]
+            what = ["-m", "program"] if how == "module" else [program]
+            done = run("record", "-o", path, *options, *what, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        found[names[0]] = {step.function for step in debugop.open(path)}
+    assert found["parse"] == {"Parser.parse"}
+    assert found["*.step"] == {"Parser.step", "main"}
+    assert found["Parser.*"] == {"Parser.parse", "Parser.step"}
+    assert found["<module>"] == {"<module>"}
+    assert found["no"] == set()
+
+
+def test_nesting_has_a_name_of_its_own(tmp_path):
+    path = tmp_path / "x.debugop"
+    kept = []
+    for options in ([], ["--nesting", "2"], ["--depth", "2"]):
+        assert run("record", *options, "-o", path, "-c", "x = [[[[1]]]]\ny = x").returncode == 0
+        kept.append(json.loads(run("info", "--json", path).stdout)["header"]["limits"]["depth"])
+    assert kept == [1, 2, 2]
+    shown = run("record", "--help").stdout
+    assert "--nesting" in shown
+    assert "--depth" not in shown

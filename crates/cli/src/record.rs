@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Error};
 
-use crate::filters::{FilterArguments, Filters};
+use crate::filters::{FilterArguments, Filters, FunctionArguments};
 use crate::output::Output;
 use crate::program::{Program, ProgramArguments, Target};
 use crate::run::{at_least_one, patterns};
@@ -15,6 +15,8 @@ use debugop_filter::Pattern;
 /// Options of `debugop record`, complete and checked.
 #[derive(Debug)]
 pub struct RecordOptions {
+    /// Record only functions that one of these names; empty for all.
+    pub functions: Vec<Pattern>,
     /// Which code is followed.
     pub filters: Filters,
     /// Names whose values are left out.
@@ -90,6 +92,9 @@ pub(crate) struct RecordArguments {
     output: Option<PathBuf>,
 
     #[command(flatten)]
+    functions: FunctionArguments,
+
+    #[command(flatten)]
     filters: FilterArguments,
 
     /// Leave out the values of names that match; may be repeated
@@ -112,7 +117,12 @@ pub(crate) struct RecordArguments {
     bits: u64,
 
     /// How deep containers inside a container are recorded with what is in them
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long = "nesting",
+        alias = "depth",
+        value_name = "N",
+        default_value_t = 1
+    )]
     depth: u32,
 
     /// Keep only the newest SIZE of history, as in 500M
@@ -158,6 +168,7 @@ const EXAMPLES: &str = "\
 Examples:
   debugop record script.py --verbose      into script.debugop
   debugop record -o run.debugop -m json.tool data.json
+  debugop record -f parse script.py       only functions called parse
   debugop record --on-exception script.py     then debugop debug --last
   debugop record --redact '*password*' --ring 200M server.py";
 
@@ -232,6 +243,7 @@ impl RecordArguments {
         let path = path.unwrap_or_else(|| default_output(&program.target));
         let children = self.children;
         Ok(RecordOptions {
+            functions: self.functions.into_patterns()?,
             filters: self.filters.into_filters()?,
             redact: patterns("--redact", &self.redact)?,
             limits: RecordLimits {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness, history};
 use debugop_capture::{Engine, Options, Tracer, fork, spawn, toplevel};
 use debugop_cli::RecordOptions;
-use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
+use debugop_filter::{CodeFilter, CodeNames, Libraries, Pattern, Predicate};
 use debugop_recording::file::{Parent, tail_path};
 use debugop_recording::stream::Value;
 use debugop_value::counted;
@@ -131,7 +131,10 @@ impl RecordRequest {
     fn prepared(&self, libraries: Vec<String>, own: Vec<String>) -> Recording {
         let options = &self.options;
         let directories = libraries;
-        let filter = options.filters.with(Libraries { directories, own });
+        let filter = CodeFilter {
+            functions: options.functions.clone(),
+            ..options.filters.with(Libraries { directories, own })
+        };
         let limits = Limits {
             items: options.limits.items,
             length: options.limits.length,
@@ -307,7 +310,16 @@ impl Recording {
                 *own = Some((tracer, witness));
             }
         }
-        session.watch(py, code, "__main__")
+        let file: String = code.getattr("co_filename")?.extract()?;
+        let main = CodeNames {
+            module: "__main__",
+            qualname: "<module>",
+            file: &file,
+        };
+        match self.plan.filter.names(main) {
+            true => session.watch(py, code, "__main__"),
+            false => Ok(code.clone()),
+        }
     }
 
     /// Begins to record what is called from now on, and, with `running`, what the frames execute that run already.
@@ -549,7 +561,7 @@ impl children::Followed for Followed {
 
 /// Opens a recording in `path`, which `begin_here` begins.
 #[pyfunction]
-#[pyo3(signature = (path, *, include, exclude, all, redact, items, length, bits, depth, ring, libraries, own))]
+#[pyo3(signature = (path, *, include, exclude, function, all, redact, items, length, bits, depth, ring, libraries, own))]
 #[expect(
     clippy::too_many_arguments,
     clippy::needless_pass_by_value,
@@ -560,6 +572,7 @@ pub(crate) fn start_recording(
     path: PathBuf,
     include: Vec<String>,
     exclude: Vec<String>,
+    function: Vec<String>,
     all: bool,
     redact: Vec<String>,
     items: usize,
@@ -581,6 +594,7 @@ pub(crate) fn start_recording(
             all,
             include: patterns(&include)?,
             exclude: patterns(&exclude)?,
+            functions: patterns(&function)?,
             libraries: Libraries { directories, own },
         },
         limits: Limits {
