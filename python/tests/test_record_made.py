@@ -108,7 +108,9 @@ def test_what_the_environment_asks_for_and_cannot_be_made(environment, tmp_path,
         path = Path("/proc/x")  # nobody may, as which the system says that there is nothing
     else:
         (tmp_path / "closed").mkdir(mode=0o500)
-        path = {"no directory": tmp_path / "no" / "x", "limit": tmp_path / "x", "no permission": tmp_path / "closed/x"}[how]
+        path = {"no directory": tmp_path / "no" / "x", "limit": tmp_path / "x", "no permission": tmp_path / "closed/x"}[
+            how
+        ]
     found = subprocess.run(
         [environment, "-c", "import sys; print(1); sys.exit(3)"],
         env={**os.environ, "DEBUGOP_RECORD": os.fspath(path)},
@@ -198,6 +200,16 @@ def test_what_is_wrong_with_a_file_is_said_by_type_and_offset(tmp_path):
         debugop.open(tmp_path / "no")
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there it is possible")
+def test_what_is_needed_for_named_functions_is_said(tmp_path):
+    needs = "recording only functions of some name needs Python 3.12"
+    found = run("record", "-f", "f", "-o", tmp_path / "x", "-c", "print(1)")
+    assert (found.returncode, found.stdout, found.stderr) == (2, "", f"debugop: {needs}\n")
+    with pytest.raises(RuntimeError, match=needs), debugop.record(tmp_path / "x", function=["f"]):
+        pass
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="nobody is told of functions that are made")
 @pytest.mark.parametrize("how", ["command", "module", "block"])
 def test_only_named_functions_are_recorded(tmp_path, how):
     path, program = tmp_path / "x.debugop", tmp_path / "program.py"

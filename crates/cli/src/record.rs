@@ -91,6 +91,7 @@ pub(crate) struct RecordArguments {
     #[arg(long, short, value_name = "FILE", overrides_with = "output")]
     output: Option<PathBuf>,
 
+    // From 3.12 on.
     #[command(flatten)]
     functions: FunctionArguments,
 
