@@ -12,6 +12,7 @@ __all__ = [
     "NULL",
     "VERSION",
     "CompiledBreakpoint",
+    "DamagedRecording",
     "DebugChildRequest",
     "DebugOp",
     "DebugRequest",
@@ -19,9 +20,11 @@ __all__ = [
     "Follow",
     "Frame",
     "Identities",
+    "IncompleteRecording",
     "InstallRequest",
     "Instruction",
     "Moment",
+    "NotARecording",
     "Past",
     "PastMoment",
     "PastSearch",
@@ -30,6 +33,7 @@ __all__ = [
     "Record",
     "RecordRequest",
     "Recording",
+    "RecordingError",
     "Records",
     "Replay",
     "ReplayEventIterator",
@@ -49,6 +53,7 @@ __all__ = [
     "Tracer",
     "Value",
     "Written",
+    "WrongVersion",
     "another_thread_has_stopped",
     "breakpoint_reasons",
     "callable_index",
@@ -120,6 +125,26 @@ NULL: Final[_NullType]
 
 class StaleStep(RuntimeError):
     """A step, or its stack, was used after its callback had returned, or on another thread."""
+
+class RecordingError(ValueError):
+    """A file is no recording that can be read."""
+
+    offset: int | None
+    """Where in the file, in bytes; with a `chunk`, in its uncompressed contents."""
+    chunk: int | None
+    """Number of the chunk of the stream, if it is what is in one that does not fit."""
+
+class NotARecording(RecordingError):
+    """The file does not begin as recordings do."""
+
+class WrongVersion(RecordingError):
+    """The file has been written by a newer debugop, or under a Python that is not known here."""
+
+class DamagedRecording(RecordingError):
+    """The file is not as it was written."""
+
+class IncompleteRecording(DamagedRecording):
+    """The file ends too early, and the tail that was beside it is gone."""
 
 @final
 class Site:
@@ -583,7 +608,7 @@ class Run:
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
     def restart(self) -> None: ...
-    def child_command(self) -> list[str]: ...
+    def child_variable(self) -> str: ...
     def follow_children(self, directory: str, variable: str | None = None) -> None: ...
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
@@ -621,6 +646,8 @@ class RecordRequest:
     @property
     def on_exception(self) -> bool: ...
     def open(self, libraries: Sequence[str], own: Sequence[str]) -> Recording: ...
+    def is_wrong_path(self, errno: int | None) -> bool: ...
+    def unrecorded(self) -> Recording: ...
 
 @final
 class InstallRequest:
@@ -649,8 +676,9 @@ class Recording:
     def exec(self, code: CodeType, globals: dict[str, Any]) -> None: ...
     def detach(self) -> None: ...
     def restart(self) -> None: ...
-    def child_command(self) -> list[str]: ...
+    def child_variable(self) -> str: ...
     def follow_children(self, directory: str, variable: str | None = None) -> None: ...
+    def ends_with(self, status: int) -> None: ...
     def flush(self) -> None: ...
     def finish(self) -> str | None: ...
 
@@ -659,6 +687,7 @@ def start_recording(
     *,
     include: Sequence[str],
     exclude: Sequence[str],
+    function: Sequence[str],
     all: bool,
     redact: Sequence[str],
     items: int,
@@ -780,6 +809,14 @@ class Replay:
     def command(self) -> list[str]: ...
     @property
     def python_version(self) -> tuple[int, int, int]: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def parent(self) -> dict[str, Any] | None: ...
+    @property
+    def children(self) -> list[dict[str, Any]]: ...
+    @property
+    def exit_status(self) -> int | None: ...
     def losses(self) -> list[dict[str, Any]]: ...
     def hits(self, file: str, line: int) -> list[int]: ...
     def hit_count(self, file: str, line: int) -> int: ...

@@ -48,11 +48,11 @@ def child(first: list) -> None:
         kind, text, arguments = parsed.program
         option = {"module": ["-m"], "command": ["-c"]}.get(kind, [])
         sys.orig_argv[-own:] = [*option, text, *arguments]
-    sys.exit(carry_out(parsed))
+    sys.exit(carry_out(parsed, is_child=True))
 
 
-def carry_out(parsed) -> int:
-    """Do what a parsed command line asks for; returns the exit status."""
+def carry_out(parsed, is_child: bool = False) -> int:
+    """Do what a parsed command line asks for; returns the exit status. `is_child`: it is not the user's, but that of a process that is followed."""
     if isinstance(parsed, tuple):
         text, to_stderr, status = parsed
         return show(text, sys.stderr if to_stderr else sys.stdout, status)
@@ -76,7 +76,7 @@ def carry_out(parsed) -> int:
             from debugop import _debug_child
 
             return _debug_child.main(os.fspath(parsed.session), *parsed.program)
-        return run(parsed)
+        return run(parsed, is_child)
     except CannotRun as error:
         return show(f"debugop: {error}\n", sys.stderr, error.status)
 
@@ -125,14 +125,19 @@ def show(text: str, stream, status: int) -> int:
     return status
 
 
-def run(request) -> int:
-    """Run the program of a parsed `debugop run`."""
+def run(request, is_child: bool) -> int:
+    """Run the program of a parsed `debugop run` or `debugop record`."""
     kind, text, arguments = request.program
+    is_recorded, children = isinstance(request, _core.RecordRequest), request.children
     try:
         report = request.open(library_directories(), own_directories())
     except OSError as error:
-        what = "recording" if isinstance(request, _core.RecordRequest) else "report"
-        raise CannotRun(f"cannot write the {what} to {error.filename!r}: {error.strerror}", 2) from None
+        what = "recording" if is_recorded else "report"
+        problem = f"cannot write the {what} to {error.filename!r}: {error.strerror}"
+        if not is_recorded or (request.is_wrong_path(error.errno) and not is_child):
+            raise CannotRun(problem, 2) from None
+        show(f"debugop: {problem}; the program runs and is not recorded\n", sys.stderr, 0)
+        report, is_recorded, children = request.unrecorded(), False, False
     except (ValueError, RuntimeError) as error:
         raise CannotRun(str(error), 2) from None
     if kind == "command" and sys.version_info >= (3, 14) and may_be_indented(text):
@@ -142,10 +147,10 @@ def run(request) -> int:
     # The first callback to be registered is the last to run: what the program does at its exit is traced too. The
     # launcher's own module is kept because functions of it still run.
     # A recording that is wanted only of a failure is taken away if there was none.
-    unwanted = [getattr(request, "on_exception", False)]
+    unwanted = [is_recorded and request.on_exception]
     atexit.register(finish, report, sys.modules["__main__"], unwanted)
-    os.register_at_fork(before=report.flush, after_in_child=report.restart if request.children else report.detach)
-    if request.children:
+    os.register_at_fork(before=report.flush, after_in_child=report.restart if children else report.detach)
+    if children:
         from debugop import _recordenv
 
         report.follow_children(_recordenv.package_directory(), _recordenv.announce(report))
@@ -155,11 +160,29 @@ def run(request) -> int:
         failure = RUNNERS[kind](report, text, arguments)
     except SystemExit as error:
         unwanted[0] = unwanted[0] and error.code in (None, 0)
+        if is_recorded:
+            report.ends_with(exit_status(error.code))
         raise
     unwanted[0] = unwanted[0] and failure is None
-    if type(failure) is KeyboardInterrupt or (isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)):
+    is_interrupt = type(failure) is KeyboardInterrupt or (
+        isinstance(failure, KeyboardInterrupt) and sys.version_info >= (3, 14)
+    )
+    if is_recorded:
+        # The interpreter ends by the signal itself: `SIGINT`.
+        report.ends_with(-2 if is_interrupt else 0 if failure is None else 1)
+    if is_interrupt:
         end_by_interrupt(failure)
     return 0 if failure is None else 1
+
+
+def exit_status(code) -> int:
+    """The status of a process that ends by `SystemExit` (`Python/pythonrun.c`, `_Py_HandleSystemExit`)."""
+    if code is None:
+        return 0
+    if not isinstance(code, int):
+        return 1
+    # What does not fit is -1 there.
+    return (code if -(1 << 63) <= code < 1 << 63 else -1) & 0xFF
 
 
 def may_be_indented(text: str) -> bool:
@@ -177,9 +200,9 @@ def finish(report, _launcher, unwanted) -> None:
         os.unlink(report.path)
         show("debugop: the program did not fail: its recording is not kept\n", sys.__stderr__, 0)
         return
-    if problem:
-        show(f"debugop: the {what} is not complete: {problem}\n", sys.__stderr__, 0)
     said = getattr(report, "said", None)
+    if problem and not said:
+        show(f"debugop: the {what} is not complete: {problem}\n", sys.__stderr__, 0)
     if said:
         show(f"debugop: {said}\n", sys.__stderr__, 0)
 

@@ -21,7 +21,7 @@ class Record:
     """A recording: a context manager, a decorator, or made by `record` and begun with `start()`.
 
     `path`: the file. What is called while it is made is recorded: functions of the program's own, unless `include`, `exclude` or `all` say
-    otherwise; and what the frames execute that run already.
+    otherwise, and of these the ones that `function` names, if it does; and what the frames execute that run already.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Record:
         *,
         include: Iterable[str] = (),
         exclude: Iterable[str] = (),
+        function: Iterable[str] = (),
         all: bool = False,
         redact: Iterable[str] = (),
         items: int = 16,
@@ -42,6 +43,7 @@ class Record:
         self._options: dict[str, Any] = {
             "include": list(include),
             "exclude": list(exclude),
+            "function": list(function),
             "all": all,
             "redact": list(redact),
             "items": items,

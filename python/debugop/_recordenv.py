@@ -67,12 +67,11 @@ def begin_as_child(words: str) -> list[str] | None:
 
 
 def announce(report: "_core.Run | _core.Recording") -> str | None:
-    """Let the Pythons follow that programs start which this process starts; `NAME=value` for environments. None: nothing is installed."""
+    """Let the Pythons follow that programs start which this process starts; the name of their variable. None: nothing is installed."""
     if not any(os.path.exists(os.path.join(path, NAME)) for path in sys.path):
         return None
-    value = "\n".join(word.replace("%", "%p").replace("\n", "%n") for word in report.child_command())
-    os.putenv(CHILD, value)
-    return f"{CHILD}={value}"
+    os.putenv(CHILD, report.child_variable())
+    return CHILD
 
 
 def package_directory() -> str:

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
@@ -23,6 +23,7 @@ use crate::output::{Listener, Stream};
 use crate::probed::ProbedCode;
 use crate::registry;
 use crate::site::none;
+use clock::Clock;
 use following::Followers;
 use frames::Frames;
 use generators::{Generators, Suspendable};
@@ -36,6 +37,7 @@ mod assigned;
 mod begin;
 mod callables;
 mod calls;
+mod clock;
 mod codes;
 mod compare;
 mod contents;
@@ -178,7 +180,7 @@ pub struct Recorder {
     /// Numbers given to sites and code objects.
     sites: u32,
     codes: u32,
-    began: Instant,
+    clock: Clock,
     /// Nanoseconds after that, as last written.
     time: u64,
 }
@@ -387,7 +389,7 @@ impl Recorder {
             beside_witness: false,
             sites: 0,
             codes: 0,
-            began: Instant::now(),
+            clock: Clock::start(),
             time: 0,
             records: 0,
             values: 0,
@@ -440,7 +442,7 @@ impl Recorder {
             records: recorder.records,
             values: recorder.values,
             lost: recorder.lost,
-            elapsed: recorder.began.elapsed(),
+            elapsed: recorder.clock.elapsed(),
         })
     }
 
@@ -517,6 +519,7 @@ impl Recorder {
         }
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let to = &mut to;
+        self.say_time(to);
         if is_elsewhere {
             self.switch(py, to, frame);
         }
@@ -690,7 +693,7 @@ impl Recorder {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.clock.now()
     }
 }
 

@@ -11,8 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::OnceLock;
 
 use pyo3::types::{
-    PyAnyMethods, PyBytes, PyBytesMethods, PyDict, PyDictMethods, PyList, PyListMethods, PyString,
-    PyTuple, PyTupleMethods,
+    PyAnyMethods, PyBytes, PyBytesMethods, PyDict, PyDictMethods, PyInt, PyList, PyListMethods,
+    PyString, PyTuple, PyTupleMethods,
 };
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 
@@ -29,10 +29,10 @@ pub trait Spawn: Send + Sync {
 
     /// `NAME=value` for the environment of programs that are no such interpreters. The process has it in its own environment, so it matters where
     /// another environment is given.
-    fn variable(&self) -> Option<&OsStr>;
+    fn variable(&self) -> Option<OsString>;
 
-    /// The process ends now, by `os._exit`.
-    fn ends(&self, py: Python<'_>);
+    /// The process ends now, by `os._exit`, with this status, if that is a number.
+    fn ends(&self, py: Python<'_>, status: Option<i32>);
 }
 
 /// A builtin function that executes programs.
@@ -140,7 +140,7 @@ impl<const WHICH: usize> Watched for Spawns<WHICH> {
             .get(place, "env")
             .map(|(at, given)| (at, given.clone()));
         if let (Some(variable), Some((at, given))) = (asked.variable(), given)
-            && let Some(environment) = with_variable(&given, variable)?
+            && let Some(environment) = with_variable(&given, &variable)?
         {
             arguments.set(at, environment);
         }
@@ -158,7 +158,9 @@ fn replaced<'py>(
         return Ok(None);
     };
     let Some((executable, command)) = builtin.places else {
-        asked.ends(py);
+        // Only what is an int already: nothing of the program's runs here.
+        let status = argument(0).and_then(|given| given.cast_into_exact::<PyInt>().ok());
+        asked.ends(py, status.and_then(|status| status.extract().ok()));
         return Ok(None);
     };
     let (Some(executables), Some(given)) = (argument(executable), argument(command)) else {
@@ -194,6 +196,13 @@ fn replaced<'py>(
         None => PyList::new(py, items)?,
     };
     Ok(Some((command, made.into_any())))
+}
+
+/// Gives the process itself the variable anew, which says something else in the child of a fork.
+pub fn announce_in_forked_child(name: &OsStr, value: &OsStr) {
+    // SAFETY: in the child of a fork, before it goes on, there is only this thread (POSIX; CPython calls what is registered with `os.register_at_fork` there),
+    // so nobody else reads or changes the environment meanwhile.
+    unsafe { std::env::set_var(name, value) }
 }
 
 /// `environment` with `variable` in it; `None` if it is nothing that has variables.

@@ -26,6 +26,7 @@ impl Filters {
             all: self.all,
             include: self.include.clone(),
             exclude: self.exclude.clone(),
+            functions: Vec::new(),
             libraries,
         }
     }
@@ -62,6 +63,23 @@ pub(crate) struct FilterArguments {
     /// Follow everything: the standard library and installed packages too
     #[arg(long, short)]
     all: bool,
+}
+
+/// `-f`: which functions a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct FunctionArguments {
+    /// Only functions that match; may be repeated
+    ///
+    /// NAME is a function's name (`parse`), qualified name (`Parser.parse`) or full name (`pkg.mod.Parser.parse`),
+    /// and may contain the wildcards * ? and [a-z].
+    #[arg(long = "function", short = 'f', value_name = "NAME")]
+    functions: Vec<String>,
+}
+
+impl FunctionArguments {
+    pub(crate) fn into_patterns(self) -> Result<Vec<Pattern>, Error> {
+        patterns("--function", &self.functions)
+    }
 }
 
 impl FilterArguments {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use debugop_recording::file::{ChunkKind, Ending, Error, Reader, Recovered, recover};
+use debugop_recording::file::{ChunkKind, Ending, Error, Reader, Recovered, Relatives, recover};
 use debugop_replay::{Loss, Recording};
 use debugop_value::{counted, escaped, grouped};
 use serde_json::json;
@@ -181,6 +181,8 @@ struct Facts {
     stream_bytes: u64,
     /// Everything that is missing, where the steps are counted.
     losses: Option<Vec<Loss>>,
+    /// Those in the same directory.
+    relatives: Relatives,
     /// Number of the first chunk of the stream, and when it begins; `None` if there is none.
     begins: Option<(u64, u64)>,
 }
@@ -212,6 +214,7 @@ impl Facts {
             stream_stored: stream().map(|chunk| chunk.stored).sum(),
             stream_bytes: stream().map(|chunk| chunk.raw).sum(),
             losses: None,
+            relatives: Relatives::of(reader),
             begins: stream().next().map(|chunk| (chunk.sequence, chunk.time)),
         })
     }
@@ -223,6 +226,11 @@ impl Facts {
             "uuid": reader.uuid().to_string(),
             "ending": ending(reader.ending()),
             "header": reader.header(),
+            "children": self.relatives.children.iter().map(|child| json!({
+                "uuid": child.uuid.to_string(),
+                "pid": child.pid,
+                "path": child.path.to_string_lossy(),
+            })).collect::<Vec<_>>(),
             "steps": self.steps,
             "summary": summary,
             "losses": self.losses.as_ref().map(|losses| losses.iter().map(as_json).collect::<Vec<_>>()),
@@ -260,9 +268,17 @@ impl Facts {
         );
         line("process", &header.pid.to_string());
         if let Some(parent) = &header.parent {
+            let (pid, uuid) = (parent.pid, &parent.uuid);
+            let told = match &self.relatives.parent {
+                Some(path) => format!("process {pid}, {}", path.display()),
+                None => format!("process {pid}, recording {uuid}"),
+            };
+            line("parent", &told);
+        }
+        for child in &self.relatives.children {
             line(
-                "parent",
-                &format!("process {}, recording {}", parent.pid, parent.uuid),
+                "child",
+                &format!("process {}, {}", child.pid, child.path.display()),
             );
         }
         line("started", &utc(header.start));
@@ -305,7 +321,10 @@ impl Facts {
         };
         let mut text = format!("after {:.3} s", summary.duration as f64 / 1e9);
         if let Some(status) = summary.exit_status {
-            let _ = write!(text, ", exit status {status}");
+            let _ = match status {
+                0.. => write!(text, ", exit status {status}"),
+                _ => write!(text, ", by signal {}", status.unsigned_abs()),
+            };
         }
         if summary.recovered {
             text.push_str(", recovered from a damaged or unfinished recording");

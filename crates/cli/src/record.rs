@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Error};
 
-use crate::filters::{FilterArguments, Filters};
+use crate::filters::{FilterArguments, Filters, FunctionArguments};
 use crate::output::Output;
 use crate::program::{Program, ProgramArguments, Target};
 use crate::run::{at_least_one, patterns};
@@ -15,6 +15,8 @@ use debugop_filter::Pattern;
 /// Options of `debugop record`, complete and checked.
 #[derive(Debug)]
 pub struct RecordOptions {
+    /// Record only functions that one of these names; empty for all.
+    pub functions: Vec<Pattern>,
     /// Which code is followed.
     pub filters: Filters,
     /// Names whose values are left out.
@@ -27,6 +29,8 @@ pub struct RecordOptions {
     pub on_exception: bool,
     /// Where the recordings of this process and, on request, of its children go.
     pub output: Output,
+    /// The recording of the process that has started this one, and the number of that process.
+    pub parent: Option<(String, u32)>,
     /// Where a witness of the run writes what it sees, for `debugop selfcheck --record`.
     pub witness: Option<PathBuf>,
     /// The words of the command line before the program, without the command's name.
@@ -51,11 +55,20 @@ pub struct RecordLimits {
 }
 
 impl RecordOptions {
-    /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
+    /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory, `parent` the recording
+    /// of this process.
     #[must_use]
-    pub fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
+    pub fn child_options(
+        &self,
+        directory: &Path,
+        replaces: bool,
+        parent: Option<(String, u32)>,
+    ) -> Vec<OsString> {
         let mut options = self.own.clone();
         options.extend(self.output.child_option(directory, replaces));
+        if let Some((uuid, pid)) = parent {
+            options.extend(["--parent".into(), format!("{uuid}:{pid}").into()]);
+        }
         options
     }
 }
@@ -77,6 +90,10 @@ pub(crate) struct RecordArguments {
     /// Write the recording to FILE [default: the program's name with .debugop]
     #[arg(long, short, value_name = "FILE", overrides_with = "output")]
     output: Option<PathBuf>,
+
+    // From 3.12 on.
+    #[command(flatten)]
+    functions: FunctionArguments,
 
     #[command(flatten)]
     filters: FilterArguments,
@@ -101,7 +118,12 @@ pub(crate) struct RecordArguments {
     bits: u64,
 
     /// How deep containers inside a container are recorded with what is in them
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long = "nesting",
+        alias = "depth",
+        value_name = "N",
+        default_value_t = 1
+    )]
     depth: u32,
 
     /// Keep only the newest SIZE of history, as in 500M
@@ -131,6 +153,10 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "FILE", hide = true)]
     witness: Option<PathBuf>,
 
+    /// For child processes: the recording of the process that has started this one, and its number
+    #[arg(long, value_name = "UUID:PID", hide = true, value_parser = parent, overrides_with = "parent")]
+    parent: Option<(String, u32)>,
+
     /// For tests: end each chunk of the recording after N bytes
     #[arg(long, value_name = "N", hide = true)]
     chunk: Option<usize>,
@@ -143,6 +169,7 @@ const EXAMPLES: &str = "\
 Examples:
   debugop record script.py --verbose      into script.debugop
   debugop record -o run.debugop -m json.tool data.json
+  debugop record -f parse script.py       only functions called parse
   debugop record --on-exception script.py     then debugop debug --last
   debugop record --redact '*password*' --ring 200M server.py";
 
@@ -165,6 +192,17 @@ pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
         Err(wrong)
     } else {
         Ok(size)
+    }
+}
+
+/// A recording, by its 32 hexadecimal digits, and the process that makes it.
+fn parent(text: &str) -> Result<(String, u32), &'static str> {
+    let wrong = "a recording and a process are needed, as in UUID:PID";
+    let (uuid, pid) = text.split_once(':').ok_or(wrong)?;
+    let is_uuid = uuid.len() == 32 && uuid.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match pid.parse() {
+        Ok(pid) if is_uuid => Ok((uuid.to_owned(), pid)),
+        _ => Err(wrong),
     }
 }
 
@@ -206,6 +244,7 @@ impl RecordArguments {
         let path = path.unwrap_or_else(|| default_output(&program.target));
         let children = self.children;
         Ok(RecordOptions {
+            functions: self.functions.into_patterns()?,
             filters: self.filters.into_filters()?,
             redact: patterns("--redact", &self.redact)?,
             limits: RecordLimits {
@@ -218,6 +257,7 @@ impl RecordArguments {
             ring: self.ring,
             on_exception: self.on_exception,
             output: Output { path, children },
+            parent: self.parent,
             witness: self.witness,
             own,
             program,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{Args, Error, ValueEnum};
 
-use crate::filters::{FilterArguments, Filters};
+use crate::filters::{FilterArguments, Filters, FunctionArguments};
 use crate::output::Output;
 use crate::program::{Program, ProgramArguments};
 use debugop_filter::{Pattern, PatternError};
@@ -114,12 +114,8 @@ pub enum Color {
     disable_version_flag = true
 )]
 pub(crate) struct RunArguments {
-    /// Report only functions that match; may be repeated
-    ///
-    /// NAME is a function's name (`parse`), qualified name (`Parser.parse`) or full name (`pkg.mod.Parser.parse`),
-    /// and may contain the wildcards * ? and [a-z].
-    #[arg(long = "function", short = 'f', value_name = "NAME")]
-    functions: Vec<String>,
+    #[command(flatten)]
+    functions: FunctionArguments,
 
     #[command(flatten)]
     filters: FilterArguments,
@@ -196,7 +192,7 @@ impl RunArguments {
             ));
         }
         Ok(RunOptions {
-            functions: patterns("--function", &self.functions)?,
+            functions: self.functions.into_patterns()?,
             filters: self.filters.into_filters()?,
             depth: self.depth,
             limit: self.limit,

@@ -37,6 +37,8 @@ pub struct CodeFilter {
     pub include: Vec<Pattern>,
     /// Never what one of these names.
     pub exclude: Vec<Pattern>,
+    /// Of what would be followed only functions that one of these names, if there are any.
+    pub functions: Vec<Pattern>,
     /// What library code is.
     pub libraries: Libraries,
 }
@@ -48,8 +50,16 @@ impl CodeFilter {
     pub fn allows(&self, code: CodeNames<'_>, home: impl FnOnce() -> Option<String>) -> bool {
         let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(code));
         !is_below(code.file, &self.libraries.own)
+            && self.names(code)
             && !named(&self.exclude)
             && (self.all || named(&self.include) || !self.is_library(code, home))
+    }
+
+    /// Whether `functions` let the code through.
+    #[must_use]
+    pub fn names(&self, code: CodeNames<'_>) -> bool {
+        let mut functions = self.functions.iter();
+        self.functions.is_empty() || functions.any(|pattern| pattern.matches_function(code))
     }
 
     /// Whether it is library code: not what runs as the main program, wherever it is. `exec` of a bare string is it where it runs in a library's module, or in a namespace that names
@@ -118,5 +128,19 @@ mod tests {
             code("debugop._launch", "/opt/debugop/_launch.py")
         ));
         assert!(!allows(&filter, own) && !allows(&filter, library) && allows(&filter, frozen));
+    }
+
+    #[test]
+    fn only_named_functions_of_what_is_followed() {
+        let pattern = |text: &str| text.parse::<Pattern>().expect("a valid pattern");
+        let own = code("app", "/home/me/app.py");
+        for (name, follows) in [("f", true), ("app", true), ("g", false), ("json.f", false)] {
+            let functions = vec![pattern(name)];
+            let filter = CodeFilter {
+                functions,
+                ..CodeFilter::default()
+            };
+            assert_eq!(allows(&filter, own), follows, "{name}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `--children`: the Pythons that a traced or recorded process starts.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use debugop_capture::spawn::{self, Spawn};
@@ -19,8 +20,8 @@ pub(crate) trait Followed: Send + Sync + 'static {
     /// The options for a Python that this process starts, or, if it `replaces` it, becomes. `directory` is the working directory.
     fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString>;
 
-    /// Ends it: this process becomes another program.
-    fn end(&self, py: Python<'_>);
+    /// Ends it: this process ends by `os._exit`, with this status.
+    fn end(&self, py: Python<'_>, status: Option<i32>);
 }
 
 /// Puts the command line of `debugop` in place of those of this same interpreter.
@@ -30,16 +31,27 @@ struct Children<F> {
     directory: OsString,
     /// The executable of this process, without symbolic links. That of a virtual environment is the same.
     interpreter: Option<PathBuf>,
-    /// `NAME=value`, by which Pythons that something else starts follow.
+    /// The name of the variable by which Pythons that something else starts follow.
     variable: Option<OsString>,
+    /// The working directory when this process has begun to follow them.
+    began: PathBuf,
 }
 
-/// The command and the options of a Python that this process starts by way of something else.
-pub(crate) fn command_of<F: Followed>(followed: &F) -> Vec<OsString> {
-    let directory = std::env::current_dir().unwrap_or_default();
-    let mut command = vec![F::COMMAND.into()];
-    command.extend(followed.child_options(&directory, false));
-    command
+/// The command and the options of a Python that this process starts by way of something else: words in lines, in which `%` is `%p` and a line's end `%n`.
+/// `directory` is where this process has begun.
+pub(crate) fn variable_of<F: Followed>(followed: &F, directory: &Path) -> OsString {
+    let mut value = F::COMMAND.as_bytes().to_vec();
+    for word in followed.child_options(directory, false) {
+        value.push(b'\n');
+        for byte in word.into_vec() {
+            match byte {
+                b'%' => value.extend(b"%p"),
+                b'\n' => value.extend(b"%n"),
+                byte => value.push(byte),
+            }
+        }
+    }
+    OsString::from_vec(value)
 }
 
 /// Begins to follow them; once in a process.
@@ -57,6 +69,7 @@ pub(crate) fn follow(
         directory,
         interpreter,
         variable,
+        began: std::env::current_dir().unwrap_or_default(),
     };
     spawn::watch(py, Box::new(children))
 }
@@ -79,12 +92,15 @@ impl<F: Followed> Spawn for Children<F> {
         debugop_cli::under_debugop(command, &self.directory, F::COMMAND, &options)
     }
 
-    fn variable(&self) -> Option<&OsStr> {
-        self.variable.as_deref()
+    fn variable(&self) -> Option<OsString> {
+        let mut variable = self.variable.clone()?;
+        variable.push("=");
+        variable.push(variable_of(&self.followed, &self.began));
+        Some(variable)
     }
 
-    fn ends(&self, py: Python<'_>) {
-        self.followed.end(py);
+    fn ends(&self, py: Python<'_>, status: Option<i32>) {
+        self.followed.end(py, status);
     }
 }
 

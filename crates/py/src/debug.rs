@@ -226,7 +226,7 @@ impl children::Followed for Debugged {
         }
     }
 
-    fn end(&self, _py: Python<'_>) {}
+    fn end(&self, _py: Python<'_>, _status: Option<i32>) {}
 }
 
 /// This process is left by the debugger from now on.

@@ -17,6 +17,7 @@ mod predicate;
 mod progress;
 mod record;
 mod recording;
+mod recording_error;
 mod replay;
 mod replay_events;
 mod ring;
@@ -77,6 +78,10 @@ mod _core {
         RecordRequest, Recording, compare_recording, describe_recording, hold_recording,
         is_recording, recorded_stores, recording_is_debugged, release_recording, replay_recording,
         start_recording,
+    };
+    #[pymodule_export]
+    use crate::recording_error::{
+        DamagedRecording, IncompleteRecording, NotARecording, RecordingError, WrongVersion,
     };
     #[pymodule_export]
     use crate::replay::{Frame, Moment, Replay};

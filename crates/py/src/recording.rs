@@ -2,18 +2,20 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness, history};
-use debugop_capture::{Engine, Options, Tracer, fork, toplevel};
+use debugop_capture::{Engine, Options, Tracer, fork, spawn, toplevel};
 use debugop_cli::RecordOptions;
-use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
+use debugop_filter::{CodeFilter, CodeNames, Libraries, Pattern, Predicate};
+use debugop_recording::file::{Parent, tail_path};
 use debugop_recording::stream::Value;
 use debugop_value::counted;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyFrame, PyTuple};
+use rustix::io::Errno;
 
 use crate::children;
 use crate::main_program::{Described, ReplacedExec, described};
@@ -33,19 +35,31 @@ impl RecordRequest {
     }
 }
 
+/// A recording's, with the number of the process that makes it.
+type Name = (String, u32);
+
 /// A recording that is being made.
 #[pyclass(frozen, module = "debugop._core")]
 pub(crate) struct Recording {
-    output: PathBuf,
+    /// The file.
+    output: Mutex<PathBuf>,
     plan: Plan,
     ring: Option<u64>,
     /// That of the command line.
     options: Option<Arc<RecordOptions>>,
+    /// There is no file: the program is only run.
+    is_unrecorded: bool,
     session: Mutex<Option<Arc<Session>>>,
     /// Set until it begins.
     store: Mutex<Option<Store>>,
+    /// That of the recording which this process makes.
+    name: Mutex<Option<Name>>,
+    /// That of the program, once it is known.
+    exit_status: Mutex<Option<i32>>,
+    /// The variable, and where this process has begun, for Pythons that something else starts.
+    announced: OnceLock<(OsString, PathBuf)>,
     replaced: ReplacedExec,
-    finished: Mutex<Option<Closed>>,
+    finished: Mutex<Option<Result<Closed, Cut>>>,
     /// Where a witness of the run writes to, and then the witness.
     witnessed: Option<PathBuf>,
     witness: Mutex<Option<(Arc<Tracer>, Arc<Witness>)>>,
@@ -80,9 +94,47 @@ impl RecordRequest {
         libraries: Vec<String>,
         own: Vec<String>,
     ) -> PyResult<Recording> {
+        Session::check(py)?;
+        let recording = self.prepared(libraries, own);
+        recording.make(py, self.options.parent.clone())?;
+        Ok(recording)
+    }
+
+    /// Whether the number of an error says of the file's name that it cannot be meant; of another it might have been.
+    #[expect(clippy::unused_self, reason = "asked of what refuses to open it")]
+    fn is_wrong_path(&self, errno: Option<i32>) -> bool {
+        let wrong = [
+            Errno::NOENT,
+            Errno::NOTDIR,
+            Errno::ISDIR,
+            Errno::ACCESS,
+            Errno::PERM,
+            Errno::ROFS,
+            Errno::NAMETOOLONG,
+            Errno::LOOP,
+            Errno::INVAL,
+            Errno::NXIO,
+        ];
+        errno.is_some_and(|errno| wrong.iter().any(|wrong| wrong.raw_os_error() == errno))
+    }
+
+    /// What stands in for a recording that cannot be made: it runs the program, and records nothing.
+    fn unrecorded(&self) -> Recording {
+        Recording {
+            is_unrecorded: true,
+            ..self.prepared(Vec::new(), Vec::new())
+        }
+    }
+}
+
+impl RecordRequest {
+    fn prepared(&self, libraries: Vec<String>, own: Vec<String>) -> Recording {
         let options = &self.options;
         let directories = libraries;
-        let filter = options.filters.with(Libraries { directories, own });
+        let filter = CodeFilter {
+            functions: options.functions.clone(),
+            ..options.filters.with(Libraries { directories, own })
+        };
         let limits = Limits {
             items: options.limits.items,
             length: options.limits.length,
@@ -97,41 +149,61 @@ impl RecordRequest {
             with_tracers: options.witness.is_some(),
         };
         let output = options.output.of(std::process::id());
-        let witness = options.witness.clone();
-        Recording::open(
-            py,
-            output,
-            plan,
-            options.ring,
-            witness,
-            Some(Arc::clone(options)),
-        )
+        Recording {
+            options: Some(Arc::clone(options)),
+            witnessed: options.witness.clone(),
+            ..Recording::new(output, plan, options.ring)
+        }
     }
 }
 
 impl Recording {
-    fn open(
-        py: Python<'_>,
-        output: PathBuf,
-        plan: Plan,
-        ring: Option<u64>,
-        witnessed: Option<PathBuf>,
-        options: Option<Arc<RecordOptions>>,
-    ) -> PyResult<Self> {
-        Session::check(py)?;
-        let store = Store::create(py, &output, ring, &plan.limits)?;
-        Ok(Self {
-            output,
+    fn new(output: PathBuf, plan: Plan, ring: Option<u64>) -> Self {
+        Self {
+            output: Mutex::new(output),
             plan,
             ring,
-            options,
+            options: None,
+            is_unrecorded: false,
             session: Mutex::default(),
-            store: Mutex::new(Some(store)),
+            store: Mutex::default(),
+            name: Mutex::default(),
+            exit_status: Mutex::default(),
+            announced: OnceLock::new(),
             replaced: ReplacedExec::default(),
             finished: Mutex::default(),
-            witnessed,
+            witnessed: None,
             witness: Mutex::default(),
-        })
+        }
+    }
+
+    /// Makes the file.
+    fn make(&self, py: Python<'_>, parent: Option<Name>) -> PyResult<()> {
+        // Until 3.12 nobody is told of functions that are made: they are found by the recorded code that makes them.
+        if !self.plan.filter.functions.is_empty() && py.version_info() < (3, 12) {
+            let needs = "recording only functions of some name needs Python 3.12";
+            return Err(PyRuntimeError::new_err(needs));
+        }
+        let output = self.output();
+        let parent = parent.map(|(uuid, pid)| Parent { uuid, pid });
+        let store = Store::create(py, &output, self.ring, &self.plan.limits, parent)?;
+        if let Ok(mut name) = self.name.lock() {
+            *name = Some((store.uuid().to_string(), std::process::id()));
+        }
+        if let Ok(mut own) = self.store.lock() {
+            *own = Some(store);
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> PathBuf {
+        let output = self.output.lock();
+        output.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What those are told that this process starts.
+    fn name(&self) -> Option<Name> {
+        self.name.lock().ok()?.clone()
     }
 
     fn start(&self, py: Python<'_>, attach: bool) -> PyResult<Arc<Session>> {
@@ -168,22 +240,26 @@ impl Recording {
     /// The file.
     #[getter]
     fn path(&self) -> OsString {
-        self.output.clone().into_os_string()
+        self.output().into_os_string()
     }
 
     /// What is to be said at the end; None before it.
     #[getter]
     fn said(&self, py: Python<'_>) -> Option<String> {
-        let finished = *self.finished.lock().ok()?;
+        let finished = self.finished.lock().ok()?.clone();
         let Closed {
             records,
             values,
             elapsed,
             size,
-        } = finished?;
+        } = match finished? {
+            Ok(closed) => closed,
+            Err(cut) => return Some(py.detach(|| self.kept(&cut))),
+        };
         // The records tell only which sites have fired.
+        let output = self.output();
         let steps = py.detach(|| {
-            let recording = debugop_replay::Recording::open(&self.output).ok()?;
+            let recording = debugop_replay::Recording::open(&output).ok()?;
             recording.count_or_estimate(MOST_COUNTED).ok()
         });
         let steps = match steps {
@@ -195,7 +271,7 @@ impl Recording {
             Some((steps, false)) => format!("about {}, ", counted(rounded(steps), "step")),
             None => String::new(),
         };
-        let (path, seconds) = (self.output.display(), elapsed.as_secs_f64());
+        let (path, seconds) = (output.display(), elapsed.as_secs_f64());
         Some(format!(
             "recorded {path}: {steps}{} with {} in {seconds:.2} s, {}",
             counted(records, "record"),
@@ -212,6 +288,9 @@ impl Recording {
         code: &Bound<'py, PyCode>,
         sources: Vec<(String, String)>,
     ) -> PyResult<Bound<'py, PyCode>> {
+        if self.is_unrecorded {
+            return Ok(code.clone());
+        }
         if let Ok(mut store) = self.store.lock()
             && let Some(store) = &mut *store
         {
@@ -236,7 +315,16 @@ impl Recording {
                 *own = Some((tracer, witness));
             }
         }
-        session.watch(py, code, "__main__")
+        let file: String = code.getattr("co_filename")?.extract()?;
+        let main = CodeNames {
+            module: "__main__",
+            qualname: "<module>",
+            file: &file,
+        };
+        match self.plan.filter.names(main) {
+            true => session.watch(py, code, "__main__"),
+            false => Ok(code.clone()),
+        }
     }
 
     /// Begins to record what is called from now on, and, with `running`, what the frames execute that run already.
@@ -277,26 +365,49 @@ impl Recording {
     }
 
     /// Goes on in a forked child with a recording of its own.
-    fn restart(&self, py: Python<'_>) -> PyResult<()> {
-        let began = self.session.lock().is_ok_and(|session| session.is_some());
-        self.detach(py)?;
-        let Some(options) = self.options.as_ref().filter(|_| began) else {
+    fn restart(slf: &Bound<'_, Self>, py: Python<'_>) -> PyResult<()> {
+        let this = slf.get();
+        let began = this.session.lock().is_ok_and(|session| session.is_some());
+        this.detach(py)?;
+        let Some(options) = this.options.as_ref().filter(|_| began) else {
             return Ok(());
         };
         let output = options.output.of_child(std::process::id());
-        let store = Store::create(py, &output, self.ring, &self.plan.limits)?;
-        if let Ok(mut own) = self.store.lock() {
-            *own = Some(store);
+        if let Ok(mut own) = this.output.lock() {
+            own.clone_from(&output);
         }
-        self.start(py, false).map(|_| ())
+        if let Err(error) = this.make(py, this.name()) {
+            if let Ok(mut name) = this.name.lock() {
+                *name = None;
+            }
+            let (path, why) = (output.display(), error.value(py));
+            let what =
+                format!("the child process is not recorded: {path} cannot be written: {why}");
+            Notes::open().say(&what);
+            return Ok(());
+        }
+        this.start(py, false)?;
+        if let Some((variable, directory)) = this.announced.get() {
+            let value = children::variable_of(&Followed::of(slf.clone().unbind())?, directory);
+            spawn::announce_in_forked_child(variable, &value);
+        }
+        Ok(())
     }
 
-    /// The command of debugop and its options for a Python that a child process starts.
-    fn child_command(slf: Py<Self>) -> PyResult<Vec<OsString>> {
-        Ok(children::command_of(&Followed::of(slf)?))
+    /// The program's exit status is known: that of `os.waitstatus_to_exitcode`.
+    fn ends_with(&self, status: i32) {
+        if let Ok(mut own) = self.exit_status.lock() {
+            *own = Some(status);
+        }
     }
 
-    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable`, `NAME=value`, goes to the
+    /// What a variable says of the command of debugop and its options to a Python that a child process starts.
+    fn child_variable(slf: Py<Self>) -> PyResult<OsString> {
+        let directory = std::env::current_dir().unwrap_or_default();
+        Ok(children::variable_of(&Followed::of(slf)?, &directory))
+    }
+
+    /// Records the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable` is the name of what goes to the
     /// environment of other programs.
     #[pyo3(signature = (directory, variable=None))]
     fn follow_children(
@@ -305,6 +416,10 @@ impl Recording {
         directory: OsString,
         variable: Option<OsString>,
     ) -> PyResult<()> {
+        if let Some(variable) = &variable {
+            let began = std::env::current_dir().unwrap_or_default();
+            let _ = slf.get().announced.set((variable.clone(), began));
+        }
         children::follow(py, Followed::of(slf)?, directory, variable)
     }
 
@@ -338,14 +453,22 @@ impl Recording {
             lost,
             elapsed,
         } = finished;
-        let (size, problem) = store.finish(records, lost, elapsed);
-        if let Ok(mut finished) = self.finished.lock() {
-            *finished = Some(Closed {
+        let exit_status = self.exit_status.lock().ok().and_then(|status| *status);
+        let closed = match store.finish(records, lost, elapsed, exit_status) {
+            Ok(size) => Ok(Closed {
                 records,
                 values,
                 elapsed,
                 size,
-            });
+            }),
+            Err(error) => Err(Cut {
+                why: error.to_string(),
+                elapsed,
+            }),
+        };
+        let problem = closed.as_ref().err().map(|cut| cut.why.clone());
+        if let Ok(mut finished) = self.finished.lock() {
+            *finished = Some(closed);
         }
         Ok(problem)
     }
@@ -361,6 +484,44 @@ struct Closed {
     values: u64,
     elapsed: Duration,
     size: u64,
+}
+
+/// What is known of one that could not be written to its end.
+#[derive(Clone, Debug)]
+struct Cut {
+    why: String,
+    elapsed: Duration,
+}
+
+impl Recording {
+    /// What is to be said of a recording that could not be written to its end.
+    fn kept(&self, cut: &Cut) -> String {
+        let output = self.output();
+        let (path, why) = (output.display(), &cut.why);
+        let found = debugop_replay::Recording::open(&output);
+        let kept = found.and_then(|recording| {
+            let (steps, is_exact) = recording.count_or_estimate(MOST_COUNTED)?;
+            Ok((steps, is_exact, recording.last_time()?))
+        });
+        let size = output.metadata().map_or(0, |file| file.len());
+        match kept {
+            Ok((steps, is_exact, time)) if steps > 0 => {
+                let steps = match is_exact {
+                    true => counted(steps, "step"),
+                    false => format!("about {}", counted(rounded(steps), "step")),
+                };
+                let (seconds, all) = (time as f64 / 1e9, cut.elapsed.as_secs_f64());
+                let (size, tail) = (counted(size, "byte"), tail_path(&output));
+                let tail = tail.display();
+                format!(
+                    "the recording is not complete: {why}; it stopped {seconds:.2} s into the {all:.2} s of the program, and {path} ({size}) holds, with {tail}, {steps}"
+                )
+            }
+            _ => {
+                format!("the recording is not complete: {why}; nothing of it can be read in {path}")
+            }
+        }
+    }
 }
 
 /// A number of which three digits count.
@@ -388,18 +549,24 @@ impl children::Followed for Followed {
     const COMMAND: &str = "record";
 
     fn child_options(&self, directory: &Path, replaces: bool) -> Vec<OsString> {
-        self.options.child_options(directory, replaces)
+        let name = self.recording.get().name();
+        self.options.child_options(directory, replaces, name)
     }
 
-    fn end(&self, py: Python<'_>) {
+    fn end(&self, py: Python<'_>, status: Option<i32>) {
+        let recording = self.recording.get();
+        if let Some(status) = status {
+            // What the system keeps of it.
+            recording.ends_with(status & 0xff);
+        }
         // Nobody is left who could be told of a failure.
-        let _ = self.recording.get().finish(py);
+        let _ = recording.finish(py);
     }
 }
 
 /// Opens a recording in `path`, which `begin_here` begins.
 #[pyfunction]
-#[pyo3(signature = (path, *, include, exclude, all, redact, items, length, bits, depth, ring, libraries, own))]
+#[pyo3(signature = (path, *, include, exclude, function, all, redact, items, length, bits, depth, ring, libraries, own))]
 #[expect(
     clippy::too_many_arguments,
     clippy::needless_pass_by_value,
@@ -410,6 +577,7 @@ pub(crate) fn start_recording(
     path: PathBuf,
     include: Vec<String>,
     exclude: Vec<String>,
+    function: Vec<String>,
     all: bool,
     redact: Vec<String>,
     items: usize,
@@ -431,6 +599,7 @@ pub(crate) fn start_recording(
             all,
             include: patterns(&include)?,
             exclude: patterns(&exclude)?,
+            functions: patterns(&function)?,
             libraries: Libraries { directories, own },
         },
         limits: Limits {
@@ -443,7 +612,10 @@ pub(crate) fn start_recording(
         redact: patterns(&redact)?,
         with_tracers: false,
     };
-    Recording::open(py, path, plan, ring, None, None)
+    Session::check(py)?;
+    let recording = Recording::new(path, plan, ring);
+    recording.make(py, None)?;
+    Ok(recording)
 }
 
 /// Whether this process is recorded just now.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use debugop_recording::file;
+use debugop_recording::file::{self, Child, Relatives};
 use debugop_recording::stream::ThreadNumber;
 use debugop_replay::query::{self, Place};
 use debugop_replay::{Cursor, Loss, OpenError, Recording as Core};
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use crate::positions::{ReplayMarks, ReplaySteps};
+use crate::recording_error::recording_error;
 use crate::replay_events::ReplayEvents;
 use crate::value::Value;
 
@@ -100,7 +101,7 @@ pub(crate) fn refused(error: &OpenError) -> PyErr {
         OpenError::File(file::Error::Io { source, .. }) => {
             PyOSError::new_err((source.raw_os_error(), error.to_string()))
         }
-        _ => PyValueError::new_err(error.to_string()),
+        error => recording_error(error),
     }
 }
 
@@ -166,7 +167,7 @@ impl Replay {
 
 #[pymethods]
 impl Replay {
-    /// Opens the recording at `path`. OSError: it cannot be read. ValueError: it is none, or damaged.
+    /// Opens the recording at `path`. OSError: it cannot be read. RecordingError: it is none, or damaged.
     #[classmethod]
     #[expect(
         clippy::needless_pass_by_value,
@@ -226,6 +227,47 @@ impl Replay {
 
     fn __getitem__(&self, py: Python<'_>, step: i64) -> PyResult<Moment> {
         self.at(py, step)
+    }
+
+    /// The recording of the process that has started this one, if that was recorded too: a dict with `uuid`, `pid` and `path`, which is None unless it is in the same directory.
+    #[getter]
+    fn parent<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(parent) = &self.core.reader().header().parent else {
+            return Ok(None);
+        };
+        let path = py.detach(|| Relatives::of(self.core.reader()).parent);
+        let dict = PyDict::new(py);
+        dict.set_item("uuid", &parent.uuid)?;
+        dict.set_item("pid", parent.pid)?;
+        dict.set_item("path", path.map(PathBuf::into_os_string))?;
+        Ok(Some(dict))
+    }
+
+    /// The recordings in the same directory of processes that this one has started, in the order in which they began: a dict each, with `uuid`, `pid` and `path`.
+    #[getter]
+    fn children<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let found = py.detach(|| Relatives::of(self.core.reader()).children);
+        let each = |child: Child| {
+            let dict = PyDict::new(py);
+            dict.set_item("uuid", child.uuid.to_string())?;
+            dict.set_item("pid", child.pid)?;
+            dict.set_item("path", child.path.into_os_string())?;
+            Ok(dict)
+        };
+        found.into_iter().map(each).collect()
+    }
+
+    /// The name of the recording, 32 hexadecimal digits.
+    #[getter]
+    fn uuid(&self) -> String {
+        self.core.reader().uuid().to_string()
+    }
+
+    /// The exit status of the process, negative for the signal that it ended itself by; None if it is not known: the recording is of a part of a program, or not finished.
+    #[getter]
+    fn exit_status(&self) -> Option<i32> {
+        let summary = self.core.reader().summary();
+        summary.and_then(|summary| summary.exit_status)
     }
 
     /// The command line of the run: `sys.orig_argv`.

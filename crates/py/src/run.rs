@@ -305,11 +305,12 @@ impl Run {
     }
 
     /// The command of debugop and its options for a Python that a child process starts.
-    fn child_command(slf: Py<Self>) -> Vec<OsString> {
-        children::command_of(&Followed { run: slf })
+    fn child_variable(slf: Py<Self>) -> OsString {
+        let directory = std::env::current_dir().unwrap_or_default();
+        children::variable_of(&Followed { run: slf }, &directory)
     }
 
-    /// Traces the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable`, `NAME=value`, goes to the
+    /// Traces the Pythons that this process starts, too. `directory` is where the package `debugop` is; `variable` is the name of what goes to the
     /// environment of other programs.
     #[pyo3(signature = (directory, variable=None))]
     fn follow_children(
@@ -368,7 +369,7 @@ impl children::Followed for Followed {
         self.run.get().options.child_options(directory, replaces)
     }
 
-    fn end(&self, py: Python<'_>) {
+    fn end(&self, py: Python<'_>, _status: Option<i32>) {
         // Nobody is left who could be told of a failure.
         let _ = self.run.get().finish(py);
     }

@@ -65,6 +65,7 @@ impl PyFollow {
             all,
             include: patterns(&include)?,
             exclude: patterns(&exclude)?,
+            functions: Vec::new(),
             libraries: Libraries {
                 directories: libraries,
                 own,

@@ -16,6 +16,7 @@ mod pack;
 mod planes;
 mod reader;
 mod recover;
+mod relatives;
 mod tail;
 mod writer;
 
@@ -28,5 +29,6 @@ pub use index::index_path;
 pub use pack::{Packed, Packing, pack};
 pub use reader::{ChunkInfo, Ending, Reader, StreamChunk};
 pub use recover::{Recovered, recover};
+pub use relatives::{Child, Relatives};
 pub use tail::Slot;
 pub use writer::{Finished, Next, Options, Waiter, Writer, tail_path};

@@ -362,7 +362,7 @@ fn a_file_that_is_cut_is_an_error_and_gives_what_is_whole() {
         std::fs::write(&path, &whole[..length]).expect("written");
         match read_all(&path) {
             Err(Error::Damaged { offset, .. }) => assert!(offset <= length as u64),
-            Err(Error::NotARecording) => assert!(length < 8),
+            Err(Error::NotARecording { .. }) => assert!(length < 8),
             other => panic!("cut to {length} bytes: {other:?}"),
         }
         match recover(&path, &to) {
@@ -374,7 +374,7 @@ fn a_file_that_is_cut_is_an_error_and_gives_what_is_whole() {
                 most = recovered.chunks;
                 check_stream(&reader, 0..recovered.stream_chunks, 40);
             }
-            Err(Error::NotARecording | Error::Damaged { .. }) => assert_eq!(most, 0),
+            Err(Error::NotARecording { .. } | Error::Damaged { .. }) => assert_eq!(most, 0),
             Err(error) => panic!("cut to {length} bytes: {error}"),
         }
     }
@@ -412,7 +412,7 @@ fn a_flipped_bit_is_an_error_and_costs_one_chunk() {
         std::fs::write(&path, &damaged).expect("written");
         match read_all(&path) {
             Err(Error::Damaged { offset, .. }) => assert!(offset < whole.len() as u64),
-            Err(Error::NotARecording | Error::Version { .. }) => assert!(bit < 80),
+            Err(Error::NotARecording { .. } | Error::Version { .. }) => assert!(bit < 80),
             other => panic!("bit {bit}: {other:?}"),
         }
         // Each byte is enough for this, which takes longer.
@@ -439,7 +439,7 @@ fn a_flipped_bit_is_an_error_and_costs_one_chunk() {
                     )
                 );
             }
-            Err(Error::NotARecording | Error::Version { .. }) => assert!(bit < 80),
+            Err(Error::NotARecording { .. } | Error::Version { .. }) => assert!(bit < 80),
             Err(error) => panic!("bit {bit}: {error}"),
         }
     }

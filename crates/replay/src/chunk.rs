@@ -37,6 +37,17 @@ pub struct Chunk {
     part: Option<u64>,
 }
 
+impl Chunk {
+    /// The last time that is noted in it.
+    pub(crate) fn last_time(&self) -> u64 {
+        let noted = self.prefixes.iter().rev().find_map(|prefix| match prefix {
+            Prefix::Time(time) => Some(*time),
+            _ => None,
+        });
+        noted.unwrap_or(self.keyframe.time)
+    }
+}
+
 /// Where the slots of a frame are described that is somewhere between two sites.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Described {

@@ -357,6 +357,17 @@ impl Recording {
         Ok(((steps as f64 / replayed as f64 * all as f64) as u64, false))
     }
 
+    /// The last time that was noted, in nanoseconds since the recording began.
+    ///
+    /// # Errors
+    /// As [`Recording::chunk`].
+    pub fn last_time(&self) -> Result<u64, OpenError> {
+        match self.reader.stream_len().checked_sub(1) {
+            Some(last) => Ok(self.decode(last)?.last_time()),
+            None => Ok(0),
+        }
+    }
+
     /// What the index says of a chunk that has been replayed to its end must be true.
     pub(crate) fn verify(&self, chunk: usize, end: u64) -> Result<(), Error> {
         let firsts = self.index.get().map(Index::firsts);

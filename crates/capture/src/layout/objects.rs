@@ -80,7 +80,7 @@ pub(crate) struct BuiltinObject {
 #[repr(C)]
 pub(crate) struct DescriptorObject {
     ob_base: PyObject,
-    d_type: *mut PyObject,
+    pub d_type: *mut pyo3::ffi::PyTypeObject,
     d_name: *mut PyObject,
     d_qualname: *mut PyObject,
     pub d_method: *const pyo3::ffi::PyMethodDef,

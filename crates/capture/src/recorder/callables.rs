@@ -1,5 +1,7 @@
 //! Which callables change nothing of what they are given, or only one thing, so that the rest need not be looked at again.
 
+use std::ffi::CStr;
+
 use pyo3::types::{PyAnyMethods, PyType};
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 use rustc_hash::FxHashMap;
@@ -11,7 +13,9 @@ use crate::value::{PyMethodDescr_Type, bound_slot};
 /// What a callable may change of what it is called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Changes {
-    /// All of it.
+    /// All of it, and nobody knows how long it takes.
+    Anything,
+    /// All of it, but it does not wait for anything.
     Everything,
     /// Instances of classes only, whose methods it may call.
     Instances,
@@ -135,9 +139,109 @@ impl Callables {
         Ok(Self(known))
     }
 
+    /// `callable` is one that `key` identifies, alive.
     #[cold]
-    pub(super) fn changes(&self, key: usize) -> Changes {
-        self.0.get(&key).copied().unwrap_or(Changes::Everything)
+    pub(super) fn changes(&self, key: usize, callable: *mut ffi::PyObject) -> Changes {
+        match self.0.get(&key) {
+            Some(changes) => *changes,
+            None if calculates(callable) => Changes::Everything,
+            None => Changes::Anything,
+        }
+    }
+}
+
+/// Modules of C code that only calculates: what is in them waits for nothing.
+const CALCULATE: &[&str] = &[
+    "_bisect",
+    "_collections",
+    "_datetime",
+    "_decimal",
+    "_functools",
+    "_heapq",
+    "_json",
+    "_operator",
+    "_random",
+    "_sre",
+    "_struct",
+    "array",
+    "binascii",
+    "cmath",
+    "collections",
+    "datetime",
+    "decimal",
+    "functools",
+    "itertools",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "unicodedata",
+];
+
+/// Functions of `builtins` that run other code or wait for something, of those about which nothing else is known.
+const WAIT: &[&str] = &[
+    "__import__",
+    "breakpoint",
+    "eval",
+    "exec",
+    "input",
+    "next",
+    "open",
+];
+
+/// Whether a callable that has an [identity] waits for nothing by itself: a class, a method of one that only holds values, a function of a module that calculates.
+fn calculates(callable: *mut ffi::PyObject) -> bool {
+    // SAFETY: a live object of one of the exact types that `identity` knows, whose fields are read; names are static, or as the module keeps them.
+    unsafe {
+        let class = ffi::Py_TYPE(callable);
+        if class == &raw mut PyMethodDescr_Type {
+            return holds_values((*callable.cast::<DescriptorObject>()).d_type);
+        }
+        if class != &raw mut ffi::PyCFunction_Type {
+            return true;
+        }
+        let function = callable.cast::<BuiltinObject>();
+        let (owner, definition) = ((*function).m_self, (*function).m_ml);
+        if owner.is_null() {
+            return false;
+        }
+        if ffi::PyModule_CheckExact(owner) == 0 {
+            return match ffi::PyType_Check(owner) {
+                0 => holds_values(ffi::Py_TYPE(owner)),
+                _ => holds_values(owner.cast()),
+            };
+        }
+        let module = ffi::PyModule_GetDef(owner);
+        if module.is_null() || (*module).m_name.is_null() {
+            return false;
+        }
+        let name = CStr::from_ptr((*module).m_name).to_bytes();
+        match name {
+            b"builtins" => {
+                let name = CStr::from_ptr((*definition).ml_name).to_bytes();
+                WAIT.iter().all(|waits| waits.as_bytes() != name)
+            }
+            _ => CALCULATE.iter().any(|module| module.as_bytes() == name),
+        }
+    }
+}
+
+/// Whether the methods of a static type calculate only: it is a builtin one, or of a module that does.
+///
+/// # Safety
+/// The type is alive.
+unsafe fn holds_values(class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: by the contract; C code names its types by strings that stay.
+    let name = unsafe { CStr::from_ptr((*class).tp_name) }.to_bytes();
+    match name.iter().position(|byte| *byte == b'.') {
+        None => {
+            // A class that a program has made has a name without a module, too.
+            // SAFETY: by the contract.
+            unsafe { (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0 }
+        }
+        Some(end) => CALCULATE
+            .iter()
+            .any(|module| module.as_bytes() == &name[..end]),
     }
 }
 
@@ -183,7 +287,7 @@ fn definition_of(callable: *mut ffi::PyObject, name: &str) -> Option<usize> {
         } else {
             return None;
         };
-        let found = std::ffi::CStr::from_ptr((*definition).ml_name);
+        let found = CStr::from_ptr((*definition).ml_name);
         (found.to_bytes() == name.as_bytes()).then_some(definition as usize)
     }
 }

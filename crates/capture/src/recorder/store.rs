@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use debugop_bytecode::PLAN_VERSION;
 use debugop_recording::file::{
-    CodeRecord, Error, Header, Interpreter, Next, Options, Source, Summary, Writer,
+    CodeRecord, Error, Header, Interpreter, Next, Options, Parent, Source, Summary, Uuid, Writer,
 };
 use debugop_recording::stream::SHORT;
 use pyo3::exceptions::PyOSError;
@@ -45,7 +45,7 @@ pub struct Store {
 unsafe impl Send for Store {}
 
 impl Store {
-    /// Begins a recording in `path`.
+    /// Begins a recording in `path`, of a process that has been started by that of `parent`, if that is recorded too.
     ///
     /// # Errors
     /// `OSError`: the file or its neighbour cannot be written.
@@ -54,12 +54,16 @@ impl Store {
         path: &Path,
         ring: Option<u64>,
         limits: &Limits,
+        parent: Option<Parent>,
     ) -> PyResult<Self> {
         let options = Options {
             ring,
             ..Options::default()
         };
-        let header = header(py, limits)?;
+        let header = Header {
+            parent,
+            ..header(py, limits)?
+        };
         let mut writer = Writer::create(path, &header, &options).map_err(|error| match error {
             Error::Io { source, .. } => {
                 let code = source.raw_os_error();
@@ -190,19 +194,35 @@ impl Store {
         self.writer.forget();
     }
 
-    /// Ends the recording; returns its size in bytes, and what has gone wrong.
+    /// The name of the recording.
     #[must_use]
-    pub fn finish(self, records: u64, lost: u64, elapsed: Duration) -> (u64, Option<String>) {
-        let failure = self.writer.failure().map(|error| error.to_string());
+    pub fn uuid(&self) -> Uuid {
+        self.writer.uuid()
+    }
+
+    /// Ends the recording; returns its size in bytes, or what has gone wrong.
+    ///
+    /// # Errors
+    /// Something has not been written; what has been can be read.
+    pub fn finish(
+        self,
+        records: u64,
+        lost: u64,
+        elapsed: Duration,
+        exit_status: Option<i32>,
+    ) -> Result<u64, Error> {
+        let failure = self.writer.failure();
         let summary = Summary {
             duration: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
             records: Some(records),
             lost: Some(lost),
+            exit_status,
             ..Summary::default()
         };
-        match self.writer.finish(&summary) {
-            Ok(finished) => (finished.size, failure),
-            Err(error) => (0, failure.or_else(|| Some(error.to_string()))),
+        let finished = self.writer.finish(&summary);
+        match failure {
+            Some(failure) => Err(failure),
+            None => finished.map(|finished| finished.size),
         }
     }
 }

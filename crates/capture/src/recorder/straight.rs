@@ -450,6 +450,10 @@ fn look_at(
     if recorder.at >= recorder.limit {
         return false;
     }
+    if object.is_null() {
+        recorder.note_time();
+        return true;
+    }
     // SAFETY: there is room: the limit is that far from the end of the memory, and farther.
     let mut to = Short::new(unsafe { recorder.store.short(recorder.at) });
     let is_done = recorder.pen.update_in_place(py, &mut to, object, newest);

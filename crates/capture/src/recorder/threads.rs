@@ -182,6 +182,12 @@ impl Shadow {
         }
     }
 
+    /// The next instruction may take long: what time it is behind it is noted, by NULL among what it may change.
+    #[inline]
+    pub(super) fn may_wait(&mut self, newest: u64) {
+        self.touch(std::ptr::null_mut(), 0, newest);
+    }
+
     /// What the instruction may have changed, and the newest id before it.
     #[inline]
     pub(super) fn touched(&self) -> (&[(*mut ffi::PyObject, usize)], u64) {

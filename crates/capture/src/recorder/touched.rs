@@ -38,6 +38,12 @@ impl Recorder {
         if let Some(top) = unsafe { self.top.as_mut() } {
             let (touched, newest) = top.touched();
             for &(object, block) in touched {
+                if object.is_null() {
+                    if self.store.has_room(self.at) {
+                        self.note_time();
+                    }
+                    continue;
+                }
                 if self.store.has_room(self.at) {
                     // SAFETY: there is room.
                     let mut to = Short::new(unsafe { self.store.short(self.at) });
@@ -69,7 +75,9 @@ impl Pen {
     /// Looks again at what the last instruction of a frame may have changed.
     pub(super) fn look_again(&mut self, py: Python<'_>, to: &mut Encoder<'_>, shadow: &mut Shadow) {
         let (touched, newest) = shadow.touched();
-        for &(object, block) in touched {
+        // Who looks in this way says the time himself.
+        let objects = touched.iter().filter(|(object, _)| !object.is_null());
+        for &(object, block) in objects {
             let is_done = self.redacted.is_off()
                 && to.shortly(|to| self.update_shortly(py, to, object, block, newest));
             if !is_done {
@@ -157,13 +165,17 @@ impl Pen {
             }
         };
         let mut touches = &site.touches[..];
-        let mut instances = false;
+        let (mut instances, mut waits) = (false, false);
         if site.calls
             && let Some((callable, arguments)) = callable(touches, content)
         {
             match self.callee(py, site, callable) {
                 None => return,
                 Some((Changes::Everything, bound)) => note(bound, false),
+                Some((Changes::Anything, bound)) => {
+                    note(bound, false);
+                    waits = true;
+                }
                 Some((Changes::Itself, bound)) => {
                     let bound = bound.or_else(|| content(*arguments.first()?));
                     note(bound, false);
@@ -178,6 +190,9 @@ impl Pen {
         }
         for &slot in touches {
             note(content(slot), instances);
+        }
+        if waits {
+            top.may_wait(newest);
         }
     }
 
@@ -199,16 +214,16 @@ impl Pen {
                     {
                         None
                     }
-                    _ => Some((Changes::Everything, None)),
+                    _ => Some((Changes::Anything, None)),
                 };
             }
             let Some((identity, bound)) = callables::identity(py, callable) else {
-                return Some((Changes::Everything, None));
+                return Some((Changes::Anything, None));
             };
             let changes = match site.callee.get() {
                 Callee::Known(known, changes) if known == identity => changes,
                 _ => {
-                    let changes = self.callables.changes(identity);
+                    let changes = self.callables.changes(identity, callable);
                     site.callee.set(Callee::Known(identity, changes));
                     changes
                 }

@@ -5,6 +5,9 @@ use std::io;
 use super::Uuid;
 use crate::stream;
 
+/// Offset of the format version in a file.
+const VERSION_AT: u64 = 8;
+
 /// Why a recording cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,11 +21,16 @@ pub enum Error {
         source: io::Error,
     },
     /// The file does not begin as recordings do.
-    #[error("not a debugop recording")]
-    NotARecording,
+    #[error("not a debugop recording: {found} at byte {offset}")]
+    NotARecording {
+        /// Offset in the file, in bytes, of what shows it.
+        offset: u64,
+        /// What is there: "something else is", "it ends".
+        found: &'static str,
+    },
     /// The file has been written by a newer debugop.
     #[error(
-        "format version {found}, written by a newer debugop; this one reads up to version {known}",
+        "format version {found} at byte {VERSION_AT}, written by a newer debugop; this one reads up to version {known}",
         known = super::FORMAT_VERSION
     )]
     Version {
@@ -111,6 +119,16 @@ impl Error {
     /// For `map_err`: what was to be done, as in "cannot create the file".
     pub fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Error::Io { doing, source }
+    }
+
+    /// Offset in the file, in bytes, of what is wrong, if something is.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Error::NotARecording { offset, .. } | Error::Damaged { offset, .. } => Some(*offset),
+            Error::Version { .. } => Some(VERSION_AT),
+            _ => None,
+        }
     }
 
     /// The system's number for what it refused, or 0.

@@ -145,8 +145,16 @@ pub(super) fn write_file_header(uuid: Uuid) -> [u8; FILE_HEADER] {
 
 /// The recording that a file holds.
 pub(super) fn read_file_header(bytes: &[u8]) -> Result<Uuid, Error> {
-    if !bytes.starts_with(&MAGIC) {
-        return Err(Error::NotARecording);
+    let same = bytes.iter().zip(&MAGIC).take_while(|(byte, of)| byte == of);
+    let offset = same.count();
+    if offset < MAGIC.len() {
+        return Err(Error::NotARecording {
+            offset: offset as u64,
+            found: match offset == bytes.len() {
+                true => "it ends",
+                false => "something else is",
+            },
+        });
     }
     let Some(header) = bytes.first_chunk::<FILE_HEADER>() else {
         return Err(Damage::Truncated.at(bytes.len() as u64));

@@ -13,7 +13,6 @@
 )]
 
 use std::fs::File;
-use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -85,18 +84,16 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Makes the file, which must not exist, and maps it.
-    pub(super) fn create(path: &Path, layout: Layout, uuid: Uuid) -> Result<Self, Error> {
-        let file = os::create_new(path).map_err(Error::io("create the recording's tail file"))?;
+    /// Fills the file, which is new, and maps it.
+    pub(super) fn create(file: &File, layout: Layout, uuid: Uuid) -> Result<Self, Error> {
         let size = layout.size();
         // Every block is there from now on: a write to a mapped page that cannot be had would end the process.
-        os::allocate(&file, size as u64)
-            .map_err(Error::io("allocate the recording's tail file"))?;
-        os::write_all_at(&file, &header(layout, uuid), 0)
+        os::allocate(file, size as u64).map_err(Error::io("allocate the recording's tail file"))?;
+        os::write_all_at(file, &header(layout, uuid), 0)
             .map_err(Error::io("write the recording's tail file"))?;
         let map = MmapOptions::new()
             .len(size)
-            .map_raw(&file)
+            .map_raw(file)
             .map_err(Error::io("map the recording's tail file"))?;
         Ok(Tail { map, layout })
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tail::{FreeSlot, Layout, Slot, Tail};
-use super::{ChunkKind, CodeRecord, Error, Header, Source, Summary, Uuid, code};
+use super::{ChunkKind, CodeRecord, Error, Header, Source, Summary, Uuid, code, os};
 use thread::{Appender, Job, Shared, Worker};
 
 /// How a recording is written.
@@ -103,13 +103,32 @@ impl Writer {
     ///
     /// If the file or its tail cannot be created.
     pub fn create(path: &Path, header: &Header, options: &Options) -> Result<Self, Error> {
+        let mut made = Made::default();
+        let writer = Self::begin(path, header, options, &mut made);
+        if writer.is_err() {
+            made.take_away();
+        }
+        writer
+    }
+
+    fn begin(
+        path: &Path,
+        header: &Header,
+        options: &Options,
+        made: &mut Made,
+    ) -> Result<Self, Error> {
         let uuid = Uuid::random()?;
-        let mut appender = Appender::create(path, uuid)?;
+        let file = os::create_new(path).map_err(Error::io("create the recording"))?;
+        made.0.push(path.to_owned());
+        let mut appender = Appender::begin(file, path, uuid)?;
         appender.set_ring(options.ring);
         let json = serde_json::to_vec(header).unwrap_or_default();
         appender.append(ChunkKind::Header, 0, 0, &json)?;
         let layout = Layout::new(options.slots, options.slot_size);
-        let tail = Arc::new(Tail::create(&tail_path(path), layout, uuid)?);
+        let tail = tail_path(path);
+        let file = os::create_new(&tail).map_err(Error::io("create the recording's tail file"))?;
+        made.0.push(tail);
+        let tail = Arc::new(Tail::create(&file, layout, uuid)?);
         let shared = Arc::new(Shared::new(FreeSlot::all(&tail)));
         let thread = thread::start(Box::new(appender), Arc::clone(&tail), Arc::clone(&shared))
             .map_err(Error::io("start the recording's thread"))?;
@@ -234,7 +253,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// If writing fails now, or has failed before: then file and tail are left as they are, readable up to the failure.
+    /// If writing fails now, or has failed before: then file and tail are left as they are, readable up to the failure. [`Error::FailedBefore`]
+    /// if [`failure`](Self::failure) has told why.
     pub fn finish(mut self, summary: &Summary) -> Result<Finished, Error> {
         self.hand_over_stream();
         self.hand_over_codes();
@@ -318,6 +338,19 @@ impl Drop for Writer {
     fn drop(&mut self) {
         if self.thread.is_some() {
             self.shared.push(Job::Stop);
+        }
+    }
+}
+
+/// The files that have been made for a recording that may not come about.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn take_away(self) {
+        for path in self.0 {
+            // What cannot be taken away stays.
+            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -304,6 +304,11 @@ impl Appender {
     /// Begins a new file.
     pub(in crate::file) fn create(path: &Path, uuid: Uuid) -> Result<Self, Error> {
         let file = os::create_new(path).map_err(Error::io("create the recording"))?;
+        Self::begin(file, path, uuid)
+    }
+
+    /// Begins in a file that has just been made.
+    pub(super) fn begin(file: File, path: &Path, uuid: Uuid) -> Result<Self, Error> {
         os::write_all_at(&file, &format::write_file_header(uuid), 0)
             .map_err(Error::io("write the recording"))?;
         Self::new(file, path, FILE_HEADER as u64, None)
