@@ -264,7 +264,7 @@ class Value:
 
     @property
     def is_certain(self) -> bool:
-        """Whether nothing can have changed what was captured, at any depth, since it was looked at; `str()` shows `?` where something can."""
+        """Whether nothing can have changed what was captured, at any depth, since it was looked at."""
 
     @property
     def value(self) -> Any:

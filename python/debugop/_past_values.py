@@ -184,8 +184,12 @@ class Evaluator:
         if not isinstance(value, Recorded):
             return value[key]
         if not _is_plain(value.past) and value.past.data.contents is not None:
-            raise Unknown(f"what [] means for {ast.unparse(node.value)} is its class's affair: it is a {value.past.data.type_name}")
-        pairs = value.past.pairs() if value.past.data.attributes is None or value.past.data.contents is not None else None
+            raise Unknown(
+                f"what [] means for {ast.unparse(node.value)} is its class's affair: it is a {value.past.data.type_name}"
+            )
+        pairs = (
+            value.past.pairs() if value.past.data.attributes is None or value.past.data.contents is not None else None
+        )
         if pairs is not None:
             for known, found in pairs:
                 if lift(known) == key and not isinstance(lift(known), Recorded):

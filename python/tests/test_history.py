@@ -108,7 +108,7 @@ def test_what_is_recorded_at_each_stop_is_what_has_been_executed(tmp_path, kind)
             # What the instructions since the last look have made is not known before everything is described.
             unknown = [] if stop["described"] else ["<unknown: not known yet>"]
             # What is not certain is marked, and right here.
-            assert value.replace("?", "") in (stop["live"][name], *unknown), stop
+            assert value in (stop["live"][name], *unknown), stop
         assert not stop["described"] or "<unknown: not known yet>" not in stop["before"], stop
         assert values.keys() == {name for name in stop["live"] if not name.startswith("__class")}, stop
     assert compared > 0.6 * len(stops)

@@ -540,7 +540,7 @@ def test_calls_of_generators_tell_what_they_yielded(tmp_path):
     assert told("fails") == ["generator fails()  yielded 1  raised ZeroDivisionError('division by zero')"]
     assert told("waits") == ["coroutine waits(number=6)  suspended 2 times  returned 6"]
     assert told("items") == ["async generator items()  yielded 6, 7  returned None"]
-    assert told("main") == ["coroutine main()  suspended 2 times  returned [6, 7]?"]
+    assert told("main") == ["coroutine main()  suspended 2 times  returned [6, 7]"]
 
     first, left = debugop.open(recorded).calls("numbers")
     assert (first["kind"], first["yields"], first["outcome"]) == ("generator", 3, "returned")

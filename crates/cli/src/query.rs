@@ -20,9 +20,6 @@ const HOPS: usize = 20;
 
 /// Ask a recording: where a value comes from, who wrote a variable, when a function was called, …
 ///
-/// A `?` behind a list, dict, set, bytearray or cell: it is shown as it was when it was last looked at, and code that is not recorded, C code, a finaliser
-/// or another thread may have changed it since (with --json: `"certain": false`).
-///
 /// Answers are exact: they come from the executed instructions and the values that they met. A PLACE is a variable, as seen from the frame
 /// that runs at a step, or an attribute or item in it: x, self.total, rows[0], table['key'].
 #[derive(Debug, Args)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clap::{Args, Error, error::ErrorKind};
 use debugop_recording::file;
-use debugop_replay::{OpenError, Progress, Recording};
-use debugop_report::replayed::{Described, PlayError, Shown, play};
+use debugop_replay::{OpenError, Progress, Recording, State};
+use debugop_report::replayed::{Described, PlayError, Player, Shown, play};
 use debugop_report::{
     Counter, JsonlReport, Report, Sources, Summary, SummaryReport, TextOptions, TextReport,
 };
@@ -21,8 +21,7 @@ const FILE_WIDTH: usize = 100;
 
 /// Show a recording as `debugop run` would have reported the run: every instruction, with its value stack.
 ///
-/// A `?` behind a list, dict, set, bytearray or cell: it is shown as it was when it was last looked at, and code that is not recorded, C code, a finaliser
-/// or another thread may have changed it since.
+/// Lists, dicts and other objects are shown as they were when they were last looked at: after each instruction that may have changed them.
 ///
 /// Steps are numbered from 0. Without a range the whole recording is shown.
 #[derive(Debug, Args)]
@@ -53,6 +52,10 @@ pub(crate) struct ShowArguments {
     /// When to colour the report
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_default_value = true)]
     color: Color,
+
+    /// Mark contents with ? that code which is not recorded, C code, a finaliser or another thread may have changed since they were looked at
+    #[arg(long)]
+    doubts: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -77,6 +80,8 @@ pub struct ShowOptions {
     pub format: Format,
     /// When to colour.
     pub color: Color,
+    /// Whether to mark contents that may have changed since they were looked at.
+    pub doubts: bool,
 }
 
 /// What the report goes to.
@@ -109,6 +114,7 @@ impl ShowArguments {
             to: number(to, u64::MAX)?,
             file: self.file,
             functions: self.functions,
+            doubts: self.doubts,
             format: self.format,
             color: self.color,
         })
@@ -142,24 +148,24 @@ impl ShowOptions {
         let mut report = self.report(&recording, out, screen);
         let mut described = Described::default();
         let mut counter = Counter::default();
-        let played = play(
-            &recording,
-            &mut described,
-            self.from,
-            self.to,
-            &mut |step, _| {
-                codes
-                    .as_ref()
-                    .is_none_or(|codes| codes.contains(&step.code))
-            },
-            &mut |shown| match shown {
-                Shown::Step(step) => {
-                    counter.step(step);
-                    report.step(step)
-                }
-                Shown::Lost(loss) => report.lost(loss),
-            },
-        );
+        let mut wanted = |step: &debugop_replay::Step, _: &State| {
+            codes
+                .as_ref()
+                .is_none_or(|codes| codes.contains(&step.code))
+        };
+        let mut show = |shown: Shown<'_>| match shown {
+            Shown::Step(step) => {
+                counter.step(step);
+                report.step(step)
+            }
+            Shown::Lost(loss) => report.lost(loss),
+        };
+        let played = Player::new(&recording, self.from)
+            .map_err(PlayError::from)
+            .and_then(|player| {
+                let mut player = player.with_doubts(self.doubts);
+                play(&mut player, &mut described, self.to, &mut wanted, &mut show)
+            });
         let summary = Summary {
             elapsed: None,
             ..counter.summary()

@@ -99,7 +99,7 @@ struct Source {
 impl Source {
     fn new(core: &Arc<Core>) -> Result<Self, OpenError> {
         Ok(Self {
-            player: Player::new(core, 0)?,
+            player: Player::new(core, 0)?.with_doubts(true),
             described: Described::default(),
             story: Story::default(),
         })

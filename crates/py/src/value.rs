@@ -278,7 +278,7 @@ impl Value {
     }
 
     /// Whether nothing can have changed what was captured of it, and of what is in it, since that was looked at. Of a recorded container False if code that is not recorded, or
-    /// C code, has run since that might have: `str()` then has a `?` behind it, of instances not, as it shows no attributes.
+    /// C code, has run since that might have.
     #[getter]
     fn is_certain(&self) -> bool {
         self.data.is_certain()
@@ -320,7 +320,7 @@ impl Value {
 
     /// A text of at most `width` columns: the `repr` where that is known and fits.
     fn short(&self, width: usize) -> String {
-        self.data.short(width).to_string()
+        self.data.as_seen().short(width).to_string()
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {

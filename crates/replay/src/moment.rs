@@ -93,7 +93,7 @@ impl State {
     }
 
     /// The same as it was when it was looked at, certain or not.
-    pub(crate) fn describe_as_seen(&self, codes: &Codes, value: Value, depth: u32) -> data::Value {
+    pub fn describe_as_seen(&self, codes: &Codes, value: Value, depth: u32) -> data::Value {
         Describer {
             state: self,
             codes,

@@ -73,20 +73,18 @@ pub enum Shown<'a> {
 /// Which steps are shown.
 pub type Wanted<'a> = &'a mut dyn FnMut(&debugop_replay::Step, &State) -> bool;
 
-/// Shows the steps from `from` on, up to and without `to`, that are `wanted`, and the exceptions that leave frames of which a step was
+/// Shows the steps from where the player is up to and without `to` that are `wanted`, and the exceptions that leave frames of which a step was
 /// shown, and what is missing between them. `show` gets each; steps are numbered from 0 as in the recording.
 ///
 /// # Errors
 /// [`PlayError`].
 pub fn play(
-    recording: &Arc<Recording>,
+    player: &mut Player,
     described: &mut Described,
-    from: u64,
     to: u64,
     wanted: Wanted<'_>,
     show: &mut dyn FnMut(Shown<'_>) -> io::Result<()>,
 ) -> Result<(), PlayError> {
-    let mut player = Player::new(recording, from)?;
     while player.next(described, to, wanted, show)? {}
     Ok(())
 }
@@ -99,6 +97,8 @@ pub struct Player {
     step: Option<debugop_replay::Step>,
     /// Frames of which a step was shown.
     shown: rustc_hash::FxHashSet<u64>,
+    /// Whether what may have changed unseen is marked: [`Value::Uncertain`].
+    doubts: bool,
 }
 
 impl Player {
@@ -119,7 +119,14 @@ impl Player {
             cursor,
             step,
             shown: rustc_hash::FxHashSet::default(),
+            doubts: false,
         })
+    }
+
+    /// From now on values are marked whose contents may have changed since they were looked at: [`Value::Uncertain`].
+    #[must_use]
+    pub fn with_doubts(self, doubts: bool) -> Self {
+        Self { doubts, ..self }
     }
 
     /// Shows what comes with the next step, if that is before `to`. Whether there may be more.
@@ -141,6 +148,7 @@ impl Player {
             recording: cursor.recording(),
             described,
             shown: &mut self.shown,
+            doubts: self.doubts,
             show,
         };
         let number = at.number;
@@ -163,6 +171,7 @@ impl Player {
                 recording: cursor.recording(),
                 described,
                 shown: &mut self.shown,
+                doubts: self.doubts,
                 show,
             };
             for unwound in cursor.unwound() {
@@ -178,6 +187,7 @@ struct Screen<'a, 'b> {
     recording: &'a Recording,
     described: &'a mut Described,
     shown: &'a mut rustc_hash::FxHashSet<u64>,
+    doubts: bool,
     show: &'b mut dyn FnMut(Shown<'_>) -> io::Result<()>,
 }
 
@@ -186,6 +196,14 @@ impl Screen<'_, '_> {
         let mut threads = state.threads();
         let found = threads.find(|(known, _)| *known == number);
         found.map_or(u64::from(number.0), |(_, thread)| thread.native())
+    }
+
+    fn value(&self, state: &State, value: Replayed) -> Value {
+        let codes = self.recording.codes();
+        match self.doubts {
+            true => state.describe(codes, value, DEPTH),
+            false => state.describe_as_seen(codes, value, DEPTH),
+        }
     }
 
     fn lost(&mut self, lost: &[Loss]) -> Result<(), PlayError> {
@@ -202,10 +220,9 @@ impl Screen<'_, '_> {
         let Some(frame) = thread.frames().last() else {
             return Ok(());
         };
-        let codes = self.recording.codes();
         let stack: Vec<Value> = frame
             .stack()
-            .map(|value| state.describe(codes, value, DEPTH))
+            .map(|value| self.value(state, value))
             .collect();
         let info = self.described.of(frame.code());
         let is_handler = info
@@ -242,7 +259,7 @@ impl Screen<'_, '_> {
         let info = self.described.of(code);
         let exception = match unwound.exception {
             Replayed::Null => None,
-            value => Some(state.describe(self.recording.codes(), value, DEPTH)),
+            value => Some(self.value(state, value)),
         };
         (self.show)(Shown::Step(&Step {
             number,

@@ -27,6 +27,11 @@ pub(super) enum Refused {
     Said(String),
 }
 
+/// A value as it was when it was looked at.
+fn text_of(value: &Value) -> String {
+    value.as_seen().short(WIDTH).to_string()
+}
+
 impl From<OpenError> for Refused {
     fn from(error: OpenError) -> Self {
         Self::Recording(error)
@@ -171,12 +176,9 @@ impl Asked {
             self.line(&format!("{mark} #{index} {place}  {source}"));
             self.line(&format!("    {instruction}"));
             for (name, value) in locals {
-                self.line(&format!("    {} = {}", escaped(&name), value.short(WIDTH)));
+                self.line(&format!("    {} = {}", escaped(&name), text_of(&value)));
             }
-            let stack: Vec<String> = stack
-                .iter()
-                .map(|value| value.short(WIDTH).to_string())
-                .collect();
+            let stack: Vec<String> = stack.iter().map(|value| text_of(&value)).collect();
             if !stack.is_empty() {
                 self.line(&format!("    stack: {}", stack.join(" | ")));
             }
@@ -218,14 +220,14 @@ impl Asked {
             }
             let (place, source) = self.place(hop.code, hop.at);
             let instruction = self.instruction(hop.code, hop.at);
-            let value = hop.value.short(WIDTH);
+            let value = text_of(&hop.value);
             self.line(&format!("{:>8}  {value}", hop.step));
             self.line(&format!("          {what} {instruction}"));
             self.line(&format!("          in {place}  {source}"));
             let operands: Vec<String> = hop
                 .operands
                 .iter()
-                .map(|operand| operand.value.short(WIDTH).to_string())
+                .map(|operand| text_of(&operand.value))
                 .collect();
             if !operands.is_empty() {
                 self.line(&format!("          from {}", operands.join(" | ")));
@@ -263,7 +265,7 @@ impl Asked {
                 continue;
             }
             let value = match &write.value {
-                Some(value) => value.short(WIDTH).to_string(),
+                Some(value) => text_of(&value),
                 None => "(nothing)".to_owned(),
             };
             let (place, _) = self.place(write.code, write.at);
@@ -294,7 +296,7 @@ impl Asked {
             let (place, source) = self.place(write.code, write.at);
             let instruction = self.instruction(write.code, write.at);
             let value = match &write.value {
-                Some(value) => value.short(WIDTH).to_string(),
+                Some(value) => text_of(&value),
                 None => "(nothing)".to_owned(),
             };
             let how = match write.how {
@@ -339,13 +341,13 @@ impl Asked {
             let arguments: Vec<String> = call
                 .arguments
                 .iter()
-                .map(|(name, value)| format!("{}={}", escaped(name), value.short(WIDTH)))
+                .map(|(name, value)| format!("{}={}", escaped(name), text_of(&value)))
                 .collect();
             let end = match &call.outcome {
                 Outcome::Running => "has not ended".to_owned(),
                 Outcome::Suspended => "is suspended".to_owned(),
-                Outcome::Returned(_, value) => format!("returned {}", value.short(WIDTH)),
-                Outcome::Raised(_, value) => format!("raised {}", value.short(WIDTH)),
+                Outcome::Returned(_, value) => format!("returned {}", text_of(&value)),
+                Outcome::Raised(_, value) => format!("raised {}", text_of(&value)),
             };
             self.line(&format!(
                 "{:>8}  {}{}({})  {}{end}",
@@ -480,7 +482,7 @@ impl Asked {
             };
             self.line(&format!(
                 "{step:>8}  {}  {handled}",
-                found.exception.short(WIDTH)
+                text_of(&found.exception)
             ));
             self.line(&format!("          in {place}  {source}"));
         }
@@ -514,14 +516,14 @@ impl Asked {
             Part::Instruction => "they execute different instructions".to_owned(),
             Part::Stack(index, left, right) => format!(
                 "slot {index} of the value stack is {} in the first and {} in the second",
-                left.short(WIDTH),
-                right.short(WIDTH)
+                text_of(&left),
+                text_of(&right)
             ),
             Part::Local(name, left, right) => format!(
                 "{} is {} in the first and {} in the second",
                 escaped(name),
-                left.short(WIDTH),
-                right.short(WIDTH)
+                text_of(&left),
+                text_of(&right)
             ),
         };
         self.line(&format!("step {}: {what}", found.step));
@@ -553,7 +555,7 @@ fn yielded(call: &Call) -> String {
         (0, _) => String::new(),
         (times, Sort::Coroutine) => format!("suspended {}  ", counted(times, "time")),
         (count, _) => {
-            let values = call.yielded.iter().map(|(_, value)| value.short(WIDTH));
+            let values = call.yielded.iter().map(|(_, value)| text_of(&value));
             let mut text = values
                 .map(|value| value.to_string())
                 .collect::<Vec<_>>()
