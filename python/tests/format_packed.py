@@ -482,9 +482,13 @@ class Packed:
         if kind == 10:
             self.time += model.number(context(61, kind, 0, 0))
             return kind, ("time", self.time)
-        if kind == 11:
-            stream = 1 + model.bit(at)
-            return kind, ("output", stream, model.bytes(64))
+        if kind in (11, 14):
+            stream, text, by = 1 + model.bit(at), model.bytes(64), None
+            if kind == 14:
+                above = model.signed(context(68, 0, 0, 0))
+                top = self.stack[-1][0] if self.stack else 0
+                by = (top + above) % (1 << 64), model.number(context(68, 1, 0, 0))
+            return kind, ("output", stream, by, text)
         return kind, ({6: "inside", 7: "told", 9: "raised", 12: "lost"}[kind], model.number(at))
 
     # Records

@@ -313,7 +313,10 @@ class Stream(Bytes):
                 self.time += self.varint()
                 prefixes.append(("time", self.time))
             elif first == 0x6F:
-                prefixes.append(("output", self.byte(), self.text()))
+                stream, by = self.byte(), None
+                if stream > 2:
+                    stream, by = stream - 2, (self.varint(), self.varint())
+                prefixes.append(("output", stream, by, self.text()))
             elif first == 0x74:
                 unit = self.varint()
                 values = [self.value() for _ in range(self.varint())]

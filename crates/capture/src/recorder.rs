@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use debugop_bytecode::{InstrIdx, SiteKind};
 use debugop_filter::Pattern;
-use debugop_recording::stream::{Encoder, Progress, Reason, SiteNumber, Strides};
+use debugop_recording::stream::{
+    Encoder, FrameNumber, Progress, Reason, SiteNumber, Strides, WrittenBy,
+};
 use pyo3::{PyResult, Python, ffi};
 
 use crate::current::Variable;
@@ -671,6 +673,7 @@ impl Recorder {
             // No step has been recorded that it could belong to.
             return;
         }
+        let by = self.writing(py);
         let mut to = Encoder::new(self.store.bytes(), self.at);
         let number = match stream {
             Stream::Output => 1,
@@ -679,7 +682,7 @@ impl Recorder {
         for piece in bytes.chunks(PIECE) {
             // What comes after it until the next site needs room, too.
             if to.has_room(piece.len() + PIECE) {
-                to.output(number, piece);
+                to.output(number, piece, by);
             } else {
                 to.lost(Reason::TOO_LARGE);
                 self.lost += 1;
@@ -690,6 +693,24 @@ impl Recorder {
             self.at = to.at();
             self.store.commit(self.at);
         }
+    }
+
+    /// The recorded frame in which the running thread is, and its instruction; `None` if there is none, or it is not in the middle of one.
+    fn writing(&self, py: Python<'_>) -> Option<WrittenBy> {
+        let innermost = Frame::current(py)?;
+        let thread = self.threads.get(self.thread_of(py, innermost)?)?;
+        std::iter::successors(Some(innermost), |frame| frame.previous()).find_map(|frame| {
+            let mut frames = thread.frames.iter().rev();
+            let shadow = frames.find(|shadow| shadow.is(frame))?;
+            let by = || {
+                Some(WrittenBy {
+                    frame: FrameNumber(shadow.number),
+                    unit: shadow.unit(frame)?,
+                })
+            };
+            let is_inside = !shadow.is_traced(frame) && shadow.is_now(frame);
+            Some(is_inside.then(by).flatten())
+        })?
     }
 
     fn now(&self) -> u64 {

@@ -44,6 +44,7 @@ Examples:
   debugop query states script.debugop 1000 self.total
   debugop query calls script.debugop Parser.parse
   debugop query exceptions script.debugop --json
+  debugop query output script.debugop --contains error
   debugop query diff good.debugop bad.debugop";
 
 #[derive(Debug, Subcommand)]
@@ -140,6 +141,17 @@ enum Question {
         /// The recording
         file: PathBuf,
     },
+    /// What the program has written, each with the step that wrote it
+    Output {
+        /// The recording
+        file: PathBuf,
+        /// Only to stdout, or only to stderr
+        #[arg(long, value_name = "NAME", value_parser = ["stdout", "stderr"])]
+        stream: Option<String>,
+        /// Only what has this text in it
+        #[arg(long, value_name = "TEXT")]
+        contains: Option<String>,
+    },
     /// The first step at which two recordings of one program part
     Diff {
         /// A recording
@@ -184,6 +196,7 @@ impl Question {
             Self::Hits { line, .. } => format!("no step comes to {line}"),
             Self::Steps { .. } => "no such step".to_owned(),
             Self::Exceptions { .. } => "no exceptions".to_owned(),
+            Self::Output { .. } => "nothing written".to_owned(),
             Self::Diff { .. } => "no difference".to_owned(),
         };
         escaped(&format!("({what} in this recording{seen})")).into_owned()
@@ -212,6 +225,7 @@ impl QueryOptions {
             | Question::Hits { file, .. }
             | Question::Steps { file, .. }
             | Question::Exceptions { file }
+            | Question::Output { file, .. }
             | Question::Diff { file, .. } => file,
         };
         let mut asked = match progress::open(file, progress) {
@@ -269,6 +283,9 @@ impl QueryOptions {
                 }
             }
             Question::Exceptions { .. } => asked.exceptions(),
+            Question::Output {
+                stream, contains, ..
+            } => asked.output(stream.as_deref(), contains.as_deref()),
             Question::Diff { other, .. } => match progress::open(other, progress) {
                 Ok(other) => asked.diff(&Arc::new(other)),
                 Err(error) => return Answer::error(other, &error, advice(&error)),

@@ -11,7 +11,7 @@ use debugop_replay::{Cursor, Loss, OpenError, Recording as Core};
 use debugop_value::Value as Data;
 use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyBytes, PyDict, PyType};
 
 use crate::positions::{ReplayMarks, ReplaySteps};
 use crate::recording_error::recording_error;
@@ -219,7 +219,7 @@ impl Replay {
     }
 
     /// What has happened, as the reports of `debugop show` have it: frames that are entered, left and gone on with, exceptions that are raised, handled and raised again, calls of what is
-    /// no recorded Python code. Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is about: `value`,
+    /// no recorded Python code, what was written (`output`, with `stream` and `text`, behind the step that wrote it). Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is about: `value`,
     /// `exception`, `replaced`, `callable`, `result`, `handler`, `from`. Iterating goes through them, `reversed()` back.
     fn events(&self) -> ReplayEvents {
         ReplayEvents::new(&self.core)
@@ -295,6 +295,27 @@ impl Replay {
         };
         let found = found.map_err(|error| refused(&error))?;
         found.into_iter().map(each).collect()
+    }
+
+    /// What the program has written, in order: a dict each, with `step`, which wrote it (None if that is not known), `thread` and `frame` (their numbers in the recording, or None),
+    /// `stream` (`"stdout"` or `"stderr"`), `bytes`, and `text`, these as UTF-8, with U+FFFD for what is none.
+    fn output<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let chunks = self.core.reader().stream_len();
+        let mut all = Vec::new();
+        for chunk in 0..chunks {
+            let found = py.detach(|| self.core.written_in(chunk));
+            for written in found.map_err(|error| refused(&error))? {
+                let dict = PyDict::new(py);
+                dict.set_item("step", written.step)?;
+                dict.set_item("thread", written.thread.map(|thread| thread.0))?;
+                dict.set_item("frame", written.frame.map(|frame| frame.0))?;
+                dict.set_item("stream", written.name())?;
+                dict.set_item("bytes", PyBytes::new(py, &written.bytes))?;
+                dict.set_item("text", String::from_utf8_lossy(&written.bytes))?;
+                all.push(dict);
+            }
+        }
+        Ok(all)
     }
 
     /// The steps at which execution came to line `line` of `file`, which may be the end of the path.

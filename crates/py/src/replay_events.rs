@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
-use debugop_replay::{OpenError, Recording as Core};
+use debugop_replay::{OpenError, Recording as Core, Written};
 use debugop_report::replayed::{Described, PlayError, Player, Shown};
 use debugop_report::{FrameEvent, Step, Story};
 use debugop_value::Value as Data;
@@ -19,8 +19,31 @@ use crate::value::Value;
 /// So many events are derived at once, while other threads may run.
 const BATCH: usize = 256;
 
-/// One event, and where it is.
-struct Event {
+/// One event.
+enum Event {
+    Happened(Happened),
+    Written(Written),
+}
+
+impl Event {
+    fn dict<'py>(self, py: Python<'py>, core: &Core) -> PyResult<Bound<'py, PyDict>> {
+        match self {
+            Self::Happened(happened) => happened.dict(py, core),
+            Self::Written(written) => {
+                let dict = PyDict::new(py);
+                dict.set_item("step", written.step)?;
+                dict.set_item("event", "output")?;
+                dict.set_item("frame", written.frame.map(|frame| frame.0))?;
+                dict.set_item("stream", written.name())?;
+                dict.set_item("text", String::from_utf8_lossy(&written.bytes))?;
+                Ok(dict)
+            }
+        }
+    }
+}
+
+/// What has happened in a frame, and where.
+struct Happened {
     step: u64,
     thread: u64,
     frame: u64,
@@ -35,7 +58,7 @@ enum What {
     Told(Box<Told>),
 }
 
-impl Event {
+impl Happened {
     fn new(step: &Step<'_>, at: Option<InstrIdx>, what: What) -> Self {
         Self {
             step: step.number,
@@ -115,13 +138,18 @@ impl Source {
                 u64::MAX,
                 &mut |_, _| true,
                 &mut |shown| {
-                    if let Shown::Step(step) = shown {
-                        let told = story.step(step).into_iter();
-                        found.extend(told.map(|one| {
-                            let at = one.instruction;
-                            Event::new(step, at, What::Told(Box::new(one.into())))
-                        }));
-                        found.extend(Event::of_frame(step));
+                    match shown {
+                        Shown::Step(step) => {
+                            let told = story.step(step).into_iter();
+                            found.extend(told.map(|one| {
+                                let at = one.instruction;
+                                let what = What::Told(Box::new(one.into()));
+                                Event::Happened(Happened::new(step, at, what))
+                            }));
+                            found.extend(Happened::of_frame(step).map(Event::Happened));
+                        }
+                        Shown::Written(written) => found.push(Event::Written(written.clone())),
+                        Shown::Lost(_) => {}
                     }
                     Ok(())
                 },

@@ -34,7 +34,7 @@ pub use predictor::{Last, Predictor};
 pub use recent::RecentObjects;
 pub use record::{
     BigInt, Caller, Frame, FrameNumber, Keyframe, ObjectId, Output, Prefix, Progress, Reason,
-    Record, SiteNumber, Thread, ThreadNumber, Value,
+    Record, SiteNumber, Thread, ThreadNumber, Value, WrittenBy,
 };
 pub(crate) use record::{raised_at, raised_number};
 pub use short::{Little, Reenter, SHORT, Short};

@@ -260,6 +260,7 @@ fn bytes_written_by_hand_are_read() {
     let output = Output {
         stream: 2,
         bytes: (*b"!").into(),
+        by: None,
     };
     let prefixes = vec![
         Prefix::Time(350),

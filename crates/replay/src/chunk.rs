@@ -638,6 +638,12 @@ impl Chunk {
         self.prefixes.get(index)
     }
 
+    /// Whether the program has written something.
+    pub(crate) fn has_output(&self) -> bool {
+        let mut prefixes = self.prefixes.iter();
+        prefixes.any(|prefix| matches!(prefix, Prefix::Output(_)))
+    }
+
     pub(crate) fn value(&self, index: usize) -> Option<stream::Value> {
         self.values.get(index).copied()
     }

@@ -10,6 +10,7 @@ use crate::machine::{Checkpoint, Machine, Step, Stop, Unwound, Watch};
 use crate::moment::Moment;
 use crate::recording::{OpenError, Recording};
 use crate::state::State;
+use crate::written::Written;
 
 /// So many states of a chunk that a cursor goes through are kept, evenly spread over its records,
 const STATES: usize = 32;
@@ -28,6 +29,7 @@ pub struct Cursor {
     next: usize,
     unwound: Vec<Unwound>,
     lost: Vec<Loss>,
+    written: Vec<Written>,
     /// A chunk that is being decoded, because the cursor goes through one after the other.
     ahead: Option<(usize, Decoding)>,
 }
@@ -62,6 +64,7 @@ impl Cursor {
             next: 0,
             unwound: Vec::new(),
             lost: Vec::new(),
+            written: Vec::new(),
             ahead: None,
         }
     }
@@ -94,6 +97,12 @@ impl Cursor {
         &self.lost
     }
 
+    /// What the program has written that has become known since the step before, with the steps in which it was: they may come still, and need not be in order. Only after
+    /// [`Cursor::next`].
+    pub fn written(&self) -> &[Written] {
+        &self.written
+    }
+
     /// The step that the cursor is at.
     pub fn step(&self) -> Option<Step> {
         self.place.as_ref()?.at
@@ -107,12 +116,14 @@ impl Cursor {
     pub fn next(&mut self) -> Result<Option<Step>, OpenError> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         loop {
             let mut position = 0;
             if let Some(place) = &mut self.place {
                 let step = place.next()?;
                 self.unwound.extend_from_slice(place.machine.unwound());
                 self.lost.extend_from_slice(place.machine.lost());
+                self.written.extend_from_slice(place.machine.written());
                 if step.is_some() {
                     return Ok(step);
                 }
@@ -149,6 +160,7 @@ impl Cursor {
     ) -> Result<Option<Step>, OpenError> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         watch.until = until;
         loop {
             if let Some(place) = &mut self.place {
@@ -208,6 +220,7 @@ impl Cursor {
     pub fn seek(&mut self, step: u64) -> Result<Step, OpenError> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         let index = self.chunk_of(step)?;
         let in_chunk = step - self.recording.firsts()?[index];
         if self
@@ -243,6 +256,7 @@ impl Cursor {
         }
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         if self.place.as_ref().is_none_or(|place| place.index != chunk) {
             self.enter(chunk)?;
         }

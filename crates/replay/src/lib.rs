@@ -26,6 +26,7 @@ pub mod segment;
 mod state;
 mod value;
 pub mod witness;
+mod written;
 
 pub use chunk::Chunk;
 pub use code::{Code, Codes, Sort, locals};
@@ -40,3 +41,4 @@ pub use progress::{Doing, Progress, Tell, Teller};
 pub use recording::{OpenError, Present, Recording};
 pub use state::{Frame, Object, State, Thread};
 pub use value::Value;
+pub use written::Written;

@@ -9,6 +9,7 @@ mod run;
 mod site;
 mod tally;
 mod watch;
+mod written;
 
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ use crate::loss::{Loss, Lost};
 use crate::segment::{From, SegmentId, Segments, To, call_of};
 use crate::state::{Frame, State};
 use crate::value::Value;
+use crate::written::Written;
+use written::Unplaced;
 
 pub(crate) use places::Way;
 pub(crate) use resolve::Resolver;
@@ -58,6 +61,7 @@ pub(crate) struct Checkpoint {
     pub(crate) number: u64,
     state: State,
     slots: usize,
+    unplaced: Vec<Unplaced>,
 }
 
 impl Checkpoint {
@@ -164,6 +168,10 @@ pub struct Machine {
     unwound: Vec<Unwound>,
     /// What the records since then say is missing.
     lost: Vec<Loss>,
+    /// What has been written since then, and on the way that has been begun.
+    written: Vec<Written>,
+    /// What was written in steps that have not come.
+    unplaced: Vec<Unplaced>,
     /// All threads are where the next chunk begins.
     finished: bool,
     /// Whether a record that does not fit ends its chunk, as if what comes behind it were missing: [`Machine::ends_where_lost`].
@@ -235,6 +243,8 @@ impl Machine {
             presented: false,
             unwound: Vec::new(),
             lost: Vec::new(),
+            written: Vec::new(),
+            unplaced: Vec::new(),
             finished: false,
             ends_where_lost: false,
             is_cut: false,
@@ -346,6 +356,7 @@ impl Machine {
     pub fn next(&mut self) -> Result<Option<Step>, Error> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         loop {
             if let Some(step) = self.run_to_step() {
                 return Ok(Some(step));
@@ -375,6 +386,7 @@ impl Machine {
     pub fn skip_record(&mut self) -> Result<Option<u64>, Error> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         let mut any = false;
         loop {
             any |= self.run.is_some();
@@ -398,6 +410,7 @@ impl Machine {
     pub fn advance_to(&mut self, number: u64) -> Result<Option<Step>, Error> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         loop {
             if self.number + self.steps_left() > number {
                 while let Some(step) = self.run_to_step() {
@@ -419,6 +432,7 @@ impl Machine {
     pub(crate) fn skip_to(&mut self, record: usize, number: u64) -> Result<bool, Error> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         loop {
             if self.number + self.steps_left() > number {
                 return Ok(true);
@@ -450,6 +464,7 @@ impl Machine {
     pub(crate) fn next_watched(&mut self, watch: &mut Watch) -> Result<Stop, Error> {
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         loop {
             if let Some(run) = &self.run {
                 if watch.has_way(&self.segments, run.segment) {
@@ -490,6 +505,7 @@ impl Machine {
             number: self.number,
             state: self.state.clone(),
             slots: self.slots,
+            unplaced: self.unplaced.clone(),
         })
     }
 
@@ -499,6 +515,7 @@ impl Machine {
         self.number = checkpoint.number;
         self.next_record = checkpoint.record;
         self.slots = checkpoint.slots;
+        self.unplaced.clone_from(&checkpoint.unplaced);
         self.phase = Phase::End;
         self.run = None;
         self.later = None;
@@ -507,6 +524,7 @@ impl Machine {
         self.presented = false;
         self.unwound.clear();
         self.lost.clear();
+        self.written.clear();
         self.finished = false;
         self.is_cut = false;
     }
@@ -563,6 +581,9 @@ impl Machine {
     /// Begins the next record if it is nothing but a site of the frame on top that is reached on the way that was gone from there last.
     #[inline]
     fn begin_plain(&mut self) -> bool {
+        if !self.unplaced.is_empty() {
+            return false;
+        }
         let Some(thread) = self.state.threads.get_mut(self.state.current) else {
             return false;
         };
@@ -653,6 +674,11 @@ impl Machine {
         match self.go_on() {
             Err(error) if self.ends_where_lost => {
                 self.cut(&error);
+                self.give_up_placing();
+                Ok(false)
+            }
+            Ok(false) => {
+                self.give_up_placing();
                 Ok(false)
             }
             went => went,

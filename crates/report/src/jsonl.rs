@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use debugop_bytecode::argument::Argument;
-use debugop_replay::Loss;
+use debugop_replay::{Loss, Written};
 use debugop_value::Value;
 use rustc_hash::FxHashSet;
 use serde::Serialize;
@@ -36,6 +36,7 @@ enum Line<'a> {
     Event(EventLine<'a>),
     Thread(ThreadLine<'a>),
     Lost(LostLine),
+    Output(OutputLine<'a>),
     Step(StepLine<'a>),
     Summary(SummaryLine),
 }
@@ -106,6 +107,13 @@ struct ThreadLine<'a> {
     ident: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct OutputLine<'a> {
+    step: Option<u64>,
+    stream: &'static str,
+    text: &'a Value,
 }
 
 #[derive(Serialize)]
@@ -243,6 +251,15 @@ impl<W: Write + Send> Report for JsonlReport<W> {
             step: loss.step,
             what: loss.what.name(),
             text: loss.what.to_string(),
+        }))
+    }
+
+    fn written(&mut self, written: &Written) -> io::Result<()> {
+        self.header()?;
+        self.write(&Line::Output(OutputLine {
+            step: written.step,
+            stream: written.name(),
+            text: &written.text(),
         }))
     }
 

@@ -17,7 +17,7 @@ mod thread;
 
 use std::io;
 
-use debugop_replay::Loss;
+use debugop_replay::{Loss, Written};
 
 pub use check::CheckReport;
 pub use code::{CodeInfo, CodeNames, InstructionInfo};
@@ -56,6 +56,15 @@ pub trait Report: Send {
     /// What the underlying writer returns.
     fn lost(&mut self, loss: &Loss) -> io::Result<()> {
         let _ = loss;
+        Ok(())
+    }
+
+    /// Shows what the program has written: behind the step in which it did, as far as that is known.
+    ///
+    /// # Errors
+    /// What the underlying writer returns.
+    fn written(&mut self, written: &Written) -> io::Result<()> {
+        let _ = written;
         Ok(())
     }
 

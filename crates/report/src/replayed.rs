@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use debugop_bytecode::Op;
 use debugop_recording::stream::ThreadNumber;
-use debugop_replay::{Code, Cursor, Loss, OpenError, Recording, State, Unwound, Value as Replayed};
+use debugop_replay::{
+    Code, Cursor, Loss, OpenError, Recording, State, Unwound, Value as Replayed, Written,
+};
 use debugop_value::Value;
 use rustc_hash::FxHashMap;
 
@@ -68,6 +70,8 @@ pub enum Shown<'a> {
     Step(&'a Step<'a>),
     /// Something that is missing before the next one.
     Lost(&'a Loss),
+    /// Something that the program has written in the step before.
+    Written(&'a Written),
 }
 
 /// Which steps are shown.
@@ -99,6 +103,10 @@ pub struct Player {
     shown: rustc_hash::FxHashSet<u64>,
     /// Whether what may have changed unseen is marked: [`Value::Uncertain`].
     doubts: bool,
+    /// The first step that may be shown.
+    from: u64,
+    /// What was written in steps that come still.
+    written: Vec<Written>,
 }
 
 impl Player {
@@ -120,6 +128,8 @@ impl Player {
             step,
             shown: rustc_hash::FxHashSet::default(),
             doubts: false,
+            from,
+            written: Vec::new(),
         })
     }
 
@@ -144,6 +154,9 @@ impl Player {
         let (Some(at), Some(state)) = (self.step, cursor.state()) else {
             return Ok(false);
         };
+        let number = at.number;
+        let (from, written) = (self.from, &mut self.written);
+        written.extend_from_slice(cursor.written());
         let mut screen = Screen {
             recording: cursor.recording(),
             described,
@@ -151,7 +164,7 @@ impl Player {
             doubts: self.doubts,
             show,
         };
-        let number = at.number;
+        screen.written(written, from, number)?;
         for unwound in cursor.unwound() {
             screen.unwound(unwound, number, state)?;
         }
@@ -161,7 +174,9 @@ impl Player {
         screen.lost(cursor.lost())?;
         if wanted(&at, state) {
             screen.step(&at, state)?;
+            screen.written(written, from, number + 1)?;
         }
+        written.retain(|one| one.step != Some(number));
         self.step = cursor.next()?;
         if self.step.is_some() {
             return Ok(true);
@@ -174,6 +189,8 @@ impl Player {
                 doubts: self.doubts,
                 show,
             };
+            written.extend_from_slice(cursor.written());
+            screen.written(written, from, u64::MAX)?;
             for unwound in cursor.unwound() {
                 screen.unwound(unwound, number + 1, state)?;
             }
@@ -204,6 +221,25 @@ impl Screen<'_, '_> {
             true => state.describe(codes, value, DEPTH),
             false => state.describe_as_seen(codes, value, DEPTH),
         }
+    }
+
+    /// Shows what was written before a step, by frames of which a step was shown, or by nobody knows whom.
+    fn written(
+        &mut self,
+        written: &mut Vec<Written>,
+        from: u64,
+        before: u64,
+    ) -> Result<(), PlayError> {
+        let comes = |one: &mut Written| one.step.is_none_or(|step| step < before);
+        let mut ready: Vec<Written> = written.extract_if(.., comes).collect();
+        ready.retain(|one| match (one.step, one.frame) {
+            (Some(step), Some(frame)) => step >= from && self.shown.contains(&frame.0),
+            _ => true,
+        });
+        for one in &Written::joined(ready) {
+            (self.show)(Shown::Written(one)).map_err(PlayError::Output)?;
+        }
+        Ok(())
     }
 
     fn lost(&mut self, lost: &[Loss]) -> Result<(), PlayError> {

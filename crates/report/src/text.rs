@@ -22,7 +22,7 @@ mod style;
 use std::io::{self, BufWriter, Write};
 
 use debugop_bytecode::Op;
-use debugop_replay::Loss;
+use debugop_replay::{Loss, Written};
 use rustc_hash::FxHashMap;
 
 use crate::Report;
@@ -298,6 +298,16 @@ impl<W: Write + Send> Report for TextReport<W> {
             self.palette.exception,
             &format!("step {}: {}", loss.step, loss.what),
         );
+        self.write(row)
+    }
+
+    fn written(&mut self, written: &Written) -> io::Result<()> {
+        let mut row = Row::new(self.options.width);
+        let quiet = self.palette.quiet;
+        let name = written.name();
+        row.put(quiet, "▸ ").put(quiet, name).put(quiet, " ");
+        let room = self.options.width.saturating_sub(name.len() + 3);
+        row.put(self.palette.source, &written.text().short(room).to_string());
         self.write(row)
     }
 

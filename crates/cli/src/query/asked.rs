@@ -18,6 +18,8 @@ use crate::show::sources;
 
 /// Columns of a value.
 const WIDTH: usize = 60;
+/// Columns of something that the program has written.
+const OUTPUT_WIDTH: usize = 100;
 /// Functions that are named for having a variable.
 const OTHERS: usize = 3;
 
@@ -485,6 +487,49 @@ impl Asked {
                 text_of(&found.exception)
             ));
             self.line(&format!("          in {place}  {source}"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn output(
+        &mut self,
+        stream: Option<&str>,
+        contains: Option<&str>,
+    ) -> Result<(), Refused> {
+        let recording = Arc::clone(&self.recording);
+        let mut cursor = recording.cursor();
+        for chunk in 0..recording.reader().stream_len() {
+            for written in recording.written_in(chunk)? {
+                let has = |text: &str| {
+                    let mut parts = written.bytes.windows(text.len().max(1));
+                    text.is_empty() || parts.any(|part| part == text.as_bytes())
+                };
+                if stream.is_some_and(|stream| stream != written.name())
+                    || contains.is_some_and(|text| !has(text))
+                {
+                    continue;
+                }
+                let step = written.step.map(|step| cursor.seek(step)).transpose()?;
+                if self.json {
+                    let object = json!({
+                        "step": written.step,
+                        "thread": written.thread.map(|thread| thread.0),
+                        "frame": written.frame.map(|frame| frame.0),
+                        "at": step.map(|step| self.where_json(step.code, step.at)),
+                        "stream": written.name(),
+                        "text": written.text(),
+                    });
+                    self.object(&object);
+                    continue;
+                }
+                let number = written.step.map_or("?".to_owned(), |step| step.to_string());
+                let text = written.text().short(OUTPUT_WIDTH).to_string();
+                self.line(&format!("{number:>8}  {}  {text}", written.name()));
+                if let Some(step) = step {
+                    let (place, source) = self.place(step.code, step.at);
+                    self.line(&format!("          in {place}  {source}"));
+                }
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::records::{Codec, Top};
 use super::values::{At, content};
 use crate::stream::{
     Caller, Error, ErrorKind, Frame, FrameNumber, Keyframe, Numbers, ObjectId, Output, Prefix,
-    Progress, Reason, Thread, ThreadNumber, Value, raised_at, raised_number,
+    Progress, Reason, Thread, ThreadNumber, Value, WrittenBy, raised_at, raised_number,
 };
 
 mod set {
@@ -19,6 +19,7 @@ mod set {
     pub(super) const KEYFRAME: u8 = 65;
     pub(super) const OBJECTS: u8 = 66;
     pub(super) const CHILD: u8 = 67;
+    pub(super) const WRITER: u8 = 68;
 }
 
 /// No prefix is left.
@@ -37,13 +38,32 @@ pub(super) fn number_of(prefix: &Prefix) -> u32 {
         Prefix::Attach(_) => 8,
         Prefix::Raised(..) => 9,
         Prefix::Time(_) => 10,
-        Prefix::Output(_) => 11,
+        Prefix::Output(output) => match output.by {
+            None => 11,
+            Some(_) => 14,
+        },
         Prefix::Lost(_) => 12,
         Prefix::Stands(_) => 13,
     }
 }
 
 impl<C: Coder> Codec<'_, C> {
+    /// Who wrote something: how far the frame is from the one on top, and the unit.
+    fn writer(&mut self, given: Option<WrittenBy>) -> Result<WrittenBy, Error> {
+        let top = self.stack.last().map_or(0, |top| top.frame().0);
+        let (frame, unit) = given.map_or((0, 0), |by| (by.frame.0, by.unit));
+        let above = frame.wrapping_sub(top).cast_signed();
+        let context = Context::new(set::WRITER, 0, 0, 0);
+        let above = self.model.signed(context, above).cast_unsigned();
+        let context = Context::new(set::WRITER, 1, 0, 0);
+        let unit = self.model.number(context, u64::from(unit));
+        let damaged = |_| ErrorKind::Number.at(self.offset);
+        Ok(WrittenBy {
+            frame: FrameNumber(top.wrapping_add(above)),
+            unit: u32::try_from(unit).map_err(damaged)?,
+        })
+    }
+
     /// The next prefix of a record; `before`: what it depends on. Follows the frames as the stream's reader does.
     pub(super) fn prefix(
         &mut self,
@@ -168,7 +188,7 @@ impl<C: Coder> Codec<'_, C> {
                 self.time = self.time.checked_add(since).ok_or(number)?;
                 Prefix::Time(self.time)
             }
-            11 => {
+            11 | 14 => {
                 let given = match given {
                     Some(Prefix::Output(output)) => Some(&**output),
                     _ => None,
@@ -178,9 +198,14 @@ impl<C: Coder> Codec<'_, C> {
                     .bit(at, given.is_some_and(|output| output.stream == 2));
                 let bytes = given.map_or(&[][..], |output| &output.bytes);
                 let bytes = self.model.bytes(set::OUTPUT, bytes).ok_or(truncated)?;
+                let by = match found {
+                    11 => None,
+                    _ => Some(self.writer(given.and_then(|output| output.by))?),
+                };
                 Prefix::Output(Box::new(Output {
                     stream: 1 + u8::from(stream),
                     bytes,
+                    by,
                 }))
             }
             12 => {

@@ -8,7 +8,7 @@ use super::record::{ARRIVED, raised_at};
 use super::{
     BigInt, Caller, Definition, Error, ErrorKind, Frame, FrameNumber, Keyframe, Last, ObjectId,
     Output, Predictor, Prefix, Progress, Reason, Record, SiteNumber, Strides, Thread, ThreadNumber,
-    Value, tag,
+    Value, WrittenBy, tag,
 };
 use crate::cursor::Cursor;
 use values::Objects;
@@ -455,11 +455,17 @@ impl<'a> Decoder<'a> {
                 Prefix::Time(self.time)
             }
             tag::OUTPUT => {
-                let stream @ (1 | 2) = cursor.byte()? else {
-                    return Err(ErrorKind::Number.at(at + 1));
+                let (stream, by) = match cursor.byte()? {
+                    stream @ (1 | 2) => (stream, None),
+                    stream @ (3 | 4) => {
+                        let frame = FrameNumber(cursor.varint()?);
+                        let unit = cursor.number()?;
+                        (stream - tag::WITH_WRITER, Some(WrittenBy { frame, unit }))
+                    }
+                    _ => return Err(ErrorKind::Number.at(at + 1)),
                 };
                 let bytes = cursor.bytes()?.into();
-                Prefix::Output(Box::new(Output { stream, bytes }))
+                Prefix::Output(Box::new(Output { stream, bytes, by }))
             }
             tag::LOST => Prefix::Lost(Reason(cursor.varint()?)),
             other => return Err(ErrorKind::Tag(other).at(at)),

@@ -1,7 +1,7 @@
 //! Writes a stream into memory that is there already. For the recorder's hot path: no allocation, no panic.
 
 use super::record::{ARRIVED, raised_number};
-use super::{Kind, ObjectId, Progress, Reason, RecentObjects, Short, SiteNumber, tag};
+use super::{Kind, ObjectId, Progress, Reason, RecentObjects, Short, SiteNumber, WrittenBy, tag};
 
 /// How many bytes at the end of the memory stay unused: every write is done in a piece of this size, then cut.
 pub const RESERVE: usize = 16;
@@ -562,9 +562,16 @@ impl Encoder<'_> {
         self.tagged(tag::TIME, nanoseconds);
     }
 
-    /// What the program wrote to stdout (1) or stderr (2).
-    pub fn output(&mut self, stream: u8, bytes: &[u8]) {
-        self.tagged(tag::OUTPUT, u64::from(stream));
+    /// What the program wrote to stdout (1) or stderr (2), and who did.
+    pub fn output(&mut self, stream: u8, bytes: &[u8], by: Option<WrittenBy>) {
+        match by {
+            None => self.tagged(tag::OUTPUT, u64::from(stream)),
+            Some(WrittenBy { frame, unit }) => {
+                self.tagged(tag::OUTPUT, u64::from(stream + tag::WITH_WRITER));
+                self.varint(frame.0);
+                self.varint(u64::from(unit));
+            }
+        }
         self.bytes(bytes);
     }
 

@@ -192,6 +192,17 @@ pub struct Output {
     pub stream: u8,
     /// As it was written.
     pub bytes: Box<[u8]>,
+    /// Who wrote it; `None` if no recorded frame did, or that is not known: up to version 6 it never is.
+    pub by: Option<WrittenBy>,
+}
+
+/// The innermost recorded frame of a thread that writes something, and the instruction that it is in the middle of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenBy {
+    /// The frame, which some thread has on its stack.
+    pub frame: FrameNumber,
+    /// The instruction's offset in the frame's original code, in code units.
+    pub unit: u32,
 }
 
 /// A thread of a keyframe, or one that is new.

@@ -88,6 +88,8 @@ pub const UPDATE: u8 = 0x6d;
 pub const TIME: u8 = 0x6e;
 /// What the program wrote: 1 stdout or 2 stderr, length, bytes.
 pub const OUTPUT: u8 = 0x6f;
+/// What is added to an [`OUTPUT`]'s stream if it says who wrote.
+pub const WITH_WRITER: u8 = 2;
 /// Something could not be recorded: varint, the [`Reason`](super::Reason).
 pub const LOST: u8 = 0x70;
 /// The frame on top, which calls one that is attached, is in the middle of this unit: varint.

@@ -286,7 +286,7 @@ impl Transcript {
             }
             Prefix::Output(output) => {
                 self.put(output.bytes.len(), |encoder, _| {
-                    encoder.output(output.stream, &output.bytes);
+                    encoder.output(output.stream, &output.bytes, output.by);
                 });
             }
             &Prefix::Lost(reason) => self.put(0, |encoder, _| encoder.lost(reason)),

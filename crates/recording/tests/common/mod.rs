@@ -12,7 +12,7 @@ use std::sync::Arc;
 use debugop_recording::stream::{
     Arguments, BigInt, Caller, Contents, Decoder, Definition, ErrorKind, Frame, FrameNumber, Items,
     Keyframe, Kind, Numbers, ObjectId, Output, Pairs, Prefix, Progress, Reason, Record, SiteNumber,
-    Thread, ThreadNumber, Transcript, Type, Value,
+    Thread, ThreadNumber, Transcript, Type, Value, WrittenBy,
 };
 use proptest::prelude::*;
 
@@ -313,9 +313,13 @@ impl Maker<'_> {
             1 => {
                 let stream = 1 + self.below(2) as u8;
                 let bytes = self.text();
+                let by = (self.below(2) == 0).then(|| WrittenBy {
+                    frame: FrameNumber(self.number() >> 40),
+                    unit: self.below(1 << 20) as u32,
+                });
                 record
                     .prefixes
-                    .push(Prefix::Output(Box::new(Output { stream, bytes })));
+                    .push(Prefix::Output(Box::new(Output { stream, bytes, by })));
             }
             2 => record.prefixes.push(Prefix::Lost(Reason(self.number()))),
             3 => {

@@ -114,7 +114,7 @@ impl Machine {
                 let step = self.number;
                 self.lost.push(Loss { step, what });
             }
-            Prefix::Output(_) => {}
+            Prefix::Output(output) => self.writes(index, output),
         }
         Ok(())
     }

@@ -52,6 +52,9 @@ impl Machine {
             step: 0,
             done: 0,
         });
+        if !self.unplaced.is_empty() {
+            self.place_written();
+        }
         Ok(())
     }
 
