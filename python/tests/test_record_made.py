@@ -26,8 +26,12 @@ raise SystemExit(5)
 """
 
 
+# Where files are limited CPython caches parts of compiled modules, which nobody can import later.
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def run(*arguments, **options):
-    options = {"capture_output": True, "text": True, "timeout": 300, **options}
+    options = {"capture_output": True, "text": True, "timeout": 300, "env": ENVIRONMENT, **options}
     return subprocess.run([sys.executable, "-m", "debugop", *map(str, arguments)], check=False, **options)
 
 
@@ -45,7 +49,9 @@ def test_a_program_runs_unrecorded_where_the_file_cannot_be_made(tmp_path, size)
     for options in ([], ["--children"], ["--on-exception"]):
         for what in ([program], ["-m", "program"], ["-c", program.read_text()]):
             found = run("record", *options, "-o", path, *what, cwd=tmp_path, preexec_fn=limited(size))
-            plain = subprocess.run([sys.executable, *what], cwd=tmp_path, capture_output=True, text=True, check=False)
+            plain = subprocess.run(
+                [sys.executable, *what], cwd=tmp_path, capture_output=True, text=True, check=False, env=ENVIRONMENT
+            )
             assert (found.returncode, found.stdout) == (plain.returncode, plain.stdout)
             assert found.stderr == (
                 f"debugop: cannot write the recording to '{path}': File too large; the program runs and is not recorded\n"

@@ -180,7 +180,7 @@ impl Asked {
             for (name, value) in locals {
                 self.line(&format!("    {} = {}", escaped(&name), text_of(&value)));
             }
-            let stack: Vec<String> = stack.iter().map(|value| text_of(&value)).collect();
+            let stack: Vec<String> = stack.iter().map(text_of).collect();
             if !stack.is_empty() {
                 self.line(&format!("    stack: {}", stack.join(" | ")));
             }
@@ -267,7 +267,7 @@ impl Asked {
                 continue;
             }
             let value = match &write.value {
-                Some(value) => text_of(&value),
+                Some(value) => text_of(value),
                 None => "(nothing)".to_owned(),
             };
             let (place, _) = self.place(write.code, write.at);
@@ -298,7 +298,7 @@ impl Asked {
             let (place, source) = self.place(write.code, write.at);
             let instruction = self.instruction(write.code, write.at);
             let value = match &write.value {
-                Some(value) => text_of(&value),
+                Some(value) => text_of(value),
                 None => "(nothing)".to_owned(),
             };
             let how = match write.how {
@@ -343,13 +343,13 @@ impl Asked {
             let arguments: Vec<String> = call
                 .arguments
                 .iter()
-                .map(|(name, value)| format!("{}={}", escaped(name), text_of(&value)))
+                .map(|(name, value)| format!("{}={}", escaped(name), text_of(value)))
                 .collect();
             let end = match &call.outcome {
                 Outcome::Running => "has not ended".to_owned(),
                 Outcome::Suspended => "is suspended".to_owned(),
-                Outcome::Returned(_, value) => format!("returned {}", text_of(&value)),
-                Outcome::Raised(_, value) => format!("raised {}", text_of(&value)),
+                Outcome::Returned(_, value) => format!("returned {}", text_of(value)),
+                Outcome::Raised(_, value) => format!("raised {}", text_of(value)),
             };
             self.line(&format!(
                 "{:>8}  {}{}({})  {}{end}",
@@ -561,14 +561,14 @@ impl Asked {
             Part::Instruction => "they execute different instructions".to_owned(),
             Part::Stack(index, left, right) => format!(
                 "slot {index} of the value stack is {} in the first and {} in the second",
-                text_of(&left),
-                text_of(&right)
+                text_of(left),
+                text_of(right)
             ),
             Part::Local(name, left, right) => format!(
                 "{} is {} in the first and {} in the second",
                 escaped(name),
-                text_of(&left),
-                text_of(&right)
+                text_of(left),
+                text_of(right)
             ),
         };
         self.line(&format!("step {}: {what}", found.step));
@@ -600,7 +600,7 @@ fn yielded(call: &Call) -> String {
         (0, _) => String::new(),
         (times, Sort::Coroutine) => format!("suspended {}  ", counted(times, "time")),
         (count, _) => {
-            let values = call.yielded.iter().map(|(_, value)| text_of(&value));
+            let values = call.yielded.iter().map(|(_, value)| text_of(value));
             let mut text = values
                 .map(|value| value.to_string())
                 .collect::<Vec<_>>()
