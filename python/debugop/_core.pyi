@@ -801,7 +801,8 @@ class Replay:
         """What has happened: frames that are entered, left and gone on with, exceptions, calls of what is no recorded Python code.
 
         Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is
-        about: `value`, `exception`, `replaced`, `callable`, `result`, `handler`, `from`; of `output` only `step`, `event`, `frame`, `stream` and `text`. Iterating goes through them, `reversed()` back.
+        about: `value`, `exception`, `replaced`, `callable`, `result`, `handler`, `from`; of `output` only `step`, `event`, `frame`, `stream` and `text`; of `thread_start` and `thread_end` `step`,
+        `event`, `thread`, and `name`. Iterating goes through them, `reversed()` back.
         """
 
     def at(self, step: int) -> Moment: ...

@@ -87,10 +87,14 @@ def test_events_are_those_of_the_report(recorded):
     def place(event):
         return (*(event[name] for name in ("step", "event", "function", "offset", "frame")), event.get("from"))
 
-    events = list(map(place, replay.events()))
+    # Those of threads and output are in tests of their own.
+    def in_frames(events):
+        return [place(event) for event in events if "function" in event]
+
+    events = in_frames(replay.events())
     assert events == told
     assert {"enter", "return", "c_call", "c_return"} <= {event[1] for event in events}
-    assert list(map(place, reversed(replay.events()))) == events[::-1]
+    assert in_frames(reversed(replay.events())) == events[::-1]
 
 
 def test_events_have_what_they_are_about(tmp_path):
@@ -149,3 +153,37 @@ def test_globals_are_what_was_bound_last(tmp_path):
     assert module["number"] == 2
     first = replay.at(1).frames[-1].globals
     assert first == {}
+
+
+def test_threads_begin_and_end(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import threading\n"
+        "def work(number):\n"
+        "    return number\n"
+        "for number in range(3):\n"
+        "    thread = threading.Thread(target=work, args=(number,), name=f'worker {number}')\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "end = 1\n"
+    )
+    command("record", "-o", "run.debugop", "program.py", cwd=tmp_path)
+    replay = debugop.open(tmp_path / "run.debugop")
+    told = [event for event in replay.events() if event["event"].startswith("thread_")]
+    assert [event.get("name") for event in told if event["event"] == "thread_start"][1:] == [
+        f"worker {n}" for n in range(3)
+    ]
+    begun = {event["thread"]: event["step"] for event in told if event["event"] == "thread_start"}
+    ended = {event["thread"]: event["step"] for event in told if event["event"] == "thread_end"}
+    assert len(begun) == 4
+    assert len(ended) == 3
+    assert all(begun[thread] < step for thread, step in ended.items())
+    assert [event for event in reversed(replay.events()) if event["event"].startswith("thread_")] == told[::-1]
+    shown = [
+        json.loads(line) for line in command("show", "run.debugop", "--format", "jsonl", cwd=tmp_path).splitlines()
+    ]
+    assert [(line["event"], line["step"], line["thread"]) for line in shown if line["kind"] == "thread"] == [
+        (event["event"].removeprefix("thread_"), event["step"], event["thread"]) for event in told
+    ]
+    text = command("show", "run.debugop", cwd=tmp_path)
+    assert "═══ thread 2 worker 0" in text
+    assert "═══ thread 4 ended" in text

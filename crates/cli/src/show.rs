@@ -159,6 +159,7 @@ impl ShowOptions {
                 report.step(step)
             }
             Shown::Lost(loss) => report.lost(loss),
+            Shown::Thread(event) => report.thread(event),
             Shown::Written(written) => report.written(written),
         };
         let played = Player::new(&recording, self.from)

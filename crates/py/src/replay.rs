@@ -219,7 +219,7 @@ impl Replay {
     }
 
     /// What has happened, as the reports of `debugop show` have it: frames that are entered, left and gone on with, exceptions that are raised, handled and raised again, calls of what is
-    /// no recorded Python code, what was written (`output`, with `stream` and `text`, behind the step that wrote it). Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is about: `value`,
+    /// no recorded Python code, what was written (`output`, with `stream` and `text`, behind the step that wrote it), threads (`thread_start`, with `name`, and `thread_end`). Dicts with `step`, `event` (a name of docs/jsonl.md), `function`, `file`, `line`, `offset`, `opname`, `frame`, `thread`, and what the event is about: `value`,
     /// `exception`, `replaced`, `callable`, `result`, `handler`, `from`. Iterating goes through them, `reversed()` back.
     fn events(&self) -> ReplayEvents {
         ReplayEvents::new(&self.core)

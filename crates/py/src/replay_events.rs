@@ -6,7 +6,7 @@ use std::sync::Arc;
 use debugop_bytecode::InstrIdx;
 use debugop_replay::{OpenError, Recording as Core, Written};
 use debugop_report::replayed::{Described, PlayError, Player, Shown};
-use debugop_report::{FrameEvent, Step, Story};
+use debugop_report::{FrameEvent, Step, Story, ThreadChange, ThreadEvent};
 use debugop_value::Value as Data;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -22,13 +22,48 @@ const BATCH: usize = 256;
 /// One event.
 enum Event {
     Happened(Happened),
+    Thread {
+        step: u64,
+        thread: u64,
+        /// Whether it begins; and its name, if that is known.
+        begins: bool,
+        name: Option<String>,
+    },
     Written(Written),
 }
 
 impl Event {
+    fn of_thread(event: &ThreadEvent<'_>) -> Self {
+        let name = match event.change {
+            ThreadChange::Start { name, .. } => Some(name.map(str::to_owned)),
+            ThreadChange::End => None,
+        };
+        Self::Thread {
+            step: event.step,
+            thread: event.thread,
+            begins: name.is_some(),
+            name: name.flatten(),
+        }
+    }
+
     fn dict<'py>(self, py: Python<'py>, core: &Core) -> PyResult<Bound<'py, PyDict>> {
         match self {
             Self::Happened(happened) => happened.dict(py, core),
+            Self::Thread {
+                step,
+                thread,
+                begins,
+                name,
+            } => {
+                let dict = PyDict::new(py);
+                dict.set_item("step", step)?;
+                dict.set_item("event", if begins { "thread_start" } else { "thread_end" })?;
+                dict.set_item("thread", thread)?;
+                if begins {
+                    dict.set_item("name", name)?;
+                }
+                Ok(dict)
+            }
             Self::Written(written) => {
                 let dict = PyDict::new(py);
                 dict.set_item("step", written.step)?;
@@ -148,6 +183,7 @@ impl Source {
                             }));
                             found.extend(Happened::of_frame(step).map(Event::Happened));
                         }
+                        Shown::Thread(event) => found.push(Event::of_thread(event)),
                         Shown::Written(written) => found.push(Event::Written(written.clone())),
                         Shown::Lost(_) => {}
                     }

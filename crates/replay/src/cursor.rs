@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use debugop_recording::stream::ThreadNumber;
+
 use crate::error::{Error, ErrorKind};
 use crate::kept::{Decoded, States};
 use crate::loss::Loss;
@@ -30,6 +32,7 @@ pub struct Cursor {
     unwound: Vec<Unwound>,
     lost: Vec<Loss>,
     written: Vec<Written>,
+    ended: Vec<ThreadNumber>,
     /// A chunk that is being decoded, because the cursor goes through one after the other.
     ahead: Option<(usize, Decoding)>,
 }
@@ -65,6 +68,7 @@ impl Cursor {
             unwound: Vec::new(),
             lost: Vec::new(),
             written: Vec::new(),
+            ended: Vec::new(),
             ahead: None,
         }
     }
@@ -97,6 +101,11 @@ impl Cursor {
         &self.lost
     }
 
+    /// The threads that have ended between the step before and the one that [`Cursor::next`] has gone to.
+    pub fn ended(&self) -> &[ThreadNumber] {
+        &self.ended
+    }
+
     /// What the program has written that has become known since the step before, with the steps in which it was: they may come still, and need not be in order. Only after
     /// [`Cursor::next`].
     pub fn written(&self) -> &[Written] {
@@ -117,6 +126,7 @@ impl Cursor {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         loop {
             let mut position = 0;
             if let Some(place) = &mut self.place {
@@ -124,6 +134,7 @@ impl Cursor {
                 self.unwound.extend_from_slice(place.machine.unwound());
                 self.lost.extend_from_slice(place.machine.lost());
                 self.written.extend_from_slice(place.machine.written());
+                self.ended.extend_from_slice(place.machine.ended());
                 if step.is_some() {
                     return Ok(step);
                 }
@@ -161,6 +172,7 @@ impl Cursor {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         watch.until = until;
         loop {
             if let Some(place) = &mut self.place {
@@ -221,6 +233,7 @@ impl Cursor {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         let index = self.chunk_of(step)?;
         let in_chunk = step - self.recording.firsts()?[index];
         if self
@@ -257,6 +270,7 @@ impl Cursor {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         if self.place.as_ref().is_none_or(|place| place.index != chunk) {
             self.enter(chunk)?;
         }

@@ -170,6 +170,8 @@ pub struct Machine {
     lost: Vec<Loss>,
     /// What has been written since then, and on the way that has been begun.
     written: Vec<Written>,
+    /// Threads that have ended since the step before.
+    ended: Vec<ThreadNumber>,
     /// What was written in steps that have not come.
     unplaced: Vec<Unplaced>,
     /// All threads are where the next chunk begins.
@@ -244,6 +246,7 @@ impl Machine {
             unwound: Vec::new(),
             lost: Vec::new(),
             written: Vec::new(),
+            ended: Vec::new(),
             unplaced: Vec::new(),
             finished: false,
             ends_where_lost: false,
@@ -357,6 +360,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         loop {
             if let Some(step) = self.run_to_step() {
                 return Ok(Some(step));
@@ -378,6 +382,11 @@ impl Machine {
         &self.lost
     }
 
+    /// The threads that have ended between the step before and the step that [`Machine::next`] has gone to.
+    pub(crate) fn ended(&self) -> &[ThreadNumber] {
+        &self.ended
+    }
+
     /// Executes to the end of the record and returns the number of steps that come next; `None` at the chunk's end. After
     /// [`Machine::next`] the step that it stopped at is executed first.
     ///
@@ -387,6 +396,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         let mut any = false;
         loop {
             any |= self.run.is_some();
@@ -411,6 +421,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         loop {
             if self.number + self.steps_left() > number {
                 while let Some(step) = self.run_to_step() {
@@ -433,6 +444,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         loop {
             if self.number + self.steps_left() > number {
                 return Ok(true);
@@ -465,6 +477,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         loop {
             if let Some(run) = &self.run {
                 if watch.has_way(&self.segments, run.segment) {
@@ -525,6 +538,7 @@ impl Machine {
         self.unwound.clear();
         self.lost.clear();
         self.written.clear();
+        self.ended.clear();
         self.finished = false;
         self.is_cut = false;
     }

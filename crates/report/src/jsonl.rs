@@ -229,7 +229,7 @@ impl<W: Write + Send> Report for JsonlReport<W> {
             change,
         } = event;
         let (event, ident, name) = match change {
-            ThreadChange::Start { ident, name } => ("start", Some(ident), name),
+            ThreadChange::Start { ident, name } => ("start", ident, name),
             ThreadChange::End => ("end", None, None),
         };
         self.write(&Line::Thread(ThreadLine {

@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::code::{CodeInfo, CodeNames};
 use crate::step::{Event, Step};
+use crate::thread::{ThreadChange, ThreadEvent};
 
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 3;
@@ -70,6 +71,8 @@ pub enum Shown<'a> {
     Step(&'a Step<'a>),
     /// Something that is missing before the next one.
     Lost(&'a Loss),
+    /// A thread begins with the next step, or has ended.
+    Thread(&'a ThreadEvent<'a>),
     /// Something that the program has written in the step before.
     Written(&'a Written),
 }
@@ -107,6 +110,8 @@ pub struct Player {
     from: u64,
     /// What was written in steps that come still.
     written: Vec<Written>,
+    /// Threads that have begun, and not ended.
+    threads: rustc_hash::FxHashSet<u32>,
 }
 
 impl Player {
@@ -130,6 +135,7 @@ impl Player {
             doubts: false,
             from,
             written: Vec::new(),
+            threads: rustc_hash::FxHashSet::default(),
         })
     }
 
@@ -172,7 +178,11 @@ impl Player {
             return Ok(false);
         }
         screen.lost(cursor.lost())?;
+        screen.ended(cursor.ended(), &mut self.threads, number, state)?;
         if wanted(&at, state) {
+            if self.threads.insert(at.thread.0) {
+                screen.begins(at.thread, number, state)?;
+            }
             screen.step(&at, state)?;
             screen.written(written, from, number + 1)?;
         }
@@ -213,6 +223,46 @@ impl Screen<'_, '_> {
         let mut threads = state.threads();
         let found = threads.find(|(known, _)| *known == number);
         found.map_or(u64::from(number.0), |(_, thread)| thread.native())
+    }
+
+    fn begins(&mut self, thread: ThreadNumber, step: u64, state: &State) -> Result<(), PlayError> {
+        let mut threads = state.threads();
+        let found = threads.find(|(known, _)| *known == thread);
+        let name = found.map(|(_, thread)| String::from_utf8_lossy(thread.name()).into_owned());
+        let name = name.filter(|name| !name.is_empty());
+        let change = ThreadChange::Start {
+            ident: None,
+            name: name.as_deref(),
+        };
+        let thread = Self::thread(state, thread);
+        let event = ThreadEvent {
+            thread,
+            step,
+            change,
+        };
+        (self.show)(Shown::Thread(&event)).map_err(PlayError::Output)
+    }
+
+    /// Shows that threads have ended of which a step was shown.
+    fn ended(
+        &mut self,
+        ended: &[ThreadNumber],
+        begun: &mut rustc_hash::FxHashSet<u32>,
+        step: u64,
+        state: &State,
+    ) -> Result<(), PlayError> {
+        for &number in ended {
+            if begun.remove(&number.0) {
+                let (thread, change) = (Self::thread(state, number), ThreadChange::End);
+                let event = ThreadEvent {
+                    thread,
+                    step,
+                    change,
+                };
+                (self.show)(Shown::Thread(&event)).map_err(PlayError::Output)?;
+            }
+        }
+        Ok(())
     }
 
     fn value(&self, state: &State, value: Replayed) -> Value {

@@ -16,8 +16,8 @@ pub struct ThreadEvent<'a> {
 pub enum ThreadChange<'a> {
     /// Its first step follows.
     Start {
-        /// What `threading.get_ident()` gives in it.
-        ident: u64,
+        /// What `threading.get_ident()` gives in it; a recording does not say.
+        ident: Option<u64>,
         /// The name of its `threading.Thread`, where that could be read.
         name: Option<&'a str>,
     },

@@ -171,7 +171,7 @@ impl Handler for Reporter {
             let ident = event.frame.thread_ident();
             let name = thread_name(py, ident).or_else(|| threads::main_name(thread));
             let change = ThreadChange::Start {
-                ident,
+                ident: Some(ident),
                 name: name.as_deref(),
             };
             sink.attempt(|report| {

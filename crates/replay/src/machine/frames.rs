@@ -100,6 +100,7 @@ impl Machine {
                 // Its frames have come to their end, unless the process ended them.
                 self.state.switch(*number);
                 if self.top().is_none() {
+                    self.ended.push(*number);
                     self.state.switch(self.record.thread);
                 } else {
                     self.phase = Phase::Prefix(index, 0);
