@@ -158,6 +158,15 @@ def run(request, is_child: bool) -> int:
     sys.modules["__main__"] = main_module()
     try:
         failure = RUNNERS[kind](report, text, arguments)
+    except CannotRun:
+        if is_recorded:
+            # Nothing has run, so nothing was recorded.
+            atexit.unregister(finish)
+            report.finish()
+            for path in (report.path, f"{report.path}.tail"):
+                if os.path.exists(path):
+                    os.unlink(path)
+        raise
     except SystemExit as error:
         unwanted[0] = unwanted[0] and error.code in (None, 0)
         if is_recorded:

@@ -251,3 +251,12 @@ def test_nesting_has_a_name_of_its_own(tmp_path):
     shown = run("record", "--help").stdout
     assert "--nesting" in shown
     assert "--depth" not in shown
+
+
+def test_of_a_program_that_is_not_there_nothing_is_left(tmp_path):
+    for options in ([], ["--ring", "1M"], ["--on-exception"]):
+        found = run("record", *options, "nowhere.py", cwd=tmp_path)
+        assert (found.returncode, found.stdout) == (2, "")
+        assert found.stderr.startswith("debugop: can't open file")
+        assert found.stderr.count("\n") == 1
+        assert os.listdir(tmp_path) == []
