@@ -54,6 +54,7 @@ mod identities;
 mod in_place;
 mod keyframe;
 mod meet;
+mod parts;
 mod pen;
 mod pending;
 mod planned;

@@ -1,6 +1,8 @@
 //! Executes records: from one step to the next, or from one record to the next.
 
 mod ahead;
+mod checkpoint;
+mod cut;
 mod frames;
 mod keyframe;
 mod places;
@@ -19,12 +21,14 @@ use debugop_recording::stream::{self, FrameNumber, Progress, SiteNumber, ThreadN
 use crate::chunk::{Chunk, Described, RecordRef};
 use crate::code::{Code, Codes};
 use crate::error::{Error, ErrorKind};
-use crate::loss::{Loss, Lost};
+use crate::loss::Loss;
 use crate::segment::{From, SegmentId, Segments, To, call_of};
 use crate::state::{Frame, State};
 use crate::value::Value;
 use crate::written::Written;
 use written::Unplaced;
+
+pub(crate) use checkpoint::Checkpoint;
 
 pub(crate) use places::Way;
 pub(crate) use resolve::Resolver;
@@ -50,27 +54,6 @@ pub struct Step {
     pub code: u32,
     /// The instruction.
     pub at: InstrIdx,
-}
-
-/// A state between two records, to which a machine can go back.
-#[derive(Clone, Debug)]
-pub(crate) struct Checkpoint {
-    /// Index of the record that comes next.
-    pub(crate) record: usize,
-    /// The step that comes next.
-    pub(crate) number: u64,
-    state: State,
-    slots: usize,
-    unplaced: Vec<Unplaced>,
-}
-
-impl Checkpoint {
-    /// The same in the whole chunk, of which it has known a part.
-    pub(crate) fn in_whole(&self, whole: &Arc<Chunk>) -> Self {
-        let mut new = self.clone();
-        new.state.chunk = Arc::clone(whole);
-        new
-    }
 }
 
 /// An exception has left a frame.
@@ -306,16 +289,6 @@ impl Machine {
         running.chain(self.state.suspended.values())
     }
 
-    /// From now on a record that does not fit is no error: the chunk ends before it, with a [`Lost::Unfollowed`]. The next one has a keyframe to begin from.
-    pub(crate) fn ends_where_lost(&mut self) {
-        self.ends_where_lost = true;
-    }
-
-    /// Whether the chunk has ended before a record that does not fit.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
-    }
-
     /// From now on it uses copies of the code objects that no other machine uses.
     pub(crate) fn keep_codes(&mut self) {
         self.own_codes.get_or_insert_default();
@@ -504,45 +477,6 @@ impl Machine {
         }
     }
 
-    /// Whether no record has been begun and not ended.
-    pub(crate) fn is_between_records(&self) -> bool {
-        self.run.is_none()
-            && matches!(self.phase, Phase::End)
-            && matches!(self.after, After::Nothing)
-    }
-
-    /// The state now; `None` within a record.
-    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
-        self.is_between_records().then(|| Checkpoint {
-            record: self.next_record,
-            number: self.number,
-            state: self.state.clone(),
-            slots: self.slots,
-            unplaced: self.unplaced.clone(),
-        })
-    }
-
-    /// Goes back to a state of the same chunk.
-    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) {
-        self.state.clone_from(&checkpoint.state);
-        self.number = checkpoint.number;
-        self.next_record = checkpoint.record;
-        self.slots = checkpoint.slots;
-        self.unplaced.clone_from(&checkpoint.unplaced);
-        self.phase = Phase::End;
-        self.run = None;
-        self.later = None;
-        self.after = After::Nothing;
-        self.raised = None;
-        self.presented = false;
-        self.unwound.clear();
-        self.lost.clear();
-        self.written.clear();
-        self.ended.clear();
-        self.finished = false;
-        self.is_cut = false;
-    }
-
     /// Index of the record that comes next.
     pub(crate) fn record_index(&self) -> usize {
         self.next_record
@@ -697,22 +631,6 @@ impl Machine {
             }
             went => went,
         }
-    }
-
-    /// Ends the chunk here.
-    #[cold]
-    fn cut(&mut self, error: &Error) {
-        self.run = None;
-        self.after = After::Nothing;
-        self.phase = Phase::End;
-        self.next_record = self.state.chunk.record_count();
-        self.finished = true;
-        self.is_cut = true;
-        let (chunk, offset) = (error.chunk, error.offset);
-        self.lost.push(Loss {
-            step: self.number,
-            what: Lost::Unfollowed { chunk, offset },
-        });
     }
 
     fn go_on(&mut self) -> Result<bool, Error> {

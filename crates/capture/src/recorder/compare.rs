@@ -5,9 +5,9 @@
 use debugop_recording::stream::{Change, Kind, MAX_PARTS, ObjectId, Short};
 use pyo3::{Python, ffi};
 
-use super::contents::{each, member};
 use super::identities::Entry;
 use super::in_place::{dict_of, have_lived};
+use super::parts::{each, member};
 use super::pen::{IS_TYPE, Pen, small_int};
 use super::quick::Simple;
 use super::shadows::{Layout, Shadow};

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use debugop_recording::stream::{Encoder, Kind, ObjectId, Short};
 use pyo3::{Python, ffi};
 
-use super::contents::{Parts, member};
 use super::identities::Entry;
+use super::parts::{Parts, member};
 use super::pen::{IS_TYPE, Pen, is_mutable};
 use super::shadows::{Glance, Layout};
 use super::words::{EMPTY, few_word, float_word, glance_word, int_word};
