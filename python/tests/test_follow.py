@@ -299,7 +299,8 @@ def test_a_function_is_probed_once():
         probed = running_code(other)
         target()
         assert running_code(other) is probed
-        assert len(sites_in(probed)) == len(set(sites_in(probed))) <= len(debugop.instructions(probed_free(second)))
+        # One more is for exceptions that leave.
+        assert len(sites_in(probed)) == len(set(sites_in(probed))) <= len(debugop.instructions(probed_free(second))) + 1
     assert sites_in(running_code(other)) == []
 
 

@@ -82,6 +82,7 @@ def test_examples_are_recorded_exactly(path):
         ("jumps", 50_000),
         ("greenlets", 20_000),
         ("with_gevent", 2_000),
+        ("jumps_refused", 20_000),
     ],
 )
 def test_programs_are_recorded_exactly(name, least):

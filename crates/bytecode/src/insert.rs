@@ -127,7 +127,7 @@ pub(crate) struct Original {
 ///
 /// Inserted units have the location of the instruction they stand before ([`Place::After`]: after), so line events and
 /// tracebacks stay as they are. Before `END_ASYNC_FOR`, which starts no line from 3.12 on, they have none; nor has a [`Fragment`](crate::Fragment) before
-/// an instruction, so that the line begins behind it.
+/// an instruction, so that the line begins behind it, nor what stands right behind the first `RESUME`.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::InsertionOrder`], [`Error::Sequence`], [`Error::UnbalancedSequence`], [`Error::FragmentJump`], [`Error::JumpTooFar`].

@@ -40,8 +40,8 @@ pub(crate) struct Layout {
     pub(crate) insertions: u32,
     /// Instructions that the unit before them is repeated for, after what is inserted.
     decoys: Vec<u32>,
-    /// Instructions before which what is inserted has no location.
-    blanks: Vec<u32>,
+    /// Where what is inserted has no location.
+    blanks: Vec<Place>,
     /// Instructions whose insertion is jumped over by what falls through to it, and how many units that is.
     skips: Vec<(u32, u32)>,
     /// Whether any insertion branches.
@@ -280,7 +280,10 @@ impl Layout {
 
     /// The inserted units that must not have a location.
     pub(crate) fn blanks(&self, analysis: &Analysis) -> impl Iterator<Item = Range<u32>> {
-        let blank = |&index: &u32| self.lands(index)..self.begin(analysis, index);
+        let blank = |&place: &Place| match place {
+            Place::Before(index) => self.lands(index.0)..self.begin(analysis, index.0),
+            Place::After(index) => self.end(analysis, index.0)..self.lands(index.0 + 1),
+        };
         self.blanks.iter().map(blank)
     }
 
@@ -425,7 +428,7 @@ struct Gaps<'a, 's> {
     /// As in [`Layout`], so far.
     depth: u32,
     decoys: Vec<u32>,
-    blanks: Vec<u32>,
+    blanks: Vec<Place>,
     skips: Vec<(u32, u32)>,
     /// Whether any insertion branches.
     has_fragments: bool,
@@ -475,7 +478,7 @@ impl<'s> Gaps<'_, 's> {
                 false => Ok((0, measured)),
             };
         };
-        self.blanks.push(index.0);
+        self.blanks.push(insertion.place);
         if !branches.skips_fall_through {
             return Ok((0, measured));
         }
@@ -489,16 +492,22 @@ impl<'s> Gaps<'_, 's> {
         if let Some(reason) = forbidden(self.analysis, place) {
             return Err(Error::Forbidden { place, reason });
         }
-        let Place::Before(index) = place else {
-            return Ok(0);
+        let index = match place {
+            Place::Before(index) => index,
+            Place::After(index) => {
+                if self.analysis.entry == Some(index.0) {
+                    self.blanks.push(place);
+                }
+                return Ok(0);
+            }
         };
         // From 3.12 on, `END_ASYNC_FOR` never starts a line (`initialize_lines` in `Python/instrumentation.c`), but what stands
         // before it would.
         if self.analysis.version >= Version::V3_12
             && self.analysis.op(index.0) == Some(Op::EndAsyncFor)
-            && self.blanks.last() != Some(&index.0)
+            && self.blanks.last() != Some(&place)
         {
-            self.blanks.push(index.0);
+            self.blanks.push(place);
         }
         if reads_unit_before(self.analysis, index.0) {
             self.decoys.push(index.0);

@@ -33,7 +33,7 @@ use crate::opcode::{Op, Opcode};
 use crate::version::Version;
 
 /// Two parties may use a plan together only if they agree on this.
-pub const PLAN_VERSION: u16 = 5;
+pub const PLAN_VERSION: u16 = 6;
 
 /// Up to this version values are looked at before each instruction that may raise, so none is pending in the middle of one, and objects that an
 /// instruction may have changed before the next one that may run anything.
@@ -47,6 +47,9 @@ pub const LAST_LOOKING_AT_COMMON_VERSION: u16 = 3;
 
 /// Up to this version the numeric half leaves out sites to which a way of more than 256 instructions leads, too, though another way may then lead to the same place.
 pub const LAST_MISSING_ENDS_VERSION: u16 = 4;
+
+/// Up to this version the site that tells of a frame's start stands before the function's first line, if nothing jumps there, and not behind its `RESUME`.
+pub const LAST_STARTING_AT_LINE_VERSION: u16 = 5;
 
 /// Index of a slot of the frame: first localsplus, then the value stack from the bottom.
 pub type Slot = u32;

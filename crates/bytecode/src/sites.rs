@@ -150,7 +150,7 @@ pub fn visit_sites(analysis: &Analysis, found: &mut impl SiteVisitor) {
         }
         pending.push(here);
         if is_reported_late(analysis, here, op) {
-            if next_reports(analysis, here) {
+            if !is_start(analysis, here) && next_reports(analysis, here) {
                 continue;
             }
             let place = Place::After(here);
@@ -217,6 +217,12 @@ fn is_reported_late(analysis: &Analysis, here: InstrIdx, op: Op) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the start of a frame, which is [reported late](is_reported_late), has a probe of its own: that is past before anybody is told of the first line, and a jump to that
+/// line does not come to it.
+fn is_start(analysis: &Analysis, here: InstrIdx) -> bool {
+    analysis.entry == Some(here.0) && forbidden(analysis, Place::After(here)).is_none()
 }
 
 /// Whether control may come from elsewhere than the instruction before.

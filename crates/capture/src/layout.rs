@@ -181,6 +181,11 @@ pub fn offsets() -> Vec<(&'static str, usize)> {
             offset_of!(CodeObject, co_code_adaptive),
         ),
         ("PyThreadState.tracing", offset_of!(ThreadState, tracing)),
+        #[cfg(Py_3_12)]
+        (
+            "PyThreadState.what_event",
+            offset_of!(ThreadState, what_event),
+        ),
         (
             "PyThreadState.thread_id",
             offset_of!(ThreadState, thread_id),

@@ -172,6 +172,8 @@ pub struct Recorder {
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction; whether the site there [has fired](Progress::Ready).
     before: Option<(usize, InstrIdx, Progress)>,
+    /// Whether a frame has been made to go on at the `RESUME` with which it had started.
+    has_begun_again: bool,
     /// Sites of handlers that have fired before their frames have come to them.
     early: Vec<early::Early>,
     /// Frames, by their addresses and those of their code, that have been assigned to before they have told of themselves.
@@ -384,6 +386,7 @@ impl Recorder {
             held: Vec::new(),
             without: None,
             before: None,
+            has_begun_again: false,
             early: Vec::new(),
             assigned: Vec::new(),
             refused: Vec::new(),

@@ -50,7 +50,9 @@ use roots as births;
 pub(crate) use roots::makes;
 pub(crate) use setter::GetSetDescriptor;
 pub(crate) use shown::Traceback;
-pub(crate) use told::{Instant, expect_all as expect_trace_functions, is_telling, meet, told_of};
+pub(crate) use told::{
+    Instant, expect_all as expect_trace_functions, goes_on_elsewhere, is_telling, meet, told_of,
+};
 pub(crate) use trace_object::of_thread as trace_object;
 #[cfg(Py_3_12)]
 use watcher as births;

@@ -12,6 +12,7 @@ use debugop_recording::file::{Constant, Reader};
 use debugop_recording::stream::{BigInt, FrameNumber, Kind};
 use debugop_recording::witness::{self, Seen};
 
+use crate::segment::From;
 use crate::state::is_immutable;
 use crate::{Chunk, Codes, Frame, Machine, State, Value};
 
@@ -59,6 +60,8 @@ enum Rebuilt {
 struct Snapshot {
     number: u64,
     frame: Option<FrameNumber>,
+    /// How many frames its thread has.
+    depth: u64,
     code: u32,
     at: u32,
     slots: Vec<Rebuilt>,
@@ -100,6 +103,9 @@ pub fn compare(recording: &Reader, trace: &mut impl BufRead) -> Result<Compariso
         }
         if replay.is_early(&step) {
             replay.early.push(step.clone());
+            continue;
+        }
+        if replay.is_jumped_over(&step) {
             continue;
         }
         let Some(rebuilt) = replay.next_as_told(&step) else {
@@ -185,6 +191,8 @@ struct Replay<'a> {
     late: HashMap<u64, Vec<Snapshot>>,
     /// Those of which it never has told: the frame has gone on.
     untold: Vec<Snapshot>,
+    /// Frames that something has had go on behind a `NOT_TAKEN`.
+    moved: Vec<FrameNumber>,
     /// `SEND`s of the trace that the recording has not come to, while it has come to others.
     early: Vec<witness::Step>,
     /// The trace's last step of each thread: its code and instruction.
@@ -210,6 +218,7 @@ impl<'a> Replay<'a> {
             queues: HashMap::new(),
             late: HashMap::new(),
             untold: Vec::new(),
+            moved: Vec::new(),
             early: Vec::new(),
             previous: HashMap::new(),
             refusals: 0,
@@ -241,14 +250,12 @@ impl<'a> Replay<'a> {
     /// function raises, the probe does not fire.
     fn next_as_told(&mut self, step: &witness::Step) -> Option<Snapshot> {
         let is_it = |one: &Snapshot| (one.code, one.at) == (step.code, step.at);
-        if let Some(late) = self.late.get_mut(&step.thread)
-            && late.last().is_some_and(is_it)
-        {
-            return late.pop();
+        if self.is_late(step) {
+            return self.late.get_mut(&step.thread)?.pop();
         }
         let next = self.next_of(step.thread)?;
         if let Some(late) = self.late.get_mut(&step.thread) {
-            let has_gone_on = |one: &mut Snapshot| one.frame == next.frame;
+            let has_gone_on = |one: &mut Snapshot| one.depth >= next.depth;
             self.untold.extend(late.extract_if(.., has_gone_on));
         }
         if is_it(&next) || !self.is_not_taken(&next) {
@@ -263,6 +270,31 @@ impl<'a> Replay<'a> {
             return Some(behind);
         }
         Some(next)
+    }
+
+    /// Whether the step is a `NOT_TAKEN` that the recording has had already.
+    fn is_late(&self, step: &witness::Step) -> bool {
+        let last = self.late.get(&step.thread).and_then(|late| late.last());
+        last.is_some_and(|one| (one.code, one.at) == (step.code, step.at))
+    }
+
+    /// Whether the trace tells of a step that was not executed.
+    ///
+    /// A frame that is made to go on at the line behind a `NOT_TAKEN` comes to the probe that tells of both.
+    fn is_jumped_over(&mut self, step: &witness::Step) -> bool {
+        if self.moved.is_empty()
+            || self.op(step.code, step.at) != Some(Op::NotTaken)
+            || self.is_late(step)
+        {
+            return false;
+        }
+        let behind = (step.code, step.at + 1);
+        let Some(next) = self.peek(step.thread) else {
+            return false;
+        };
+        let frame = next.frame.filter(|_| (next.code, next.at) == behind);
+        let moved = frame.and_then(|frame| self.moved.iter().position(|&one| one == frame));
+        moved.map(|at| self.moved.swap_remove(at)).is_some()
     }
 
     /// Whether the trace tells of a step before the recording does.
@@ -364,8 +396,28 @@ impl<'a> Replay<'a> {
                 self.machine = Some(machine);
             }
         }
+        // What is assigned to `frame.f_lineno` begins a chunk.
+        let machine = self.machine.as_ref();
+        let moved = machine.into_iter().flat_map(Machine::frames);
+        let moved = moved
+            .filter(|frame| follows_not_taken(frame))
+            .map(Frame::number);
+        self.moved = moved.collect();
         Ok(true)
     }
+}
+
+/// Whether the frame is about to execute what stands behind a `NOT_TAKEN`, and the probe there has not fired.
+fn follows_not_taken(frame: &Frame) -> bool {
+    let From::Before(at) = frame.from else {
+        return false;
+    };
+    let analysis = frame.code().analysis();
+    let before =
+        at.0.checked_sub(1)
+            .map(|before| analysis.get(InstrIdx(before)).opcode);
+    let info = before.and_then(|opcode| opcode.info(analysis.version()));
+    info.is_some_and(|info| info.op == Op::NotTaken)
 }
 
 fn snapshot(state: &State, number: u64, code: u32, at: u32) -> Snapshot {
@@ -379,6 +431,9 @@ fn snapshot(state: &State, number: u64, code: u32, at: u32) -> Snapshot {
     Snapshot {
         number,
         frame: state.frame().map(Frame::number),
+        depth: state.thread().map_or(0, |(_, thread)| {
+            thread.below() + thread.frames().len() as u64
+        }),
         code,
         at,
         slots,

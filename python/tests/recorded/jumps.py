@@ -1,5 +1,5 @@
 """Frames that a trace function, or a callback of LINE, has go on at another line (`frame.f_lineno`): forwards and backwards, into and out of blocks, past what would have bound a
-variable, in generators, again and again."""
+variable, in generators, again and again; from the first line and back to it, and to that of the `def`, whose `RESUME` is executed again then."""
 
 import sys
 import warnings
@@ -54,6 +54,70 @@ def yields(values):
     values.append("over")
 
 
+def encloses(values):
+    def inner():
+        return values, other
+
+    other = len(values)
+    values.append(other)
+    other = other + 1
+    return inner()
+
+
+def one(values): return values.append(1), values.append([not index for index in values]), len(values)  # fmt: skip
+
+
+class Manager:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def manages(values):
+    with Manager() as manager:
+        values.append("in")
+        values.append(manager is None)
+    values.append("out")
+    return values
+
+
+def loops_at_once(values):
+    while len(values) < 3:
+        values.append(len(values))
+    else:
+        values.append("else")
+    return values
+
+
+async def waits(values):
+    values.append("awaits")
+    await waited_for(values)
+    values.append([value async for value in counts()])
+    await waited_for(values)
+    return values
+
+
+async def waited_for(values):
+    values.append("waited for")
+
+
+async def counts():
+    yield 1
+    yield 2
+
+
+def run(made):
+    if hasattr(made, "send"):
+        try:
+            while True:
+                made.send(None)
+        except StopIteration as stop:
+            return stop.value
+    return made
+
+
 def jumps(function, first, second, times):
     """As often as that: where the line `first` of the function begins, counted from its `def`, it goes on with `second`."""
     left = times
@@ -95,19 +159,20 @@ ways = [traced]
 if sys.version_info >= (3, 12):
     ways.append(listened)
 for way in ways:
-    for function in (straight, loops, calculates, guards, yields):
+    for function in (straight, loops, calculates, guards, yields, encloses, one, manages, loops_at_once, waits):
         count = len({line for *_, line in function.__code__.co_lines() if line})
-        # What a jump binds before a frame has executed anything is not recorded; and what tells of steps takes a jump to the first line for another RESUME.
-        for first in range(2, count):
-            for second in range(2, count):
+        # Where what makes a generator is executed again, the interpreter crashes.
+        earliest = int(function in (yields, waits))
+        for first in range(count):
+            for second in range(earliest, count):
                 for times in (1, 3):
                     values = []
                     try:
                         way(jumps(function, first, second, times))
                         done = function(values)
-                        done = list(done) if function is yields else done
+                        done = list(done) if function is yields else run(done)
                     # Where CPython refuses to jump to, and what is not there any more behind it.
-                    except (ValueError, TypeError, AttributeError, IndexError, NameError) as refused:
+                    except (ValueError, TypeError, AttributeError, IndexError, NameError, RuntimeError) as refused:
                         done = type(refused).__name__
                     finally:
                         is_over()

@@ -13,8 +13,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    LAST_EAGER_VERSION, LAST_LOOKING_AT_COMMON_VERSION, Locals, Plan, PlanError, PlanSite,
-    SiteKind, Slot, place_between,
+    LAST_EAGER_VERSION, LAST_LOOKING_AT_COMMON_VERSION, LAST_STARTING_AT_LINE_VERSION, Locals,
+    Plan, PlanError, PlanSite, SiteKind, Slot, place_between,
 };
 use crate::analysis::{Analysis, InstrIdx, flag};
 use crate::effect::{Effect, Nature, Output, nature};
@@ -93,6 +93,8 @@ struct Builder<'a> {
     next_symbol: u32,
     /// Whether values are looked at before each instruction that may raise, and changed objects before each one that may run anything.
     eager: bool,
+    /// Whether the site of a frame's start stands behind the `RESUME`, where no jump comes.
+    starts_apart: bool,
     /// Of each instruction what it does where it does not jump, and its nature: asked for several times each.
     known: Vec<(Effect, Nature)>,
     /// What is pending in the middle of instructions, in their order.
@@ -119,6 +121,7 @@ pub(super) fn build(analysis: &Analysis, locals: &Locals, version: u16) -> Resul
         next_label: 0,
         next_symbol: 0,
         eager,
+        starts_apart: version > LAST_STARTING_AT_LINE_VERSION,
         known: Vec::new(),
         plan: Plan {
             looks_at_common: version <= LAST_LOOKING_AT_COMMON_VERSION,
@@ -402,7 +405,12 @@ impl Builder<'_> {
             false if after_yield => SiteKind::Resume,
             false => return Ok(()),
         };
-        let place = place_between(self.analysis, here).ok_or_else(|| self.no_place(index))?;
+        let apart = self.starts_apart && kind == SiteKind::Start;
+        let apart = apart.then_some(Place::After(here));
+        let place = apart
+            .filter(|&place| forbidden(self.analysis, place).is_none())
+            .or_else(|| place_between(self.analysis, here))
+            .ok_or_else(|| self.no_place(index))?;
         self.put(place, kind, state);
         let slots: SmallVec<[Slot; 8]> = if kind == SiteKind::Start {
             let Locals {

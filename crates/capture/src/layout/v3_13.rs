@@ -187,7 +187,9 @@ pub(crate) struct ThreadState {
     headroom: i32,
     /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
     pub tracing: i32,
-    middle: [u8; 8],
+    /// What the innermost of them is told of, by the number of the event.
+    pub what_event: i32,
+    middle: [u8; 4],
     current_frame: *mut InterpreterFrame,
     /// The profile function, as a C function; NULL for none.
     pub c_profilefunc: *mut c_void,

@@ -188,7 +188,8 @@ pub(crate) struct ThreadState {
     headroom: i32,
     /// How many trace functions, profile functions and callbacks of `sys.monitoring` the thread is in.
     pub tracing: i32,
-    middle: [u8; 4],
+    /// What the innermost of them is told of, by the number of the event.
+    pub what_event: i32,
     current_frame: *mut InterpreterFrame,
     base_frame: *mut InterpreterFrame,
     tail: [u8; 16],

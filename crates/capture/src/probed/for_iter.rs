@@ -55,7 +55,6 @@ impl ProbedCode {
 
     fn find_for_iters(&self) -> Box<[ForIter]> {
         let analysis = self.analysis();
-        let copied = |offset: u32| self.copied_opcode(offset);
         let find = |index: u32| {
             let instruction = analysis.get(InstrIdx(index));
             // Where there are prefixes, a line begins with the first of them.
@@ -64,9 +63,8 @@ impl ProbedCode {
             {
                 return None;
             }
-            let before = analysis.get(InstrIdx(index.checked_sub(1)?));
-            let probe = copied(before.offset)? + (before.end() - before.offset);
-            let at = copied(instruction.offset)?;
+            let probe = self.copied_landing(instruction.offset)?;
+            let at = self.copied_opcode(instruction.offset)?;
             // Without a probe there are prefixes at most, and code is not so long that it has jumps with three (`MAX_CODE`).
             let has_probe = at - probe >= 3 * 2;
             has_probe.then_some(ForIter {

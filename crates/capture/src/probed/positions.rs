@@ -135,4 +135,12 @@ impl ProbedCode {
             None => Some(original),
         }
     }
+
+    /// Where a jump to the original instruction at this offset lands in the copy: at what is inserted before it, if anything is.
+    pub(super) fn copied_landing(&self, original: u32) -> Option<u32> {
+        match self.map() {
+            Some(map) => map.to_landing(original),
+            None => Some(original),
+        }
+    }
 }

@@ -70,13 +70,19 @@ impl Recorder {
         frame: Frame<'_>,
         left: Option<Left>,
     ) -> &'static Follower {
-        if matches!(site.kind, SiteKind::Start | SiteKind::Resume) {
+        let begins_again = self.has_begun_again && site.kind == SiteKind::Start;
+        if matches!(site.kind, SiteKind::Start | SiteKind::Resume) && !begins_again {
             return self.enter(py, to, site, frame, None);
         }
-        let mut known = self.threads[self.current]
-            .frames
-            .iter()
-            .rposition(|shadow| shadow.is(frame));
+        let frames = &self.threads[self.current].frames;
+        let mut known = frames.iter().rposition(|shadow| shadow.is(frame));
+        if begins_again {
+            if known.is_none_or(|at| frames[at].told != Shadow::AGAIN) {
+                return self.enter(py, to, site, frame, None);
+            }
+            // It was to go the general way this time only.
+            site.set_number(py, site.number.get());
+        }
         let raised = match site.kind {
             SiteKind::Handler | SiteKind::Unwind => {
                 self.take_refused(site, frame, left).or_else(|| {

@@ -15,13 +15,14 @@ use pyo3::{Bound, PyErr, PyResult, Python, ffi};
 #[cfg(not(Py_3_13))]
 pub(crate) use dictionary::Locals;
 
-use super::planned::{Arrival, PlannedCode, PlannedSite};
+use super::planned::{PlannedCode, PlannedSite};
+use super::threads::Shadow;
 use super::{Recorder, with_active};
 use crate::frame::Frame;
 use crate::interpreter::is_main;
 use crate::layout::{FrameObject, InterpreterFrame};
 use crate::registry;
-use crate::whole::GetSetDescriptor;
+use crate::whole::{self, GetSetDescriptor};
 
 type Setter = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut c_void) -> c_int;
 
@@ -144,7 +145,8 @@ impl Recorder {
 
     /// A trace function has had the frame at this address, which it is told of, go on at another line; what has no value has None by now.
     fn goes_on_elsewhere(&mut self, py: Python<'_>, frame: *mut InterpreterFrame) {
-        self.without = self.beginning_anew(py, frame as usize);
+        whole::goes_on_elsewhere(py, frame as usize);
+        self.may_begin_again(py, frame as usize);
         self.has_assigned(py, frame as usize);
     }
 
@@ -199,22 +201,37 @@ impl Recorder {
         Some(site.ends_chunk)
     }
 
-    /// If the frame at this address has come to where its function begins, that, its copy's address and its number. The site there fires once more, as if the function had been called:
-    /// so the chunk's beginning leaves the frame out, and it is attached where that fires, which goes the general way then.
-    fn beginning_anew(&self, py: Python<'_>, address: usize) -> Option<(usize, usize, u64)> {
+    /// If the frame at this address has come to the `RESUME` with which it has started, that is noted down: the site behind it fires once more, as if the function had been called, and goes
+    /// the general way then.
+    fn may_begin_again(&mut self, py: Python<'_>, address: usize) {
         let mut frames = std::iter::successors(Frame::current(py), |frame| frame.previous());
-        let frame = frames.find(|frame| frame.address() == address)?;
-        let mut shadows = self.threads.iter().flat_map(|thread| &thread.frames);
-        let shadow = shadows.find(|shadow| shadow.is(frame))?;
+        let Some(frame) = frames.find(|frame| frame.address() == address) else {
+            return;
+        };
+        let mut threads = self.threads.iter_mut();
+        let shadow = threads.find_map(|thread| {
+            let mut shadows = thread.frames.iter_mut();
+            shadows.rfind(|shadow| shadow.is(frame))
+        });
+        let Some(shadow) = shadow else { return };
+        if shadow.told == Shadow::AGAIN {
+            shadow.told = Shadow::NOT_TOLD;
+        }
         // SAFETY: the code of a frame that runs.
         let code = unsafe { &*shadow.code };
-        let Some(Arrival::At(unit)) = frame.instruction_offset().map(|at| code.arrival(at)) else {
-            return None;
-        };
+        let analysis = code.probed().analysis();
+        let unit = frame.instruction_offset().and_then(|at| code.unit(at));
+        let at = unit.and_then(|unit| analysis.at_offset(unit * 2));
         let mut sites = code.plan_sites().iter();
-        let start = sites.find(|site| site.kind == SiteKind::Start && site.is_before(unit))?;
-        start.go_slowly();
-        Some((address, shadow.copy, shadow.number))
+        if at.is_some()
+            && at == analysis.first_resume()
+            && !code.probed().is_observed()
+            && let Some(start) = sites.find(|site| site.kind == SiteKind::Start)
+        {
+            shadow.told = Shadow::AGAIN;
+            self.has_begun_again = true;
+            start.go_slowly();
+        }
     }
 
     /// Something has changed that no instruction of the frame concerned does: a chunk begins that says how things are.

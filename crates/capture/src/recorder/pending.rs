@@ -73,6 +73,8 @@ impl Shadow {
     pub(super) const NOT_TOLD: u32 = u32::MAX;
     /// The frame is on its way out: what it had on its stack is gone.
     pub(super) const GONE: u32 = u32::MAX - 1;
+    /// The frame has been made to go on at the `RESUME` with which it has started, and is not past that.
+    pub(super) const AGAIN: u32 = u32::MAX - 2;
 
     /// Whether an exception has left it.
     pub(super) fn has_been_left(&self) -> bool {

@@ -5,7 +5,7 @@ use debugop_recording::stream::Progress;
 use pyo3::{Python, ffi};
 
 use super::Left;
-use super::planned::{Arrival, PlannedSite};
+use super::planned::PlannedSite;
 use super::threads::Shadow;
 use crate::frame::Frame;
 use crate::layout::objects::{BaseException, Traceback};
@@ -19,7 +19,7 @@ pub(super) struct Raise {
     pub(super) unit: u32,
     /// [`Progress::Executing`]: it raised. Otherwise what told of it has, and it has not begun.
     pub(super) progress: Progress,
-    /// Whether the frame has not told of itself yet: it is in the `RESUME` with which it starts, or right behind that.
+    /// Whether the frame has not told of itself yet: it is in the `RESUME` with which it starts.
     pub(super) starts: bool,
 }
 
@@ -39,12 +39,7 @@ impl Raise {
         let unit = code.unit(offset)?;
         let analysis = code.probed().analysis();
         let first = analysis.first_resume();
-        let is_at = |at: InstrIdx| analysis.get(at).offset == unit * 2;
-        // There the frame has come to the site that tells of its start.
-        let is_behind = |first: InstrIdx| {
-            is_at(InstrIdx(first.0 + 1)) && code.arrival(offset) == Arrival::At(unit)
-        };
-        let starts = first.is_some_and(|first| is_at(first) || is_behind(first));
+        let starts = first.is_some_and(|first| analysis.get(first).offset == unit * 2);
         let unit = thrown(site, unit).unwrap_or(unit);
         Some(Self {
             starts,
@@ -109,7 +104,16 @@ fn unit_of(
         if object.is_null() || (*object).f_frame as usize != frame.address() {
             return None;
         }
-        Raise::at(site, u32::try_from((*entry).tb_lasti).ok()?)
+        let raise = Raise::at(site, u32::try_from((*entry).tb_lasti).ok()?)?;
+        let begins_again = shadow.is_some_and(|shadow| shadow.told == Shadow::AGAIN);
+        Some(match begins_again {
+            true => Raise {
+                progress: Progress::Arrived,
+                starts: false,
+                ..raise
+            },
+            false => raise,
+        })
     }
 }
 

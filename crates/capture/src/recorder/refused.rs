@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::planned::PlannedSite;
 use super::raised::Raise;
+use super::threads::Shadow;
 use super::{Left, Recorder, is_active, raised, with_active};
 use crate::frame::Frame;
 
@@ -134,7 +135,8 @@ impl Recorder {
         }
         self.begin_changed(py);
         let mut shadows = self.threads[index].frames.iter_mut();
-        if let Some(shadow) = shadows.rfind(|shadow| shadow.is(frame)) {
+        let shadow = shadows.rfind(|shadow| shadow.is(frame));
+        if let Some(shadow) = shadow.filter(|shadow| shadow.told != Shadow::AGAIN) {
             shadow.told = unit;
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct Shadow {
     pub(super) last: &'static Following,
     /// The unit of the instruction behind that site, if it raises again; see [`PlannedSite`].
     pub(super) reraises: u32,
-    /// The unit in the middle of which everything is known, [`Self::NOT_TOLD`] or [`Self::GONE`].
+    /// The unit in the middle of which everything is known, [`Self::NOT_TOLD`], [`Self::GONE`] or [`Self::AGAIN`].
     pub(super) told: u32,
     /// How deep in trace functions the thread was when the frame came.
     tracing: i32,
@@ -224,7 +224,14 @@ impl Shadow {
         // SAFETY: as in `unit`.
         let code = unsafe { &*self.code };
         let offset = frame.instruction_offset();
-        if let Some(unit) = offset.and_then(|offset| code.arrived(offset)) {
+        let arrived = offset.and_then(|offset| code.arrived(offset));
+        // What raises again, and what leaves the frame, makes it point to where that was raised first, which may have been there.
+        let raises_again = |unit: u32| {
+            self.has_been_left()
+                || ![PlannedSite::NO_UNIT, unit].contains(&self.reraises)
+                    && self.reraising().is_some()
+        };
+        if let Some(unit) = arrived.filter(|&unit| !raises_again(unit)) {
             return Some((
                 unit,
                 match self.is_at_handler(unit) {
@@ -235,8 +242,12 @@ impl Shadow {
             ));
         }
         let progress = match whole::told_of(py, frame) {
+            // The step of its `RESUME` is reported behind that.
+            _ if self.told == Self::AGAIN => Progress::Arrived,
             Some(whole::Instant::Line) => Progress::Arrived,
             Some(whole::Instant::Instruction) => Progress::Told,
+            #[cfg(Py_3_13)]
+            Some(whole::Instant::Jump) => Progress::Executing,
             None => Progress::Executing,
         };
         let unit = self.unit(frame)?;
@@ -301,7 +312,7 @@ impl PlannedSite {
 impl Shadow {
     /// Whether it is this frame, which is alive and may have stopped anywhere.
     ///
-    /// A frame that is in a `RESUME` (another thread runs meanwhile, or a finaliser or signal handler), or has not come to its first one, has
+    /// A frame that is in a `RESUME`, and not for the second time (another thread runs meanwhile, or a finaliser or signal handler), or has not come to its first one, has
     /// not told of itself yet: then what is known is a frame that was there before, or the same one before it was suspended.
     pub(super) fn is_now(&self, frame: Frame<'_>) -> bool {
         self.is(frame) && !self.is_arriving(frame)
@@ -313,7 +324,9 @@ impl Shadow {
         };
         // SAFETY: the code lives as long as a frame that runs it.
         let code = unsafe { &*self.code };
-        code.arrival(offset) == Arrival::Arriving && !self.raises_again_at(offset)
+        code.arrival(offset) == Arrival::Arriving
+            && self.told != Self::AGAIN
+            && !self.raises_again_at(offset)
     }
 
     /// Whether the frame raises again behind its first `RESUME` what was raised at byte `offset`, or thrown into it there: it points there then.

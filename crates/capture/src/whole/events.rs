@@ -315,13 +315,6 @@ enum Kind {
     Other,
 }
 
-/// What is to come of a frame that is told of a jump, by where it points then (`_Py_call_instrumentation_jump`, `Python/instrumentation.c`): up to 3.12 to the destination, which has
-/// not begun; later it is still executing the jump.
-const JUMPED: Option<Instant> = match cfg!(Py_3_13) {
-    false => Some(Instant::Line),
-    true => None,
-};
-
 impl Kind {
     fn of(event: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = event.py();
@@ -366,7 +359,7 @@ impl Kind {
     const fn instant(self) -> Option<Instant> {
         match self {
             Kind::Line => Some(Instant::Line),
-            Kind::Jump => JUMPED,
+            Kind::Jump => Some(Instant::JUMPED),
             Kind::Instruction => Some(Instant::Instruction),
             Kind::Unwind | Kind::Raise | Kind::Other => None,
         }

@@ -58,6 +58,19 @@ pub(crate) enum Instant {
     Line,
     /// An instruction is to come; the probe before it has fired.
     Instruction,
+    /// Nothing: a jump is being executed.
+    #[cfg(Py_3_13)]
+    Jump,
+}
+
+#[cfg(Py_3_12)]
+impl Instant {
+    /// What is to come of a frame that is told of a jump, by where it points then (`_Py_call_instrumentation_jump`, `Python/instrumentation.c`): up to 3.12 to the destination, which has
+    /// not begun; later it is still executing the jump.
+    #[cfg(Py_3_13)]
+    pub(crate) const JUMPED: Self = Self::Jump;
+    #[cfg(not(Py_3_13))]
+    pub(crate) const JUMPED: Self = Self::Line;
 }
 
 /// What the program's trace functions are told of at this moment, those of each thread in their order.
@@ -80,6 +93,25 @@ pub(crate) fn told_of(py: Python<'_>, frame: Frame<'_>) -> Option<Instant> {
         let of_frame = newest.find(|one| one.frame == frame && one.thread == thread);
         of_frame.filter(|_| is_traced()).map(|one| one.event)
     })
+}
+
+/// What is told of the frame at this address has had it go on at a line, which is to come.
+pub(crate) fn goes_on_elsewhere(py: Python<'_>, frame: usize) {
+    TELLING.with(py, |telling| {
+        if let Some(one) = telling.iter_mut().rfind(|one| one.frame == frame) {
+            one.event = Instant::Line;
+        }
+    });
+}
+
+/// Whether the trace function that is going to be called is told of a jump back, as of a line (`sys_trace_jump_func`, `Python/legacy_tracing.c`, 3.12 and later).
+#[cfg(Py_3_12)]
+fn is_of_jump(py: Python<'_>) -> bool {
+    /// `PY_MONITORING_EVENT_JUMP` (`Include/cpython/monitoring.h`).
+    const JUMP: c_int = 7;
+    let state = Frame::current(py).map(|frame| frame.thread_address() as *const ThreadState);
+    // SAFETY: the state of the thread that runs.
+    state.is_some_and(|state| unsafe { (*state).what_event } == JUMP)
 }
 
 /// Events of a trace function (`Include/cpython/pystate.h`).
@@ -268,9 +300,15 @@ extern "C" fn trace(
         PySystemError::new_err("debugop lost a trace function").restore(py);
         return -1;
     };
+    #[cfg(Py_3_12)]
+    let is_of_jump = event == LINE && is_of_jump(py);
+    #[cfg(not(Py_3_12))]
+    let is_of_jump = false;
     let thread = begin_telling(
         py,
         match event {
+            #[cfg(Py_3_12)]
+            LINE if is_of_jump => Some(Instant::JUMPED),
             LINE => Some(Instant::Line),
             OPCODE => Some(Instant::Instruction),
             _ => None,
@@ -289,6 +327,7 @@ extern "C" fn trace(
     if result < 0 && is_main(py) {
         let told = match event {
             EXCEPTION => Told::Exception,
+            _ if is_of_jump => Told::Jump,
             _ => Told::Instruction,
         };
         recorder::refused(py, told);

@@ -123,6 +123,18 @@ impl Machine {
             (Some((SiteKind::Handler, place)), Some(handler)) => place == Place::Before(handler),
             _ => false,
         };
+        // Has what tells of a line moved the frame before it raises, it is handled where the frame was (`INSTRUMENTED_LINE`, `Python/bytecodes.c`, 3.12 and later).
+        let may_have_moved = || match planned.map(|site| (site.kind, site.place)) {
+            Some((SiteKind::Unwind, _)) => true,
+            Some((SiteKind::Handler, Place::Before(handler))) => {
+                let mut entries = analysis.exception_entries().iter();
+                let entry = entries.find(|entry| analysis.at_start(entry.target) == Some(handler));
+                entry.is_some_and(|entry| {
+                    analysis.depth(at).is_some_and(|depth| depth >= entry.depth)
+                })
+            }
+            _ => false,
+        };
         let passes = |stands| {
             let leaves = planned.is_some_and(|site| site.kind == SiteKind::Unwind);
             leaves && code.version().told_jumps_pass_handlers() == Some(stands)
@@ -130,7 +142,7 @@ impl Machine {
         let fits = handles(at)
             || match progress {
                 // What is told of a jump finds the frame where that leads to, up to 3.12.
-                Progress::Arrived => passes(PassedBy::AtDestination),
+                Progress::Arrived => passes(PassedBy::AtDestination) || may_have_moved(),
                 Progress::Executing if branches(code, at) => {
                     destinations(code, at).any(handles) || passes(PassedBy::AtJump)
                 }
