@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,10 @@ from hypothesis import settings
 # A traced program can be slower than hypothesis's default deadline of 200 ms an example; pytest-timeout bounds a test.
 settings.register_profile("debugop", deadline=None)
 settings.load_profile("debugop")
+
+# A shell without job control has what it starts in the background ignore Ctrl-C, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclasses.dataclass
