@@ -137,6 +137,7 @@ impl ProbedCode {
     }
 
     /// Where a jump to the original instruction at this offset lands in the copy: at what is inserted before it, if anything is.
+    #[cfg(Py_3_12)]
     pub(super) fn copied_landing(&self, original: u32) -> Option<u32> {
         match self.map() {
             Some(map) => map.to_landing(original),
