@@ -693,8 +693,9 @@ def start_recording(
     items: int,
     length: int,
     bits: int,
-    depth: int,
+    nesting: int,
     ring: int | None,
+    limit: int | None,
     libraries: Sequence[str],
     own: Sequence[str],
 ) -> Recording:

@@ -36,8 +36,9 @@ class Record:
         items: int = 16,
         length: int = 256,
         bits: int = 4096,
-        depth: int = 1,
+        nesting: int = 1,
         ring: int | None = None,
+        limit: int | None = None,
     ) -> None:
         self.path = os.fspath(path)
         self._options: dict[str, Any] = {
@@ -49,8 +50,9 @@ class Record:
             "items": items,
             "length": length,
             "bits": bits,
-            "depth": depth,
+            "nesting": nesting,
             "ring": ring,
+            "limit": limit,
         }
         self._recording: _core.Recording | None = None
 

@@ -89,6 +89,13 @@ def test_programs_are_recorded_exactly(name, least):
     check_exact(HERE / "recorded" / f"{name}.py", least=least)
 
 
+@pytest.mark.parametrize(("name", "least"), [("jumps", 100_000), ("jumps_refused", 40_000), ("raising", 100_000)])
+def test_what_is_done_by_what_is_not_recorded(name, least):
+    """A trace function that is not recorded moves the frames that are, or raises in them, as a debugger's does."""
+    unrecorded = [word for one in ("*trace*", "*judge*", "jumps.*") for word in ("--exclude", f"__main__.{one}")]
+    check_exact(*unrecorded, HERE / "recorded" / f"{name}.py", least=least, most_unknown=200)
+
+
 FROM_THE_BEGINNING = """
 import sys
 def again(values, name):

@@ -25,6 +25,7 @@ use crate::output::{Listener, Stream};
 use crate::probed::ProbedCode;
 use crate::registry;
 use crate::site::none;
+use bounds::Bounds;
 use clock::Clock;
 use following::Followers;
 use frames::Frames;
@@ -37,6 +38,7 @@ use threads::{Shadow, Thread};
 mod arrive;
 mod assigned;
 mod begin;
+mod bounds;
 mod callables;
 mod calls;
 mod clock;
@@ -79,6 +81,7 @@ mod words;
 
 #[cfg(not(Py_3_13))]
 pub(crate) use assigned::Locals;
+pub use bounds::Most;
 pub(crate) use calls::fire_beginning;
 pub(crate) use early::telling;
 pub use pen::Limits;
@@ -172,6 +175,10 @@ pub struct Recorder {
     without: Option<(usize, usize, u64)>,
     /// Of the chunk that begins: a frame, by its address, that stands before this instruction; whether the site there [has fired](Progress::Ready).
     before: Option<(usize, InstrIdx, Progress)>,
+    /// What is recorded at most, if not everything.
+    bounds: Option<Box<Bounds>>,
+    /// Of what is followed only functions that one of these names are recorded, if there are any.
+    functions: Vec<Pattern>,
     /// Whether a frame has been made to go on at the `RESUME` with which it had started.
     has_begun_again: bool,
     /// Sites of handlers that have fired before their frames have come to them.
@@ -256,6 +263,9 @@ pub(crate) fn density(py: Python<'_>) -> Density {
     DENSITY.get(py)
 }
 
+/// The recorder that has recorded [all it may](Most), until its recording is ended.
+static ENDED: Active = Active(Cell::new(std::ptr::null_mut()));
+
 /// In the child of a fork: the recorder of its parent, until it is [abandoned](Recorder::abandon).
 static PARENTS: Active = Active(Cell::new(std::ptr::null_mut()));
 
@@ -271,6 +281,18 @@ pub(crate) fn forked() {
 /// Whether a recording is being made.
 pub fn is_active(_py: Python<'_>) -> bool {
     !ACTIVE.0.get().is_null()
+}
+
+/// Whether a recording is being made, or has recorded all it may and is to be ended.
+pub fn is_being_made(py: Python<'_>) -> bool {
+    is_active(py) || !ENDED.0.get().is_null() || session::is_kept(py)
+}
+
+/// Nothing more is recorded.
+fn retire(py: Python<'_>) {
+    READY.0.set(NOBODY);
+    ENDED.0.set(ACTIVE.0.replace(std::ptr::null_mut()));
+    session::wind_up_soon(py);
 }
 
 /// Runs `f` with the active recorder, if there is one.
@@ -386,6 +408,8 @@ impl Recorder {
             held: Vec::new(),
             without: None,
             before: None,
+            bounds: None,
+            functions: Vec::new(),
             has_begun_again: false,
             early: Vec::new(),
             assigned: Vec::new(),
@@ -408,7 +432,7 @@ impl Recorder {
     /// # Errors
     /// The recorder itself, if a recording is being made already.
     pub fn start(py: Python<'_>, recorder: Box<Self>) -> Result<(), Box<Self>> {
-        if is_active(py) {
+        if is_being_made(py) {
             return Err(recorder);
         }
         for code in registry::all(py)
@@ -429,18 +453,21 @@ impl Recorder {
 
     /// Ends that; what was written is in the store.
     pub fn stop(py: Python<'_>) -> Option<Finished> {
-        with_active(py, |recorder| recorder.end(py))?;
+        with_active(py, |recorder| recorder.end(py));
         Self::take(py)
     }
 
     fn take(py: Python<'_>) -> Option<Finished> {
         READY.0.set(NOBODY);
-        let recorder = ACTIVE.0.replace(std::ptr::null_mut());
+        let mut recorder = ACTIVE.0.replace(std::ptr::null_mut());
+        if recorder.is_null() {
+            recorder = ENDED.0.replace(std::ptr::null_mut());
+        }
         if recorder.is_null() {
             return None;
         }
         assigned::unwatch(py);
-        // SAFETY: made by `Box::into_raw` in `start`, and taken out once.
+        // SAFETY: made by `Box::into_raw` in `start`, and taken out of both places once.
         let recorder = unsafe { Box::from_raw(recorder) };
         recorder.pen.identities.uninstall(py);
         Some(Finished {
@@ -515,6 +542,9 @@ impl Recorder {
         left: Option<Left>,
     ) {
         self.close();
+        if self.is_too_deep(py, site, frame) {
+            return;
+        }
         let is_another = frame.thread_state() != self.state;
         if is_another && !self.goes_on(py, site, frame) {
             return;
@@ -571,6 +601,7 @@ impl Recorder {
         self.values += site.captures.len() as u64;
         (top.last, top.reraises) = (site.following.get(), site.reraises);
         top.told = site.told;
+        let before = top.site;
         top.site = std::ptr::from_ref(site);
         if site.reraises != PlannedSite::NO_UNIT {
             top.exception = raised::on_top(site, frame);
@@ -585,6 +616,13 @@ impl Recorder {
         self.records += 1;
         self.at = to.at();
         self.store.commit(self.at);
+        if self.bounds.is_some() {
+            // SAFETY: sites live as long as the frames in which they have fired.
+            let last = unsafe { before.as_ref() };
+            if self.is_enough(py, last, site, frame) {
+                return;
+            }
+        }
         let begins = match self.assigned.is_empty() {
             true => None,
             false => self.begins_behind(py, site, frame),
@@ -606,7 +644,7 @@ impl Recorder {
     #[inline]
     fn may_be_quick(&self) -> bool {
         let is_simple = self.pen.redacted.is_off() && !self.may_leave_past_all();
-        is_simple && self.store.has_room(self.at)
+        is_simple && self.bounds.is_none() && self.store.has_room(self.at)
     }
 
     /// All sites go the general way, until one has gone it behind which others need not.

@@ -109,7 +109,7 @@ pub(crate) fn split(
         if let Some(long) = text.strip_prefix("--") {
             let mut arguments = run.get_arguments();
             let takes_value = arguments
-                .find(|arg| is_called(arg, long))
+                .find(|arg| arg.get_long() == Some(long))
                 .is_some_and(|arg| wants_value(arg) && !may_lack_value(arg, args.get(index + 1)));
             index += if takes_value { 2 } else { 1 };
             continue;
@@ -209,10 +209,4 @@ fn not_unicode(letter: char, value: &OsString) -> Error {
         ErrorKind::InvalidUtf8,
         format!("the value of -{letter} is not UTF-8: {value:?}"),
     )
-}
-
-/// Whether an option has this name, perhaps among others.
-fn is_called(option: &Arg, name: &str) -> bool {
-    let others = option.get_all_aliases().unwrap_or_default();
-    option.get_long() == Some(name) || others.contains(&name)
 }

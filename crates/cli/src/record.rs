@@ -19,6 +19,10 @@ pub struct RecordOptions {
     pub functions: Vec<Pattern>,
     /// Which code is followed.
     pub filters: Filters,
+    /// How many calls deep is recorded, the main program being at depth 1; `None`: all.
+    pub depth: Option<u32>,
+    /// After how many steps, at least, the recording ends; `None`: not before the program.
+    pub limit: Option<u64>,
     /// Names whose values are left out.
     pub redact: Vec<Pattern>,
     /// How much of a value is recorded.
@@ -91,12 +95,19 @@ pub(crate) struct RecordArguments {
     #[arg(long, short, value_name = "FILE", overrides_with = "output")]
     output: Option<PathBuf>,
 
-    // From 3.12 on.
     #[command(flatten)]
     functions: FunctionArguments,
 
     #[command(flatten)]
     filters: FilterArguments,
+
+    /// Record calls only N deep; 1 records no calls at all
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
+    depth: Option<u32>,
+
+    /// End the recording after about N steps; the program runs on
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>)]
+    limit: Option<u64>,
 
     /// Leave out the values of names that match; may be repeated
     ///
@@ -118,13 +129,8 @@ pub(crate) struct RecordArguments {
     bits: u64,
 
     /// How deep containers inside a container are recorded with what is in them
-    #[arg(
-        long = "nesting",
-        alias = "depth",
-        value_name = "N",
-        default_value_t = 1
-    )]
-    depth: u32,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    nesting: u32,
 
     /// Keep only the newest SIZE of history, as in 500M
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -170,6 +176,7 @@ Examples:
   debugop record script.py --verbose      into script.debugop
   debugop record -o run.debugop -m json.tool data.json
   debugop record -f parse script.py       only functions called parse
+  debugop record --limit 1000000 script.py    only how it begins
   debugop record --on-exception script.py     then debugop debug --last
   debugop record --redact '*password*' --ring 200M server.py";
 
@@ -251,9 +258,11 @@ impl RecordArguments {
                 items: self.items,
                 length: self.length,
                 bits: self.bits,
-                depth: self.depth.min(8),
+                depth: self.nesting.min(8),
                 chunk: self.chunk,
             },
+            depth: self.depth,
+            limit: self.limit,
             ring: self.ring,
             on_exception: self.on_exception,
             output: Output { path, children },

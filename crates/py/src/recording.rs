@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use debugop_capture::recorder::{Finished, Limits, Plan, Session, Store, Witness, history};
+use debugop_capture::recorder::{Finished, Limits, Most, Plan, Session, Store, Witness, history};
 use debugop_capture::{Engine, Options, Tracer, fork, spawn, toplevel};
 use debugop_cli::RecordOptions;
-use debugop_filter::{CodeFilter, CodeNames, Libraries, Pattern, Predicate};
+use debugop_filter::{CodeFilter, Libraries, Pattern, Predicate};
 use debugop_recording::file::{Parent, tail_path};
 use debugop_recording::stream::Value;
 use debugop_value::counted;
@@ -146,6 +146,10 @@ impl RecordRequest {
             filter,
             limits,
             redact: options.redact.clone(),
+            most: Most {
+                depth: options.depth,
+                steps: options.limit,
+            },
             with_tracers: options.witness.is_some(),
         };
         let output = options.output.of(std::process::id());
@@ -179,11 +183,6 @@ impl Recording {
 
     /// Makes the file.
     fn make(&self, py: Python<'_>, parent: Option<Name>) -> PyResult<()> {
-        // Until 3.12 nobody is told of functions that are made: they are found by the recorded code that makes them.
-        if !self.plan.filter.functions.is_empty() && py.version_info() < (3, 12) {
-            let needs = "recording only functions of some name needs Python 3.12";
-            return Err(PyRuntimeError::new_err(needs));
-        }
         let output = self.output();
         let parent = parent.map(|(uuid, pid)| Parent { uuid, pid });
         let store = Store::create(py, &output, self.ring, &self.plan.limits, parent)?;
@@ -315,16 +314,7 @@ impl Recording {
                 *own = Some((tracer, witness));
             }
         }
-        let file: String = code.getattr("co_filename")?.extract()?;
-        let main = CodeNames {
-            module: "__main__",
-            qualname: "<module>",
-            file: &file,
-        };
-        match self.plan.filter.names(main) {
-            true => session.watch(py, code, "__main__"),
-            false => Ok(code.clone()),
-        }
+        session.watch(py, code, "__main__")
     }
 
     /// Begins to record what is called from now on, and, with `running`, what the frames execute that run already.
@@ -566,7 +556,7 @@ impl children::Followed for Followed {
 
 /// Opens a recording in `path`, which `begin_here` begins.
 #[pyfunction]
-#[pyo3(signature = (path, *, include, exclude, function, all, redact, items, length, bits, depth, ring, libraries, own))]
+#[pyo3(signature = (path, *, include, exclude, function, all, redact, items, length, bits, nesting, ring, limit, libraries, own))]
 #[expect(
     clippy::too_many_arguments,
     clippy::needless_pass_by_value,
@@ -583,8 +573,9 @@ pub(crate) fn start_recording(
     items: usize,
     length: usize,
     bits: u64,
-    depth: u32,
+    nesting: u32,
     ring: Option<u64>,
+    limit: Option<u64>,
     libraries: Vec<String>,
     own: Vec<String>,
 ) -> PyResult<Recording> {
@@ -606,10 +597,14 @@ pub(crate) fn start_recording(
             items,
             length,
             bits,
-            depth: depth.min(8),
+            depth: nesting.min(8),
             ..Limits::default()
         },
         redact: patterns(&redact)?,
+        most: Most {
+            depth: None,
+            steps: limit,
+        },
         with_tracers: false,
     };
     Session::check(py)?;
@@ -621,7 +616,7 @@ pub(crate) fn start_recording(
 /// Whether this process is recorded just now.
 #[pyfunction]
 pub(crate) fn is_recording(py: Python<'_>) -> bool {
-    debugop_capture::recorder::is_active(py)
+    debugop_capture::recorder::is_being_made(py)
 }
 
 /// Compares a recording with what its witness saw. Returns (steps, slots, unknown, bare, certain, uncertain, uncertain_right, differences, told).

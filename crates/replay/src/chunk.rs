@@ -578,7 +578,7 @@ impl Chunk {
         }
     }
 
-    /// How often what is told of an instruction raises, so that it is not executed, or, of a `NOT_TAKEN`, so that nothing behind it is.
+    /// How often what is told of an instruction raises, or has its frame go on elsewhere, so that it is not executed, or, of a `NOT_TAKEN`, so that nothing behind it is.
     pub(crate) fn refusals(&self, codes: &Codes) -> usize {
         let is_not_taken = |site: Option<SiteNumber>, unit: u32| {
             let (code, ..) = codes.site(site?)?;
@@ -594,6 +594,7 @@ impl Chunk {
                 Prefix::Raised(unit, Progress::Executing) => {
                     is_not_taken(entry.site, *unit) == Some(true)
                 }
+                Prefix::Stands(_) => entry.site.is_none(),
                 _ => false,
             };
             let prefixes = self.prefixes.get(prefixes).unwrap_or_default();

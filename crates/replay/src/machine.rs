@@ -16,7 +16,7 @@ mod written;
 use std::sync::Arc;
 
 use debugop_bytecode::InstrIdx;
-use debugop_recording::stream::{self, FrameNumber, Progress, SiteNumber, ThreadNumber};
+use debugop_recording::stream::{self, FrameNumber, Prefix, Progress, SiteNumber, ThreadNumber};
 
 use crate::chunk::{Chunk, Described, RecordRef};
 use crate::code::{Code, Codes};
@@ -698,10 +698,12 @@ impl Machine {
             let mut frames = thread.frames.iter().enumerate();
             frames.find(|(_, known)| known.number == frame.number)
         };
+        let moved = self.moved();
         let Some(frame) = self.state.top() else {
             return;
         };
         let went = match known(frame) {
+            Some(_) if moved == Some(frame.number) => Ok(()),
             Some((number, there)) => {
                 let code = Arc::clone(&frame.object);
                 self.later = Some(Described::Next(index, number));
@@ -727,6 +729,18 @@ impl Machine {
         };
         // Where it cannot be followed, the next chunk begins anew.
         drop(went);
+    }
+
+    /// The frame that is made to go on elsewhere at the chunk's end: the last that is said is how it stands, and nothing is told of it.
+    fn moved(&self) -> Option<FrameNumber> {
+        if self.record.site.is_some() {
+            return None;
+        }
+        let last = self.record.prefixes.clone().next_back()?;
+        match self.state.chunk.prefix(last)? {
+            Prefix::Stands(frame) => Some(frame.number),
+            _ => None,
+        }
     }
 
     /// Puts the record's values into their slots.

@@ -264,9 +264,13 @@ impl<'a> Replay<'a> {
         // What comes then is none of that frame's.
         let behind = self.next_of(step.thread)?;
         let late = self.late.entry(step.thread).or_default();
-        let is_other = behind.code != next.code;
-        if is_other {
+        if behind.code != next.code {
             late.push(next);
+            return Some(behind);
+        }
+        // What is told of the line behind it is not recorded, and has had the frame go on elsewhere.
+        if is_it(&behind) {
+            self.untold.push(next);
             return Some(behind);
         }
         Some(next)
@@ -282,10 +286,7 @@ impl<'a> Replay<'a> {
     ///
     /// A frame that is made to go on at the line behind a `NOT_TAKEN` comes to the probe that tells of both.
     fn is_jumped_over(&mut self, step: &witness::Step) -> bool {
-        if self.moved.is_empty()
-            || self.op(step.code, step.at) != Some(Op::NotTaken)
-            || self.is_late(step)
-        {
+        if self.op(step.code, step.at) != Some(Op::NotTaken) || self.is_late(step) {
             return false;
         }
         let behind = (step.code, step.at + 1);

@@ -144,6 +144,12 @@ impl Recorder {
         let frames = &mut self.threads[self.current].frames;
         let pops = frames.len() - left;
         for shadow in &mut frames[left..] {
+            if let Some(bounds) = &mut self.bounds
+                && shadow.address != Shadow::NOWHERE
+            {
+                // SAFETY: the site lives as long as its code, which is not gone (`forget`).
+                bounds.count_end(unsafe { shadow.site.as_ref() });
+            }
             if shadow.has_touched() {
                 self.pen.look_again(py, to, shadow);
             }
@@ -186,7 +192,12 @@ impl Recorder {
                 // An instruction before the one that calls may have changed them.
                 self.pen.look_again(py, to, top);
             } else if matches!(caller, Caller::Unit(_)) {
-                top.has_called(py, site, frame, true);
+                // Where frames may be left out, that this one is recorded says nothing of the next one of its code.
+                let is_known = !self
+                    .bounds
+                    .as_ref()
+                    .is_some_and(|one| one.leave_out_frames());
+                top.has_called(py, site, frame, is_known);
             } else if frame.maker().is_some_and(|maker| top.is(maker)) {
                 top.has_called(py, site, frame, false);
             }

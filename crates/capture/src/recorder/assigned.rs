@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
 use debugop_bytecode::SiteKind;
+use debugop_recording::stream::{Encoder, ThreadNumber};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::types::PyAnyMethods;
 use pyo3::{Bound, PyErr, PyResult, Python, ffi};
@@ -15,6 +16,7 @@ use pyo3::{Bound, PyErr, PyResult, Python, ffi};
 #[cfg(not(Py_3_13))]
 pub(crate) use dictionary::Locals;
 
+use super::pending::ROOM;
 use super::planned::{PlannedCode, PlannedSite};
 use super::threads::Shadow;
 use super::{Recorder, with_active};
@@ -123,8 +125,17 @@ unsafe extern "C" fn set<const WHICH: usize>(
         // Cannot be reached: `watch` sets it first.
         return -1;
     };
-    // SAFETY: the thread is attached, by CPython's calling convention; its own setter with the arguments that it expects.
-    let (py, done) = unsafe { (Python::assume_attached(), original(object, value, closure)) };
+    // SAFETY: the thread is attached, by CPython's calling convention.
+    let py = unsafe { Python::assume_attached() };
+    if WHICH == 1 && is_main(py) {
+        // SAFETY: a frame object, as CPython calls its setter with; it points to its frame.
+        let frame = unsafe { (*object.cast::<FrameObject>()).f_frame };
+        with_active(py, |recorder| {
+            recorder.may_go_on_elsewhere(py, frame as usize);
+        });
+    }
+    // SAFETY: CPython's own setter with the arguments that it expects.
+    let done = unsafe { original(object, value, closure) };
     if done == 0 && is_main(py) {
         with_active(py, |recorder| match WHICH {
             0 => recorder.has_other_class(py, object),
@@ -140,6 +151,47 @@ impl Recorder {
     fn has_other_class(&mut self, py: Python<'_>, object: *mut ffi::PyObject) {
         if self.pen.knows(py, object) {
             self.begin_changed(py);
+        }
+    }
+
+    /// What is told of the frame at this address may have it go on elsewhere. If it is the innermost that is recorded, it is said where it stands: nothing else will, and the chunk that begins behind
+    /// says where it goes on.
+    fn may_go_on_elsewhere(&mut self, py: Python<'_>, address: usize) {
+        if self.current == usize::MAX || self.is_held_here(py) {
+            return;
+        }
+        let Some(innermost) = Frame::current(py) else {
+            return;
+        };
+        let Some(index) = self.thread_of(py, innermost) else {
+            return;
+        };
+        if self.threads[index].chunk != self.pen.chunk {
+            return;
+        }
+        let live = self.threads[index].live(py, None);
+        let Some(&(at, frame)) = live.last().filter(|(_, frame)| frame.address() == address) else {
+            return;
+        };
+        let doing = self.threads[index].frames[at].doing(py, frame, &self.refused);
+        let Some((unit, progress)) = doing else {
+            return;
+        };
+        let mut to = Encoder::new(self.store.bytes(), self.at);
+        let to = &mut to;
+        if !to.has_room(ROOM) {
+            return;
+        }
+        if index != self.current {
+            self.current = index;
+            self.state = frame.thread_state();
+            to.thread(ThreadNumber(self.threads[index].number));
+        }
+        self.pop_to(py, to, at + 1, None);
+        self.say_stands(py, to, unit, progress);
+        if !to.overflowed() {
+            self.at = to.at();
+            self.store.commit(self.at);
         }
     }
 

@@ -34,6 +34,12 @@ impl Recorder {
             return false;
         }
         let code = site.code();
+        let names = code.probed().names();
+        let is_named = || self.functions.iter().any(|one| one.matches_function(names));
+        if !self.functions.is_empty() && !is_named() {
+            code.ignore();
+            return false;
+        }
         if cfg!(Py_3_12) && self.meet_again(py, code) {
             return true;
         }

@@ -319,7 +319,10 @@ impl Recorder {
         // SAFETY: a frame of the running thread, which has been found on its stack and has begun; it keeps its code alive.
         let (frame, code) = unsafe { (Frame::at(address, state), &*code) };
         to.stands();
-        let standing = Standing::told(code, unit, progress);
+        let standing = match progress {
+            Progress::Executing => Standing::inside(code, unit),
+            _ => Standing::told(code, unit, progress),
+        };
         self.frame(py, to, code, frame, number, standing, SLOT_RESERVE);
     }
 

@@ -275,7 +275,8 @@ impl Machine {
         let to = match progress {
             Progress::Told => To::Told(self.unit(&code, unit)?),
             Progress::Ready => To::At(self.instruction(&code, unit)?),
-            _ => To::Before(self.instruction(&code, unit)?),
+            Progress::Executing => To::In(self.unit(&code, unit)?),
+            Progress::Arrived => To::Before(self.instruction(&code, unit)?),
         };
         self.go(to)
     }
