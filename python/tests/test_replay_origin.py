@@ -82,7 +82,7 @@ P, Q = ["main", "first"], ["main", "second"]
         ("use(q, d=p, c=q)", "use", "d", P),
         ("use(q, d=p, c=q)", "use", "c", Q),
         ("use(q)", "use", "b", []),
-        ("use(*(p, q))", "use", "a", []),
+        ("use(*(p, q))", "use", "a", P),
         ("made = Class(p, q)", "Class.__init__", "a", P),
         ("made = Class(p, q)", "Class.__init__", "b", Q),
         ("made.method(p, q)", "Class.method", "a", P),

@@ -23,9 +23,53 @@ def cell(one, other):
     def inner():
         return one
     return inner()
+def star(one, *rest, two=None, **named):
+    three = rest[0]
+    four = named["last"]
+    return [one, three, two, four]
+def wraps(function):
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+@wraps
+def wrapped(one, two, *, three):
+    return [one, two, three]
+def yields(*items, **named):
+    yield items[-1]
+    yield named["one"]
+async def awaits(*items):
+    return items[0]
+async def runs(one, two):
+    s22 = await awaits(two, one)
+    return [s22]
+def run(coroutine):
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+class Called:
+    def method(self, *items):
+        return items[0]
+    def __init__(self, *items, **named):
+        self.item, self.named = items[1], named["named"]
 def main():
     p = first()
     q = second()
+    s1, s2, s3, s4 = star(p, q, two=p, last=q)
+    s5, s6, s7, s8 = star(*[q, p], **{"two": q, "last": p})
+    s9 = wrapped(p, two=q, three=p)[1]
+    s10 = wrapped(p, two=q, three=p)[2]
+    s11, s12 = yields(q, p, one=q)
+    s13 = Called(p, q, named=p).item
+    s14 = Called(p, q, named=p).named
+    s15 = Called(*(p, q), **dict(named=p)).method(q, p)
+    s16 = Called.method(*[Called(1, 2, named=3), p, q])
+    for s17 in yields(q, p, one=q): break
+    generator = yields(q, p, one=q)
+    s18 = next(generator)
+    s19 = generator.send(None)
+    s20, *s21 = yields(q, p, one=q)
+    run(runs(p, q))
     made = [p, q, 7]
     a = made[0]
     b = made[-2]
@@ -103,6 +147,8 @@ def cases(tmp_path_factory):
     ("name", "function"),
     [
         *[(name, FIRST) for name in ["a", "d", "s", "u", "w", "z", "j", "l", "m", "dd", "ff"]],
+        *[(f"s{number}", FIRST) for number in (1, 3, 6, 8, 10, 11, 14, 16, 17, 18, 20)],
+        *[(f"s{number}", SECOND) for number in (2, 4, 5, 7, 9, 12, 13, 15, 19)],
         *[
             (name, SECOND)
             for name in ["b", "c", "e", "f", "g", "h", "i", "k", "n", "o", "r", "t", "v", "x", "aa", "cc", "ee", "ii"]
@@ -114,6 +160,12 @@ def test_an_item_is_followed_to_where_it_was_made(cases, name, function):
     hops = replay.origin(name, step)
     assert [hop["function"] for hop in hops][-1] == function, hops
     assert hops[-1]["ends"] is None
+
+
+def test_an_argument_of_a_coroutine_is_followed(cases):
+    replay, _ = cases
+    hops = replay.origin("s22", last_step(replay, "runs"))
+    assert hops[-1]["function"] == SECOND, hops
 
 
 @pytest.mark.parametrize("name", ["number", "five", "y", "three", "constant"])
@@ -153,6 +205,15 @@ def through(value):
 def each(items):
     for item in items:
         yield item
+def star(first, *items, **named):
+    return items[-1] if len(items) == 2 else named["b"]
+def wrapper(*items, **named):
+    return star(*items, **named)
+class Called:
+    def __init__(self, *items):
+        self.items = items
+    def method(self, *items, a, b):
+        return [self.items[1], items[0], b]
 """
 
 
@@ -172,7 +233,7 @@ def program(seed):
     for maker in range(MAKERS):
         new(f"make_{maker}()")
     for _ in range(40):
-        kind = chosen.randrange(24)
+        kind = chosen.randrange(30)
         some = f"l{len(lists)}"
         if kind == 0 or not lists:
             count = chosen.randint(1, 4)
@@ -238,6 +299,19 @@ def program(seed):
         elif kind == 23:
             lines.append(f"{some} = [item for item in {one}]")
             lists[some] = length
+        elif kind in (24, 25):
+            function = chosen.choice(["star", "wrapper"])
+            new(f"{function}({value()}, {value()}, {value()}, a={value()}, b={value()})")
+        elif kind == 26:
+            function = chosen.choice(["star", "wrapper"])
+            new(f"{function}({value()}, b={value()}, a={value()})")
+        elif kind == 27 and length > 1:
+            new(f"wrapper(*{one}[:1], **{table})")
+        elif kind == 28 and length == 2:
+            lines.append(f"v{len(names)}, v{len(names) + 1} = each({one})")
+            names.extend([f"v{len(names)}", f"v{len(names) + 1}"])
+        elif kind == 29:
+            new(f"Called({value()}, {value()}).method({value()}, a={value()}, b={value()})[{chosen.randrange(3)}]")
     return lines, names
 
 

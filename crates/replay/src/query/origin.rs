@@ -2,6 +2,7 @@
 
 mod container;
 mod item;
+mod passed;
 
 use std::sync::Arc;
 
@@ -18,11 +19,9 @@ use crate::value::Value;
 
 use self::container::Put;
 use self::item::Taken;
-use super::argument::Started;
-use super::{How, Place, PlaceError, Write, frame_of, instruction, last_step, last_write, search};
+use self::passed::{argument, is_driven};
+use super::{How, Place, PlaceError, Write, frame_of, instruction, last_write, search};
 
-/// A generator may have gone by so many names since it was made.
-const MOST_ALIASES: usize = 8;
 /// How deep containers in containers are shown.
 const DEPTH: u32 = 2;
 
@@ -464,7 +463,13 @@ fn produced(
         return Ok(hop);
     }
     if kind == Kind::Produced
-        && let Some(returned) = callee(recording, cursor, at, seen)?
+        && let Some(returned) = callee(
+            recording,
+            cursor,
+            at,
+            (seen, slot),
+            value.filter(|_| is_known),
+        )?
     {
         hop.kind = Kind::Returned;
         hop.next = Some(returned);
@@ -481,8 +486,15 @@ fn produced(
     }
     let is_call =
         op.is_some_and(|(op, ..)| matches!(op, Op::Call | Op::CallKw | Op::CallFunctionEx));
+    let makes_generator = match value {
+        Some(Value::Object(id)) => cursor
+            .state()
+            .and_then(|state| state.object(id))
+            .is_some_and(|object| is_driven(&object)),
+        _ => false,
+    };
     match item::taken(recording, cursor, at, slot, value.filter(|_| is_known))? {
-        Taken::Nothing => hop.ends = is_call.then_some(Why::Called),
+        Taken::Nothing => hop.ends = (is_call && !makes_generator).then_some(Why::Called),
         Taken::Constant(step, frame, slot) => {
             hop.kind = Kind::Loaded;
             hop.next = Some((step, frame, Slot::Stack(slot)));
@@ -588,14 +600,20 @@ fn stored_slot(
     Ok(index.map(|index| Slot::Stack(index as u32)))
 }
 
-/// If a recorded frame has returned or yielded the value: the step with which it did, and where the value was.
+/// If a recorded frame has returned or yielded the value that the instruction has put into a slot: the step with which it did, and where the value was.
 fn callee(
     recording: &Arc<Recording>,
     cursor: &mut Cursor,
     at: &Step,
-    seen: u64,
+    (seen, slot): (u64, u32),
+    value: Option<Value>,
 ) -> Result<Option<(u64, FrameNumber, Slot)>, OpenError> {
     cursor.seek(at.number)?;
+    // What is unpacked may be yielded one after the other.
+    let from_first = cursor.state().and_then(|state| {
+        let frame = frame_of(state, at.frame)?;
+        item::position(frame, slot)
+    });
     let frames = |cursor: &Cursor| {
         let thread = cursor.state().and_then(State::thread);
         thread.map_or(0, |(_, thread)| thread.frames().len())
@@ -607,6 +625,7 @@ fn callee(
         true => cursor.seek(until - 1).map(Some)?,
         false => None,
     };
+    let mut yielded = Vec::new();
     while let Some(there) = step
         && there.number > at.number
     {
@@ -614,125 +633,32 @@ fn callee(
             let frame = cursor.state().and_then(State::frame);
             let Some(frame) = frame else { break };
             let depth = frame.stack().len();
-            let top = match instruction(frame.code(), there.at) {
-                Some((Op::ReturnValue | Op::YieldValue, ..)) => depth.checked_sub(1),
+            let left = match instruction(frame.code(), there.at) {
+                Some((Op::ReturnValue | Op::YieldValue, ..)) => {
+                    let top = depth.checked_sub(1);
+                    top.and_then(|top| Some((top, frame.stack().nth(top)?)))
+                }
                 // It is nowhere before: `returned_constant`.
-                Some((Op::ReturnConst, ..)) => Some(depth),
+                Some((Op::ReturnConst, _, index)) => Some((depth, frame.constant(index))),
                 _ => None,
             };
-            return Ok(top.map(|top| (there.number, there.frame, Slot::Stack(top as u32))));
+            let is_yielded = matches!(
+                instruction(frame.code(), there.at),
+                Some((Op::YieldValue, ..))
+            );
+            let is_it = |left: Value| value.is_none_or(|value| item::may_be(left, value));
+            let found = left.map(|(top, left)| {
+                let place = (there.number, there.frame, Slot::Stack(top as u32));
+                (place, is_it(left))
+            });
+            match from_first {
+                None => return Ok(found.filter(|found| found.1).map(|found| found.0)),
+                Some(_) if is_yielded => yielded.extend(found),
+                Some(_) => {}
+            }
         }
         step = cursor.previous()?;
     }
-    Ok(None)
-}
-
-/// The hop from a frame's start to the caller.
-fn argument(
-    recording: &Arc<Recording>,
-    cursor: &mut Cursor,
-    first: &Step,
-    slot: u32,
-) -> Result<Origin, OpenError> {
-    cursor.seek(first.number)?;
-    let mut hop = Origin {
-        step: first.number,
-        frame: first.frame,
-        code: first.code,
-        at: first.at,
-        kind: Kind::Unknown,
-        value: data::Value::Unknown("not known".into()),
-        operands: Vec::new(),
-        next: None,
-        ends: None,
-    };
-    let Some(state) = cursor.state() else {
-        return Ok(hop);
-    };
-    let Some((_, thread)) = state.thread() else {
-        return Ok(hop);
-    };
-    let Some(frame) = frame_of(state, first.frame) else {
-        return Ok(hop);
-    };
-    let started = Started::new(state, frame, slot);
-    hop.value = state.describe(recording.codes(), started.value(), DEPTH);
-    let starts =
-        matches!(instruction(frame.code(), first.at), Some((Op::Resume, _, arg)) if arg & 3 == 0);
-    if !starts || slot >= frame.code().locals().slots {
-        return Ok(hop);
-    }
-    hop.kind = Kind::Argument;
-    let frames = thread.frames();
-    let Some(caller) = frames
-        .len()
-        .checked_sub(2)
-        .and_then(|below| frames.get(below))
-    else {
-        return Ok(hop);
-    };
-    // The caller is in the middle of its call: its operands are where they were before.
-    let number = caller.number();
-    let Some(called) = last_step(recording, number, first.number)? else {
-        return Ok(hop);
-    };
-    let called = called.number;
-    cursor.seek(called)?;
-    let Some(state) = cursor.state() else {
-        return Ok(hop);
-    };
-    let Some(caller) = frame_of(state, number) else {
-        return Ok(hop);
-    };
-    let operand = started.operand(recording.codes(), state, caller);
-    hop.next = operand.map(|index| (called, number, Slot::Stack(index)));
-    let resumes = matches!(
-        instruction(caller.code(), caller.at()),
-        Some((Op::ForIter, ..))
-    );
-    if hop.next.is_none() && resumes {
-        let top = caller.stack().len().checked_sub(1);
-        let top = top.map(|top| (called, number, Slot::Stack(top as u32)));
-        hop.next = generator_argument(recording, cursor, &started, top)?;
-    }
-    hop.ends = hop.next.is_none().then_some(Why::NotFollowed);
-    Ok(hop)
-}
-
-/// Where an argument of a generator was before the call that made it, which is in this slot just before this step.
-fn generator_argument(
-    recording: &Arc<Recording>,
-    cursor: &mut Cursor,
-    started: &Started,
-    generator: Option<(u64, FrameNumber, Slot)>,
-) -> Result<Option<(u64, FrameNumber, Slot)>, OpenError> {
-    let mut next = generator;
-    for _ in 0..MOST_ALIASES {
-        let Some((step, frame, slot)) = next else {
-            break;
-        };
-        let Some(hop) = origin(recording, step, frame, slot)? else {
-            break;
-        };
-        cursor.seek(hop.step)?;
-        let state = cursor.state();
-        let Some((state, frame)) =
-            state.and_then(|state| Some((state, frame_of(state, hop.frame)?)))
-        else {
-            break;
-        };
-        match instruction(frame.code(), hop.at) {
-            Some((Op::Call | Op::CallKw, ..)) if hop.kind == Kind::Produced => {
-                let operand = started.operand(recording.codes(), state, frame);
-                return Ok(operand.map(|index| (hop.step, hop.frame, Slot::Stack(index))));
-            }
-            // A generator is its own iterator.
-            Some((Op::GetIter, ..)) => {
-                let top = (frame.stack().len() as u32).checked_sub(1);
-                next = top.map(|top| (hop.step, hop.frame, Slot::Stack(top)));
-            }
-            _ => next = hop.next,
-        }
-    }
-    Ok(None)
+    let found = from_first.and_then(|position| yielded.into_iter().nth_back(position as usize));
+    Ok(found.filter(|found| found.1).map(|found| found.0))
 }

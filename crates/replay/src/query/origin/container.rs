@@ -10,7 +10,7 @@ use debugop_bytecode::{InstrIdx, Op};
 use debugop_recording::stream::{Contents, FrameNumber, Kind, ObjectId};
 use debugop_value as data;
 
-use super::super::argument::Call;
+use super::super::argument::{Call, Within};
 use super::super::search::{self, Found};
 use super::super::{Place, frame_of, instruction};
 use super::{Slot, Why};
@@ -124,7 +124,30 @@ impl Item {
     }
 }
 
+impl From<Within> for Key {
+    fn from(within: Within) -> Self {
+        match within {
+            Within::Index(index) => Self::Index(index),
+            Within::Name(name) => {
+                // In WTF-8 each code point has one byte that continues none.
+                let begins = name.iter().filter(|&&byte| byte & 0xc0 != 0x80);
+                let length = begins.count() as u64;
+                Self::Key(data::Value::Str(data::Text::from_wtf8(name, length)))
+            }
+        }
+    }
+}
+
 impl Key {
+    /// The item of `*args` or `**kwargs` that it is.
+    fn within(&self) -> Option<Within> {
+        match self {
+            Self::Index(index) => Some(Within::Index(*index)),
+            Self::Key(data::Value::Str(name)) => Some(Within::Name(name.as_wtf8().into())),
+            Self::Key(_) => None,
+        }
+    }
+
     /// Of the kind of container that it is of.
     fn of(state: &State, codes: &Codes, container: ObjectId, key: Value) -> Option<Self> {
         let object = state.object(container)?;
@@ -241,10 +264,23 @@ impl<'a> Search<'a> {
                 break;
             }
         }
+        // It has its items since it was made.
+        let held = self.item.was.unwrap_or(self.item.held);
+        if matches!(self.kind, Some(Kind::Tuple | Kind::Dict))
+            && let Some(within) = self.key.within()
+            && let Some(put) = super::passed::starred(
+                self.recording,
+                held,
+                Value::Object(self.item.container),
+                &within,
+                self.item.value,
+            )?
+        {
+            return Ok(Next::Put(put));
+        }
         Ok(match self.kind {
-            // It has its items since it was made.
             Some(Kind::Tuple) => {
-                let (step, frame, slot) = self.item.was.unwrap_or(self.item.held);
+                let (step, frame, slot) = held;
                 Next::Put(Put::Slot(step, frame, slot))
             }
             _ => self.otherwise.into(),

@@ -92,7 +92,7 @@ pub(super) fn taken(
 }
 
 /// Whether an item and what has been taken may be one, as far as they can be compared.
-fn may_be(item: Value, value: Value) -> bool {
+pub(super) fn may_be(item: Value, value: Value) -> bool {
     let is_numbered = |value| {
         matches!(
             value,
@@ -112,6 +112,23 @@ fn in_slot(
     match frame.stack().nth(held.2 as usize) {
         Some(Value::Constant(..)) => Taken::Constant(held.0, held.1, held.2),
         _ => Item::new(state, codes, held, key, value).map_or(Taken::Nothing, Taken::Item),
+    }
+}
+
+/// Which of the items, from the first, an unpacking that a frame is about to execute puts into a slot; `None` if it does not, or counts them from the last.
+pub(super) fn position(frame: &Frame, slot: u32) -> Option<u32> {
+    let (op, _, arg) = instruction(frame.code(), frame.at())?;
+    let from = frame.code().locals().slots + (frame.stack().len() as u32).checked_sub(1)?;
+    let position = slot.checked_sub(from)?;
+    // The first item is on top.
+    match op {
+        Op::UnpackSequence => arg.checked_sub(1 + position),
+        Op::UnpackEx => {
+            let (before, after) = (arg & 0xff, arg >> 8);
+            let index = (before + 1 + after).checked_sub(1 + position)?;
+            (index < before).then_some(index)
+        }
+        _ => None,
     }
 }
 
