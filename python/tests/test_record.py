@@ -239,6 +239,17 @@ def test_what_a_callback_raises_is_handled_where_the_interpreter_looks(event, ch
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
 @pytest.mark.parametrize("chunk", [300, 1 << 20])
+@pytest.mark.parametrize("event", ["LINE", "JUMP", "BRANCH", *BRANCHES])
+def test_another_thread_runs_between_what_a_callback_raises_and_what_comes_of_it(event, chunk):
+    # The conditions, as above.
+    most_unknown = 500 if event in ("BRANCH", "BRANCH_RIGHT") else 0
+    check_exact(
+        "--chunk", chunk, HERE / "recorded" / "refused_aside.py", event, least=20_000, most_unknown=most_unknown
+    )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has no sys.monitoring")
+@pytest.mark.parametrize("chunk", [300, 1 << 20])
 @pytest.mark.parametrize("tool", ["same", "others"])
 def test_what_is_told_of_an_instruction_raises_and_others_are_told_of_that(tmp_path, tool, chunk):
     """The frame still stands before the instruction. Where everything is captured it has a probe; a recording has none there as a rule."""

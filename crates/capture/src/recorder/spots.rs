@@ -148,6 +148,12 @@ impl PlannedCode {
         }
     }
 
+    /// Whether a frame that stands at byte `now` of the copy is in a probe behind the instruction that it [executes](Self::unit).
+    pub(super) fn is_past(&self, now: u32) -> bool {
+        let opcode = self.unit(now).and_then(|unit| self.probed().copied_opcode(unit * 2));
+        opcode.is_some_and(|opcode| now > opcode)
+    }
+
     /// Whether values are pending at byte `now` of the copy, which is in the middle of the instruction at `unit`, or in a probe beside it.
     fn pends_at(&self, unit: u32, now: u32) -> bool {
         let Some((one, _)) = self.pending.find(unit) else {

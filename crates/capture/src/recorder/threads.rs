@@ -241,9 +241,12 @@ impl Shadow {
                 },
             ));
         }
+        // Up to 3.12 what is told of a jump finds the frame where that leads, which may be a probe behind the jump.
+        let is_past = || offset.is_some_and(|offset| code.is_past(offset));
         let progress = match whole::told_of(py, frame) {
             // The step of its `RESUME` is reported behind that.
             _ if self.told == Self::AGAIN => Progress::Arrived,
+            Some(whole::Instant::Line) if is_past() => Progress::Executing,
             Some(whole::Instant::Line) => Progress::Arrived,
             Some(whole::Instant::Instruction) => Progress::Told,
             #[cfg(Py_3_13)]
