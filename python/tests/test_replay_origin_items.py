@@ -118,6 +118,40 @@ def main():
     ii = (1, q)[1]
     three = (1, 2, 3)[2]
     for constant in (1, 2, 3): pass
+    for t1, t2 in enumerate([p, q]): pass
+    for t3, t4 in enumerate([q, p, q], 7):
+        if t3 == 8: break
+    for t5, t6 in zip([p, q], (q, p)): pass
+    for t7, t8 in {"p": q, "q": p}.items(): break
+    for t9 in {"p": q, "q": p}.values(): pass
+    for t10 in reversed([q, p, p]): break
+    for t11 in reversed((q, p)): pass
+    for t12 in iter([q, p]): pass
+    t13 = list({"p": q, "q": p}.values())[1]
+    t14, t15 = {"p": q, "q": p}.values()
+    t16 = list(reversed([p, p, q]))[0]
+    t17 = sorted([q, p])[0]
+    t18 = [one for number, one in enumerate([p, q])][1]
+    t19 = {name: one for name, one in dict(p=q).items()}["p"]
+    t20 = [two for one, two in zip([1, 2], [p, q])][0]
+    t21 = []
+    t21.extend({1: p, 2: q}.values())
+    t22 = t21[1]
+    for count, (t23, t24) in enumerate([(p, q)]): pass
+    for t25 in enumerate([p, q]): t26 = t25[1]
+    for count, t27 in enumerate({"p": p, "q": q}.values()): pass
+    for count, t28 in enumerate(reversed([q, p])): pass
+    many = {"p": p}
+    many["q"] = q
+    many["p"] = q
+    for t29 in many.values(): break
+    for t30 in [5, *many.values()]: pass
+    fives = [5, 6, 5]
+    for t31, t32 in enumerate(fives): pass
+    for t33 in reversed(fives): pass
+    again = iter([q, q])
+    next(again)
+    for t34 in again: pass
     return p
 main()
 """
@@ -149,6 +183,8 @@ def cases(tmp_path_factory):
         *[(name, FIRST) for name in ["a", "d", "s", "u", "w", "z", "j", "l", "m", "dd", "ff"]],
         *[(f"s{number}", FIRST) for number in (1, 3, 6, 8, 10, 11, 14, 16, 17, 18, 20)],
         *[(f"s{number}", SECOND) for number in (2, 4, 5, 7, 9, 12, 13, 15, 19)],
+        *[(f"t{number}", FIRST) for number in (4, 6, 9, 10, 12, 13, 15, 17, 20, 23)],
+        *[(f"t{number}", SECOND) for number in (2, 5, 8, 11, 14, 16, 18, 19, 22, 24, 26, 27, 28, 29, 30)],
         *[
             (name, SECOND)
             for name in ["b", "c", "e", "f", "g", "h", "i", "k", "n", "o", "r", "t", "v", "x", "aa", "cc", "ee", "ii"]
@@ -168,7 +204,7 @@ def test_an_argument_of_a_coroutine_is_followed(cases):
     assert hops[-1]["function"] == SECOND, hops
 
 
-@pytest.mark.parametrize("name", ["number", "five", "y", "three", "constant"])
+@pytest.mark.parametrize("name", ["number", "five", "y", "three", "constant", "t32", "t33"])
 def test_an_item_is_followed_to_a_literal(cases, name):
     replay, step = cases
     hops = replay.origin(name, step)
@@ -180,7 +216,7 @@ def test_an_item_is_followed_to_a_literal(cases, name):
     assert hops[-1]["function"] == "main"
 
 
-@pytest.mark.parametrize("name", ["gg", "bb", "hh"])
+@pytest.mark.parametrize("name", ["gg", "bb", "hh", "t34"])
 def test_what_cannot_be_told_ends_with_a_reason_or_where_it_was_made(cases, name):
     replay, step = cases
     hops = replay.origin(name, step)
@@ -233,7 +269,7 @@ def program(seed):
     for maker in range(MAKERS):
         new(f"make_{maker}()")
     for _ in range(40):
-        kind = chosen.randrange(30)
+        kind = chosen.randrange(40)
         some = f"l{len(lists)}"
         if kind == 0 or not lists:
             count = chosen.randint(1, 4)
@@ -312,6 +348,29 @@ def program(seed):
             names.extend([f"v{len(names)}", f"v{len(names) + 1}"])
         elif kind == 29:
             new(f"Called({value()}, {value()}).method({value()}, a={value()}, b={value()})[{chosen.randrange(3)}]")
+        elif 30 <= kind < 40:
+            # The rounds of a loop end with the last one, or somewhere before.
+            variable, stop = f"v{len(names)}", chosen.randrange(length)
+            other = chosen.choice(sorted(name for name in lists if lists[name] >= length))
+            head, index = [
+                (f"for n, {variable} in enumerate({one}, {chosen.randrange(3)})", None),
+                (f"for n, {variable} in enumerate(reversed({one}))", None),
+                (f"for {variable}, n in zip({one}, {other})", None),
+                (f"for n, {variable} in zip({other}, {one})", None),
+                (f"for n, {variable} in {table}.items()", 1),
+                (f"for {variable} in {table}.values()", 1),
+                (f"for {variable} in reversed({one})", None),
+                (f"for {variable} in iter({one})", None),
+                (f"for n, {variable} in zip({other}, reversed({one}))", None),
+                (f"for n, {variable} in enumerate({table}.values())", 1),
+            ][kind - 30]
+            stop = min(stop, 1) if index else stop
+            lines.append(f"rounds = 0\n    {head}:\n        if rounds == {stop}: break\n        rounds += 1")
+            names.append(variable)
+            if chosen.random() < 0.3:
+                made = chosen.choice([f"list(reversed({one}))", f"list({table}.values())", f"sorted({one}, key=bool)"])
+                lines.append(f"{some} = {made}")
+                lists[some] = 2 if "values" in made else length
     return lines, names
 
 

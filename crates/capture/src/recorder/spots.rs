@@ -150,7 +150,9 @@ impl PlannedCode {
 
     /// Whether a frame that stands at byte `now` of the copy is in a probe behind the instruction that it [executes](Self::unit).
     pub(super) fn is_past(&self, now: u32) -> bool {
-        let opcode = self.unit(now).and_then(|unit| self.probed().copied_opcode(unit * 2));
+        let opcode = self
+            .unit(now)
+            .and_then(|unit| self.probed().copied_opcode(unit * 2));
         opcode.is_some_and(|opcode| now > opcode)
     }
 

@@ -2,8 +2,10 @@
 
 mod container;
 mod item;
+mod iterated;
 mod passed;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use debugop_bytecode::{Argument, InstrIdx, Op, Opcode, Output, effect, operands};
@@ -165,6 +167,31 @@ pub struct Origin {
     pub ends: Option<Why>,
 }
 
+thread_local! {
+    static NESTED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Where a value comes from may depend on where another does, such as the iterator that gave it: so deep at most, whatever a recording holds.
+struct Nested;
+
+impl Nested {
+    const MOST: u32 = 32;
+
+    fn deeper() -> Option<Self> {
+        let is_less = NESTED.get() < Self::MOST;
+        is_less.then(|| {
+            NESTED.set(NESTED.get() + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED.set(NESTED.get() - 1);
+    }
+}
+
 /// Where a value in a slot, as it is just before a step, comes from: the instruction that produced it, through whatever it was copied.
 ///
 /// # Errors
@@ -175,6 +202,9 @@ pub fn origin(
     frame: FrameNumber,
     slot: Slot,
 ) -> Result<Option<Origin>, OpenError> {
+    let Some(_nested) = Nested::deeper() else {
+        return Ok(None);
+    };
     let mut cursor = recording.cursor();
     let Some(code) = code_of(&mut cursor, step, frame)? else {
         return Ok(None);

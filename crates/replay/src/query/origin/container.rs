@@ -13,6 +13,7 @@ use debugop_value as data;
 use super::super::argument::{Call, Within};
 use super::super::search::{self, Found};
 use super::super::{Place, frame_of, instruction};
+use super::iterated::{self, Given};
 use super::{Slot, Why};
 use crate::code::{Code, Codes};
 use crate::cursor::Cursor;
@@ -149,7 +150,12 @@ impl Key {
     }
 
     /// Of the kind of container that it is of.
-    fn of(state: &State, codes: &Codes, container: ObjectId, key: Value) -> Option<Self> {
+    pub(super) fn of(
+        state: &State,
+        codes: &Codes,
+        container: ObjectId,
+        key: Value,
+    ) -> Option<Self> {
         let object = state.object(container)?;
         match object.class.kind {
             Kind::List | Kind::Tuple => match (key, object.contents?) {
@@ -169,7 +175,7 @@ impl Key {
     }
 
     /// What is there, as far as it was captured.
-    fn value(&self, state: &State, container: ObjectId) -> Option<Value> {
+    pub(super) fn value(&self, state: &State, container: ObjectId) -> Option<Value> {
         match self {
             Self::Index(index) => {
                 state.item(container, &data::Value::Int(i64::try_from(*index).ok()?))
@@ -194,6 +200,20 @@ pub(super) fn put(recording: &Arc<Recording>, item: Item) -> Result<Put, OpenErr
 enum Next {
     Put(Put),
     Item(Item),
+}
+
+impl Next {
+    /// Of what an iterator has given; `None` if it has it from nowhere.
+    fn of(given: Given) -> Option<Self> {
+        match given {
+            Given::Nothing => None,
+            Given::Item(item) => Some(Self::Item(item)),
+            Given::Constant((step, frame, slot)) => {
+                Some(Self::Put(Put::Slot(step, frame, Slot::Stack(slot))))
+            }
+            Given::Ends(why) => Some(why.into()),
+        }
+    }
 }
 
 impl From<Why> for Next {
@@ -519,8 +539,8 @@ impl<'a> Search<'a> {
                 None
             }
             (What::Extend(length, slot), Key::Index(index)) if *index >= *length => {
-                let key = Value::Int(i64::try_from(*index - *length).unwrap_or(i64::MAX));
-                return self.of_other(event, *slot, key).map(Some);
+                let index = *index - *length;
+                return self.of_other(event, *slot, Some(index)).map(Some);
             }
             (What::Update(slot), Key::Key(key)) => {
                 let key = key.clone();
@@ -569,15 +589,21 @@ impl<'a> Search<'a> {
         Ok(frame.and_then(|frame| frame.stack().nth(slot as usize)))
     }
 
-    /// It was an item of the container in this slot.
-    fn of_other(&mut self, event: &Event, slot: u32, key: Value) -> Result<Next, OpenError> {
+    /// It was the item with this index, if that is known, of what is in this slot, or that an iterator there gives.
+    fn of_other(
+        &mut self,
+        event: &Event,
+        slot: u32,
+        index: Option<u64>,
+    ) -> Result<Next, OpenError> {
         let held = (event.step, event.frame, slot);
         let value = self.operand(event, slot)?;
         if let Some(Value::Constant(..)) = value {
             let (step, frame, slot) = held;
             return Ok(Next::Put(Put::Slot(step, frame, Slot::Stack(slot))));
         }
-        let item = self.cursor.state().and_then(|state| {
+        let key = index.map(|index| Value::Int(i64::try_from(index).unwrap_or(i64::MAX)));
+        let item = self.cursor.state().zip(key).and_then(|(state, key)| {
             Item::new(
                 state,
                 self.recording.codes(),
@@ -586,10 +612,16 @@ impl<'a> Search<'a> {
                 Some(self.item.value),
             )
         });
-        Ok(match item {
-            Some(item) if item.value == self.item.value => Next::Item(item),
-            _ => Why::Called.into(),
-        })
+        if let Some(item) = item {
+            return Ok(match item.value == self.item.value {
+                true => Next::Item(item),
+                false => Why::Called.into(),
+            });
+        }
+        let at = self.cursor.seek(event.step)?;
+        let wanted = (index, self.item.value);
+        let found = iterated::of_all(self.recording, &mut self.cursor, &at, slot, wanted)?;
+        Ok(Next::of(found).unwrap_or_else(|| Why::Called.into()))
     }
 
     /// A dict has got the items of what is in the slot.
@@ -632,6 +664,9 @@ impl<'a> Search<'a> {
         let Some((op, _, arg)) = instruction(frame.code(), at) else {
             return Ok(Some(Why::NotRecorded.into()));
         };
+        if op == Op::ForIter {
+            return self.of_round(event);
+        }
         let codes = self.recording.codes();
         let stack: Vec<Value> = frame.stack().collect();
         let depth = stack.len() as u32;
@@ -683,6 +718,18 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// A round of a loop has begun with the container: the iterator has made it, or it had been made before: `None`.
+    fn of_round(&mut self, event: &Event) -> Result<Option<Next>, OpenError> {
+        let Key::Index(position) = self.key else {
+            return Ok(None);
+        };
+        let at = self.cursor.seek(event.step)?;
+        let tuple = (self.item.container, position);
+        let seen = (self.item.held.0, self.item.value);
+        let found = iterated::of_tuple(self.recording, &mut self.cursor, &at, tuple, seen)?;
+        Ok(Next::of(found))
+    }
+
     /// The container is given by a call: it is a copy, or has been somewhere before, or what was called has made it.
     fn copied(&mut self, event: &Event) -> Result<Option<Next>, OpenError> {
         let found = self.cursor.state().and_then(|state| {
@@ -694,21 +741,22 @@ impl<'a> Search<'a> {
             let Some(Contents::Name(name)) = state.object(callable)?.contents else {
                 return None;
             };
+            let sorts = &**name == b"sorted";
             let copies = matches!(
                 &**name,
                 b"list" | b"tuple" | b"dict" | b"list.copy" | b"dict.copy"
             );
-            let is_one = call.unnamed.len() == 1 && call.names.is_empty();
-            (copies && is_one).then_some(call.unnamed.start as u32)
+            let is_one = call.unnamed.len() == 1 && (sorts || call.names.is_empty());
+            ((copies || sorts) && is_one).then_some((call.unnamed.start as u32, sorts))
         });
-        let Some(slot) = found else {
+        let Some((slot, sorts)) = found else {
             self.otherwise = Why::Called;
             return Ok(None);
         };
         match self.key.clone() {
             Key::Index(index) => {
-                let index = i64::try_from(index).unwrap_or(i64::MAX);
-                self.of_other(event, slot, Value::Int(index)).map(Some)
+                let index = Some(index).filter(|_| !sorts);
+                self.of_other(event, slot, index).map(Some)
             }
             Key::Key(key) => {
                 let next = self.updated(event, slot, &key)?;
@@ -789,7 +837,7 @@ fn named(state: &State, call: &Call, key: &Key) -> Option<u32> {
     (&**name == b"dict").then_some((call.unnamed.end + at) as u32)
 }
 
-/// Whether an instruction may make a container whose items it takes.
+/// Whether an instruction may make a container whose items it takes, or give one that an iterator has made.
 fn makes(op: Op) -> bool {
     matches!(
         op,
@@ -799,6 +847,7 @@ fn makes(op: Op) -> bool {
             | Op::BuildConstKeyMap
             | Op::Call
             | Op::CallKw
+            | Op::ForIter
     )
 }
 

@@ -1,26 +1,21 @@
 //! Which item of which container an instruction has taken.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use debugop_bytecode::{InstrIdx, Op};
-use debugop_recording::stream::{Contents, FrameNumber, Kind, ObjectId};
+use debugop_bytecode::Op;
+use debugop_recording::stream::{Contents, FrameNumber};
 
 use super::super::argument::Call;
-use super::super::{frame_of, instruction, search};
-use super::container::{Item, Key};
-use super::{Slot, Why};
+use super::super::{frame_of, instruction};
+use super::Why;
+use super::container::Item;
+use super::iterated::{self, Given};
 use crate::code::Codes;
 use crate::cursor::Cursor;
-use crate::machine::{Step, Watch};
+use crate::machine::Step;
 use crate::recording::{OpenError, Recording};
 use crate::state::{Frame, State};
 use crate::value::Value;
-
-/// Iterators are followed so far.
-const MOST_HOPS: usize = 8;
-/// Rounds of a loop are counted in so many parts of the recording.
-const MOST_CHUNKS: usize = 3;
 
 /// What an instruction has taken its value from.
 pub(super) enum Taken {
@@ -30,6 +25,17 @@ pub(super) enum Taken {
     /// From a constant in this slot, before this step.
     Constant(u64, FrameNumber, u32),
     Ends(Why),
+}
+
+impl From<Given> for Taken {
+    fn from(given: Given) -> Self {
+        match given {
+            Given::Nothing => Self::Nothing,
+            Given::Item(item) => Self::Item(item),
+            Given::Constant((step, frame, slot)) => Self::Constant(step, frame, slot),
+            Given::Ends(why) => Self::Ends(why),
+        }
+    }
 }
 
 /// What the instruction of a step has taken what it has put into a slot from: index into localsplus and the stack behind it. `value`: what that is.
@@ -62,7 +68,20 @@ pub(super) fn taken(
                 unpacked(codes, (state, frame), at, (op, arg), (position, value))
             })
         }
-        Op::ForIter => return iterated(recording, cursor, at, value),
+        Op::ForIter => {
+            // Of a list or tuple there is no iterator where an index is on the stack (3.15).
+            let index = match frame.stack().last() {
+                Some(Value::Tagged(index)) => Some(index),
+                _ => None,
+            };
+            match index.zip(depth.checked_sub(2)) {
+                Some((index, held)) => {
+                    let held = (at.number, at.frame, held);
+                    in_slot(codes, (state, frame), held, Value::Int(index), value)
+                }
+                None => return iterated::of_round(recording, cursor, at, value).map(Taken::from),
+            }
+        }
         Op::Call => got(state, codes, frame, at),
         Op::BinarySubscr | Op::BinaryOp
             if op == Op::BinarySubscr
@@ -82,6 +101,12 @@ pub(super) fn taken(
         }
         _ => Taken::Nothing,
     };
+    if let (Taken::Nothing, Op::UnpackSequence | Op::UnpackEx, Some(value)) = (&found, op, value)
+        && let (Some(index), Some(held)) = (position(frame, slot), depth.checked_sub(1))
+    {
+        let wanted = (Some(u64::from(index)), value);
+        return iterated::of_all(recording, cursor, at, held, wanted).map(Taken::from);
+    }
     Ok(match (found, value) {
         (Taken::Item(item), Some(value)) if !may_be(item.value, value) => match op {
             Op::Call => Taken::Nothing,
@@ -184,179 +209,4 @@ fn got(state: &State, codes: &Codes, frame: &Frame, at: &Step) -> Taken {
         Item::new(state, codes, held, key, None)
     };
     found().map_or(Taken::Nothing, Taken::Item)
-}
-
-/// What a round of a loop over a list or tuple begins with.
-fn iterated(
-    recording: &Arc<Recording>,
-    cursor: &mut Cursor,
-    at: &Step,
-    value: Option<Value>,
-) -> Result<Taken, OpenError> {
-    let Some(state) = cursor.state() else {
-        return Ok(Taken::Nothing);
-    };
-    let Some(frame) = frame_of(state, at.frame) else {
-        return Ok(Taken::Nothing);
-    };
-    let codes = recording.codes();
-    let stack: Vec<Value> = frame.stack().collect();
-    let Some(top) = (stack.len() as u32).checked_sub(1) else {
-        return Ok(Taken::Nothing);
-    };
-    // Of a list or tuple there is no iterator where an index is on the stack (3.15).
-    if let (Some(Value::Tagged(index)), Some(held)) = (stack.last().copied(), top.checked_sub(1)) {
-        let held = (at.number, at.frame, held);
-        return Ok(in_slot(
-            codes,
-            (state, frame),
-            held,
-            Value::Int(index),
-            value,
-        ));
-    }
-    let Some(&Value::Object(iterator)) = stack.last() else {
-        return Ok(Taken::Nothing);
-    };
-    let class = state.object(iterator).map(|object| object.class);
-    if !class.is_some_and(|class| matches!(&*class.name, b"list_iterator" | b"tuple_iterator")) {
-        return Ok(Taken::Nothing);
-    }
-    let Some((made, of)) = iterable(recording, cursor, (at.number, at.frame, top))? else {
-        return Ok(Taken::Ends(Why::NotFollowed));
-    };
-    cursor.seek(made.0)?;
-    let Some(state) = cursor.state() else {
-        return Ok(Taken::Nothing);
-    };
-    let held = frame_of(state, made.1).and_then(|frame| frame.stack().nth(of as usize));
-    let container = match held {
-        Some(Value::Constant(..)) => return Ok(Taken::Constant(made.0, made.1, of)),
-        Some(Value::Object(container)) => container,
-        _ => return Ok(Taken::Ends(Why::NotFollowed)),
-    };
-    let Some(value) = value else {
-        return Ok(Taken::Ends(Why::NotRecorded));
-    };
-    cursor.seek(at.number)?;
-    let Some(state) = cursor.state() else {
-        return Ok(Taken::Nothing);
-    };
-    if let Some(places) = places(state, container, value) {
-        match places.as_slice() {
-            [index] => {
-                // The container is where the iterator is, as far as anybody can tell.
-                let held = (at.number, made.1, Slot::Stack(of));
-                let key = Key::Index(*index);
-                return Ok(Taken::Item(held_then(container, key, value, held, made)));
-            }
-            [] => return Ok(Taken::Ends(Why::Called)),
-            _ => {}
-        }
-    }
-    let is_plain = made.1 == at.frame && made.2.0 + 1 == at.at.0;
-    if !is_plain {
-        return Ok(Taken::Ends(Why::OneOf));
-    }
-    let Some(index) = rounds(recording, at, made.0)? else {
-        return Ok(Taken::Ends(Why::NotFollowed));
-    };
-    let known = state.item(container, &debugop_value::Value::Int(index as i64));
-    if known.is_some_and(|known| !may_be(known, value)) {
-        return Ok(Taken::Ends(Why::Called));
-    }
-    let held = (at.number, made.1, Slot::Stack(of));
-    Ok(Taken::Item(held_then(
-        container,
-        Key::Index(index),
-        value,
-        held,
-        made,
-    )))
-}
-
-/// An item as it is at a step, of a container that was in a slot when the iterator was made.
-fn held_then(
-    container: ObjectId,
-    key: Key,
-    value: Value,
-    held: (u64, FrameNumber, Slot),
-    made: (u64, FrameNumber, InstrIdx),
-) -> Item {
-    Item {
-        container,
-        key,
-        value,
-        held,
-        was: Some((made.0, made.1, held.2)),
-    }
-}
-
-/// Where an object is in a list or tuple; `None` if that is not known, or it is no object.
-fn places(state: &State, container: ObjectId, value: Value) -> Option<Vec<u64>> {
-    let object = state.object(container)?;
-    let (Some(Contents::Items(items)), Value::Object(_)) = (object.contents, value) else {
-        return None;
-    };
-    if !matches!(object.class.kind, Kind::List | Kind::Tuple)
-        || items.items.len() as u64 != items.length
-    {
-        return None;
-    }
-    let all = (0..).zip(&items.items);
-    Some(
-        all.filter(|(_, item)| Value::from(**item) == value)
-            .map(|(index, _)| index)
-            .collect(),
-    )
-}
-
-/// The instruction that made an iterator, and the slot of what it goes through.
-#[expect(
-    clippy::type_complexity,
-    reason = "a step, its frame, its instruction; a slot"
-)]
-fn iterable(
-    recording: &Arc<Recording>,
-    cursor: &mut Cursor,
-    (step, frame, top): (u64, FrameNumber, u32),
-) -> Result<Option<((u64, FrameNumber, InstrIdx), u32)>, OpenError> {
-    let mut next = Some((step, frame, Slot::Stack(top)));
-    for _ in 0..MOST_HOPS {
-        let Some((step, frame, slot)) = next else {
-            break;
-        };
-        let Some(hop) = super::origin(recording, step, frame, slot)? else {
-            break;
-        };
-        cursor.seek(hop.step)?;
-        let made = cursor.state().and_then(|state| frame_of(state, hop.frame));
-        if let Some(made) = made
-            && let Some((Op::GetIter, ..)) = instruction(made.code(), hop.at)
-        {
-            let top = (made.stack().len() as u32).checked_sub(1);
-            return Ok(top.map(|top| ((hop.step, hop.frame, hop.at), top)));
-        }
-        next = hop.next;
-    }
-    Ok(None)
-}
-
-/// How often the frame has come to the step's instruction since a step; `None` if that is far away.
-fn rounds(recording: &Arc<Recording>, at: &Step, since: u64) -> Result<Option<u64>, OpenError> {
-    let index = recording.index()?;
-    let chunks: Vec<usize> = search::chunks_between(index, since, at.number).collect();
-    if chunks.len() > MOST_CHUNKS {
-        return Ok(None);
-    }
-    let mut count = 0;
-    for chunk in chunks {
-        let mut watch = Watch::default();
-        watch.add(at.code, [at.at]);
-        search::steps_in_chunk::<()>(recording, chunk, watch, since, at.number, |step, _| {
-            count += u64::from(step.frame == at.frame);
-            ControlFlow::Continue(())
-        })?;
-    }
-    Ok(Some(count))
 }
