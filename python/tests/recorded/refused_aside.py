@@ -105,4 +105,4 @@ def main(event):
     M.free_tool_id(1)
 
 
-main(getattr(M.events, sys.argv[1]))
+main(getattr(M.events, sys.argv[1] if sys.argv[1:] else "LINE"))
