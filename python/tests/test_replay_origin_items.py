@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import time
 
 import debugop
 import pytest
@@ -407,3 +408,31 @@ def test_origins_of_what_is_moved_about_are_right_or_end_with_a_reason(tmp_path,
                 assert hops[-1]["ends"], (name, hops, lines)
                 ended += 1
     assert found >= share * (found + ended), (what, found, ended)
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_what_was_given_thousands_of_times_is_found_as_soon(tmp_path, name):
+    """With a look at each of the times it takes some ten seconds."""
+    body = """\
+def first():
+    return [1]
+class Held:
+    def __init__(self):
+        self.items = [first(), 5]
+    def get(self):
+        return self.items
+def main():
+    pairs, held = [(first(), count) for count in range(3)], Held()
+    for count in range(20_000):
+        for one, number in pairs: pass
+        items = held.get()
+        two = items[0]
+main()
+"""
+    replay = record(tmp_path, body)
+    step = last_step(replay, "main")
+    began = time.perf_counter()
+    hops = replay.origin(name, step, hops=40)
+    took = time.perf_counter() - began
+    assert hops[-1]["function"] == "first"
+    assert took < 1, took

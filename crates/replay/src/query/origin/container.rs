@@ -274,7 +274,7 @@ impl<'a> Search<'a> {
             if looked > MOST_CHUNKS {
                 return Ok(Why::NotFollowed.into());
             }
-            let events = self.events(chunk, before)?;
+            let events = self.events(chunk, before, is_new)?;
             for event in events.iter().rev() {
                 if let Some(next) = self.undo(event)? {
                     return Ok(next);
@@ -319,8 +319,8 @@ impl<'a> Search<'a> {
             && !index.may_change(chunk, &place)
     }
 
-    /// What is done to the container in a chunk before a step.
-    fn events(&self, chunk: usize, before: u64) -> Result<Vec<Event>, OpenError> {
+    /// What is done to the container in a chunk before a step; whether it is made in the chunk.
+    fn events(&self, chunk: usize, before: u64, is_new: bool) -> Result<Vec<Event>, OpenError> {
         let index = self.recording.index()?;
         let mut watch = Watch::default();
         for number in index.codes(chunk) {
@@ -329,39 +329,53 @@ impl<'a> Search<'a> {
             }
         }
         let mut found = Vec::new();
+        let mut is_there = !is_new;
         // That it has been made is seen with the next step.
         search::in_chunk::<()>(self.recording, chunk, watch, 0, before + 1, |stop| {
             if let Found::Step(step, state) = stop {
-                self.of_step(step, state, step.number < before, &mut found);
+                if let Some((made, is_given)) = self.made_before(step, state)
+                    && (is_given || !is_there)
+                {
+                    found.push(made);
+                    is_there |= !is_given;
+                }
+                if step.number < before {
+                    found.extend(self.of_step(step, state));
+                }
             }
             ControlFlow::Continue(())
         })?;
         Ok(found)
     }
 
-    /// Adds what is done to the container with a step, and what has been done to it with the one before.
-    fn of_step(&self, step: &Step, state: &State, is_done: bool, found: &mut Vec<Event>) {
-        let Some(frame) = state.frame() else { return };
-        let id = Value::Object(self.item.container);
-        if let Some(made) = step.at.0.checked_sub(1).map(InstrIdx)
-            && frame.before() == Some(made)
-            && frame.stack().last() == Some(id)
-            && let Some(number) = frame.previous_number
-            && instruction(frame.code(), made).is_some_and(|(op, ..)| makes(op))
-        {
-            found.push(Event {
-                step: number,
-                frame: step.frame,
-                what: What::Made(made),
-            });
+    /// That the container may have been made by the instruction before a step, and whether that is a loop's, whose iterator gives one tuple again and again.
+    fn made_before(&self, step: &Step, state: &State) -> Option<(Event, bool)> {
+        let frame = state.frame()?;
+        let made = step.at.0.checked_sub(1).map(InstrIdx)?;
+        let (op, ..) = instruction(frame.code(), made)?;
+        let is_on_top = frame.stack().last() == Some(Value::Object(self.item.container));
+        if frame.before() != Some(made) || !is_on_top || !makes(op) {
+            return None;
         }
-        if is_done && let Some(what) = self.does(state, frame, step.at) {
-            found.push(Event {
-                step: step.number,
-                frame: step.frame,
-                what,
-            });
+        let is_given = op == Op::ForIter;
+        if is_given && !iterated::makes_tuples(state, frame) {
+            return None;
         }
+        let event = Event {
+            step: frame.previous_number?,
+            frame: step.frame,
+            what: What::Made(made),
+        };
+        Some((event, is_given))
+    }
+
+    /// What is done to the container with a step.
+    fn of_step(&self, step: &Step, state: &State) -> Option<Event> {
+        Some(Event {
+            step: step.number,
+            frame: step.frame,
+            what: self.does(state, state.frame()?, step.at)?,
+        })
     }
 
     /// What an instruction is about to do to the container.
@@ -665,7 +679,7 @@ impl<'a> Search<'a> {
             return Ok(Some(Why::NotRecorded.into()));
         };
         if op == Op::ForIter {
-            return self.of_round(event);
+            return self.of_round(event).map(Some);
         }
         let codes = self.recording.codes();
         let stack: Vec<Value> = frame.stack().collect();
@@ -718,16 +732,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// A round of a loop has begun with the container: the iterator has made it, or it had been made before: `None`.
-    fn of_round(&mut self, event: &Event) -> Result<Option<Next>, OpenError> {
-        let Key::Index(position) = self.key else {
-            return Ok(None);
-        };
-        let at = self.cursor.seek(event.step)?;
-        let tuple = (self.item.container, position);
-        let seen = (self.item.held.0, self.item.value);
-        let found = iterated::of_tuple(self.recording, &mut self.cursor, &at, tuple, seen)?;
-        Ok(Next::of(found))
+    /// A round of a loop has begun with the container, which the iterator has made.
+    fn of_round(&mut self, event: &Event) -> Result<Next, OpenError> {
+        let held = self.item.held;
+        if let Key::Index(position) = self.key {
+            let at = self.cursor.seek(event.step)?;
+            let tuple = (self.item.container, position);
+            let seen = (held.0, self.item.value);
+            let found = iterated::of_tuple(self.recording, &mut self.cursor, &at, tuple, seen)?;
+            if let Some(next) = Next::of(found) {
+                return Ok(next);
+            }
+        }
+        Ok(Next::Put(Put::Slot(held.0, held.1, held.2)))
     }
 
     /// The container is given by a call: it is a copy, or has been somewhere before, or what was called has made it.

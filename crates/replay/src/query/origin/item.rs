@@ -68,7 +68,8 @@ pub(super) fn taken(
                 unpacked(codes, (state, frame), at, (op, arg), (position, value))
             })
         }
-        Op::ForIter => {
+        // The index beneath (3.15) is taken from nothing.
+        Op::ForIter if pushed == Some(depth) => {
             // Of a list or tuple there is no iterator where an index is on the stack (3.15).
             let index = match frame.stack().last() {
                 Some(Value::Tagged(index)) => Some(index),

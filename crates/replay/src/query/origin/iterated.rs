@@ -37,6 +37,9 @@ const GIVES_ITEMS: &[&[u8]] = &[
     b"dict_valueiterator",
 ];
 
+/// Types of iterators that make tuples.
+const MAKES_TUPLES: &[&[u8]] = &[b"enumerate", b"zip", b"dict_itemiterator"];
+
 /// Just before this step, in this frame, in the value stack at this index.
 pub(super) type Held = (u64, FrameNumber, u32);
 
@@ -318,6 +321,17 @@ fn start(frame: &Frame, call: &Call) -> Option<i64> {
         Some(Value::Int(start)) => Some(start),
         _ => None,
     }
+}
+
+/// Whether the iterator makes a tuple with which a loop's round has just begun, and that is on top of the value stack.
+pub(super) fn makes_tuples(state: &State, frame: &Frame) -> bool {
+    let makes = |value: Value| {
+        let iterator = object(value).and_then(|id| state.object(id));
+        iterator.is_some_and(|iterator| MAKES_TUPLES.contains(&&*iterator.class.name))
+    };
+    // From 3.15 on NULL is between the two.
+    let below = frame.stack().len().saturating_sub(3);
+    frame.stack().skip(below).take(2).any(makes)
 }
 
 /// The index in the value stack of the iterator that a loop's round takes from. From 3.15 on NULL is above it.
