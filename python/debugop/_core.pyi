@@ -60,6 +60,7 @@ __all__ = [
     "changed_by",
     "child_command",
     "compare_recording",
+    "current_frames",
     "depth",
     "describe_recording",
     "effective",
@@ -1123,6 +1124,9 @@ def another_thread_has_stopped() -> bool:
 
 def take_turn() -> None:
     """Wait until no other thread is in the debugger. This one is, until the first event that is handed over to its session has been dealt with."""
+
+def current_frames() -> dict[int, FrameType]:
+    """`sys._current_frames()`, where the collector cannot keep it from returning (gh-106883, up to 3.11.8)."""
 
 def threads_waiting_to_stop() -> list[int]:
     """The identifiers (`threading.get_ident`) of the threads that have come to a stop and wait until no other one is in the debugger."""

@@ -35,7 +35,7 @@ class Threads(_Base):  # type: ignore[misc]
 
     def _threads(self) -> list[tuple[int, str]]:
         """Every thread that runs Python: its identifier and name, the main thread first; the numbers are the places in this list, from 1 on."""
-        frames = sys._current_frames()
+        frames = _core.current_frames()
         known = {one.ident: one.name for one in threading.enumerate() if one.ident in frames}
         main = threading.main_thread().ident
         others = [(ident, known.get(ident, "")) for ident in frames if ident != main and ident is not None]
@@ -53,7 +53,7 @@ class Threads(_Base):  # type: ignore[misc]
         if arg:
             self._print_invalid_arg_or(arg)
             return
-        frames, own, waiting = sys._current_frames(), threading.get_ident(), _core.threads_waiting_to_stop()
+        frames, own, waiting = _core.current_frames(), threading.get_ident(), _core.threads_waiting_to_stop()
         for number, (ident, name) in enumerate(self._threads(), 1):
             shown = self._inspected == number if self._inspected else ident == own
             stack = self._stopped_stack or self.stack
@@ -83,7 +83,7 @@ class Threads(_Base):  # type: ignore[misc]
             self.stack, self._stopped_stack, self._inspected = self._stopped_stack, None, None
             self._select_frame(len(self.stack) - 1)
             return
-        frame = sys._current_frames().get(all_threads[number - 1][0])
+        frame = _core.current_frames().get(all_threads[number - 1][0])
         if frame is None:
             self.error(f"Thread {number} has ended")
             return

@@ -515,6 +515,48 @@ def test_threads_call_a_recorded_function_at_the_same_time(tmp_path):
     assert "count" in called(path)
 
 
+COLLECTED = """\
+import gc, sys, threading
+import debugop
+
+def collected(phase, info):
+    # It may let another thread run: as here, one that begins.
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+
+def wait(turns, event):
+    if turns:
+        return wait(turns - 1, event)
+    event.wait()
+
+def deep(turns, path):
+    if turns:
+        return deep(turns - 1, path)
+    with debugop.record(path):
+        return sum(range(3))
+
+event = threading.Event()
+threads = [threading.Thread(target=wait, args=(50, event)) for _ in range(8)]
+for thread in threads:
+    thread.start()
+gc.callbacks.append(collected)
+gc.set_threshold(1, 1000, 1000)
+assert deep(20, sys.argv[1]) == 3
+gc.callbacks.clear()
+event.set()
+print("recorded")
+"""
+
+
+def test_the_collector_may_let_other_threads_run_where_a_recording_begins(tmp_path):
+    """Up to 3.11.8 that is for ever, if it happens in `sys._current_frames()` (gh-106883)."""
+    (tmp_path / "program.py").write_text(COLLECTED)
+    done = run(tmp_path / "program.py", tmp_path / "x.debugop", timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "recorded\n", "")
+    assert "deep" in {step.frames[-1].function for step in debugop.open(tmp_path / "x.debugop")}
+
+
 def test_generators_and_coroutines_are_recorded_while_they_run(tmp_path):
     @debugop.record(tmp_path / "generator.debugop")
     def generator(number):

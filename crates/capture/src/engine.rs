@@ -207,6 +207,7 @@ fn ended(py: Python<'_>, code: &Arc<ProbedCode>) -> PyResult<()> {
 }
 
 pub(crate) use observed::all as observed;
+pub use running::current_frames;
 pub(crate) use running::{generators, running_frames};
 
 /// Tells those who watch the original of `probed` without a copy that `copy` will run from now on.

@@ -62,7 +62,7 @@ pub mod value;
 mod whole;
 
 pub use code_object::CodeFields;
-pub use engine::Engine;
+pub use engine::{Engine, current_frames};
 pub use event::{Event, EventKind};
 pub use follow::python_functions;
 pub use frame::{Frame, LiveFrame, SlotValue};

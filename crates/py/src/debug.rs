@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use debugop_capture::debug;
 use pyo3::prelude::*;
-use pyo3::types::{PyCode, PyFrame};
+use pyo3::types::{PyCode, PyDict, PyFrame};
 
 use crate::children;
 
@@ -263,6 +263,12 @@ pub(crate) fn take_turn(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn another_thread_has_stopped(py: Python<'_>) -> bool {
     debug::is_others(py)
+}
+
+/// `sys._current_frames()`, where the collector cannot keep it from returning (gh-106883, up to 3.11.8).
+#[pyfunction]
+pub(crate) fn current_frames(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    debugop_capture::current_frames(py)
 }
 
 /// `threading.get_ident()` of the threads that have come to a stop and wait until no other one is in the debugger.

@@ -49,9 +49,9 @@ mod _core {
     use crate::convert::StaleStep;
     #[pymodule_export]
     use crate::debug::{
-        Sys, another_thread_has_stopped, changed_by, effective, follow_fork, follow_programs,
-        forked_in_child, forked_in_parent, frame_is_over, frame_stack, getprofile, gettrace,
-        is_left, leave_process, session_changed, set_frame_slot, set_places, setprofile,
+        Sys, another_thread_has_stopped, changed_by, current_frames, effective, follow_fork,
+        follow_programs, forked_in_child, forked_in_parent, frame_is_over, frame_stack, getprofile,
+        gettrace, is_left, leave_process, session_changed, set_frame_slot, set_places, setprofile,
         setprofile_running_threads, settrace, settrace_running_threads, start_session, take_turn,
         threads_waiting_to_stop,
     };
