@@ -220,9 +220,11 @@ fn is_reported_late(analysis: &Analysis, here: InstrIdx, op: Op) -> bool {
 }
 
 /// Whether the start of a frame, which is [reported late](is_reported_late), has a probe of its own: that is past before anybody is told of the first line, and a jump to that
-/// line does not come to it.
+/// line does not come to it. Where a delegation's loop is next, its [entry](loop_entry) is that probe.
 fn is_start(analysis: &Analysis, here: InstrIdx) -> bool {
-    analysis.entry == Some(here.0) && forbidden(analysis, Place::After(here)).is_none()
+    analysis.entry == Some(here.0)
+        && forbidden(analysis, Place::After(here)).is_none()
+        && loop_entry(analysis, InstrIdx(here.0 + 1)).is_none()
 }
 
 /// Whether control may come from elsewhere than the instruction before.
@@ -242,14 +244,17 @@ fn loop_entry(analysis: &Analysis, here: InstrIdx) -> Option<Place> {
 /// Whether the next instruction's site is passed only by way of this one, and exists.
 fn next_reports(analysis: &Analysis, here: InstrIdx) -> bool {
     let next = InstrIdx(here.0 + 1);
+    // Its backward jump does not come by.
+    if loop_entry(analysis, next).is_some() {
+        return true;
+    }
     if is_target(analysis, next) {
         return false;
     }
     match analysis.op(next.0) {
-        Some(op) if is_reported_late(analysis, next, op) => true,
-        Some(_) => {
-            forbidden(analysis, Place::Before(next)).is_none()
-                || loop_entry(analysis, next).is_some()
+        Some(op) => {
+            is_reported_late(analysis, next, op)
+                || forbidden(analysis, Place::Before(next)).is_none()
         }
         None => false,
     }

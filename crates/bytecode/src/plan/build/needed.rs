@@ -12,8 +12,9 @@ use crate::version::Version;
 impl Builder<'_> {
     /// Whether a site is needed before an instruction, and puts it there.
     pub(super) fn site_before(&mut self, index: u32, state: &mut State) -> Result<(), PlanError> {
-        // What belongs to a call is looked at before its first part.
-        if is_call_part(self.analysis, index) {
+        // What belongs to a call is looked at before its first part, if control comes that way.
+        let reached = flag::JUMP_TARGET | flag::HANDLER;
+        if is_call_part(self.analysis, index) && !self.analysis.has(InstrIdx(index), reached) {
             return Ok(());
         }
         let mut last = index;
