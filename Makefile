@@ -8,7 +8,7 @@ DEV = $(if $(PYTHON),,$(error debugop needs CPython 3.11, 3.12, 3.13, 3.14 or 3.
 
 export PY ARGS ALL DEBUG JOBS QUICK FAST AGAIN RECORD
 
-.PHONY: help demo test test-rust test-python test-kill test-kill-python fuzz test-corpus test-cpython test-debugger test-packages test-memory examples pictures bench lint format pythons clean
+.PHONY: help demo test test-rust test-python test-properties test-kill test-kill-python fuzz test-corpus test-cpython test-debugger test-packages test-memory examples pictures bench lint format pythons clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test-rust: ## the Rust tests only
 
 test-python: ## the Python tests only
 	@$(DEV) test-python
+
+test-properties: ## the property tests of the Rust crates with CASES=5000 cases each, other ones each time
+	@PROPTEST_CASES=$${CASES:-5000} cargo test --locked --release --workspace --exclude debugop-capture --exclude debugop-py --tests
 
 test-kill: ## a process that records is killed 1000 times (KILLS=n): nothing that was committed is lost
 	@KILLS=$${KILLS:-1000} cargo test --release --package debugop-recording --test killed

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import settings
 
 # A traced program can be slower than hypothesis's default deadline of 200 ms an example; pytest-timeout bounds a test.
-settings.register_profile("debugop", deadline=None)
+# Where the Rust property tests have the same cases each time, these do, too.
+settings.register_profile("debugop", deadline=None, derandomize="PROPTEST_RNG_SEED" in os.environ)
 settings.load_profile("debugop")
 
 # A shell without job control has what it starts in the background ignore Ctrl-C, and so would every program that a test starts.
